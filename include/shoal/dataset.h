@@ -1,0 +1,88 @@
+// Vectors and ids in files: DiskANN's .bin family, TEXMEX fvecs/bvecs/ivecs, NumPy's .npy, and
+// truthsets.
+//
+// Readers check everything before they believe it: an error is one line that names the file, the
+// field, what was expected and what was found. Writers write beside the target and rename, so a
+// file is there whole or not at all.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shoal/exact.h"
+#include "shoal/result.h"
+#include "shoal/types.h"
+
+namespace shoal {
+
+// rows x dim elements in memory of its own, row-major, 64-byte aligned at the start, unpadded.
+class Matrix {
+ public:
+  Matrix() = default;
+  // Zeroes. OutOfMemory when there is not so much.
+  static Result<Matrix> Create(ScalarType type, size_t rows, size_t dim);
+
+  ScalarType type() const { return type_; }
+  size_t rows() const { return rows_; }
+  size_t dim() const { return dim_; }
+  size_t row_bytes() const { return dim_ * ScalarSize(type_); }
+  std::byte* data() { return data_.get(); }
+  const std::byte* data() const { return data_.get(); }
+  VectorView operator[](size_t i) const { return view()[i]; }
+  MatrixView view() const { return {data_.get(), type_, rows_, dim_}; }
+  operator MatrixView() const { return view(); }  // NOLINT(google-explicit-constructor)
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  size_t rows_ = 0;
+  size_t dim_ = 0;
+  ScalarType type_ = ScalarType::kFloat32;
+};
+
+struct ReadOptions {
+  // Read rows [first_row, first_row + max_rows); the whole file by default.
+  size_t first_row = 0;
+  size_t max_rows = SIZE_MAX;
+  // Refuse NaN and infinities, naming row and column.
+  bool require_finite = true;
+};
+
+struct BinShape {
+  size_t rows = 0;
+  size_t dim = 0;
+};
+
+// .bin: int32 rows, int32 dim, then rows. The file does not say its type: the caller does, and the
+// file's size must agree.
+Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type);
+Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
+                       const ReadOptions& options = {});
+Status WriteBin(const std::filesystem::path& path, MatrixView rows);
+
+// A .bin of uint32, one column or more: tags, result ids. Row-major.
+Result<std::vector<uint32_t>> ReadIdBin(const std::filesystem::path& path, BinShape* shape = nullptr);
+Status WriteIdBin(const std::filesystem::path& path, std::span<const uint32_t> ids, size_t columns);
+
+// fvecs (float32), bvecs (uint8; int8 on request): before each row its dimension as int32.
+Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
+                        const ReadOptions& options = {});
+Status WriteVecs(const std::filesystem::path& path, MatrixView rows);
+// ivecs: rows of uint32, ground truth in the TEXMEX sets. Row-major into the result.
+Result<std::vector<uint32_t>> ReadIvecs(const std::filesystem::path& path, BinShape* shape = nullptr);
+
+// .npy, versions 1 to 3: 2-d, C order, little-endian float32, float16, int8 or uint8.
+Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& options = {});
+Status WriteNpy(const std::filesystem::path& path, MatrixView rows);
+
+// Truthset: int32 queries, int32 k, then queries x k uint32 ids, then as many float32 distances
+// (absent in the ids-only variant).
+Result<TruthSet> ReadTruthSet(const std::filesystem::path& path);
+Status WriteTruthSet(const std::filesystem::path& path, const TruthSet& truth);
+
+}  // namespace shoal

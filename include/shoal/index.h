@@ -1,0 +1,111 @@
+// A vector index that is inserted into and searched at the same time.
+//
+//   shoal::IndexOptions options{.dim = 128};
+//   auto index = shoal::Index::Create(options);
+//   index->Insert(7, vector);                       // any thread, any time
+//   auto hits = index->Search(query, {.k = 10});    // likewise; nearest first
+//
+// The graph is a single-layer Vamana (Subramanya et al., "DiskANN", NeurIPS 2019) that is kept up
+// to date point by point (Singh et al., "FreshDiskANN", 2021).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "shoal/options.h"
+#include "shoal/result.h"
+#include "shoal/stats.h"
+#include "shoal/types.h"
+
+namespace shoal {
+
+class IndexImpl;
+
+struct Hit {
+  ExternalId id = 0;
+  float distance = 0;  // In the index's metric; see Metric.
+};
+
+// What came of InsertMany: one entry for each row that was not inserted.
+struct InsertReport {
+  struct Failure {
+    size_t row = 0;
+    Error error;
+  };
+  size_t inserted = 0;
+  std::vector<Failure> failures;  // Ordered by row.
+};
+
+// Results of SearchMany, in memory of the caller. Query i owns [i*k, (i+1)*k) of `ids` and
+// `distances`; `counts[i]` says how many of them are hits, the rest is left as it was.
+struct SearchManyOutput {
+  std::span<ExternalId> ids;    // queries x k
+  std::span<float> distances;   // queries x k; may be empty
+  std::span<uint32_t> counts;   // queries
+  std::span<WorkCounters> work = {};  // queries; may be empty
+};
+
+// Thread safety: every function may be called from any thread at any time, together with any
+// other, except moving and destroying the Index. A search takes no lock and waits for nobody.
+class Index {
+ public:
+  // An empty index. InvalidArgument names the option that is out of range.
+  static Result<Index> Create(const IndexOptions& options);
+  ~Index();
+  Index(Index&&) noexcept;
+  Index& operator=(Index&&) noexcept;
+
+  // Adds a point. When it returns OK, every search that starts later can find the point.
+  // The vector is copied. Errors, each of which leaves the index as it was:
+  // InvalidArgument: dimension or scalar type differ from the index's, an element is NaN or
+  // infinite, or the vector is zero under cosine; AlreadyExists; OutOfMemory.
+  Status Insert(ExternalId id, VectorView vector);
+
+  // Adds rows.rows() points, row i as ids[i], on several threads. Rows that fail are reported, the
+  // others stay. InvalidArgument (and nothing is inserted) if the numbers of ids and rows differ.
+  // With threads = 1 the graph depends on the rows, their order and the options alone.
+  Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                  const BatchOptions& batch = {});
+
+  // A second pass: searches for every point again and renews its edges. Worth its time (about that
+  // of the inserts) for data that is built once and searched often. Safe beside anything.
+  Status Refine(const BatchOptions& batch = {});
+
+  // The nearest points that were found, nearest first, each id once. Fewer than k is a result, not
+  // an error. InvalidArgument: as in Insert, and k = 0.
+  Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
+
+  // The same into the caller's memory, without allocating: returns the number of hits n and fills
+  // ids[0, n) and distances[0, n). `ids` holds at least k, `distances` at least k or nothing.
+  // `work`, when given, receives the counts of this search.
+  Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
+                        std::span<float> distances, WorkCounters* work = nullptr) const;
+
+  // Searches for every row of `queries`, on several threads.
+  Status SearchMany(MatrixView queries, const SearchOptions& options, const SearchManyOutput& output,
+                    const BatchOptions& batch = {}) const;
+
+  // Every point found within a radius, nearest first.
+  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options) const;
+
+  // Whether a point with this id is in the index.
+  bool Contains(ExternalId id) const;
+  // Live points.
+  size_t size() const;
+  const IndexOptions& options() const;
+  IndexStats Stats() const;
+
+  // Checks every structural promise that docs/concurrency.md makes, on an index at rest: lists
+  // within max_degree, no loops, no duplicates, no edge to an unreadable slot or into a start
+  // point, reverse lists the transpose, every point reachable. Corrupt names the first violation.
+  // Linear in the size of the index; for tests and post-mortems.
+  Status CheckStructure() const;
+
+ private:
+  friend class IndexImpl;
+  explicit Index(std::unique_ptr<IndexImpl> impl);
+  std::unique_ptr<IndexImpl> impl_;
+};
+
+}  // namespace shoal

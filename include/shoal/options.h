@@ -1,0 +1,58 @@
+// Options: plain structs with defaults that are right for most. The papers' symbols stand beside
+// the fields.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "shoal/types.h"
+
+namespace shoal {
+
+// What an index is. Fixed at creation.
+struct IndexOptions {
+  // Number of elements of every vector, 1 to kMaxDim. The one field without a default.
+  uint32_t dim = 0;
+  ScalarType scalar_type = ScalarType::kFloat32;
+  Metric metric = Metric::kL2;
+
+  // R: most edges that leave a point, 4 to 512. Never exceeded, not even for a moment.
+  uint32_t max_degree = 32;
+  // L of an insert's search, 1 to 10000. Larger: better graph, slower inserts.
+  uint32_t build_list_size = 100;
+  // How much longer a detour may be before an edge is dropped, on the metric's distance (for l2 the
+  // squared one, as in DiskANN's code), 1 to 2.
+  float alpha = 1.2f;
+
+  // Bytes that the index may take, rows, graph and working memory together; 0: no limit. Beyond it
+  // an insert returns OutOfMemory and leaves nothing behind.
+  uint64_t memory_limit = 0;
+};
+
+// What one search asks for.
+struct SearchOptions {
+  // Hits wanted, at least 1.
+  size_t k = 10;
+  // L: candidates kept, the one knob between speed and recall. Less than k means k.
+  size_t search_list_size = 64;
+};
+
+// What a range search asks for: everything within `radius` of the query.
+struct RangeOptions {
+  // In the metric's distance (for l2 the squared one). Hits have distance <= radius.
+  float radius = 0;
+  // L of the search that finds the way there.
+  size_t search_list_size = 64;
+};
+
+// How a call on many rows is run.
+struct BatchOptions {
+  // 0: one per CPU that this process may use.
+  size_t threads = 0;
+  // Called from time to time with the rows done and the rows in all, never from two threads at
+  // once; the last call has both equal. Must not call back into a writing function of the index.
+  std::function<void(size_t done, size_t total)> progress = {};
+};
+
+}  // namespace shoal

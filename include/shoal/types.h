@@ -1,0 +1,129 @@
+// The words that every other header uses: ids, scalar types, metrics, and views of vectors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace shoal {
+
+// The id that the user gives a point. Any 64-bit value. (Elsewhere: tag, label, key.)
+using ExternalId = uint64_t;
+
+// What one element of a vector is.
+enum class ScalarType : uint8_t { kFloat32, kFloat16, kInt8, kUint8 };
+
+// How far apart two vectors are. In every metric a smaller distance is nearer.
+enum class Metric : uint8_t {
+  kL2,            // Squared Euclidean distance, sum (a_i - b_i)^2, as the field does. >= 0.
+  kInnerProduct,  // -sum a_i b_i: the largest inner product is the smallest distance.
+  kCosine,        // 1 - cos(a, b), in [0, 2]. Zero vectors are refused.
+};
+
+// Largest dimension of a vector: the largest for which the squared l2 distance of two uint8
+// vectors fits an int32.
+inline constexpr uint32_t kMaxDim = 32768;
+
+constexpr size_t ScalarSize(ScalarType type) {
+  return type == ScalarType::kFloat32 ? 4 : type == ScalarType::kFloat16 ? 2 : 1;
+}
+
+// "float32", "float16", "int8", "uint8".
+std::string_view ScalarTypeName(ScalarType type);
+// "l2", "inner_product", "cosine".
+std::string_view MetricName(Metric metric);
+// The inverse of ScalarTypeName. DiskANN's "float" and the short "f32", "f16", "i8", "u8" are
+// understood too. nullopt for any other word.
+std::optional<ScalarType> ParseScalarType(std::string_view name);
+// The inverse of MetricName. DiskANN's "mips" and the short "ip" are understood too.
+std::optional<Metric> ParseMetric(std::string_view name);
+
+// An IEEE 754 binary16 number. Storage only; convert to float to compute.
+struct Half {
+  uint16_t bits = 0;
+  friend bool operator==(Half, Half) = default;
+};
+// Exact.
+float HalfToFloat(Half value);
+// To nearest, ties to even; beyond the range: infinity; NaN stays NaN.
+Half FloatToHalf(float value);
+
+// The scalar type that a C++ type stands for.
+template <class T>
+struct ScalarTypeOf;
+template <>
+struct ScalarTypeOf<float> {
+  static constexpr ScalarType kValue = ScalarType::kFloat32;
+};
+template <>
+struct ScalarTypeOf<Half> {
+  static constexpr ScalarType kValue = ScalarType::kFloat16;
+};
+template <>
+struct ScalarTypeOf<int8_t> {
+  static constexpr ScalarType kValue = ScalarType::kInt8;
+};
+template <>
+struct ScalarTypeOf<uint8_t> {
+  static constexpr ScalarType kValue = ScalarType::kUint8;
+};
+
+// One vector that somebody else owns: `dim` elements of `type`, contiguous, any alignment.
+// Made implicitly from a span of float, Half, int8_t or uint8_t.
+class VectorView {
+ public:
+  VectorView() = default;
+  VectorView(const void* data, ScalarType type, size_t dim) : data_(data), dim_(dim), type_(type) {}
+  template <class T>
+  VectorView(std::span<const T> elements)  // NOLINT(google-explicit-constructor)
+      : VectorView(elements.data(), ScalarTypeOf<T>::kValue, elements.size()) {}
+  template <class Range>
+    requires requires(const Range& r) { std::span<const typename Range::value_type>(r); }
+  VectorView(const Range& elements)  // NOLINT(google-explicit-constructor): a vector or an array.
+      : VectorView(std::span<const typename Range::value_type>(elements)) {}
+
+  const void* data() const { return data_; }
+  ScalarType type() const { return type_; }
+  size_t dim() const { return dim_; }
+  size_t bytes() const { return dim_ * ScalarSize(type_); }
+
+ private:
+  const void* data_ = nullptr;
+  size_t dim_ = 0;
+  ScalarType type_ = ScalarType::kFloat32;
+};
+
+// Many vectors that somebody else owns: `rows` x `dim` elements of `type`, row-major, contiguous.
+class MatrixView {
+ public:
+  MatrixView() = default;
+  MatrixView(const void* data, ScalarType type, size_t rows, size_t dim)
+      : data_(static_cast<const std::byte*>(data)), rows_(rows), dim_(dim), type_(type) {}
+  // `elements`: rows x dim of them, row-major; a remainder that fills no row is left out.
+  template <class T>
+  MatrixView(std::span<const T> elements, size_t dim)
+      : MatrixView(elements.data(), ScalarTypeOf<T>::kValue, dim == 0 ? 0 : elements.size() / dim,
+                   dim) {}
+
+  const std::byte* data() const { return data_; }
+  ScalarType type() const { return type_; }
+  size_t rows() const { return rows_; }
+  size_t dim() const { return dim_; }
+  size_t row_bytes() const { return dim_ * ScalarSize(type_); }
+  // Row i, i < rows().
+  VectorView operator[](size_t i) const { return {data_ + i * row_bytes(), type_, dim_}; }
+  // Rows [begin, begin + count), which must lie inside.
+  MatrixView Slice(size_t begin, size_t count) const {
+    return {data_ + begin * row_bytes(), type_, count, dim_};
+  }
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t rows_ = 0;
+  size_t dim_ = 0;
+  ScalarType type_ = ScalarType::kFloat32;
+};
+
+}  // namespace shoal
