@@ -31,8 +31,8 @@ float PairFloat(const void* query, const void* row, size_t dim) {
   size_t i = 0;
   for (; i + kLanes <= dim; i += kLanes) {
     for (size_t k = 0; k < kLanes; ++k) {
-      sums[k] += Term<kOp>(LoadElement<float>(query, i + k),
-                           ToFloat(LoadElement<Element>(row, i + k)));
+      sums[k] +=
+          Term<kOp>(LoadElement<float>(query, i + k), ToFloat(LoadElement<Element>(row, i + k)));
     }
   }
   for (size_t k = 0; i < dim; ++i, ++k)
@@ -68,8 +68,7 @@ void HalvesToFloats(const Half* in, size_t n, float* out) {
 
 template <Op kOp>
 constexpr PairFn kPairs[kScalarTypes] = {PairFloat<kOp, float>, PairFloat<kOp, Half>,
-                                         PairIntAsFloat<kOp, int8_t>,
-                                         PairIntAsFloat<kOp, uint8_t>};
+                                         PairIntAsFloat<kOp, int8_t>, PairIntAsFloat<kOp, uint8_t>};
 
 constexpr KernelSet kKernels = {
     "scalar",
