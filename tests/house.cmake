@@ -1,15 +1,22 @@
 # Tests of the house itself: what is installed, who includes whom, formatting, documents.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-# A Python program as a test; it finds the tree by --source.
-function(shoal_script_test name script)
-  add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/${script}
-                                --source ${PROJECT_SOURCE_DIR} ${ARGN})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS house)
+function(shoal_house_test name script)
+  add_test(NAME House.${name} COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/${script} ${ARGN})
+  set_tests_properties(House.${name} PROPERTIES TIMEOUT 600 LABELS house)
 endfunction()
+
+shoal_house_test(FloorsIncludeOnlyWhatTheyMay tools/check_layers.py)
+shoal_house_test(EveryLayerViolationIsCaught tools/check_layers.py --self-test)
+shoal_house_test(CodeIsFormatted tools/check_tree.py format)
+shoal_house_test(LinksInDocumentsResolve tools/check_tree.py links)
+shoal_house_test(NoFileNamesAPlaceOnOneMachine tools/check_tree.py paths)
+shoal_house_test(FilesAreShort tools/check_tree.py length)
+shoal_house_test(EveryTreeCheckFindsWhatItIsThereFor tools/check_tree.py self-test)
 
 # The consumer would have to be built with the sanitizer too.
 if(SHOAL_INSTALL AND SHOAL_BUILD_SHARED AND NOT SHOAL_SANITIZE)
-  shoal_script_test(House.InstalledPackage package/package_test.py
-                    --build ${PROJECT_BINARY_DIR} --cxx ${CMAKE_CXX_COMPILER})
+  shoal_house_test(ProgramsOutsideUseTheInstalledPackage tests/package/package_test.py
+                   --source ${PROJECT_SOURCE_DIR} --build ${PROJECT_BINARY_DIR}
+                   --cxx ${CMAKE_CXX_COMPILER})
 endif()

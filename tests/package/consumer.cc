@@ -1,7 +1,4 @@
 // A program that knows shoal only as installed headers and a library.
-#include <cstdio>
-#include <string>
-
 #include <shoal/dataset.h>
 #include <shoal/diskann_files.h>
 #include <shoal/exact.h>
@@ -9,8 +6,11 @@
 #include <shoal/types.h>
 #include <shoal/version.h>
 
-static_assert(SHOAL_VERSION == SHOAL_VERSION_MAJOR * 10000 + SHOAL_VERSION_MINOR * 100 +
-                                   SHOAL_VERSION_PATCH);
+#include <cstdio>
+#include <string>
+
+static_assert(SHOAL_VERSION ==
+              SHOAL_VERSION_MAJOR * 10000 + SHOAL_VERSION_MINOR * 100 + SHOAL_VERSION_PATCH);
 
 int main() {
   const std::string header_version = std::to_string(SHOAL_VERSION_MAJOR) + "." +
