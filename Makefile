@@ -35,7 +35,7 @@ export QUERY
 test: deps build ## every test but the long ones, and the concurrency tests under the sanitizers
 	@tools/run_tests.sh test $(JOBS)
 
-stress: deps build ## the long tests, everything under both sanitizers, the models, clang-tidy
+stress: deps build ## the long tests, everything under both sanitizers, the models
 	@tools/run_tests.sh stress $(JOBS)
 
 bench: build ## run the benchmark jobs
@@ -44,9 +44,9 @@ bench: build ## run the benchmark jobs
 format: ## format all C++ files
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format-16 -i
 
-tidy: ## clang-tidy over src and include
-	@$(call build_preset,release) >/dev/null
-	tools/run_tidy.sh build $(JOBS)
+tidy: ## clang-tidy and the lock analysis over src and include (a part of make test)
+	@cmake --preset release >/dev/null
+	$(CTEST) --test-dir build -L tidy
 
 install: build ## install into PREFIX (/usr/local)
 	@cmake --install build --prefix $(PREFIX)

@@ -2,7 +2,7 @@
 # run_tests.sh test JOBS     what `make test` runs: the release build's tests but the long ones, and
 #                            the tests labelled concurrency under both sanitizers
 # run_tests.sh stress JOBS   what `make stress` runs: the long tests, then everything under both
-#                            sanitizers, then clang-tidy over all sources
+#                            sanitizers
 # All of it runs even if a part fails; the closing lines say what passed, the exit status if all did.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,12 +41,6 @@ case $mode in
     ctest_in release build -L stress
     sanitized asan all
     sanitized tsan all
-    if tools/run_tidy.sh build "$jobs"; then
-      summary+=("clang-tidy: clean")
-    else
-      summary+=("clang-tidy: findings above")
-      failed=1
-    fi
     ;;
   *)
     echo "usage: run_tests.sh test|stress JOBS" >&2
