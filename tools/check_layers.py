@@ -74,8 +74,9 @@ def target_of(file, kind, header, root):
         return library_of(header), None
     if header.startswith("shoal/"):
         return PUBLIC, None
-    candidates = [root / "src" / header, root / header, file.parent / header]
-    for candidate in candidates:
+    # The build's include directories, and the including file's own.
+    folders = [root / "src", root, file.parent, root / "examples", root / "bench"]
+    for candidate in (folder / header for folder in folders):
         if candidate.is_file():
             return floor_of(candidate.resolve().relative_to(root.resolve()).as_posix()), None
     if library_of(header) in LIBRARIES:
