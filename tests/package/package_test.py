@@ -26,6 +26,11 @@ def run(*command, **env):
     return done.stdout
 
 
+def fenced(document, language):
+    """The text of the first fenced block of a language in a Markdown document."""
+    return re.search(rf"^```{language}\n(.*?)^```$", document, re.DOTALL | re.MULTILINE).group(1)
+
+
 class InstalledPackage(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -39,6 +44,14 @@ class InstalledPackage(unittest.TestCase):
         cls.libdir = cls.shared.parent
         version = (ARGS.source / "include/shoal/version.h").read_text()
         cls.version = re.findall(r"define SHOAL_VERSION_[A-Z]+ (\d+)", version)
+        cls.readme = (ARGS.source / "README.md").read_text()
+        cls.consumers = cls.temp / "consumers"
+        example = cls.temp / "readme_example.cc"
+        example.write_text(fenced(cls.readme, "cpp"))
+        run("cmake", "-S", ARGS.source / "tests/package", "-B", cls.consumers,
+            f"-DCMAKE_PREFIX_PATH={cls.prefix}", f"-DCMAKE_CXX_COMPILER={ARGS.cxx}",
+            f"-DREADME_EXAMPLE={example}")
+        run("cmake", "--build", cls.consumers)
 
     def pkg_config(self, *flags):
         out = run("pkg-config", *flags, "shoal", PKG_CONFIG_PATH=self.libdir / "pkgconfig")
@@ -48,15 +61,14 @@ class InstalledPackage(unittest.TestCase):
         self.assertEqual(run(program, **env), f"shoal {'.'.join(self.version)}\n")
 
     def test_a_cmake_project_links_the_static_and_the_shared_library(self):
-        build = self.temp / "consumer"
-        run("cmake", "-S", ARGS.source / "tests/package", "-B", build,
-            f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_CXX_COMPILER={ARGS.cxx}")
-        run("cmake", "--build", build)
-        self.expect_runs(build / "with_shoal")
-        self.expect_runs(build / "with_shoal_shared")
-        needed = run("readelf", "-d", build / "with_shoal_shared")
+        self.expect_runs(self.consumers / "with_shoal")
+        self.expect_runs(self.consumers / "with_shoal_shared")
+        needed = run("readelf", "-d", self.consumers / "with_shoal_shared")
         self.assertIn(f"[libshoal.so.{self.version[0]}.{self.version[1]}]", needed)
-        self.assertNotIn("libshoal", run("readelf", "-d", build / "with_shoal"))
+        self.assertNotIn("libshoal", run("readelf", "-d", self.consumers / "with_shoal"))
+
+    def test_the_example_of_the_readme_prints_what_the_readme_says(self):
+        self.assertEqual(run(self.consumers / "readme_example"), fenced(self.readme, "text"))
 
     def test_pkg_config_links_the_shared_library(self):
         program = self.temp / "pc_shared"
