@@ -35,8 +35,8 @@ constexpr size_t kFinalQueries = 1000;
 
 // Asked when the machine has the packages; each shows another way to ask.
 constexpr const char* kTellingQueries[] = {
-    "packages like libhnswlib-dev",    "vector similarity search", "packages like nginx",
-    "play chess against the computer", "monitor network traffic",
+    "packages like libhnswlib-dev",    "vector similarity search", "packages like liblmdb-dev",
+    "play chess against the computer", "weather forecast",
 };
 
 struct Flags {
