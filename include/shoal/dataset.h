@@ -63,13 +63,37 @@ struct BinShape {
 Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type);
 Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
                        const ReadOptions& options = {});
+// InvalidArgument: no rows, more than an int32 counts, or a dimension outside [1, kMaxDim].
 Status WriteBin(const std::filesystem::path& path, MatrixView rows);
+
+// Writes a .bin that does not fit into memory, block by block. Destroyed before Commit, it leaves no
+// file behind, and an older file as it was. One thread at a time.
+class BinWriter {
+ public:
+  static Result<BinWriter> Create(const std::filesystem::path& path, ScalarType type, size_t rows,
+                                  size_t dim);
+  BinWriter(BinWriter&&) noexcept;
+  BinWriter& operator=(BinWriter&&) noexcept;
+  ~BinWriter();
+
+  // The next rows. InvalidArgument: another type or dimension, or more rows than were announced.
+  Status Append(MatrixView rows);
+  // The file is there. InvalidArgument: fewer rows than were announced. Call once.
+  Status Commit();
+
+ private:
+  struct State;
+  explicit BinWriter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
 
 // A .bin of uint32, one column or more: tags, result ids. Row-major.
 Result<std::vector<uint32_t>> ReadIdBin(const std::filesystem::path& path, BinShape* shape = nullptr);
 Status WriteIdBin(const std::filesystem::path& path, std::span<const uint32_t> ids, size_t columns);
 
-// fvecs (float32), bvecs (uint8; int8 on request): before each row its dimension as int32.
+// fvecs (float32), bvecs (uint8; int8 on request): before each row its dimension as int32. The
+// shape is that of the first row and the file's size; ReadVecs compares every row that it reads.
+Result<BinShape> ReadVecsShape(const std::filesystem::path& path, ScalarType type);
 Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
                         const ReadOptions& options = {});
 Status WriteVecs(const std::filesystem::path& path, MatrixView rows);
