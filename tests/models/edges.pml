@@ -31,6 +31,7 @@
  *   REUSE_BEFORE_REPAIR  the slot is reused without its repair
  *   PRUNE_UNCHECKED      a prune writes its row though the row has changed since the copy
  *   IGNORE_OWN_DEATH     Link does not look at u's own tag
+ * FEW_EDGES: only 0>2 is added and removed, so that more processes fit.
  * Not vacuous: REACHES_TAKE_BACK, REACHES_REPAIRED_EDGE, REACHES_RESTART (with PRUNERS) assert that
  * the state is never reached, and fail.
  */
@@ -111,11 +112,15 @@ inline Begin() { d_step { began = era; under_way[began]++ } }
 inline End() { d_step { under_way[began]--; began = 0; ok = 0; e = 0; AtRest() } }
 
 inline PickEdge() {
+  #ifdef FEW_EDGES
+  e = 0
+  #else
   if
   :: e = 0
   :: e = 1
   :: e = 2
   fi
+  #endif
 }
 
 /* Under v's lock: ok says whether u has been pushed. */
@@ -320,12 +325,12 @@ proctype Deleter() {
 init {
   byte n;
   atomic {
-    for (n : 1 .. ADDERS) { run Adder() }
-    for (n : 1 .. REMOVERS) { run Remover() }
+    for (n : 1 .. 9) { if :: n <= ADDERS -> run Adder() :: else fi }
+    for (n : 1 .. 9) { if :: n <= REMOVERS -> run Remover() :: else fi }
     #if PRUNERS > 0
-    for (n : 1 .. PRUNERS) { run Pruner(n - 1) }
+    for (n : 1 .. 9) { if :: n <= PRUNERS -> run Pruner(n - 1) :: else fi }
     #endif
-    for (n : 1 .. DELETERS) { run Deleter() }
+    for (n : 1 .. 9) { if :: n <= DELETERS -> run Deleter() :: else fi }
     n = 0
   }
 }

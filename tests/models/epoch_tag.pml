@@ -24,7 +24,8 @@
  *   UNPIN_FIRST          the retirer stamps with an epoch that it no longer holds
  *   IGNORE_OLD_CELLS     the epoch advances past a reader that is pinned at the one before
  *   NO_ADVANCE_LOCK      two threads advance at a time (needs ADVANCERS=2)
- *   CELL_STAMPED_ZERO    a claim that shows "free" until the reload: claim first, epoch later
+ *   CLAIM_UNANNOUNCED    the cell is claimed before it shows an epoch, and the epoch not reloaded
+ * Not vacuous: REACHES_REUSE and REACHES_RELOAD assert that the state is never reached, and fail.
  */
 #ifndef READERS
 #define READERS 1
@@ -102,21 +103,25 @@ inline Pin() {
     :: cell[2] == NONE -> mine = 2
     #endif
     fi;
-    #ifdef CELL_STAMPED_ZERO
+    #ifdef CLAIM_UNANNOUNCED
     loaded[me] = NONE
     #else
     cell[mine] = loaded[me];
     loaded[me] = NONE
     #endif
   }
-  #ifdef CELL_STAMPED_ZERO
+  #ifdef CLAIM_UNANNOUNCED
   loaded[me] = CURRENT;
   d_step { cell[mine] = loaded[me]; loaded[me] = NONE }
   #else
   #ifndef SKIP_RELOAD
   do
   :: atomic { cell[mine] == CURRENT -> break }
-  :: atomic { cell[mine] != CURRENT -> loaded[me] = CURRENT };
+  :: atomic { cell[mine] != CURRENT ->
+       #ifdef REACHES_RELOAD
+       assert(false);
+       #endif
+       loaded[me] = CURRENT };
      d_step { cell[mine] = loaded[me]; loaded[me] = NONE }
   od
   #endif
@@ -181,6 +186,9 @@ proctype Writer() {
   byte s;
   do
   :: atomic { PickSlot(); tag[s] == AVAILABLE -> tag[s] = OWNED;
+       #ifdef REACHES_REUSE
+       assert(generation[s] == 0);
+       #endif
        assert(holders[s] == 0) };        /* No reuse under a pinned reader. */
      #ifdef PUBLISH_FIRST
      tag[s] = LIVE;
@@ -261,10 +269,10 @@ proctype Advancer(byte me) {
 init {
   byte p, n;
   atomic {
-    for (n : 1 .. READERS) { run Reader(p); p++ }
-    for (n : 1 .. RETIRERS) { run Retirer(p); p++ }
-    for (n : 1 .. ADVANCERS) { run Advancer(p); p++ }
-    for (n : 1 .. WRITERS) { run Writer() }
+    for (n : 1 .. 9) { if :: n <= READERS -> run Reader(p); p++ :: else fi }
+    for (n : 1 .. 9) { if :: n <= RETIRERS -> run Retirer(p); p++ :: else fi }
+    for (n : 1 .. 9) { if :: n <= ADVANCERS -> run Advancer(p); p++ :: else fi }
+    for (n : 1 .. 9) { if :: n <= WRITERS -> run Writer() :: else fi }
     n = 0; p = 0
   }
 }

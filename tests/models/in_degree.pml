@@ -184,9 +184,9 @@ proctype Deleter() {
 init {
   byte n;
   atomic {
-    for (n : 1 .. ADDERS) { run Adder() }
-    for (n : 1 .. PRUNERS) { run Pruner() }
-    for (n : 1 .. DELETERS) { run Deleter() }
+    for (n : 1 .. 9) { if :: n <= ADDERS -> run Adder() :: else fi }
+    for (n : 1 .. 9) { if :: n <= PRUNERS -> run Pruner() :: else fi }
+    for (n : 1 .. 9) { if :: n <= DELETERS -> run Deleter() :: else fi }
     n = 0
   }
 }
