@@ -24,13 +24,6 @@ SHOAL_DISTANCE_BEFORE_NAMESPACE();
 namespace shoal::distance {
 namespace HWY_NAMESPACE {
 
-// Which parts of which rows are fetched before their turn.
-struct Lookahead {
-  size_t far_rows;   // This many rows ahead, into the second-level cache,
-  size_t far_bytes;  // the first bytes of the row;
-  size_t near_rows;  // this many rows ahead, into the first level, all of it.
-};
-
 // Rows of at least this many bytes are left to the hardware's stream prefetchers but for their
 // first lines, which start the streams; and more of them are read side by side, for more streams.
 constexpr size_t kLongRow = 1024;
@@ -42,14 +35,22 @@ constexpr size_t kLongRowsAtOnce = 4;  // Registers for no more.
 // Rows that share the loads of the query and one sum over lanes.
 constexpr size_t kRowsAtOnce = 4;
 
-// Measured by distance_bench on one Intel server (2 MB second level, 16 line fill buffers), random
-// rows on 2 MB pages, batches of 16 to 32; on other machines a guess. The first level's few fill
-// buffers bound what it can wait for at once, so most of a batch is called into the second level at
-// the start. Asking for every line of a long row is slower than asking for none.
+// How many bytes of a row are fetched before its turn.
+struct Lookahead {
+  size_t far_bytes;   // kFarRows ahead, into the second-level cache;
+  size_t near_bytes;  // kNearRows ahead, into the first.
+};
+constexpr size_t kFarRows = 32;
+constexpr size_t kNearRows = 8;
+
+// Measured by distance_bench on one Intel server (2 MB second level, 16 line fill buffers): random
+// rows on 2 MB pages, batches of 12 to 32. Elsewhere a guess. The first level's few fill buffers
+// bound what it can wait for at once, so most of a batch is called into the second level at its
+// start. To ask for every line of a long row is slower (by a third) than to ask for none.
 HWY_INLINE Lookahead LookaheadFor(size_t row_bytes) {
-  if (row_bytes >= kLongRow) return {32, 128, 0};
-  if (row_bytes > 256) return {32, row_bytes, 8};
-  return {32, row_bytes, 0};
+  if (row_bytes >= kLongRow) return {128, 512};
+  if (row_bytes > 128) return {row_bytes < 512 ? row_bytes : 512, row_bytes};
+  return {row_bytes, 0};  // So few lines that the second level is near enough.
 }
 
 // Every cache line of the row's first `bytes`, into cache level kLevel. The fence keeps g++ 12 from
@@ -149,16 +150,14 @@ HWY_INLINE void RestOfRows(const std::byte* query, const std::byte* const* rows,
 template <class K, size_t kRows>
 HWY_INLINE void AllRows(const std::byte* query, const std::byte* const* rows, size_t n, size_t dim,
                         float* out) {
-  const size_t bytes = dim * sizeof(typename K::Element);
-  const Lookahead ahead = LookaheadFor(bytes);
-  PrefetchRows<2>(rows, 0, ahead.far_rows, n, ahead.far_bytes);
-  PrefetchRows<1>(rows, 0, ahead.near_rows, n, bytes);
+  const Lookahead ahead = LookaheadFor(dim * sizeof(typename K::Element));
+  PrefetchRows<2>(rows, 0, kFarRows, n, ahead.far_bytes);
+  PrefetchRows<1>(rows, 0, kNearRows, n, ahead.near_bytes);
   const typename K::Correction correction = K::MakeCorrection(query, dim);
   size_t j = 0;
   for (; j + kRows <= n; j += kRows) {
-    PrefetchRows<2>(rows, j + ahead.far_rows, j + ahead.far_rows + kRows, n, ahead.far_bytes);
-    if (ahead.near_rows > 0)
-      PrefetchRows<1>(rows, j + ahead.near_rows, j + ahead.near_rows + kRows, n, bytes);
+    PrefetchRows<2>(rows, j + kFarRows, j + kFarRows + kRows, n, ahead.far_bytes);
+    PrefetchRows<1>(rows, j + kNearRows, j + kNearRows + kRows, n, ahead.near_bytes);
     ManyRows<K, kRows>(query, rows + j, dim, correction, out + j);
   }
   RestOfRows<K, kRows>(query, rows + j, n - j, dim, correction, out + j);
