@@ -35,14 +35,10 @@ std::optional<ScalarType> TypeOfDescr(std::string_view descr) {
 
 std::string_view DescrOfType(ScalarType type) {
   switch (type) {
-    case ScalarType::kFloat32:
-      return "<f4";
-    case ScalarType::kFloat16:
-      return "<f2";
-    case ScalarType::kInt8:
-      return "|i1";
-    case ScalarType::kUint8:
-      return "|u1";
+    case ScalarType::kFloat32: return "<f4";
+    case ScalarType::kFloat16: return "<f2";
+    case ScalarType::kInt8: return "|i1";
+    case ScalarType::kUint8: return "|u1";
   }
   return "?";
 }
