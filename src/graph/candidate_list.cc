@@ -55,12 +55,12 @@ void CandidateList::InsertSorted(float distance, SlotId slot, bool returnable) {
   ++size_;
   cursor_ = std::min(cursor_, at);
   if (!returnable) return;
-  if (++returnable_ <= list_size_) return;
-  // The last entry is returnable: drop it, and what guides behind the new last one.
-  --returnable_;
-  do {
+  if (++returnable_ < list_size_) return;
+  if (returnable_ > list_size_) {  // The list was full, so its last entry is returnable: drop it.
+    --returnable_;
     --size_;
-  } while (!IsReturnable(size_ - 1));
+  }
+  while (!IsReturnable(size_ - 1)) --size_;  // What guides behind the L-th returnable one.
 }
 
 Candidate CandidateList::PopUnexpanded() {
