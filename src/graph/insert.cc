@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hooks.h"
 #include "graph/graph.h"
 
 namespace shoal {
@@ -41,6 +42,7 @@ Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
     }
     if (no_memory && scratch.wanted.empty())
       return MakeError(ErrorCode::kOutOfMemory, "reverse lists: no memory for one more edge");
+    SHOAL_RACE_POINT("write_out.before_commit");
     if (CommitRow(p, version, scratch.wanted, guard, scratch)) return {};
     for (const SlotId v : scratch.pushed) neighbors_.TakeBack(p, v);
   }
@@ -95,11 +97,16 @@ uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scrat
 
 bool Graph::ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch) {
   const auto at = std::find(scratch.selected.begin(), scratch.selected.end(), fresh);
-  bool pushed = at != scratch.selected.end();
+  // The row may have got `fresh` since the caller looked. A push would then be one too many: nobody
+  // takes it back. (This copy is of `version`, or CommitRow refuses.)
+  SlotId row[kMaxDegree];
+  const size_t n = neighbors_.Copy(u, row);
+  bool pushed = at != scratch.selected.end() && std::find(row, row + n, fresh) == row + n;
   if (pushed && neighbors_.Push(u, fresh) != NeighborLists::LinkResult::kLinked) {
     scratch.selected.erase(at);
     pushed = false;
   }
+  SHOAL_RACE_POINT("replace_row.before_commit");
   if (CommitRow(u, version, scratch.selected, guard, scratch)) return true;
   if (pushed) neighbors_.TakeBack(u, fresh);
   return false;
@@ -109,6 +116,7 @@ void Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
   if (result != NeighborLists::LinkResult::kFull) return;
+  SHOAL_RACE_POINT("link_or_prune.full");
   for (;;) {
     const uint32_t version = PoolFromRow(u, p, guard, scratch);
     Prune(overflow_degree_, guard, scratch);
@@ -123,6 +131,7 @@ bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   if (result != NeighborLists::LinkResult::kFull)
     return result == NeighborLists::LinkResult::kLinked ||
            result == NeighborLists::LinkResult::kPresent;
+  SHOAL_RACE_POINT("force_link.full");
   const uint32_t version = PoolFromRow(u, kNoSlot, guard, scratch);
   auto& pool = scratch.pool;
   std::sort(pool.begin(), pool.end(),

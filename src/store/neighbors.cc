@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hooks.h"
 
 namespace shoal {
 
@@ -99,6 +100,7 @@ void NeighborLists::TakeBack(SlotId u, SlotId v) {
 NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
   const LinkResult pushed = Push(u, v);
   if (pushed != LinkResult::kLinked) return pushed;
+  SHOAL_RACE_POINT("link.after_push");
   LinkResult result = LinkResult::kLinked;
   {
     const ListLock lock(meta_[u]);
@@ -118,7 +120,9 @@ NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
       edges_.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  if (result != LinkResult::kLinked) TakeBack(u, v);
+  if (result == LinkResult::kLinked) return result;
+  SHOAL_RACE_POINT("link.before_take_back");
+  TakeBack(u, v);
   return result;
 }
 
@@ -135,6 +139,7 @@ bool NeighborLists::Unlink(SlotId u, SlotId v) {
     BumpVersion(u);
     edges_.fetch_sub(1, std::memory_order_relaxed);
   }
+  SHOAL_RACE_POINT("unlink.after_row");
   TakeBack(u, v);
   return true;
 }
@@ -143,6 +148,7 @@ bool NeighborLists::LowerGuards(SlotId v) {
   auto& guards = meta_[v].guards;
   uint32_t now = guards.load(std::memory_order_acquire);
   while (now > 1) {
+    SHOAL_RACE_POINT("guards.before_lowering");
     if (guards.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return true;
   }
   // A point that is not live needs no guard: its repairer unlinks what is left.
