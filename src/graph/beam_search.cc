@@ -14,7 +14,8 @@ void Graph::Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recor
   scorer.Score(scratch.rows, n, scratch.distances);
   guard.work.rows_fetched += n;
   guard.work.distances += n;
-  scratch.best.InsertMany(scratch.distances, scratch.ids, scratch.returnable, n);
+  for (size_t i = 0; i < n; ++i)
+    scratch.best.Insert(scratch.distances[i], scratch.ids[i], scratch.returnable[i]);
   if (recorder.within == nullptr) return;
   for (size_t i = 0; i < n; ++i)
     if (scratch.returnable[i] && scratch.distances[i] <= recorder.radius)

@@ -19,15 +19,6 @@ void CandidateList::Reset(size_t list_size) {
   cursor_ = 0;
 }
 
-void CandidateList::InsertMany(const float* distances, const SlotId* slots, const bool* returnable,
-                               size_t n) {
-  for (size_t i = 0; i < n; ++i) {
-    // Once L are there, what is farther than the last of them has no place.
-    if (full() && !(distances[i] < distances_[size_ - 1])) continue;
-    InsertSorted(distances[i], slots[i], returnable[i]);
-  }
-}
-
 // How many are as near as `distance` or nearer. Halving until few are left, then counting without a
 // branch, which the compiler turns into vector code.
 size_t CandidateList::LowerBound(float distance) const {

@@ -23,8 +23,12 @@ class CandidateList {
   // Empties the list and sets L, at least 1.
   void Reset(size_t list_size);
 
-  // Offers scored slots; `returnable`: whether each was live when it was scored.
-  void InsertMany(const float* distances, const SlotId* slots, const bool* returnable, size_t n);
+  // Offers a scored slot; `returnable`: whether it was live when it was scored.
+  void Insert(float distance, SlotId slot, bool returnable) {
+    // Once L are there, what is farther than the last of them has no place.
+    if (full() && !(distance < distances_[size_ - 1])) return;
+    InsertSorted(distance, slot, returnable);
+  }
 
   bool HasUnexpanded() const { return cursor_ < size_; }
   // The nearest that was not expanded, and marks it as expanded. HasUnexpanded().
