@@ -63,7 +63,7 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   if (!rows) return tl::unexpected(rows.error());
   image.rows = std::move(*rows);
   image.offsets.push_back(0);
-  std::vector<SlotId> row(2 * kMaxDegree);
+  std::vector<SlotId> row(size_t{2} * kMaxDegree);
   for (uint32_t i = 0; i < members.size(); ++i) {
     std::memcpy(image.rows.data() + i * image.rows.row_bytes(), features_.Own(members[i]),
                 image.rows.row_bytes());
