@@ -44,26 +44,26 @@ struct Sums {
 };
 
 template <size_t kWidth, class Word>
-bool StoreHits(const Word (&score)[kRows][kWidth], const Word* threshold, Word* scores,
-               uint32_t* hits) {
-  uint32_t any = 0;
+uint32_t StoreHits(const Word (&score)[kRows][kWidth], const Word* threshold, Word* scores,
+                   uint32_t* hits) {
+  uint32_t rows = 0;
   for (size_t r = 0; r < kRows; ++r) {
     hits[r] = 0;
-    for (size_t i = 0; i < kWidth; ++i) hits[r] |= uint32_t{!(score[r][i] < threshold[i])} << i;
-    any |= hits[r];
+    for (size_t i = 0; i < kWidth; ++i) hits[r] |= uint32_t{score[r][i] >= threshold[i]} << i;
+    rows |= uint32_t{hits[r] != 0} << r;
   }
-  if (any != 0) std::memcpy(scores, score, sizeof(score));
-  return any != 0;
+  if (rows != 0) std::memcpy(scores, score, sizeof(score));
+  return rows;
 }
 
 template <class Math, size_t kVectors>
-bool Tile(const TileJob<typename Math::Word>& job) {
+uint32_t Tile(const TileJob<typename Math::Word>& job) {
   const Sums<Math, kVectors * kLanes> sums(job);
   return StoreHits(sums.sum, job.threshold, job.scores, job.hits);
 }
 
 template <size_t kVectors>
-bool ScaledTile(const ScaledTileJob& job) {
+uint32_t ScaledTile(const ScaledTileJob& job) {
   const Sums<IntMath, kVectors * kLanes> sums(job.product);
   float score[kRows][kVectors * kLanes];
   for (size_t r = 0; r < kRows; ++r)

@@ -8,8 +8,10 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "exact/problem.h"
@@ -33,7 +35,7 @@ class Candidates {
   Candidates(size_t queries, size_t k)
       : k_(k), capacity_(Capacity(k)), entries_(queries * capacity_), counts_(queries) {}
 
-  static size_t Capacity(size_t k) { return 4 * k + 32; }
+  static size_t Capacity(size_t k) { return 2 * k + 64; }
   static size_t BytesPerQuery(size_t k) { return Capacity(k) * sizeof(Entry); }
 
   void Clear() { std::fill(counts_.begin(), counts_.end(), 0); }
@@ -49,18 +51,24 @@ class Candidates {
     return std::span(entries_).subspan(query * capacity_, counts_[query]);
   }
 
-  // The k-th best lower bound. Needs k candidates. Leaves the k best by lower bound in front.
+  // The k-th best lower bound. Needs k candidates.
   Score Bar(size_t query) {
     const auto all = Of(query);
-    std::nth_element(all.begin(), all.begin() + (k_ - 1), all.end(), Better);
-    return all[k_ - 1].low;
+    lows_.resize(all.size());
+    for (size_t i = 0; i < all.size(); ++i) lows_[i] = Ordered(all[i].low);
+    return Unordered<Score>(KthLargest());
   }
-  // After Bar: drops all but the k in front and those whose upper bound is at least `limit`.
+  // Drops those whose upper bound is below `limit`.
   void DropBelow(size_t query, Score limit) {
-    const auto all = Of(query);
-    const auto end = std::partition(all.begin() + k_, all.end(),
-                                    [limit](const Entry& e) { return e.high >= limit; });
-    counts_[query] = end - all.begin();
+    Keep(query, [limit](const Entry& e) { return e.high >= limit; });
+  }
+  // For exact scores: keeps the k best, of those at the bar the first to come.
+  void KeepFirst(size_t query, Score bar) {
+    size_t ties = k_;
+    for (const Entry& e : Of(query)) ties -= e.low > bar;
+    Keep(query, [&ties, bar](const Entry& e) {
+      return e.low > bar || (e.low == bar && ties > 0 && ties-- > 0);
+    });
   }
   // Drops all but the first `count`.
   void Truncate(size_t query, size_t count) { counts_[query] = count; }
@@ -69,14 +77,54 @@ class Candidates {
   bool Crowded(size_t query) const { return counts_[query] > k_ + (capacity_ - k_) / 2; }
 
  private:
-  static bool Better(const Entry& a, const Entry& b) {
-    return a.low != b.low ? a.low > b.low : a.row < b.row;
+  // Scores as integers of the same order. No score is NaN.
+  static int32_t Ordered(int32_t score) { return score; }
+  static int32_t Ordered(float score) {
+    const auto bits = std::bit_cast<int32_t>(score + 0.0f);  // -0 is 0.
+    return bits ^ (bits >> 31 & 0x7fffffff);
+  }
+  template <class To>
+  static To Unordered(int32_t ordered) {
+    if constexpr (std::is_same_v<To, float>) {
+      return std::bit_cast<float>(ordered ^ (ordered >> 31 & 0x7fffffff));
+    } else {
+      return ordered;
+    }
+  }
+
+  // Of lows_, by bisection of their range: a few dozen passes of comparing and counting, which
+  // vectorise and do not branch, beat a selection that moves elements.
+  int32_t KthLargest() const {
+    const auto [least, most] = std::minmax_element(lows_.begin(), lows_.end());
+    int64_t low = *least;  // k are >= low.
+    int64_t high = int64_t{*most} + 1;
+    while (high - low > 1) {
+      const auto middle = static_cast<int32_t>((low + high) >> 1);
+      int32_t count = 0;
+      for (const int32_t value : lows_) count += value >= middle;
+      (static_cast<size_t>(count) >= k_ ? low : high) = middle;
+    }
+    return static_cast<int32_t>(low);
+  }
+
+  // Keeps the order, which is that of rows.
+  template <class Wanted>
+  void Keep(size_t query, Wanted wanted) {
+    const auto all = Of(query);
+    size_t kept = 0;
+    for (const Entry& entry : all) {
+      const Entry copy = entry;
+      all[kept] = copy;
+      kept += wanted(copy);
+    }
+    counts_[query] = kept;
   }
 
   size_t k_;
   size_t capacity_;
   std::vector<Entry> entries_;  // queries x capacity
   std::vector<size_t> counts_;  // queries
+  std::vector<int32_t> lows_;   // of one query
 };
 
 }  // namespace shoal::exact

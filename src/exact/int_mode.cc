@@ -81,7 +81,7 @@ void IntMode::SetBar(size_t slot, Score bar, bool strictly_better) {
   limits_.As<int32_t>()[slot] = static_cast<int32_t>(std::clamp<int64_t>(least, kMinInt, kMaxInt));
 }
 
-bool IntMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
+uint32_t IntMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
   return problem_.kernels->int_tile[at.vectors - 1](
       {at.panel, at.tile, problem_.words(), bias_.data() + at.place,
        limits_.As<int32_t>() + at.slot, result.scores, result.hits});
@@ -128,7 +128,7 @@ void ScaledIntMode::SetBar(size_t slot, Score bar, bool /*strictly_better*/) {
   limits_.As<float>()[slot] = bar - 2 * 0x1p-20f * query_norm_[slot];
 }
 
-bool ScaledIntMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
+uint32_t ScaledIntMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
   return problem_.kernels->scaled_tile[at.vectors - 1](
       {{at.panel, at.tile, problem_.words(), bias_.data() + at.place, nullptr, nullptr,
         result.hits},

@@ -55,7 +55,8 @@ class FloatMode {
 
   // Rows below this bar are out: sets what the kernel compares with.
   void SetBar(size_t slot, Score bar, bool strictly_better);
-  bool Multiply(const TilePlace& at, TileResult<Score>& result);
+  // The mask of rows that have hits.
+  uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
   // False: below the bar after all.
   bool Bounds(Score score, size_t slot, size_t place, Candidate<Score>& candidate) const {
     if (score < Limit(slot)) return false;
@@ -79,6 +80,7 @@ class FloatMode {
   double Slack(double norm) const;
   double UnitSlack(double norm) const;
   double CosineScale(const float* vector) const;
+  void ClearRow(size_t place, std::byte* out, size_t stride);
 
   const Problem& problem_;
   double relative_error_;            // g + 8u
@@ -101,7 +103,7 @@ class IntMode {
   bool PackRow(size_t row, size_t place, std::byte* out, size_t stride);
   void ClearSlot(size_t slot);
   void SetBar(size_t slot, Score bar, bool strictly_better);
-  bool Multiply(const TilePlace& at, TileResult<Score>& result);
+  uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
   bool Bounds(Score sum, size_t slot, size_t place, Candidate<Score>& candidate) const {
     int64_t score = int64_t{sum} + query_[slot].offset;
     if (problem_.metric == Metric::kL2) score = 2 * score - query_[slot].norm - odd_[place];
@@ -131,7 +133,7 @@ class ScaledIntMode {
   bool PackRow(size_t row, size_t place, std::byte* out, size_t stride);
   void ClearSlot(size_t slot);
   void SetBar(size_t slot, Score bar, bool strictly_better);
-  bool Multiply(const TilePlace& at, TileResult<Score>& result);
+  uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
   bool Bounds(Score score, size_t slot, size_t /*place*/, Candidate<Score>& candidate) const {
     candidate = {score, score, 0};
     return score >= Limit(slot);

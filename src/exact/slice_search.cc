@@ -106,9 +106,11 @@ class SliceSearchOf final : public SliceSearch {
     TilePlace at{slot, width / lanes_, panels_.data() + slot * problem_.words() * 4, 0, nullptr};
     for (; at.place < block_rows_; at.place += tile_rows_) {
       at.tile = tiles_.data() + at.place * row_bytes_;
-      if (!mode_.Multiply(at, result_)) continue;
+      // A full tile's last rows may be left from an earlier block.
       const size_t rows = std::min(tile_rows_, block_rows_ - at.place);
-      for (size_t r = 0; r < rows; ++r) {
+      for (uint32_t hit_rows = mode_.Multiply(at, result_) & ~(~uint32_t{0} << rows); hit_rows != 0;
+           hit_rows &= hit_rows - 1) {
+        const size_t r = std::countr_zero(hit_rows);
         for (uint32_t hits = result_.hits[r] & valid; hits != 0; hits &= hits - 1) {
           const size_t lane = std::countr_zero(hits);
           Add(slot + lane, at.place + r, result_.scores[r * width + lane]);
@@ -134,11 +136,11 @@ class SliceSearchOf final : public SliceSearch {
       job_->bars->Raise(job_->first + slot, bar);
     }
     if (Mode::kExactScores) {
-      candidates_.Truncate(slot, problem_.k);
-      return;
+      candidates_.KeepFirst(slot, bar);
+    } else {
+      candidates_.DropBelow(slot, std::min(bar, mode_.Limit(slot)));
+      if (candidates_.Crowded(slot)) KeepTrueBest(slot);
     }
-    candidates_.DropBelow(slot, mode_.Limit(slot));
-    if (candidates_.Crowded(slot)) KeepTrueBest(slot);
   }
 
   // The distances of all candidates of `slot`, in their order, into ranked_.
@@ -208,7 +210,7 @@ Shape ChooseShape(const Problem& problem, size_t threads) {
   constexpr size_t kPanelBytes = size_t{2} << 20;
   constexpr size_t kCandidateBytes = size_t{4} << 20;
   constexpr size_t kBlockBytes = size_t{512} << 10;  // A quarter of a big L2; guess.
-  constexpr size_t kMostQueries = 512;
+  constexpr size_t kMostQueries = 1024;
   constexpr size_t kLeastSliceRows = 16384;
   const size_t width = distance::kMaxPanelVectors * problem.kernels->lanes;
   const size_t tile_rows = problem.kernels->tile_rows;
