@@ -25,6 +25,8 @@ inline constexpr size_t kChunkWords = 16;
 inline constexpr size_t kMaxLanes = 16;
 inline constexpr size_t kMaxTileRows = 12;
 inline constexpr size_t kMaxPanelVectors = 2;
+// Rows that share one entry of a tile's tops; tile_rows is a multiple.
+inline constexpr size_t kTopRows = 3;
 
 // One product: sum[r][i] = bias[r] + dot(row r, query i). Word is float or int32_t.
 template <class Word>
@@ -64,6 +66,11 @@ struct BlockKernels {
   uint32_t (*float_tile[kMaxPanelVectors])(const TileJob<float>& job);
   uint32_t (*int_tile[kMaxPanelVectors])(const TileJob<int32_t>& job);
   uint32_t (*scaled_tile[kMaxPanelVectors])(const ScaledTileJob& job);
+  // The largest score of rows 0 to kTopRows - 1 of the tile with each query, then of the next ones,
+  // and so on: into `scores`, tile_rows / kTopRows x width. Thresholds and hits are unused.
+  void (*float_tops[kMaxPanelVectors])(const TileJob<float>& job);
+  void (*int_tops[kMaxPanelVectors])(const TileJob<int32_t>& job);
+  void (*scaled_tops[kMaxPanelVectors])(const ScaledTileJob& job);
 
   // out = (in - centre) * scale, in chunks of 16 floats that lie `stride` floats apart; returns the
   // sum of squares of what was stored, summed in double. `in`: dim floats (halves), any alignment;

@@ -36,7 +36,7 @@ using FloatVec = hn::Vec<FloatTag>;
 using WordVec = hn::Vec<WordTag>;
 
 constexpr size_t kBlockLanes = HWY_LANES(float);
-// Two vectors of queries by as many rows as leave registers for the operands: 28 sums of 32
+// Two vectors of queries by as many rows as leave registers for the operands: 24 sums of 32
 // registers with AVX-512, 12 of 16 before.
 constexpr size_t kTileRows = HWY_LANES(float) == 16 ? 12 : 6;
 static_assert(kBlockLanes <= kMaxLanes && kTileRows <= kMaxTileRows && kTileRows % 2 == 0);
@@ -184,6 +184,20 @@ HWY_INLINE uint32_t StoreHits(D d, const V (&score)[kTileRows][kVectors],
   return rows;
 }
 
+// The largest scores of each three rows.
+template <size_t kVectors, class D, class V>
+HWY_INLINE void StoreTops(D d, const V (&score)[kTileRows][kVectors], hn::TFromD<D>* tops) {
+  static_assert(kTopRows == 3 && kTileRows % kTopRows == 0);
+#pragma GCC unroll 12
+  for (size_t r = 0; r < kTileRows; r += kTopRows) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v) {
+      const auto top = hn::Max(hn::Max(score[r][v], score[r + 1][v]), score[r + 2][v]);
+      hn::Store(top, d, tops + (r / kTopRows * kVectors + v) * kBlockLanes);
+    }
+  }
+}
+
 template <size_t kVectors>
 HWY_NOINLINE uint32_t FloatTile(const TileJob<float>& job) {
   TileSums<FloatMath, kVectors> sums;
@@ -199,20 +213,47 @@ HWY_NOINLINE uint32_t IntTile(const TileJob<int32_t>& job) {
 }
 
 template <size_t kVectors>
-HWY_NOINLINE uint32_t ScaledTile(const ScaledTileJob& job) {
+HWY_NOINLINE void FloatTops(const TileJob<float>& job) {
+  TileSums<FloatMath, kVectors> sums;
+  sums.Multiply(job);
+  StoreTops<kVectors>(FloatTag(), sums.sum, job.scores);
+}
+
+template <size_t kVectors>
+HWY_NOINLINE void IntTops(const TileJob<int32_t>& job) {
   TileSums<IntMath, kVectors> sums;
-  sums.Multiply(job.product);
+  sums.Multiply(job);
+  StoreTops<kVectors>(WordTag(), sums.sum, job.scores);
+}
+
+template <size_t kVectors>
+struct ScaledScores {
   FloatVec score[kTileRows][kVectors];
+  HWY_INLINE explicit ScaledScores(const ScaledTileJob& job) {
+    TileSums<IntMath, kVectors> sums;
+    sums.Multiply(job.product);
 #pragma GCC unroll 12
-  for (size_t r = 0; r < kTileRows; ++r) {
+    for (size_t r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 2
-    for (size_t v = 0; v < kVectors; ++v) {
-      const auto offset = hn::Load(WordTag(), job.offset + v * kBlockLanes);
-      score[r][v] = hn::Mul(hn::ConvertTo(FloatTag(), hn::Add(sums.sum[r][v], offset)),
-                            hn::Set(FloatTag(), job.scale[r]));
+      for (size_t v = 0; v < kVectors; ++v) {
+        const auto offset = hn::Load(WordTag(), job.offset + v * kBlockLanes);
+        score[r][v] = hn::Mul(hn::ConvertTo(FloatTag(), hn::Add(sums.sum[r][v], offset)),
+                              hn::Set(FloatTag(), job.scale[r]));
+      }
     }
   }
-  return StoreHits<kVectors>(FloatTag(), score, job.threshold, job.scores, job.product.hits);
+};
+
+template <size_t kVectors>
+HWY_NOINLINE uint32_t ScaledTile(const ScaledTileJob& job) {
+  const ScaledScores<kVectors> scores(job);
+  return StoreHits<kVectors>(FloatTag(), scores.score, job.threshold, job.scores, job.product.hits);
+}
+
+template <size_t kVectors>
+HWY_NOINLINE void ScaledTops(const ScaledTileJob& job) {
+  const ScaledScores<kVectors> scores(job);
+  StoreTops<kVectors>(FloatTag(), scores.score, job.scores);
 }
 
 // Twelve sums hide the latency of multiply-add on every CPU so far.

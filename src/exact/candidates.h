@@ -8,13 +8,12 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 #include <vector>
 
 #include "exact/problem.h"
+#include "exact/select.h"
 
 namespace shoal::exact {
 
@@ -56,7 +55,7 @@ class Candidates {
     const auto all = Of(query);
     lows_.resize(all.size());
     for (size_t i = 0; i < all.size(); ++i) lows_[i] = Ordered(all[i].low);
-    return Unordered<Score>(KthLargest());
+    return Unordered<Score>(KthLargest(lows_, k_));
   }
   // Drops those whose upper bound is below `limit`.
   void DropBelow(size_t query, Score limit) {
@@ -77,36 +76,6 @@ class Candidates {
   bool Crowded(size_t query) const { return counts_[query] > k_ + (capacity_ - k_) / 2; }
 
  private:
-  // Scores as integers of the same order. No score is NaN.
-  static int32_t Ordered(int32_t score) { return score; }
-  static int32_t Ordered(float score) {
-    const auto bits = std::bit_cast<int32_t>(score + 0.0f);  // -0 is 0.
-    return bits ^ (bits >> 31 & 0x7fffffff);
-  }
-  template <class To>
-  static To Unordered(int32_t ordered) {
-    if constexpr (std::is_same_v<To, float>) {
-      return std::bit_cast<float>(ordered ^ (ordered >> 31 & 0x7fffffff));
-    } else {
-      return ordered;
-    }
-  }
-
-  // Of lows_, by bisection of their range: a few dozen passes of comparing and counting, which
-  // vectorise and do not branch, beat a selection that moves elements.
-  int32_t KthLargest() const {
-    const auto [least, most] = std::minmax_element(lows_.begin(), lows_.end());
-    int64_t low = *least;  // k are >= low.
-    int64_t high = int64_t{*most} + 1;
-    while (high - low > 1) {
-      const auto middle = static_cast<int32_t>((low + high) >> 1);
-      int32_t count = 0;
-      for (const int32_t value : lows_) count += value >= middle;
-      (static_cast<size_t>(count) >= k_ ? low : high) = middle;
-    }
-    return static_cast<int32_t>(low);
-  }
-
   // Keeps the order, which is that of rows.
   template <class Wanted>
   void Keep(size_t query, Wanted wanted) {

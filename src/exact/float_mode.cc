@@ -139,10 +139,28 @@ void FloatMode::SetBar(size_t slot, Score bar, bool /*strictly_better*/) {
   limits_.As<float>()[slot] = RoundDown(bar - 2 * query_slack_[slot]);
 }
 
+distance::TileJob<float> FloatMode::Job(const TilePlace& at, TileResult<Score>& result) const {
+  return {at.panel,
+          at.tile,
+          problem_.words(),
+          bias_.data() + at.place,
+          limits_.As<float>() + at.slot,
+          result.scores,
+          result.hits};
+}
+
 uint32_t FloatMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
-  return problem_.kernels->float_tile[at.vectors - 1](
-      {at.panel, at.tile, problem_.words(), bias_.data() + at.place, limits_.As<float>() + at.slot,
-       result.scores, result.hits});
+  return problem_.kernels->float_tile[at.vectors - 1](Job(at, result));
+}
+
+void FloatMode::Tops(const TilePlace& at, TileResult<Score>& result) {
+  problem_.kernels->float_tops[at.vectors - 1](Job(at, result));
+}
+
+float FloatMode::LeastScore(Score top, size_t /*slot*/, size_t place) const {
+  const float* slack = twice_slack_.data() + place;
+  const float least = top - *std::max_element(slack, slack + problem_.kernels->tile_rows);
+  return std::isfinite(least) ? least : kLowest;
 }
 
 double FloatMode::Distance(size_t slot, const Candidate<Score>& candidate) {

@@ -57,6 +57,10 @@ class FloatMode {
   void SetBar(size_t slot, Score bar, bool strictly_better);
   // The mask of rows that have hits.
   uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
+  // The tile's tops, tile_rows / kTopRows x width, into result.scores.
+  void Tops(const TilePlace& at, TileResult<Score>& result);
+  // Of the row behind a tile's top: a score that it has at least.
+  Score LeastScore(Score top, size_t slot, size_t place) const;
   // False: below the bar after all.
   bool Bounds(Score score, size_t slot, size_t place, Candidate<Score>& candidate) const {
     if (score < Limit(slot)) return false;
@@ -75,6 +79,7 @@ class FloatMode {
   double Distance(size_t slot, const Candidate<Score>& candidate);
 
  private:
+  distance::TileJob<float> Job(const TilePlace& at, TileResult<Score>& result) const;
   const float* RowAsFloats(const std::byte* row, std::vector<float>& scratch) const;
   void CopyAsFloats(const std::byte* row, float* out) const;
   double Slack(double norm) const;
@@ -104,6 +109,8 @@ class IntMode {
   void ClearSlot(size_t slot);
   void SetBar(size_t slot, Score bar, bool strictly_better);
   uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
+  void Tops(const TilePlace& at, TileResult<Score>& result);
+  Score LeastScore(Score top, size_t slot, size_t place) const;
   bool Bounds(Score sum, size_t slot, size_t place, Candidate<Score>& candidate) const {
     int64_t score = int64_t{sum} + query_[slot].offset;
     if (problem_.metric == Metric::kL2) score = 2 * score - query_[slot].norm - odd_[place];
@@ -116,6 +123,8 @@ class IntMode {
   double Distance(size_t slot, const Candidate<Score>& candidate);
 
  private:
+  distance::TileJob<int32_t> Job(const TilePlace& at, TileResult<Score>& result) const;
+
   const Problem& problem_;
   AlignedBytes limits_;                     // slots x int32, of the kernel's sums
   std::vector<Score> bars_;                 // slots
@@ -134,6 +143,8 @@ class ScaledIntMode {
   void ClearSlot(size_t slot);
   void SetBar(size_t slot, Score bar, bool strictly_better);
   uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
+  void Tops(const TilePlace& at, TileResult<Score>& result);
+  Score LeastScore(Score top, size_t slot, size_t place) const;
   bool Bounds(Score score, size_t slot, size_t /*place*/, Candidate<Score>& candidate) const {
     candidate = {score, score, 0};
     return score >= Limit(slot);
@@ -144,6 +155,8 @@ class ScaledIntMode {
   double Distance(size_t slot, const Candidate<Score>& candidate);
 
  private:
+  distance::ScaledTileJob Job(const TilePlace& at, TileResult<Score>& result) const;
+
   const Problem& problem_;
   AlignedBytes limits_;            // slots x float
   AlignedBytes offsets_;           // slots x int32
