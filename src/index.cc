@@ -35,15 +35,15 @@ Status CheckOption(bool valid, const char* name, const std::string& expected, do
 }
 
 Status Validate(const IndexOptions& o) {
-  Status status = CheckOption(o.dim >= 1 && o.dim <= kMaxDim, "dim",
-                              "1 to " + std::to_string(kMaxDim), o.dim);
+  Status status =
+      CheckOption(o.dim >= 1 && o.dim <= kMaxDim, "dim", "1 to " + std::to_string(kMaxDim), o.dim);
   if (status)
     status = CheckOption(o.max_degree >= 4 && o.max_degree <= kMaxDegree, "max_degree",
                          "4 to " + std::to_string(kMaxDegree), o.max_degree);
   if (status)
-    status = CheckOption(o.build_list_size >= 1 && o.build_list_size <= kMaxListSize,
-                         "build_list_size", "1 to " + std::to_string(kMaxListSize),
-                         o.build_list_size);
+    status =
+        CheckOption(o.build_list_size >= 1 && o.build_list_size <= kMaxListSize, "build_list_size",
+                    "1 to " + std::to_string(kMaxListSize), o.build_list_size);
   if (status) status = CheckOption(o.alpha >= 1 && o.alpha <= 2, "alpha", "1 to 2", o.alpha);
   return status;
 }
@@ -126,7 +126,12 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
     const auto entry = ids_.Lock(id);
     std::move(slot).Publish();
   }
-  graph_.LinkIn(p, guard, ScratchOf(guard));
+  try {
+    graph_.LinkIn(p, guard, ScratchOf(guard));
+  } catch (const std::bad_alloc&) {
+    // The point is in; it needs one in-edge, which takes no memory.
+    graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
+  }
   return {};
 }
 
@@ -311,8 +316,7 @@ Status IndexImpl::CheckStructure() {
     const auto mapped = ids_.Lock(id).slot();
     if (mapped != slot)
       return MakeError(ErrorCode::kCorrupt, "structure: slot " + std::to_string(slot) + " has id " +
-                                                std::to_string(id) +
-                                                ", which is mapped elsewhere");
+                                                std::to_string(id) + ", which is mapped elsewhere");
   }
   if (live.size() != slots_.live())
     return MakeError(ErrorCode::kCorrupt, "structure: live points: counted " +
@@ -392,8 +396,8 @@ Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
       if (hits) continue;
       const MutexLock lock(reporting);
       if (first_error)
-        first_error = MakeError(hits.error().code,
-                                "row " + std::to_string(i) + ": " + hits.error().message);
+        first_error =
+            MakeError(hits.error().code, "row " + std::to_string(i) + ": " + hits.error().message);
     }
   });
   return first_error;

@@ -51,8 +51,8 @@ class Reservation {
   std::byte* base() const { return base_; }
   size_t size() const { return size_; }
   size_t committed() const { return committed_; }
-  // Bytes of the committed part that memory stands behind. `used`: the front part ever touched; only
-  // the page of its end is in doubt, and looked up.
+  // Bytes of the committed part that memory stands behind. `used`: the front part ever touched;
+  // only the page of its end is in doubt, and looked up.
   size_t Resident(size_t used) const;
 
  private:

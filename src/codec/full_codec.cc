@@ -43,8 +43,7 @@ void Scorer::Score(const std::byte* const* rows, size_t n, float* out) const {
   }
   kernel_(query_, rows, n, dim_, out);
   switch (finish_) {
-    case Finish::kNone:
-      return;
+    case Finish::kNone: return;
     case Finish::kNegate:
       for (size_t i = 0; i < n; ++i) out[i] = -out[i];
       return;
@@ -138,8 +137,8 @@ Scorer FullCodec::Bind(const void* elements, std::byte* buffer) const {
                            reinterpret_cast<float*>(buffer));
     scorer.query_ = buffer;
   }
-  scorer.kernel_ = kernels_.Batch(
-      metric_ == Metric::kL2 ? distance::Op::kL2 : distance::Op::kDot, type_);
+  scorer.kernel_ =
+      kernels_.Batch(metric_ == Metric::kL2 ? distance::Op::kL2 : distance::Op::kDot, type_);
   return scorer;
 }
 
@@ -165,8 +164,7 @@ Scorer FullCodec::BindRow(const std::byte* row, std::byte* buffer) const {
   if (metric_ == Metric::kInnerProduct) {
     scorer.finish_ = Scorer::Finish::kSphere;
     scorer.max_norm_sq_ = max_norm_sq_.load(std::memory_order_relaxed);
-    scorer.query_factor_ =
-        std::sqrt(std::max(0.0f, scorer.max_norm_sq_ - Trailer(row, trailer_)));
+    scorer.query_factor_ = std::sqrt(std::max(0.0f, scorer.max_norm_sq_ - Trailer(row, trailer_)));
   }
   if (metric_ == Metric::kCosine) {
     scorer.finish_ = Scorer::Finish::kCosine;

@@ -38,8 +38,8 @@ class Scorer {
   size_t dim_ = 0;
   size_t trailer_ = 0;  // Offset of the row's trailing float.
   Finish finish_ = Finish::kNone;
-  float query_factor_ = 0;    // kCosine: 1/|q|. kSphere: sqrt(M^2 - |q|^2).
-  float max_norm_sq_ = 0;     // kSphere: M^2.
+  float query_factor_ = 0;  // kCosine: 1/|q|. kSphere: sqrt(M^2 - |q|^2).
+  float max_norm_sq_ = 0;   // kSphere: M^2.
 };
 
 class FullCodec {

@@ -111,7 +111,7 @@ void Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   if (result != NeighborLists::LinkResult::kFull) return;
   for (;;) {
     const uint32_t version = PoolFromRow(u, p, guard, scratch);
-    Prune(neighbors_.max_degree(), guard, scratch);
+    Prune(overflow_degree_, guard, scratch);
     if (ReplaceRow(u, version, p, guard, scratch)) return;
   }
 }
@@ -162,6 +162,16 @@ void Graph::EnsureInEdge(SlotId p, Guard& guard, Scratch& scratch) {
     // Every row that a search of this width sees is full of last in-edges. There are as many rows
     // as points and each has more than one place, so a wide enough search finds one with room.
     SHOAL_CHECK(list_size < 2 * size_t{kMaxSlots});
+  }
+}
+
+void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
+  const SlotId slots = slots_.high_water();
+  for (SlotId u = start(); u < slots + start(); ++u) {
+    if (slots_.tag(p) != Tag::kLive || neighbors_.InDegree(p) > 0) return;
+    const SlotId candidate = u % slots;
+    if (candidate != p && IsReadable(slots_.tag(candidate)))
+      ForceLink(candidate, p, guard, scratch);
   }
 }
 

@@ -15,8 +15,7 @@ bool Graph::Occluded(uint32_t candidate, float alpha, Guard& guard, Scratch& scr
   const auto chosen = static_cast<uint32_t>(scratch.chosen.size());
   if (checked == chosen) return false;
   const float distance = scratch.pool[candidate].distance;
-  const Scorer scorer =
-      codec_.BindRow(scratch.pool_rows[candidate], scratch.pair_buffer.data());
+  const Scorer scorer = codec_.BindRow(scratch.pool_rows[candidate], scratch.pair_buffer.data());
   while (checked < chosen) {
     const uint32_t n = std::min(kBatch, chosen - checked);
     float between[kBatch];

@@ -18,8 +18,8 @@ struct Scratch final : ScratchBase {
     pool_rows.reserve(kPool);
     pool_ratio.reserve(kPool);
     pool_checked.reserve(kPool);
-    for (auto* ids_of_row : {&selected, &wanted, &pushed, &replacement.take_back,
-                             &replacement.added})
+    for (auto* ids_of_row :
+         {&selected, &wanted, &pushed, &replacement.take_back, &replacement.added})
       ids_of_row->reserve(kMaxIds);
     chosen.reserve(kMaxIds);
     chosen_rows.reserve(kMaxIds);
@@ -40,7 +40,7 @@ struct Scratch final : ScratchBase {
   std::vector<const std::byte*> pool_rows;
   std::vector<float> pool_ratio;
   std::vector<uint32_t> pool_checked;
-  std::vector<uint32_t> chosen;               // Positions in the pool.
+  std::vector<uint32_t> chosen;  // Positions in the pool.
   std::vector<const std::byte*> chosen_rows;
   std::vector<SlotId> selected;
   std::vector<SlotId> wanted;

@@ -15,16 +15,16 @@
 //
 // LEMMA. While a reader is pinned at e, the epoch is e or e + 1.
 // So: who retires a slot under a guard of epoch r does so while the epoch is at most r + 1; every
-// reader that saw the slot readable is pinned at most at r + 1; when the epoch is r + 3, that reader
-// is gone. A slot retired under r is reused from r + kGracePeriod on. With 1 in place of 3 the
-// stress test sees torn rows within seconds.
+// reader that saw the slot readable is pinned at most at r + 1; when the epoch is r + 3, that
+// reader is gone. A slot retired under r is reused from r + kGracePeriod on. With 1 in place of 3
+// the stress test sees torn rows within seconds.
 //
 // Unpin stores 0 with release (UNPIN.1), which pairs with the advancer's load (ADV.1): the reader's
 // last loads happen before the slot's next life.
 //
-// A cell also owns what an operation works with (the scratch): whoever has the cell has the scratch,
-// so there is no other pool. Cells come in blocks; a block is linked on when all are taken, is never
-// freed before the registry and never moves.
+// A cell also owns what an operation works with (the scratch): whoever has the cell has the
+// scratch, so there is no other pool. Cells come in blocks; a block is linked on when all are
+// taken, is never freed before the registry and never moves.
 #pragma once
 
 #include <array>

@@ -33,8 +33,8 @@ std::optional<size_t> IdMap::Find(const Shard& shard, ExternalId id,
 
 // To twice the size where slots fill it, else to the same size without the erased.
 bool IdMap::Rehash(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
-  const size_t capacity = std::max<size_t>(
-      16, shard.slots * 2 >= shard.capacity ? shard.capacity * 2 : shard.capacity);
+  const size_t capacity =
+      std::max<size_t>(16, shard.slots * 2 >= shard.capacity ? shard.capacity * 2 : shard.capacity);
   const size_t bytes = capacity * sizeof(SlotId);
   if (!budget_.TryCharge(bytes)) return false;
   SlotId* table = new (std::nothrow) SlotId[capacity];

@@ -33,7 +33,10 @@ class NeighborLists::ListLock {
 };
 
 NeighborLists::NeighborLists(MemoryBudget& budget, const SlotTable& slots, uint32_t max_degree)
-    : slots_(slots), max_degree_(max_degree), rows_(max_degree * sizeof(SlotId)), reverse_(budget) {}
+    : slots_(slots),
+      max_degree_(max_degree),
+      rows_(max_degree * sizeof(SlotId)),
+      reverse_(budget) {}
 
 size_t NeighborLists::Copy(SlotId u, SlotId* out) const {
   const Id* row = Row(u);

@@ -16,17 +16,17 @@
 //   Delete(v)     under v's lock: live -> deleted, and copy v's reverse list, in one section
 //
 // INVARIANT. A reverse list contains the edges that rows hold at every instant, and equals them at
-// rest. So the copy that Delete takes names every row with an edge to v, and every row that is still
-// to get one: that writer's step 2 comes either before the repairer takes u's lock, which then sees
-// the edge, or after, when it sees v deleted.
+// rest. So the copy that Delete takes names every row with an edge to v, and every row that is
+// still to get one: that writer's step 2 comes either before the repairer takes u's lock, which
+// then sees the edge, or after, when it sees v deleted.
 //
 // WRITES AFTER A COMPUTATION (prune, repair). Copy() gives the row's version; Replace() takes the
 // lock, refuses if the version moved, keeps only what the row holds, adds only what was pushed
 // before and is live now. A version is 32 bits and moves once per write.
 //
 // COMMITTED IN-DEGREE. Raised after the row is written, lowered before the edge goes, and lowered
-// only by a CAS that refuses 1 -> 0: so it never exceeds the edges in rows, and no two prunes take a
-// point's last two in-edges. A refused edge stays in its row.
+// only by a CAS that refuses 1 -> 0: so it never exceeds the edges in rows, and no two prunes take
+// a point's last two in-edges. A refused edge stays in its row.
 //
 // READERS copy a row with relaxed loads. A row that is caught half-way is a mixture of old and new
 // edges, each of which was in the row during the search; every id in a row is a slot below the

@@ -1,0 +1,214 @@
+// The tile kernels of block_dot.h, for one instruction set. Nothing of std here: a template of
+// std instantiated in this file could reach the linker as everyone's copy.
+#include "distance/block_dot.h"
+#include "hwy/highway.h"
+
+#if defined(SHOAL_DISTANCE_BLOCK_TILE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef SHOAL_DISTANCE_BLOCK_TILE_INL_H_
+#undef SHOAL_DISTANCE_BLOCK_TILE_INL_H_
+#else
+#define SHOAL_DISTANCE_BLOCK_TILE_INL_H_
+#endif
+
+// Highway's own scalar target is left out: block_portable.cc has plain C++ instead.
+#undef SHOAL_BLOCK_VECTORS
+#define SHOAL_BLOCK_VECTORS (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
+
+// Highway 1.0.3 selects AVX3_DL by the CPU's AVX512_VNNI bit but does not tell the compiler.
+#undef SHOAL_BLOCK_BEFORE_NAMESPACE
+#if HWY_TARGET == HWY_AVX3_DL
+#define SHOAL_BLOCK_BEFORE_NAMESPACE() HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
+#else
+#define SHOAL_BLOCK_BEFORE_NAMESPACE() \
+  HWY_BEFORE_NAMESPACE();              \
+  static_assert(true, "")
+#endif
+
+#if SHOAL_BLOCK_VECTORS
+SHOAL_BLOCK_BEFORE_NAMESPACE();
+namespace shoal::distance {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using FloatTag = hn::ScalableTag<float>;
+using WordTag = hn::ScalableTag<int32_t>;
+using FloatVec = hn::Vec<FloatTag>;
+using WordVec = hn::Vec<WordTag>;
+
+constexpr size_t kBlockLanes = HWY_LANES(float);
+// Two vectors of queries by as many rows as leave registers for the operands: 28 sums of 32
+// registers with AVX-512, 12 of 16 before.
+constexpr size_t kTileRows = HWY_LANES(float) == 16 ? 14 : 6;
+static_assert(kBlockLanes <= kMaxLanes && kTileRows <= kMaxTileRows);
+
+// Multiply-add of packed words, and the vectors it works on.
+struct FloatMath {
+  using Word = float;
+  using Vec = FloatVec;
+  static constexpr size_t kElements = 1;
+  static HWY_INLINE Vec Load(const void* words) {
+    return hn::Load(FloatTag(), static_cast<const float*>(words));
+  }
+  static HWY_INLINE Vec Broadcast(const void* word) {
+    return hn::Set(FloatTag(), *static_cast<const float*>(word));
+  }
+  static HWY_INLINE Vec MulAdd(Vec query, Vec row, Vec sum) { return hn::MulAdd(query, row, sum); }
+};
+struct IntMath {
+  using Word = int32_t;
+  using Vec = WordVec;
+  static constexpr size_t kElements = HWY_TARGET == HWY_AVX3_DL ? 4 : 2;
+  static HWY_INLINE Vec Load(const void* words) {
+    return hn::Load(WordTag(), static_cast<const int32_t*>(words));
+  }
+  static HWY_INLINE Vec Broadcast(const void* word) {
+    return hn::Set(WordTag(), *static_cast<const int32_t*>(word));
+  }
+  // Words of four: unsigned bytes of the query, signed ones of the row. Words of two: int16.
+  static HWY_INLINE Vec MulAdd(Vec query, Vec row, Vec sum) {
+#if HWY_TARGET == HWY_AVX3_DL
+    return Vec{_mm512_dpbusd_epi32(sum.raw, query.raw, row.raw)};
+#else
+    const hn::Repartition<int16_t, WordTag> d16;
+    Vec unused = sum;
+    return hn::ReorderWidenMulAccumulate(WordTag(), hn::BitCast(d16, query), hn::BitCast(d16, row),
+                                         sum, unused);
+#endif
+  }
+};
+constexpr size_t kIntElements = IntMath::kElements;
+
+// All sums of a tile. Every loop over rows and vectors is unrolled, so that they are registers.
+template <class Math, size_t kVectors>
+struct TileSums {
+  typename Math::Vec sum[kTileRows][kVectors];
+
+  // One word of every row with one of every query. row: the word of row 0, 64 bytes before row 1's.
+  HWY_INLINE void Step(const std::byte* panel, const std::byte* row) {
+    typename Math::Vec query[kVectors];
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v) query[v] = Math::Load(panel + v * 4 * kBlockLanes);
+#pragma GCC unroll 14
+    for (size_t r = 0; r < kTileRows; ++r) {
+      const auto value = Math::Broadcast(row + r * 4 * kChunkWords);
+#pragma GCC unroll 2
+      for (size_t v = 0; v < kVectors; ++v) sum[r][v] = Math::MulAdd(query[v], value, sum[r][v]);
+    }
+  }
+
+  HWY_INLINE void Multiply(const TileJob<typename Math::Word>& job) {
+#pragma GCC unroll 14
+    for (size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 2
+      for (size_t v = 0; v < kVectors; ++v) sum[r][v] = Math::Broadcast(job.bias + r);
+    }
+    constexpr size_t kStep = kVectors * 4 * kBlockLanes;
+    const auto* panel = static_cast<const std::byte*>(job.panel);
+    const auto* tile = static_cast<const std::byte*>(job.tile);
+    size_t left = job.words;
+    for (; left >= kChunkWords; left -= kChunkWords) {
+#pragma GCC unroll 4
+      for (size_t w = 0; w < kChunkWords; ++w) Step(panel + w * kStep, tile + w * 4);
+      panel += kChunkWords * kStep;
+      tile += kTileRows * kChunkWords * 4;
+    }
+    for (size_t w = 0; w < left; ++w) Step(panel + w * kStep, tile + w * 4);
+  }
+};
+
+// The bits of a mask, lane 0 lowest.
+template <class D, class M>
+HWY_INLINE uint32_t Bits(D d, M mask) {
+  uint8_t bytes[8] = {};
+  hn::StoreMaskBits(d, mask, bytes);
+  return bytes[0] | uint32_t{bytes[1]} << 8;
+}
+
+// Compares all scores with the thresholds; stores scores and masks if there is a hit.
+template <size_t kVectors, class D, class V>
+HWY_INLINE bool StoreHits(D d, const V (&score)[kTileRows][kVectors],
+                          const hn::TFromD<D>* threshold, hn::TFromD<D>* scores, uint32_t* hits) {
+  V limit[kVectors];
+#pragma GCC unroll 2
+  for (size_t v = 0; v < kVectors; ++v) limit[v] = hn::Load(d, threshold + v * kBlockLanes);
+  uint32_t any = 0;
+#pragma GCC unroll 14
+  for (size_t r = 0; r < kTileRows; ++r) {
+    uint32_t bits = 0;
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v)
+      bits |= Bits(d, hn::Not(hn::Lt(score[r][v], limit[v]))) << v * kBlockLanes;
+    hits[r] = bits;
+    any |= bits;
+  }
+  if (any == 0) return false;
+#pragma GCC unroll 14
+  for (size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v)
+      hn::Store(score[r][v], d, scores + (r * kVectors + v) * kBlockLanes);
+  }
+  return true;
+}
+
+template <size_t kVectors>
+HWY_NOINLINE bool FloatTile(const TileJob<float>& job) {
+  TileSums<FloatMath, kVectors> sums;
+  sums.Multiply(job);
+  return StoreHits<kVectors>(FloatTag(), sums.sum, job.threshold, job.scores, job.hits);
+}
+
+template <size_t kVectors>
+HWY_NOINLINE bool IntTile(const TileJob<int32_t>& job) {
+  TileSums<IntMath, kVectors> sums;
+  sums.Multiply(job);
+  return StoreHits<kVectors>(WordTag(), sums.sum, job.threshold, job.scores, job.hits);
+}
+
+template <size_t kVectors>
+HWY_NOINLINE bool ScaledTile(const ScaledTileJob& job) {
+  TileSums<IntMath, kVectors> sums;
+  sums.Multiply(job.product);
+  FloatVec score[kTileRows][kVectors];
+#pragma GCC unroll 14
+  for (size_t r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v) {
+      const auto offset = hn::Load(WordTag(), job.offset + v * kBlockLanes);
+      score[r][v] = hn::Mul(hn::ConvertTo(FloatTag(), hn::Add(sums.sum[r][v], offset)),
+                            hn::Set(FloatTag(), job.scale[r]));
+    }
+  }
+  return StoreHits<kVectors>(FloatTag(), score, job.threshold, job.scores, job.product.hits);
+}
+
+// Twelve sums hide the latency of multiply-add on every CPU so far.
+template <class Math>
+HWY_NOINLINE double Peak(size_t steps) {
+  constexpr size_t kSums = 12;
+  alignas(64) typename Math::Word words[kBlockLanes] = {};
+  words[0] = steps & 1;  // Not a constant to the compiler.
+  const auto factor = Math::Load(words);
+  typename Math::Vec sum[kSums];
+#pragma GCC unroll 12
+  for (size_t i = 0; i < kSums; ++i) sum[i] = factor;
+  for (size_t step = 0; step < steps; ++step) {
+#pragma GCC unroll 12
+    for (size_t i = 0; i < kSums; ++i) {
+      sum[i] = Math::MulAdd(factor, factor, sum[i]);
+      asm volatile("" : "+x"(sum[i].raw));  // Keeps the sums apart and each step done.
+    }
+  }
+  return static_cast<double>(steps) * kSums * kBlockLanes * Math::kElements;
+}
+
+HWY_INLINE double FloatPeak(size_t steps) { return Peak<FloatMath>(steps); }
+HWY_INLINE double IntPeak(size_t steps) { return Peak<IntMath>(steps); }
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace shoal::distance
+HWY_AFTER_NAMESPACE();
+#endif  // SHOAL_BLOCK_VECTORS
+
+#endif  // per target
