@@ -26,12 +26,14 @@ struct Options {
   size_t rows = 500000;
   size_t queries = 1000;
   size_t dim = 256;
-  size_t latent_dim = 24;
+  size_t latent_dim = 32;
   size_t clusters = 256;
   // Length of a cluster's axes, against 1 between the clusters.
-  float within = 0.8f;
-  // Standard deviation of the noise, against about 0.6 of the signal, in each dimension.
-  float noise = 0.2f;
+  float within = 1.0f;
+  // How far the map is from linear.
+  float bend = 2.0f;
+  // Standard deviation of the noise, against about 0.8 of the signal, in each dimension.
+  float noise = 0.5f;
   uint64_t seed = 1;
 };
 
@@ -39,7 +41,7 @@ class Mixture {
  public:
   explicit Mixture(const Options& options) : options_(options), random_(options.seed) {
     const size_t latent = options.latent_dim;
-    const float per_latent = 1 / std::sqrt(static_cast<float>(latent));
+    const float per_latent = options.bend / std::sqrt(static_cast<float>(latent));
     const float per_hidden = 1 / std::sqrt(static_cast<float>(kHidden));
     centers_ = Gaussian(options.clusters * latent, 1);
     axes_ = Gaussian(options.clusters * latent, 0.5f);
@@ -142,6 +144,7 @@ int main(int argc, char** argv) {
   app.add_option("--latent_dim", options.latent_dim, "Intrinsic dimension")->capture_default_str();
   app.add_option("--clusters", options.clusters, "Number of clusters")->capture_default_str();
   app.add_option("--within", options.within, "Size of a cluster")->capture_default_str();
+  app.add_option("--bend", options.bend, "How far from linear")->capture_default_str();
   app.add_option("--noise", options.noise, "Deviation of the noise")->capture_default_str();
   app.add_option("--seed", options.seed, "Seed")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
