@@ -103,7 +103,7 @@ class Comparison:
                 return {**built, **growth, "from": f"cache, built {built['machine']['date']}"}
         facts, others = machine.facts(), machine.OthersMeter()
         built = worker.ask("build", **options)
-        built.update(options, machine=facts, others=others.cores(built["cpu_seconds"]))
+        built.update(options, machine=facts, others=others.cores(built["request_cpu_seconds"]))
         built["huge"] = engine.huge
         if path:
             worker.ask("save", path=path + ".index")
@@ -144,7 +144,7 @@ class Comparison:
             "search", list=point["list"], k=K, threads=threads, seconds=self.args.seconds
         )
         sample["threads"] = int(threads)
-        sample["others"] = others.cores(sample["cpu_seconds"])
+        sample["others"] = others.cores(sample["request_cpu_seconds"])
         point.setdefault("samples", {}).setdefault(threads, []).append(sample)
 
     def names(self):

@@ -9,8 +9,8 @@
 //
 // Beside it, from the same run, the time per distance of the same kernel on rows picked at random:
 // what the memory allows.
-#include <cxxabi.h>
 #include <fmt/format.h>
+#include <link.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -90,7 +90,7 @@ class Sampler {
   size_t count_ = 0;
 };
 
-// The mapping of this program's own code: [begin, end) in memory, and what to subtract.
+// This program's own code: [begin, end) in memory, and how far that is from where the file says.
 struct Image {
   uintptr_t begin = 0;
   uintptr_t end = 0;
@@ -99,10 +99,19 @@ struct Image {
 };
 
 Image OwnImage() {
-  extern const char __executable_start;  // NOLINT: the linker's names.
-  extern const char etext;               // NOLINT
-  return {reinterpret_cast<uintptr_t>(&__executable_start), reinterpret_cast<uintptr_t>(&etext),
-          reinterpret_cast<uintptr_t>(&__executable_start)};
+  Image image;
+  auto note = [](dl_phdr_info* info, size_t, void* to) {
+    auto* own = static_cast<Image*>(to);
+    own->bias = info->dlpi_addr;
+    for (const ElfW(Phdr) & part : std::span(info->dlpi_phdr, info->dlpi_phnum)) {
+      if (part.p_type != PT_LOAD || (part.p_flags & PF_X) == 0) continue;
+      own->begin = own->bias + part.p_vaddr;
+      own->end = own->begin + part.p_memsz;
+    }
+    return 1;  // The program comes first; its libraries do not matter.
+  };
+  dl_iterate_phdr(note, &image);
+  return image;
 }
 
 // What a sample counts for: the first row whose word is in the name of one of the functions that
@@ -172,7 +181,8 @@ Profile Attribute(std::span<const Sampler::Sample> samples) {
   Profile profile;
   std::map<uintptr_t, size_t> counts;
   for (const Sampler::Sample& sample : samples) {
-    const uintptr_t at = image.Holds(sample.at) ? sample.at : sample.caller;
+    // A return address is behind the call.
+    const uintptr_t at = image.Holds(sample.at) ? sample.at : sample.caller - 1;
     ++counts[image.Holds(at) ? at - image.bias : 0];
   }
   const auto functions = Functions(counts);

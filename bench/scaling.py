@@ -50,7 +50,7 @@ def sample(shared, alone, verb, rate, **arguments):
     return {
         "threads": sum(map(rate, threads)),
         "processes": sum(map(rate, processes)),
-        "others": others.cores(sum(a["cpu_seconds"] for a in threads + processes)),
+        "others": others.cores(sum(a["request_cpu_seconds"] for a in threads + processes)),
     }
 
 
