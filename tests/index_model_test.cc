@@ -216,13 +216,8 @@ class RandomRun {
   std::vector<ExternalId> ids_;         // Of every row.
 };
 
-using ParamOf = ::testing::TestParamInfo<std::tuple<ScalarType, Metric>>;
-
-class IndexModel : public ::testing::TestWithParam<std::tuple<ScalarType, Metric>> {};
-INSTANTIATE_TEST_SUITE_P(All, IndexModel,
-                         ::testing::Combine(::testing::ValuesIn(test::kTypes),
-                                            ::testing::ValuesIn(test::kMetrics)),
-                         test::TypeAndMetric<ParamOf>);
+class IndexModel : public ::testing::TestWithParam<test::TypeAndMetric> {};
+INSTANTIATE_TEST_SUITE_P(All, IndexModel, test::AllTypesAndMetrics(), test::NameOfCase);
 
 TEST_P(IndexModel, AgreesWithAMapAndBruteForce) {
   const auto [type, metric] = GetParam();

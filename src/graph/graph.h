@@ -92,7 +92,12 @@ class Graph {
   // sorted here, to scratch.selected, at most `degree`.
   void Prune(size_t degree, Guard& guard, Scratch& scratch) const;
   bool Occluded(uint32_t candidate, float alpha, Guard& guard, Scratch& scratch) const;
+  // To scratch.selected: of what a search for p expands, and of p's row, what prune leaves.
   void SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const;
+
+  // Adds p's live neighbours that are not in scratch.pool to it: without them a second pass loses
+  // the long edges, which no search for p meets again.
+  void AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const;
 
   // Replaces p's row by scratch.selected, pushing those that are new to it.
   Status WriteOut(SlotId p, Guard& guard, Scratch& scratch);

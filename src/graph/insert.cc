@@ -20,7 +20,29 @@ void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& s
   std::erase_if(scratch.pool, [&](const Candidate& candidate) {
     return candidate.slot == p || slots_.tag(candidate.slot) != Tag::kLive;
   });
+  AddOwnRow(p, scorer, guard, scratch);
   Prune(neighbors_.max_degree(), guard, scratch);
+}
+
+void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
+  size_t n = neighbors_.Copy(p, scratch.ids);
+  if (n == 0) return;
+  ++guard.work.lists_read;
+  n = slots_.KeepReadable(scratch.ids, n, slots_.high_water(), scratch.returnable);
+  RamFeatureStore::Reader reader(features_);
+  reader.Fetch(scratch.ids, n, scratch.rows);
+  scorer.Score(scratch.rows, n, scratch.distances);
+  guard.work.rows_fetched += n;
+  guard.work.distances += n;
+  const size_t found = scratch.pool.size();
+  for (size_t i = 0; i < n; ++i) {
+    const auto end = scratch.pool.begin() + static_cast<ptrdiff_t>(found);
+    const bool there = std::any_of(scratch.pool.begin(), end, [&](const Candidate& candidate) {
+      return candidate.slot == scratch.ids[i];
+    });
+    if (scratch.returnable[i] && !there)
+      scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
+  }
 }
 
 Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
