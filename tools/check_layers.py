@@ -37,7 +37,8 @@ RULES = {
     "apps": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "examples": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "bindings": [PUBLIC, "pybind11"],
-    "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "benchmark", "hnswlib"]
+    "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "src/exact",
+              "benchmark", "hnswlib"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "hwy", "tl"]
              + [f"src/{floor}" for floor in ENGINE] + TEST_LIBRARIES + PROGRAM_LIBRARIES,
