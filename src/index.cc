@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "base/hooks.h"
 #include "base/parallel.h"
 #include "index_impl.h"
 
@@ -30,7 +31,8 @@ tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what)
 Status CheckOption(bool valid, const char* name, const std::string& expected, double found) {
   if (valid) return {};
   std::string number = std::to_string(found);
-  if (found == std::floor(found)) number = std::to_string(static_cast<long long>(found));
+  if (found == std::floor(found) && std::abs(found) < 1e15)
+    number = std::to_string(static_cast<long long>(found));
   return Invalid(std::string(name) + ": expected " + expected + ", found " + number);
 }
 
@@ -45,6 +47,12 @@ Status Validate(const IndexOptions& o) {
         CheckOption(o.build_list_size >= 1 && o.build_list_size <= kMaxListSize, "build_list_size",
                     "1 to " + std::to_string(kMaxListSize), o.build_list_size);
   if (status) status = CheckOption(o.alpha >= 1 && o.alpha <= 2, "alpha", "1 to 2", o.alpha);
+  if (status)
+    status = CheckOption(o.scalar_type <= ScalarType::kUint8, "scalar_type", "one of ScalarType",
+                         static_cast<double>(o.scalar_type));
+  if (status)
+    status = CheckOption(o.metric <= Metric::kCosine, "metric", "one of Metric",
+                         static_cast<double>(o.metric));
   return status;
 }
 
@@ -84,6 +92,7 @@ Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
   };
   // Looked up first, so that the common duplicate costs no slot.
   if (ids_.Lock(id).slot()) return exists();
+  SHOAL_RACE_POINT("insert.after_lookup");
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot) return OutOfMemory(options_, "slots");
   codec_.Encode(vector, features_.Own(slot->id()));
@@ -103,13 +112,14 @@ Status IndexImpl::EnsureStart(VectorView vector) {
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot) return OutOfMemory(options_, "slots");
   codec_.Encode(vector, features_.Own(slot->id()));
-  neighbors_.Reset(slot->id());
+  neighbors_.ResetStart(slot->id());
   graph_.set_start(std::move(*slot).Freeze());
   return {};
 }
 
 Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
   const SlotId p = slot.id();
+  SHOAL_RACE_POINT("insert.reserved");
   auto guard = epochs_.Pin();
   Status linked;
   try {
@@ -126,10 +136,11 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
     const auto entry = ids_.Lock(id);
     std::move(slot).Publish();
   }
+  SHOAL_RACE_POINT("insert.published");
   try {
     graph_.LinkIn(p, guard, ScratchOf(guard));
   } catch (const std::bad_alloc&) {
-    // The point is in; it needs one in-edge, which takes no memory.
+    // The point is in; it needs one guard, which takes no memory.
     graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
   }
   return {};
@@ -370,17 +381,18 @@ Result<std::vector<Hit>> Index::Search(VectorView query, const SearchOptions& op
 Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
                          const SearchManyOutput& output, const BatchOptions& batch) const {
   const size_t n = queries.rows();
-  const auto check = [&](const char* name, size_t expected, size_t found) -> Status {
-    if (found >= expected) return {};
-    return Invalid(std::string(name) + ": expected room for " + std::to_string(expected) +
-                   ", found " + std::to_string(found));
+  // n x each elements, which may be more than a size_t counts.
+  const auto check = [n](const char* name, size_t each, size_t found) -> Status {
+    if (n == 0 || found / n >= each) return {};
+    return Invalid(std::string(name) + ": expected room for " + std::to_string(n) + " x " +
+                   std::to_string(each) + ", found " + std::to_string(found));
   };
   if (options.k == 0) return Invalid("k: expected at least 1, found 0");
-  Status sizes = check("ids", n * options.k, output.ids.size());
+  Status sizes = check("ids", options.k, output.ids.size());
   if (sizes && !output.distances.empty())
-    sizes = check("distances", n * options.k, output.distances.size());
-  if (sizes) sizes = check("counts", n, output.counts.size());
-  if (sizes && !output.work.empty()) sizes = check("work", n, output.work.size());
+    sizes = check("distances", options.k, output.distances.size());
+  if (sizes) sizes = check("counts", 1, output.counts.size());
+  if (sizes && !output.work.empty()) sizes = check("work", 1, output.work.size());
   if (!sizes) return sizes;
   Status first_error;
   Mutex reporting;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 
 namespace shoal {
@@ -82,8 +83,16 @@ Status FullCodec::Validate(VectorView vector, const char* what) const {
   if (vector.data() == nullptr) return refuse("data: expected a pointer, found null");
   const size_t bad = FirstNonFinite(vector);
   if (bad != dim_) return refuse("element " + std::to_string(bad) + " is NaN or infinite");
-  if (metric_ == Metric::kCosine && !(SquaredNorm(vector.data()) > 0))
-    return refuse("a zero vector has no cosine distance");
+  if (metric_ == Metric::kL2) return {};
+  // Where norms lie within a float's range, so do dot products, and none is NaN.
+  const double norm_sq = SquaredNorm(vector.data());
+  if (norm_sq > std::numeric_limits<float>::max())
+    return refuse("norm: expected at most 1.8e19, so that products fit a float, found " +
+                  std::to_string(std::sqrt(norm_sq)));
+  if (metric_ == Metric::kInnerProduct) return {};
+  if (norm_sq == 0) return refuse("a zero vector has no cosine distance");
+  if (norm_sq < std::numeric_limits<float>::min())
+    return refuse("norm: expected at least 1.1e-19, so that products fit a float");
   return {};
 }
 

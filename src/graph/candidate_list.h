@@ -23,9 +23,10 @@ class CandidateList {
   // Empties the list and sets L, at least 1.
   void Reset(size_t list_size);
 
-  // `returnable`: whether the slot was live when it was scored.
+  // Offers a scored slot; `returnable`: whether it was live when it was scored.
   void Insert(float distance, SlotId slot, bool returnable) {
-    if (full() && !(distance < entries_[size_ - 1].distance)) return;
+    // Once L are there, what is farther than the last of them has no place.
+    if (full() && !(distance < distances_[size_ - 1])) return;
     InsertSorted(distance, slot, returnable);
   }
 
@@ -33,30 +34,27 @@ class CandidateList {
   // The nearest that was not expanded, and marks it as expanded. HasUnexpanded().
   Candidate PopUnexpanded();
   // The nearest that was not expanded; kNoSlot when there is none.
-  SlotId PeekUnexpanded() const {
-    return cursor_ < size_ ? entries_[cursor_].word & kSlotMask : kNoSlot;
-  }
+  SlotId PeekUnexpanded() const { return cursor_ < size_ ? words_[cursor_] & kSlotMask : kNoSlot; }
 
   size_t size() const { return size_; }
-  Candidate operator[](size_t i) const {
-    return {entries_[i].distance, entries_[i].word & kSlotMask};
+  Candidate operator[](size_t i) const { return {distances_[i], words_[i] & kSlotMask}; }
+  bool IsReturnable(size_t i) const { return (words_[i] & kGuideBit) == 0; }
+  size_t bytes() const {
+    return distances_.capacity() * sizeof(float) + words_.capacity() * sizeof(uint32_t);
   }
-  bool IsReturnable(size_t i) const { return (entries_[i].word & kGuideBit) == 0; }
-  size_t bytes() const { return entries_.capacity() * sizeof(Entry); }
 
  private:
-  struct Entry {
-    float distance;
-    uint32_t word;  // Slot and two flags.
-  };
   static constexpr uint32_t kExpandedBit = 1u << 31;
   static constexpr uint32_t kGuideBit = 1u << 30;
   static constexpr uint32_t kSlotMask = kGuideBit - 1;
 
   bool full() const { return returnable_ == list_size_; }
+  size_t LowerBound(float distance) const;
   void InsertSorted(float distance, SlotId slot, bool returnable);
 
-  std::vector<Entry> entries_;
+  // Two arrays, because the search for a place reads distances only.
+  std::vector<float> distances_;
+  std::vector<uint32_t> words_;  // Slot and two flags.
   size_t list_size_ = 1;
   size_t guides_max_ = 0;
   size_t size_ = 0;
