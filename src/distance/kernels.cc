@@ -1,0 +1,92 @@
+// Compiles the kernels once per instruction set: foreach_target.h includes this file again for
+// each.
+#include "distance/kernels.h"
+
+#include "distance/targets.h"
+
+#define HWY_WANT_AVX3_DL
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "distance/kernels.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+// After foreach_target.h.
+#include "distance/float-inl.h"
+#include "distance/int-inl.h"
+#include "distance/vnni-inl.h"
+
+#if SHOAL_DISTANCE_VECTORS
+SHOAL_DISTANCE_BEFORE_NAMESPACE();
+namespace shoal::distance {
+namespace HWY_NAMESPACE {
+
+template <class T>
+using IntL2 =
+#if HWY_TARGET == HWY_AVX3_DL
+    VnniL2Kernel<T>;
+#else
+    IntL2Kernel<T>;
+#endif
+template <class T>
+using IntDot =
+#if HWY_TARGET == HWY_AVX3_DL
+    VnniDotKernel<T>;
+#else
+    IntDotKernel<T>;
+#endif
+
+template <Op kOp>
+using Float32 = FloatKernel<kOp, LoadFloats>;
+template <Op kOp>
+using Float16 = FloatKernel<kOp, LoadHalves>;
+
+constexpr const char* kIsa = HWY_TARGET == HWY_AVX3_DL ? "avx3_dl"
+                             : HWY_TARGET == HWY_AVX3  ? "avx3"
+                             : HWY_TARGET == HWY_AVX2  ? "avx2"
+                             : HWY_TARGET == HWY_SSE4  ? "sse4"
+                                                       : "ssse3";
+
+static constexpr KernelSet kKernels = {
+    kIsa,
+    {{Batch<Float32<Op::kL2>>, Batch<Float16<Op::kL2>>, Batch<IntL2<int8_t>>,
+      Batch<IntL2<uint8_t>>},
+     {Batch<Float32<Op::kDot>>, Batch<Float16<Op::kDot>>, Batch<IntDot<int8_t>>,
+      Batch<IntDot<uint8_t>>}},
+    {{Pair<Float32<Op::kL2>>, Pair<Float16<Op::kL2>>, Pair<IntL2<int8_t>>, Pair<IntL2<uint8_t>>},
+     {Pair<Float32<Op::kDot>>, Pair<Float16<Op::kDot>>, Pair<IntDot<int8_t>>,
+      Pair<IntDot<uint8_t>>}},
+    {{nullptr, nullptr, PairExact<IntL2<int8_t>>, PairExact<IntL2<uint8_t>>},
+     {nullptr, nullptr, PairExact<IntDot<int8_t>>, PairExact<IntDot<uint8_t>>}},
+    HalfToFloat,
+};
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace shoal::distance
+HWY_AFTER_NAMESPACE();
+#endif  // SHOAL_DISTANCE_VECTORS
+
+#if HWY_ONCE
+namespace shoal::distance {
+
+const KernelSet* VectorKernels(int64_t target) {
+  switch (target) {
+#if HWY_TARGETS & HWY_AVX3_DL
+    case HWY_AVX3_DL: return &N_AVX3_DL::kKernels;
+#endif
+#if HWY_TARGETS & HWY_AVX3
+    case HWY_AVX3: return &N_AVX3::kKernels;
+#endif
+#if HWY_TARGETS & HWY_AVX2
+    case HWY_AVX2: return &N_AVX2::kKernels;
+#endif
+#if HWY_TARGETS & HWY_SSE4
+    case HWY_SSE4: return &N_SSE4::kKernels;
+#endif
+#if HWY_TARGETS & HWY_SSSE3
+    case HWY_SSSE3: return &N_SSSE3::kKernels;
+#endif
+    default: return nullptr;
+  }
+}
+
+}  // namespace shoal::distance
+#endif  // HWY_ONCE
