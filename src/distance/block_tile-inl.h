@@ -120,9 +120,9 @@ struct TileSums {
     const auto* tile = static_cast<const std::byte*>(job.tile);
     size_t left = job.words;
     for (; left >= kChunkWords; left -= kChunkWords) {
-      for (size_t w = 0; w < kChunkWords; w += 4) {
-#pragma GCC unroll 4
-        for (size_t i = w; i < w + 4; ++i) Step(panel + i * kStep, tile + i * 4);
+      for (size_t w = 0; w < kChunkWords; w += 2) {
+#pragma GCC unroll 2
+        for (size_t i = w; i < w + 2; ++i) Step(panel + i * kStep, tile + i * 4);
       }
       panel += kChunkWords * kStep;
       tile += kTileRows * kChunkWords * 4;
