@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "base/hooks.h"
 #include "base/parallel.h"
 #include "index_impl.h"
 
@@ -91,6 +92,7 @@ Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
   };
   // Looked up first, so that the common duplicate costs no slot.
   if (ids_.Lock(id).slot()) return exists();
+  SHOAL_RACE_POINT("insert.after_lookup");
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot) return OutOfMemory(options_, "slots");
   codec_.Encode(vector, features_.Own(slot->id()));
@@ -110,13 +112,14 @@ Status IndexImpl::EnsureStart(VectorView vector) {
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot) return OutOfMemory(options_, "slots");
   codec_.Encode(vector, features_.Own(slot->id()));
-  neighbors_.Reset(slot->id());
+  neighbors_.ResetStart(slot->id());
   graph_.set_start(std::move(*slot).Freeze());
   return {};
 }
 
 Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
   const SlotId p = slot.id();
+  SHOAL_RACE_POINT("insert.reserved");
   auto guard = epochs_.Pin();
   Status linked;
   try {
@@ -133,10 +136,11 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
     const auto entry = ids_.Lock(id);
     std::move(slot).Publish();
   }
+  SHOAL_RACE_POINT("insert.published");
   try {
     graph_.LinkIn(p, guard, ScratchOf(guard));
   } catch (const std::bad_alloc&) {
-    // The point is in; it needs one in-edge, which takes no memory.
+    // The point is in; it needs one guard, which takes no memory.
     graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
   }
   return {};

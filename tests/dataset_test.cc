@@ -459,10 +459,9 @@ TEST(NpyFile, EveryVersionAndSpellingIsRead) {
   TempFolder folder;
   const auto file = folder / "x.npy";
   const std::string numbers = "abcdef";
-  for (const char* header :
-       {"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }      \n",
-        "{\"shape\":(2,3),\"fortran_order\":False,\"descr\":\"<u1\"}\n",
-        "{'descr': '|u1', 'fortran_order': False, 'shape': (2L, 3L)}"}) {
+  for (const char* header : {"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }      \n",
+                             "{\"shape\":(2,3),\"fortran_order\":False,\"descr\":\"<u1\"}\n",
+                             "{'descr': '|u1', 'fortran_order': False, 'shape': (2L, 3L)}"}) {
     for (unsigned char version : {1, 2, 3}) {
       WriteBytes(file, Npy(version, header, numbers));
       const auto found = ReadNpy(file);

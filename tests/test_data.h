@@ -44,18 +44,10 @@ class Rows {
       const auto f = static_cast<float>(value);
       const auto rounded = static_cast<int>(std::lround(std::clamp(value, -1e6, 1e6)));
       switch (type_) {
-        case ScalarType::kFloat32:
-          Put(f, f);
-          break;
-        case ScalarType::kFloat16:
-          Put(FloatToHalf(f), HalfToFloat(FloatToHalf(f)));
-          break;
-        case ScalarType::kInt8:
-          PutInteger<int8_t>(std::clamp(rounded, -128, 127));
-          break;
-        case ScalarType::kUint8:
-          PutInteger<uint8_t>(std::clamp(rounded, 0, 255));
-          break;
+        case ScalarType::kFloat32: Put(f, f); break;
+        case ScalarType::kFloat16: Put(FloatToHalf(f), HalfToFloat(FloatToHalf(f))); break;
+        case ScalarType::kInt8: PutInteger<int8_t>(std::clamp(rounded, -128, 127)); break;
+        case ScalarType::kUint8: PutInteger<uint8_t>(std::clamp(rounded, 0, 255)); break;
       }
     }
     ++size_;

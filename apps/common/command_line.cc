@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -80,7 +81,11 @@ void CommandLine::Required(const Flag& flag, ScalarType* value) {
 }
 
 void CommandLine::Required(const Flag& flag, Metric* value) {
-  app_.add_option(flag.names, Parser(kMetrics, value, ParseMetric), flag.help)->required();
+  // fast_l2 is a memory layout of DiskANN's; its distances are those of l2.
+  const auto parse = [](const std::string& word) {
+    return word == "fast_l2" ? Metric::kL2 : ParseMetric(word);
+  };
+  app_.add_option(flag.names, Parser(kMetrics, value, parse), flag.help)->required();
 }
 
 void CommandLine::Required(const Flag& flag, std::filesystem::path* value) {
@@ -225,6 +230,20 @@ int CommandLine::Run(int argc, char** argv, const std::function<Status()>& body)
   } catch (const std::exception& error) {
     return Fail(error.what());
   }
+}
+
+Status CheckOutputFolder(const std::filesystem::path& file) {
+  const std::filesystem::path parent = file.parent_path();
+  const std::filesystem::path folder = parent.empty() ? "." : parent;
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    return MakeError(ErrorCode::kIo, fmt::format("{}: cannot create the file: no folder {}",
+                                                 file.string(), folder.string()));
+  }
+  if (access(folder.c_str(), W_OK) == 0) return {};
+  return MakeError(ErrorCode::kIo, fmt::format("{}: cannot create the file: the folder {} cannot "
+                                               "be written to",
+                                               file.string(), folder.string()));
 }
 
 uint32_t ThreadsOrAll(uint32_t threads) {

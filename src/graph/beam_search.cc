@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/hooks.h"
 #include "graph/graph.h"
 
 namespace shoal {
@@ -9,6 +10,7 @@ void Graph::Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recor
   n = scratch.visited.KeepNew(scratch.ids, n);
   n = slots_.KeepReadable(scratch.ids, n, high_water, scratch.returnable);
   if (n == 0) return;
+  SHOAL_RACE_POINT("search.after_tag_check");
   RamFeatureStore::Reader reader(features_);
   reader.Fetch(scratch.ids, n, scratch.rows);
   scorer.Score(scratch.rows, n, scratch.distances);
@@ -25,6 +27,7 @@ void Graph::Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recor
 void Graph::Expand(SlotId slot, const Scorer& scorer, SlotId high_water, const Recorder& recorder,
                    Guard& guard, Scratch& scratch) const {
   const size_t n = neighbors_.Copy(slot, scratch.ids);
+  SHOAL_RACE_POINT("search.after_copy");
   ++guard.work.lists_read;
   ++guard.work.hops;
   // The list that is likely next comes while this one is scored.
@@ -39,6 +42,7 @@ void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& r
   const SlotId start_slot = start();
   if (start_slot == kNoSlot) return;
   const SlotId high_water = slots_.high_water();
+  SHOAL_RACE_POINT("search.after_high_water");
   scratch.ids[0] = start_slot;
   Visit(scorer, 1, high_water, recorder, guard, scratch);
   while (scratch.best.HasUnexpanded()) {

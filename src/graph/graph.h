@@ -59,10 +59,10 @@ class Graph {
   // (or p was deleted meanwhile).
   void LinkIn(SlotId p, Guard& guard, Scratch& scratch);
 
-  // LinkIn for want of memory: one in-edge, from whichever row has a place to spare.
+  // LinkIn for want of memory: one guard (neighbors.h), from whichever row has a place to spare.
   void LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch);
-  // Gives a live point an in-edge if it has none.
-  void EnsureInEdge(SlotId p, Guard& guard, Scratch& scratch);
+  // Gives a live point a guard, an edge from an older one, if it has none.
+  void EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch);
 
   // Searches for a live point again and renews its list and its in-edges.
   void Relink(SlotId p, Guard& guard, Scratch& scratch);
@@ -104,8 +104,8 @@ class Graph {
                  Scratch& scratch);
   // An edge from u to p, if need be in place of others; p may lose against them.
   void LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
-  // An edge from u to p in place of u's farthest neighbour that has another in-edge. False: there
-  // is none, or u or p is not live.
+  // An edge from an older u to p, in place of u's farthest neighbour that can do without. False:
+  // there is none, u is not older, or u or p is not live.
   bool ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
   // scratch.pool: u's live neighbours (and `extra`) with their distances from u. Returns the row's
   // version before the copy.

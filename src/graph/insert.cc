@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hooks.h"
 #include "graph/graph.h"
 
 namespace shoal {
@@ -41,6 +42,7 @@ Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
     }
     if (no_memory && scratch.wanted.empty())
       return MakeError(ErrorCode::kOutOfMemory, "reverse lists: no memory for one more edge");
+    SHOAL_RACE_POINT("write_out.before_commit");
     if (CommitRow(p, version, scratch.wanted, guard, scratch)) return {};
     for (const SlotId v : scratch.pushed) neighbors_.TakeBack(p, v);
   }
@@ -95,11 +97,16 @@ uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scrat
 
 bool Graph::ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch) {
   const auto at = std::find(scratch.selected.begin(), scratch.selected.end(), fresh);
-  bool pushed = at != scratch.selected.end();
+  // The row may have got `fresh` since the caller looked. A push would then be one too many: nobody
+  // takes it back. (This copy is of `version`, or CommitRow refuses.)
+  SlotId row[kMaxDegree];
+  const size_t n = neighbors_.Copy(u, row);
+  bool pushed = at != scratch.selected.end() && std::find(row, row + n, fresh) == row + n;
   if (pushed && neighbors_.Push(u, fresh) != NeighborLists::LinkResult::kLinked) {
     scratch.selected.erase(at);
     pushed = false;
   }
+  SHOAL_RACE_POINT("replace_row.before_commit");
   if (CommitRow(u, version, scratch.selected, guard, scratch)) return true;
   if (pushed) neighbors_.TakeBack(u, fresh);
   return false;
@@ -109,6 +116,7 @@ void Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
   if (result != NeighborLists::LinkResult::kFull) return;
+  SHOAL_RACE_POINT("link_or_prune.full");
   for (;;) {
     const uint32_t version = PoolFromRow(u, p, guard, scratch);
     Prune(overflow_degree_, guard, scratch);
@@ -117,24 +125,26 @@ void Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
 }
 
 bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+  if (!neighbors_.Guards(u, p)) return false;
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
   if (result != NeighborLists::LinkResult::kFull)
     return result == NeighborLists::LinkResult::kLinked ||
            result == NeighborLists::LinkResult::kPresent;
+  SHOAL_RACE_POINT("force_link.full");
   const uint32_t version = PoolFromRow(u, kNoSlot, guard, scratch);
   auto& pool = scratch.pool;
   std::sort(pool.begin(), pool.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
   const auto spare = std::find_if(pool.begin(), pool.end(), [&](const Candidate& candidate) {
-    return neighbors_.InDegree(candidate.slot) > 1;
+    return !neighbors_.Guards(u, candidate.slot) || neighbors_.GuardCount(candidate.slot) > 1;
   });
   if (spare == pool.end()) return false;
   scratch.selected.assign(1, p);
   for (const Candidate& candidate : pool)
     if (candidate.slot != spare->slot) scratch.selected.push_back(candidate.slot);
   ReplaceRow(u, version, p, guard, scratch);
-  return neighbors_.InDegree(p) > 0;
+  return neighbors_.GuardCount(p) > 0;
 }
 
 void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
@@ -143,24 +153,25 @@ void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
   for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
-  EnsureInEdge(p, guard, scratch);
+  EnsureGuarded(p, guard, scratch);
 }
 
-// The orphan guard's half that inserts need: none of p's neighbours took it. In widening circles,
-// the nearest point with an edge to spare gives it up.
-void Graph::EnsureInEdge(SlotId p, Guard& guard, Scratch& scratch) {
-  if (neighbors_.InDegree(p) > 0) return;
+// None of p's neighbours that are older took it. In widening circles, the nearest older point with
+// an edge to spare gives it up.
+void Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
+  if (neighbors_.GuardCount(p) > 0) return;
   for (size_t list_size = options_.build_list_size;; list_size *= 2) {
     SelectNeighbors(p, list_size, guard, scratch);
     const std::vector<Candidate> nearest = scratch.pool;
     for (const Candidate& candidate : nearest) {
       if (slots_.tag(p) != Tag::kLive) return;
-      if (ForceLink(candidate.slot, p, guard, scratch) || neighbors_.InDegree(p) > 0) return;
+      if (ForceLink(candidate.slot, p, guard, scratch) || neighbors_.GuardCount(p) > 0) return;
     }
-    if (ForceLink(start(), p, guard, scratch) || neighbors_.InDegree(p) > 0) return;
+    if (ForceLink(start(), p, guard, scratch) || neighbors_.GuardCount(p) > 0) return;
     if (slots_.tag(p) != Tag::kLive) return;
-    // Every row that a search of this width sees is full of last in-edges. There are as many rows
-    // as points and each has more than one place, so a wide enough search finds one with room.
+    // Every older row that a search of this width sees is full of last guards. Of those there is
+    // one a point, and each of the rows older than p has more than one place: a wide enough search
+    // finds one with room.
     SHOAL_CHECK(list_size < 2 * size_t{kMaxSlots});
   }
 }
@@ -168,7 +179,7 @@ void Graph::EnsureInEdge(SlotId p, Guard& guard, Scratch& scratch) {
 void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
   const SlotId slots = slots_.high_water();
   for (SlotId u = start(); u < slots + start(); ++u) {
-    if (slots_.tag(p) != Tag::kLive || neighbors_.InDegree(p) > 0) return;
+    if (slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0) return;
     const SlotId candidate = u % slots;
     if (candidate != p && IsReadable(slots_.tag(candidate)))
       ForceLink(candidate, p, guard, scratch);
