@@ -50,8 +50,8 @@ class Graph {
 
   // --- Inserting: the caller owns `slot`, whose row is written.
 
-  // Finds p's neighbours and writes its own list: nobody can see that yet. OutOfMemory: nothing
-  // stays.
+  // Finds p's neighbours and writes its own list, which is empty: nobody can see that yet.
+  // OutOfMemory: nothing stays.
   Status LinkOut(SlotId p, Guard& guard, Scratch& scratch);
   // Takes LinkOut back.
   void UndoLinkOut(SlotId p);

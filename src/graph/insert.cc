@@ -84,7 +84,6 @@ bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted
 }
 
 Status Graph::LinkOut(SlotId p, Guard& guard, Scratch& scratch) {
-  neighbors_.Reset(p);
   if (!neighbors_.ReserveReverse(p))
     return MakeError(ErrorCode::kOutOfMemory, "reverse lists: no memory for one more point");
   SelectNeighbors(p, options_.build_list_size, guard, scratch);
