@@ -58,7 +58,7 @@ class EdgeStress {
   void Churn(Random& random) {
     const SlotId u = Pick(random), v = Pick(random);
     const uint64_t kind = random.Below(100);
-    if (kind >= 97) {
+    if (kind >= 92) {
       Replace(random.Below(kPoints));
       return;
     }
