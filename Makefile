@@ -10,9 +10,8 @@ PREFIX ?= /usr/local
 # What `make demo` asks the package index in the end; empty: a handful of its own questions.
 QUERY ?=
 CTEST := ctest --output-on-failure --no-tests=error -j $(JOBS)
-SANITIZERS := asan tsan
-# The tests that put threads against each other: `make test` runs them under both sanitizers.
-CONCURRENCY := concurrency
+# What `make bench` compares; see bench/compare.py --help.
+BENCH ?= --data sift-1m --engines shoal-f32,shoal-u8
 
 define build_preset
 	cmake --preset $(1) >/dev/null
@@ -38,8 +37,9 @@ test: deps build ## every test but the long ones, and the concurrency tests unde
 stress: deps build ## the long tests, everything under both sanitizers, the models
 	@tools/run_tests.sh stress $(JOBS)
 
-bench: build ## run the benchmark jobs
-	@tools/run_bench.sh
+bench: build ## run the benchmark jobs: BENCH="--data sift-1m --engines shoal-f32,shoal-u8"
+	@./build/bench/distance_bench
+	python3 bench/compare.py $(BENCH)
 
 format: ## format all C++ files
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format-16 -i

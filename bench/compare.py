@@ -16,7 +16,7 @@ import tempfile
 import curves
 import machine
 import report
-from engines import ENGINES, Worker
+from engines import ENGINES, Worker, available
 
 RECALLS = (0.90, 0.95, 0.99)
 K = 10
@@ -38,14 +38,14 @@ def parse_arguments():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", default="sift-1m", help="sift-1m, sift-100k or mixture")
-    parser.add_argument("--engines", default="shoal-f32,hnswlib-f32", help=", ".join(ENGINES))
+    parser.add_argument("--engines", help=f"by default all that can run here of {', '.join(ENGINES)}")
     parser.add_argument("--shared", default=os.environ.get("SHOAL_DATA", f"{here}/../../shared/data"))
     parser.add_argument("--data-dir", default="bench-data", help="where make_data wrote mixture.*")
     parser.add_argument("--programs", default=f"{here}/../build/bench")
     parser.add_argument("--python", default=sys.executable, help="for peer_faiss.py")
     parser.add_argument("--cache", help="folder of the peers' indices: opened if there, else saved to")
     parser.add_argument("--fresh-builds", action="store_true", help="build even what --cache has")
-    parser.add_argument("--build-list", default="", help="L of engines: shoal-f32=100,... (peers: 200)")
+    parser.add_argument("--build-list", type=int, default=100, help="L of our builds (peers: 200)")
     parser.add_argument("--build-threads", type=int, default=2)
     parser.add_argument("--threads", default="1,2", help="threads of the timed searches")
     parser.add_argument("--rounds", type=int, default=5)
@@ -67,7 +67,6 @@ class Comparison:
         self.args = args
         self.base, self.queries, truth, self.rows = data_sets(args.shared, args.data_dir)[args.data]
         self.truth = curves.Truth(truth)
-        self.lists = dict(p.split("=") for p in args.build_list.split(",") if p)
         self.workers = {}
         self.results = {"machine": machine.facts(), "arguments": vars(args), "engines": {}}
 
@@ -89,10 +88,10 @@ class Comparison:
         options = {
             "threads": self.args.build_threads,
             "degree": 32,
-            "list": self.lists.get(engine.name, 200),
+            "list": self.args.build_list if engine.ours else 200,
         }
         path = None
-        if self.args.cache and engine.saves:
+        if self.args.cache and not engine.ours:
             os.makedirs(self.args.cache, exist_ok=True)
             name = f"{self.args.data}-{engine.index_name}-R{options['degree']}-L{options['list']}"
             path = os.path.join(self.args.cache, name)
@@ -104,7 +103,7 @@ class Comparison:
                 return {**built, **growth, "from": f"cache, built {built['machine']['date']}"}
         facts, others = machine.facts(), machine.OthersMeter()
         built = worker.ask("build", **options)
-        built.update(options, machine=facts, others=others.cores(built["cpu_seconds"]))
+        built.update(options, machine=facts, others=others.cores(built["request_cpu_seconds"]))
         built["huge"] = engine.huge
         if path:
             worker.ask("save", path=path + ".index")
@@ -145,11 +144,20 @@ class Comparison:
             "search", list=point["list"], k=K, threads=threads, seconds=self.args.seconds
         )
         sample["threads"] = int(threads)
-        sample["others"] = others.cores(sample["cpu_seconds"])
+        sample["others"] = others.cores(sample["request_cpu_seconds"])
         point.setdefault("samples", {}).setdefault(threads, []).append(sample)
 
+    def names(self):
+        if self.args.engines:
+            return self.args.engines.split(",")
+        names, missing = available(self.args.programs, self.args.python)
+        for line in missing:
+            note(line)
+        # Float rows have no 8-bit form.
+        return [n for n in names if ENGINES[n].kind == "f32" or not self.base.endswith(".fbin")]
+
     def run(self):
-        for name in self.args.engines.split(","):
+        for name in self.names():
             self.start(ENGINES[name])
         for name in self.workers:
             self.answer(name)

@@ -14,7 +14,10 @@ class Engine:
     program: str  # in the build's bench/ folder, or a .py beside this file
     kind: str  # element type of the rows: f32, u8
     huge: bool = False  # ask glibc's malloc for huge pages
-    saves: bool = True  # can write its index to a file and read it again
+
+    @property
+    def ours(self):
+        return self.program == "peer_shoal"
 
     @property
     def index_name(self):
@@ -25,8 +28,8 @@ class Engine:
 ENGINES = {
     e.name: e
     for e in (
-        Engine("shoal-f32", "peer_shoal", "f32", saves=False),
-        Engine("shoal-u8", "peer_shoal", "u8", saves=False),
+        Engine("shoal-f32", "peer_shoal", "f32"),
+        Engine("shoal-u8", "peer_shoal", "u8"),
         Engine("hnswlib-f32", "peer_hnswlib", "f32"),
         Engine("hnswlib-f32-huge", "peer_hnswlib", "f32", huge=True),
         Engine("hnswlib-u8", "peer_hnswlib", "u8"),
@@ -37,6 +40,27 @@ ENGINES = {
         Engine("faiss-sq8-huge", "peer_faiss.py", "u8", huge=True),
     )
 }
+
+
+def available(programs, python):
+    """Names of the engines that can run here, and one line for each program that cannot."""
+    names, missing = [], {}
+    for engine in ENGINES.values():
+        if engine.program in missing:
+            continue
+        if engine.program.endswith(".py"):
+            # faiss without its packages fails here rather than in the middle of a run.
+            check = [python, "-c", "import faiss, numpy"]
+            found = subprocess.run(check, stderr=subprocess.DEVNULL, check=False).returncode == 0
+            hint = f"{python} lacks faiss-cpu and numpy (--python)"
+        else:
+            found = os.path.exists(os.path.join(programs, engine.program))
+            hint = f"{engine.program} was not built"
+        if found:
+            names.append(engine.name)
+        else:
+            missing[engine.program] = f"left out: {hint}"
+    return names, list(missing.values())
 
 
 class Worker:

@@ -150,7 +150,9 @@ def main():
         try:
             if verb.startswith("_") or verb in ("measured", "latencies"):
                 raise ValueError(f"no such verb: {verb}")
+            cpu = cpu_seconds()
             answer = getattr(worker, verb)(**dict(a.split("=", 1) for a in arguments))
+            answer["request_cpu_seconds"] = cpu_seconds() - cpu
         except Exception as error:  # the orchestrator decides what to do about it
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)

@@ -1,11 +1,12 @@
 // hnswlib behind the worker's protocol. Compiled for the machine it runs on, as its users do.
+#include <hnswlib/hnswlib.h>
+
 #include <atomic>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "hnswlib/hnswlib.h"
 #include "worker/worker.h"
 
 namespace shoal::bench {

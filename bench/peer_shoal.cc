@@ -16,12 +16,9 @@ namespace {
 
 ScalarType TypeOf(Element element) {
   switch (element) {
-    case Element::kFloat32:
-      return ScalarType::kFloat32;
-    case Element::kUint8:
-      return ScalarType::kUint8;
-    case Element::kInt8:
-      return ScalarType::kInt8;
+    case Element::kFloat32: return ScalarType::kFloat32;
+    case Element::kUint8: return ScalarType::kUint8;
+    case Element::kInt8: return ScalarType::kInt8;
   }
   return ScalarType::kFloat32;
 }

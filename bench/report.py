@@ -126,18 +126,33 @@ def _memory(results):
     for name, engine in results["engines"].items():
         built, memory, count = engine["build"], engine["memory"], engine["load"]["rows"]
         growth = built["rss_after"] - built["rss_before"]
-        row = [name, f"{growth / count:.1f}", f"{memory['huge'] / max(1, memory['rss']):.0%}"]
-        if "own_total" in memory:
-            bytes_per_row = engine["load"]["dim"] * (4 if name.endswith("f32") else 1)
-            bound = bytes_per_row + 4 * 32 + 6 * memory["average_degree"] + 48
-            row += [
-                f"{memory['own_total'] / count:.1f}",
-                f"{memory['own_total'] / growth - 1:+.1%}",
-                f"{bound:.1f} (average degree {memory['average_degree']:.1f})",
-            ]
-        rows.append(row + ["-"] * (6 - len(row)))
-    head = ["engine", "bytes per vector (RSS)", "in huge pages", "own account", "off RSS by", "bound"]
-    return "Memory after the build:\n\n" + table(head, rows)
+        rows.append([name, f"{growth / count:.1f}", f"{memory['huge'] / max(1, memory['rss']):.0%}"])
+    head = ["engine", "bytes per vector", "of the process in huge pages"]
+    text = "Memory, as the process grew in the build:\n\n" + table(head, rows)
+    for name, engine in results["engines"].items():
+        if "own_total" in engine["memory"]:
+            text += "\n" + _own_memory(name, engine)
+    return text
+
+
+def _own_memory(name, engine):
+    """shoal's own account, against the process's growth and against what is promised."""
+    built, memory, count = engine["build"], engine["memory"], engine["load"]["rows"]
+    degree = memory["average_degree"]
+    row_bytes = engine["load"]["dim"] * (4 if name.endswith("f32") else 1)
+    bound = row_bytes + 4 * built["degree"] + 6 * degree + 48
+    own = memory["own_total"] / count
+    parts = ", ".join(
+        f"{key.removeprefix('own_').replace('_', ' ')} {value / count:.1f}"
+        for key, value in memory.items()
+        if key.startswith("own_") and key != "own_total"
+    )
+    off = memory["own_total"] / (built["rss_after"] - built["rss_before"]) - 1
+    return (
+        f"{name}: {own:.1f} bytes per vector by its own account ({parts}), {off:+.1%} off the "
+        f"process's growth; promised: at most {bound:.1f} (average degree {degree:.1f}): "
+        f"{'kept' if own <= bound else 'NOT KEPT'}\n"
+    )
 
 
 def _latencies(results, recalls):

@@ -51,7 +51,7 @@ struct Flags {
                             .metric = shoal::Metric::kCosine,
                             .max_degree = 32,
                             .build_list_size = 100};
-  shoal::SearchOptions search{.k = 10, .search_list_size = 100};
+  shoal::SearchOptions search{.k = 10, .search_list_size = 128};
 };
 
 double SecondsSince(Clock::time_point start) {
@@ -124,6 +124,8 @@ void PrintSummary(const RunSummary& run, const FinalFigures& final, const shoal:
 shoal::Status Run(const Flags& flags) {
   const auto start = Clock::now();
   const Screen screen = Screen::Of(stdout);
+  auto index = shoal::Index::Create(flags.index);
+  if (!index) return tl::unexpected(index.error());
   const auto list =
       flags.packages.empty() ? ReadMachinePackages() : ReadPackageFile(flags.packages);
   if (!list) return tl::unexpected(list.error());
@@ -143,8 +145,6 @@ shoal::Status Run(const Flags& flags) {
              list->source, kVectorDim, SecondsSince(start));
   if (!flags.export_prefix.empty()) return Export(flags.export_prefix, packages, rows, queries);
 
-  auto index = shoal::Index::Create(flags.index);
-  if (!index) return tl::unexpected(index.error());
   fmt::print("{} thread(s) insert, {} search; R={} L={}, search L={}; kernels {}\n",
              flags.insert_threads, flags.search_threads, flags.index.max_degree,
              flags.index.build_list_size, flags.search.search_list_size, shoal::ActiveIsa());

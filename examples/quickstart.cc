@@ -24,7 +24,7 @@ int main() {
   std::thread even(insert, 0), odd(insert, 1);
 
   const std::vector<float> query(64, 0.1f);
-  while (index->size() < 5000) (void)index->Search(query, {.k = 3});  // Any thread, any time.
+  for (int i = 0; i < 1000; ++i) (void)index->Search(query, {.k = 5});  // Any thread, any time.
   even.join();
   odd.join();
 

@@ -112,7 +112,7 @@ Status IndexImpl::EnsureStart(VectorView vector) {
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot) return OutOfMemory(options_, "slots");
   codec_.Encode(vector, features_.Own(slot->id()));
-  neighbors_.Reset(slot->id());
+  neighbors_.ResetStart(slot->id());
   graph_.set_start(std::move(*slot).Freeze());
   return {};
 }
@@ -140,7 +140,7 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
   try {
     graph_.LinkIn(p, guard, ScratchOf(guard));
   } catch (const std::bad_alloc&) {
-    // The point is in; it needs one in-edge, which takes no memory.
+    // The point is in; it needs one guard, which takes no memory.
     graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
   }
   return {};

@@ -13,6 +13,28 @@ namespace {
 
 constexpr size_t kGrain = 64;
 
+// Points in the order in which a search over all of them would meet them, then those that it would
+// not: where slots are numbered so, almost every point has an edge from an older one already.
+std::vector<uint32_t> BreadthFirst(const GraphImage& image) {
+  const auto n = static_cast<uint32_t>(image.points());
+  std::vector<uint32_t> order;
+  order.reserve(n);
+  std::vector<bool> met(n, false);
+  const auto meet = [&](uint32_t i) {
+    if (i >= n || met[i]) return;
+    met[i] = true;
+    order.push_back(i);
+  };
+  meet(image.start);
+  for (const uint32_t i : image.List(image.start)) meet(i);
+  for (uint32_t root = 0, next = 0; root < n; ++root) {
+    for (; next < order.size(); ++next)
+      for (const uint32_t i : image.List(order[next])) meet(i);
+    meet(root);
+  }
+  return order;
+}
+
 }  // namespace
 
 // Under one guard; writers go on beside it. A list is the list at the moment when it is copied; its
@@ -41,7 +63,7 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   if (!rows) return tl::unexpected(rows.error());
   image.rows = std::move(*rows);
   image.offsets.push_back(0);
-  std::vector<SlotId> row(2 * kMaxDegree);
+  std::vector<SlotId> row(size_t{2} * kMaxDegree);
   for (uint32_t i = 0; i < members.size(); ++i) {
     std::memcpy(image.rows.data() + i * image.rows.row_bytes(), features_.Own(members[i]),
                 image.rows.row_bytes());
@@ -71,7 +93,7 @@ Status IndexImpl::Import(const GraphImage& image) {
   if (!codec_.Validate(start_row, "start")) start_row = image.rows[CentralRow(image.rows)];
   if (Status started = EnsureStart(start_row); !started) return started;
   std::vector<SlotId> slots(n);
-  for (size_t i = 0; i < n; ++i) {
+  for (const uint32_t i : BreadthFirst(image)) {
     if (Status valid = codec_.Validate(image.rows[i], "row"); !valid)
       return MakeError(valid.error().code,
                        "row " + std::to_string(i) + ": " + valid.error().message);
@@ -93,7 +115,7 @@ Status IndexImpl::Import(const GraphImage& image) {
   link(graph_.start(), image.List(image.start));
   for (const SlotId slot : slots) {
     auto guard = epochs_.Pin();
-    graph_.EnsureInEdge(slot, guard, ScratchOf(guard));
+    graph_.EnsureGuarded(slot, guard, ScratchOf(guard));
   }
   return {};
 }

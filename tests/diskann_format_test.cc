@@ -10,6 +10,7 @@
 #include <cstring>
 #include <random>
 
+#include "tests/dataset_helpers.h"
 #include "tests/temp_folder.h"
 
 namespace shoal {
@@ -19,15 +20,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-template <class T>
-void ExpectError(const Result<T>& result, ErrorCode code, const std::filesystem::path& file,
-                 std::string_view text) {
-  ASSERT_FALSE(result.has_value()) << "expected: " << text;
-  EXPECT_EQ(ErrorCodeName(result.error().code), ErrorCodeName(code)) << result.error().message;
-  EXPECT_THAT(result.error().message,
-              AllOf(StartsWith(file.string() + ": "), HasSubstr(text), Not(HasSubstr("\n"))));
-}
 
 template <class T>
 std::string Bytes(std::initializer_list<T> values) {

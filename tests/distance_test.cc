@@ -73,14 +73,10 @@ void Append(Vector& vector, T element, double value) {
 void AppendValue(Vector& vector, ScalarType type, double value) {
   const auto f = static_cast<float>(value);
   switch (type) {
-    case ScalarType::kFloat32:
-      return Append(vector, f, f);
-    case ScalarType::kFloat16:
-      return Append(vector, FloatToHalf(f), HalfToFloat(FloatToHalf(f)));
-    case ScalarType::kInt8:
-      return Append(vector, static_cast<int8_t>(value), std::trunc(value));
-    case ScalarType::kUint8:
-      return Append(vector, static_cast<uint8_t>(value), std::trunc(value));
+    case ScalarType::kFloat32: return Append(vector, f, f);
+    case ScalarType::kFloat16: return Append(vector, FloatToHalf(f), HalfToFloat(FloatToHalf(f)));
+    case ScalarType::kInt8: return Append(vector, static_cast<int8_t>(value), std::trunc(value));
+    case ScalarType::kUint8: return Append(vector, static_cast<uint8_t>(value), std::trunc(value));
   }
 }
 

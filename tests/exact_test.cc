@@ -44,18 +44,10 @@ struct Rows {
     std::byte* at = bytes.data() + i * ScalarSize(type);
     const auto put = [at](auto v) { std::memcpy(at, &v, sizeof(v)); };
     switch (type) {
-      case ScalarType::kFloat32:
-        put(static_cast<float>(value));
-        break;
-      case ScalarType::kFloat16:
-        put(FloatToHalf(static_cast<float>(value)));
-        break;
-      case ScalarType::kInt8:
-        put(static_cast<int8_t>(value));
-        break;
-      case ScalarType::kUint8:
-        put(static_cast<uint8_t>(value));
-        break;
+      case ScalarType::kFloat32: put(static_cast<float>(value)); break;
+      case ScalarType::kFloat16: put(FloatToHalf(static_cast<float>(value))); break;
+      case ScalarType::kInt8: put(static_cast<int8_t>(value)); break;
+      case ScalarType::kUint8: put(static_cast<uint8_t>(value)); break;
     }
     values[i] = type == ScalarType::kFloat32   ? static_cast<double>(static_cast<float>(value))
                 : type == ScalarType::kFloat16 ? HalfToFloat(FloatToHalf(static_cast<float>(value)))

@@ -139,7 +139,7 @@ TEST_F(EdgeRaceTest, ADeleteBetweenPushAndRowLeavesNoEdgeAndNoPush) {
   EXPECT_EQ(linked, LinkResult::kNotLive);
   EXPECT_THAT(store_.Row(u_), IsEmpty());
   EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
-  EXPECT_EQ(lists_.InDegree(v_), 0u);
+  EXPECT_EQ(lists_.GuardCount(v_), 0u);
 }
 
 TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItsLastTenantIsUnderWay) {
@@ -183,7 +183,7 @@ TEST_F(EdgeRaceTest, OfTwoLinksOfOneEdgeOneWritesItAndTheOtherTakesItsPushBack) 
   EXPECT_THAT(results, ElementsAre(LinkResult::kPresent, LinkResult::kLinked));
   EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
-  EXPECT_EQ(lists_.InDegree(v_), 1u);
+  EXPECT_EQ(lists_.GuardCount(v_), 1u);
 }
 
 // What breaks "row first, reverse list second": the remover erases the renewed entry.
@@ -270,13 +270,13 @@ TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoInEdges) {
   };
   sequencer.Start("a", [&] { prune(u_); });
   sequencer.Start("b", [&] { prune(v_); });
-  ASSERT_TRUE(sequencer.RunTo("a", "in_degree.before_lowering"));  // Both have seen 2.
-  ASSERT_TRUE(sequencer.RunTo("b", "in_degree.before_lowering"));
+  ASSERT_TRUE(sequencer.RunTo("a", "guards.before_lowering"));  // Both have seen 2.
+  ASSERT_TRUE(sequencer.RunTo("b", "guards.before_lowering"));
   ASSERT_TRUE(sequencer.RunToEnd("a"));
   ASSERT_TRUE(sequencer.RunToEnd("b"));
   EXPECT_THAT(dropped, ElementsAre(u_));
   EXPECT_THAT(store_.Row(v_), ElementsAre(w_));
-  EXPECT_EQ(lists_.InDegree(w_), 1u);
+  EXPECT_EQ(lists_.GuardCount(w_), 1u);
   EXPECT_THAT(lists_.Reverse(w_), ElementsAre(v_));
 }
 

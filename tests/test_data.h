@@ -1,6 +1,8 @@
 // Vectors for tests of every type, and the naive answers that an index is judged by.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -26,11 +28,14 @@ inline bool IsInteger(ScalarType type) {
   return type == ScalarType::kInt8 || type == ScalarType::kUint8;
 }
 
-// "float32_l2": the name of a case of a suite over kTypes x kMetrics.
-template <class Info>
-std::string TypeAndMetric(const Info& info) {
+// A case of a suite over kTypes x kMetrics, and its name: "float32_l2".
+using TypeAndMetric = std::tuple<ScalarType, Metric>;
+inline std::string NameOfCase(const ::testing::TestParamInfo<TypeAndMetric>& info) {
   return std::string(ScalarTypeName(std::get<0>(info.param))) + "_" +
          std::string(MetricName(std::get<1>(info.param)));
+}
+inline auto AllTypesAndMetrics() {
+  return ::testing::Combine(::testing::ValuesIn(kTypes), ::testing::ValuesIn(kMetrics));
 }
 
 // Rows of one type and dimension, with the same numbers as float beside them (exact for all types).
@@ -44,18 +49,10 @@ class Rows {
       const auto f = static_cast<float>(value);
       const auto rounded = static_cast<int>(std::lround(std::clamp(value, -1e6, 1e6)));
       switch (type_) {
-        case ScalarType::kFloat32:
-          Put(f, f);
-          break;
-        case ScalarType::kFloat16:
-          Put(FloatToHalf(f), HalfToFloat(FloatToHalf(f)));
-          break;
-        case ScalarType::kInt8:
-          PutInteger<int8_t>(std::clamp(rounded, -128, 127));
-          break;
-        case ScalarType::kUint8:
-          PutInteger<uint8_t>(std::clamp(rounded, 0, 255));
-          break;
+        case ScalarType::kFloat32: Put(f, f); break;
+        case ScalarType::kFloat16: Put(FloatToHalf(f), HalfToFloat(FloatToHalf(f))); break;
+        case ScalarType::kInt8: PutInteger<int8_t>(std::clamp(rounded, -128, 127)); break;
+        case ScalarType::kUint8: PutInteger<uint8_t>(std::clamp(rounded, 0, 255)); break;
       }
     }
     ++size_;

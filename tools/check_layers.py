@@ -16,6 +16,7 @@ import unittest
 STD = "std"                  # <vector>, <cstdint>: everywhere
 OS = "os"                    # <unistd.h>, <sys/mman.h>
 SIMD = "simd"                # <immintrin.h>
+SSE2 = "sse2"                # <emmintrin.h>: what every x86-64 has, so no code to dispatch
 PUBLIC = "include/shoal"
 ENGINE = ["base", "distance", "exact", "codec", "store", "graph", "persist"]
 TEST_LIBRARIES = ["gtest", "gmock", "rapidcheck", "benchmark", "fmt", "nlohmann"]
@@ -30,13 +31,14 @@ RULES = {
     "src/exact": [PUBLIC, "src/base", "src/distance", "hwy", SIMD],
     "src/codec": [PUBLIC, "src/base", "src/distance", "tl"],
     "src/store": [PUBLIC, "src/base", "tl", "roaring"],
-    "src/graph": [PUBLIC, "src/base", "src/codec", "src/store", "tl"],
+    "src/graph": [PUBLIC, "src/base", "src/codec", "src/store", "tl", SSE2],
     "src/persist": [PUBLIC, "src/base", "src/codec", "src/store", "tl", OS, "lmdb", "xxhash"],
     "src": [PUBLIC, "tl"] + [f"src/{floor}" for floor in ENGINE],
     "apps": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "examples": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "bindings": [PUBLIC, "pybind11"],
-    "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "benchmark", "H5Cpp"]
+    "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "src/exact",
+              "benchmark", "hnswlib"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "hwy", "tl"]
              + [f"src/{floor}" for floor in ENGINE] + TEST_LIBRARIES + PROGRAM_LIBRARIES,
@@ -48,7 +50,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 STD_NAME = re.compile(r"^[a-z_0-9]+$")
 SIMD_HEADERS = {"immintrin.h", "x86intrin.h", "cpuid.h"}
 LIBRARIES = sorted({name for allowed in RULES.values() for name in allowed
-                    if "/" not in name and name not in (STD, OS, SIMD, "src", "apps", "examples",
+                    if "/" not in name and name not in (STD, OS, SIMD, SSE2, "src", "apps", "examples",
                                                         "bench", "tests")})
 
 
@@ -65,6 +67,8 @@ def library_of(header):
         return first
     if header in SIMD_HEADERS:
         return SIMD
+    if header == "emmintrin.h":
+        return SSE2
     return STD if STD_NAME.match(header) else OS
 
 
@@ -126,6 +130,8 @@ class SelfTest(unittest.TestCase):
         ("bench/job.cc", '#include "graph/prune.h"', "bench may include"),
         ("src/base/memory.h", '#include "gone.h"', "no such file"),
         ("src/graph/prune.h", "#include <immintrin.h>", "this is simd"),
+        ("src/store/tag.h", "#include <emmintrin.h>", "this is sse2"),
+        ("src/graph/prune.h", "#include <emmintrin.h>", None),
         ("src/graph/prune.h", '#include "store/tag.h"\n#include <vector>', None),
         ("src/exact/exact.cc", '#include "distance/kernels.h"', None),
         ("src/index.cc", '#include "graph/prune.h"\n#include "shoal/index.h"', None),

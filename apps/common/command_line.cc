@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -17,15 +18,22 @@
 namespace shoal::apps {
 namespace {
 
+std::string LongName(const Flag& flag) {
+  const std::string names = flag.names;
+  return names.substr(0, names.find(','));
+}
+
 // A CLI11 callback that parses with `parse` (optional-like result), or names what was expected.
 template <class T, class Parse>
-CLI::callback_t Parser(const char* expected, T* value, Parse parse) {
-  return [=](const CLI::results_t& words) {
-    if (words.size() != 1)
-      throw CLI::ValidationError("expected " + std::string(expected) + ", once");
+CLI::callback_t Parser(const Flag& flag, const char* expected, T* value, Parse parse) {
+  return [=, name = LongName(flag)](const CLI::results_t& words) {
+    if (words.size() != 1) {
+      throw CLI::ValidationError(name, fmt::format("expected {}, once", expected));
+    }
     const auto parsed = parse(words.front());
     if (!parsed) {
-      throw CLI::ValidationError(fmt::format("expected {}, found '{}'", expected, words.front()));
+      throw CLI::ValidationError(name,
+                                 fmt::format("expected {}, found '{}'", expected, words.front()));
     }
     *value = *parsed;
     return true;
@@ -54,11 +62,6 @@ constexpr const char* kTypes = "float, float16, int8 or uint8";
 constexpr const char* kMetrics = "l2, mips or cosine";
 constexpr const char* kCount = "a whole number from 0 to 4294967295";
 
-std::string LongName(const Flag& flag) {
-  const std::string names = flag.names;
-  return names.substr(0, names.find(','));
-}
-
 }  // namespace
 
 CommandLine::CommandLine(std::string name, const std::string& description)
@@ -76,11 +79,15 @@ CommandLine::CommandLine(std::string name, const std::string& description)
 }
 
 void CommandLine::Required(const Flag& flag, ScalarType* value) {
-  app_.add_option(flag.names, Parser(kTypes, value, ParseScalarType), flag.help)->required();
+  app_.add_option(flag.names, Parser(flag, kTypes, value, ParseScalarType), flag.help)->required();
 }
 
 void CommandLine::Required(const Flag& flag, Metric* value) {
-  app_.add_option(flag.names, Parser(kMetrics, value, ParseMetric), flag.help)->required();
+  // fast_l2 is a memory layout of DiskANN's; its distances are those of l2.
+  const auto parse = [](const std::string& word) {
+    return word == "fast_l2" ? Metric::kL2 : ParseMetric(word);
+  };
+  app_.add_option(flag.names, Parser(flag, kMetrics, value, parse), flag.help)->required();
 }
 
 void CommandLine::Required(const Flag& flag, std::filesystem::path* value) {
@@ -89,16 +96,16 @@ void CommandLine::Required(const Flag& flag, std::filesystem::path* value) {
 }
 
 void CommandLine::Required(const Flag& flag, uint32_t* value) {
-  app_.add_option(flag.names, Parser(kCount, value, ParseCount), flag.help)->required();
+  app_.add_option(flag.names, Parser(flag, kCount, value, ParseCount), flag.help)->required();
 }
 
 void CommandLine::Required(const Flag& flag, std::vector<uint32_t>* values) {
-  const auto parse = [values](const CLI::results_t& words) {
+  const auto parse = [values, name = LongName(flag)](const CLI::results_t& words) {
     values->clear();
     for (const std::string& word : words) {
       const auto count = ParseCount(word);
       if (!count) {
-        throw CLI::ValidationError(fmt::format("expected whole numbers, found '{}'", word));
+        throw CLI::ValidationError(name, fmt::format("expected whole numbers, found '{}'", word));
       }
       values->push_back(*count);
     }
@@ -112,12 +119,12 @@ void CommandLine::Optional(const Flag& flag, std::filesystem::path* value) {
     if (word.empty()) return std::nullopt;
     return word;
   };
-  app_.add_option(flag.names, Parser("a path", value, parse), flag.help)
+  app_.add_option(flag.names, Parser(flag, "a path", value, parse), flag.help)
       ->default_str(value->string());
 }
 
 void CommandLine::Optional(const Flag& flag, uint32_t* value) {
-  app_.add_option(flag.names, Parser(kCount, value, ParseCount), flag.help)
+  app_.add_option(flag.names, Parser(flag, kCount, value, ParseCount), flag.help)
       ->default_str(std::to_string(*value));
 }
 
@@ -128,12 +135,12 @@ void CommandLine::Optional(const Flag& flag, float* value) {
     if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
     return number;
   };
-  app_.add_option(flag.names, Parser("a number", value, parse), flag.help)
+  app_.add_option(flag.names, Parser(flag, "a number", value, parse), flag.help)
       ->default_str(fmt::format("{}", *value));
 }
 
 void CommandLine::Optional(const Flag& flag, bool* value) {
-  app_.add_option(flag.names, Parser("true or false", value, ParseBool), flag.help)
+  app_.add_option(flag.names, Parser(flag, "true or false", value, ParseBool), flag.help)
       ->default_str(*value ? "true" : "false");
 }
 
@@ -142,17 +149,22 @@ void CommandLine::Switch(const Flag& flag, bool* value) {
 }
 
 void CommandLine::Only(const Flag& flag, const std::string& only) {
-  const auto check = [=](const CLI::results_t& words) {
+  const auto check = [=, name = LongName(flag)](const CLI::results_t& words) {
     if (words.size() == 1 && words.front() == only) return true;
-    throw CLI::ValidationError(fmt::format("not possible with shoal yet: expected '{}', found '{}'",
-                                           only, words.empty() ? "" : words.front()));
+    throw CLI::ValidationError(
+        name, fmt::format("not possible with shoal yet: expected '{}', found '{}'", only,
+                          words.empty() ? "" : words.front()));
   };
   app_.add_option(flag.names, check, flag.help)->default_str(only)->group("For compatibility");
 }
 
 void CommandLine::Never(const Flag& flag) {
   app_.add_flag_callback(
-          flag.names, [] { throw CLI::ValidationError("not possible with shoal yet"); }, flag.help)
+          flag.names,
+          [name = LongName(flag)] {
+            throw CLI::ValidationError(name, "not possible with shoal yet");
+          },
+          flag.help)
       ->group("For compatibility");
 }
 
@@ -225,6 +237,20 @@ int CommandLine::Run(int argc, char** argv, const std::function<Status()>& body)
   } catch (const std::exception& error) {
     return Fail(error.what());
   }
+}
+
+Status CheckOutputFolder(const std::filesystem::path& file) {
+  const std::filesystem::path parent = file.parent_path();
+  const std::filesystem::path folder = parent.empty() ? "." : parent;
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    return MakeError(ErrorCode::kIo, fmt::format("{}: cannot create the file: no folder {}",
+                                                 file.string(), folder.string()));
+  }
+  if (access(folder.c_str(), W_OK) == 0) return {};
+  return MakeError(ErrorCode::kIo, fmt::format("{}: cannot create the file: the folder {} cannot "
+                                               "be written to",
+                                               file.string(), folder.string()));
 }
 
 uint32_t ThreadsOrAll(uint32_t threads) {

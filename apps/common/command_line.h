@@ -55,6 +55,10 @@ class CommandLine {
   CLI::App app_;
 };
 
+// Found before hours of work rather than after: Io unless the folder of `file` is there and files
+// can be made in it.
+Status CheckOutputFolder(const std::filesystem::path& file);
+
 // 0 means all: the number of CPUs that this process may use.
 uint32_t ThreadsOrAll(uint32_t threads);
 

@@ -81,12 +81,9 @@ Result<Identity> ReadIdentity(const std::filesystem::path& tags_file, size_t row
 
 float ToFileDistance(Metric metric, float distance) {
   switch (metric) {
-    case Metric::kL2:
-      return distance;
-    case Metric::kInnerProduct:
-      return -distance;
-    case Metric::kCosine:
-      return 2 * distance;
+    case Metric::kL2: return distance;
+    case Metric::kInnerProduct: return -distance;
+    case Metric::kCosine: return 2 * distance;
   }
   return distance;
 }

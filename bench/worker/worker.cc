@@ -321,7 +321,9 @@ int Serve(Engine& engine) {
   for (std::string line; std::getline(std::cin, line) && line != "quit";) {
     std::string answer;
     try {
-      answer = server.Answer(Parse(line)).Json();
+      const double cpu = CpuSeconds();
+      Reply reply = server.Answer(Parse(line));
+      answer = reply.Set("request_cpu_seconds", CpuSeconds() - cpu).Json();
     } catch (const std::exception& e) {
       answer = Reply().Set("error", std::string_view(e.what())).Json();
     }

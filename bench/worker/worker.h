@@ -1,7 +1,8 @@
 // One engine under test in a process of its own, driven over stdin and stdout by compare.py.
 //
 // A request is one line: a verb and `key=value` arguments, separated by tabs. The answer is one
-// line, a JSON object; with a member "error" when the request failed. stderr is free for chatter.
+// line, a JSON object; with a member "error" when the request failed, with the CPU time that it
+// took otherwise. stderr is free for chatter.
 //
 //   load    base= queries= type=f32|u8|i8 rows=0   read rows (0: all) and queries
 //   build   threads= degree= list=                 index the rows -> seconds, cpu_seconds, rss_*

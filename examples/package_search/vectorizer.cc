@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "package_search/text.h"
 
@@ -14,6 +15,9 @@ constexpr uint32_t kBuckets = 1u << 18;
 // Non-zeroes of a bucket's random vector. Fewer are faster and noisier; beyond 16 nothing changes.
 constexpr int kNonZeroes = 16;
 
+// The share of packages from which on a word has no context: "library" is at home everywhere.
+constexpr double kMostCommonWithContext = 0.02;
+
 // One seed a kind of feature, so that the word "libs" and the section "libs" are two features.
 enum class Kind : uint64_t { kWord = 1, kGram, kSection, kTag, kDependency };
 
@@ -22,12 +26,21 @@ uint32_t Bucket(std::string_view text, Kind kind) {
 }
 
 void AddWord(std::string_view word, float weight, float gram_weight, std::vector<Feature>& out) {
-  out.push_back({Bucket(word, Kind::kWord), weight});
+  out.push_back({.bucket = Bucket(word, Kind::kWord), .weight = weight, .word = true});
   std::string bracketed;
   const auto grams = NGrams(word, bracketed);
   // So that a word's n-grams together have the length `gram_weight`, however long it is.
   const float each = weight * gram_weight / std::sqrt(static_cast<float>(grams.size()));
   for (const std::string_view gram : grams) out.push_back({Bucket(gram, Kind::kGram), each});
+}
+
+// Gives `vector` a length; all zeroes stay so.
+void Normalise(std::span<float> vector, float length) {
+  double square = 0;
+  for (const float x : vector) square += double{x} * x;
+  if (square == 0) return;
+  const auto scale = static_cast<float>(length / std::sqrt(square));
+  for (float& x : vector) x *= scale;
 }
 
 // Joins equal buckets: the larger weight counts, and a repeat adds a little.
@@ -49,15 +62,57 @@ void Merge(std::vector<Feature>& features) {
 }  // namespace
 
 Vectorizer::Vectorizer(std::span<const Package> packages, const FieldWeights& weights)
-    : weights_(weights), idf_(kBuckets) {
+    : weights_(weights), idf_(kBuckets), context_row_(kBuckets, kNoContext) {
   std::vector<uint32_t> count(kBuckets);
+  std::vector<std::vector<Feature>> bags;
+  bags.reserve(packages.size());
   for (const Package& package : packages) {
-    for (const Feature& feature : Features(package)) ++count[feature.bucket];
+    for (const Feature& feature : bags.emplace_back(Features(package))) ++count[feature.bucket];
   }
   const float all = static_cast<float>(packages.size()) + 1;
   for (uint32_t i = 0; i < kBuckets; ++i) {
     idf_[i] = std::log(all / (static_cast<float>(count[i]) + 0.5f));
   }
+  if (weights_.context == 0) return;
+  const double most = kMostCommonWithContext * static_cast<double>(packages.size());
+  uint32_t rows = 0;
+  for (const auto& bag : bags) {
+    for (const Feature& feature : bag) {
+      const uint32_t n = count[feature.bucket];
+      uint32_t& row = context_row_[feature.bucket];
+      if (feature.word && n >= 2 && n <= most && row == kNoContext) row = rows++;
+    }
+  }
+  contexts_.resize(rows * kVectorDim);
+  LearnContexts(bags);
+}
+
+void Vectorizer::LearnContexts(std::span<const std::vector<Feature>> bags) {
+  std::vector<float> sums(contexts_.size());
+  std::vector<double> mean(kVectorDim);
+  std::vector<float> vector(kVectorDim);
+  std::vector<float> weight_sums(contexts_.size() / kVectorDim);
+  for (const auto& bag : bags) {
+    Project(bag, vector);  // contexts_ is all zeroes yet.
+    for (size_t i = 0; i < kVectorDim; ++i) mean[i] += vector[i];
+    for (const Feature& feature : bag) {
+      const uint32_t row = context_row_[feature.bucket];
+      if (row == kNoContext) continue;
+      weight_sums[row] += feature.weight;
+      float* sum = &sums[row * kVectorDim];
+      for (size_t i = 0; i < kVectorDim; ++i) sum[i] += feature.weight * vector[i];
+    }
+  }
+  // What all packages have in common says nothing about a word: it is taken off.
+  for (double& x : mean) x /= static_cast<double>(std::max<size_t>(1, bags.size()));
+  for (size_t row = 0; row < weight_sums.size(); ++row) {
+    const auto sum = std::span(sums).subspan(row * kVectorDim, kVectorDim);
+    for (size_t i = 0; i < kVectorDim; ++i) {
+      sum[i] -= weight_sums[row] * static_cast<float>(mean[i]);
+    }
+    Normalise(sum, std::sqrt(static_cast<float>(kNonZeroes)) * weights_.context);
+  }
+  contexts_ = std::move(sums);
 }
 
 std::vector<Feature> Vectorizer::Features(const Package& package) const {
@@ -80,7 +135,7 @@ std::vector<Feature> Vectorizer::Features(const Package& package) const {
   return features;
 }
 
-void Vectorizer::Project(std::vector<Feature> features, std::span<float> out) const {
+void Vectorizer::Project(std::span<const Feature> features, std::span<float> out) const {
   std::fill(out.begin(), out.end(), 0.0f);
   for (const Feature& feature : features) {
     const float weight = feature.weight * idf_[feature.bucket];
@@ -90,12 +145,12 @@ void Vectorizer::Project(std::vector<Feature> features, std::span<float> out) co
       bits = i % 7 == 0 ? MixBits(feature.bucket * 8ull + i / 7 + 1) : bits >> 9;
       out[bits & 0xff] += bits & 0x100 ? weight : -weight;
     }
+    if (const uint32_t row = context_row_[feature.bucket]; row != kNoContext) {
+      const float* context = &contexts_[row * kVectorDim];
+      for (size_t i = 0; i < kVectorDim; ++i) out[i] += weight * context[i];
+    }
   }
-  double square = 0;
-  for (const float x : out) square += double{x} * x;
-  if (square == 0) return;
-  const auto scale = static_cast<float>(1 / std::sqrt(square));
-  for (float& x : out) x *= scale;
+  Normalise(out, 1);
 }
 
 void Vectorizer::Embed(const Package& package, std::span<float> out) const {
@@ -106,7 +161,7 @@ void Vectorizer::EmbedText(std::string_view text, std::span<float> out) const {
   std::vector<Feature> features;
   for (const std::string& word : Words(text)) AddWord(word, 1.0f, weights_.n_gram, features);
   Merge(features);
-  Project(std::move(features), out);
+  Project(features, out);
 }
 
 float Vectorizer::WordIdf(std::string_view word) const { return idf_[Bucket(word, Kind::kWord)]; }

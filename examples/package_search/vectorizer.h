@@ -4,9 +4,15 @@
 // them, section, tags, dependencies. A feature is hashed to one of 2^18 buckets (feature hashing,
 // Weinberger et al. 2009) and weighted by its field and by the bucket's inverse document
 // frequency. A bucket stands for a sparse random vector of +1 and -1 that is computed from its
-// number (sparse random projection, Achlioptas 2003; Kane and Nelson 2014), so nothing is stored
-// and every machine computes the same. The sum over the bag, normalised, is the vector: inner
-// products approximate the cosine of the weighted bags.
+// number (sparse random projection, Achlioptas 2003; Kane and Nelson 2014), so every machine
+// computes the same. The sum over the bag, normalised, is the vector: inner products approximate
+// the cosine of the weighted bags.
+//
+// On top of that a word leans towards its context: to its random vector is added the direction of
+// the mean of the packages that use it (random indexing, Kanerva et al. 2000). Words of one subject
+// come near each other, "compress" and "bzip2", without having a letter in common; and the space
+// has more contrast than random projection alone gives, which makes graph search easier: on 63,666
+// packages recall@10 at L=100 rose from 0.944 to 0.967.
 #pragma once
 
 #include <cstddef>
@@ -31,17 +37,19 @@ struct FieldWeights {
   float section = 0.3f;
   float tag = 0.35f;
   float dependency = 0.2f;
+  float context = 0.5f;  // Length of a word's context relative to its random vector.
 };
 
 // A bucket and its weight before IDF.
 struct Feature {
   uint32_t bucket = 0;
   float weight = 0;
+  bool word = false;  // Or an n-gram, a section, ...
 };
 
 class Vectorizer {
  public:
-  // Counts in how many packages each bucket occurs.
+  // Counts in how many packages each bucket occurs, and learns the words' contexts.
   explicit Vectorizer(std::span<const Package> packages, const FieldWeights& weights = {});
 
   // The vector of a package, or of free text, into out[0, kVectorDim). Length 1, except for a text
@@ -53,11 +61,17 @@ class Vectorizer {
   float WordIdf(std::string_view word) const;
 
  private:
-  std::vector<Feature> Features(const Package& package) const;
-  void Project(std::vector<Feature> features, std::span<float> out) const;
+  static constexpr uint32_t kNoContext = UINT32_MAX;
 
+  std::vector<Feature> Features(const Package& package) const;
+  void Project(std::span<const Feature> features, std::span<float> out) const;
+  void LearnContexts(std::span<const std::vector<Feature>> bags);
+
+  // Constant after construction.
   FieldWeights weights_;
-  std::vector<float> idf_;  // By bucket.
+  std::vector<float> idf_;             // By bucket.
+  std::vector<uint32_t> context_row_;  // By bucket: its row of contexts_, or kNoContext.
+  std::vector<float> contexts_;        // Rows of kVectorDim, of the length of a random vector.
 };
 
 // All packages: packages.size() x kVectorDim, row-major, computed by `threads` threads.

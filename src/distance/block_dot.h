@@ -23,8 +23,10 @@ namespace shoal::distance {
 inline constexpr size_t kChunkWords = 16;
 // Upper bounds of BlockKernels::lanes and BlockKernels::tile_rows.
 inline constexpr size_t kMaxLanes = 16;
-inline constexpr size_t kMaxTileRows = 14;
+inline constexpr size_t kMaxTileRows = 12;
 inline constexpr size_t kMaxPanelVectors = 2;
+// Rows that share one entry of a tile's tops; tile_rows is a multiple.
+inline constexpr size_t kTopRows = 3;
 
 // One product: sum[r][i] = bias[r] + dot(row r, query i). Word is float or int32_t.
 template <class Word>
@@ -33,9 +35,9 @@ struct TileJob {
   const void* tile;   // 64-byte aligned
   size_t words;
   const Word* bias;  // tile_rows
-  // A pair is a hit unless its score < threshold[i] (so a NaN is a hit). width; 64-byte aligned.
+  // A pair is a hit if its score >= threshold[i]. No score may be NaN. width; 64-byte aligned.
   const Word* threshold;
-  // Out, if there is a hit: tile_rows x width scores, 64-byte aligned, and a mask of hits per row.
+  // Out, if there is a hit: tile_rows x width scores, 64-byte aligned, and each row's mask of hits.
   Word* scores;
   uint32_t* hits;
 };
@@ -60,10 +62,15 @@ struct BlockKernels {
   size_t tile_rows;
   size_t int_elements;  // of an integer word: 2 or 4
 
-  // True if there is a hit. [vectors in the panel - 1].
-  bool (*float_tile[kMaxPanelVectors])(const TileJob<float>& job);
-  bool (*int_tile[kMaxPanelVectors])(const TileJob<int32_t>& job);
-  bool (*scaled_tile[kMaxPanelVectors])(const ScaledTileJob& job);
+  // The mask of rows that have hits. [vectors in the panel - 1].
+  uint32_t (*float_tile[kMaxPanelVectors])(const TileJob<float>& job);
+  uint32_t (*int_tile[kMaxPanelVectors])(const TileJob<int32_t>& job);
+  uint32_t (*scaled_tile[kMaxPanelVectors])(const ScaledTileJob& job);
+  // The largest score of rows 0 to kTopRows - 1 of the tile with each query, then of the next ones,
+  // and so on: into `scores`, tile_rows / kTopRows x width. Thresholds and hits are unused.
+  void (*float_tops[kMaxPanelVectors])(const TileJob<float>& job);
+  void (*int_tops[kMaxPanelVectors])(const TileJob<int32_t>& job);
+  void (*scaled_tops[kMaxPanelVectors])(const ScaledTileJob& job);
 
   // out = (in - centre) * scale, in chunks of 16 floats that lie `stride` floats apart; returns the
   // sum of squares of what was stored, summed in double. `in`: dim floats (halves), any alignment;

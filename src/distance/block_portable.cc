@@ -8,6 +8,7 @@ namespace {
 
 constexpr size_t kLanes = 4;
 constexpr size_t kRows = 3;
+static_assert(kRows == kTopRows);
 
 struct FloatMath {
   using Word = float;
@@ -44,32 +45,59 @@ struct Sums {
 };
 
 template <size_t kWidth, class Word>
-bool StoreHits(const Word (&score)[kRows][kWidth], const Word* threshold, Word* scores,
-               uint32_t* hits) {
-  uint32_t any = 0;
+uint32_t StoreHits(const Word (&score)[kRows][kWidth], const Word* threshold, Word* scores,
+                   uint32_t* hits) {
+  uint32_t rows = 0;
   for (size_t r = 0; r < kRows; ++r) {
     hits[r] = 0;
-    for (size_t i = 0; i < kWidth; ++i) hits[r] |= uint32_t{!(score[r][i] < threshold[i])} << i;
-    any |= hits[r];
+    for (size_t i = 0; i < kWidth; ++i) hits[r] |= uint32_t{score[r][i] >= threshold[i]} << i;
+    rows |= uint32_t{hits[r] != 0} << r;
   }
-  if (any != 0) std::memcpy(scores, score, sizeof(score));
-  return any != 0;
+  if (rows != 0) std::memcpy(scores, score, sizeof(score));
+  return rows;
 }
 
 template <class Math, size_t kVectors>
-bool Tile(const TileJob<typename Math::Word>& job) {
+uint32_t Tile(const TileJob<typename Math::Word>& job) {
   const Sums<Math, kVectors * kLanes> sums(job);
   return StoreHits(sums.sum, job.threshold, job.scores, job.hits);
 }
 
+template <size_t kWidth, class Word>
+void StoreTops(const Word (&score)[kRows][kWidth], Word* tops) {
+  for (size_t i = 0; i < kWidth; ++i) {
+    tops[i] = score[0][i];
+    for (size_t r = 1; r < kRows; ++r) tops[i] = tops[i] < score[r][i] ? score[r][i] : tops[i];
+  }
+}
+
+template <class Math, size_t kVectors>
+void Tops(const TileJob<typename Math::Word>& job) {
+  const Sums<Math, kVectors * kLanes> sums(job);
+  StoreTops(sums.sum, job.scores);
+}
+
 template <size_t kVectors>
-bool ScaledTile(const ScaledTileJob& job) {
-  const Sums<IntMath, kVectors * kLanes> sums(job.product);
+struct ScaledScores {
   float score[kRows][kVectors * kLanes];
-  for (size_t r = 0; r < kRows; ++r)
-    for (size_t i = 0; i < kVectors * kLanes; ++i)
-      score[r][i] = static_cast<float>(sums.sum[r][i] + job.offset[i]) * job.scale[r];
-  return StoreHits(score, job.threshold, job.scores, job.product.hits);
+  explicit ScaledScores(const ScaledTileJob& job) {
+    const Sums<IntMath, kVectors * kLanes> sums(job.product);
+    for (size_t r = 0; r < kRows; ++r)
+      for (size_t i = 0; i < kVectors * kLanes; ++i)
+        score[r][i] = static_cast<float>(sums.sum[r][i] + job.offset[i]) * job.scale[r];
+  }
+};
+
+template <size_t kVectors>
+uint32_t ScaledTile(const ScaledTileJob& job) {
+  const ScaledScores<kVectors> scores(job);
+  return StoreHits(scores.score, job.threshold, job.scores, job.product.hits);
+}
+
+template <size_t kVectors>
+void ScaledTops(const ScaledTileJob& job) {
+  const ScaledScores<kVectors> scores(job);
+  StoreTops(scores.score, job.scores);
 }
 
 float ToFloat(float value) { return value; }
@@ -158,6 +186,9 @@ constexpr BlockKernels kPortable = {
     {Tile<FloatMath, 1>, Tile<FloatMath, 2>},
     {Tile<IntMath, 1>, Tile<IntMath, 2>},
     {ScaledTile<1>, ScaledTile<2>},
+    {Tops<FloatMath, 1>, Tops<FloatMath, 2>},
+    {Tops<IntMath, 1>, Tops<IntMath, 2>},
+    {ScaledTops<1>, ScaledTops<2>},
     PackFloats<float>,
     PackFloats<Half>,
     PackInts<int8_t>,

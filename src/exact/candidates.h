@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "exact/problem.h"
+#include "exact/select.h"
 
 namespace shoal::exact {
 
@@ -33,7 +34,7 @@ class Candidates {
   Candidates(size_t queries, size_t k)
       : k_(k), capacity_(Capacity(k)), entries_(queries * capacity_), counts_(queries) {}
 
-  static size_t Capacity(size_t k) { return 4 * k + 32; }
+  static size_t Capacity(size_t k) { return 2 * k + 64; }
   static size_t BytesPerQuery(size_t k) { return Capacity(k) * sizeof(Entry); }
 
   void Clear() { std::fill(counts_.begin(), counts_.end(), 0); }
@@ -49,18 +50,24 @@ class Candidates {
     return std::span(entries_).subspan(query * capacity_, counts_[query]);
   }
 
-  // The k-th best lower bound. Needs k candidates. Leaves the k best by lower bound in front.
+  // The k-th best lower bound. Needs k candidates.
   Score Bar(size_t query) {
     const auto all = Of(query);
-    std::nth_element(all.begin(), all.begin() + (k_ - 1), all.end(), Better);
-    return all[k_ - 1].low;
+    lows_.resize(all.size());
+    for (size_t i = 0; i < all.size(); ++i) lows_[i] = Ordered(all[i].low);
+    return Unordered<Score>(KthLargest(lows_, k_));
   }
-  // After Bar: drops all but the k in front and those whose upper bound is at least `limit`.
+  // Drops those whose upper bound is below `limit`.
   void DropBelow(size_t query, Score limit) {
-    const auto all = Of(query);
-    const auto end = std::partition(all.begin() + k_, all.end(),
-                                    [limit](const Entry& e) { return e.high >= limit; });
-    counts_[query] = end - all.begin();
+    Keep(query, [limit](const Entry& e) { return e.high >= limit; });
+  }
+  // For exact scores: keeps the k best, of those at the bar the first to come.
+  void KeepFirst(size_t query, Score bar) {
+    size_t ties = k_;
+    for (const Entry& e : Of(query)) ties -= e.low > bar;
+    Keep(query, [&ties, bar](const Entry& e) {
+      return e.low > bar || (e.low == bar && ties > 0 && ties-- > 0);
+    });
   }
   // Drops all but the first `count`.
   void Truncate(size_t query, size_t count) { counts_[query] = count; }
@@ -69,14 +76,24 @@ class Candidates {
   bool Crowded(size_t query) const { return counts_[query] > k_ + (capacity_ - k_) / 2; }
 
  private:
-  static bool Better(const Entry& a, const Entry& b) {
-    return a.low != b.low ? a.low > b.low : a.row < b.row;
+  // Keeps the order, which is that of rows.
+  template <class Wanted>
+  void Keep(size_t query, Wanted wanted) {
+    const auto all = Of(query);
+    size_t kept = 0;
+    for (const Entry& entry : all) {
+      const Entry copy = entry;
+      all[kept] = copy;
+      kept += wanted(copy);
+    }
+    counts_[query] = kept;
   }
 
   size_t k_;
   size_t capacity_;
   std::vector<Entry> entries_;  // queries x capacity
   std::vector<size_t> counts_;  // queries
+  std::vector<int32_t> lows_;   // of one query
 };
 
 }  // namespace shoal::exact

@@ -64,10 +64,8 @@ float ElementAt(ScalarType type, const std::byte* row, size_t i) {
       std::memcpy(&value, row + i * sizeof(value), sizeof(value));
       return HalfToFloat(value);
     }
-    case ScalarType::kInt8:
-      return static_cast<float>(static_cast<int8_t>(row[i]));
-    case ScalarType::kUint8:
-      return static_cast<float>(static_cast<uint8_t>(row[i]));
+    case ScalarType::kInt8: return static_cast<float>(static_cast<int8_t>(row[i]));
+    case ScalarType::kUint8: return static_cast<float>(static_cast<uint8_t>(row[i]));
   }
   return 0;
 }

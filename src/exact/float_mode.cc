@@ -5,6 +5,7 @@
 namespace shoal::exact {
 namespace {
 
+constexpr size_t kChunkBytes = distance::kChunkWords * sizeof(float);
 constexpr double kUnit = 0x1p-24;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Beyond this squared norm float sums might overflow: such vectors are judged in double alone.
@@ -93,6 +94,7 @@ void FloatMode::PackQuery(size_t query, size_t slot, std::byte* out) {
       problem_.kernels->pack_float(floats, problem_.centre.data(), static_cast<float>(scale), dim,
                                    reinterpret_cast<float*>(out), distance::kChunkWords);
   query_slack_[slot] = problem_.metric == Metric::kCosine ? UnitSlack(norm) : Slack(norm);
+  if (!std::isfinite(query_slack_[slot])) std::memset(out, 0, problem_.chunks() * kChunkBytes);
   SetBar(slot, kLowest, false);
 }
 
@@ -119,8 +121,16 @@ bool FloatMode::PackRow(size_t row, size_t place, std::byte* out, size_t stride)
   if (problem_.metric == Metric::kCosine && std::isfinite(UnitSlack(norm))) slack = 0;
   bias_[place] = RoundUp((problem_.metric == Metric::kL2 ? -norm / 2 : 0) + slack);
   twice_slack_[place] = RoundUp(2 * slack);
-  if (!std::isfinite(slack)) bias_[place] = kInfinity;
+  if (!std::isfinite(slack)) ClearRow(place, out, stride);
   return true;
+}
+
+// A row that float arithmetic cannot judge scores infinity. (A query of that kind is zero and has
+// no limit. So no score is NaN.)
+void FloatMode::ClearRow(size_t place, std::byte* out, size_t stride) {
+  for (size_t chunk = 0; chunk < problem_.chunks(); ++chunk)
+    std::memset(out + chunk * stride, 0, kChunkBytes);
+  bias_[place] = kInfinity;
 }
 
 void FloatMode::ClearSlot(size_t slot) { limits_.As<float>()[slot] = kInfinity; }
@@ -129,10 +139,28 @@ void FloatMode::SetBar(size_t slot, Score bar, bool /*strictly_better*/) {
   limits_.As<float>()[slot] = RoundDown(bar - 2 * query_slack_[slot]);
 }
 
-bool FloatMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
-  return problem_.kernels->float_tile[at.vectors - 1](
-      {at.panel, at.tile, problem_.words(), bias_.data() + at.place, limits_.As<float>() + at.slot,
-       result.scores, result.hits});
+distance::TileJob<float> FloatMode::Job(const TilePlace& at, TileResult<Score>& result) const {
+  return {at.panel,
+          at.tile,
+          problem_.words(),
+          bias_.data() + at.place,
+          limits_.As<float>() + at.slot,
+          result.scores,
+          result.hits};
+}
+
+uint32_t FloatMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
+  return problem_.kernels->float_tile[at.vectors - 1](Job(at, result));
+}
+
+void FloatMode::Tops(const TilePlace& at, TileResult<Score>& result) {
+  problem_.kernels->float_tops[at.vectors - 1](Job(at, result));
+}
+
+float FloatMode::LeastScore(Score top, size_t /*slot*/, size_t place) const {
+  const float* slack = twice_slack_.data() + place;
+  const float least = top - *std::max_element(slack, slack + problem_.kernels->tile_rows);
+  return std::isfinite(least) ? least : kLowest;
 }
 
 double FloatMode::Distance(size_t slot, const Candidate<Score>& candidate) {

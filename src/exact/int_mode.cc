@@ -81,10 +81,29 @@ void IntMode::SetBar(size_t slot, Score bar, bool strictly_better) {
   limits_.As<int32_t>()[slot] = static_cast<int32_t>(std::clamp<int64_t>(least, kMinInt, kMaxInt));
 }
 
-bool IntMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
-  return problem_.kernels->int_tile[at.vectors - 1](
-      {at.panel, at.tile, problem_.words(), bias_.data() + at.place,
-       limits_.As<int32_t>() + at.slot, result.scores, result.hits});
+distance::TileJob<int32_t> IntMode::Job(const TilePlace& at, TileResult<Score>& result) const {
+  return {at.panel,
+          at.tile,
+          problem_.words(),
+          bias_.data() + at.place,
+          limits_.As<int32_t>() + at.slot,
+          result.scores,
+          result.hits};
+}
+
+uint32_t IntMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
+  return problem_.kernels->int_tile[at.vectors - 1](Job(at, result));
+}
+
+void IntMode::Tops(const TilePlace& at, TileResult<Score>& result) {
+  problem_.kernels->int_tops[at.vectors - 1](Job(at, result));
+}
+
+// Which of the rows it was, and so whether its norm is odd, is not known.
+int32_t IntMode::LeastScore(Score top, size_t slot, size_t /*place*/) const {
+  const int64_t sum = int64_t{top} + query_[slot].offset;
+  if (problem_.metric != Metric::kL2) return static_cast<Score>(sum);
+  return static_cast<Score>(2 * sum - query_[slot].norm - 1);
 }
 
 double IntMode::Distance(size_t /*slot*/, const Candidate<Score>& candidate) {
@@ -128,15 +147,24 @@ void ScaledIntMode::SetBar(size_t slot, Score bar, bool /*strictly_better*/) {
   limits_.As<float>()[slot] = bar - 2 * 0x1p-20f * query_norm_[slot];
 }
 
-bool ScaledIntMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
-  return problem_.kernels->scaled_tile[at.vectors - 1](
-      {{at.panel, at.tile, problem_.words(), bias_.data() + at.place, nullptr, nullptr,
-        result.hits},
-       offsets_.As<int32_t>() + at.slot,
-       scale_.data() + at.place,
-       limits_.As<float>() + at.slot,
-       result.scores});
+distance::ScaledTileJob ScaledIntMode::Job(const TilePlace& at, TileResult<Score>& result) const {
+  return {
+      {at.panel, at.tile, problem_.words(), bias_.data() + at.place, nullptr, nullptr, result.hits},
+      offsets_.As<int32_t>() + at.slot,
+      scale_.data() + at.place,
+      limits_.As<float>() + at.slot,
+      result.scores};
 }
+
+uint32_t ScaledIntMode::Multiply(const TilePlace& at, TileResult<Score>& result) {
+  return problem_.kernels->scaled_tile[at.vectors - 1](Job(at, result));
+}
+
+void ScaledIntMode::Tops(const TilePlace& at, TileResult<Score>& result) {
+  problem_.kernels->scaled_tops[at.vectors - 1](Job(at, result));
+}
+
+float ScaledIntMode::LeastScore(Score top, size_t /*slot*/, size_t /*place*/) const { return top; }
 
 double ScaledIntMode::Distance(size_t slot, const Candidate<Score>& candidate) {
   const size_t bytes = problem_.base.row_bytes();

@@ -55,7 +55,12 @@ class FloatMode {
 
   // Rows below this bar are out: sets what the kernel compares with.
   void SetBar(size_t slot, Score bar, bool strictly_better);
-  bool Multiply(const TilePlace& at, TileResult<Score>& result);
+  // The mask of rows that have hits.
+  uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
+  // The tile's tops, tile_rows / kTopRows x width, into result.scores.
+  void Tops(const TilePlace& at, TileResult<Score>& result);
+  // Of the row behind a tile's top: a score that it has at least.
+  Score LeastScore(Score top, size_t slot, size_t place) const;
   // False: below the bar after all.
   bool Bounds(Score score, size_t slot, size_t place, Candidate<Score>& candidate) const {
     if (score < Limit(slot)) return false;
@@ -74,11 +79,13 @@ class FloatMode {
   double Distance(size_t slot, const Candidate<Score>& candidate);
 
  private:
+  distance::TileJob<float> Job(const TilePlace& at, TileResult<Score>& result) const;
   const float* RowAsFloats(const std::byte* row, std::vector<float>& scratch) const;
   void CopyAsFloats(const std::byte* row, float* out) const;
   double Slack(double norm) const;
   double UnitSlack(double norm) const;
   double CosineScale(const float* vector) const;
+  void ClearRow(size_t place, std::byte* out, size_t stride);
 
   const Problem& problem_;
   double relative_error_;            // g + 8u
@@ -101,7 +108,9 @@ class IntMode {
   bool PackRow(size_t row, size_t place, std::byte* out, size_t stride);
   void ClearSlot(size_t slot);
   void SetBar(size_t slot, Score bar, bool strictly_better);
-  bool Multiply(const TilePlace& at, TileResult<Score>& result);
+  uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
+  void Tops(const TilePlace& at, TileResult<Score>& result);
+  Score LeastScore(Score top, size_t slot, size_t place) const;
   bool Bounds(Score sum, size_t slot, size_t place, Candidate<Score>& candidate) const {
     int64_t score = int64_t{sum} + query_[slot].offset;
     if (problem_.metric == Metric::kL2) score = 2 * score - query_[slot].norm - odd_[place];
@@ -114,6 +123,8 @@ class IntMode {
   double Distance(size_t slot, const Candidate<Score>& candidate);
 
  private:
+  distance::TileJob<int32_t> Job(const TilePlace& at, TileResult<Score>& result) const;
+
   const Problem& problem_;
   AlignedBytes limits_;                     // slots x int32, of the kernel's sums
   std::vector<Score> bars_;                 // slots
@@ -131,7 +142,9 @@ class ScaledIntMode {
   bool PackRow(size_t row, size_t place, std::byte* out, size_t stride);
   void ClearSlot(size_t slot);
   void SetBar(size_t slot, Score bar, bool strictly_better);
-  bool Multiply(const TilePlace& at, TileResult<Score>& result);
+  uint32_t Multiply(const TilePlace& at, TileResult<Score>& result);
+  void Tops(const TilePlace& at, TileResult<Score>& result);
+  Score LeastScore(Score top, size_t slot, size_t place) const;
   bool Bounds(Score score, size_t slot, size_t /*place*/, Candidate<Score>& candidate) const {
     candidate = {score, score, 0};
     return score >= Limit(slot);
@@ -142,6 +155,8 @@ class ScaledIntMode {
   double Distance(size_t slot, const Candidate<Score>& candidate);
 
  private:
+  distance::ScaledTileJob Job(const TilePlace& at, TileResult<Score>& result) const;
+
   const Problem& problem_;
   AlignedBytes limits_;            // slots x float
   AlignedBytes offsets_;           // slots x int32

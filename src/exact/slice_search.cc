@@ -43,6 +43,9 @@ class SliceSearchOf final : public SliceSearch {
         return;
       }
       TakeSharedBars();
+      if (begin == job.row_begin) {
+        for (size_t slot = 0; slot < job.count; slot += width_) EstimateBars(slot);
+      }
       for (size_t slot = 0; slot < job.count; slot += width_) MultiplyPanel(slot);
       observer.Done(job.count * (next - begin));
     }
@@ -99,6 +102,36 @@ class SliceSearchOf final : public SliceSearch {
     }
   }
 
+  // Before the first block: without a bar, everything would be a candidate. The k-th largest of
+  // the tops of its tiles is a bar, for these are of different rows, and not much below the
+  // block's k-th score: that saves about half of all candidates for one more pass over the block.
+  void EstimateBars(size_t slot) {
+    const size_t width = PanelWidth(slot);
+    const size_t queries = std::min(width, job_->count - slot);
+    const size_t tiles = block_rows_ / tile_rows_;  // Whole ones.
+    const size_t parts = tile_rows_ / distance::kTopRows;
+    const size_t used = tiles >= 3 * problem_.k ? 1 : parts;  // Of each tile.
+    if (tiles * used < problem_.k || bars_[slot] != Mode::kLowest) return;
+    tops_.resize(queries * tiles * used);
+    TilePlace at{slot, width / lanes_, panels_.data() + slot * problem_.words() * 4, 0, nullptr};
+    for (size_t tile = 0; tile < tiles; ++tile, at.place += tile_rows_) {
+      at.tile = tiles_.data() + at.place * row_bytes_;
+      mode_.Tops(at, result_);
+      for (size_t i = 0; i < queries; ++i) {
+        int32_t* tops = tops_.data() + (i * tiles + tile) * used;
+        std::fill_n(tops, used, std::numeric_limits<int32_t>::min());
+        for (size_t part = 0; part < parts; ++part) {
+          const Score top = mode_.LeastScore(result_.scores[part * width + i], slot + i, at.place);
+          tops[part % used] = std::max(tops[part % used], Ordered(top));
+        }
+      }
+    }
+    for (size_t i = 0; i < queries; ++i) {
+      const std::span<const int32_t> tops(tops_.data() + i * tiles * used, tiles * used);
+      Raise(slot + i, Unordered<Score>(KthLargest(tops, problem_.k)), false);
+    }
+  }
+
   void MultiplyPanel(size_t slot) {
     const size_t width = PanelWidth(slot);
     const size_t queries = std::min(width, job_->count - slot);
@@ -106,9 +139,11 @@ class SliceSearchOf final : public SliceSearch {
     TilePlace at{slot, width / lanes_, panels_.data() + slot * problem_.words() * 4, 0, nullptr};
     for (; at.place < block_rows_; at.place += tile_rows_) {
       at.tile = tiles_.data() + at.place * row_bytes_;
-      if (!mode_.Multiply(at, result_)) continue;
+      // A full tile's last rows may be left from an earlier block.
       const size_t rows = std::min(tile_rows_, block_rows_ - at.place);
-      for (size_t r = 0; r < rows; ++r) {
+      for (uint32_t hit_rows = mode_.Multiply(at, result_) & ~(~uint32_t{0} << rows); hit_rows != 0;
+           hit_rows &= hit_rows - 1) {
+        const size_t r = std::countr_zero(hit_rows);
         for (uint32_t hits = result_.hits[r] & valid; hits != 0; hits &= hits - 1) {
           const size_t lane = std::countr_zero(hits);
           Add(slot + lane, at.place + r, result_.scores[r * width + lane]);
@@ -124,21 +159,25 @@ class SliceSearchOf final : public SliceSearch {
     if (candidates_.Add(slot, candidate)) Shrink(slot);
   }
 
+  // k rows of this slice have at least the score `bar`.
+  void Raise(size_t slot, Score bar, bool strictly_better) {
+    if (bar < bars_[slot]) return;
+    bars_[slot] = bar;
+    mode_.SetBar(slot, bar, strictly_better);
+    job_->bars->Raise(job_->first + slot, bar);
+  }
+
   void Shrink(size_t slot) {
     const Score bar = candidates_.Bar(slot);
-    // Rows come in ascending order, so a later one that ties with ours loses; with another slice's,
-    // it may win.
-    if (bar >= bars_[slot]) {
-      bars_[slot] = bar;
-      mode_.SetBar(slot, bar, true);
-      job_->bars->Raise(job_->first + slot, bar);
-    }
+    // Rows come in ascending order, so a later one that ties with these loses; with another
+    // slice's, it may win.
+    Raise(slot, bar, true);
     if (Mode::kExactScores) {
-      candidates_.Truncate(slot, problem_.k);
-      return;
+      candidates_.KeepFirst(slot, bar);
+    } else {
+      candidates_.DropBelow(slot, std::min(bar, mode_.Limit(slot)));
+      if (candidates_.Crowded(slot)) KeepTrueBest(slot);
     }
-    candidates_.DropBelow(slot, mode_.Limit(slot));
-    if (candidates_.Crowded(slot)) KeepTrueBest(slot);
   }
 
   // The distances of all candidates of `slot`, in their order, into ranked_.
@@ -177,7 +216,7 @@ class SliceSearchOf final : public SliceSearch {
     if (candidates_.Of(slot).size() > problem_.k) Shrink(slot);
     Rank(slot);
     const size_t count = std::min(problem_.k, ranked_.size());
-    std::partial_sort(ranked_.begin(), ranked_.begin() + count, ranked_.end());
+    std::sort(ranked_.begin(), ranked_.end());
     std::copy_n(ranked_.begin(), count, job_->out.begin() + slot * problem_.k);
     job_->counts[slot] = static_cast<uint32_t>(count);
   }
@@ -197,6 +236,7 @@ class SliceSearchOf final : public SliceSearch {
   std::vector<uint32_t> rows_;  // row numbers of the block
   size_t block_rows_ = 0;
   TileResult<Score> result_;
+  std::vector<int32_t> tops_;
   std::vector<Ranked> ranked_;
   std::vector<size_t> order_;
   const Job* job_ = nullptr;
@@ -208,7 +248,7 @@ Shape ChooseShape(const Problem& problem, size_t threads) {
   constexpr size_t kPanelBytes = size_t{2} << 20;
   constexpr size_t kCandidateBytes = size_t{4} << 20;
   constexpr size_t kBlockBytes = size_t{512} << 10;  // A quarter of a big L2; guess.
-  constexpr size_t kMostQueries = 512;
+  constexpr size_t kMostQueries = 1024;
   constexpr size_t kLeastSliceRows = 16384;
   const size_t width = distance::kMaxPanelVectors * problem.kernels->lanes;
   const size_t tile_rows = problem.kernels->tile_rows;

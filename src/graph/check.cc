@@ -43,8 +43,12 @@ Status Graph::CheckStructure() const {
     std::vector<SlotId> reverse = neighbors_.Reverse(v);
     std::sort(reverse.begin(), reverse.end());
     if (reverse != in[v]) return Broken("has a reverse list that is not its in-edges", v);
-    if (neighbors_.InDegree(v) != in[v].size()) return Broken("has a wrong in-degree", v);
-    if (slots_.tag(v) == Tag::kLive && in[v].empty()) return Broken("has no in-edge", v);
+    const auto guards = std::count_if(in[v].begin(), in[v].end(),
+                                      [&](SlotId u) { return neighbors_.Guards(u, v); });
+    if (neighbors_.GuardCount(v) != static_cast<size_t>(guards))
+      return Broken("has a wrong number of guards", v);
+    if (slots_.tag(v) == Tag::kLive && guards == 0)
+      return Broken("has no edge from an older one", v);
   }
   return CheckReachable(slots);
 }

@@ -59,10 +59,10 @@ class Graph {
   // (or p was deleted meanwhile).
   void LinkIn(SlotId p, Guard& guard, Scratch& scratch);
 
-  // LinkIn for want of memory: one in-edge, from whichever row has a place to spare.
+  // LinkIn for want of memory: one guard (neighbors.h), from whichever row has a place to spare.
   void LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch);
-  // Gives a live point an in-edge if it has none.
-  void EnsureInEdge(SlotId p, Guard& guard, Scratch& scratch);
+  // Gives a live point a guard, an edge from an older one, if it has none.
+  void EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch);
 
   // Searches for a live point again and renews its list and its in-edges.
   void Relink(SlotId p, Guard& guard, Scratch& scratch);
@@ -92,7 +92,12 @@ class Graph {
   // sorted here, to scratch.selected, at most `degree`.
   void Prune(size_t degree, Guard& guard, Scratch& scratch) const;
   bool Occluded(uint32_t candidate, float alpha, Guard& guard, Scratch& scratch) const;
+  // To scratch.selected: of what a search for p expands, and of p's row, what prune leaves.
   void SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const;
+
+  // Adds p's live neighbours that are not in scratch.pool to it: without them a second pass loses
+  // the long edges, which no search for p meets again.
+  void AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const;
 
   // Replaces p's row by scratch.selected, pushing those that are new to it.
   Status WriteOut(SlotId p, Guard& guard, Scratch& scratch);
@@ -104,8 +109,8 @@ class Graph {
                  Scratch& scratch);
   // An edge from u to p, if need be in place of others; p may lose against them.
   void LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
-  // An edge from u to p in place of u's farthest neighbour that has another in-edge. False: there
-  // is none, or u or p is not live.
+  // An edge from an older u to p, in place of u's farthest neighbour that can do without. False:
+  // there is none, u is not older, or u or p is not live.
   bool ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
   // scratch.pool: u's live neighbours (and `extra`) with their distances from u. Returns the row's
   // version before the copy.

@@ -20,7 +20,29 @@ void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& s
   std::erase_if(scratch.pool, [&](const Candidate& candidate) {
     return candidate.slot == p || slots_.tag(candidate.slot) != Tag::kLive;
   });
+  AddOwnRow(p, scorer, guard, scratch);
   Prune(neighbors_.max_degree(), guard, scratch);
+}
+
+void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
+  size_t n = neighbors_.Copy(p, scratch.ids);
+  if (n == 0) return;
+  ++guard.work.lists_read;
+  n = slots_.KeepReadable(scratch.ids, n, slots_.high_water(), scratch.returnable);
+  RamFeatureStore::Reader reader(features_);
+  reader.Fetch(scratch.ids, n, scratch.rows);
+  scorer.Score(scratch.rows, n, scratch.distances);
+  guard.work.rows_fetched += n;
+  guard.work.distances += n;
+  const size_t found = scratch.pool.size();
+  for (size_t i = 0; i < n; ++i) {
+    const auto end = scratch.pool.begin() + static_cast<ptrdiff_t>(found);
+    const bool there = std::any_of(scratch.pool.begin(), end, [&](const Candidate& candidate) {
+      return candidate.slot == scratch.ids[i];
+    });
+    if (scratch.returnable[i] && !there)
+      scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
+  }
 }
 
 Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
@@ -125,6 +147,7 @@ void Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
 }
 
 bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+  if (!neighbors_.Guards(u, p)) return false;
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
   if (result != NeighborLists::LinkResult::kFull)
@@ -136,14 +159,14 @@ bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   std::sort(pool.begin(), pool.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
   const auto spare = std::find_if(pool.begin(), pool.end(), [&](const Candidate& candidate) {
-    return neighbors_.InDegree(candidate.slot) > 1;
+    return !neighbors_.Guards(u, candidate.slot) || neighbors_.GuardCount(candidate.slot) > 1;
   });
   if (spare == pool.end()) return false;
   scratch.selected.assign(1, p);
   for (const Candidate& candidate : pool)
     if (candidate.slot != spare->slot) scratch.selected.push_back(candidate.slot);
   ReplaceRow(u, version, p, guard, scratch);
-  return neighbors_.InDegree(p) > 0;
+  return neighbors_.GuardCount(p) > 0;
 }
 
 void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
@@ -152,24 +175,25 @@ void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
   for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
-  EnsureInEdge(p, guard, scratch);
+  EnsureGuarded(p, guard, scratch);
 }
 
-// The orphan guard's half that inserts need: none of p's neighbours took it. In widening circles,
-// the nearest point with an edge to spare gives it up.
-void Graph::EnsureInEdge(SlotId p, Guard& guard, Scratch& scratch) {
-  if (neighbors_.InDegree(p) > 0) return;
+// None of p's neighbours that are older took it. In widening circles, the nearest older point with
+// an edge to spare gives it up.
+void Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
+  if (neighbors_.GuardCount(p) > 0) return;
   for (size_t list_size = options_.build_list_size;; list_size *= 2) {
     SelectNeighbors(p, list_size, guard, scratch);
     const std::vector<Candidate> nearest = scratch.pool;
     for (const Candidate& candidate : nearest) {
       if (slots_.tag(p) != Tag::kLive) return;
-      if (ForceLink(candidate.slot, p, guard, scratch) || neighbors_.InDegree(p) > 0) return;
+      if (ForceLink(candidate.slot, p, guard, scratch) || neighbors_.GuardCount(p) > 0) return;
     }
-    if (ForceLink(start(), p, guard, scratch) || neighbors_.InDegree(p) > 0) return;
+    if (ForceLink(start(), p, guard, scratch) || neighbors_.GuardCount(p) > 0) return;
     if (slots_.tag(p) != Tag::kLive) return;
-    // Every row that a search of this width sees is full of last in-edges. There are as many rows
-    // as points and each has more than one place, so a wide enough search finds one with room.
+    // Every older row that a search of this width sees is full of last guards. Of those there is
+    // one a point, and each of the rows older than p has more than one place: a wide enough search
+    // finds one with room.
     SHOAL_CHECK(list_size < 2 * size_t{kMaxSlots});
   }
 }
@@ -177,7 +201,7 @@ void Graph::EnsureInEdge(SlotId p, Guard& guard, Scratch& scratch) {
 void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
   const SlotId slots = slots_.high_water();
   for (SlotId u = start(); u < slots + start(); ++u) {
-    if (slots_.tag(p) != Tag::kLive || neighbors_.InDegree(p) > 0) return;
+    if (slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0) return;
     const SlotId candidate = u % slots;
     if (candidate != p && IsReadable(slots_.tag(candidate)))
       ForceLink(candidate, p, guard, scratch);

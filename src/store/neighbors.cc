@@ -50,12 +50,19 @@ size_t NeighborLists::Copy(SlotId u, SlotId* out) const {
 }
 
 void NeighborLists::Reset(SlotId u) {
+  ResetWithBirth(u, births_.fetch_add(1, std::memory_order_relaxed) + 1);
+}
+
+void NeighborLists::ResetStart(SlotId u) { ResetWithBirth(u, 0); }
+
+void NeighborLists::ResetWithBirth(SlotId u, uint64_t birth) {
   Meta& meta = meta_[u];
   const ListLock lock(meta);
   for (size_t i = 0; i < max_degree_; ++i) SetRow(u, i, kNoSlot);
   BumpVersion(u);
   ReverseList(reverse_, meta.reverse).Clear();
-  meta.in_degree.store(0, std::memory_order_release);
+  meta.birth.store(birth, std::memory_order_relaxed);
+  meta.guards.store(0, std::memory_order_release);
 }
 
 bool NeighborLists::ReserveReverse(SlotId u) {
@@ -109,7 +116,7 @@ NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
     if (result == LinkResult::kLinked) {
       SetRow(u, n, v);
       BumpVersion(u);
-      meta_[v].in_degree.fetch_add(1, std::memory_order_release);
+      if (Guards(u, v)) meta_[v].guards.fetch_add(1, std::memory_order_release);
       edges_.fetch_add(1, std::memory_order_relaxed);
     }
   }
@@ -126,7 +133,7 @@ bool NeighborLists::Unlink(SlotId u, SlotId v) {
     const size_t n = Copy(u, ids);
     SlotId* const at = std::find(ids, ids + n, v);
     if (at == ids + n) return false;
-    meta_[v].in_degree.fetch_sub(1, std::memory_order_release);
+    if (Guards(u, v)) meta_[v].guards.fetch_sub(1, std::memory_order_release);
     SetRow(u, static_cast<size_t>(at - ids), ids[n - 1]);
     SetRow(u, n - 1, kNoSlot);
     BumpVersion(u);
@@ -137,14 +144,14 @@ bool NeighborLists::Unlink(SlotId u, SlotId v) {
   return true;
 }
 
-bool NeighborLists::LowerInDegree(SlotId v) {
-  auto& in_degree = meta_[v].in_degree;
-  uint32_t now = in_degree.load(std::memory_order_acquire);
+bool NeighborLists::LowerGuards(SlotId v) {
+  auto& guards = meta_[v].guards;
+  uint32_t now = guards.load(std::memory_order_acquire);
   while (now > 1) {
-    SHOAL_RACE_POINT("in_degree.before_lowering");
-    if (in_degree.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return true;
+    SHOAL_RACE_POINT("guards.before_lowering");
+    if (guards.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return true;
   }
-  // A point that is not live needs no in-edge: its repairer unlinks what is left.
+  // A point that is not live needs no guard: its repairer unlinks what is left.
   return false;
 }
 
@@ -157,7 +164,7 @@ size_t NeighborLists::KeepOld(SlotId u, Replacement& replacement, SlotId* next) 
   for (size_t i = 0; i < n; ++i) {
     const bool wanted = std::find(replacement.wanted.begin(), replacement.wanted.end(), old[i]) !=
                         replacement.wanted.end();
-    if (wanted || !LowerInDegree(old[i])) {
+    if (wanted || (Guards(u, old[i]) && !LowerGuards(old[i]))) {
       next[kept++] = old[i];
     } else {
       replacement.take_back.push_back(old[i]);
@@ -187,7 +194,7 @@ bool NeighborLists::Replace(SlotId u, Replacement& replacement) {
   for (size_t i = n; i < max_degree_; ++i) SetRow(u, i, kNoSlot);
   BumpVersion(u);
   for (const SlotId v : replacement.added)
-    meta_[v].in_degree.fetch_add(1, std::memory_order_release);
+    if (Guards(u, v)) meta_[v].guards.fetch_add(1, std::memory_order_release);
   edges_.fetch_add(replacement.added.size() - dropped, std::memory_order_relaxed);
   return true;
 }

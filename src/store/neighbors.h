@@ -24,9 +24,14 @@
 // lock, refuses if the version moved, keeps only what the row holds, adds only what was pushed
 // before and is live now. A version is 32 bits and moves once per write.
 //
-// COMMITTED IN-DEGREE. Raised after the row is written, lowered before the edge goes, and lowered
-// only by a CAS that refuses 1 -> 0: so it never exceeds the edges in rows, and no two prunes take
-// a point's last two in-edges. A refused edge stays in its row.
+// REACHABILITY. Every slot has a birth number; a start point is older than every point. An edge
+// from an older slot to a younger one *guards* the younger: as long as each point has one guard,
+// each can be reached from the start, by induction over births. A plain in-degree does not do: two
+// points may be each other's only in-edge, and a whole island may live on its own edges.
+//
+// COMMITTED GUARDS. The number of a point's guards is raised after the row is written, lowered
+// before the edge goes, and lowered only by a CAS that refuses 1 -> 0: so it never exceeds the
+// guards in rows, and no two prunes take a point's last two. A refused edge stays in its row.
 //
 // READERS copy a row with relaxed loads. A row that is caught half-way is a mixture of old and new
 // edges, each of which was in the row during the search; every id in a row is a slot below the
@@ -70,7 +75,10 @@ class NeighborLists {
   // --- Writers, under a guard.
 
   // Makes a slot's list and reverse list empty; its in-edges must be gone. The owner, before use.
+  // Gives it a birth number: u is younger than all that were reset before.
   void Reset(SlotId u);
+  // Likewise, for a start point: older than every point.
+  void ResetStart(SlotId u);
   // Makes sure that the next in-edges of u, which the caller owns, find memory. False: none.
   bool ReserveReverse(SlotId u);
 
@@ -82,8 +90,8 @@ class NeighborLists {
     kNoMemory,
   };
   LinkResult Link(SlotId u, SlotId v);
-  // True if there was such an edge. The in-degree guard does not apply: for repair, which has given
-  // v another in-edge or does not need it any more.
+  // True if there was such an edge, even if it was v's last guard: for repair, which has given v
+  // another one or does not need it any more.
   bool Unlink(SlotId u, SlotId v);
 
   // Step 1 and 3 of Link on their own, for writes after a computation.
@@ -102,16 +110,21 @@ class NeighborLists {
     // Out: wanted ids that are in the row now and were not before.
     std::vector<SlotId> added;
   };
-  // False: the version moved, and nothing was done. An old edge that is some point's last committed
-  // in-edge stays, at the cost of the last of the new ones.
+  // False: the version moved, and nothing was done. An old edge that is some point's last guard
+  // stays, at the cost of the last of the new ones.
   bool Replace(SlotId u, Replacement& replacement);
   uint32_t Version(SlotId u) const { return meta_[u].version.load(std::memory_order_acquire); }
 
   // live -> deleted; appends v's reverse list to `in`. False: it was not live.
   bool MarkDeleted(SlotTable& slots, SlotId v, std::vector<SlotId>& in);
 
-  // Never more than the edges to v that rows hold.
-  uint32_t InDegree(SlotId v) const { return meta_[v].in_degree.load(std::memory_order_acquire); }
+  // Whether an edge from u to v, if there is one, guards v: u is older. Fixed while both are owned.
+  bool Guards(SlotId u, SlotId v) const {
+    return meta_[u].birth.load(std::memory_order_relaxed) <
+           meta_[v].birth.load(std::memory_order_relaxed);
+  }
+  // Committed guards of v: never more than the edges from older slots to v that rows hold.
+  uint32_t GuardCount(SlotId v) const { return meta_[v].guards.load(std::memory_order_acquire); }
   // A copy of v's reverse list.
   std::vector<SlotId> Reverse(SlotId v) const;
 
@@ -127,16 +140,18 @@ class NeighborLists {
   struct Meta {
     std::atomic<uint32_t> lock;     // 0 free, 1 held, 2 held and somebody waits.
     std::atomic<uint32_t> version;  // Of the row; written under the lock.
-    std::atomic<uint32_t> in_degree;
-    ReversePool::ChunkId reverse;  // Guarded by the lock.
+    std::atomic<uint32_t> guards;   // Committed; see above.
+    ReversePool::ChunkId reverse;   // Guarded by the lock.
+    std::atomic<uint64_t> birth;    // Set by the owner; 0: a start point.
   };
-  static_assert(sizeof(Meta) == 16);
+  static_assert(sizeof(Meta) == 24);
 
   class ListLock;
   Id* Row(SlotId u) const { return reinterpret_cast<Id*>(rows_.At(u)); }
   bool MayPointOut(SlotId u) const;
   void SetRow(SlotId u, size_t i, SlotId v) { Row(u)[i].store(v, std::memory_order_relaxed); }
-  bool LowerInDegree(SlotId v);
+  bool LowerGuards(SlotId v);
+  void ResetWithBirth(SlotId u, uint64_t birth);
   void BumpVersion(SlotId u);
   size_t KeepOld(SlotId u, Replacement& replacement, SlotId* next);
 
@@ -149,6 +164,7 @@ class NeighborLists {
   mutable TypedColumn<Meta> meta_;
   mutable ReversePool reverse_;
   std::atomic<uint64_t> edges_{0};
+  std::atomic<uint64_t> births_{0};
 };
 
 }  // namespace shoal

@@ -96,6 +96,23 @@ class InstalledPackage(unittest.TestCase):
         ours = re.compile(r"((vtable|typeinfo|typeinfo name) for )?shoal::")
         self.assertEqual([n for n in names if not ours.match(n)], [])
 
+    def test_the_shared_library_exports_all_that_the_headers_declare(self):
+        headers = "\n".join(h.read_text() for h in (self.prefix / "include/shoal").glob("*.h"))
+        public = set(re.findall(r"^(?:class|struct) (?:SHOAL_API )?(\w+) {", headers, re.MULTILINE))
+        public |= set(re.findall(r"^[\w:<>,&* ]+ (\w+)\(", headers, re.MULTILINE))
+        self.assertTrue({"Index", "Matrix", "Version", "ReadBin"} <= public, public)
+
+        def defined(*nm_arguments):
+            """Demangled names of functions that are neither inline nor local to a file."""
+            lines = run("nm", "--demangle", "--defined-only", *nm_arguments).splitlines()
+            return {line.split(" T ", 1)[1] for line in lines if " T shoal::" in line}
+
+        archive = defined(self.libdir / "libshoal.a")
+        hidden = archive - defined("--dynamic", self.shared)
+        names = {symbol: re.split(r"::|\(", symbol)[1] for symbol in hidden}
+        self.assertEqual([s for s, name in names.items() if name in public], [],
+                         "declared in include/shoal without SHOAL_API")
+
     def test_every_installed_header_compiles_by_itself(self):
         headers = sorted((self.prefix / "include/shoal").glob("*.h"))
         self.assertGreaterEqual(len(headers), 9)
