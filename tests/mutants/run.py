@@ -40,8 +40,8 @@ MUTANTS = {
     "push_not_taken_back": ("edge_stress", "", False),
     "copy_before_mark": ("edge_stress", "", False),
     "prune_without_version_check": ("edge_stress", "", False),
-    "in_degree_plain_decrement": ("edge_stress", "", False),
-    "last_in_edge_dropped": ("edge_stress", "", False),
+    "guards_plain_decrement": ("edge_stress", "", False),
+    "last_guard_dropped": ("edge_stress", "", False),
     "unlink_reverse_first": ("edge_stress", "", False),
     "prune_pushes_present_edge": ("index_stress", "", False),
 }
