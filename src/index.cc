@@ -22,10 +22,14 @@ tl::unexpected<Error> Invalid(const std::string& message) {
 }
 
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what) {
-  std::string message = std::string(what) + ": no memory";
-  if (options.memory_limit != 0)
-    message += " (memory_limit: " + std::to_string(options.memory_limit) + " bytes)";
-  return MakeError(ErrorCode::kOutOfMemory, message);
+  try {
+    std::string message = std::string(what) + ": no memory";
+    if (options.memory_limit != 0)
+      message += " (memory_limit: " + std::to_string(options.memory_limit) + " bytes)";
+    return MakeError(ErrorCode::kOutOfMemory, message);
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "no memory");  // Short enough to need none.
+  }
 }
 
 Status CheckOption(bool valid, const char* name, const std::string& expected, double found) {
@@ -69,8 +73,8 @@ IndexImpl::IndexImpl(const IndexOptions& options)
       graph_(options_, codec_, slots_, neighbors_, features_) {}
 
 Result<Index> IndexImpl::Create(const IndexOptions& options) {
-  if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
   try {
+    if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
     auto impl = std::make_unique<IndexImpl>(options);
     if (!impl->slots_.Init() || !impl->neighbors_.Init())
       return OutOfMemory(options, "address space");
@@ -120,6 +124,7 @@ Status IndexImpl::EnsureStart(VectorView vector) {
 Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
   const SlotId p = slot.id();
   SHOAL_RACE_POINT("insert.reserved");
+  neighbors_.Reset(p);  // Before anything can fail: what is undone is p's list.
   auto guard = epochs_.Pin();
   Status linked;
   try {
@@ -396,7 +401,7 @@ Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
   if (!sizes) return sizes;
   Status first_error;
   Mutex reporting;
-  ParallelFor(batch.threads, n, kSearchGrain, batch.progress, [&](size_t begin, size_t end) {
+  const auto search = [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; ++i) {
       const auto distances = output.distances.empty()
                                  ? std::span<float>()
@@ -411,7 +416,12 @@ Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
         first_error =
             MakeError(hits.error().code, "row " + std::to_string(i) + ": " + hits.error().message);
     }
-  });
+  };
+  try {
+    ParallelFor(batch.threads, n, kSearchGrain, batch.progress, search);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(this->options(), "search");
+  }
   return first_error;
 }
 
@@ -423,6 +433,12 @@ bool Index::Contains(ExternalId id) const { return impl_->Contains(id); }
 size_t Index::size() const { return impl_->size(); }
 const IndexOptions& Index::options() const { return impl_->options(); }
 IndexStats Index::Stats() const { return impl_->Stats(); }
-Status Index::CheckStructure() const { return impl_->CheckStructure(); }
+Status Index::CheckStructure() const {
+  try {
+    return impl_->CheckStructure();
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(this->options(), "structure");
+  }
+}
 
 }  // namespace shoal

@@ -80,5 +80,20 @@ TEST(ParallelFor, ReportsProgressOneCallAtATimeNeverBackwardsAndAtLastAll) {
   }
 }
 
+TEST(ParallelFor, ThrowsInTheCallingThreadWhatWorkThrewInAny) {
+  for (const size_t threads : {1u, 4u}) {
+    for (const size_t bad : {0u, 500u, 999u}) {
+      std::atomic<size_t> pieces{0};
+      EXPECT_THROW(ParallelFor(threads, 1000, 1, {},
+                               [&](size_t begin, size_t) {
+                                 pieces.fetch_add(1);
+                                 if (begin == bad) throw std::bad_alloc();
+                               }),
+                   std::bad_alloc);
+      EXPECT_LE(pieces.load(), 1000u);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace shoal

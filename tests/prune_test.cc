@@ -55,6 +55,7 @@ std::vector<size_t> Select(const Rows& others, const Rows& p, IndexOptions optio
     EXPECT_EQ(engine.lists.Link(live - 1, live), NeighborLists::LinkResult::kLinked);
   }
   OwnedSlot slot = engine.Own(p[0]);
+  engine.lists.Reset(slot.id());
   auto guard = engine.epochs.Pin();
   Scratch scratch;
   EXPECT_TRUE(engine.graph.LinkOut(slot.id(), guard, scratch));

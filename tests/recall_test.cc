@@ -66,14 +66,24 @@ INSTANTIATE_TEST_SUITE_P(All, Recall, test::AllTypesAndMetrics(), test::NameOfCa
 
 TEST_P(Recall, OnClustersHoldsItsFloor) {
   test::Generator generator(type(), {.dim = 32, .clusters = 30}, 21);
-  const Rows base = generator.Many(4000), queries = generator.Many(100);
-  ExpectFloors(base, queries, 0.9, 0.97, 2000);
+  const Rows base = generator.Many(3000), queries = generator.Many(100);
+  ExpectFloors(base, queries, 0.94, 0.99, 400);
 }
 
-TEST_P(Recall, OnNormsThatVaryHoldsItsFloor) {
+TEST_P(Recall, OnClustersWithNormsThatVaryHoldsItsFloor) {
+  test::Generator generator(type(), {.dim = 32, .clusters = 30, .norm_sigma = 0.3}, 23);
+  const Rows base = generator.Many(3000), queries = generator.Many(100);
+  ExpectFloors(base, queries, 0.78, 0.93, 600);
+}
+
+// No structure at all, and norms that vary: the worst case. Under inner product the neighbours of a
+// query are the few longest vectors of a whole half-space, and a graph that is made for neighbours
+// among points does badly (docs/algorithms.md); uint8 has no half-spaces.
+TEST_P(Recall, OnACloudWithNormsThatVaryHoldsItsFloor) {
   test::Generator generator(type(), {.dim = 32, .clusters = 0, .norm_sigma = 0.3}, 22);
-  const Rows base = generator.Many(4000), queries = generator.Many(100);
-  ExpectFloors(base, queries, 0.5, 0.8, 3000);
+  const Rows base = generator.Many(3000), queries = generator.Many(100);
+  const bool hard = metric() == Metric::kInnerProduct && type() != ScalarType::kUint8;
+  ExpectFloors(base, queries, hard ? 0.12 : 0.8, hard ? 0.28 : 0.96, 1400);
 }
 
 // Rows of a set of uint8 descriptors as another type: the same numbers, moved to the middle for
@@ -99,7 +109,7 @@ TEST_P(Recall, OnSiftHoldsItsFloor) {
   const auto queries = ReadBin(folder / "sift-query-1k.u8bin", ScalarType::kUint8, {});
   ASSERT_TRUE(base) << base.error().message;
   ASSERT_TRUE(queries) << queries.error().message;
-  ExpectFloors(Converted(type(), *base, kN), Converted(type(), *queries, 100), 0.9, 0.97, 2000);
+  ExpectFloors(Converted(type(), *base, kN), Converted(type(), *queries, 100), 0.94, 0.99, 1000);
 }
 
 }  // namespace

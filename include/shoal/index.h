@@ -67,6 +67,7 @@ class SHOAL_API Index {
 
   // Adds rows.rows() points, row i as ids[i], on several threads. Rows that fail are reported, the
   // others stay. InvalidArgument (and nothing is inserted) if the numbers of ids and rows differ.
+  // OutOfMemory if there is not even memory for the report: rows inserted by then stay.
   // With threads = 1 the graph depends on the rows, their order and the options alone.
   Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                   const BatchOptions& batch = {});

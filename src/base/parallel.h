@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <exception>
 #include <functional>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -16,7 +18,8 @@ namespace shoal {
 // Calls work(begin, end) for consecutive pieces of [0, n), each of at most `grain`, from up to
 // `threads` threads (0: AvailableCpus()), the calling one among them. Pieces are handed out in
 // order. `progress`, when set, is called with what is done, one call at a time; the last call has
-// n. A thread that the system refuses is done without.
+// n. A thread that the system refuses is done without. The first exception that leaves `work` or
+// `progress` ends the rest and is thrown again, in the calling thread.
 template <class Work>
 void ParallelFor(size_t threads, size_t n, size_t grain,
                  const std::function<void(size_t, size_t)>& progress, const Work& work) {
@@ -30,7 +33,9 @@ void ParallelFor(size_t threads, size_t n, size_t grain,
     reported = done.load(std::memory_order_relaxed);
     progress(reported, n);
   };
-  const auto run = [&] {
+  std::exception_ptr thrown;  // Guarded by `throwing`.
+  Mutex throwing;
+  const auto pieces = [&] {
     for (;;) {
       const size_t begin = next.fetch_add(grain, std::memory_order_relaxed);
       if (begin >= n) return;
@@ -43,14 +48,27 @@ void ParallelFor(size_t threads, size_t n, size_t grain,
       }
     }
   };
+  const auto run = [&] {
+    try {
+      pieces();
+    } catch (...) {
+      next.store(n, std::memory_order_relaxed);
+      const MutexLock lock(throwing);
+      if (!thrown) thrown = std::current_exception();
+    }
+  };
   std::vector<std::thread> helpers;
   try {
+    helpers.reserve(threads);
     for (size_t i = 1; i < threads; ++i) helpers.emplace_back(run);
   } catch (const std::system_error&) {
     // Fewer threads: slower, not wrong.
+  } catch (const std::bad_alloc&) {
+    // Likewise.
   }
   run();
   for (auto& helper : helpers) helper.join();
+  if (thrown) std::rethrow_exception(thrown);
   if (progress && (reported != n || n == 0)) report();
 }
 

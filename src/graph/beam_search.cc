@@ -44,7 +44,9 @@ void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& r
   const SlotId high_water = slots_.high_water();
   SHOAL_RACE_POINT("search.after_high_water");
   scratch.ids[0] = start_slot;
-  Visit(scorer, 1, high_water, recorder, guard, scratch);
+  const size_t entries = 1 + entries_.Copy(scratch.ids + 1);
+  Visit(scorer, entries, high_water, recorder, guard, scratch);
+  scratch.entry_distance = scratch.best[0].distance;
   while (scratch.best.HasUnexpanded()) {
     const Candidate nearest = scratch.best.PopUnexpanded();
     if (recorder.expanded != nullptr && nearest.slot != start_slot)

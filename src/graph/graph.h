@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "codec/full_codec.h"
+#include "graph/entry_points.h"
 #include "graph/scratch.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
@@ -30,7 +31,8 @@ class Graph {
         codec_(codec),
         slots_(slots),
         neighbors_(neighbors),
-        features_(features) {}
+        features_(features),
+        entries_(codec, slots, features) {}
 
   // What a search notes on its way, where asked.
   struct Recorder {
@@ -39,7 +41,7 @@ class Graph {
     float radius = 0;
   };
 
-  // Best-first search from the start point: afterwards scratch.best holds the `list_size` nearest
+  // Best-first search from the start and entry points: afterwards scratch.best holds the `list_size` nearest
   // points found, all expanded. ("GreedySearch" in the DiskANN paper.)
   void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder, Guard& guard,
                   Scratch& scratch) const;
@@ -50,8 +52,8 @@ class Graph {
 
   // --- Inserting: the caller owns `slot`, whose row is written.
 
-  // Finds p's neighbours and writes its own list: nobody can see that yet. OutOfMemory: nothing
-  // stays.
+  // Finds p's neighbours and writes its own list, which is empty: nobody can see that yet.
+  // OutOfMemory: nothing stays.
   Status LinkOut(SlotId p, Guard& guard, Scratch& scratch);
   // Takes LinkOut back.
   void UndoLinkOut(SlotId p);
@@ -129,6 +131,7 @@ class Graph {
 
   // Own synchronisation.
   std::atomic<SlotId> start_{kNoSlot};
+  EntryPoints entries_;
   std::atomic<uint64_t> inserts_{0};
 };
 

@@ -84,7 +84,6 @@ bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted
 }
 
 Status Graph::LinkOut(SlotId p, Guard& guard, Scratch& scratch) {
-  neighbors_.Reset(p);
   if (!neighbors_.ReserveReverse(p))
     return MakeError(ErrorCode::kOutOfMemory, "reverse lists: no memory for one more point");
   SelectNeighbors(p, options_.build_list_size, guard, scratch);
@@ -170,11 +169,13 @@ bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
 }
 
 void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
+  const float entry_distance = scratch.entry_distance;  // Of LinkOut's search.
   SlotId out[kMaxDegree];
   const size_t n = neighbors_.Copy(p, out);
   for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
+  entries_.Offer(p, entry_distance, guard, scratch);
   EnsureGuarded(p, guard, scratch);
 }
 

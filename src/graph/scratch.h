@@ -34,6 +34,8 @@ struct Scratch final : ScratchBase {
 
   CandidateList best;
   VisitedSet visited;
+  // Of the last search: the distance of the start or entry point that was nearest.
+  float entry_distance = 0;
 
   // Inserts: what the search expanded, and the selection among it.
   std::vector<Candidate> pool;

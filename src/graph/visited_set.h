@@ -35,11 +35,14 @@ class VisitedSet {
     for (size_t i = 0; i < n; ++i) {
       const SlotId slot = ids[i];
       ids[kept] = slot;
-      kept += Insert(slot);
+      kept += InsertOne(slot);
     }
     size_ += kept;
     return kept;
   }
+
+  // False if it was there.
+  bool Insert(SlotId slot) { return KeepNew(&slot, 1) == 1; }
 
   size_t bytes() const { return buckets_.capacity() * sizeof(Bucket) + counts_.capacity(); }
 
@@ -65,7 +68,7 @@ class VisitedSet {
   };
 
   // 1 if it was not there.
-  uint32_t Insert(SlotId slot) {
+  uint32_t InsertOne(SlotId slot) {
     const size_t at = (slot * 0x9e3779b1u >> 8) & mask_;
     const uint32_t count = counts_[at];
     if (count == kBucketSlots) [[unlikely]]
@@ -105,7 +108,7 @@ class VisitedSet {
     for (size_t b = 0; b < buckets_used_; ++b)
       old.insert(old.end(), buckets_[b].slots, buckets_[b].slots + counts_[b]);
     Reset(2 * std::max(expected, old.size()));
-    for (const SlotId slot : old) Insert(slot);
+    for (const SlotId slot : old) InsertOne(slot);
     size_ = old.size();
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <new>
 
 #include "base/check.h"
 
@@ -14,6 +15,7 @@ OwnedSlot::~OwnedSlot() {
 SlotId OwnedSlot::Publish() && {
   // PUB.1, pairs with READ.1: row, list and external id before the tag.
   table_->tags_[slot_].store(Tag::kLive, std::memory_order_release);
+  table_->owned_.fetch_sub(1, std::memory_order_relaxed);
   table_->live_.fetch_add(1, std::memory_order_relaxed);
   table_ = nullptr;
   return slot_;
@@ -21,6 +23,7 @@ SlotId OwnedSlot::Publish() && {
 
 SlotId OwnedSlot::Freeze() && {
   table_->tags_[slot_].store(Tag::kFrozen, std::memory_order_release);  // PUB.1
+  table_->owned_.fetch_sub(1, std::memory_order_relaxed);
   table_ = nullptr;
   return slot_;
 }
@@ -37,6 +40,7 @@ bool SlotTable::Init(unsigned max_segment_shift) {
 
 std::optional<OwnedSlot> SlotTable::Acquire() {
   const MutexLock lock(mutex_);
+  if (!ReserveFree(1)) return std::nullopt;
   std::optional<SlotId> slot = TakeFree();
   if (!slot && !retired_.empty()) {  // Before growing, see whether readers have moved on.
     epochs_.TryAdvance();
@@ -48,7 +52,24 @@ std::optional<OwnedSlot> SlotTable::Acquire() {
   Tag expected = Tag::kAvailable;
   SHOAL_CHECK(tags_[*slot].compare_exchange_strong(expected, Tag::kOwned, std::memory_order_acquire,
                                                    std::memory_order_relaxed));
+  owned_.fetch_add(1, std::memory_order_relaxed);
   return OwnedSlot(this, *slot);
+}
+
+bool SlotTable::ReserveFree(size_t more) {
+  const size_t needed = free_.size() + owned_.load(std::memory_order_relaxed) + more;
+  if (needed <= free_.capacity()) return true;
+  try {
+    free_.reserve(std::max(needed, 2 * free_.capacity()));
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+void SlotTable::PushFree(SlotId slot) {
+  free_.push_back(slot);
+  std::push_heap(free_.begin(), free_.end(), std::greater<>());
 }
 
 std::optional<SlotId> SlotTable::TakeFree() {
@@ -71,8 +92,8 @@ std::optional<SlotId> SlotTable::Grow() {
 void SlotTable::GiveBack(SlotId slot) {
   const MutexLock lock(mutex_);
   tags_[slot].store(Tag::kAvailable, std::memory_order_release);
-  free_.push_back(slot);
-  std::push_heap(free_.begin(), free_.end(), std::greater<>());
+  owned_.fetch_sub(1, std::memory_order_relaxed);
+  PushFree(slot);
 }
 
 size_t SlotTable::KeepReadable(SlotId* ids, size_t n, SlotId high_water, bool* returnable) const {
@@ -123,13 +144,13 @@ size_t SlotTable::ReclaimLocked() {
   size_t reclaimed = 0;
   // Guards of different epochs may queue out of order by one; a slot behind such a one waits a
   // little longer than it must.
-  while (!retired_.empty() && retired_.front().epoch + EpochRegistry::kGracePeriod <= now) {
+  while (!retired_.empty() && retired_.front().epoch + EpochRegistry::kGracePeriod <= now &&
+         ReserveFree(1)) {
     const SlotId slot = retired_.front().slot;
     retired_.pop_front();
     // RECLAIM.1, pairs with Acquire.
     tags_[slot].store(Tag::kAvailable, std::memory_order_release);
-    free_.push_back(slot);
-    std::push_heap(free_.begin(), free_.end(), std::greater<>());
+    PushFree(slot);
     ++reclaimed;
   }
   return reclaimed;

@@ -99,6 +99,10 @@ class SlotTable {
   std::optional<SlotId> TakeFree() SHOAL_REQUIRES(mutex_);
   std::optional<SlotId> Grow() SHOAL_REQUIRES(mutex_);
   void GiveBack(SlotId slot);
+  // Makes sure that free_ can take `more` slots beside all that are owned: giving back needs no
+  // memory. False: there is none.
+  bool ReserveFree(size_t more) SHOAL_REQUIRES(mutex_);
+  void PushFree(SlotId slot) SHOAL_REQUIRES(mutex_);
   size_t ReclaimLocked() SHOAL_REQUIRES(mutex_);
 
   // Constant after construction.
@@ -111,6 +115,7 @@ class SlotTable {
   TypedColumn<std::atomic<ExternalId>> external_ids_;
   std::atomic<SlotId> high_water_{0};
   std::atomic<size_t> live_{0};
+  std::atomic<size_t> owned_{0};
 
   mutable Mutex mutex_;
   std::vector<SlotId> free_ SHOAL_GUARDED_BY(mutex_);  // A heap, lowest slot on top.

@@ -1,0 +1,57 @@
+#include "graph/entry_points.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace shoal {
+
+size_t EntryPoints::Copy(SlotId* out) const {
+  const size_t n = size_.load(std::memory_order_acquire);
+  for (size_t i = 0; i < n; ++i) out[i] = entries_[i].load(std::memory_order_relaxed);
+  return n;
+}
+
+void EntryPoints::Offer(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch) {
+  if (distance <= radius_.load(std::memory_order_relaxed) || !choosing_.TryLock()) return;
+  if (size_.load(std::memory_order_relaxed) == kMax) Thin(guard, scratch);
+  const size_t n = size_.load(std::memory_order_relaxed);
+  if (distance > radius_.load(std::memory_order_relaxed)) {
+    entries_[n].store(p, std::memory_order_relaxed);
+    size_.store(n + 1, std::memory_order_release);
+  }
+  choosing_.Unlock();
+}
+
+void EntryPoints::Thin(EpochRegistry::Guard& guard, Scratch& scratch) {
+  SlotId all[kMax];
+  bool returnable[kMax];
+  const std::byte* rows[kMax];
+  float between[kMax];
+  // Three quarters stay at most, so that the next ones come in without thinning again.
+  for (size_t n = kMax; n > kMax * 3 / 4;) {
+    n = slots_.KeepReadable(all, Copy(all), slots_.high_water(), returnable);
+    RamFeatureStore::Reader(features_).Fetch(all, n, rows);
+    // Of distances that are squares, a factor of two is a radius one and a half times as large.
+    float radius = 2 * radius_.load(std::memory_order_relaxed);
+    float closest = std::numeric_limits<float>::max();
+    size_t kept = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const Scorer scorer = codec_.BindRow(rows[i], scratch.pair_buffer.data());
+      scorer.Score(rows, kept, between);
+      guard.work.distances += kept;
+      const float nearest =
+          kept == 0 ? std::numeric_limits<float>::max() : *std::min_element(between, between + kept);
+      closest = std::min(closest, nearest);
+      if (nearest <= radius) continue;
+      all[kept] = all[i];
+      rows[kept++] = rows[i];
+    }
+    // The first time there is no radius to double: the closest two set it.
+    radius_.store(std::max(radius, closest), std::memory_order_relaxed);
+    for (size_t i = 0; i < kept; ++i) entries_[i].store(all[i], std::memory_order_relaxed);
+    size_.store(kept, std::memory_order_release);
+    n = kept;
+  }
+}
+
+}  // namespace shoal
