@@ -79,7 +79,8 @@ def target_of(file, kind, header, root):
     if header.startswith("shoal/"):
         return PUBLIC, None
     # The build's include directories, and the including file's own.
-    folders = [root / "src", root, file.parent, root / "examples", root / "bench"]
+    folders = [root / "src", root, file.parent, root / "examples", root / "bench",
+               root / "tests"]
     for candidate in (folder / header for folder in folders):
         if candidate.is_file():
             return floor_of(candidate.resolve().relative_to(root.resolve()).as_posix()), None

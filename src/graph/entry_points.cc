@@ -39,8 +39,8 @@ void EntryPoints::Thin(EpochRegistry::Guard& guard, Scratch& scratch) {
       const Scorer scorer = codec_.BindRow(rows[i], scratch.pair_buffer.data());
       scorer.Score(rows, kept, between);
       guard.work.distances += kept;
-      const float nearest =
-          kept == 0 ? std::numeric_limits<float>::max() : *std::min_element(between, between + kept);
+      const float nearest = kept == 0 ? std::numeric_limits<float>::max()
+                                      : *std::min_element(between, between + kept);
       closest = std::min(closest, nearest);
       if (nearest <= radius) continue;
       all[kept] = all[i];

@@ -1,11 +1,11 @@
 // Where a search begins, besides the start point: a few live points that cover the data.
 //
-// PROBLEM. A single-layer graph keeps the edges that lead to what is near. In data of tight, distant
-// clusters, above all when they arrive one after another, few edges lead from one cluster to
-// another, and a search whose list is smaller than a cluster cannot get out of the wrong one.
+// PROBLEM. A single-layer graph keeps the edges that lead to what is near. In data of tight,
+// distant clusters, above all when they arrive one after another, few edges lead from one cluster
+// to another, and a search whose list is smaller than a cluster cannot get out of the wrong one.
 //
-// IDEA. Keep at most kMax points such that every point ever offered was within some radius of one of
-// them: the doubling algorithm for incremental k-centre clustering (Charikar, Chekuri, Feder,
+// IDEA. Keep at most kMax points such that every point ever offered was within some radius of one
+// of them: the doubling algorithm for incremental k-centre clustering (Charikar, Chekuri, Feder,
 // Motwani, "Incremental clustering and dynamic information retrieval", STOC 1997). A search scores
 // them all first; they are read by every search, so they stay in the near caches.
 //

@@ -41,8 +41,8 @@ class Graph {
     float radius = 0;
   };
 
-  // Best-first search from the start and entry points: afterwards scratch.best holds the `list_size` nearest
-  // points found, all expanded. ("GreedySearch" in the DiskANN paper.)
+  // Best-first search from the start and entry points: afterwards scratch.best holds the
+  // `list_size` nearest points found, all expanded. ("GreedySearch" in the DiskANN paper.)
   void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder, Guard& guard,
                   Scratch& scratch) const;
 
