@@ -99,6 +99,7 @@ class SliceSearchOf final : public SliceSearch {
     block_rows_ = 0;
     for (; next < end && block_rows_ < rows_.size(); ++next) {
       if (!problem_.Includes(next)) continue;
+      if (next + kRowsAhead < end) Prefetch(next + kRowsAhead);
       std::byte* tile = tiles_.data() + block_rows_ / tile_rows_ * tile_rows_ * row_bytes_;
       if (!mode_.PackRow(next, block_rows_, tile + block_rows_ % tile_rows_ * kChunkBytes,
                          tile_rows_ * kChunkBytes))
@@ -206,8 +207,11 @@ class SliceSearchOf final : public SliceSearch {
     }
   }
 
-  static constexpr size_t kAhead = 4;  // Guess.
-  void Prefetch(uint32_t row) const {
+  // Guesses: for rows from all over memory, and for rows in order, where the hardware does its part
+  // but for the ends of pages.
+  static constexpr size_t kAhead = 4;
+  static constexpr size_t kRowsAhead = 4;
+  void Prefetch(size_t row) const {
     const std::byte* data = problem_.base.data() + row * problem_.base.row_bytes();
     const size_t bytes = std::min<size_t>(problem_.base.row_bytes(), 4096);
     for (size_t i = 0; i < bytes; i += 64) {
@@ -255,7 +259,7 @@ class SliceSearchOf final : public SliceSearch {
 }  // namespace
 
 Shape ChooseShape(const Problem& problem, size_t threads) {
-  constexpr size_t kPanelBytes = size_t{2} << 20;
+  constexpr size_t kPanelBytes = size_t{4} << 20;
   constexpr size_t kCandidateBytes = size_t{4} << 20;
   constexpr size_t kBlockBytes = size_t{512} << 10;  // A quarter of a big L2; guess.
   constexpr size_t kMostQueries = 1024;
