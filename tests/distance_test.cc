@@ -47,8 +47,9 @@ class GuardedMemory {
 
   // A copy whose last byte is the last readable one.
   std::byte* Place(const std::vector<std::byte>& bytes) {
-    return static_cast<std::byte*>(
-        std::memcpy(base_ + readable_ - bytes.size(), bytes.data(), bytes.size()));
+    std::byte* place = base_ + readable_ - bytes.size();
+    std::copy(bytes.begin(), bytes.end(), place);
+    return place;
   }
 
  private:
@@ -73,14 +74,10 @@ void Append(Vector& vector, T element, double value) {
 void AppendValue(Vector& vector, ScalarType type, double value) {
   const auto f = static_cast<float>(value);
   switch (type) {
-    case ScalarType::kFloat32:
-      return Append(vector, f, f);
-    case ScalarType::kFloat16:
-      return Append(vector, FloatToHalf(f), HalfToFloat(FloatToHalf(f)));
-    case ScalarType::kInt8:
-      return Append(vector, static_cast<int8_t>(value), std::trunc(value));
-    case ScalarType::kUint8:
-      return Append(vector, static_cast<uint8_t>(value), std::trunc(value));
+    case ScalarType::kFloat32: return Append(vector, f, f);
+    case ScalarType::kFloat16: return Append(vector, FloatToHalf(f), HalfToFloat(FloatToHalf(f)));
+    case ScalarType::kInt8: return Append(vector, static_cast<int8_t>(value), std::trunc(value));
+    case ScalarType::kUint8: return Append(vector, static_cast<uint8_t>(value), std::trunc(value));
   }
 }
 

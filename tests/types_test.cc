@@ -1,8 +1,8 @@
 #include "shoal/types.h"
 
-#include <cmath>
-
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 namespace shoal {
 namespace {

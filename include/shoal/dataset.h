@@ -13,13 +13,14 @@
 #include <vector>
 
 #include "shoal/exact.h"
+#include "shoal/export.h"
 #include "shoal/result.h"
 #include "shoal/types.h"
 
 namespace shoal {
 
 // rows x dim elements in memory of its own, row-major, 64-byte aligned at the start, unpadded.
-class Matrix {
+class SHOAL_API Matrix {
  public:
   Matrix() = default;
   // Zeroes. OutOfMemory when there is not so much.
@@ -60,29 +61,57 @@ struct BinShape {
 
 // .bin: int32 rows, int32 dim, then rows. The file does not say its type: the caller does, and the
 // file's size must agree.
-Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type);
-Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
-                       const ReadOptions& options = {});
-Status WriteBin(const std::filesystem::path& path, MatrixView rows);
+SHOAL_API Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type);
+SHOAL_API Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
+                                 const ReadOptions& options = {});
+// InvalidArgument: no rows, more than an int32 counts, or a dimension outside [1, kMaxDim].
+SHOAL_API Status WriteBin(const std::filesystem::path& path, MatrixView rows);
+
+// Writes a .bin that does not fit into memory, block by block. Destroyed before Commit, it leaves
+// no file behind, and an older file as it was. One thread at a time.
+class SHOAL_API BinWriter {
+ public:
+  static Result<BinWriter> Create(const std::filesystem::path& path, ScalarType type, size_t rows,
+                                  size_t dim);
+  BinWriter(BinWriter&&) noexcept;
+  BinWriter& operator=(BinWriter&&) noexcept;
+  ~BinWriter();
+
+  // The next rows. InvalidArgument: another type or dimension, or more rows than were announced.
+  Status Append(MatrixView rows);
+  // The file is there. InvalidArgument: fewer rows than were announced. Call once.
+  Status Commit();
+
+ private:
+  struct State;
+  explicit BinWriter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
 
 // A .bin of uint32, one column or more: tags, result ids. Row-major.
-Result<std::vector<uint32_t>> ReadIdBin(const std::filesystem::path& path, BinShape* shape = nullptr);
-Status WriteIdBin(const std::filesystem::path& path, std::span<const uint32_t> ids, size_t columns);
+SHOAL_API Result<std::vector<uint32_t>> ReadIdBin(const std::filesystem::path& path,
+                                                  BinShape* shape = nullptr);
+SHOAL_API Status WriteIdBin(const std::filesystem::path& path, std::span<const uint32_t> ids,
+                            size_t columns);
 
-// fvecs (float32), bvecs (uint8; int8 on request): before each row its dimension as int32.
-Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
-                        const ReadOptions& options = {});
-Status WriteVecs(const std::filesystem::path& path, MatrixView rows);
+// fvecs (float32), bvecs (uint8; int8 on request): before each row its dimension as int32. The
+// shape is that of the first row and the file's size; ReadVecs compares every row that it reads.
+SHOAL_API Result<BinShape> ReadVecsShape(const std::filesystem::path& path, ScalarType type);
+SHOAL_API Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
+                                  const ReadOptions& options = {});
+SHOAL_API Status WriteVecs(const std::filesystem::path& path, MatrixView rows);
 // ivecs: rows of uint32, ground truth in the TEXMEX sets. Row-major into the result.
-Result<std::vector<uint32_t>> ReadIvecs(const std::filesystem::path& path, BinShape* shape = nullptr);
+SHOAL_API Result<std::vector<uint32_t>> ReadIvecs(const std::filesystem::path& path,
+                                                  BinShape* shape = nullptr);
 
 // .npy, versions 1 to 3: 2-d, C order, little-endian float32, float16, int8 or uint8.
-Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& options = {});
-Status WriteNpy(const std::filesystem::path& path, MatrixView rows);
+SHOAL_API Result<Matrix> ReadNpy(const std::filesystem::path& path,
+                                 const ReadOptions& options = {});
+SHOAL_API Status WriteNpy(const std::filesystem::path& path, MatrixView rows);
 
 // Truthset: int32 queries, int32 k, then queries x k uint32 ids, then as many float32 distances
 // (absent in the ids-only variant).
-Result<TruthSet> ReadTruthSet(const std::filesystem::path& path);
-Status WriteTruthSet(const std::filesystem::path& path, const TruthSet& truth);
+SHOAL_API Result<TruthSet> ReadTruthSet(const std::filesystem::path& path);
+SHOAL_API Status WriteTruthSet(const std::filesystem::path& path, const TruthSet& truth);
 
 }  // namespace shoal

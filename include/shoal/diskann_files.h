@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "shoal/export.h"
 #include "shoal/index.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
@@ -19,8 +20,8 @@ struct DiskannSaveOptions {
 
 // Writes the three (two) files, each beside its target and renamed. Unsupported: an id that does
 // not fit DiskANN's u32 tags or is 0, which DiskANN reserves (dynamic only); float16.
-Status SaveDiskann(const Index& index, const std::filesystem::path& prefix,
-                   const DiskannSaveOptions& options = {});
+SHOAL_API Status SaveDiskann(const Index& index, const std::filesystem::path& prefix,
+                             const DiskannSaveOptions& options = {});
 
 struct DiskannLoadOptions {
   // dim and max_degree are taken from the files where they are 0 here; scalar_type and metric are
@@ -33,6 +34,7 @@ struct DiskannLoadOptions {
 // Reads an index that SaveDiskann or DiskANN wrote; it can be searched and inserted into at once.
 // Corrupt names the file, the field, expected and found; an id out of range is found here, never
 // in a search.
-Result<Index> LoadDiskann(const std::filesystem::path& prefix, const DiskannLoadOptions& options);
+SHOAL_API Result<Index> LoadDiskann(const std::filesystem::path& prefix,
+                                    const DiskannLoadOptions& options);
 
 }  // namespace shoal

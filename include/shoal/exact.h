@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "shoal/export.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
 #include "shoal/types.h"
@@ -21,9 +22,7 @@ struct TruthSet {
   std::vector<float> distances;  // queries x k; may be empty when read from a file of ids only
   std::vector<uint32_t> counts;  // queries; empty means k everywhere
 
-  std::span<const uint32_t> Ids(size_t query) const {
-    return std::span(ids).subspan(query * k, k);
-  }
+  std::span<const uint32_t> Ids(size_t query) const { return std::span(ids).subspan(query * k, k); }
   std::span<const float> Distances(size_t query) const {
     return std::span(distances).subspan(query * k, k);
   }
@@ -41,12 +40,15 @@ struct ExactOptions {
 
 // The k nearest rows of `base` for each row of `queries`; both of one type and dimension, finite.
 // Distances are those of Metric, exact for int8 and uint8 (l2, inner product), computed in float
-// from the very rows (no cancellation) for the others. Memory: a few MB a thread, whatever the sizes.
-Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries, const ExactOptions& options);
+// from the very rows (no cancellation) for the others. Memory: a few MB a thread, whatever the
+// sizes.
+SHOAL_API Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries,
+                                       const ExactOptions& options);
 
 // recall@k of one answer: the share of the k true neighbours that `found` holds, where every base
 // row as near as the k-th counts as true (ties), as DiskANN and big-ann-benchmarks count. `found`
 // may be longer or shorter than k; its first k count. Needs truth.k >= k.
-double Recall(const TruthSet& truth, size_t query, std::span<const uint64_t> found, size_t k);
+SHOAL_API double Recall(const TruthSet& truth, size_t query, std::span<const uint64_t> found,
+                        size_t k);
 
 }  // namespace shoal

@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "shoal/export.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
 #include "shoal/stats.h"
@@ -40,15 +41,15 @@ struct InsertReport {
 // Results of SearchMany, in memory of the caller. Query i owns [i*k, (i+1)*k) of `ids` and
 // `distances`; `counts[i]` says how many of them are hits, the rest is left as it was.
 struct SearchManyOutput {
-  std::span<ExternalId> ids;    // queries x k
-  std::span<float> distances;   // queries x k; may be empty
-  std::span<uint32_t> counts;   // queries
+  std::span<ExternalId> ids;          // queries x k
+  std::span<float> distances;         // queries x k; may be empty
+  std::span<uint32_t> counts;         // queries
   std::span<WorkCounters> work = {};  // queries; may be empty
 };
 
 // Thread safety: every function may be called from any thread at any time, together with any
 // other, except moving and destroying the Index. A search takes no lock and waits for nobody.
-class Index {
+class SHOAL_API Index {
  public:
   // An empty index. InvalidArgument names the option that is out of range.
   static Result<Index> Create(const IndexOptions& options);
@@ -59,7 +60,9 @@ class Index {
   // Adds a point. When it returns OK, every search that starts later can find the point.
   // The vector is copied. Errors, each of which leaves the index as it was:
   // InvalidArgument: dimension or scalar type differ from the index's, an element is NaN or
-  // infinite, or the vector is zero under cosine; AlreadyExists; OutOfMemory.
+  // infinite, the vector is zero under cosine, or its norm is beyond what products of floats can
+  // hold (above 1.8e19 under inner product and cosine, below 1.1e-19 under cosine); AlreadyExists;
+  // OutOfMemory.
   Status Insert(ExternalId id, VectorView vector);
 
   // Adds rows.rows() points, row i as ids[i], on several threads. Rows that fail are reported, the
@@ -83,8 +86,8 @@ class Index {
                         std::span<float> distances, WorkCounters* work = nullptr) const;
 
   // Searches for every row of `queries`, on several threads.
-  Status SearchMany(MatrixView queries, const SearchOptions& options, const SearchManyOutput& output,
-                    const BatchOptions& batch = {}) const;
+  Status SearchMany(MatrixView queries, const SearchOptions& options,
+                    const SearchManyOutput& output, const BatchOptions& batch = {}) const;
 
   // Every point found within a radius, nearest first.
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options) const;

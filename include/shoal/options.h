@@ -10,6 +10,10 @@
 
 namespace shoal {
 
+// Largest max_degree and build_list_size of an index.
+inline constexpr uint32_t kMaxDegree = 512;
+inline constexpr uint32_t kMaxListSize = 10000;
+
 // What an index is. Fixed at creation.
 struct IndexOptions {
   // Number of elements of every vector, 1 to kMaxDim. The one field without a default.
@@ -17,9 +21,9 @@ struct IndexOptions {
   ScalarType scalar_type = ScalarType::kFloat32;
   Metric metric = Metric::kL2;
 
-  // R: most edges that leave a point, 4 to 512. Never exceeded, not even for a moment.
+  // R: most edges that leave a point, 4 to kMaxDegree. Never exceeded, not even for a moment.
   uint32_t max_degree = 32;
-  // L of an insert's search, 1 to 10000. Larger: better graph, slower inserts.
+  // L of an insert's search, 1 to kMaxListSize. Larger: better graph, slower inserts.
   uint32_t build_list_size = 100;
   // How much longer a detour may be before an edge is dropped, on the metric's distance (for l2 the
   // squared one, as in DiskANN's code), 1 to 2.

@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <utility>
 
-#include <tl/expected.hpp>
+#include "shoal/export.h"
 
 namespace shoal {
 
@@ -22,7 +23,7 @@ enum class ErrorCode : uint8_t {
 };
 
 // The code's name as in the enum, without the k: "InvalidArgument".
-std::string_view ErrorCodeName(ErrorCode code);
+SHOAL_API std::string_view ErrorCodeName(ErrorCode code);
 
 // What went wrong. `message` is one line for a person: it names the field (and the file), what was
 // expected and what was found. It ends without a full stop.

@@ -29,26 +29,24 @@ struct WorkCounters {
 // Bytes of memory by what they are for. Resident or about to be: address space that is merely
 // reserved is not counted.
 struct MemoryBreakdown {
-  uint64_t vectors = 0;         // Rows.
-  uint64_t neighbors = 0;       // Neighbour lists.
-  uint64_t reverse_lists = 0;   // Who points at whom: the writers' business.
-  uint64_t slots = 0;           // Tags, list locks, external ids, free slots.
-  uint64_t id_map = 0;          // External id to slot.
-  uint64_t scratch = 0;         // Working memory of searches and inserts, one per concurrent one.
-  uint64_t total() const {
-    return vectors + neighbors + reverse_lists + slots + id_map + scratch;
-  }
+  uint64_t vectors = 0;        // Rows.
+  uint64_t neighbors = 0;      // Neighbour lists.
+  uint64_t reverse_lists = 0;  // Who points at whom: the writers' business.
+  uint64_t slots = 0;          // Tags, list locks, external ids, free slots.
+  uint64_t id_map = 0;         // External id to slot.
+  uint64_t scratch = 0;        // Working memory of searches and inserts, one per concurrent one.
+  uint64_t total() const { return vectors + neighbors + reverse_lists + slots + id_map + scratch; }
 };
 
 // A moment of an index. The fields are read one after another, not at one instant.
 struct IndexStats {
-  uint64_t points = 0;           // Live points.
-  uint64_t slots_used = 0;       // Slots ever handed out: live, deleted, retired, start points.
-  uint64_t edges = 0;            // Directed edges.
-  double average_degree = 0;     // edges / slots with a list.
-  uint64_t epoch = 0;            // Current epoch.
-  uint64_t oldest_pin = 0;       // Epoch of the oldest reader; `epoch` when nobody reads.
-  WorkCounters work;             // Sum over all finished operations.
+  uint64_t points = 0;        // Live points.
+  uint64_t slots_used = 0;    // Slots ever handed out: live, deleted, retired, start points.
+  uint64_t edges = 0;         // Directed edges.
+  double average_degree = 0;  // edges / slots with a list.
+  uint64_t epoch = 0;         // Current epoch.
+  uint64_t oldest_pin = 0;    // Epoch of the oldest reader; `epoch` when nobody reads.
+  WorkCounters work;          // Sum over all finished operations.
   MemoryBreakdown memory;
 };
 

@@ -7,6 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "shoal/export.h"
+
 namespace shoal {
 
 // The id that the user gives a point. Any 64-bit value. (Elsewhere: tag, label, key.)
@@ -31,14 +33,14 @@ constexpr size_t ScalarSize(ScalarType type) {
 }
 
 // "float32", "float16", "int8", "uint8".
-std::string_view ScalarTypeName(ScalarType type);
+SHOAL_API std::string_view ScalarTypeName(ScalarType type);
 // "l2", "inner_product", "cosine".
-std::string_view MetricName(Metric metric);
+SHOAL_API std::string_view MetricName(Metric metric);
 // The inverse of ScalarTypeName. DiskANN's "float" and the short "f32", "f16", "i8", "u8" are
 // understood too. nullopt for any other word.
-std::optional<ScalarType> ParseScalarType(std::string_view name);
+SHOAL_API std::optional<ScalarType> ParseScalarType(std::string_view name);
 // The inverse of MetricName. DiskANN's "mips" and the short "ip" are understood too.
-std::optional<Metric> ParseMetric(std::string_view name);
+SHOAL_API std::optional<Metric> ParseMetric(std::string_view name);
 
 // An IEEE 754 binary16 number. Storage only; convert to float to compute.
 struct Half {
@@ -46,9 +48,9 @@ struct Half {
   friend bool operator==(Half, Half) = default;
 };
 // Exact.
-float HalfToFloat(Half value);
+SHOAL_API float HalfToFloat(Half value);
 // To nearest, ties to even; beyond the range: infinity; NaN stays NaN.
-Half FloatToHalf(float value);
+SHOAL_API Half FloatToHalf(float value);
 
 // The scalar type that a C++ type stands for.
 template <class T>

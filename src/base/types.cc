@@ -70,7 +70,7 @@ Half FloatToHalf(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const auto sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
   const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u)};  // NaN, quiet.
+  if (magnitude > 0x7f800000u) return {static_cast<uint16_t>(sign | 0x7e00u)};   // NaN, quiet.
   if (magnitude >= 0x477ff000u) return {static_cast<uint16_t>(sign | 0x7c00u)};  // Rounds to inf.
   if (magnitude < 0x38800000u) {  // Below 2^-14: a subnormal, in steps of 2^-24.
     // Adding 0.5 lets the FPU round the magnitude to a multiple of 2^-24, ties to even.

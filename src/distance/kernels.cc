@@ -70,27 +70,21 @@ namespace shoal::distance {
 const KernelSet* VectorKernels(int64_t target) {
   switch (target) {
 #if HWY_TARGETS & HWY_AVX3_DL
-    case HWY_AVX3_DL:
-      return &N_AVX3_DL::kKernels;
+    case HWY_AVX3_DL: return &N_AVX3_DL::kKernels;
 #endif
 #if HWY_TARGETS & HWY_AVX3
-    case HWY_AVX3:
-      return &N_AVX3::kKernels;
+    case HWY_AVX3: return &N_AVX3::kKernels;
 #endif
 #if HWY_TARGETS & HWY_AVX2
-    case HWY_AVX2:
-      return &N_AVX2::kKernels;
+    case HWY_AVX2: return &N_AVX2::kKernels;
 #endif
 #if HWY_TARGETS & HWY_SSE4
-    case HWY_SSE4:
-      return &N_SSE4::kKernels;
+    case HWY_SSE4: return &N_SSE4::kKernels;
 #endif
 #if HWY_TARGETS & HWY_SSSE3
-    case HWY_SSSE3:
-      return &N_SSSE3::kKernels;
+    case HWY_SSSE3: return &N_SSSE3::kKernels;
 #endif
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 

@@ -1,0 +1,57 @@
+# The front door. Everything else is CMake with the presets of CMakePresets.json.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+MAKEFLAGS += --no-print-directory
+
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+# What `make demo` asks the package index in the end; empty: a handful of its own questions.
+QUERY ?=
+CTEST := ctest --output-on-failure --no-tests=error -j $(JOBS)
+# What `make bench` compares; see bench/compare.py --help.
+BENCH ?= --data sift-1m --engines shoal-f32,shoal-u8
+
+define build_preset
+	cmake --preset $(1) >/dev/null
+	cmake --build --preset $(1) -j $(JOBS)
+endef
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+deps: ## install the Debian packages of packages.txt (as root), or say which are missing
+	@tools/install_deps.sh
+
+build: ## build everything into build/
+	@$(call build_preset,release)
+
+demo: deps build ## index this machine's Debian packages and search them: QUERY="mail server"
+	@./build/examples/package_search $(if $(QUERY),--query "$$QUERY")
+export QUERY
+
+test: deps build ## every test but the long ones, and the concurrency tests under the sanitizers
+	@tools/run_tests.sh test $(JOBS)
+
+stress: deps build ## the long tests, everything under both sanitizers, the models
+	@tools/run_tests.sh stress $(JOBS)
+
+bench: build ## run the benchmark jobs: BENCH="--data sift-1m --engines shoal-f32,shoal-u8"
+	@./build/bench/distance_bench
+	python3 bench/compare.py $(BENCH)
+
+format: ## format all C++ files
+	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format-16 -i
+
+tidy: ## clang-tidy and the lock analysis over src and include (a part of make test)
+	@cmake --preset release >/dev/null
+	$(CTEST) --test-dir build -L tidy
+
+install: build ## install into PREFIX (/usr/local)
+	@cmake --install build --prefix $(PREFIX)
+
+clean: ## remove the build directories
+	@rm -rf build build-debug build-asan build-tsan
+
+.PHONY: help deps build demo test stress bench format tidy install clean

@@ -1,0 +1,65 @@
+// What all programs do alike: flags in, --help, --version, one line on stderr and exit status 1 for
+// whatever goes wrong.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "apps/common/flags.h"
+#include "shoal/result.h"
+#include "shoal/types.h"
+
+namespace shoal::apps {
+
+// Declare flags and positional arguments, each bound to a variable whose value is its default, then
+// Run. Long names may be cut short as long as they stay unambiguous, as in DiskANN's programs.
+class CommandLine {
+ public:
+  CommandLine(std::string name, const std::string& description);
+
+  void Required(const Flag& flag, ScalarType* value);
+  void Required(const Flag& flag, Metric* value);
+  void Required(const Flag& flag, std::filesystem::path* value);
+  void Required(const Flag& flag, uint32_t* value);
+  void Required(const Flag& flag, std::vector<uint32_t>* values);
+  void Optional(const Flag& flag, std::filesystem::path* value);
+  void Optional(const Flag& flag, uint32_t* value);
+  void Optional(const Flag& flag, float* value);
+  // Takes a word: 0/1, true/false, on/off, yes/no, in any case.
+  void Optional(const Flag& flag, bool* value);
+  // Takes none.
+  void Switch(const Flag& flag, bool* value);
+  // A flag of DiskANN's that takes one value, of which only `only` is possible here.
+  void Only(const Flag& flag, const std::string& only);
+  // The same for one that takes none: it is not possible here.
+  void Never(const Flag& flag);
+  // Accepted with any value, to no effect.
+  void Ignored(const Flag& flag);
+  // Positional, in the order of the calls.
+  void Positional(const std::string& name, const std::string& help, std::filesystem::path* value);
+  void Positional(const std::string& name, const std::string& help, ScalarType* value);
+
+  // Parses and, if that went well and neither --help nor --version was asked for, runs `body`.
+  // Returns the program's exit status: 0, or 1 after "<name>: <message>" on stderr.
+  int Run(int argc, char** argv, const std::function<Status()>& body);
+
+ private:
+  std::vector<std::string> ExpandPrefixes(int argc, char** argv) const;
+  int Fail(const std::string& message) const;
+
+  std::string name_;
+  CLI::App app_;
+};
+
+// Found before hours of work rather than after: Io unless the folder of `file` is there and files
+// can be made in it.
+Status CheckOutputFolder(const std::filesystem::path& file);
+
+// 0 means all: the number of CPUs that this process may use.
+uint32_t ThreadsOrAll(uint32_t threads);
+
+}  // namespace shoal::apps

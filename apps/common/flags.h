@@ -1,0 +1,65 @@
+// The flags of all programs, each with one name and one meaning: DiskANN's names where DiskANN has
+// the flag.
+#pragma once
+
+namespace shoal::apps {
+
+// `names`: as CLI11 takes them, the long one first. `help`: without the default, which is added.
+struct Flag {
+  const char* names;
+  const char* help;
+};
+
+namespace flags {
+
+inline constexpr Flag kDataType = {"--data_type",
+                                   "element type of the vectors: float, float16, int8 or uint8"};
+inline constexpr Flag kDistFn = {"--dist_fn", "distance: l2, mips (inner product) or cosine"};
+inline constexpr Flag kDataPath = {"--data_path", "vectors to index, .bin"};
+inline constexpr Flag kBaseFile = {"--base_file", "vectors to search in, .bin"};
+inline constexpr Flag kQueryFile = {"--query_file", "query vectors, .bin of the same type"};
+inline constexpr Flag kIndexPathPrefix = {
+    "--index_path_prefix", "the index: files <prefix> (graph), <prefix>.data and <prefix>.tags"};
+inline constexpr Flag kResultPath = {
+    "--result_path",
+    "results go to <path>_<L>_idx_uint32.bin and <path>_<L>_dists_float.bin for every L"};
+inline constexpr Flag kGtFileOut = {"--gt_file", "ground truth to write (ids and distances)"};
+inline constexpr Flag kGtFileIn = {"--gt_file",
+                                   "ground truth of the queries; null: recall is not computed"};
+inline constexpr Flag kTagsFile = {
+    "--tags_file", "tags of the base vectors, reported as ids; rows with tag 0 are left out"};
+inline constexpr Flag kGtK = {"--K", "true neighbours to find for every query"};
+inline constexpr Flag kRecallAt = {"--recall_at,-K", "neighbours to find for every query"};
+inline constexpr Flag kSearchList = {
+    "--search_list,-L",
+    "one or more search list sizes, e.g. -L 10 20 40; those below K are skipped"};
+inline constexpr Flag kNumThreads = {"--num_threads,-T",
+                                     "threads; 0: one for each CPU this process may use"};
+inline constexpr Flag kMaxDegree = {"--max_degree,-R", "most edges that leave a point, 4 to 512"};
+inline constexpr Flag kLbuild = {"--Lbuild,-L", "search list size of an insertion"};
+inline constexpr Flag kAlpha = {
+    "--alpha", "how much longer a detour may be before an edge is dropped, 1 to 2"};
+inline constexpr Flag kPasses = {"--passes",
+                                 "1, or 2: every edge is renewed once all points are in"};
+inline constexpr Flag kDynamic = {
+    "--dynamic", "true if the index has tags and a frozen point; needs --tags true"};
+inline constexpr Flag kTags = {"--tags", "true to report tags in place of row numbers"};
+inline constexpr Flag kFailIfRecallBelow = {
+    "--fail_if_recall_below", "exit status 1 if the best recall of all L is below this percentage"};
+inline constexpr Flag kPrintAllRecalls = {"--print_all_recalls", "recall at 1, 2, ... K"};
+inline constexpr Flag kPrintQpsPerThread = {"--print_qps_per_thread", "QPS divided by the threads"};
+inline constexpr Flag kPartMb = {
+    "--part_mb", "MB of base vectors in memory at a time; larger files go in parts"};
+
+// DiskANN has them, shoal does not yet: accepted with their default, refused with anything else.
+inline constexpr Flag kBuildPqBytes = {"--build_PQ_bytes", "must be 0"};
+inline constexpr Flag kUseOpq = {"--use_opq", "must be absent"};
+inline constexpr Flag kLabelFile = {"--label_file", "must be empty"};
+inline constexpr Flag kUniversalLabel = {"--universal_label", "must be empty"};
+inline constexpr Flag kFilteredLbuild = {"--FilteredLbuild", "must be 0"};
+inline constexpr Flag kFilterLabel = {"--filter_label", "must be empty"};
+inline constexpr Flag kQueryFiltersFile = {"--query_filters_file", "must be empty"};
+inline constexpr Flag kLabelType = {"--label_type", "without effect: there are no labels"};
+
+}  // namespace flags
+}  // namespace shoal::apps

@@ -1,0 +1,172 @@
+#include "apps/common/truth.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "apps/common/progress.h"
+
+namespace shoal::apps {
+namespace {
+
+// One neighbour, ordered as TruthSet orders: by distance, then by base row.
+struct Candidate {
+  float distance;
+  uint32_t part;  // Within a part, the order found is by row; parts follow each other.
+  size_t position;
+  uint32_t id;
+  friend bool operator<(const Candidate& a, const Candidate& b) {
+    return std::tie(a.distance, a.part, a.position) < std::tie(b.distance, b.part, b.position);
+  }
+};
+
+size_t CountOf(const TruthSet& truth, size_t query) {
+  return truth.counts.empty() ? truth.k : truth.counts[query];
+}
+
+// `into` becomes the k nearest of its own and those of `next`, whose rows are behind all of its
+// own.
+void Merge(TruthSet& into, const TruthSet& next) {
+  if (into.counts.empty()) into.counts.assign(into.queries, static_cast<uint32_t>(into.k));
+  std::vector<Candidate> all;
+  for (size_t q = 0; q < into.queries; ++q) {
+    all.clear();
+    for (size_t i = 0; i < CountOf(into, q); ++i) {
+      all.push_back({into.Distances(q)[i], 0, i, into.Ids(q)[i]});
+    }
+    for (size_t i = 0; i < CountOf(next, q); ++i) {
+      all.push_back({next.Distances(q)[i], 1, i, next.Ids(q)[i]});
+    }
+    std::ranges::sort(all, std::less<>());
+    const size_t count = std::min(all.size(), into.k);
+    for (size_t i = 0; i < count; ++i) {
+      into.ids[q * into.k + i] = all[i].id;
+      into.distances[q * into.k + i] = all[i].distance;
+    }
+    into.counts[q] = static_cast<uint32_t>(count);
+  }
+}
+
+struct Identity {
+  std::vector<uint32_t> ids;     // One a base row.
+  std::vector<uint8_t> include;  // Empty: all.
+};
+
+// What the base rows are called: their tags, or their numbers.
+Result<Identity> ReadIdentity(const std::filesystem::path& tags_file, size_t rows) {
+  Identity identity;
+  if (tags_file.empty()) {
+    identity.ids.resize(rows);
+    for (size_t i = 0; i < rows; ++i) identity.ids[i] = static_cast<uint32_t>(i);
+    return identity;
+  }
+  BinShape shape;
+  auto tags = ReadIdBin(tags_file, &shape);
+  if (!tags) return tl::unexpected(tags.error());
+  if (shape.rows != rows || shape.dim != 1) {
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: shape: expected {} x 1 as the base file has rows, found {} x {}",
+                    tags_file.string(), rows, shape.rows, shape.dim));
+  }
+  identity.ids = std::move(*tags);
+  identity.include.resize(rows);
+  for (size_t i = 0; i < rows; ++i) identity.include[i] = identity.ids[i] != 0;
+  return identity;
+}
+
+}  // namespace
+
+float ToFileDistance(Metric metric, float distance) {
+  switch (metric) {
+    case Metric::kL2: return distance;
+    case Metric::kInnerProduct: return -distance;
+    case Metric::kCosine: return 2 * distance;
+  }
+  return distance;
+}
+
+float FromFileDistance(Metric metric, float distance) {
+  return metric == Metric::kCosine ? distance / 2 : ToFileDistance(metric, distance);
+}
+
+Result<TruthSet> ReadTruthFor(const std::filesystem::path& path, Metric metric, size_t queries,
+                              size_t k) {
+  auto truth = ReadTruthSet(path);
+  if (!truth) return truth;
+  if (truth->queries != queries) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("{}: queries: expected {} as the query file has, found {}",
+                                 path.string(), queries, truth->queries));
+  }
+  if (truth->k < k) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("{}: neighbours of a query: expected at least --recall_at {}, "
+                                 "found {}",
+                                 path.string(), k, truth->k));
+  }
+  for (float& distance : truth->distances) distance = FromFileDistance(metric, distance);
+  return truth;
+}
+
+Status WriteTruth(const std::filesystem::path& path, Metric metric, TruthSet truth) {
+  for (float& distance : truth.distances) distance = ToFileDistance(metric, distance);
+  return WriteTruthSet(path, truth);
+}
+
+Result<TruthSet> ComputeTruth(const TruthRequest& request) {
+  const auto base = ReadBinShape(request.base_file, request.type);
+  if (!base) return tl::unexpected(base.error());
+  const auto queries = ReadBin(request.query_file, request.type);
+  if (!queries) return tl::unexpected(queries.error());
+  if (queries->dim() != base->dim) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("{}: dimension: expected {} as the base file has, found {}",
+                                 request.query_file.string(), base->dim, queries->dim()));
+  }
+  const auto identity = ReadIdentity(request.tags_file, base->rows);
+  if (!identity) return tl::unexpected(identity.error());
+  const size_t part_rows =
+      std::clamp<size_t>(request.part_bytes / queries->row_bytes(), 1, base->rows);
+  fmt::print("Going to compute {} NNs for {} queries over {} points in {} dimensions using {}\n",
+             request.k, queries->rows(), base->rows, base->dim, MetricName(request.metric));
+  Result<TruthSet> truth;
+  const size_t parts = (base->rows + part_rows - 1) / part_rows;
+  Progress progress("Ground truth", "queries x parts", parts * queries->rows());
+  for (size_t part = 0; part < parts; ++part) {
+    const size_t first = part * part_rows;
+    const auto rows =
+        ReadBin(request.base_file, request.type, {.first_row = first, .max_rows = part_rows});
+    if (!rows) return tl::unexpected(rows.error());
+    ExactOptions options{.k = request.k, .metric = request.metric};
+    options.ids = std::span(identity->ids).subspan(first, rows->rows());
+    if (!identity->include.empty()) {
+      options.include = std::span(identity->include).subspan(first, rows->rows());
+    }
+    options.batch.threads = request.threads;
+    options.batch.progress = [&](size_t done, size_t total) {
+      progress.Update(part * queries->rows() + done * queries->rows() / std::max<size_t>(total, 1));
+    };
+    auto found = ExactSearch(*rows, *queries, options);
+    if (!found) return found;
+    if (part == 0) {
+      truth = std::move(found);
+    } else {
+      Merge(*truth, *found);
+    }
+  }
+  return truth;
+}
+
+double MeanRecall(const TruthSet& truth, std::span<const uint64_t> ids,
+                  std::span<const uint32_t> counts, size_t columns, size_t k) {
+  double sum = 0;
+  for (size_t q = 0; q < truth.queries; ++q) {
+    sum += Recall(truth, q, ids.subspan(q * columns, counts[q]), k);
+  }
+  return sum * 100 / static_cast<double>(truth.queries);
+}
+
+}  // namespace shoal::apps

@@ -1,0 +1,46 @@
+// Ground truth as DiskANN's programs keep it, and recall over many answers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "shoal/dataset.h"
+#include "shoal/exact.h"
+#include "shoal/result.h"
+#include "shoal/types.h"
+
+namespace shoal::apps {
+
+// The programs' files hold distances in DiskANN's way: l2 squared, the inner product itself (mips:
+// larger is nearer), and 2 - 2 cos (cosine: the squared l2 distance of the normalised vectors).
+// These two turn shoal's distances into that and back; both are exact.
+float ToFileDistance(Metric metric, float distance);
+float FromFileDistance(Metric metric, float distance);
+
+// Reads a truthset into shoal's distances. Invalid unless it is for `queries` queries and has at
+// least k neighbours of each.
+Result<TruthSet> ReadTruthFor(const std::filesystem::path& path, Metric metric, size_t queries,
+                              size_t k);
+// Writes one, from shoal's distances.
+Status WriteTruth(const std::filesystem::path& path, Metric metric, TruthSet truth);
+
+struct TruthRequest {
+  std::filesystem::path base_file;
+  std::filesystem::path query_file;
+  std::filesystem::path tags_file;  // Empty: row numbers are the ids.
+  ScalarType type = ScalarType::kFloat32;
+  Metric metric = Metric::kL2;
+  size_t k = 100;
+  size_t threads = 0;
+  size_t part_bytes = SIZE_MAX;  // Of base rows in memory at a time.
+};
+// The exact neighbours of every query, found part by part. Shows progress.
+Result<TruthSet> ComputeTruth(const TruthRequest& request);
+
+// Mean recall@k in percent. `ids`: queries x columns, of which the first counts[q] of row q count.
+double MeanRecall(const TruthSet& truth, std::span<const uint64_t> ids,
+                  std::span<const uint32_t> counts, size_t columns, size_t k);
+
+}  // namespace shoal::apps

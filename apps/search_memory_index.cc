@@ -1,0 +1,153 @@
+// search_memory_index: queries, speed and recall of an index in DiskANN's files.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "apps/common/command_line.h"
+#include "apps/common/measure.h"
+#include "apps/common/truth.h"
+#include "shoal/dataset.h"
+#include "shoal/diskann_files.h"
+
+namespace shoal::apps {
+namespace {
+
+struct Request {
+  DiskannLoadOptions load{.index = {.max_degree = 0}};
+  std::filesystem::path index_path_prefix;
+  std::filesystem::path result_path;
+  std::filesystem::path query_file;
+  std::filesystem::path gt_file = "null";
+  uint32_t k = 0;
+  std::vector<uint32_t> lists;  // L, one table row each.
+  uint32_t threads = 0;
+  bool dynamic = false;
+  bool print_all_recalls = false;
+  bool print_qps_per_thread = false;
+  float fail_if_recall_below = 0;
+
+  uint32_t FirstRecall() const { return print_all_recalls ? 1 : k; }
+};
+
+Status Invalid(std::string message) {
+  return MakeError(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+// Checks what concerns several flags, and drops the L below K.
+Status CheckRequest(Request& request) {
+  if (request.k == 0) return Invalid("--recall_at: expected at least 1, found 0");
+  if (request.dynamic && !request.load.tags) {
+    return Invalid("--tags: expected true with --dynamic true, found false");
+  }
+  const float floor = request.fail_if_recall_below;
+  if (!(floor >= 0 && floor < 100)) {
+    return Invalid(
+        fmt::format("--fail_if_recall_below: expected 0 or more, below 100, found {}", floor));
+  }
+  if (floor > 0 && request.gt_file == "null") {
+    return Invalid("--gt_file: expected a file with --fail_if_recall_below, found null");
+  }
+  std::erase_if(request.lists, [&](uint32_t l) {
+    if (l >= request.k) return false;
+    fmt::print("Ignoring search with L:{} since it's smaller than K:{}\n", l, request.k);
+    return true;
+  });
+  if (request.lists.empty()) {
+    return Invalid(
+        fmt::format("--search_list: expected a value of at least --recall_at {}, found "
+                    "only smaller ones",
+                    request.k));
+  }
+  return CheckOutputFolder(request.result_path);
+}
+
+void PrintHeader(const Request& request, bool recall) {
+  std::string line =
+      fmt::format("{:>4}{:>12}", "Ls", request.print_qps_per_thread ? "QPS/thread" : "QPS");
+  if (!request.load.tags) line += fmt::format("{:>18}", "Avg dist cmps");
+  line += fmt::format("{:>20}{:>15}", "Mean Latency (mus)", "99.9 Latency");
+  for (uint32_t k = request.FirstRecall(); recall && k <= request.k; ++k) {
+    line += fmt::format("{:>12}", fmt::format("Recall@{}", k));
+  }
+  fmt::print("{}\n{}\n", line, std::string(line.size(), '='));
+}
+
+// Prints one line of the table; returns the recall at K, 0 if it is not known.
+double PrintRow(const Request& request, uint32_t list, const SearchRun& run,
+                const std::optional<TruthSet>& truth) {
+  const double qps = run.queries_per_second / (request.print_qps_per_thread ? request.threads : 1);
+  fmt::print("{:>4}{:>12.2f}", list, qps);
+  if (!request.load.tags) fmt::print("{:>18.2f}", run.mean_distances);
+  fmt::print("{:>20.2f}{:>15.2f}", run.mean_us, run.p999_us);
+  double recall = 0;
+  for (uint32_t k = request.FirstRecall(); truth && k <= request.k; ++k) {
+    recall = MeanRecall(*truth, run.ids, run.counts, request.k, k);
+    fmt::print("{:>12.2f}", recall);
+  }
+  fmt::print("\n");
+  std::fflush(stdout);
+  return recall;
+}
+
+Status Search(Request request) {
+  if (auto ok = CheckRequest(request); !ok) return ok;
+  request.threads = ThreadsOrAll(request.threads);
+  const auto queries = ReadBin(request.query_file, request.load.index.scalar_type);
+  if (!queries) return tl::unexpected(queries.error());
+  request.load.index.dim = static_cast<uint32_t>(queries->dim());
+  std::optional<TruthSet> truth;
+  if (request.gt_file != "null") {
+    auto read =
+        ReadTruthFor(request.gt_file, request.load.index.metric, queries->rows(), request.k);
+    if (!read) return tl::unexpected(read.error());
+    truth = std::move(*read);
+  }
+  const auto index = LoadDiskann(request.index_path_prefix, request.load);
+  if (!index) return tl::unexpected(index.error());
+  fmt::print("Index loaded: {} points in {} dimensions\n", index->size(), queries->dim());
+  fmt::print("Using {} threads to search\n", request.threads);
+  PrintHeader(request, truth.has_value());
+  double best = 0;
+  for (uint32_t list : request.lists) {
+    const auto run = SearchEveryQuery(*index, *queries, {.k = request.k, .search_list_size = list},
+                                      request.threads);
+    if (!run) return tl::unexpected(run.error());
+    best = std::max(best, PrintRow(request, list, *run, truth));
+    std::filesystem::path path = request.result_path;
+    path += fmt::format("_{}", list);
+    if (auto ok = WriteResults(path, *run, request.load.index.metric, request.k); !ok) return ok;
+  }
+  if (best >= static_cast<double>(request.fail_if_recall_below)) return {};
+  return Invalid(fmt::format("recall@{}: expected at least {} with some L, found {:.2f}", request.k,
+                             request.fail_if_recall_below, best));
+}
+
+}  // namespace
+}  // namespace shoal::apps
+
+int main(int argc, char** argv) {
+  using namespace shoal::apps;  // NOLINT(google-build-using-namespace)
+  CommandLine line("search_memory_index",
+                   "Searches an index in DiskANN's files for every query and prints speed and "
+                   "recall for every L.");
+  Request request;
+  line.Required(flags::kDataType, &request.load.index.scalar_type);
+  line.Required(flags::kDistFn, &request.load.index.metric);
+  line.Required(flags::kIndexPathPrefix, &request.index_path_prefix);
+  line.Required(flags::kResultPath, &request.result_path);
+  line.Required(flags::kQueryFile, &request.query_file);
+  line.Required(flags::kRecallAt, &request.k);
+  line.Required(flags::kSearchList, &request.lists);
+  line.Optional(flags::kGtFileIn, &request.gt_file);
+  line.Optional(flags::kNumThreads, &request.threads);
+  line.Optional(flags::kDynamic, &request.dynamic);
+  line.Optional(flags::kTags, &request.load.tags);
+  line.Optional(flags::kFailIfRecallBelow, &request.fail_if_recall_below);
+  line.Switch(flags::kPrintAllRecalls, &request.print_all_recalls);
+  line.Switch(flags::kPrintQpsPerThread, &request.print_qps_per_thread);
+  line.Only(flags::kFilterLabel, "");
+  line.Only(flags::kQueryFiltersFile, "");
+  line.Ignored(flags::kLabelType);
+  return line.Run(argc, argv, [&] { return Search(std::move(request)); });
+}

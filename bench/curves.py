@@ -1,0 +1,95 @@
+"""From answers and samples to figures: recall, interpolation, who wins by how much. No I/O but truthsets."""
+import array
+import math
+import statistics
+
+NO_ID = 0xFFFFFFFF
+
+
+class Truth:
+    """A truthset file: uint32 queries, uint32 k, queries x k ids, queries x k distances."""
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            shape = array.array("I", file.read(8))
+            self.queries, self.k = shape
+            self.ids = array.array("I", file.read(4 * self.queries * self.k))
+            self.distances = array.array("f", file.read(4 * self.queries * self.k))
+        if len(self.distances) != self.queries * self.k:
+            raise ValueError(f"{path}: expected {self.queries} x {self.k} ids and distances")
+
+    def recall(self, found, k):
+        """recall@k of `found` (queries x k ids, flat); every row as near as the k-th is a true one."""
+        hits = 0
+        for query in range(self.queries):
+            begin = query * self.k
+            radius = self.distances[begin + k - 1]
+            near = {
+                self.ids[i] for i in range(begin, begin + self.k) if self.distances[i] <= radius
+            }
+            hits += min(k, len(near.intersection(found[query * k : (query + 1) * k])))
+        return hits / (self.queries * k)
+
+
+def read_ids(path):
+    with open(path, "rb") as file:
+        return array.array("I", file.read())
+
+
+def at_recall(points, recall):
+    """The value at `recall` on a curve of (recall, value > 0), by linear interpolation of log(value).
+
+    None when the curve does not reach that recall; the first value when all of it lies above.
+    """
+    points = sorted(points)
+    if not points or points[-1][0] < recall:
+        return None
+    if points[0][0] >= recall:
+        return points[0][1]
+    for (r0, v0), (r1, v1) in zip(points, points[1:]):
+        if r0 <= recall <= r1:
+            share = (recall - r0) / (r1 - r0) if r1 > r0 else 1.0
+            return math.exp((1 - share) * math.log(v0) + share * math.log(v1))
+    return None
+
+
+def at_distances(points, distances):
+    """recall at a count of distances, from (distances, recall): linear in log(distances)."""
+    points = sorted(points)
+    if not points or not points[0][0] <= distances <= points[-1][0]:
+        return None
+    for (d0, r0), (d1, r1) in zip(points, points[1:]):
+        if d0 <= distances <= d1:
+            share = math.log(distances / d0) / math.log(d1 / d0) if d1 > d0 else 1.0
+            return (1 - share) * r0 + share * r1
+    return points[0][1]
+
+
+def lists_around(curve, recalls):
+    """The list sizes of `curve` (by rising list size) worth timing: those next to the recalls."""
+    chosen = set()
+    for target in recalls:
+        below = [p["list"] for p in curve if p["recall"] < target]
+        above = [p["list"] for p in curve if p["recall"] >= target]
+        chosen.update(below[-1:])
+        chosen.update(above[:1])
+    return sorted(chosen)
+
+
+def speeds(samples, clock):
+    """Searches per second of each sample; clock "cpu": per thread's second of CPU time, times threads.
+
+    The wall clock is what users see. CPU time is steadier where others use the machine too.
+    """
+    if clock == "wall":
+        return [s["qps"] for s in samples]
+    return [s["searches"] / s["cpu_seconds"] * s["threads"] for s in samples]
+
+
+def speed_at(curve, recall, threads, pick=statistics.median, clock="wall"):
+    """Searches per second at `recall` with `threads` threads; None where it was not measured.
+
+    `pick`: median, min or max, of a point's samples.
+    """
+    timed = [p for p in curve if threads in p.get("samples", {})]
+    return at_recall([(p["recall"], pick(speeds(p["samples"][threads], clock))) for p in timed], recall)

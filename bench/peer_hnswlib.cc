@@ -1,0 +1,132 @@
+// hnswlib behind the worker's protocol. Compiled for the machine it runs on, as its users do.
+#include <hnswlib/hnswlib.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "worker/worker.h"
+
+namespace shoal::bench {
+namespace {
+
+class Hnsw {
+ public:
+  virtual ~Hnsw() = default;
+  virtual void Add(const std::byte* row, size_t id) = 0;
+  virtual void Save(const std::string& path) = 0;
+  virtual void SetEf(size_t ef) = 0;
+  virtual size_t Search(const std::byte* query, size_t k, uint32_t* ids) = 0;
+  virtual size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
+                               uint64_t& distances) = 0;
+};
+
+// One of hnswlib's spaces (float or integer distances) and its graph.
+template <class Space, class Distance>
+class HnswOf : public Hnsw {
+ public:
+  HnswOf(size_t dim, size_t rows, const BuildOptions& options)
+      : space_(dim), graph_(&space_, rows, options.degree / 2, options.list_size) {}
+  HnswOf(size_t dim, const std::string& path) : space_(dim), graph_(&space_, path) {}
+
+  void Add(const std::byte* row, size_t id) override { graph_.addPoint(row, id); }
+  void Save(const std::string& path) override { graph_.saveIndex(path); }
+  void SetEf(size_t ef) override { graph_.setEf(ef); }
+
+  size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
+    auto found = graph_.searchKnn(query, k);
+    const size_t n = found.size();
+    for (size_t i = n; i-- > 0; found.pop()) ids[i] = static_cast<uint32_t>(found.top().second);
+    return n;
+  }
+
+  // hnswlib's own counters are off in searchKnn, and would count visited points again: so a
+  // distance function that counts stands in, outside of timed runs.
+  size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
+                       uint64_t& distances) override {
+    counted_ = 0;
+    original_ = graph_.fstdistfunc_;
+    graph_.fstdistfunc_ = &CountingDistance;
+    const size_t n = Search(query, k, ids);
+    graph_.fstdistfunc_ = original_;
+    distances += counted_;
+    return n;
+  }
+
+ private:
+  static Distance CountingDistance(const void* a, const void* b, const void* dim) {
+    ++counted_;
+    return original_(a, b, dim);
+  }
+  static inline uint64_t counted_ = 0;
+  static inline hnswlib::DISTFUNC<Distance> original_ = nullptr;
+
+  Space space_;
+  hnswlib::HierarchicalNSW<Distance> graph_;
+};
+
+using FloatHnsw = HnswOf<hnswlib::L2Space, float>;
+using ByteHnsw = HnswOf<hnswlib::L2SpaceI, int>;
+
+class HnswlibEngine : public Engine {
+ public:
+  void Describe(Reply& reply) const override {
+#if defined(USE_AVX512)
+    reply.Set("isa", std::string_view(AVX512Capable() ? "avx512" : "avx"));
+#elif defined(USE_AVX)
+    reply.Set("isa", std::string_view("avx"));
+#else
+    reply.Set("isa", std::string_view("sse"));
+#endif
+    reply.Set("version", std::string_view("hnswlib"));
+  }
+
+  void Build(const Rows& rows, const BuildOptions& options) override {
+    if (rows.element() == Element::kFloat32) {
+      graph_ = std::make_unique<FloatHnsw>(rows.dim(), rows.rows(), options);
+    } else if (rows.element() == Element::kUint8) {
+      graph_ = std::make_unique<ByteHnsw>(rows.dim(), rows.rows(), options);
+    } else {
+      throw std::runtime_error("hnswlib's integer space is for u8");
+    }
+    graph_->Add(rows[0], 0);
+    std::atomic<size_t> next{1};
+    auto work = [&] {
+      for (size_t i; (i = next.fetch_add(1)) < rows.rows();) graph_->Add(rows[i], i);
+    };
+    std::vector<std::thread> others;
+    for (size_t t = 1; t < options.threads; ++t) others.emplace_back(work);
+    work();
+    for (std::thread& t : others) t.join();
+  }
+
+  void Save(const std::string& path) const override { graph_->Save(path); }
+  void Open(const std::string& path, const Rows& shape) override {
+    if (shape.element() == Element::kFloat32) {
+      graph_ = std::make_unique<FloatHnsw>(shape.dim(), path);
+    } else {
+      graph_ = std::make_unique<ByteHnsw>(shape.dim(), path);
+    }
+  }
+  void SetListSize(size_t list_size) override { graph_->SetEf(list_size); }
+  size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
+    return graph_->Search(query, k, ids);
+  }
+  size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
+                       uint64_t& distances) override {
+    return graph_->SearchCounted(query, k, ids, distances);
+  }
+
+ private:
+  std::unique_ptr<Hnsw> graph_;
+};
+
+}  // namespace
+}  // namespace shoal::bench
+
+int main() {
+  shoal::bench::HnswlibEngine engine;
+  return shoal::bench::Serve(engine);
+}

@@ -1,0 +1,108 @@
+// shoal behind the worker's protocol, through its public API alone.
+#include <fmt/format.h>
+
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "shoal/index.h"
+#include "shoal/version.h"
+#include "worker/worker.h"
+
+namespace shoal::bench {
+namespace {
+
+ScalarType TypeOf(Element element) {
+  switch (element) {
+    case Element::kFloat32: return ScalarType::kFloat32;
+    case Element::kUint8: return ScalarType::kUint8;
+    case Element::kInt8: return ScalarType::kInt8;
+  }
+  return ScalarType::kFloat32;
+}
+
+template <class T>
+T OrThrow(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+class ShoalEngine : public Engine {
+ public:
+  void Describe(Reply& reply) const override {
+    reply.Set("isa", ActiveIsa()).Set("version", Version());
+  }
+
+  void Build(const Rows& rows, const BuildOptions& options) override {
+    IndexOptions index_options;
+    index_options.dim = static_cast<uint32_t>(rows.dim());
+    index_options.scalar_type = type_ = TypeOf(rows.element());
+    index_options.max_degree = static_cast<uint32_t>(options.degree);
+    index_options.build_list_size = static_cast<uint32_t>(options.list_size);
+    index_.emplace(OrThrow(Index::Create(index_options)));
+    dim_ = rows.dim();
+    std::vector<ExternalId> ids(rows.rows());
+    std::iota(ids.begin(), ids.end(), ExternalId{0});
+    const InsertReport report = OrThrow(index_->InsertMany(
+        ids, MatrixView(rows.data(), type_, rows.rows(), dim_), {.threads = options.threads}));
+    if (!report.failures.empty()) throw std::runtime_error(report.failures[0].error.message);
+  }
+
+  void Save(const std::string&) const override {
+    throw std::runtime_error("shoal is built afresh in every run");
+  }
+  void Open(const std::string&, const Rows&) override {
+    throw std::runtime_error("shoal is built afresh in every run");
+  }
+  void SetListSize(size_t list_size) override { list_size_ = list_size; }
+
+  size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
+    return SearchInto(query, k, ids, nullptr);
+  }
+  size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
+                       uint64_t& distances) override {
+    WorkCounters work;
+    const size_t n = SearchInto(query, k, ids, &work);
+    distances += work.distances;
+    return n;
+  }
+
+  void Memory(Reply& reply) const override {
+    const IndexStats stats = index_->Stats();
+    const MemoryBreakdown& m = stats.memory;
+    reply.Set("own_total", m.total()).Set("own_vectors", m.vectors);
+    reply.Set("own_neighbors", m.neighbors).Set("own_reverse_lists", m.reverse_lists);
+    reply.Set("own_slots", m.slots).Set("own_id_map", m.id_map).Set("own_scratch", m.scratch);
+    reply.Set("points", stats.points).Set("average_degree", stats.average_degree);
+  }
+
+ private:
+  // At most kMaxK hits a search: no allocation on the way.
+  static constexpr size_t kMaxK = 256;
+
+  size_t SearchInto(const std::byte* query, size_t k, uint32_t* ids, WorkCounters* work) const {
+    ExternalId found[kMaxK];
+    if (k > kMaxK) throw std::runtime_error(fmt::format("k: at most {}", kMaxK));
+    const Result<size_t> n =
+        index_->Search(VectorView(query, type_, dim_), {.k = k, .search_list_size = list_size_},
+                       {found, k}, {}, work);
+    if (!n) throw std::runtime_error(n.error().message);
+    for (size_t i = 0; i < *n; ++i) ids[i] = static_cast<uint32_t>(found[i]);
+    return *n;
+  }
+
+  std::optional<Index> index_;
+  ScalarType type_ = ScalarType::kFloat32;
+  size_t dim_ = 0;
+  size_t list_size_ = 64;
+};
+
+}  // namespace
+}  // namespace shoal::bench
+
+int main() {
+  shoal::bench::ShoalEngine engine;
+  return shoal::bench::Serve(engine);
+}

@@ -1,0 +1,87 @@
+// Files whose errors can be read: whole reads at an offset, and writes that appear whole or not at
+// all. Every message begins with the file's name.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shoal/result.h"
+
+namespace shoal {
+
+// "<file>: <field>: expected <expected>, found <found>".
+tl::unexpected<Error> Mismatch(ErrorCode code, const std::filesystem::path& file,
+                               std::string_view field, std::string_view expected,
+                               std::string_view found);
+
+// A file descriptor that closes itself.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.Release()) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
+  ~FileDescriptor();
+
+  int get() const { return fd_; }
+  int Release();
+
+ private:
+  int fd_ = -1;
+};
+
+// A regular file, open for reading. Reads share no position: any thread may read at any time.
+class InputFile {
+ public:
+  // NotFound, or Io for a directory, a device, or what the system refuses.
+  static Result<InputFile> Open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  // In bytes, when it was opened.
+  uint64_t size() const { return size_; }
+  // The `bytes` bytes at `offset`. Corrupt if the file ends before; `field` names them then.
+  Status ReadAt(uint64_t offset, void* out, size_t bytes, std::string_view field) const;
+
+ private:
+  std::filesystem::path path_;
+  FileDescriptor fd_;
+  uint64_t size_ = 0;
+};
+
+// A file that is written beside its target, under a name of its own, and renamed over it when it is
+// whole. Destroyed before that, it leaves the target as it was and no other file behind. (A process
+// that is killed in between leaves `<target>.tmp-<pid>-<n>`.)
+class OutputFile {
+ public:
+  // Io: the folder is missing or refuses, or the target is a folder or a device. A target that is a
+  // symbolic link keeps being one: the file that it points to is replaced.
+  static Result<OutputFile> Create(const std::filesystem::path& path);
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+  ~OutputFile();
+
+  Status Append(const void* data, size_t bytes);
+  // Everything is on the disk, under the temporary name. Call once, before Publish.
+  Status Finish();
+  // The target is the new file. Several files of one whole are all finished before the first is
+  // published, so that a full disk leaves the old ones in place.
+  Status Publish();
+  // Finish and Publish.
+  Status Commit();
+
+ private:
+  OutputFile() = default;
+  Status Flush();
+  Status Refused(std::string_view action, int error) const;
+
+  std::filesystem::path path_;       // As the caller named it, for messages.
+  std::filesystem::path target_;     // Behind symbolic links.
+  std::filesystem::path temporary_;  // Empty once renamed or moved from.
+  FileDescriptor fd_;
+  std::vector<char> buffer_;
+};
+
+}  // namespace shoal

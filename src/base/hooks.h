@@ -1,0 +1,36 @@
+// Race points: named places at which a test may hold a thread.
+//
+//   SHOAL_RACE_POINT("link.after_push");
+//
+// Compiles to nothing unless SHOAL_TEST_HOOKS is defined (a CMake option, and a variant of the
+// library that the race tests link). With it, every point calls the handler that a test has
+// installed, if there is one. A point stands between two steps of a protocol, never inside a
+// section that other threads need in order to make progress: a test parks threads there.
+//
+// A name is "what.where", in lower case: the operation, and what it has just done or is about to
+// do.
+#pragma once
+
+#if defined(SHOAL_TEST_HOOKS)
+
+#include <atomic>
+
+namespace shoal {
+
+// point: a string literal.
+using RacePointHandler = void (*)(const char* point);
+
+// The handler of all threads; null: none. Installed and removed while no thread is at a point.
+inline std::atomic<RacePointHandler> race_point_handler{nullptr};
+
+inline void ReachRacePoint(const char* point) {
+  const RacePointHandler handler = race_point_handler.load(std::memory_order_acquire);
+  if (handler != nullptr) handler(point);
+}
+
+}  // namespace shoal
+
+#define SHOAL_RACE_POINT(point) ::shoal::ReachRacePoint(point)
+#else
+#define SHOAL_RACE_POINT(point) static_cast<void>(0)
+#endif

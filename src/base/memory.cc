@@ -1,0 +1,88 @@
+#include "base/memory.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace shoal {
+
+bool MemoryBudget::TryCharge(uint64_t bytes) {
+  uint64_t used = used_.load(std::memory_order_relaxed);
+  do {
+    if (limit_ != 0 && (bytes > limit_ || used > limit_ - bytes)) return false;
+  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
+  return true;
+}
+
+Reservation::~Reservation() {
+  if (mapping_ != nullptr) munmap(mapping_, mapping_size_);
+}
+
+Reservation& Reservation::operator=(Reservation&& other) noexcept {
+  std::swap(mapping_, other.mapping_);
+  std::swap(mapping_size_, other.mapping_size_);
+  std::swap(base_, other.base_);
+  std::swap(size_, other.size_);
+  std::swap(committed_, other.committed_);
+  return *this;
+}
+
+Reservation Reservation::Reserve(size_t bytes) {
+  Reservation r;
+  const size_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  void* mapping = mmap(nullptr, size + kHugePage, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) return r;
+  r.mapping_ = static_cast<std::byte*>(mapping);
+  r.mapping_size_ = size + kHugePage;
+  const auto address = reinterpret_cast<uintptr_t>(mapping);
+  r.base_ = r.mapping_ + ((kHugePage - address % kHugePage) % kHugePage);
+  r.size_ = size;
+  return r;
+}
+
+bool Reservation::Commit(size_t bytes, MemoryBudget& budget) {
+  if (bytes <= committed_) return true;
+  if (bytes > size_) return false;
+  const size_t target = std::min(size_, (bytes + kHugePage - 1) / kHugePage * kHugePage);
+  const size_t more = target - committed_;
+  if (!budget.TryCharge(more)) return false;
+  if (mprotect(base_ + committed_, more, PROT_READ | PROT_WRITE) != 0) {
+    budget.Release(more);
+    return false;
+  }
+  // Advice only: without huge pages everything works, slower.
+  madvise(base_ + committed_, more, MADV_HUGEPAGE);
+  committed_ = target;
+  return true;
+}
+
+size_t Reservation::Resident(size_t used) const {
+  if (used == 0) return 0;
+  const size_t tail = std::min(used, committed_) / kHugePage * kHugePage;
+  if (tail == committed_) return committed_;
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t length = std::min(committed_ - tail, kHugePage);
+  std::vector<unsigned char> in_core((length + page - 1) / page);
+  if (mincore(base_ + tail, length, in_core.data()) != 0) return used;
+  const auto pages = std::count_if(in_core.begin(), in_core.end(), [](auto c) { return c & 1; });
+  return tail + static_cast<size_t>(pages) * page;
+}
+
+uint64_t PhysicalMemory() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+size_t AvailableCpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return static_cast<size_t>(std::max(1, CPU_COUNT(&set)));
+}
+
+}  // namespace shoal

@@ -1,0 +1,71 @@
+// Memory that grows under readers: address space is reserved once and committed from the front, so
+// nothing that a reader holds a pointer to ever moves.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+
+namespace shoal {
+
+inline constexpr size_t kCacheLine = 64;
+inline constexpr size_t kHugePage = size_t{2} << 20;
+
+// How many bytes an index may take, and takes. Thread-safe.
+class MemoryBudget {
+ public:
+  // limit: bytes; 0 means no limit.
+  explicit MemoryBudget(uint64_t limit) : limit_(limit) {}
+
+  // Takes `bytes` from what is left; false, and nothing taken, when that is less.
+  bool TryCharge(uint64_t bytes);
+  // Takes them whatever is left: for working memory that a search must have. Later TryCharge calls
+  // see it.
+  void Charge(uint64_t bytes) { used_.fetch_add(bytes, std::memory_order_relaxed); }
+  void Release(uint64_t bytes) { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+  uint64_t limit() const { return limit_; }
+
+ private:
+  const uint64_t limit_;
+  std::atomic<uint64_t> used_{0};
+};
+
+// A range of address space, its front part usable. Not thread-safe but for reads of `base`.
+class Reservation {
+ public:
+  Reservation() = default;
+  ~Reservation();
+  Reservation(Reservation&& other) noexcept { *this = std::move(other); }
+  Reservation& operator=(Reservation&& other) noexcept;
+
+  // `bytes` of address space, 2 MB aligned, no memory yet; base() is null if there is not so much.
+  static Reservation Reserve(size_t bytes);
+
+  // Makes [0, bytes) usable, zero where it is new; rounds up to 2 MB and asks for huge pages. False
+  // when the budget or the system refuses; what was usable before stays so.
+  bool Commit(size_t bytes, MemoryBudget& budget);
+
+  std::byte* base() const { return base_; }
+  size_t size() const { return size_; }
+  size_t committed() const { return committed_; }
+  // Bytes of the committed part that memory stands behind. `used`: the front part ever touched;
+  // only the page of its end is in doubt, and looked up.
+  size_t Resident(size_t used) const;
+
+ private:
+  std::byte* mapping_ = nullptr;  // What mmap returned; base_ is its first 2 MB boundary.
+  size_t mapping_size_ = 0;
+  std::byte* base_ = nullptr;
+  size_t size_ = 0;
+  size_t committed_ = 0;
+};
+
+// Bytes of physical memory.
+uint64_t PhysicalMemory();
+// CPUs that this process may run on, at least 1.
+size_t AvailableCpus();
+
+}  // namespace shoal

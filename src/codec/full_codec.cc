@@ -1,0 +1,185 @@
+#include "codec/full_codec.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+namespace shoal {
+namespace {
+
+float Trailer(const std::byte* row, size_t offset) {
+  float value;
+  std::memcpy(&value, row + offset, sizeof(value));
+  return value;
+}
+
+// The first element that is NaN or infinite, or `dim`.
+size_t FirstNonFinite(VectorView vector) {
+  const size_t dim = vector.dim();
+  if (vector.type() == ScalarType::kFloat32) {
+    const auto* elements = static_cast<const std::byte*>(vector.data());
+    for (size_t i = 0; i < dim; ++i)
+      if (!std::isfinite(Trailer(elements, i * sizeof(float)))) return i;
+  } else if (vector.type() == ScalarType::kFloat16) {
+    const auto* elements = static_cast<const std::byte*>(vector.data());
+    for (size_t i = 0; i < dim; ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, elements + i * sizeof(bits), sizeof(bits));
+      if ((bits & 0x7c00u) == 0x7c00u) return i;
+    }
+  }
+  return dim;
+}
+
+}  // namespace
+
+void Scorer::Score(const std::byte* const* rows, size_t n, float* out) const {
+  if (finish_ == Finish::kCosine || finish_ == Finish::kSphere) {
+    for (size_t i = 0; i < n; ++i) {
+      __builtin_prefetch(rows[i] + trailer_);
+      std::atomic_signal_fence(std::memory_order_seq_cst);  // g++ 12 keeps the loop then.
+    }
+  }
+  kernel_(query_, rows, n, dim_, out);
+  switch (finish_) {
+    case Finish::kNone: return;
+    case Finish::kNegate:
+      for (size_t i = 0; i < n; ++i) out[i] = -out[i];
+      return;
+    case Finish::kCosine:
+      for (size_t i = 0; i < n; ++i)
+        out[i] = std::max(0.0f, 1.0f - out[i] * (query_factor_ * Trailer(rows[i], trailer_)));
+      return;
+    case Finish::kSphere:
+      for (size_t i = 0; i < n; ++i) {
+        const float rest = std::max(0.0f, max_norm_sq_ - Trailer(rows[i], trailer_));
+        const float dot = out[i] + query_factor_ * std::sqrt(rest);
+        out[i] = std::max(0.0f, 2.0f * (max_norm_sq_ - dot));
+      }
+      return;
+  }
+}
+
+FullCodec::FullCodec(ScalarType type, Metric metric, size_t dim)
+    : type_(type),
+      metric_(metric),
+      dim_(dim),
+      trailer_((dim * ScalarSize(type) + 3) / 4 * 4),
+      row_bytes_(metric == Metric::kL2 ? dim * ScalarSize(type) : trailer_ + sizeof(float)),
+      kernels_(distance::Active()) {}
+
+Status FullCodec::Validate(VectorView vector, const char* what) const {
+  const auto refuse = [&](const std::string& why) {
+    return MakeError(ErrorCode::kInvalidArgument, std::string(what) + ": " + why);
+  };
+  if (vector.type() != type_)
+    return refuse("scalar type: expected " + std::string(ScalarTypeName(type_)) + ", found " +
+                  std::string(ScalarTypeName(vector.type())));
+  if (vector.dim() != dim_)
+    return refuse("dimension: expected " + std::to_string(dim_) + ", found " +
+                  std::to_string(vector.dim()));
+  if (vector.data() == nullptr) return refuse("data: expected a pointer, found null");
+  const size_t bad = FirstNonFinite(vector);
+  if (bad != dim_) return refuse("element " + std::to_string(bad) + " is NaN or infinite");
+  if (metric_ == Metric::kL2) return {};
+  // Where norms lie within a float's range, so do dot products, and none is NaN.
+  const double norm_sq = SquaredNorm(vector.data());
+  if (norm_sq > std::numeric_limits<float>::max())
+    return refuse("norm: expected at most 1.8e19, so that products fit a float, found " +
+                  std::to_string(std::sqrt(norm_sq)));
+  if (metric_ == Metric::kInnerProduct) return {};
+  if (norm_sq == 0) return refuse("a zero vector has no cosine distance");
+  if (norm_sq < std::numeric_limits<float>::min())
+    return refuse("norm: expected at least 1.1e-19, so that products fit a float");
+  return {};
+}
+
+double FullCodec::SquaredNorm(const void* elements) const {
+  const auto* bytes = static_cast<const std::byte*>(elements);
+  double sum = 0;
+  switch (type_) {
+    case ScalarType::kFloat32:
+      for (size_t i = 0; i < dim_; ++i) {
+        const double x = Trailer(bytes, i * sizeof(float));
+        sum += x * x;
+      }
+      return sum;
+    case ScalarType::kFloat16:
+      for (size_t i = 0; i < dim_; ++i) {
+        Half half;
+        std::memcpy(&half, bytes + i * sizeof(half), sizeof(half));
+        const double x = HalfToFloat(half);
+        sum += x * x;
+      }
+      return sum;
+    case ScalarType::kInt8:
+    case ScalarType::kUint8:
+      return kernels_.PairInt(distance::Op::kDot, type_)(elements, elements, dim_);
+  }
+  return sum;
+}
+
+void FullCodec::Encode(VectorView vector, std::byte* row) {
+  std::memcpy(row, vector.data(), vector.bytes());
+  if (metric_ == Metric::kL2) return;
+  const double norm_sq = SquaredNorm(vector.data());
+  const auto trailer =
+      static_cast<float>(metric_ == Metric::kCosine ? 1.0 / std::sqrt(norm_sq) : norm_sq);
+  std::memcpy(row + trailer_, &trailer, sizeof(trailer));
+  if (metric_ != Metric::kInnerProduct) return;
+  float max = max_norm_sq_.load(std::memory_order_relaxed);
+  while (max < trailer &&
+         !max_norm_sq_.compare_exchange_weak(max, trailer, std::memory_order_relaxed)) {
+  }
+}
+
+// The kernel side of both bindings: float16 queries become float once, here.
+Scorer FullCodec::Bind(const void* elements, std::byte* buffer) const {
+  Scorer scorer;
+  scorer.dim_ = dim_;
+  scorer.trailer_ = trailer_;
+  scorer.query_ = elements;
+  if (type_ == ScalarType::kFloat16) {
+    kernels_.half_to_float(static_cast<const Half*>(elements), dim_,
+                           reinterpret_cast<float*>(buffer));
+    scorer.query_ = buffer;
+  }
+  scorer.kernel_ =
+      kernels_.Batch(metric_ == Metric::kL2 ? distance::Op::kL2 : distance::Op::kDot, type_);
+  return scorer;
+}
+
+Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
+  Scorer scorer = Bind(query.data(), buffer);
+  if (metric_ == Metric::kInnerProduct) scorer.finish_ = Scorer::Finish::kNegate;
+  if (metric_ == Metric::kCosine) {
+    scorer.finish_ = Scorer::Finish::kCosine;
+    scorer.query_factor_ = static_cast<float>(1.0 / std::sqrt(SquaredNorm(query.data())));
+  }
+  return scorer;
+}
+
+void FullCodec::ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
+                         std::byte* buffer, float* out) const {
+  Scorer scorer = Bind(query, buffer);
+  if (metric_ != Metric::kL2) scorer.finish_ = Scorer::Finish::kNegate;
+  scorer.Score(vectors, n, out);
+}
+
+Scorer FullCodec::BindRow(const std::byte* row, std::byte* buffer) const {
+  Scorer scorer = Bind(row, buffer);
+  if (metric_ == Metric::kInnerProduct) {
+    scorer.finish_ = Scorer::Finish::kSphere;
+    scorer.max_norm_sq_ = max_norm_sq_.load(std::memory_order_relaxed);
+    scorer.query_factor_ = std::sqrt(std::max(0.0f, scorer.max_norm_sq_ - Trailer(row, trailer_)));
+  }
+  if (metric_ == Metric::kCosine) {
+    scorer.finish_ = Scorer::Finish::kCosine;
+    scorer.query_factor_ = Trailer(row, trailer_);
+  }
+  return scorer;
+}
+
+}  // namespace shoal

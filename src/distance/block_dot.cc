@@ -1,0 +1,106 @@
+// Compiled once per instruction set: foreach_target.h includes this file again for each.
+#include "distance/block_dot.h"
+
+#define HWY_WANT_AVX3_DL
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "distance/block_dot.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+// After foreach_target.h.
+#include "distance/block_exact-inl.h"
+#include "distance/block_pack-inl.h"
+#include "distance/block_tile-inl.h"
+
+#if SHOAL_BLOCK_VECTORS
+SHOAL_BLOCK_BEFORE_NAMESPACE();
+namespace shoal::distance {
+namespace HWY_NAMESPACE {
+
+constexpr const char* kBlockIsa = HWY_TARGET == HWY_AVX3_DL ? "avx3_dl"
+                                  : HWY_TARGET == HWY_AVX3  ? "avx3"
+                                  : HWY_TARGET == HWY_AVX2  ? "avx2"
+                                  : HWY_TARGET == HWY_SSE4  ? "sse4"
+                                                            : "ssse3";
+
+static constexpr BlockKernels kBlockKernels = {
+    kBlockIsa,
+    kBlockLanes,
+    kTileRows,
+    kIntElements,
+    {FloatTile<1>, FloatTile<2>},
+    {IntTile<1>, IntTile<2>},
+    {ScaledTile<1>, ScaledTile<2>},
+    {FloatTops<1>, FloatTops<2>},
+    {IntTops<1>, IntTops<2>},
+    {ScaledTops<1>, ScaledTops<2>},
+    PackFloats<float>,
+    PackFloats<hwy::float16_t>,
+    PackInts<int8_t, Side::kQuery>,
+    PackInts<int8_t, Side::kRow>,
+    PackInts<uint8_t, Side::kQuery>,
+    PackInts<uint8_t, Side::kRow>,
+    ExactL2,
+    ExactDot,
+    BlockHalfToFloat,
+    FloatPeak,
+    IntPeak,
+};
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace shoal::distance
+HWY_AFTER_NAMESPACE();
+#endif  // SHOAL_BLOCK_VECTORS
+
+#if HWY_ONCE
+namespace shoal::distance {
+namespace {
+
+struct Sets {
+  const BlockKernels* sets[8];
+  size_t count = 0;
+};
+
+Sets FindSets() {
+  Sets found;
+  const int64_t supported = hwy::SupportedTargets();
+  const auto add = [&](int64_t target, const BlockKernels& set) {
+    if ((supported & target) != 0) found.sets[found.count++] = &set;
+  };
+#if HWY_TARGETS & HWY_AVX3_DL
+  add(HWY_AVX3_DL, N_AVX3_DL::kBlockKernels);
+#endif
+#if HWY_TARGETS & HWY_AVX3
+  add(HWY_AVX3, N_AVX3::kBlockKernels);
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  add(HWY_AVX2, N_AVX2::kBlockKernels);
+#endif
+#if HWY_TARGETS & HWY_SSE4
+  add(HWY_SSE4, N_SSE4::kBlockKernels);
+#endif
+#if HWY_TARGETS & HWY_SSSE3
+  add(HWY_SSSE3, N_SSSE3::kBlockKernels);
+#endif
+  found.sets[found.count++] = &PortableBlockKernels();
+  return found;
+}
+
+const Sets& TheSets() {
+  static const Sets sets = FindSets();
+  return sets;
+}
+
+}  // namespace
+
+std::span<const BlockKernels* const> AvailableBlockKernels() {
+  return {TheSets().sets, TheSets().count};
+}
+
+const BlockKernels& BlockKernelsFor(std::string_view isa) {
+  for (const BlockKernels* set : AvailableBlockKernels())
+    if (set->isa == isa) return *set;
+  return *AvailableBlockKernels()[0];
+}
+
+}  // namespace shoal::distance
+#endif  // HWY_ONCE

@@ -1,0 +1,325 @@
+// Exact search: what is asked is checked, cut into jobs (a group of queries against a slice of the
+// base) for all threads, and the slices' answers are merged.
+#include "exact/exact_search.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "exact/problem.h"
+#include "exact/slice_search.h"
+
+namespace shoal::exact {
+namespace {
+
+tl::unexpected<Error> Invalid(std::string message) {
+  return MakeError(ErrorCode::kInvalidArgument, "exact search: " + std::move(message));
+}
+
+Status CheckShapes(MatrixView base, MatrixView queries, const ExactOptions& options) {
+  const auto number = [](size_t n) { return std::to_string(n); };
+  if (options.k == 0) return Invalid("k is 0, expected at least 1");
+  if (base.rows() == 0) return Invalid("base has no rows, expected at least 1");
+  if (queries.rows() == 0) return Invalid("queries has no rows, expected at least 1");
+  if (base.type() != queries.type()) {
+    return Invalid("queries are " + std::string(ScalarTypeName(queries.type())) + ", expected " +
+                   std::string(ScalarTypeName(base.type())) + " as the base");
+  }
+  if (base.dim() == 0 || base.dim() > kMaxDim)
+    return Invalid("base has dimension " + number(base.dim()) + ", expected 1 to " +
+                   number(kMaxDim));
+  if (base.dim() != queries.dim()) {
+    return Invalid("queries have dimension " + number(queries.dim()) + ", expected " +
+                   number(base.dim()) + " as the base");
+  }
+  if (base.rows() >= TruthSet::kNoNeighbor) {
+    return Invalid("base has " + number(base.rows()) + " rows, expected less than " +
+                   number(TruthSet::kNoNeighbor));
+  }
+  if (!options.ids.empty() && options.ids.size() != base.rows()) {
+    return Invalid("ids has " + number(options.ids.size()) + " entries, expected " +
+                   number(base.rows()) + ", one per base row");
+  }
+  if (!options.include.empty() && options.include.size() != base.rows()) {
+    return Invalid("include has " + number(options.include.size()) + " entries, expected " +
+                   number(base.rows()) + ", one per base row");
+  }
+  return {};
+}
+
+// Element `i` of a row, any alignment.
+float ElementAt(ScalarType type, const std::byte* row, size_t i) {
+  switch (type) {
+    case ScalarType::kFloat32: {
+      float value;
+      std::memcpy(&value, row + i * sizeof(value), sizeof(value));
+      return value;
+    }
+    case ScalarType::kFloat16: {
+      Half value;
+      std::memcpy(&value, row + i * sizeof(value), sizeof(value));
+      return HalfToFloat(value);
+    }
+    case ScalarType::kInt8: return static_cast<float>(static_cast<int8_t>(row[i]));
+    case ScalarType::kUint8: return static_cast<float>(static_cast<uint8_t>(row[i]));
+  }
+  return 0;
+}
+
+// Finite, and not zero under cosine.
+Status CheckRow(const char* name, MatrixView rows, size_t row, Metric metric) {
+  const std::byte* data = rows.data() + row * rows.row_bytes();
+  bool zero = true;
+  for (size_t i = 0; i < rows.dim(); ++i) {
+    const float value = ElementAt(rows.type(), data, i);
+    if (!std::isfinite(value)) {
+      return Invalid(std::string(name) + " row " + std::to_string(row) + ", element " +
+                     std::to_string(i) + " is " + (std::isnan(value) ? "NaN" : "infinite") +
+                     ", expected a finite number");
+    }
+    zero = zero && value == 0;
+  }
+  if (zero && metric == Metric::kCosine) {
+    return Invalid(std::string(name) + " row " + std::to_string(row) +
+                   " is a zero vector, expected a direction for the cosine metric");
+  }
+  return {};
+}
+
+bool HasFloats(MatrixView rows) {
+  return rows.type() == ScalarType::kFloat32 || rows.type() == ScalarType::kFloat16;
+}
+
+// Mean and typical norm of a sample of the base. Any values are right, good ones are faster.
+void MeasureBase(Problem& problem) {
+  problem.centre.assign(problem.dim(), 0.0f);
+  if (!HasFloats(problem.base) || problem.metric == Metric::kCosine) return;
+  constexpr size_t kSample = 256;
+  std::vector<double> sum(problem.dim());
+  double squares = 0;
+  size_t seen = 0;
+  const size_t step = std::max<size_t>(problem.base.rows() / kSample, 1);
+  for (size_t row = 0; row < problem.base.rows(); row += step) {
+    if (!problem.Includes(row)) continue;
+    const std::byte* data = problem.base.data() + row * problem.base.row_bytes();
+    for (size_t i = 0; i < problem.dim(); ++i) {
+      const double value = ElementAt(problem.base.type(), data, i);
+      sum[i] += value;
+      squares += value * value;
+    }
+    ++seen;
+  }
+  if (seen == 0 || !std::isfinite(squares)) return;
+  problem.typical_norm = std::sqrt(squares / static_cast<double>(seen));
+  if (problem.metric != Metric::kL2) return;
+  for (size_t i = 0; i < problem.dim(); ++i)
+    problem.centre[i] = static_cast<float>(sum[i] / static_cast<double>(seen));
+}
+
+// Progress in rows of the queries, told by one thread at a time and never backwards.
+class Progress final : public Observer {
+ public:
+  Progress(const BatchOptions& batch, size_t queries, size_t rows)
+      : batch_(batch), queries_(queries), pairs_(static_cast<double>(queries) * rows) {}
+
+  void Done(size_t pairs) override {
+    const size_t done = done_.fetch_add(pairs, std::memory_order_relaxed) + pairs;
+    if (!batch_.progress) return;
+    const std::unique_lock<std::mutex> lock(reporting_, std::try_to_lock);
+    if (!lock.owns_lock()) return;
+    const auto rows = static_cast<size_t>(static_cast<double>(done) / pairs_ * queries_);
+    if (rows <= reported_ || rows >= queries_) return;  // The last word is Finish's.
+    reported_ = rows;
+    batch_.progress(rows, queries_);
+  }
+  bool Cancelled() const override { return refused() || failed(); }
+  void Refuse() override { refused_.store(true, std::memory_order_relaxed); }
+  void Fail() { failed_.store(true, std::memory_order_relaxed); }
+
+  bool refused() const { return refused_.load(std::memory_order_relaxed); }
+  bool failed() const { return failed_.load(std::memory_order_relaxed); }
+  // After all threads have ended.
+  void Finish() {
+    if (batch_.progress) batch_.progress(queries_, queries_);
+  }
+
+ private:
+  const BatchOptions& batch_;
+  const size_t queries_;
+  const double pairs_;
+  std::atomic<size_t> done_{0};
+  std::atomic<bool> refused_{false};
+  std::atomic<bool> failed_{false};
+  std::mutex reporting_;
+  size_t reported_ = 0;  // Guarded by reporting_.
+};
+
+// What the slices found of one group, until the last of them is done.
+struct Group {
+  std::vector<Ranked> ranked;    // slices x queries x k
+  std::vector<uint32_t> counts;  // slices x queries
+  std::atomic<size_t> open{0};   // slices not yet done
+};
+
+class Search {
+ public:
+  Search(const Problem& problem, const ExactOptions& options, size_t threads)
+      : problem_(problem),
+        options_(options),
+        shape_(ChooseShape(problem, threads)),
+        threads_(std::min(threads, shape_.groups * shape_.slices)),
+        progress_(options.batch, problem.queries.rows(), problem.base.rows()),
+        bars_(problem.queries.rows()),
+        groups_(shape_.groups) {
+    truth_.queries = problem.queries.rows();
+    truth_.k = options.k;
+    truth_.ids.assign(truth_.queries * truth_.k, TruthSet::kNoNeighbor);
+    truth_.distances.assign(truth_.queries * truth_.k, std::numeric_limits<float>::infinity());
+    truth_.counts.assign(truth_.queries, 0);
+    for (auto& group : groups_) group.open = shape_.slices;
+  }
+
+  Result<TruthSet> Run() {
+    std::vector<std::thread> helpers;
+    try {
+      helpers.reserve(threads_ - 1);
+      for (size_t i = 1; i < threads_; ++i) helpers.emplace_back([this] { Work(); });
+    } catch (const std::system_error&) {
+      // Fewer threads: slower, not wrong.
+    }
+    Work();
+    for (auto& helper : helpers) helper.join();
+    if (progress_.failed()) throw std::bad_alloc();
+    if (progress_.refused()) return Refusal();
+    progress_.Finish();
+    return std::move(truth_);
+  }
+
+ private:
+  void Work() {
+    try {
+      const auto search = MakeSliceSearch(problem_, shape_);
+      const size_t jobs = shape_.groups * shape_.slices;
+      // Slices of one group are not begun together if it can be helped: the later ones profit from
+      // the bars of the earlier.
+      for (size_t job; (job = next_.fetch_add(1, std::memory_order_relaxed)) < jobs;) {
+        if (progress_.Cancelled()) return;
+        RunJob(*search, job % shape_.groups, job / shape_.groups);
+      }
+    } catch (const std::bad_alloc&) {
+      progress_.Fail();
+    }
+  }
+
+  void RunJob(SliceSearch& search, size_t group_number, size_t slice) {
+    Group& group = groups_[group_number];
+    const size_t k = problem_.k;
+    const size_t first = group_number * shape_.group_queries;
+    const size_t count = std::min(shape_.group_queries, problem_.queries.rows() - first);
+    std::vector<Ranked> ranked(count * k);
+    std::vector<uint32_t> counts(count);
+    const size_t rows = problem_.base.rows();
+    search.Run({first, count, rows * slice / shape_.slices, rows * (slice + 1) / shape_.slices,
+                &bars_, ranked, counts},
+               progress_);
+    if (progress_.Cancelled()) return;
+    {
+      const std::lock_guard<std::mutex> lock(merging_);
+      group.ranked.insert(group.ranked.end(), ranked.begin(), ranked.end());
+      group.counts.insert(group.counts.end(), counts.begin(), counts.end());
+      if (--group.open > 0) return;
+    }
+    Merge(group, first, count);
+  }
+
+  // Writes the answers of a group whose slices are all done.
+  void Merge(Group& group, size_t first, size_t count) {
+    const size_t k = problem_.k;
+    std::vector<Ranked> all;
+    for (size_t i = 0; i < count; ++i) {
+      all.clear();
+      for (size_t slice = 0; slice < shape_.slices; ++slice) {
+        const auto begin = group.ranked.begin() + (slice * count + i) * k;
+        all.insert(all.end(), begin, begin + group.counts[slice * count + i]);
+      }
+      const size_t found = std::min(k, all.size());
+      std::partial_sort(all.begin(), all.begin() + found, all.end());
+      truth_.counts[first + i] = static_cast<uint32_t>(found);
+      for (size_t j = 0; j < found; ++j) {
+        const size_t at = (first + i) * truth_.k + j;
+        truth_.ids[at] = options_.ids.empty() ? all[j].row : options_.ids[all[j].row];
+        truth_.distances[at] = static_cast<float>(all[j].distance);
+      }
+    }
+    group.ranked = {};
+    group.counts = {};
+  }
+
+  // Which row it was: the first, whatever thread met which.
+  tl::unexpected<Error> Refusal() const {
+    for (size_t row = 0; row < problem_.base.rows(); ++row) {
+      if (!problem_.Includes(row)) continue;
+      auto status = CheckRow("base", problem_.base, row, problem_.metric);
+      if (!status) return tl::unexpected<Error>(std::move(status.error()));
+    }
+    return Invalid("base changed during the search");
+  }
+
+  const Problem& problem_;
+  const ExactOptions& options_;
+  const Shape shape_;
+  const size_t threads_;
+  std::atomic<size_t> next_{0};  // job
+  Progress progress_;
+  SharedBars bars_;
+  std::mutex merging_;
+  std::vector<Group> groups_;  // what they hold: guarded by merging_ until `open` is 0
+  TruthSet truth_;             // rows of a group: written by whoever closes it
+};
+
+}  // namespace
+
+Result<TruthSet> ExactSearchWith(const distance::BlockKernels& kernels, MatrixView base,
+                                 MatrixView queries, const ExactOptions& options) {
+  if (auto status = CheckShapes(base, queries, options); !status)
+    return tl::unexpected<Error>(std::move(status.error()));
+  for (size_t row = 0; row < queries.rows(); ++row) {
+    if (auto status = CheckRow("queries", queries, row, options.metric); !status)
+      return tl::unexpected<Error>(std::move(status.error()));
+  }
+  try {
+    if (options.k > (SIZE_MAX >> 5) / queries.rows()) throw std::length_error("k");
+    Problem problem;
+    problem.kernels = &kernels;
+    problem.base = base;
+    problem.queries = queries;
+    problem.metric = options.metric;
+    problem.include = options.include;
+    problem.k = std::min(options.k, base.rows());
+    MeasureBase(problem);
+    size_t threads = options.batch.threads;
+    if (threads == 0) threads = std::max(std::thread::hardware_concurrency(), 1u);
+    return Search(problem, options, threads).Run();
+  } catch (const std::bad_alloc&) {
+  } catch (const std::length_error&) {
+  }
+  return MakeError(ErrorCode::kOutOfMemory, "exact search: no memory for " +
+                                                std::to_string(queries.rows()) + " queries x " +
+                                                std::to_string(options.k) + " neighbours");
+}
+
+}  // namespace shoal::exact
+
+namespace shoal {
+
+Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries, const ExactOptions& options) {
+  const char* isa = std::getenv("SHOAL_ISA");
+  return exact::ExactSearchWith(distance::BlockKernelsFor(isa == nullptr ? "" : isa), base, queries,
+                                options);
+}
+
+}  // namespace shoal

@@ -1,0 +1,65 @@
+// The best-L list of a beam search: sorted by distance, nearest first.
+//
+// At most L returnable candidates have a place. Others (start points, deleted points) guide the
+// search but take none of the L places: they stand among them, up to a budget of their own, and
+// none stands behind the L-th returnable one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "store/tag.h"
+
+namespace shoal {
+
+struct Candidate {
+  float distance = 0;
+  SlotId slot = 0;
+};
+
+class CandidateList {
+ public:
+  // Empties the list and sets L, at least 1.
+  void Reset(size_t list_size);
+
+  // Offers a scored slot; `returnable`: whether it was live when it was scored.
+  void Insert(float distance, SlotId slot, bool returnable) {
+    // Once L are there, what is farther than the last of them has no place.
+    if (full() && !(distance < distances_[size_ - 1])) return;
+    InsertSorted(distance, slot, returnable);
+  }
+
+  bool HasUnexpanded() const { return cursor_ < size_; }
+  // The nearest that was not expanded, and marks it as expanded. HasUnexpanded().
+  Candidate PopUnexpanded();
+  // The nearest that was not expanded; kNoSlot when there is none.
+  SlotId PeekUnexpanded() const { return cursor_ < size_ ? words_[cursor_] & kSlotMask : kNoSlot; }
+
+  size_t size() const { return size_; }
+  Candidate operator[](size_t i) const { return {distances_[i], words_[i] & kSlotMask}; }
+  bool IsReturnable(size_t i) const { return (words_[i] & kGuideBit) == 0; }
+  size_t bytes() const {
+    return distances_.capacity() * sizeof(float) + words_.capacity() * sizeof(uint32_t);
+  }
+
+ private:
+  static constexpr uint32_t kExpandedBit = 1u << 31;
+  static constexpr uint32_t kGuideBit = 1u << 30;
+  static constexpr uint32_t kSlotMask = kGuideBit - 1;
+
+  bool full() const { return returnable_ == list_size_; }
+  size_t LowerBound(float distance) const;
+  void InsertSorted(float distance, SlotId slot, bool returnable);
+
+  // Two arrays, because the search for a place reads distances only.
+  std::vector<float> distances_;
+  std::vector<uint32_t> words_;  // Slot and two flags.
+  size_t list_size_ = 1;
+  size_t guides_max_ = 0;
+  size_t size_ = 0;
+  size_t returnable_ = 0;
+  size_t cursor_ = 0;  // No entry before it is unexpanded.
+};
+
+}  // namespace shoal

@@ -1,0 +1,83 @@
+// The structural checker: what must hold of a graph at rest.
+#include <algorithm>
+#include <string>
+
+#include "graph/graph.h"
+
+namespace shoal {
+namespace {
+
+tl::unexpected<Error> Broken(const std::string& what, SlotId slot) {
+  return MakeError(ErrorCode::kCorrupt, "structure: slot " + std::to_string(slot) + " " + what);
+}
+
+}  // namespace
+
+Status Graph::CheckStructure() const {
+  const SlotId slots = slots_.high_water();
+  std::vector<std::vector<SlotId>> in(slots);
+  std::vector<SlotId> row(kMaxDegree);
+  uint64_t edges = 0;
+  for (SlotId u = 0; u < slots; ++u) {
+    if (!IsReadable(slots_.tag(u))) continue;
+    const size_t n = neighbors_.Copy(u, row.data());
+    edges += n;
+    for (size_t i = 0; i < n; ++i) {
+      const SlotId v = row[i];
+      const std::string edge = "has an edge to slot " + std::to_string(v);
+      if (v >= slots) return Broken(edge + ", which does not exist", u);
+      if (v == u) return Broken(edge + ", itself", u);
+      if (!IsReadable(slots_.tag(v))) return Broken(edge + ", which is not readable", u);
+      if (slots_.tag(v) == Tag::kFrozen) return Broken(edge + ", a start point", u);
+      if (std::find(row.begin(), row.begin() + static_cast<ptrdiff_t>(i), v) !=
+          row.begin() + static_cast<ptrdiff_t>(i))
+        return Broken(edge + " twice", u);
+      in[v].push_back(u);
+    }
+  }
+  if (edges != neighbors_.edges())
+    return MakeError(ErrorCode::kCorrupt, "structure: edges: counted " + std::to_string(edges) +
+                                              ", kept " + std::to_string(neighbors_.edges()));
+  for (SlotId v = 0; v < slots; ++v) {
+    if (!IsReadable(slots_.tag(v))) continue;
+    std::vector<SlotId> reverse = neighbors_.Reverse(v);
+    std::sort(reverse.begin(), reverse.end());
+    if (reverse != in[v]) return Broken("has a reverse list that is not its in-edges", v);
+    const auto guards = std::count_if(in[v].begin(), in[v].end(),
+                                      [&](SlotId u) { return neighbors_.Guards(u, v); });
+    if (neighbors_.GuardCount(v) != static_cast<size_t>(guards))
+      return Broken("has a wrong number of guards", v);
+    if (slots_.tag(v) == Tag::kLive && guards == 0)
+      return Broken("has no edge from an older one", v);
+  }
+  return CheckReachable(slots);
+}
+
+Status Graph::CheckReachable(SlotId slots) const {
+  std::vector<bool> reached(slots, false);
+  std::vector<SlotId> queue;
+  if (start() != kNoSlot) queue.push_back(start());
+  if (!queue.empty()) reached[start()] = true;
+  std::vector<SlotId> row(kMaxDegree);
+  for (size_t next = 0; next < queue.size(); ++next) {
+    const size_t n = neighbors_.Copy(queue[next], row.data());
+    for (size_t i = 0; i < n; ++i) {
+      if (reached[row[i]]) continue;
+      reached[row[i]] = true;
+      queue.push_back(row[i]);
+    }
+  }
+  size_t lost = 0;
+  SlotId first_lost = kNoSlot;
+  for (SlotId slot = slots; slot-- > 0;) {
+    if (slots_.tag(slot) != Tag::kLive || reached[slot]) continue;
+    ++lost;
+    first_lost = slot;
+  }
+  if (lost > 0)
+    return Broken("and " + std::to_string(lost - 1) + " more cannot be reached from the start",
+                  first_lost);
+  return {};
+}
+
+}  // namespace shoal

@@ -1,0 +1,135 @@
+// The graph: one hop, written once, and its callers.
+//
+// A Graph owns no memory: it is the algorithms over the store. Every function takes the guard of
+// the operation that it is part of, and the scratch of the guard's cell.
+#pragma once
+
+#include <atomic>
+#include <span>
+#include <vector>
+
+#include "codec/full_codec.h"
+#include "graph/scratch.h"
+#include "shoal/options.h"
+#include "shoal/result.h"
+#include "store/epoch.h"
+#include "store/feature_store.h"
+#include "store/neighbors.h"
+#include "store/slot_table.h"
+
+namespace shoal {
+
+class Graph {
+ public:
+  using Guard = EpochRegistry::Guard;
+
+  Graph(const IndexOptions& options, const FullCodec& codec, SlotTable& slots,
+        NeighborLists& neighbors, RamFeatureStore& features)
+      : options_(options),
+        overflow_degree_(options.max_degree - options.max_degree / 8),
+        codec_(codec),
+        slots_(slots),
+        neighbors_(neighbors),
+        features_(features) {}
+
+  // What a search notes on its way, where asked.
+  struct Recorder {
+    std::vector<Candidate>* expanded = nullptr;  // Live points that were expanded.
+    std::vector<Candidate>* within = nullptr;    // Live points scored at distance <= radius.
+    float radius = 0;
+  };
+
+  // Best-first search from the start point: afterwards scratch.best holds the `list_size` nearest
+  // points found, all expanded. ("GreedySearch" in the DiskANN paper.)
+  void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder, Guard& guard,
+                  Scratch& scratch) const;
+
+  // Everything within recorder.radius: a beam search, then every point found is expanded, too.
+  void RangeSearch(const Scorer& scorer, size_t list_size, float radius, Guard& guard,
+                   Scratch& scratch) const;
+
+  // --- Inserting: the caller owns `slot`, whose row is written.
+
+  // Finds p's neighbours and writes its own list: nobody can see that yet. OutOfMemory: nothing
+  // stays.
+  Status LinkOut(SlotId p, Guard& guard, Scratch& scratch);
+  // Takes LinkOut back.
+  void UndoLinkOut(SlotId p);
+  // After Publish: edges from p's neighbours to p, at least one of them committed when it returns
+  // (or p was deleted meanwhile).
+  void LinkIn(SlotId p, Guard& guard, Scratch& scratch);
+
+  // LinkIn for want of memory: one guard (neighbors.h), from whichever row has a place to spare.
+  void LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch);
+  // Gives a live point a guard, an edge from an older one, if it has none.
+  void EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch);
+
+  // Searches for a live point again and renews its list and its in-edges.
+  void Relink(SlotId p, Guard& guard, Scratch& scratch);
+
+  // The frozen slot that every search starts from; kNoSlot before the first insert.
+  SlotId start() const { return start_.load(std::memory_order_acquire); }
+  // An edge, pruning u's row where it is full: for loading. u is live or the start.
+  void AddEdge(SlotId u, SlotId v, Guard& guard, Scratch& scratch) {
+    LinkOrPrune(u, v, guard, scratch);
+  }
+  // The live point nearest the start point; kNoSlot when there is none.
+  SlotId NearestToStart(Guard& guard, Scratch& scratch) const;
+  // What Index::CheckStructure promises, except the id map. At rest.
+  Status CheckStructure() const;
+  void set_start(SlotId slot) { start_.store(slot, std::memory_order_release); }
+
+ private:
+  Status CheckReachable(SlotId slots) const;
+
+  // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
+  void Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recorder& recorder,
+             Guard& guard, Scratch& scratch) const;
+  void Expand(SlotId slot, const Scorer& scorer, SlotId high_water, const Recorder& recorder,
+              Guard& guard, Scratch& scratch) const;
+
+  // RobustPrune (DiskANN paper, algorithm 2), with the rounds of DiskANN's code: scratch.pool,
+  // sorted here, to scratch.selected, at most `degree`.
+  void Prune(size_t degree, Guard& guard, Scratch& scratch) const;
+  bool Occluded(uint32_t candidate, float alpha, Guard& guard, Scratch& scratch) const;
+  // To scratch.selected: of what a search for p expands, and of p's row, what prune leaves.
+  void SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const;
+
+  // Adds p's live neighbours that are not in scratch.pool to it: without them a second pass loses
+  // the long edges, which no search for p meets again.
+  void AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const;
+
+  // Replaces p's row by scratch.selected, pushing those that are new to it.
+  Status WriteOut(SlotId p, Guard& guard, Scratch& scratch);
+  // Replaces u's row by scratch.selected, where only `fresh` may be new to it. False: the row has
+  // moved on since `version`.
+  bool ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch);
+  // NeighborLists::Replace, with the pushes taken back that did not make it.
+  bool CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
+                 Scratch& scratch);
+  // An edge from u to p, if need be in place of others; p may lose against them.
+  void LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
+  // An edge from an older u to p, in place of u's farthest neighbour that can do without. False:
+  // there is none, u is not older, or u or p is not live.
+  bool ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
+  // scratch.pool: u's live neighbours (and `extra`) with their distances from u. Returns the row's
+  // version before the copy.
+  uint32_t PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const;
+
+  // Constant after construction.
+  const IndexOptions options_;
+  // A full row that is offered one more edge is pruned to this: so a prune pays for a few inserts.
+  // Measured at 100k, R = 32: 28 costs a third of the distances of 32 at the same recall per
+  // distance searched; 24 and less lose recall (docs/algorithms.md).
+  const size_t overflow_degree_;
+  const FullCodec& codec_;
+  SlotTable& slots_;
+  NeighborLists& neighbors_;
+  RamFeatureStore& features_;
+
+  // Own synchronisation.
+  std::atomic<SlotId> start_{kNoSlot};
+  std::atomic<uint64_t> inserts_{0};
+};
+
+}  // namespace shoal

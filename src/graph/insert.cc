@@ -1,0 +1,221 @@
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/hooks.h"
+#include "graph/graph.h"
+
+namespace shoal {
+namespace {
+
+// The start's list is refreshed with every so many inserts.
+constexpr uint64_t kStartRefresh = 64;
+
+}  // namespace
+
+void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const {
+  scratch.pool.clear();
+  scratch.query_buffer.resize(codec_.buffer_bytes());
+  const Scorer scorer = codec_.BindRow(features_.Own(p), scratch.query_buffer.data());
+  BeamSearch(scorer, list_size, {.expanded = &scratch.pool}, guard, scratch);
+  std::erase_if(scratch.pool, [&](const Candidate& candidate) {
+    return candidate.slot == p || slots_.tag(candidate.slot) != Tag::kLive;
+  });
+  AddOwnRow(p, scorer, guard, scratch);
+  Prune(neighbors_.max_degree(), guard, scratch);
+}
+
+void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
+  size_t n = neighbors_.Copy(p, scratch.ids);
+  if (n == 0) return;
+  ++guard.work.lists_read;
+  n = slots_.KeepReadable(scratch.ids, n, slots_.high_water(), scratch.returnable);
+  RamFeatureStore::Reader reader(features_);
+  reader.Fetch(scratch.ids, n, scratch.rows);
+  scorer.Score(scratch.rows, n, scratch.distances);
+  guard.work.rows_fetched += n;
+  guard.work.distances += n;
+  const size_t found = scratch.pool.size();
+  for (size_t i = 0; i < n; ++i) {
+    const auto end = scratch.pool.begin() + static_cast<ptrdiff_t>(found);
+    const bool there = std::any_of(scratch.pool.begin(), end, [&](const Candidate& candidate) {
+      return candidate.slot == scratch.ids[i];
+    });
+    if (scratch.returnable[i] && !there)
+      scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
+  }
+}
+
+Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
+  SlotId old[kMaxDegree];
+  for (;;) {
+    const uint32_t version = neighbors_.Version(p);
+    const size_t n = neighbors_.Copy(p, old);
+    bool no_memory = false;
+    scratch.wanted.clear();
+    scratch.pushed.clear();
+    for (const SlotId v : scratch.selected) {
+      if (std::find(old, old + n, v) == old + n) {
+        const auto result = neighbors_.Push(p, v);
+        no_memory |= result == NeighborLists::LinkResult::kNoMemory;
+        if (result != NeighborLists::LinkResult::kLinked) continue;
+        scratch.pushed.push_back(v);
+      }
+      scratch.wanted.push_back(v);
+    }
+    if (no_memory && scratch.wanted.empty())
+      return MakeError(ErrorCode::kOutOfMemory, "reverse lists: no memory for one more edge");
+    SHOAL_RACE_POINT("write_out.before_commit");
+    if (CommitRow(p, version, scratch.wanted, guard, scratch)) return {};
+    for (const SlotId v : scratch.pushed) neighbors_.TakeBack(p, v);
+  }
+}
+
+bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
+                      Scratch& scratch) {
+  NeighborLists::Replacement& replacement = scratch.replacement;
+  replacement.version = version;
+  replacement.wanted = wanted;
+  replacement.take_back.clear();
+  replacement.added.clear();
+  if (!neighbors_.Replace(u, replacement)) return false;
+  ++guard.work.lists_written;
+  for (const SlotId v : replacement.take_back) neighbors_.TakeBack(u, v);
+  return true;
+}
+
+Status Graph::LinkOut(SlotId p, Guard& guard, Scratch& scratch) {
+  neighbors_.Reset(p);
+  if (!neighbors_.ReserveReverse(p))
+    return MakeError(ErrorCode::kOutOfMemory, "reverse lists: no memory for one more point");
+  SelectNeighbors(p, options_.build_list_size, guard, scratch);
+  return WriteOut(p, guard, scratch);
+}
+
+void Graph::UndoLinkOut(SlotId p) {
+  SlotId out[kMaxDegree];
+  const size_t n = neighbors_.Copy(p, out);
+  for (size_t i = 0; i < n; ++i) neighbors_.Unlink(p, out[i]);
+}
+
+uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const {
+  const uint32_t version = neighbors_.Version(u);
+  size_t n = neighbors_.Copy(u, scratch.ids);
+  ++guard.work.lists_read;
+  if (extra != kNoSlot && std::find(scratch.ids, scratch.ids + n, extra) == scratch.ids + n)
+    scratch.ids[n++] = extra;
+  n = slots_.KeepReadable(scratch.ids, n, slots_.high_water(), scratch.returnable);
+  RamFeatureStore::Reader reader(features_);
+  reader.Fetch(scratch.ids, n, scratch.rows);
+  scratch.query_buffer.resize(codec_.buffer_bytes());
+  const Scorer scorer = codec_.BindRow(features_.Own(u), scratch.query_buffer.data());
+  scorer.Score(scratch.rows, n, scratch.distances);
+  guard.work.rows_fetched += n;
+  guard.work.distances += n;
+  scratch.pool.clear();
+  for (size_t i = 0; i < n; ++i)
+    if (scratch.returnable[i]) scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
+  return version;
+}
+
+bool Graph::ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch) {
+  const auto at = std::find(scratch.selected.begin(), scratch.selected.end(), fresh);
+  // The row may have got `fresh` since the caller looked. A push would then be one too many: nobody
+  // takes it back. (This copy is of `version`, or CommitRow refuses.)
+  SlotId row[kMaxDegree];
+  const size_t n = neighbors_.Copy(u, row);
+  bool pushed = at != scratch.selected.end() && std::find(row, row + n, fresh) == row + n;
+  if (pushed && neighbors_.Push(u, fresh) != NeighborLists::LinkResult::kLinked) {
+    scratch.selected.erase(at);
+    pushed = false;
+  }
+  SHOAL_RACE_POINT("replace_row.before_commit");
+  if (CommitRow(u, version, scratch.selected, guard, scratch)) return true;
+  if (pushed) neighbors_.TakeBack(u, fresh);
+  return false;
+}
+
+void Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+  const auto result = neighbors_.Link(u, p);
+  if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
+  if (result != NeighborLists::LinkResult::kFull) return;
+  SHOAL_RACE_POINT("link_or_prune.full");
+  for (;;) {
+    const uint32_t version = PoolFromRow(u, p, guard, scratch);
+    Prune(overflow_degree_, guard, scratch);
+    if (ReplaceRow(u, version, p, guard, scratch)) return;
+  }
+}
+
+bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+  if (!neighbors_.Guards(u, p)) return false;
+  const auto result = neighbors_.Link(u, p);
+  if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
+  if (result != NeighborLists::LinkResult::kFull)
+    return result == NeighborLists::LinkResult::kLinked ||
+           result == NeighborLists::LinkResult::kPresent;
+  SHOAL_RACE_POINT("force_link.full");
+  const uint32_t version = PoolFromRow(u, kNoSlot, guard, scratch);
+  auto& pool = scratch.pool;
+  std::sort(pool.begin(), pool.end(),
+            [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
+  const auto spare = std::find_if(pool.begin(), pool.end(), [&](const Candidate& candidate) {
+    return !neighbors_.Guards(u, candidate.slot) || neighbors_.GuardCount(candidate.slot) > 1;
+  });
+  if (spare == pool.end()) return false;
+  scratch.selected.assign(1, p);
+  for (const Candidate& candidate : pool)
+    if (candidate.slot != spare->slot) scratch.selected.push_back(candidate.slot);
+  ReplaceRow(u, version, p, guard, scratch);
+  return neighbors_.GuardCount(p) > 0;
+}
+
+void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
+  SlotId out[kMaxDegree];
+  const size_t n = neighbors_.Copy(p, out);
+  for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
+  if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
+    LinkOrPrune(start(), p, guard, scratch);
+  EnsureGuarded(p, guard, scratch);
+}
+
+// None of p's neighbours that are older took it. In widening circles, the nearest older point with
+// an edge to spare gives it up.
+void Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
+  if (neighbors_.GuardCount(p) > 0) return;
+  for (size_t list_size = options_.build_list_size;; list_size *= 2) {
+    SelectNeighbors(p, list_size, guard, scratch);
+    const std::vector<Candidate> nearest = scratch.pool;
+    for (const Candidate& candidate : nearest) {
+      if (slots_.tag(p) != Tag::kLive) return;
+      if (ForceLink(candidate.slot, p, guard, scratch) || neighbors_.GuardCount(p) > 0) return;
+    }
+    if (ForceLink(start(), p, guard, scratch) || neighbors_.GuardCount(p) > 0) return;
+    if (slots_.tag(p) != Tag::kLive) return;
+    // Every older row that a search of this width sees is full of last guards. Of those there is
+    // one a point, and each of the rows older than p has more than one place: a wide enough search
+    // finds one with room.
+    SHOAL_CHECK(list_size < 2 * size_t{kMaxSlots});
+  }
+}
+
+void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
+  const SlotId slots = slots_.high_water();
+  for (SlotId u = start(); u < slots + start(); ++u) {
+    if (slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0) return;
+    const SlotId candidate = u % slots;
+    if (candidate != p && IsReadable(slots_.tag(candidate)))
+      ForceLink(candidate, p, guard, scratch);
+  }
+}
+
+void Graph::Relink(SlotId p, Guard& guard, Scratch& scratch) {
+  if (slots_.tag(p) != Tag::kLive) return;
+  SelectNeighbors(p, options_.build_list_size, guard, scratch);
+  // Out of memory here leaves the old list, which is no worse than before.
+  if (!WriteOut(p, guard, scratch)) return;
+  SlotId out[kMaxDegree];
+  const size_t n = neighbors_.Copy(p, out);
+  for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
+}
+
+}  // namespace shoal

@@ -1,0 +1,69 @@
+// The working memory of one operation. Owned by an epoch cell: whoever holds the cell has it.
+#pragma once
+
+#include <vector>
+
+#include "graph/candidate_list.h"
+#include "graph/visited_set.h"
+#include "store/epoch.h"
+#include "store/neighbors.h"
+
+namespace shoal {
+
+struct Scratch final : ScratchBase {
+  // Reserves what writers need once they have begun to change lists: nothing throws from there on.
+  Scratch() {
+    constexpr size_t kPool = 1024;
+    pool.reserve(kPool);
+    pool_rows.reserve(kPool);
+    pool_ratio.reserve(kPool);
+    pool_checked.reserve(kPool);
+    for (auto* ids_of_row :
+         {&selected, &wanted, &pushed, &replacement.take_back, &replacement.added})
+      ids_of_row->reserve(kMaxIds);
+    chosen.reserve(kMaxIds);
+    chosen_rows.reserve(kMaxIds);
+  }
+
+  // One hop: the ids of a list (and one more), which of them are live, their rows and distances.
+  static constexpr size_t kMaxIds = kMaxDegree + 1;
+  SlotId ids[kMaxIds];
+  bool returnable[kMaxIds];
+  const std::byte* rows[kMaxIds];
+  float distances[kMaxIds];
+
+  CandidateList best;
+  VisitedSet visited;
+
+  // Inserts: what the search expanded, and the selection among it.
+  std::vector<Candidate> pool;
+  std::vector<const std::byte*> pool_rows;
+  std::vector<float> pool_ratio;
+  std::vector<uint32_t> pool_checked;
+  std::vector<uint32_t> chosen;  // Positions in the pool.
+  std::vector<const std::byte*> chosen_rows;
+  std::vector<SlotId> selected;
+  std::vector<SlotId> wanted;
+  std::vector<SlotId> pushed;
+  NeighborLists::Replacement replacement;
+
+  // Range searches.
+  std::vector<Candidate> within;
+
+  // Of queries and rows that are bound to a scorer.
+  std::vector<std::byte> query_buffer;
+  std::vector<std::byte> pair_buffer;
+
+  size_t bytes() const override {
+    return sizeof(*this) + best.bytes() + visited.bytes() +
+           (pool.capacity() + within.capacity()) * sizeof(Candidate) +
+           (pool_rows.capacity() + chosen_rows.capacity()) * sizeof(void*) +
+           (pool_ratio.capacity() + pool_checked.capacity() + chosen.capacity() +
+            selected.capacity() + wanted.capacity() + pushed.capacity() +
+            replacement.take_back.capacity() + replacement.added.capacity()) *
+               sizeof(uint32_t) +
+           query_buffer.capacity() + pair_buffer.capacity();
+  }
+};
+
+}  // namespace shoal

@@ -1,0 +1,71 @@
+#include "shoal/diskann_files.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "base/file.h"
+#include "persist/diskann_format.h"
+#include "persist/graph_image.h"
+
+namespace shoal {
+namespace {
+
+constexpr uint32_t kLeastDegree = 4;
+constexpr uint32_t kMostDegree = 512;  // As IndexOptions::max_degree.
+
+// DiskANN compares float rows under cosine as if they had length 1, and does not make them so when
+// it loads them.
+void NormalizeRows(Matrix& rows) {
+  for (size_t i = 0; i < rows.rows(); ++i) {
+    auto* row = reinterpret_cast<float*>(rows.data() + i * rows.row_bytes());
+    double sum = 0;
+    for (size_t d = 0; d < rows.dim(); ++d) sum += double{row[d]} * row[d];
+    if (sum == 0) continue;
+    const double scale = 1 / std::sqrt(sum);
+    for (size_t d = 0; d < rows.dim(); ++d) row[d] = static_cast<float>(row[d] * scale);
+  }
+}
+
+}  // namespace
+
+Status SaveDiskann(const Index& index, const std::filesystem::path& prefix,
+                   const DiskannSaveOptions& options) {
+  if (index.options().scalar_type == ScalarType::kFloat16) {
+    return Mismatch(ErrorCode::kUnsupported, prefix, "element type", "float32, int8 or uint8",
+                    "float16");
+  }
+  auto image = ExportGraph(index, options.dynamic);
+  if (!image) {
+    return MakeError(image.error().code, prefix.string() + ": " + image.error().message);
+  }
+  if (index.options().metric == Metric::kCosine &&
+      index.options().scalar_type == ScalarType::kFloat32) {
+    NormalizeRows(image->rows);
+  }
+  return WriteDiskann(prefix, *image);
+}
+
+Result<Index> LoadDiskann(const std::filesystem::path& prefix, const DiskannLoadOptions& options) {
+  auto image = ReadDiskann(prefix, options.index.scalar_type, options.tags);
+  if (!image) return tl::unexpected(image.error());
+  IndexOptions index = options.index;
+  const auto dim = static_cast<uint32_t>(image->rows.dim());
+  if (index.dim != 0 && index.dim != dim) {
+    return Mismatch(ErrorCode::kInvalidArgument, DiskannPaths(prefix).data, "dimension",
+                    std::to_string(index.dim), std::to_string(dim));
+  }
+  index.dim = dim;
+  if (index.max_degree == 0) {
+    index.max_degree =
+        std::clamp(static_cast<uint32_t>(image->MaxDegree()), kLeastDegree, kMostDegree);
+  }
+  auto loaded = ImportGraph(index, std::move(*image));
+  if (!loaded) {
+    return MakeError(loaded.error().code, prefix.string() + ": " + loaded.error().message);
+  }
+  return loaded;
+}
+
+}  // namespace shoal

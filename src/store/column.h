@@ -1,0 +1,65 @@
+// Columns: one fixed-size record per slot, in memory that grows under readers.
+//
+// All columns of an index grow in step and have the same geometry: segments of 2^shift slots, found
+// through a directory of fixed size. There is one segment, as large as physical memory could ever
+// fill, unless the system refuses so much address space (RLIMIT_AS, overcommit, sanitizers): then
+// the segments are smaller and there are more of them.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "store/tag.h"
+
+namespace shoal {
+
+class Column {
+ public:
+  static constexpr size_t kMaxSegments = 512;
+
+  // stride: bytes of a record.
+  explicit Column(size_t stride) : stride_(stride) {}
+
+  // The record of a slot below the committed mark. Any thread.
+  std::byte* At(SlotId slot) const {
+    return bases_[slot >> shift_].load(std::memory_order_relaxed) + (slot & mask_) * stride_;
+  }
+  size_t stride() const { return stride_; }
+
+  // Reserves the first segment of 2^shift slots. False: the system refuses. Before any other use.
+  bool Init(unsigned shift);
+  // Makes [0, slots) usable. Callers take turns. False: the budget or the system refuses; what was
+  // usable stays so.
+  bool Commit(SlotId slots, MemoryBudget& budget);
+  // Bytes that memory stands behind when [0, slots) have been touched. Not beside Commit.
+  size_t Resident(SlotId slots) const;
+
+ private:
+  size_t SegmentBytes() const { return (size_t{1} << shift_) * stride_; }
+
+  const size_t stride_;
+  unsigned shift_ = 0;
+  SlotId mask_ = 0;
+  // A segment's base is stored before any slot in it can be named (the high-water mark, GROW.1).
+  std::array<std::atomic<std::byte*>, kMaxSegments> bases_{};
+  std::vector<Reservation> segments_;  // Callers of Commit take turns.
+};
+
+// A column of T, which must be usable when all its bytes are zero.
+template <class T>
+class TypedColumn : public Column {
+ public:
+  TypedColumn() : Column(sizeof(T)) {}
+  T& operator[](SlotId slot) const { return *reinterpret_cast<T*>(At(slot)); }
+};
+
+// Initialises columns with the largest common segment that the system grants. `max_shift` bounds
+// it (tests make it small). False when not even 2^10 slots can be had.
+bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift = 30);
+
+}  // namespace shoal

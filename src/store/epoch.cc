@@ -1,0 +1,145 @@
+#include "store/epoch.h"
+
+#include <new>
+
+#include "base/hooks.h"
+
+namespace shoal {
+namespace {
+
+// Where a thread looks for a free cell first: its own number, given at its first pin. Threads that
+// live at the same time so start at different cells and never meet in the common case.
+size_t ThreadHint() {
+  static std::atomic<size_t> threads{0};
+  thread_local const size_t hint = threads.fetch_add(1, std::memory_order_relaxed);
+  return hint;
+}
+
+// The holder is the only writer, so no read-modify-write is needed.
+void Add(std::atomic<uint64_t>& total, uint64_t more) {
+  if (more != 0)
+    total.store(total.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+EpochRegistry::EpochRegistry() : first_(new Block) {}
+
+EpochRegistry::~EpochRegistry() {
+  for (Block* block = first_; block != nullptr;) {
+    Block* next = block->next.load(std::memory_order_acquire);
+    delete block;
+    block = next;
+  }
+}
+
+EpochRegistry::Cell* EpochRegistry::ClaimCell(uint64_t epoch) const {
+  const size_t hint = ThreadHint();
+  for (Block* block = first_;;) {
+    for (size_t i = 0; i < kBlockCells; ++i) {
+      Cell& cell = block->cells[(hint + i) % kBlockCells];
+      uint64_t expected = 0;
+      if (cell.epoch.load(std::memory_order_relaxed) == 0 &&
+          cell.epoch.compare_exchange_strong(expected, epoch, std::memory_order_seq_cst))
+        return &cell;
+    }
+    Block* next = block->next.load(std::memory_order_acquire);
+    if (next == nullptr) {
+      std::unique_ptr<Block> fresh(new (std::nothrow) Block);
+      if (fresh == nullptr) {
+        next = first_;  // No memory for more cells: one of the others' comes free.
+      } else if (block->next.compare_exchange_strong(next, fresh.get(),
+                                                     std::memory_order_acq_rel)) {
+        next = fresh.release();
+      }
+    }
+    block = next;
+  }
+}
+
+EpochRegistry::Guard EpochRegistry::Pin() const {
+  uint64_t epoch = epoch_.load(std::memory_order_seq_cst);
+  SHOAL_RACE_POINT("pin.before_claim");
+  Cell* cell = ClaimCell(epoch);
+  SHOAL_RACE_POINT("pin.after_claim");
+  for (;;) {  // PIN.1, pairs with ADV.1: announce, then see that it is still so.
+    const uint64_t now = epoch_.load(std::memory_order_seq_cst);
+    if (now == epoch) return Guard(cell);
+    epoch = now;
+    cell->epoch.store(epoch, std::memory_order_seq_cst);
+  }
+}
+
+EpochRegistry::Guard::~Guard() {
+  if (cell_ == nullptr) return;
+  Add(cell_->distances, work.distances);
+  Add(cell_->hops, work.hops);
+  Add(cell_->rows_fetched, work.rows_fetched);
+  Add(cell_->lists_read, work.lists_read);
+  Add(cell_->lists_written, work.lists_written);
+  Add(cell_->prunes, work.prunes);
+  if (cell_->scratch != nullptr)
+    cell_->scratch_bytes.store(cell_->scratch->bytes(), std::memory_order_relaxed);
+  // UNPIN.1, pairs with ADV.1: our last loads before whatever the advance permits.
+  cell_->epoch.store(0, std::memory_order_release);
+}
+
+template <class Visit>
+void EpochRegistry::ForEachCell(const Visit& visit) const {
+  for (Block* block = first_; block != nullptr; block = block->next.load(std::memory_order_acquire))
+    for (Cell& cell : block->cells)
+      if (!visit(cell)) return;
+}
+
+bool EpochRegistry::TryAdvance() {
+  if (!advancing_.TryLock()) return false;
+  const uint64_t now = epoch_.load(std::memory_order_seq_cst);
+  bool all_here = true;
+  ForEachCell([&](const Cell& cell) {
+    // ADV.1, pairs with PIN.1 and UNPIN.1.
+    const uint64_t pinned = cell.epoch.load(std::memory_order_seq_cst);
+    all_here = pinned == 0 || pinned == now;
+    return all_here;
+  });
+  SHOAL_RACE_POINT("advance.before_bump");
+  if (all_here) epoch_.store(now + 1, std::memory_order_seq_cst);
+  advancing_.Unlock();
+  return all_here;
+}
+
+uint64_t EpochRegistry::OldestPin() const {
+  uint64_t oldest = Current();
+  ForEachCell([&](const Cell& cell) {
+    const uint64_t pinned = cell.epoch.load(std::memory_order_seq_cst);
+    if (pinned != 0 && pinned < oldest) oldest = pinned;
+    return true;
+  });
+  return oldest;
+}
+
+WorkCounters EpochRegistry::Work() const {
+  WorkCounters sum;
+  ForEachCell([&](const Cell& cell) {
+    sum += {.distances = cell.distances.load(std::memory_order_relaxed),
+            .hops = cell.hops.load(std::memory_order_relaxed),
+            .rows_fetched = cell.rows_fetched.load(std::memory_order_relaxed),
+            .lists_read = cell.lists_read.load(std::memory_order_relaxed),
+            .lists_written = cell.lists_written.load(std::memory_order_relaxed),
+            .prunes = cell.prunes.load(std::memory_order_relaxed)};
+    return true;
+  });
+  return sum;
+}
+
+uint64_t EpochRegistry::ScratchBytes() const {
+  uint64_t sum = sizeof(EpochRegistry);
+  for (Block* block = first_; block != nullptr; block = block->next.load(std::memory_order_acquire))
+    sum += sizeof(Block);
+  ForEachCell([&](const Cell& cell) {
+    sum += cell.scratch_bytes.load(std::memory_order_relaxed);
+    return true;
+  });
+  return sum;
+}
+
+}  // namespace shoal

@@ -1,0 +1,51 @@
+// Seam 1 of the hop: where the bytes of a row live.
+#pragma once
+
+#include <cstddef>
+
+#include "base/memory.h"
+#include "store/column.h"
+#include "store/tag.h"
+
+namespace shoal {
+
+// Knows nothing of concurrency: who may touch a row and when is the slot table's business.
+class FeatureStore {
+ public:
+  // One operation's view. Used by one thread.
+  class Reader {
+   public:
+    virtual ~Reader() = default;
+    // rows[i]: the row of slots[i], valid until the next Fetch on this Reader.
+    virtual void Fetch(const SlotId* slots, size_t n, const std::byte** rows) = 0;
+  };
+
+  virtual ~FeatureStore() = default;
+};
+
+// Rows in memory. A column, grown by the slot table.
+class RamFeatureStore final : public FeatureStore {
+ public:
+  explicit RamFeatureStore(size_t row_bytes) : rows_(row_bytes) {}
+
+  class Reader final : public FeatureStore::Reader {
+   public:
+    explicit Reader(const RamFeatureStore& store) : rows_(store.rows_) {}
+    void Fetch(const SlotId* slots, size_t n, const std::byte** rows) override {
+      for (size_t i = 0; i < n; ++i) rows[i] = rows_.At(slots[i]);
+    }
+
+   private:
+    const Column& rows_;
+  };
+
+  // The row of a slot that the caller owns.
+  std::byte* Own(SlotId slot) { return rows_.At(slot); }
+  Column& column() { return rows_; }
+  const Column& column() const { return rows_; }
+
+ private:
+  Column rows_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,97 @@
+#include "store/id_map.h"
+
+#include <algorithm>
+#include <new>
+
+#include "base/check.h"
+
+namespace shoal {
+
+IdMap::~IdMap() {
+  for (Shard& shard : shards_) delete[] shard.table;
+}
+
+// The finaliser of SplitMix64: every bit of the id moves every bit of the hash. The low bits choose
+// the shard, the high ones the place in it.
+uint64_t IdMap::Hash(ExternalId id) {
+  uint64_t x = id + 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+std::optional<size_t> IdMap::Find(const Shard& shard, ExternalId id,
+                                  uint64_t hash) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  if (shard.capacity == 0) return std::nullopt;
+  for (size_t i = hash >> 32;; ++i) {
+    const size_t place = i & (shard.capacity - 1);
+    const SlotId slot = shard.table[place];
+    if (slot == kEmpty) return std::nullopt;
+    if (slot != kErased && slots_.external_id(slot) == id) return place;
+  }
+}
+
+// To twice the size where slots fill it, else to the same size without the erased.
+bool IdMap::Rehash(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  const size_t capacity =
+      std::max<size_t>(16, shard.slots * 2 >= shard.capacity ? shard.capacity * 2 : shard.capacity);
+  const size_t bytes = capacity * sizeof(SlotId);
+  if (!budget_.TryCharge(bytes)) return false;
+  SlotId* table = new (std::nothrow) SlotId[capacity];
+  if (table == nullptr) {
+    budget_.Release(bytes);
+    return false;
+  }
+  std::fill_n(table, capacity, kEmpty);
+  for (size_t i = 0; i < shard.capacity; ++i) {
+    const SlotId slot = shard.table[i];
+    if (slot == kEmpty || slot == kErased) continue;
+    size_t place = (Hash(slots_.external_id(slot)) >> 32) & (capacity - 1);
+    while (table[place] != kEmpty) place = (place + 1) & (capacity - 1);
+    table[place] = slot;
+  }
+  delete[] shard.table;
+  budget_.Release(shard.capacity * sizeof(SlotId));
+  bytes_.fetch_add(bytes - shard.capacity * sizeof(SlotId), std::memory_order_relaxed);
+  shard.table = table;
+  shard.capacity = capacity;
+  shard.used = shard.slots;
+  return true;
+}
+
+IdMap::Entry::Entry(IdMap& map, ExternalId id) SHOAL_NO_THREAD_SAFETY_ANALYSIS
+    : map_(map),
+      shard_(map.shards_[Hash(id) % kShards]),
+      id_(id),
+      hash_(Hash(id)) {
+  shard_.mutex.Lock();
+  place_ = map_.Find(shard_, id_, hash_);
+}
+
+IdMap::Entry::~Entry() SHOAL_NO_THREAD_SAFETY_ANALYSIS { shard_.mutex.Unlock(); }
+
+std::optional<SlotId> IdMap::Entry::slot() const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  if (!place_) return std::nullopt;
+  return shard_.table[*place_];
+}
+
+bool IdMap::Entry::Add(SlotId slot) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  SHOAL_CHECK(!place_);
+  if ((shard_.used + 1) * 4 > shard_.capacity * 3 && !map_.Rehash(shard_)) return false;
+  size_t place = (hash_ >> 32) & (shard_.capacity - 1);
+  while (shard_.table[place] != kEmpty) place = (place + 1) & (shard_.capacity - 1);
+  shard_.table[place] = slot;
+  ++shard_.used;
+  ++shard_.slots;
+  place_ = place;
+  return true;
+}
+
+void IdMap::Entry::Remove() SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  SHOAL_CHECK(place_.has_value());
+  shard_.table[*place_] = kErased;
+  --shard_.slots;
+  place_.reset();
+}
+
+}  // namespace shoal

@@ -1,0 +1,80 @@
+// External id to slot, in lock step with the slots.
+//
+// The map holds slot numbers only: the key of an entry is the slot's external id, which the slot
+// table has anyway. So an entry costs four bytes at a load of 3/8 to 3/4.
+//
+// An Entry holds its shard's lock and proves what the map says of its id while it lives. Lock
+// order: an Entry first, then at most one list lock, never the other way round.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <optional>
+#include <vector>
+
+#include "base/memory.h"
+#include "base/mutex.h"
+#include "store/slot_table.h"
+
+namespace shoal {
+
+class IdMap {
+  struct Shard;
+
+ public:
+  IdMap(MemoryBudget& budget, const SlotTable& slots) : budget_(budget), slots_(slots) {}
+  ~IdMap();
+  IdMap(const IdMap&) = delete;
+
+  class SHOAL_SCOPED_CAPABILITY Entry {
+   public:
+    ~Entry();
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+
+    // The slot of this id; nullopt: the id is not in the map. It may be owned still: an insert
+    // under way.
+    std::optional<SlotId> slot() const;
+    // Maps the id, which must be absent, to a slot whose external id is set to it. False: no
+    // memory.
+    bool Add(SlotId slot);
+    // Removes the mapping, which must be there.
+    void Remove();
+
+   private:
+    friend class IdMap;
+    Entry(IdMap& map, ExternalId id);
+    IdMap& map_;
+    Shard& shard_;
+    const ExternalId id_;
+    const uint64_t hash_;
+    std::optional<size_t> place_;  // In the shard's table.
+  };
+
+  Entry Lock(ExternalId id) { return Entry(*this, id); }
+  uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr size_t kShards = 64;
+  // Table entries that are no slot.
+  static constexpr SlotId kEmpty = kNoSlot;
+  static constexpr SlotId kErased = kNoSlot - 1;
+
+  struct alignas(kCacheLine) Shard {
+    Mutex mutex;
+    SlotId* table SHOAL_GUARDED_BY(mutex) = nullptr;  // Open addressing, linear probing.
+    size_t capacity SHOAL_GUARDED_BY(mutex) = 0;      // A power of two, or 0.
+    size_t used SHOAL_GUARDED_BY(mutex) = 0;          // Slots and erased.
+    size_t slots SHOAL_GUARDED_BY(mutex) = 0;
+  };
+  static uint64_t Hash(ExternalId id);
+  std::optional<size_t> Find(const Shard& shard, ExternalId id, uint64_t hash) const;
+  bool Rehash(Shard& shard);
+
+  MemoryBudget& budget_;
+  const SlotTable& slots_;
+  std::array<Shard, kShards> shards_;
+  std::atomic<uint64_t> bytes_{0};
+};
+
+}  // namespace shoal

@@ -1,0 +1,78 @@
+// Reverse lists: for every slot, who points at it. The writers' business: no search reads them.
+//
+// A list is a chain of 64-byte chunks from one pool. All chunks but the first are full, so adding
+// and removing touch the first only (and, for removing, the one that holds the entry). A list is a
+// multiset: the same id may stand in it more than once for a while (neighbors.h).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <vector>
+
+#include "base/memory.h"
+#include "base/mutex.h"
+#include "store/column.h"
+#include "store/tag.h"
+
+namespace shoal {
+
+// Pool of chunks. Thread-safe; chunks never move.
+class ReversePool {
+ public:
+  using ChunkId = uint32_t;
+  static constexpr ChunkId kNone = 0;  // Chunk 0 is nobody's.
+  static constexpr size_t kChunkIds = 15;
+
+  struct Chunk {
+    ChunkId next;
+    SlotId ids[kChunkIds];  // From the front; kNoSlot behind the last.
+  };
+  static_assert(sizeof(Chunk) == kCacheLine);
+
+  explicit ReversePool(MemoryBudget& budget) : budget_(budget) {}
+  bool Init(unsigned max_segment_shift = 30) { return InitColumns({&chunks_}, max_segment_shift); }
+
+  // An empty chunk with no next; kNone: no memory.
+  ChunkId Allocate();
+  void Free(ChunkId chunk);
+  Chunk& operator[](ChunkId chunk) const { return chunks_[chunk]; }
+  uint64_t ResidentBytes() const;
+
+ private:
+  static constexpr size_t kShards = 16;
+  static constexpr ChunkId kRun = 256;  // Fresh chunks that a shard takes at once.
+  struct alignas(kCacheLine) Shard {
+    Mutex mutex;
+    ChunkId free SHOAL_GUARDED_BY(mutex) = kNone;  // Chained by `next`.
+    ChunkId fresh SHOAL_GUARDED_BY(mutex) = 0;
+    ChunkId fresh_end SHOAL_GUARDED_BY(mutex) = 0;
+  };
+  Shard& MyShard();
+  bool TakeRun(Shard& shard);
+
+  MemoryBudget& budget_;
+  TypedColumn<Chunk> chunks_;
+  std::array<Shard, kShards> shards_;
+  mutable Mutex growing_;
+  ChunkId high_water_ SHOAL_GUARDED_BY(growing_) = 1;
+};
+
+// One list, named by its first chunk. The caller holds the list's lock.
+class ReverseList {
+ public:
+  ReverseList(ReversePool& pool, ReversePool::ChunkId& head) : pool_(pool), head_(head) {}
+
+  // False: no memory.
+  bool Add(SlotId id);
+  // Takes one `id` off. False: there is none.
+  bool Remove(SlotId id);
+  bool Contains(SlotId id) const;
+  void AppendTo(std::vector<SlotId>& out) const;
+  void Clear();
+
+ private:
+  ReversePool& pool_;
+  ReversePool::ChunkId& head_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,150 @@
+#include "store/slot_table.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "base/check.h"
+
+namespace shoal {
+
+OwnedSlot::~OwnedSlot() {
+  if (table_ != nullptr) table_->GiveBack(slot_);
+}
+
+SlotId OwnedSlot::Publish() && {
+  // PUB.1, pairs with READ.1: row, list and external id before the tag.
+  table_->tags_[slot_].store(Tag::kLive, std::memory_order_release);
+  table_->live_.fetch_add(1, std::memory_order_relaxed);
+  table_ = nullptr;
+  return slot_;
+}
+
+SlotId OwnedSlot::Freeze() && {
+  table_->tags_[slot_].store(Tag::kFrozen, std::memory_order_release);  // PUB.1
+  table_ = nullptr;
+  return slot_;
+}
+
+SlotTable::SlotTable(MemoryBudget& budget, EpochRegistry& epochs, std::vector<Column*> columns)
+    : budget_(budget), epochs_(epochs), columns_(std::move(columns)) {
+  columns_.push_back(&tags_);
+  columns_.push_back(&external_ids_);
+}
+
+bool SlotTable::Init(unsigned max_segment_shift) {
+  return InitColumns(columns_, max_segment_shift);
+}
+
+std::optional<OwnedSlot> SlotTable::Acquire() {
+  const MutexLock lock(mutex_);
+  std::optional<SlotId> slot = TakeFree();
+  if (!slot && !retired_.empty()) {  // Before growing, see whether readers have moved on.
+    epochs_.TryAdvance();
+    if (ReclaimLocked() > 0) slot = TakeFree();
+  }
+  if (!slot) slot = Grow();
+  if (!slot) return std::nullopt;
+  // Acquire, pairs with RECLAIM.1: everything of the slot's last life before its next.
+  Tag expected = Tag::kAvailable;
+  SHOAL_CHECK(tags_[*slot].compare_exchange_strong(expected, Tag::kOwned, std::memory_order_acquire,
+                                                   std::memory_order_relaxed));
+  return OwnedSlot(this, *slot);
+}
+
+std::optional<SlotId> SlotTable::TakeFree() {
+  if (free_.empty()) return std::nullopt;
+  std::pop_heap(free_.begin(), free_.end(), std::greater<>());
+  const SlotId slot = free_.back();
+  free_.pop_back();
+  return slot;
+}
+
+std::optional<SlotId> SlotTable::Grow() {
+  const SlotId slot = high_water_.load(std::memory_order_relaxed);
+  if (slot >= kMaxSlots) return std::nullopt;
+  for (Column* column : columns_)
+    if (!column->Commit(slot + 1, budget_)) return std::nullopt;
+  high_water_.store(slot + 1, std::memory_order_release);  // GROW.1: columns before the mark.
+  return slot;
+}
+
+void SlotTable::GiveBack(SlotId slot) {
+  const MutexLock lock(mutex_);
+  tags_[slot].store(Tag::kAvailable, std::memory_order_release);
+  free_.push_back(slot);
+  std::push_heap(free_.begin(), free_.end(), std::greater<>());
+}
+
+size_t SlotTable::KeepReadable(SlotId* ids, size_t n, SlotId high_water, bool* returnable) const {
+  size_t kept = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const SlotId slot = ids[i];
+    if (slot >= high_water) continue;
+    const Tag state = tag(slot);
+    ids[kept] = slot;
+    returnable[kept] = state == Tag::kLive;
+    kept += IsReadable(state) ? 1 : 0;
+  }
+  return kept;
+}
+
+bool SlotTable::MarkDeleted(SlotId slot) {
+  Tag expected = Tag::kLive;
+  if (!tags_[slot].compare_exchange_strong(expected, Tag::kDeleted, std::memory_order_acq_rel))
+    return false;
+  live_.fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
+bool SlotTable::Retire(SlotId slot, const EpochRegistry::Guard& guard) {
+  const MutexLock lock(mutex_);
+  Tag expected = Tag::kDeleted;
+  if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel)) {
+    expected = Tag::kFrozen;
+    if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel))
+      return false;
+  }
+  retired_.push_back({slot, guard.epoch()});
+  if (++retires_ % 64 == 0) {
+    epochs_.TryAdvance();
+    ReclaimLocked();
+  }
+  return true;
+}
+
+size_t SlotTable::Reclaim() {
+  epochs_.TryAdvance();
+  const MutexLock lock(mutex_);
+  return ReclaimLocked();
+}
+
+size_t SlotTable::ReclaimLocked() {
+  const uint64_t now = epochs_.Current();
+  size_t reclaimed = 0;
+  // Guards of different epochs may queue out of order by one; a slot behind such a one waits a
+  // little longer than it must.
+  while (!retired_.empty() && retired_.front().epoch + EpochRegistry::kGracePeriod <= now) {
+    const SlotId slot = retired_.front().slot;
+    retired_.pop_front();
+    // RECLAIM.1, pairs with Acquire.
+    tags_[slot].store(Tag::kAvailable, std::memory_order_release);
+    free_.push_back(slot);
+    std::push_heap(free_.begin(), free_.end(), std::greater<>());
+    ++reclaimed;
+  }
+  return reclaimed;
+}
+
+size_t SlotTable::retired() const {
+  const MutexLock lock(mutex_);
+  return retired_.size();
+}
+
+uint64_t SlotTable::ResidentBytes() const {
+  const MutexLock lock(mutex_);
+  const SlotId slots = high_water_.load(std::memory_order_relaxed);
+  return tags_.Resident(slots) + external_ids_.Resident(slots) + free_.capacity() * sizeof(SlotId) +
+         retired_.size() * sizeof(Retired);
+}
+
+}  // namespace shoal

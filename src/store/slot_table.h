@@ -1,0 +1,121 @@
+// The slot table: which slots there are, whose they are, and when they come back.
+//
+// A slot is everything that one internal id owns: its row, its neighbour list, its reverse list,
+// its tag, its external id. This class keeps tags and external ids and the life cycle (tag.h); the
+// other columns only grow with it.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "base/memory.h"
+#include "base/mutex.h"
+#include "shoal/types.h"
+#include "store/column.h"
+#include "store/epoch.h"
+#include "store/tag.h"
+
+namespace shoal {
+
+class SlotTable;
+
+// A slot that was acquired and not yet published. Dropped, it goes back.
+class OwnedSlot {
+ public:
+  OwnedSlot(OwnedSlot&& other) noexcept : table_(other.table_), slot_(other.slot_) {
+    other.table_ = nullptr;
+  }
+  OwnedSlot& operator=(OwnedSlot&&) = delete;
+  ~OwnedSlot();
+
+  SlotId id() const { return slot_; }
+  // owned -> live: from here on searches may return it. The row must be written.
+  SlotId Publish() &&;
+  // owned -> frozen: a start point.
+  SlotId Freeze() &&;
+
+ private:
+  friend class SlotTable;
+  OwnedSlot(SlotTable* table, SlotId slot) : table_(table), slot_(slot) {}
+  SlotTable* table_;
+  SlotId slot_;
+};
+
+class SlotTable {
+ public:
+  // `columns`: those that grow with the table; they, and the table's own, are initialised by Init.
+  SlotTable(MemoryBudget& budget, EpochRegistry& epochs, std::vector<Column*> columns);
+
+  // False: no address space. max_segment_shift: tests make segments small.
+  bool Init(unsigned max_segment_shift = 30);
+
+  // A slot of the caller's own: the lowest free one, else a fresh one. nullopt: no memory, or
+  // kMaxSlots are in use.
+  std::optional<OwnedSlot> Acquire();
+
+  // --- Readers, under a guard.
+
+  // Slots at or above it have never been handed out. GROW.1: acquire, pairs with the release in
+  // Acquire, so every column below it is there.
+  SlotId high_water() const { return high_water_.load(std::memory_order_acquire); }
+  // READ.1, pairs with PUB.1 (tag.h).
+  Tag tag(SlotId slot) const { return tags_[slot].load(std::memory_order_acquire); }
+  void PrefetchTag(SlotId slot) const { __builtin_prefetch(&tags_[slot]); }
+  // Keeps of ids[0, n) those that may be read now, in order, and sets returnable[i] for those that
+  // are live. high_water: as read after pinning; ids at or above it are dropped.
+  size_t KeepReadable(SlotId* ids, size_t n, SlotId high_water, bool* returnable) const;
+  // Stands from Acquire's caller setting it until reclamation.
+  ExternalId external_id(SlotId slot) const {
+    return external_ids_[slot].load(std::memory_order_relaxed);
+  }
+  void set_external_id(SlotId slot, ExternalId id) {
+    external_ids_[slot].store(id, std::memory_order_relaxed);
+  }
+
+  // --- The later life. False: the slot was not in the state that the transition leaves.
+
+  // live -> deleted. The caller holds the id entry and the slot's list lock.
+  bool MarkDeleted(SlotId slot);
+  // deleted -> retired, or frozen -> retired; no list names the slot any more. `guard`: the
+  // caller's, held since before it unlinked the last of them. The slot comes back after the grace
+  // period.
+  bool Retire(SlotId slot, const EpochRegistry::Guard& guard);
+  // retired -> available for those whose grace period is over. Returns how many.
+  size_t Reclaim();
+
+  size_t live() const { return live_.load(std::memory_order_relaxed); }
+  size_t retired() const;
+  // Resident bytes of tags, external ids and the free list.
+  uint64_t ResidentBytes() const;
+
+ private:
+  friend class OwnedSlot;
+  struct Retired {
+    SlotId slot;
+    uint64_t epoch;
+  };
+  std::optional<SlotId> TakeFree() SHOAL_REQUIRES(mutex_);
+  std::optional<SlotId> Grow() SHOAL_REQUIRES(mutex_);
+  void GiveBack(SlotId slot);
+  size_t ReclaimLocked() SHOAL_REQUIRES(mutex_);
+
+  // Constant after construction.
+  MemoryBudget& budget_;
+  EpochRegistry& epochs_;
+  std::vector<Column*> columns_;
+
+  // Own synchronisation: see the transitions in tag.h.
+  TypedColumn<std::atomic<Tag>> tags_;
+  TypedColumn<std::atomic<ExternalId>> external_ids_;
+  std::atomic<SlotId> high_water_{0};
+  std::atomic<size_t> live_{0};
+
+  mutable Mutex mutex_;
+  std::vector<SlotId> free_ SHOAL_GUARDED_BY(mutex_);  // A heap, lowest slot on top.
+  std::deque<Retired> retired_ SHOAL_GUARDED_BY(mutex_);
+  uint64_t retires_ SHOAL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace shoal

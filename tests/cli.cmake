@@ -1,0 +1,9 @@
+# The command lines, from end to end.
+if(NOT TARGET search_memory_index)
+  return()
+endif()
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME cli.ProgramsFromEndToEnd
+         COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/cli_test.py
+                 ${PROJECT_BINARY_DIR}/apps)
+set_tests_properties(cli.ProgramsFromEndToEnd PROPERTIES TIMEOUT 900)

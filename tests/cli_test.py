@@ -1,0 +1,415 @@
+#!/usr/bin/env python3
+"""The programs from end to end: what they write, print and return.
+
+  cli_test.py APPS_DIRECTORY [unittest arguments]
+
+Data is generated; a cut of the shared SIFT set is used too where SHOAL_DATA, or ../shared/data beside
+the source tree, has it.
+"""
+
+import array
+import os
+import pathlib
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+APPS = pathlib.Path()
+DIM = 16
+
+
+def data_folder():
+    source = pathlib.Path(__file__).resolve().parent.parent
+    folder = pathlib.Path(os.environ.get("SHOAL_DATA", source.parent / "shared" / "data"))
+    return folder if (folder / "sift-1m.u8bin").exists() else None
+
+
+def run(program, *arguments, env=None):
+    return subprocess.run([APPS / program, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=300, env={**os.environ, **(env or {})})
+
+
+def bin_bytes(rows, kind):
+    values = array.array(kind, [value for row in rows for value in row])
+    return struct.pack("<ii", len(rows), len(rows[0])) + values.tobytes()
+
+
+def vecs_bytes(rows, kind):
+    return b"".join(struct.pack("<i", len(row)) + array.array(kind, row).tobytes() for row in rows)
+
+
+def read_bin(path, kind):
+    data = pathlib.Path(path).read_bytes()
+    rows, columns = struct.unpack("<ii", data[:8])
+    values = array.array(kind, data[8:])
+    assert len(values) == rows * columns, path
+    return [list(values[i * columns:(i + 1) * columns]) for i in range(rows)]
+
+
+def read_truth(path):
+    data = pathlib.Path(path).read_bytes()
+    queries, k = struct.unpack("<ii", data[:8])
+    middle = 8 + 4 * queries * k
+    assert len(data) == 8 + 8 * queries * k, path
+    cut = lambda values: [list(values[i * k:(i + 1) * k]) for i in range(queries)]
+    return cut(array.array("I", data[8:middle])), cut(array.array("f", data[middle:]))
+
+
+def table(stdout):
+    """Header and rows, as lists of cells."""
+    lines = stdout.splitlines()
+    rule = next(i for i, line in enumerate(lines) if line and set(line) == {"="})
+    return re.split(r"\s{2,}", lines[rule - 1].strip()), [line.split() for line in lines[rule + 1:]]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="shoal-cli-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        rng = random.Random(7)
+        row = lambda: [rng.randrange(256) for _ in range(DIM)]
+        self.base = [row() for _ in range(2000)]
+        self.queries = [row() for _ in range(50)]
+        self.write("base.u8bin", bin_bytes(self.base, "B"))
+        self.write("query.u8bin", bin_bytes(self.queries, "B"))
+
+    def path(self, name):
+        return self.folder / name
+
+    def write(self, name, data):
+        self.path(name).write_bytes(data)
+        return self.path(name)
+
+    def good(self, program, *arguments, **more):
+        result = run(program, *arguments, **more)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def bad(self, text, program, *arguments):
+        """Exit status 1, one line on stderr that holds `text`, and no new file."""
+        before = sorted(self.folder.iterdir())
+        result = run(program, *arguments)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertTrue(result.stderr.startswith(program.split("/")[-1] + ": "), result.stderr)
+        self.assertIn(text, result.stderr)
+        self.assertEqual(sorted(self.folder.iterdir()), before)
+
+    # The flags of each program, on the files of this case.
+    def build_flags(self, **more):
+        return self.flags(data_type="uint8", dist_fn="l2", data_path=self.path("base.u8bin"),
+                          index_path_prefix=self.path("index"), **more)
+
+    def truth_flags(self, **more):
+        return self.flags(**{"data_type": "uint8", "dist_fn": "l2", "K": 20,
+                             "base_file": self.path("base.u8bin"), "gt_file": self.path("gt"),
+                             "query_file": self.path("query.u8bin"), **more})
+
+    def search_flags(self, **more):
+        return self.flags(**{"data_type": "uint8", "dist_fn": "l2", "recall_at": 10,
+                             "search_list": "10 20 100", "index_path_prefix": self.path("index"),
+                             "result_path": self.path("res"), "gt_file": self.path("gt"),
+                             "query_file": self.path("query.u8bin"), **more})
+
+    @staticmethod
+    def flags(**values):
+        words = []
+        for name, value in values.items():
+            words += [f"--{name}", *(str(value).split(" ") if name == "search_list" else [value])]
+        return words
+
+    def index_and_truth(self):
+        self.good("build_memory_index", *self.build_flags(num_threads=1))
+        self.good("utils/compute_groundtruth", *self.truth_flags())
+
+
+class Converters(Case):
+    def test_vecs_become_bin_of_every_type(self):
+        floats = [[value / 2 for value in row] for row in self.base]
+        for kind, word, rows in (("f", "float", floats), ("B", "uint8", self.base)):
+            source = self.write("x.vecs", vecs_bytes(rows, kind))
+            out = self.good("utils/fvecs_to_bin", word, source, self.path("x.bin"))
+            self.assertIn(f"Dataset: #pts = 2000, # dims = {DIM}", out)
+            self.assertEqual(self.path("x.bin").read_bytes(), bin_bytes(rows, kind))
+        self.good("utils/bvecs_to_bin", source, self.path("y.bin"))
+        self.assertEqual(self.path("y.bin").read_bytes(), bin_bytes(self.base, "B"))
+
+    def test_many_blocks_make_one_file(self):
+        rows = [[i % 256] * 3000 for i in range(7000)]  # 21 MB: more than one block.
+        source = self.write("x.bvecs", b"".join(
+            struct.pack("<i", 3000) + bytes(row[:1]) * 3000 for row in rows))
+        self.good("utils/bvecs_to_bin", source, self.path("x.bin"))
+        data = self.path("x.bin").read_bytes()
+        self.assertEqual(len(data), 8 + 7000 * 3000)
+        self.assertTrue(all(data[8 + i * 3000:8 + (i + 1) * 3000] == bytes([i % 256]) * 3000
+                            for i in range(7000)))
+
+    def test_bad_inputs_leave_no_output(self):
+        whole = vecs_bytes(self.base[:10], "B")
+        out = self.path("x.bin")
+        program = "utils/bvecs_to_bin"
+        self.bad("No such file or directory", program, self.path("missing"), out)
+        self.bad("expected a regular file, found a directory", program, self.folder, out)
+        self.bad("size: expected at least 4 bytes", program, self.write("x", b""), out)
+        self.bad("size: expected a multiple of 20 bytes", program, self.write("x", whole[:-1]), out)
+        self.bad("dimension of row 0: expected 1 to 32768, found -1", program,
+                 self.write("x", struct.pack("<i", -1)), out)
+        self.bad("dimension of row 9: expected 16 as in row 0, found 17", program,
+                 self.write("x", whole[:180] + struct.pack("<i", 17) + whole[184:]), out)
+        self.bad("cannot create the file", program, self.write("x", whole), self.path("no/x.bin"))
+        self.bad("expected float, float16, int8 or uint8, found 'double'", "utils/fvecs_to_bin",
+                 "double", self.path("x"), out)
+        nan = vecs_bytes([[1.0, float("nan")]], "f")
+        self.bad("row 0, column 1: expected a finite number, found NaN", "utils/fvecs_to_bin",
+                 "float", self.write("x", nan), out)
+
+
+class GroundTruth(Case):
+    def exact(self, query, k):
+        order = sorted((sum((a - b) ** 2 for a, b in zip(query, row)), i)
+                       for i, row in enumerate(self.base))
+        return [i for _, i in order[:k]], [float(d) for d, _ in order[:k]]
+
+    def test_neighbours_are_the_nearest_in_one_part_and_in_many(self):
+        self.good("utils/compute_groundtruth", *self.truth_flags(num_threads=2))
+        ids, distances = read_truth(self.path("gt"))
+        for q in range(0, 50, 10):
+            self.assertEqual((ids[q], distances[q]), self.exact(self.queries[q], 20))
+        # 33,000 rows of 64 bytes are three parts of 1 MB.
+        big = [[i % 251, i // 251] * (DIM // 2) for i in range(33000)]
+        self.write("big", bin_bytes(big, "f"))
+        self.write("q", bin_bytes([[float(v) for v in row] for row in self.queries], "f"))
+        files = {"data_type": "float", "base_file": self.path("big"), "query_file": self.path("q")}
+        self.good("utils/compute_groundtruth", *self.truth_flags(**files))
+        whole = self.path("gt").read_bytes()
+        self.good("utils/compute_groundtruth", *self.truth_flags(**files, part_mb=1))
+        self.assertEqual(self.path("gt").read_bytes(), whole)
+
+    def test_distances_are_in_diskanns_convention(self):
+        dot = lambda a, b: sum(x * y for x, y in zip(a, b))
+        for metric in ("mips", "cosine"):
+            self.good("utils/compute_groundtruth", *self.truth_flags(dist_fn=metric))
+            ids, distances = read_truth(self.path("gt"))
+            for q in range(0, 50, 10):
+                query, row = self.queries[q], self.base[ids[q][0]]
+                product = dot(query, row)
+                cosine = product / (dot(query, query) * dot(row, row)) ** 0.5
+                expected = product if metric == "mips" else 2 - 2 * cosine
+                self.assertAlmostEqual(distances[q][0] / expected, 1, places=4)
+                nearest = sorted(distances[q], reverse=metric == "mips")
+                self.assertEqual(distances[q], nearest)
+
+    def test_tags_are_the_ids_and_tag_zero_is_left_out(self):
+        tags = [0 if i % 2 else 5000 + i for i in range(2000)]
+        self.write("tags", struct.pack("<ii", 2000, 1) + array.array("I", tags).tobytes())
+        self.good("utils/compute_groundtruth", *self.truth_flags(K=1000,
+                                                                 tags_file=self.path("tags")))
+        ids, _ = read_truth(self.path("gt"))
+        self.assertEqual(sorted(ids[0]), [5000 + i for i in range(0, 2000, 2)])
+
+    def test_more_than_there_are_is_said_and_marked(self):
+        out = self.good("utils/compute_groundtruth", *self.truth_flags(K=2005))
+        self.assertIn("WARNING: found 2000 neighbours, less than --K 2005", out)
+        ids, distances = read_truth(self.path("gt"))
+        self.assertEqual(ids[3][2000:], [0xffffffff] * 5)
+        self.assertEqual(distances[3][2000:], [float("inf")] * 5)
+
+    def test_bad_inputs_leave_no_output(self):
+        program = "utils/compute_groundtruth"
+        bad = lambda text, **more: self.bad(text, program, *self.truth_flags(**more))
+        bad("--K: expected at least 1, found 0", K=0)
+        bad("--K: expected a whole number from 0 to 4294967295, found '-3'", K=-3)
+        bad("expected l2, mips or cosine, found 'bananas'", dist_fn="bananas")
+        bad("No such file or directory", base_file=self.path("missing"))
+        bad("the size of uint8 or int8", data_type="float")
+        bad("dimension: expected 16 as the base file has, found 2",
+            query_file=self.write("q", bin_bytes([[1, 2]], "B")))
+        bad("shape: expected 2000 x 1 as the base file has rows, found 1 x 2",
+            tags_file=self.write("tags", bin_bytes([[1, 2]], "I")))
+        bad("rows: expected 1 to 2147483647, found -1",
+            base_file=self.write("x", struct.pack("<ii", -1, 16)))
+        bad("no folder", gt_file=self.path("no/gt"))
+
+
+class Index(Case):
+    def test_a_built_index_answers_with_high_recall(self):
+        self.index_and_truth()
+        self.assertFalse(self.path("index.tags").exists())
+        out = self.good("search_memory_index", *self.search_flags(search_list="5 10 100"))
+        self.assertIn("Ignoring search with L:5 since it's smaller than K:10", out)
+        header, rows = table(out)
+        self.assertEqual(header, ["Ls", "QPS", "Avg dist cmps", "Mean Latency (mus)",
+                                  "99.9 Latency", "Recall@10"])
+        self.assertEqual([row[0] for row in rows], ["10", "100"])
+        self.assertGreater(float(rows[1][-1]), 99)
+        self.assertGreater(float(rows[1][2]), float(rows[0][2]))
+        truth_ids, truth_distances = read_truth(self.path("gt"))
+        ids = read_bin(self.path("res_100_idx_uint32.bin"), "I")
+        distances = read_bin(self.path("res_100_dists_float.bin"), "f")
+        self.assertEqual((len(ids), len(ids[0])), (50, 10))
+        same = sum(ids[q] == truth_ids[q][:10] and distances[q] == truth_distances[q][:10]
+                   for q in range(50))
+        self.assertGreater(same, 40)
+        self.assertFalse(self.path("res_5_idx_uint32.bin").exists())
+        self.assertFalse([p for p in self.folder.iterdir() if ".tmp-" in p.name])
+
+    def test_every_recall_and_qps_per_thread_are_columns(self):
+        self.index_and_truth()
+        header, rows = table(self.good("search_memory_index", *self.search_flags(recall_at=3),
+                                       "--print_all_recalls", "--print_qps_per_thread"))
+        self.assertEqual(header[1], "QPS/thread")
+        self.assertEqual(header[-3:], ["Recall@1", "Recall@2", "Recall@3"])
+        self.assertEqual({len(row) for row in rows}, {8})
+
+    def test_flags_may_be_short_cut_or_joined(self):
+        self.index_and_truth()
+        common = ["--data_type=uint8", "--dist_fn=l2", f"--index_path_p={self.path('index')}",
+                  f"--result_path={self.path('res')}", f"--query_file={self.path('query.u8bin')}"]
+        out = self.good("search_memory_index", *common, "-K10", "-L", 10, 20, "-T1", "--tags", "no",
+                        "--dynamic=FALSE", "--filter_label", "", "--gt", self.path("gt"))
+        self.assertEqual(len(table(out)[1]), 2)
+        self.assertIn("Using 1 threads", out)
+        self.good("build_memory_index", *self.build_flags(), "-R8", "-L20", "--alpha", "1.1",
+                  "--build_PQ_bytes", 0)
+
+    def test_without_truth_there_is_no_recall_column(self):
+        self.index_and_truth()
+        header, rows = table(self.good("search_memory_index", *self.search_flags(gt_file="null")))
+        self.assertEqual(header[-1], "99.9 Latency")
+        self.assertEqual(len(rows), 3)
+
+    def test_recall_below_the_floor_is_exit_status_1_with_results(self):
+        self.index_and_truth()
+        flags = self.search_flags(search_list="10", fail_if_recall_below=99.99)
+        result = run("search_memory_index", *flags)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("recall@10: expected at least 99.99 with some L", result.stderr)
+        self.assertTrue(self.path("res_10_idx_uint32.bin").exists())
+        self.good("search_memory_index", *self.search_flags(fail_if_recall_below=50))
+
+    def test_float_metrics_agree_with_their_truth(self):
+        files = {"data_type": "float", "query_file": self.path("q")}
+        self.write("b", bin_bytes([[v - 128.0 for v in row] for row in self.base], "f"))
+        self.write("q", bin_bytes([[v - 128.0 for v in row] for row in self.queries], "f"))
+        for metric in ("l2", "mips", "cosine"):
+            self.good("build_memory_index", *self.flags(
+                data_type="float", dist_fn=metric, data_path=self.path("b"), passes=2,
+                index_path_prefix=self.path("index")))
+            self.good("utils/compute_groundtruth", *self.truth_flags(
+                **files, dist_fn=metric, base_file=self.path("b")))
+            _, rows = table(self.good("search_memory_index", *self.search_flags(
+                **files, dist_fn=metric)))
+            self.assertGreater(float(rows[2][-1]), 97, metric)
+            _, truth = read_truth(self.path("gt"))
+            found = read_bin(self.path("res_100_dists_float.bin"), "f")
+            for q in range(0, 50, 10):
+                self.assertAlmostEqual(found[q][0] / truth[q][0], 1, places=4)
+
+    def test_an_index_with_tags_answers_with_tags(self):
+        self.index_and_truth()
+        # A frozen point behind the last row makes the static index a dynamic one.
+        graph = self.path("index").read_bytes()
+        start = struct.unpack("<I", graph[12:16])[0]
+        graph = (struct.pack("<QIIQ", len(graph) + 8, max(1, *struct.unpack("<I", graph[8:12])),
+                             2000, 1) + graph[24:] + struct.pack("<II", 1, start))
+        self.write("index", graph)
+        self.write("index.data", bin_bytes(self.base + [self.base[start]], "B"))
+        tags = [i + 1 for i in range(2000)] + [0]
+        self.write("index.tags", struct.pack("<ii", 2001, 1) + array.array("I", tags).tobytes())
+        self.good("utils/compute_groundtruth", *self.truth_flags(
+            base_file=self.path("index.data"), tags_file=self.path("index.tags")))
+        for yes in ("1", "true", "ON", "yes"):
+            header, rows = table(self.good("search_memory_index",
+                                           *self.search_flags(dynamic="true", tags=yes)))
+        self.assertEqual(header, ["Ls", "QPS", "Mean Latency (mus)", "99.9 Latency", "Recall@10"])
+        self.assertGreater(float(rows[2][-1]), 99)
+
+    def test_bad_builds_leave_no_index(self):
+        bad = lambda text, *words: self.bad(text, "build_memory_index", *words)
+        bad("--data_type", *self.build_flags()[2:])
+        bad("max_degree", *self.build_flags(max_degree=3))
+        bad("alpha", *self.build_flags(alpha="7"))
+        bad("--alpha: expected a number, found 'x'", *self.build_flags(alpha="x"))
+        bad("--passes: expected 1 or 2, found 3", *self.build_flags(passes=3))
+        bad("not possible with shoal yet", *self.build_flags(build_PQ_bytes=8))
+        bad("not possible with shoal yet", *self.build_flags(label_file="x"))
+        bad("not possible with shoal yet", *self.build_flags(), "--use_opq")
+        bad("--nonsense", *self.build_flags(), "--nonsense")
+        bad("no folder", *self.build_flags()[:6], "--index_path_prefix", self.path("no/index"))
+        zero = self.write("zero", bin_bytes([[0] * DIM, [1] * DIM], "B"))
+        bad("row 0: ", "--data_type", "uint8", "--dist_fn", "cosine", "--data_path", zero,
+            "--index_path_prefix", self.path("index"))
+
+    def test_bad_searches_name_what_is_wrong(self):
+        self.index_and_truth()
+        bad = lambda text, **more: self.bad(text, "search_memory_index", *self.search_flags(**more))
+        bad("--tags: expected true with --dynamic true, found false", dynamic="true")
+        bad("--tags: expected true or false, found 'maybe'", tags="maybe")
+        bad("index.tags: cannot open for reading: No such file", tags="true")
+        bad("--search_list: expected a value of at least", search_list="5")
+        bad("--search_list: expected whole numbers, found 'x'", search_list="10 x")
+        bad("--recall_at: expected at least 1, found 0", recall_at=0)
+        bad("--fail_if_recall_below", fail_if_recall_below=100)
+        bad("--gt_file: expected a file", gt_file="null", fail_if_recall_below=5)
+        bad("missing: cannot open for reading", gt_file=self.path("missing"))
+        bad("neighbours of a query: expected at least --recall_at 21, found 20", recall_at=21)
+        bad("queries: expected 1 as the query file has, found 50",
+            query_file=self.write("q", bin_bytes(self.queries[:1], "B")))
+        bad("dimension: expected 2, found 16", gt_file="null",
+            query_file=self.write("q", bin_bytes([[1, 2]], "B")))
+        bad("no folder", result_path=self.path("no/res"))
+        graph = self.path("index").read_bytes()
+        self.write("index", graph[:28] + struct.pack("<I", 2000) + graph[32:])
+        bad("neighbours of node 0: expected node numbers below 2000, found 2000")
+        self.write("index", graph[:-4])
+        bad("index: size: expected")
+
+
+class EveryProgram(Case):
+    PROGRAMS = ("build_memory_index", "search_memory_index", "utils/compute_groundtruth",
+                "utils/fvecs_to_bin", "utils/bvecs_to_bin")
+
+    def test_help_and_version_are_exit_status_0(self):
+        for program in self.PROGRAMS:
+            for flag in ("-h", "--help"):
+                self.assertIn("Usage:", self.good(program, flag))
+            self.assertRegex(self.good(program, "--version"),
+                             r"^\w+ \(shoal \d+\.\d+\.\d+, \w+\)\n$")
+            forced = self.good(program, "--version", env={"SHOAL_ISA": "scalar"})
+            self.assertIn(", scalar)", forced)
+
+    def test_no_arguments_are_exit_status_1(self):
+        for program in self.PROGRAMS:
+            self.bad("required", program)
+
+
+@unittest.skipIf(data_folder() is None, "the shared SIFT set is not here")
+class Sift(Case):
+    def test_fvecs_to_recall_on_real_descriptors(self):
+        with open(data_folder() / "sift-1m.u8bin", "rb") as file:
+            data = file.read(8 + 5000 * 128)[8:]
+        rows = [[float(v) for v in data[i * 128:(i + 1) * 128]] for i in range(5000)]
+        self.write("base.fvecs", vecs_bytes(rows[:4900], "f"))
+        self.write("query.fvecs", vecs_bytes(rows[4900:], "f"))
+        for name in ("base", "query"):
+            self.good("utils/fvecs_to_bin", "float", self.path(name + ".fvecs"),
+                      self.path(name + ".fbin"))
+        self.good("build_memory_index", *self.flags(
+            data_type="float", dist_fn="l2", data_path=self.path("base.fbin"),
+            index_path_prefix=self.path("index")))
+        files = {"data_type": "float", "query_file": self.path("query.fbin")}
+        self.good("utils/compute_groundtruth", *self.truth_flags(
+            **files, base_file=self.path("base.fbin")))
+        _, rows = table(self.good("search_memory_index", *self.search_flags(**files)))
+        self.assertGreater(float(rows[1][-1]), 95)
+        self.assertGreater(float(rows[2][-1]), 99)
+
+
+if __name__ == "__main__":
+    APPS = pathlib.Path(sys.argv.pop(1)).resolve()
+    unittest.main()

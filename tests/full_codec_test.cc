@@ -1,0 +1,219 @@
+#include "codec/full_codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/memory.h"
+#include "tests/test_data.h"
+
+namespace shoal {
+namespace {
+
+using test::Rows;
+using ::testing::HasSubstr;
+
+// Encoded rows of one codec.
+class Encoded {
+ public:
+  Encoded(FullCodec& codec, const Rows& rows)
+      : stride_(codec.row_bytes()), bytes_(stride_ * rows.size()) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      codec.Encode(rows[i], bytes_.data() + i * stride_);
+      pointers_.push_back(bytes_.data() + i * stride_);
+    }
+  }
+  const std::byte* operator[](size_t i) const { return pointers_[i]; }
+  std::vector<float> Score(const Scorer& scorer) const {
+    std::vector<float> out(pointers_.size());
+    scorer.Score(pointers_.data(), pointers_.size(), out.data());
+    return out;
+  }
+
+ private:
+  size_t stride_;
+  std::vector<std::byte> bytes_;
+  std::vector<const std::byte*> pointers_;
+};
+
+class FullCodecTest : public ::testing::TestWithParam<test::TypeAndMetric> {
+ protected:
+  ScalarType type() const { return std::get<0>(GetParam()); }
+  Metric metric() const { return std::get<1>(GetParam()); }
+};
+INSTANTIATE_TEST_SUITE_P(All, FullCodecTest, test::AllTypesAndMetrics(), test::NameOfCase);
+
+TEST_P(FullCodecTest, ScoresAQueryInTheMetric) {
+  for (const size_t dim : {1u, 2u, 3u, 5u, 17u, 64u, 129u, 768u}) {
+    test::Generator generator(type(), {.dim = dim, .norm_sigma = 0.5}, dim);
+    const Rows rows = generator.Many(37), queries = generator.Many(5);
+    FullCodec codec(type(), metric(), dim);
+    const Encoded encoded(codec, rows);
+    std::vector<std::byte> buffer(codec.buffer_bytes());
+    for (size_t q = 0; q < queries.size(); ++q) {
+      const auto scores = encoded.Score(codec.BindQuery(queries[q], buffer.data()));
+      for (size_t i = 0; i < rows.size(); ++i) {
+        ASSERT_NEAR(scores[i], test::Distance(metric(), queries.values(q), rows.values(i)),
+                    test::Tolerance(metric(), queries.values(q), rows.values(i)))
+            << "dim " << dim;
+      }
+    }
+  }
+}
+
+TEST_P(FullCodecTest, AVectorIsAtDistanceZeroFromItselfWhereTheMetricSaysSo) {
+  const Rows rows = test::Generator(type(), {.dim = 40, .norm_sigma = 0.5}, 1).Many(50);
+  FullCodec codec(type(), metric(), 40);
+  const Encoded encoded(codec, rows);
+  std::vector<std::byte> buffer(codec.buffer_bytes());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const float self = encoded.Score(codec.BindQuery(rows[i], buffer.data()))[i];
+    if (metric() == Metric::kL2) {
+      EXPECT_EQ(self, 0);
+    }
+    if (metric() == Metric::kCosine) {
+      EXPECT_NEAR(self, 0, 1e-6);
+    }
+    if (metric() != Metric::kInnerProduct) {
+      EXPECT_GE(self, 0);
+    }
+  }
+}
+
+TEST_P(FullCodecTest, TheVectorStandsAtTheFrontOfItsRow) {
+  const Rows rows = test::Generator(type(), {.dim = 7}, 1).Many(1);
+  FullCodec codec(type(), metric(), 7);
+  EXPECT_GE(codec.row_bytes(), rows[0].bytes());
+  const Encoded encoded(codec, rows);
+  EXPECT_EQ(std::memcmp(encoded[0], rows[0].data(), rows[0].bytes()), 0);
+}
+
+TEST_P(FullCodecTest, ARowTakesTheBytesOfItsElementsAndAtMostOneFloatMore) {
+  for (const size_t dim : {1u, 3u, 128u}) {
+    const FullCodec codec(type(), metric(), dim);
+    const size_t elements = dim * ScalarSize(type());
+    if (metric() == Metric::kL2) {
+      EXPECT_EQ(codec.row_bytes(), elements);
+    }
+    EXPECT_LE(codec.row_bytes(), (elements + 3) / 4 * 4 + 4);
+  }
+}
+
+// Of two stored rows: the metric for l2 and cosine; for inner product the squared distance on the
+// sphere of the largest norm, up to a factor that is the same for all.
+TEST_P(FullCodecTest, ScoresARowInTheGraphsGeometry) {
+  const Rows rows = test::Generator(type(), {.dim = 33, .norm_sigma = 0.5}, 3).Many(40);
+  FullCodec codec(type(), metric(), 33);
+  const Encoded encoded(codec, rows);
+  double max_norm = 0;
+  for (size_t i = 0; i < rows.size(); ++i)
+    max_norm =
+        std::max(max_norm, -test::Distance(Metric::kInnerProduct, rows.values(i), rows.values(i)));
+  std::vector<std::byte> buffer(codec.buffer_bytes());
+  const auto sphere = [&](size_t a, size_t b) {
+    const auto rest = [&](size_t i) {
+      return std::sqrt(std::max(
+          0.0, max_norm + test::Distance(Metric::kInnerProduct, rows.values(i), rows.values(i))));
+    };
+    return 2 * max_norm +
+           2 * test::Distance(Metric::kInnerProduct, rows.values(a), rows.values(b)) -
+           2 * rest(a) * rest(b);
+  };
+  double factor = 0;
+  for (size_t p = 0; p < rows.size(); ++p) {
+    const auto scores = encoded.Score(codec.BindRow(encoded[p], buffer.data()));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (metric() != Metric::kInnerProduct) {
+        ASSERT_NEAR(scores[i], test::Distance(metric(), rows.values(p), rows.values(i)),
+                    test::Tolerance(metric(), rows.values(p), rows.values(i)));
+        continue;
+      }
+      ASSERT_GE(scores[i], 0);
+      if (factor == 0 && i != p) factor = scores[i] / sphere(p, i);
+      if (factor != 0) {
+        ASSERT_NEAR(scores[i], factor * sphere(p, i), 1e-3 * factor * max_norm);
+      }
+    }
+  }
+}
+
+TEST_P(FullCodecTest, RowsAreNearestToThemselvesInTheGraph) {
+  const Rows rows = test::Generator(type(), {.dim = 16, .norm_sigma = 0.7}, 5).Many(60);
+  FullCodec codec(type(), metric(), 16);
+  const Encoded encoded(codec, rows);
+  std::vector<std::byte> buffer(codec.buffer_bytes());
+  for (size_t p = 0; p < rows.size(); ++p) {
+    const auto scores = encoded.Score(codec.BindRow(encoded[p], buffer.data()));
+    const float nearest = *std::min_element(scores.begin(), scores.end());
+    EXPECT_LE(scores[p], nearest + 1e-3f * std::abs(scores[p == 0 ? 1 : 0]));
+  }
+}
+
+TEST_P(FullCodecTest, ScoreRawOrdersAsTheKernelDoes) {
+  const Rows rows = test::Generator(type(), {.dim = 20}, 6).Many(30);
+  const FullCodec codec(type(), metric(), 20);
+  std::vector<std::byte> buffer(codec.buffer_bytes());
+  std::vector<const std::byte*> pointers;
+  for (size_t i = 0; i < rows.size(); ++i)
+    pointers.push_back(static_cast<const std::byte*>(rows[i].data()));
+  std::vector<float> scores(rows.size());
+  codec.ScoreRaw(pointers[0], pointers.data(), pointers.size(), buffer.data(), scores.data());
+  const Metric kernel = metric() == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_NEAR(scores[i], test::Distance(kernel, rows.values(0), rows.values(i)),
+                test::Tolerance(kernel, rows.values(0), rows.values(i)));
+  }
+}
+
+TEST_P(FullCodecTest, ValidateNamesTheVectorAndWhatIsWrong) {
+  const FullCodec codec(type(), metric(), 6);
+  const Rows good = test::Generator(type(), {.dim = 6}, 7).Many(1);
+  const Rows longer = test::Generator(type(), {.dim = 7}, 7).Many(1);
+  EXPECT_TRUE(codec.Validate(good[0], "row"));
+  const Status dimension = codec.Validate(longer[0], "query");
+  ASSERT_FALSE(dimension);
+  EXPECT_EQ(dimension.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(dimension.error().message, "query: dimension: expected 6, found 7");
+  for (const ScalarType other : test::kTypes) {
+    if (other == type()) continue;
+    const Status refused = codec.Validate(VectorView(good[0].data(), other, 6), "row");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message, "row: scalar type: expected " +
+                                           std::string(ScalarTypeName(type())) + ", found " +
+                                           std::string(ScalarTypeName(other)));
+  }
+  std::vector<std::byte> zero(6 * ScalarSize(type()));
+  EXPECT_EQ(codec.Validate(VectorView(zero.data(), type(), 6), "row").has_value(),
+            metric() != Metric::kCosine);
+}
+
+TEST(FullCodec, ExtremeIntegersAreExactAtTheLargestDimension) {
+  std::vector<uint8_t> low(kMaxDim, 0), high(kMaxDim, 255);
+  FullCodec codec(ScalarType::kUint8, Metric::kL2, kMaxDim);
+  std::vector<std::byte> row(codec.row_bytes()), buffer(codec.buffer_bytes());
+  codec.Encode(high, row.data());
+  const std::byte* rows[] = {row.data()};
+  float out;
+  codec.BindQuery(low, buffer.data()).Score(rows, 1, &out);
+  EXPECT_EQ(out, 255.0f * 255.0f * kMaxDim);
+}
+
+TEST(FullCodec, ANewLargestNormKeepsTheGraphsGeometryWhole) {
+  // The sphere grows while rows stay as they are written: distances stay finite and ordered.
+  FullCodec codec(ScalarType::kFloat32, Metric::kInnerProduct, 2);
+  const std::vector<float> small{1, 0}, big{0, 100};
+  std::vector<std::byte> a(codec.row_bytes()), b(codec.row_bytes()), buffer(codec.buffer_bytes());
+  codec.Encode(small, a.data());
+  const std::byte* rows[] = {a.data()};
+  float before, after;
+  codec.BindRow(a.data(), buffer.data()).Score(rows, 1, &before);
+  EXPECT_EQ(before, 0);
+  codec.Encode(big, b.data());
+  codec.BindRow(a.data(), buffer.data()).Score(rows, 1, &after);
+  EXPECT_NEAR(after, 0, 1e-2);
+  const std::byte* other[] = {b.data()};
+  codec.BindRow(a.data(), buffer.data()).Score(other, 1, &after);
+  EXPECT_GT(after, 1);
+}
+
+}  // namespace
+}  // namespace shoal

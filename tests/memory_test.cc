@@ -1,0 +1,190 @@
+#include "base/memory.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "store/column.h"
+
+namespace shoal {
+namespace {
+
+TEST(MemoryBudget, GrantsExactlyUpToTheLimit) {
+  MemoryBudget budget(100);
+  EXPECT_TRUE(budget.TryCharge(60));
+  EXPECT_FALSE(budget.TryCharge(41));
+  EXPECT_EQ(budget.used(), 60u) << "a refusal takes nothing";
+  EXPECT_TRUE(budget.TryCharge(40));
+  EXPECT_FALSE(budget.TryCharge(1));
+  EXPECT_TRUE(budget.TryCharge(0));
+  budget.Release(100);
+  EXPECT_TRUE(budget.TryCharge(100));
+}
+
+TEST(MemoryBudget, DoesNotOverflowOnHugeRequests) {
+  MemoryBudget budget(100);
+  ASSERT_TRUE(budget.TryCharge(50));
+  EXPECT_FALSE(budget.TryCharge(UINT64_MAX));
+  EXPECT_FALSE(budget.TryCharge(UINT64_MAX - 49));
+  EXPECT_EQ(budget.used(), 50u);
+}
+
+TEST(MemoryBudget, WithoutALimitGrantsEverythingAndCounts) {
+  MemoryBudget budget(0);
+  EXPECT_TRUE(budget.TryCharge(uint64_t{1} << 60));
+  EXPECT_EQ(budget.used(), uint64_t{1} << 60);
+}
+
+TEST(MemoryBudget, WorkingMemoryIsTakenEvenBeyondTheLimitAndBlocksTheNext) {
+  MemoryBudget budget(100);
+  budget.Charge(150);
+  EXPECT_EQ(budget.used(), 150u);
+  EXPECT_FALSE(budget.TryCharge(1));
+  budget.Release(100);
+  EXPECT_TRUE(budget.TryCharge(50));
+}
+
+TEST(MemoryBudget, ManyThreadsTogetherGetExactlyTheLimit) {
+  constexpr uint64_t kLimit = 10007;
+  MemoryBudget budget(kLimit);
+  std::atomic<uint64_t> granted{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 10000; ++i)
+        if (budget.TryCharge(1)) granted.fetch_add(1);
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(granted.load(), kLimit);
+  EXPECT_EQ(budget.used(), kLimit);
+}
+
+TEST(Reservation, CommitsZeroedMemoryThatNeverMoves) {
+  MemoryBudget budget(0);
+  Reservation memory = Reservation::Reserve(5 * kHugePage);
+  ASSERT_NE(memory.base(), nullptr);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(memory.base()) % kHugePage, 0u);
+  std::byte* const base = memory.base();
+  ASSERT_TRUE(memory.Commit(1, budget));
+  EXPECT_EQ(memory.committed(), kHugePage) << "rounded up to 2 MB";
+  EXPECT_EQ(budget.used(), kHugePage);
+  base[kHugePage - 1] = std::byte{42};
+  ASSERT_TRUE(memory.Commit(3 * kHugePage, budget));
+  EXPECT_EQ(memory.base(), base);
+  EXPECT_EQ(base[kHugePage - 1], std::byte{42});
+  EXPECT_EQ(base[3 * kHugePage - 1], std::byte{0});
+  ASSERT_TRUE(memory.Commit(kHugePage, budget)) << "less than before is there already";
+  EXPECT_EQ(memory.committed(), 3 * kHugePage);
+}
+
+TEST(Reservation, ARefusedCommitLeavesWhatWasThere) {
+  MemoryBudget budget(2 * kHugePage);
+  Reservation memory = Reservation::Reserve(8 * kHugePage);
+  ASSERT_TRUE(memory.Commit(2 * kHugePage, budget));
+  EXPECT_FALSE(memory.Commit(2 * kHugePage + 1, budget)) << "the budget";
+  EXPECT_FALSE(memory.Commit(8 * kHugePage + 1, budget)) << "the reservation";
+  EXPECT_EQ(memory.committed(), 2 * kHugePage);
+  EXPECT_EQ(budget.used(), 2 * kHugePage);
+  memory.base()[2 * kHugePage - 1] = std::byte{1};
+}
+
+TEST(Reservation, MovesWithItsMemory) {
+  MemoryBudget budget(0);
+  Reservation a = Reservation::Reserve(kHugePage);
+  ASSERT_TRUE(a.Commit(100, budget));
+  a.base()[99] = std::byte{7};
+  Reservation b = std::move(a);
+  EXPECT_EQ(b.base()[99], std::byte{7});
+  b = Reservation::Reserve(kHugePage);
+  ASSERT_NE(b.base(), nullptr);
+  EXPECT_EQ(b.committed(), 0u);
+}
+
+TEST(Reservation, MoreThanTheAddressSpaceIsNull) {
+  EXPECT_EQ(Reservation::Reserve(size_t{1} << 60).base(), nullptr);
+}
+
+TEST(Reservation, ResidentCountsWhatWasTouched) {
+  MemoryBudget budget(0);
+  Reservation memory = Reservation::Reserve(8 * kHugePage);
+  ASSERT_TRUE(memory.Commit(8 * kHugePage, budget));
+  EXPECT_EQ(memory.Resident(0), 0u);
+  const size_t used = 3 * kHugePage + 5000;
+  std::memset(memory.base(), 1, used);
+  EXPECT_GE(memory.Resident(used), used);
+  EXPECT_LE(memory.Resident(used), 4 * kHugePage);
+}
+
+// A record of its own for every slot, in segments of 2^shift slots.
+class SmallSegments : public ::testing::TestWithParam<unsigned> {};
+INSTANTIATE_TEST_SUITE_P(Shift, SmallSegments, ::testing::Values(2, 4, 7, 12));
+
+TEST_P(SmallSegments, RecordsKeepTheirPlaceAndContentsWhileTheColumnGrows) {
+  constexpr size_t kStride = 12;
+  MemoryBudget budget(0);
+  Column column(kStride);
+  ASSERT_TRUE(InitColumns({&column}, GetParam()));
+  const SlotId slots = 100u << GetParam();
+  std::vector<std::byte*> at;
+  for (SlotId slot = 0; slot < slots; ++slot) {
+    ASSERT_TRUE(column.Commit(slot + 1, budget));
+    at.push_back(column.At(slot));
+    for (size_t i = 0; i < kStride; ++i) ASSERT_EQ(at.back()[i], std::byte{0}) << slot;
+    std::memcpy(at.back(), &slot, sizeof(slot));
+    std::memcpy(at.back() + 8, &slot, sizeof(slot));
+  }
+  for (SlotId slot = 0; slot < slots; ++slot) {
+    ASSERT_EQ(column.At(slot), at[slot]);
+    SlotId front, back;
+    std::memcpy(&front, at[slot], sizeof(front));
+    std::memcpy(&back, at[slot] + 8, sizeof(back));
+    ASSERT_EQ(front, slot);
+    ASSERT_EQ(back, slot);
+  }
+  EXPECT_GE(column.Resident(slots), slots * kStride);
+}
+
+TEST(Column, GrowsNoFurtherThanItsDirectoryAndKeepsWhatItHas) {
+  MemoryBudget budget(0);
+  TypedColumn<uint32_t> column;
+  ASSERT_TRUE(InitColumns({&column}, 0));
+  ASSERT_TRUE(column.Commit(Column::kMaxSegments, budget));
+  EXPECT_FALSE(column.Commit(Column::kMaxSegments + 1, budget));
+  column[Column::kMaxSegments - 1] = 5;
+  EXPECT_EQ(column[Column::kMaxSegments - 1], 5u);
+}
+
+TEST(Column, ARefusalOfTheBudgetLeavesItUsableAndRepeatable) {
+  MemoryBudget budget(3 * kHugePage);
+  TypedColumn<uint64_t> column;
+  ASSERT_TRUE(InitColumns({&column}, 4));  // Each segment of 16 takes 2 MB.
+  SlotId slots = 0;
+  while (column.Commit(slots + 1, budget)) column[slots] = slots, ++slots;
+  EXPECT_EQ(slots, 48u);
+  EXPECT_FALSE(column.Commit(slots + 1, budget));
+  for (SlotId slot = 0; slot < slots; ++slot) EXPECT_EQ(column[slot], slot);
+  budget.Release(kHugePage);
+  EXPECT_TRUE(column.Commit(slots + 1, budget));
+}
+
+TEST(Column, OneSegmentHoldsWhatFitsPhysicalMemory) {
+  MemoryBudget budget(0);
+  TypedColumn<uint64_t> narrow;
+  Column wide(1000);
+  ASSERT_TRUE(InitColumns({&narrow, &wide}));
+  ASSERT_TRUE(narrow.Commit(100000, budget));
+  ASSERT_TRUE(wide.Commit(100000, budget));
+  EXPECT_EQ(&narrow[99999], &narrow[0] + 99999);
+  EXPECT_EQ(wide.At(99999), wide.At(0) + 99999 * 1000);
+}
+
+TEST(Machine, HasMemoryAndCpus) {
+  EXPECT_GT(PhysicalMemory(), uint64_t{64} << 20);
+  EXPECT_GE(AvailableCpus(), 1u);
+}
+
+}  // namespace
+}  // namespace shoal

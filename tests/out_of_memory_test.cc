@@ -1,0 +1,311 @@
+// Memory runs out: at the limit that was set, and at every single allocation. Each call says
+// OutOfMemory, or succeeds; none throws, none ends the process, none leaves anything behind.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <new>
+
+#include "shoal/index.h"
+#include "tests/test_data.h"
+
+namespace {
+
+// Allocations until the first that fails; negative: none fails.
+std::atomic<long> g_until_failure{-1};
+std::atomic<bool> g_failed{false};
+
+bool MayAllocate() {
+  if (g_until_failure.load(std::memory_order_relaxed) < 0) return true;
+  long left = g_until_failure.load();
+  while (left > 0 && !g_until_failure.compare_exchange_weak(left, left - 1)) {
+  }
+  if (left > 0) return true;
+  g_failed.store(true);  // From here on all fail.
+  return false;
+}
+
+void* Allocate(size_t bytes, size_t alignment) {
+  if (!MayAllocate()) return nullptr;
+  bytes = (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+  return std::aligned_alloc(alignment, bytes);
+}
+
+void* AllocateOrThrow(size_t bytes, size_t alignment) {
+  void* memory = Allocate(bytes, alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+constexpr size_t kDefault = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+}  // namespace
+
+void* operator new(size_t bytes) { return AllocateOrThrow(bytes, kDefault); }
+void* operator new[](size_t bytes) { return AllocateOrThrow(bytes, kDefault); }
+void* operator new(size_t bytes, std::align_val_t alignment) {
+  return AllocateOrThrow(bytes, static_cast<size_t>(alignment));
+}
+void* operator new[](size_t bytes, std::align_val_t alignment) {
+  return AllocateOrThrow(bytes, static_cast<size_t>(alignment));
+}
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  return Allocate(bytes, kDefault);
+}
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept {
+  return Allocate(bytes, kDefault);
+}
+void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return Allocate(bytes, static_cast<size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace shoal {
+namespace {
+
+using test::Rows;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kMegabyte = uint64_t{1} << 20;
+
+// --- The limit that was set
+
+// As many points as the limit allows. Returns how many.
+size_t Fill(Index& index, const Rows& rows) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Status inserted = index.Insert(i, rows[i]);
+    if (inserted) continue;
+    EXPECT_EQ(inserted.error().code, ErrorCode::kOutOfMemory);
+    EXPECT_THAT(inserted.error().message,
+                HasSubstr("memory_limit: " + std::to_string(index.options().memory_limit)));
+    return i;
+  }
+  return rows.size();
+}
+
+class MemoryLimit : public ::testing::Test {
+ protected:
+  Index Make(uint64_t megabytes, uint32_t dim = 256) {
+    return std::move(*Index::Create({.dim = dim,
+                                     .max_degree = 8,
+                                     .build_list_size = 10,
+                                     .memory_limit = megabytes * kMegabyte}));
+  }
+  const Rows rows_ = test::Generator(ScalarType::kFloat32, {.dim = 256}, 1).Many(12000);
+};
+
+TEST_F(MemoryLimit, IsAResultAndTheIndexGoesOnAsItWas) {
+  Index index = Make(20);
+  const size_t n = Fill(index, rows_);
+  ASSERT_GT(n, 2000u);
+  ASSERT_LT(n, rows_.size()) << "20 MB cannot hold 12,000 KB";
+  EXPECT_EQ(index.size(), n);
+  EXPECT_FALSE(index.Contains(n)) << "the refused id is free";
+  const Status structure = index.CheckStructure();
+  EXPECT_TRUE(structure) << structure.error().message;
+  for (size_t i = 0; i < n; i += 7) ASSERT_EQ(index.Search(rows_[i], {.k = 1})->at(0).id, i);
+  EXPECT_EQ(index.Search(rows_[0], {.k = 3 * n})->size(), n);
+  // Again and again: the same answer, nothing lost.
+  for (ExternalId id = n; id < n + 100; ++id) {
+    const Status inserted = index.Insert(id, rows_[0]);
+    ASSERT_FALSE(inserted);
+    ASSERT_EQ(inserted.error().code, ErrorCode::kOutOfMemory);
+  }
+  EXPECT_EQ(index.Insert(5, rows_[5]).error().code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(index.size(), n);
+  EXPECT_TRUE(index.CheckStructure());
+}
+
+TEST_F(MemoryLimit, HoldsForAllThatTheIndexTakes) {
+  for (const uint64_t megabytes : {16u, 20u, 26u}) {
+    Index index = Make(megabytes);
+    Fill(index, rows_);
+    EXPECT_LE(index.Stats().memory.total(), megabytes * kMegabyte);
+  }
+}
+
+TEST_F(MemoryLimit, TooSmallForAnythingRefusesTheFirstPoint) {
+  for (const uint64_t bytes : {uint64_t{1}, kMegabyte, 5 * kMegabyte}) {
+    Result<Index> index = Index::Create({.dim = 256, .memory_limit = bytes});
+    if (!index) {
+      EXPECT_EQ(index.error().code, ErrorCode::kOutOfMemory);
+      continue;
+    }
+    EXPECT_EQ(Fill(*index, rows_), 0u);
+    EXPECT_EQ(index->size(), 0u);
+    EXPECT_TRUE(index->Search(rows_[0])->empty());
+    EXPECT_TRUE(index->CheckStructure());
+  }
+}
+
+TEST_F(MemoryLimit, IsReportedRowByRowByInsertMany) {
+  for (const size_t threads : {1u, 3u}) {
+    Index index = Make(18);
+    const auto report =
+        index.InsertMany(test::Iota(rows_.size()), rows_.view(), {.threads = threads});
+    ASSERT_TRUE(report);
+    EXPECT_GT(report->inserted, 1000u);
+    EXPECT_EQ(report->inserted + report->failures.size(), rows_.size());
+    EXPECT_EQ(report->inserted, index.size());
+    for (const auto& failure : report->failures) {
+      ASSERT_EQ(failure.error.code, ErrorCode::kOutOfMemory);
+      ASSERT_FALSE(index.Contains(failure.row));
+    }
+    const Status structure = index.CheckStructure();
+    EXPECT_TRUE(structure) << structure.error().message;
+  }
+}
+
+// --- Every allocation
+
+struct NoMemoryAfter {
+  explicit NoMemoryAfter(long allocations) {
+    g_failed.store(false);
+    g_until_failure.store(allocations);
+  }
+  ~NoMemoryAfter() { g_until_failure.store(-1); }
+};
+
+// Runs `call` on a fresh index of 60 points with no memory after 0, 1, 2, ... allocations, until
+// it needs no more than there are. `call` returns whether it went well; afterwards the index must
+// be whole, and hold what it held, and more only if the call went well (or reports rows on its
+// own).
+void ExpectSurvivesAtEveryAllocation(const std::function<Status(Index&)>& call, bool reads_only) {
+  const Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 6}, 2).Many(60);
+  bool once_without_failure = false;
+  size_t refused = 0;
+  for (long allocations = 0; !once_without_failure; ++allocations) {
+    ASSERT_LT(allocations, 3000) << "it does not end";
+    SCOPED_TRACE("no memory after " + std::to_string(allocations) + " allocations");
+    Result<Index> index = Index::Create({.dim = 6, .max_degree = 6, .build_list_size = 20});
+    ASSERT_TRUE(index->InsertMany(test::Iota(60), rows.view(), {.threads = 1}));
+    Status status;
+    {
+      const NoMemoryAfter no_memory(allocations);
+      status = call(*index);
+    }
+    once_without_failure = !g_failed.load();
+    if (!status) {
+      ++refused;
+      ASSERT_EQ(status.error().code, ErrorCode::kOutOfMemory) << status.error().message;
+      ASSERT_FALSE(once_without_failure) << "refused without need";
+      ASSERT_EQ(index->size(), 60u);
+    }
+    if (reads_only) {
+      ASSERT_EQ(index->size(), 60u);
+    }
+    const Status structure = index->CheckStructure();
+    ASSERT_TRUE(structure) << structure.error().message;
+    ASSERT_EQ(index->Search(rows[0], {.k = 200})->size(), index->size());
+    ASSERT_TRUE(index->Insert(999, rows[1])) << "with memory it goes on";
+  }
+  ::testing::Test::RecordProperty("refused", static_cast<int>(refused));
+}
+
+TEST(NoMemory, Insert) {
+  const std::vector<float> vector{1, 2, 3, 4, 5, 6};
+  ExpectSurvivesAtEveryAllocation([&](Index& index) { return index.Insert(100, vector); }, false);
+}
+
+TEST(NoMemory, InsertFromAThreadWithoutScratch) {
+  // The second guard of the thread takes a cell that was never used: its scratch is made anew.
+  const std::vector<float> vector{1, 2, 3, 4, 5, 6};
+  ExpectSurvivesAtEveryAllocation(
+      [&](Index& index) {
+        Status status;
+        const BatchOptions inside{.threads = 1, .progress = [](size_t, size_t) {}};
+        const auto report = index.InsertMany(
+            test::Iota(1, 100), MatrixView(vector.data(), ScalarType::kFloat32, 1, 6), inside);
+        if (!report) return Status(tl::unexpected(report.error()));
+        if (report->inserted == 0) status = tl::unexpected(report->failures.at(0).error);
+        return status;
+      },
+      false);
+}
+
+TEST(NoMemory, InsertManyOnTwoThreads) {
+  const Rows more = test::Generator(ScalarType::kFloat32, {.dim = 6}, 3).Many(40);
+  ExpectSurvivesAtEveryAllocation(
+      [&](Index& index) -> Status {
+        const auto report =
+            index.InsertMany(test::Iota(40, 1000), more.view(), {.threads = 2, .progress = {}});
+        // As a whole it may fail only before it has inserted anything.
+        if (!report) return tl::unexpected(report.error());
+        EXPECT_EQ(index.size(), 60 + report->inserted);
+        return {};
+      },
+      false);
+}
+
+TEST(NoMemory, Search) {
+  const std::vector<float> query{1, 2, 3, 4, 5, 6};
+  ExpectSurvivesAtEveryAllocation(
+      [&](Index& index) -> Status {
+        const auto hits = index.Search(query, {.k = 60, .search_list_size = 5000});
+        if (!hits) return tl::unexpected(hits.error());
+        EXPECT_EQ(hits->size(), 60u);
+        return {};
+      },
+      true);
+}
+
+TEST(NoMemory, SearchManyOnTwoThreads) {
+  const Rows queries = test::Generator(ScalarType::kFloat32, {.dim = 6}, 3).Many(40);
+  std::vector<ExternalId> ids(400);
+  std::vector<uint32_t> counts(40);
+  ExpectSurvivesAtEveryAllocation(
+      [&](Index& index) {
+        return index.SearchMany(queries.view(), {}, {ids, {}, counts}, {.threads = 2});
+      },
+      true);
+}
+
+TEST(NoMemory, RangeSearch) {
+  const std::vector<float> query{1, 2, 3, 4, 5, 6};
+  ExpectSurvivesAtEveryAllocation(
+      [&](Index& index) -> Status {
+        const auto hits = index.RangeSearch(query, {.radius = 1e9f});
+        if (!hits) return tl::unexpected(hits.error());
+        EXPECT_EQ(hits->size(), 60u);
+        return {};
+      },
+      true);
+}
+
+TEST(NoMemory, Refine) {
+  ExpectSurvivesAtEveryAllocation([](Index& index) { return index.Refine({.threads = 1}); }, true);
+  ExpectSurvivesAtEveryAllocation([](Index& index) { return index.Refine({.threads = 2}); }, true);
+}
+
+TEST(NoMemory, CheckStructure) {
+  ExpectSurvivesAtEveryAllocation([](Index& index) { return index.CheckStructure(); }, true);
+}
+
+TEST(NoMemory, CreateAndTheFirstInsert) {
+  const std::vector<float> vector{1, 2};
+  bool once_without_failure = false;
+  for (long allocations = 0; !once_without_failure; ++allocations) {
+    ASSERT_LT(allocations, 1000);
+    const NoMemoryAfter no_memory(allocations);
+    Result<Index> index = Index::Create({.dim = 2});
+    if (!index) {
+      ASSERT_EQ(index.error().code, ErrorCode::kOutOfMemory);
+    } else if (const Status inserted = index->Insert(1, vector); !inserted) {
+      ASSERT_EQ(inserted.error().code, ErrorCode::kOutOfMemory);
+      ASSERT_EQ(index->size(), 0u);
+    }
+    once_without_failure = !g_failed.load();
+  }
+}
+
+}  // namespace
+}  // namespace shoal

@@ -1,0 +1,49 @@
+# The proof of the concurrency protocol: models, directed races, stress, mutants.
+
+# Race tests run against the parts that have race points (src/base/hooks.h), compiled with them.
+# The programs link these objects in place of the same members of libshoal, which are then never
+# pulled in; everything else comes from there. Race points stand in .cc files only, so no inline
+# function exists in two versions.
+file(GLOB hooked CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cc
+     ${PROJECT_SOURCE_DIR}/src/store/*.cc ${PROJECT_SOURCE_DIR}/src/graph/*.cc)
+add_library(shoal_hooked OBJECT ${hooked})
+target_include_directories(shoal_hooked PRIVATE ${PROJECT_SOURCE_DIR}/src
+                                                ${PROJECT_SOURCE_DIR}/include)
+target_link_libraries(shoal_hooked PRIVATE tl::expected Threads::Threads)
+target_compile_options(shoal_hooked PRIVATE -fno-math-errno -ffp-contract=off)
+target_compile_definitions(shoal_hooked PRIVATE SHOAL_TEST_HOOKS=1)
+target_compile_definitions(sequencer_test PRIVATE SHOAL_TEST_HOOKS=1)
+foreach(name races_test graph_races_test)
+  target_compile_definitions(${name} PRIVATE SHOAL_TEST_HOOKS=1)
+  target_sources(${name} PRIVATE $<TARGET_OBJECTS:shoal_hooked>)
+  target_link_libraries(${name} PRIVATE PkgConfig::HWY)
+endforeach()
+
+# The exhaustive models. They need no code of ours, so the sanitizer builds leave them out.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+if(NOT SHOAL_SANITIZE)
+  add_test(NAME Models.SmallSizesHoldAndEveryMutantFails
+           COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/models/run.py small)
+  set_tests_properties(Models.SmallSizesHoldAndEveryMutantFails PROPERTIES TIMEOUT 900)
+  add_test(NAME Models.LargeSizesHold
+           COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/models/run.py large)
+  # Gigabytes: alone.
+  set_tests_properties(Models.LargeSizesHold PROPERTIES TIMEOUT 14400 LABELS stress RUN_SERIAL ON)
+endif()
+
+# The stress programs: a few seconds each in every build, minutes in `make stress`.
+function(shoal_stress name seconds long_seconds)
+  add_executable(${name} stress/${name}.cc)
+  target_link_libraries(${name} PRIVATE shoal::shoal)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_dependencies(concurrency_tests ${name})
+  add_test(NAME Stress.${name} COMMAND ${name} --seconds ${seconds})
+  set_tests_properties(Stress.${name} PROPERTIES TIMEOUT 600 LABELS concurrency)
+  add_test(NAME LongStress.${name} COMMAND ${name} --seconds ${long_seconds} --threads 8)
+  set_tests_properties(LongStress.${name} PROPERTIES TIMEOUT 3600 LABELS "stress;concurrency")
+endfunction()
+shoal_stress(epoch_stress 3 120)
+shoal_stress(slot_stress 3 120)
+shoal_stress(edge_stress 3 120)
+shoal_stress(index_stress 5 600)

@@ -1,0 +1,181 @@
+// Neighbour selection, seen in the rows that it writes: a point is linked into a graph whose start
+// leads to every other point, so that all of them are candidates.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "graph/graph.h"
+#include "tests/test_data.h"
+
+namespace shoal {
+namespace {
+
+using test::Rows;
+
+// The parts of an index below its ids.
+struct Engine {
+  explicit Engine(const IndexOptions& o)
+      : options(o),
+        codec(o.scalar_type, o.metric, o.dim),
+        features(codec.row_bytes()),
+        lists(budget, slots, o.max_degree),
+        slots(budget, epochs, {&features.column(), &lists.rows(), &lists.meta()}),
+        graph(options, codec, slots, lists, features) {
+    EXPECT_TRUE(slots.Init(12) && lists.Init(12));
+  }
+  OwnedSlot Own(VectorView vector) {
+    OwnedSlot slot = std::move(*slots.Acquire());
+    codec.Encode(vector, features.Own(slot.id()));
+    return slot;
+  }
+
+  const IndexOptions options;
+  MemoryBudget budget{0};
+  EpochRegistry epochs;
+  FullCodec codec;
+  RamFeatureStore features;
+  NeighborLists lists;
+  SlotTable slots;
+  Graph graph;
+};
+
+// The row that `p` gets beside `others`, as positions in `others`, in the order of the row.
+std::vector<size_t> Select(const Rows& others, const Rows& p, IndexOptions options) {
+  options.dim = static_cast<uint32_t>(others.dim());
+  options.build_list_size = static_cast<uint32_t>(others.size() + 1);
+  Engine engine(options);
+  OwnedSlot start = engine.Own(others[0]);
+  engine.lists.ResetStart(start.id());
+  engine.graph.set_start(std::move(start).Freeze());
+  for (size_t i = 0; i < others.size(); ++i) {
+    OwnedSlot slot = engine.Own(others[i]);
+    engine.lists.Reset(slot.id());
+    const SlotId live = std::move(slot).Publish();
+    EXPECT_EQ(engine.lists.Link(live - 1, live), NeighborLists::LinkResult::kLinked);
+  }
+  OwnedSlot slot = engine.Own(p[0]);
+  auto guard = engine.epochs.Pin();
+  Scratch scratch;
+  EXPECT_TRUE(engine.graph.LinkOut(slot.id(), guard, scratch));
+  std::vector<SlotId> row(options.max_degree);
+  row.resize(engine.lists.Copy(slot.id(), row.data()));
+  std::vector<size_t> positions;
+  for (const SlotId v : row) positions.push_back(v - 1);
+  return positions;
+}
+
+std::set<size_t> AsSet(const std::vector<size_t>& row) { return {row.begin(), row.end()}; }
+
+double L2(std::span<const float> a, std::span<const float> b) {
+  return test::Distance(Metric::kL2, a, b);
+}
+
+// Algorithm 2 of the DiskANN paper, one round.
+std::set<size_t> Naive(const Rows& others, const Rows& p, double alpha, size_t degree) {
+  std::vector<size_t> chosen;
+  for (const auto& candidate : test::BruteForce(Metric::kL2, others, p.values(0))) {
+    if (chosen.size() == degree) break;
+    const bool occluded = std::any_of(chosen.begin(), chosen.end(), [&](size_t c) {
+      return candidate.distance > alpha * L2(others.values(c), others.values(candidate.row));
+    });
+    if (!occluded) chosen.push_back(candidate.row);
+  }
+  return {chosen.begin(), chosen.end()};
+}
+
+// uint8: distances are whole numbers, and exact.
+Rows Random(size_t n, uint64_t seed, size_t dim = 8) {
+  return test::Generator(ScalarType::kUint8, {.dim = dim, .clusters = 0}, seed).Many(n);
+}
+
+constexpr IndexOptions kU8{.scalar_type = ScalarType::kUint8, .max_degree = 16};
+
+TEST(Prune, WithAlphaOneIsThePapersAlgorithm) {
+  IndexOptions options = kU8;
+  options.alpha = 1;
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    const Rows others = Random(120, seed), p = Random(1, 1000 + seed);
+    for (const uint32_t degree : {4u, 8u, 64u}) {
+      options.max_degree = degree;
+      EXPECT_EQ(AsSet(Select(others, p, options)), Naive(others, p, 1, degree)) << "seed " << seed;
+    }
+  }
+}
+
+TEST(Prune, NeverExceedsTheDegreeAndFillsItWhereAlphaLeavesEnough) {
+  IndexOptions options = kU8;
+  options.alpha = 2;
+  for (const uint32_t degree : {4u, 5u, 16u, 33u}) {
+    options.max_degree = degree;
+    const auto row = Select(Random(200, 3, 24), Random(1, 4, 24), options);
+    EXPECT_EQ(row.size(), degree);
+    EXPECT_EQ(AsSet(row).size(), row.size()) << "no neighbour twice";
+  }
+}
+
+TEST(Prune, AlwaysTakesTheNearest) {
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    const Rows others = Random(100, seed), p = Random(1, 1000 + seed);
+    const auto nearest = test::BruteForce(Metric::kL2, others, p.values(0));
+    const auto row = AsSet(Select(others, p, kU8));
+    size_t ties = 0;
+    for (const auto& neighbor : nearest)
+      if (neighbor.distance == nearest[0].distance) ties += row.count(neighbor.row);
+    EXPECT_GE(ties, 1u);
+  }
+}
+
+TEST(Prune, WhatItLeavesOutIsOccludedByANearerNeighbour) {
+  IndexOptions options = kU8;
+  options.max_degree = 128;  // So that no row is full.
+  for (uint64_t seed = 0; seed < 30; ++seed) {
+    const Rows others = Random(100, seed), p = Random(1, 1000 + seed);
+    const auto row = AsSet(Select(others, p, options));
+    for (size_t x = 0; x < others.size(); ++x) {
+      if (row.contains(x)) continue;
+      const double distance = L2(p.values(0), others.values(x));
+      const bool occluded = std::any_of(row.begin(), row.end(), [&](size_t c) {
+        return L2(p.values(0), others.values(c)) <= distance &&
+               distance >= options.alpha * L2(others.values(c), others.values(x)) * (1 - 1e-6);
+      });
+      EXPECT_TRUE(occluded) << "seed " << seed << " candidate " << x;
+    }
+  }
+}
+
+TEST(Prune, ALargerAlphaKeepsMore) {
+  IndexOptions options = kU8;
+  options.max_degree = 128;
+  const Rows others = Random(150, 1), p = Random(1, 2);
+  size_t last = 0;
+  for (const float alpha : {1.0f, 1.2f, 1.5f, 2.0f}) {
+    options.alpha = alpha;
+    const size_t kept = Select(others, p, options).size();
+    EXPECT_GE(kept, last);
+    last = kept;
+  }
+}
+
+TEST(Prune, OfIdenticalCandidatesTakesOne) {
+  Rows others(ScalarType::kUint8, 2);
+  for (int i = 0; i < 30; ++i) others.Add(std::vector<double>{10, 10});
+  others.Add(std::vector<double>{90, 0});
+  Rows p(ScalarType::kUint8, 2);
+  p.Add(std::vector<double>{12, 10});
+  const auto row = Select(others, p, kU8);
+  EXPECT_EQ(row.size(), 2u) << "one of thirty, and the one on the other side";
+  EXPECT_THAT(row, ::testing::Contains(30));
+  p = Rows(ScalarType::kUint8, 2);
+  p.Add(std::vector<double>{10, 10});
+  EXPECT_EQ(Select(others, p, kU8).size(), 2u) << "also when it is one of them";
+}
+
+TEST(Prune, IsTheSameEveryTime) {
+  const Rows others = Random(200, 8), p = Random(1, 9);
+  const auto row = Select(others, p, kU8);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Select(others, p, kU8), row);
+}
+
+}  // namespace
+}  // namespace shoal

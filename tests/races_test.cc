@@ -1,0 +1,284 @@
+// Directed races: for every order of steps that is known to break a protocol of this kind, one test
+// that drives the threads through exactly that order. docs/concurrency.md explains the protocols.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "support/sequencer.h"
+#include "support/store_fixture.h"
+
+namespace shoal::testing {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
+using LinkResult = NeighborLists::LinkResult;
+
+// --- Epochs and tags.
+
+TEST(EpochRaceTest, AReaderThatIsLateWithItsClaimEndsAtTheCurrentEpoch) {
+  EpochRegistry epochs;
+  Sequencer sequencer;
+  uint64_t pinned = 0;
+  sequencer.Start("reader", [&] { pinned = epochs.Pin().epoch(); });
+  ASSERT_TRUE(sequencer.RunTo("reader", "pin.before_claim"));  // It has loaded the epoch.
+  ASSERT_TRUE(epochs.TryAdvance());
+  ASSERT_TRUE(epochs.TryAdvance());
+  ASSERT_TRUE(sequencer.RunTo("reader", "pin.after_claim"));
+  EXPECT_FALSE(epochs.TryAdvance()) << "a cell with an old epoch must hold the epoch";
+  ASSERT_TRUE(sequencer.RunToEnd("reader"));
+  EXPECT_EQ(pinned, epochs.Current());
+  EXPECT_TRUE(epochs.TryAdvance());
+}
+
+TEST(EpochRaceTest, AReaderThatTheScanMissedHoldsTheNextAdvance) {
+  EpochRegistry epochs;
+  Sequencer sequencer;
+  bool advanced = false;
+  sequencer.Start("advancer", [&] { advanced = epochs.TryAdvance(); });
+  ASSERT_TRUE(sequencer.RunTo("advancer", "advance.before_bump"));  // No reader was there.
+  const EpochRegistry::Guard reader = epochs.Pin();
+  EXPECT_FALSE(epochs.TryAdvance()) << "one advances at a time";
+  ASSERT_TRUE(sequencer.RunToEnd("advancer"));
+  EXPECT_TRUE(advanced);
+  EXPECT_EQ(reader.epoch() + 1, epochs.Current());
+  EXPECT_FALSE(epochs.TryAdvance());
+}
+
+TEST(EpochRaceTest, EveryReaderOfALaterBlockOfCellsHoldsTheEpoch) {
+  EpochRegistry epochs;
+  std::deque<EpochRegistry::Guard> readers;
+  for (int i = 0; i < 200; ++i) readers.push_back(epochs.Pin());
+  ASSERT_TRUE(epochs.TryAdvance());
+  while (!readers.empty()) {
+    EXPECT_FALSE(epochs.TryAdvance());
+    readers.pop_front();
+  }
+  EXPECT_TRUE(epochs.TryAdvance());
+}
+
+TEST(SlotRaceTest, RetiredSlotIsNotReusedWhileAnOlderReaderIsPinned) {
+  StoreFixture store;
+  const SlotId slot = store.Make();
+  {
+    const EpochRegistry::Guard reader = store.epochs.Pin();
+    ASSERT_EQ(store.slots.tag(slot), Tag::kLive);
+    ASSERT_TRUE(store.Remove(slot));
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(store.slots.Reclaim(), 0u);
+    EXPECT_EQ(store.slots.tag(slot), Tag::kRetired);
+    EXPECT_NE(store.Make(), slot);
+  }
+  size_t reclaimed = 0;
+  for (int i = 0; i < 3; ++i) reclaimed += store.slots.Reclaim();
+  EXPECT_EQ(reclaimed, 1u);
+  EXPECT_EQ(store.Make(), slot);
+}
+
+// The order that needs three epochs and not two: the retirer is pinned at r, the epoch moves on,
+// and only then a reader pins at r + 1 and still finds the slot readable.
+TEST(SlotRaceTest, AReaderPinnedOneEpochAfterTheRetirerIsWaitedFor) {
+  StoreFixture store;
+  const SlotId slot = store.Make();
+  std::optional<EpochRegistry::Guard> retirer(store.epochs.Pin());
+  ASSERT_TRUE(store.epochs.TryAdvance());
+  std::optional<EpochRegistry::Guard> reader(store.epochs.Pin());
+  ASSERT_EQ(reader->epoch(), retirer->epoch() + 1);
+  ASSERT_TRUE(IsReadable(store.slots.tag(slot)));
+  std::vector<SlotId> in;
+  ASSERT_TRUE(store.Mark(slot, in));
+  ASSERT_TRUE(store.slots.Retire(slot, *retirer));
+  retirer.reset();
+  ASSERT_TRUE(store.epochs.TryAdvance());  // r + 2: the reader is pinned at r + 1, and holds it.
+  EXPECT_EQ(store.slots.Reclaim(), 0u);
+  EXPECT_EQ(store.slots.tag(slot), Tag::kRetired);
+  reader.reset();
+  EXPECT_EQ(store.slots.Reclaim(), 1u);
+}
+
+TEST(SlotRaceTest, OneOfTwoDeletersWinsAndOneOfTwoRetirers) {
+  StoreFixture store;
+  const SlotId slot = store.Make();
+  const EpochRegistry::Guard guard = store.epochs.Pin();
+  std::vector<SlotId> in;
+  EXPECT_FALSE(store.slots.Retire(slot, guard)) << "live";
+  EXPECT_TRUE(store.Mark(slot, in));
+  EXPECT_FALSE(store.Mark(slot, in));
+  EXPECT_TRUE(store.slots.Retire(slot, guard));
+  EXPECT_FALSE(store.slots.Retire(slot, guard));
+  EXPECT_EQ(store.slots.retired(), 1u);
+}
+
+// --- Edges.
+
+class EdgeRaceTest : public ::testing::Test {
+ protected:
+  StoreFixture store_;
+  NeighborLists& lists_ = store_.neighbors;
+  const SlotId u_ = store_.Make();
+  const SlotId v_ = store_.Make();
+  const SlotId w_ = store_.Make();
+};
+
+TEST_F(EdgeRaceTest, ADeleteBetweenPushAndRowLeavesNoEdgeAndNoPush) {
+  Sequencer sequencer;
+  LinkResult linked = LinkResult::kLinked;
+  sequencer.Start("link", [&] {
+    const EpochRegistry::Guard guard = store_.epochs.Pin();
+    linked = lists_.Link(u_, v_);
+  });
+  ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
+  std::vector<SlotId> in;
+  ASSERT_TRUE(store_.Mark(v_, in));
+  EXPECT_THAT(in, ElementsAre(u_)) << "the edge to come must be known to the repairer";
+  store_.Repair(v_, in);
+  ASSERT_TRUE(sequencer.RunToEnd("link"));
+  EXPECT_EQ(linked, LinkResult::kNotLive);
+  EXPECT_THAT(store_.Row(u_), IsEmpty());
+  EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
+  EXPECT_EQ(lists_.GuardCount(v_), 0u);
+}
+
+TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItsLastTenantIsUnderWay) {
+  Sequencer sequencer;
+  sequencer.Start("link", [&] {
+    const EpochRegistry::Guard guard = store_.epochs.Pin();
+    EXPECT_EQ(lists_.Link(u_, v_), LinkResult::kNotLive);
+  });
+  ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
+  ASSERT_TRUE(store_.Remove(v_));
+  for (int i = 0; i < 10; ++i) store_.slots.Reclaim();
+  EXPECT_NE(store_.Make(), v_);
+  ASSERT_TRUE(sequencer.RunToEnd("link"));
+  for (int i = 0; i < 3; ++i) store_.slots.Reclaim();
+  EXPECT_THAT(lists_.Reverse(v_), IsEmpty()) << "before Reset: the pushes were taken back";
+  EXPECT_EQ(store_.Make(), v_);
+}
+
+TEST_F(EdgeRaceTest, ADeletedSourceGetsNoEdge) {
+  Sequencer sequencer;
+  sequencer.Start("link", [&] { EXPECT_EQ(lists_.Link(u_, v_), LinkResult::kNotLive); });
+  ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
+  std::vector<SlotId> in;
+  ASSERT_TRUE(store_.Mark(u_, in));
+  store_.Repair(u_, in);
+  ASSERT_TRUE(sequencer.RunToEnd("link"));
+  EXPECT_THAT(store_.Row(u_), IsEmpty());
+  EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
+}
+
+TEST_F(EdgeRaceTest, OfTwoLinksOfOneEdgeOneWritesItAndTheOtherTakesItsPushBack) {
+  Sequencer sequencer;
+  std::vector<LinkResult> results(2);
+  sequencer.Start("a", [&] { results[0] = lists_.Link(u_, v_); });
+  sequencer.Start("b", [&] { results[1] = lists_.Link(u_, v_); });
+  ASSERT_TRUE(sequencer.RunTo("a", "link.after_push"));
+  ASSERT_TRUE(sequencer.RunTo("b", "link.after_push"));
+  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_, u_));
+  ASSERT_TRUE(sequencer.RunToEnd("b"));
+  ASSERT_TRUE(sequencer.RunToEnd("a"));
+  EXPECT_THAT(results, ElementsAre(LinkResult::kPresent, LinkResult::kLinked));
+  EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
+  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
+  EXPECT_EQ(lists_.GuardCount(v_), 1u);
+}
+
+// What breaks "row first, reverse list second": the remover erases the renewed entry.
+TEST_F(EdgeRaceTest, ARemoverDoesNotEraseTheEntryOfAnEdgeThatWasJustRenewed) {
+  ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
+  Sequencer sequencer;
+  sequencer.Start("unlink", [&] { EXPECT_TRUE(lists_.Unlink(u_, v_)); });
+  ASSERT_TRUE(sequencer.RunTo("unlink", "unlink.after_row"));
+  ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
+  ASSERT_TRUE(sequencer.RunToEnd("unlink"));
+  EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
+  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
+}
+
+TEST_F(EdgeRaceTest, ADeleteBetweenTheTwoHalvesOfAnUnlinkRepairsNothingTwice) {
+  ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
+  Sequencer sequencer;
+  sequencer.Start("unlink", [&] { EXPECT_TRUE(lists_.Unlink(u_, v_)); });
+  ASSERT_TRUE(sequencer.RunTo("unlink", "unlink.after_row"));
+  std::vector<SlotId> in;
+  ASSERT_TRUE(store_.Mark(v_, in));
+  EXPECT_THAT(in, ElementsAre(u_));
+  store_.Repair(v_, in);
+  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_)) << "that entry is the remover's to take";
+  ASSERT_TRUE(sequencer.RunToEnd("unlink"));
+  EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
+}
+
+// --- Writes after a computation.
+
+// A prune of u's row that begins now, with its copy, and wants `wanted` in the end.
+NeighborLists::Replacement BeginPrune(const NeighborLists& lists, SlotId u,
+                                      std::span<const SlotId> wanted) {
+  NeighborLists::Replacement prune;
+  prune.version = lists.Version(u);
+  prune.wanted = wanted;
+  return prune;
+}
+
+TEST_F(EdgeRaceTest, APruneDoesNotLoseAnEdgeThatCameAfterItsCopy) {
+  ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
+  NeighborLists::Replacement prune = BeginPrune(lists_, u_, {});
+  ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
+  EXPECT_FALSE(lists_.Replace(u_, prune));
+  EXPECT_THAT(store_.Row(u_), UnorderedElementsAre(v_, w_));
+}
+
+TEST_F(EdgeRaceTest, APruneDoesNotBringBackAnEdgeThatWentAfterItsCopy) {
+  ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
+  const std::vector<SlotId> wanted = {v_, w_};
+  NeighborLists::Replacement prune = BeginPrune(lists_, u_, wanted);
+  ASSERT_TRUE(store_.Remove(v_));
+  EXPECT_FALSE(lists_.Replace(u_, prune));
+  EXPECT_THAT(store_.Row(u_), ElementsAre(w_));
+}
+
+TEST_F(EdgeRaceTest, APruneAddsNoEdgeToAPointThatDiedAfterThePush) {
+  const std::vector<SlotId> wanted = {v_};
+  NeighborLists::Replacement prune = BeginPrune(lists_, u_, wanted);
+  ASSERT_EQ(lists_.Push(u_, v_), LinkResult::kLinked);
+  std::vector<SlotId> in;
+  ASSERT_TRUE(store_.Mark(v_, in));
+  EXPECT_THAT(in, ElementsAre(u_));
+  ASSERT_TRUE(lists_.Replace(u_, prune));
+  EXPECT_THAT(prune.take_back, ElementsAre(v_));
+  EXPECT_THAT(store_.Row(u_), IsEmpty());
+}
+
+// --- The committed in-degree.
+
+TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoInEdges) {
+  ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
+  Sequencer sequencer;
+  std::vector<SlotId> dropped;
+  const auto prune = [&](SlotId row) {
+    NeighborLists::Replacement empty = BeginPrune(lists_, row, {});
+    EXPECT_TRUE(lists_.Replace(row, empty));
+    for (const SlotId x : empty.take_back) {
+      lists_.TakeBack(row, x);
+      dropped.push_back(row);
+    }
+  };
+  sequencer.Start("a", [&] { prune(u_); });
+  sequencer.Start("b", [&] { prune(v_); });
+  ASSERT_TRUE(sequencer.RunTo("a", "guards.before_lowering"));  // Both have seen 2.
+  ASSERT_TRUE(sequencer.RunTo("b", "guards.before_lowering"));
+  ASSERT_TRUE(sequencer.RunToEnd("a"));
+  ASSERT_TRUE(sequencer.RunToEnd("b"));
+  EXPECT_THAT(dropped, ElementsAre(u_));
+  EXPECT_THAT(store_.Row(v_), ElementsAre(w_));
+  EXPECT_EQ(lists_.GuardCount(w_), 1u);
+  EXPECT_THAT(lists_.Reverse(w_), ElementsAre(v_));
+}
+
+}  // namespace
+}  // namespace shoal::testing

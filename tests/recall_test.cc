@@ -1,0 +1,106 @@
+// Recall floors, a little below what was measured, for every type and metric; judged by brute
+// force. All builds are on one thread, so that figures repeat on one instruction set.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "shoal/dataset.h"
+#include "shoal/index.h"
+#include "tests/test_data.h"
+
+namespace shoal {
+namespace {
+
+using test::Rows;
+
+struct Figures {
+  double recall = 0;
+  double distances = 0;  // A query.
+};
+
+Figures Measure(const Index& index, const Rows& base, const Rows& queries, size_t list_size) {
+  Figures figures;
+  for (size_t q = 0; q < queries.size(); ++q) {
+    ExternalId ids[10];
+    WorkCounters work;
+    const auto n =
+        index.Search(queries[q], {.k = 10, .search_list_size = list_size}, ids, {}, &work);
+    EXPECT_TRUE(n);
+    figures.recall += test::RecallAt(
+        10, test::BruteForce(index.options().metric, base, queries.values(q)), std::span(ids, *n));
+    figures.distances += static_cast<double>(work.distances);
+  }
+  figures.recall /= static_cast<double>(queries.size());
+  figures.distances /= static_cast<double>(queries.size());
+  return figures;
+}
+
+Index Build(const Rows& base, Metric metric) {
+  Result<Index> index = Index::Create(
+      {.dim = static_cast<uint32_t>(base.dim()), .scalar_type = base.type(), .metric = metric});
+  EXPECT_TRUE(index);
+  const auto report = index->InsertMany(test::Iota(base.size()), base.view(), {.threads = 1});
+  EXPECT_TRUE(report && report->inserted == base.size());
+  EXPECT_TRUE(index->CheckStructure());
+  return std::move(*index);
+}
+
+class Recall : public ::testing::TestWithParam<test::TypeAndMetric> {
+ protected:
+  ScalarType type() const { return std::get<0>(GetParam()); }
+  Metric metric() const { return std::get<1>(GetParam()); }
+
+  void ExpectFloors(const Rows& base, const Rows& queries, double at_16, double at_64,
+                    double most_distances_at_64) {
+    const Index index = Build(base, metric());
+    const Figures low = Measure(index, base, queries, 16);
+    const Figures high = Measure(index, base, queries, 64);
+    std::printf("recall@10: L=16 %.4f (%.0f distances), L=64 %.4f (%.0f distances)\n", low.recall,
+                low.distances, high.recall, high.distances);
+    EXPECT_GE(low.recall, at_16);
+    EXPECT_GE(high.recall, at_64);
+    EXPECT_LE(high.distances, most_distances_at_64);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(All, Recall, test::AllTypesAndMetrics(), test::NameOfCase);
+
+TEST_P(Recall, OnClustersHoldsItsFloor) {
+  test::Generator generator(type(), {.dim = 32, .clusters = 30}, 21);
+  const Rows base = generator.Many(4000), queries = generator.Many(100);
+  ExpectFloors(base, queries, 0.9, 0.97, 2000);
+}
+
+TEST_P(Recall, OnNormsThatVaryHoldsItsFloor) {
+  test::Generator generator(type(), {.dim = 32, .clusters = 0, .norm_sigma = 0.3}, 22);
+  const Rows base = generator.Many(4000), queries = generator.Many(100);
+  ExpectFloors(base, queries, 0.5, 0.8, 3000);
+}
+
+// Rows of a set of uint8 descriptors as another type: the same numbers, moved to the middle for
+// int8.
+Rows Converted(ScalarType type, const Matrix& matrix, size_t n) {
+  Rows rows(type, matrix.dim());
+  std::vector<double> row(matrix.dim());
+  for (size_t i = 0; i < n; ++i) {
+    const auto* bytes = static_cast<const uint8_t*>(matrix[i].data());
+    for (size_t d = 0; d < row.size(); ++d)
+      row[d] = bytes[d] - (type == ScalarType::kInt8 ? 128.0 : 0.0);
+    rows.Add(row);
+  }
+  return rows;
+}
+
+TEST_P(Recall, OnSiftHoldsItsFloor) {
+  const auto folder = test::DataFolder();
+  if (!std::filesystem::exists(folder / "sift-1m.u8bin"))
+    GTEST_SKIP() << "no shared data in " << folder;
+  constexpr size_t kN = 5000;
+  const auto base = ReadBin(folder / "sift-1m.u8bin", ScalarType::kUint8, {.max_rows = kN});
+  const auto queries = ReadBin(folder / "sift-query-1k.u8bin", ScalarType::kUint8, {});
+  ASSERT_TRUE(base) << base.error().message;
+  ASSERT_TRUE(queries) << queries.error().message;
+  ExpectFloors(Converted(type(), *base, kN), Converted(type(), *queries, 100), 0.9, 0.97, 2000);
+}
+
+}  // namespace
+}  // namespace shoal

@@ -1,0 +1,152 @@
+#include "store/reverse_lists.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "tests/test_data.h"
+
+namespace shoal {
+namespace {
+
+using ChunkId = ReversePool::ChunkId;
+
+class ReverseLists : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(pool_.Init()); }
+
+  std::vector<SlotId> Sorted(ChunkId& head) {
+    std::vector<SlotId> ids;
+    ReverseList(pool_, head).AppendTo(ids);
+    std::sort(ids.begin(), ids.end());
+    return ids;
+  }
+
+  MemoryBudget budget_{0};
+  ReversePool pool_{budget_};
+};
+
+TEST_F(ReverseLists, AFreshListIsEmpty) {
+  ChunkId head = ReversePool::kNone;
+  ReverseList list(pool_, head);
+  EXPECT_FALSE(list.Contains(1));
+  EXPECT_FALSE(list.Remove(1));
+  EXPECT_TRUE(Sorted(head).empty());
+  list.Clear();
+  EXPECT_EQ(head, ReversePool::kNone);
+}
+
+TEST_F(ReverseLists, AnIdMayStandInItTwiceAndGoesOneByOne) {
+  ChunkId head = ReversePool::kNone;
+  ReverseList list(pool_, head);
+  ASSERT_TRUE(list.Add(7));
+  ASSERT_TRUE(list.Add(7));
+  EXPECT_EQ(Sorted(head), (std::vector<SlotId>{7, 7}));
+  EXPECT_TRUE(list.Remove(7));
+  EXPECT_TRUE(list.Contains(7));
+  EXPECT_TRUE(list.Remove(7));
+  EXPECT_FALSE(list.Contains(7));
+  EXPECT_FALSE(list.Remove(7));
+}
+
+TEST_F(ReverseLists, AgreesWithAMultisetAcrossManyLists) {
+  const uint64_t seed = test::Seed();
+  SCOPED_TRACE("SHOAL_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  constexpr size_t kLists = 20;
+  std::vector<ChunkId> heads(kLists, ReversePool::kNone);
+  std::vector<std::multiset<SlotId>> model(kLists);
+  for (int step = 0; step < 60000; ++step) {
+    const size_t i = random() % kLists;
+    ReverseList list(pool_, heads[i]);
+    const auto id = static_cast<SlotId>(random() % 60);
+    // Waves of growing and of shrinking, so that chunks come and go.
+    const bool grow = random() % 100 < (step / 5000 % 2 == 0 ? 70u : 30u);
+    if (random() % 2000 == 0) {
+      list.Clear();
+      model[i].clear();
+    } else if (grow) {
+      ASSERT_TRUE(list.Add(id));
+      model[i].insert(id);
+    } else {
+      const auto there = model[i].find(id);
+      ASSERT_EQ(list.Remove(id), there != model[i].end());
+      if (there != model[i].end()) model[i].erase(there);
+    }
+    ASSERT_EQ(list.Contains(id), model[i].count(id) > 0);
+    if (step % 100 == 0) {
+      ASSERT_EQ(Sorted(heads[i]), std::vector<SlotId>(model[i].begin(), model[i].end()));
+    }
+  }
+}
+
+TEST_F(ReverseLists, FreedChunksAreUsedAgain) {
+  std::vector<ChunkId> heads(1000, ReversePool::kNone);
+  const auto fill = [&] {
+    for (ChunkId& head : heads)
+      for (SlotId id = 0; id < 100; ++id) ASSERT_TRUE(ReverseList(pool_, head).Add(id));
+  };
+  const auto clear = [&] {
+    for (ChunkId& head : heads) ReverseList(pool_, head).Clear();
+  };
+  fill();
+  const uint64_t bytes = budget_.used();
+  for (int round = 0; round < 5; ++round) {
+    clear();
+    fill();
+  }
+  EXPECT_EQ(budget_.used(), bytes);
+}
+
+TEST_F(ReverseLists, AllocatedChunksAreDistinctAcrossThreads) {
+  constexpr size_t kThreads = 4, kEach = 3000;
+  std::vector<std::vector<ChunkId>> chunks(kThreads);
+  std::vector<std::thread> threads;
+  for (auto& mine : chunks) {
+    threads.emplace_back([this, &mine] {
+      for (size_t i = 0; i < kEach; ++i) {
+        mine.push_back(pool_.Allocate());
+        if (i % 3 == 2) {  // Given back by whoever: its id may come again, to one owner.
+          pool_.Free(mine.back());
+          mine.pop_back();
+        }
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  std::set<ChunkId> all;
+  size_t count = 0;
+  for (const auto& mine : chunks) {
+    count += mine.size();
+    all.insert(mine.begin(), mine.end());
+  }
+  EXPECT_EQ(all.size(), count);
+  EXPECT_EQ(all.count(ReversePool::kNone), 0u);
+}
+
+TEST(ReverseListsUnderALimit, AddFailsCleanlyAndWorksAgainAfterARemoval) {
+  MemoryBudget budget(2 * kHugePage);
+  ReversePool pool(budget);
+  ASSERT_TRUE(pool.Init());
+  ChunkId head = ReversePool::kNone;
+  ReverseList list(pool, head);
+  SlotId added = 0;
+  while (list.Add(added)) ++added;
+  // All chunks but the one of nobody, and at most one run's remainder.
+  EXPECT_GT(added, (2 * kHugePage / kCacheLine - 600) * ReversePool::kChunkIds);
+  EXPECT_FALSE(list.Add(added)) << "still none";
+  EXPECT_FALSE(list.Contains(added));
+  std::vector<SlotId> ids;
+  list.AppendTo(ids);
+  EXPECT_EQ(ids.size(), added);
+  ASSERT_TRUE(list.Remove(0));
+  EXPECT_TRUE(list.Add(added));
+  EXPECT_FALSE(list.Add(added + 1));
+}
+
+}  // namespace
+}  // namespace shoal

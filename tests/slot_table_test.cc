@@ -1,0 +1,194 @@
+#include "store/slot_table.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+namespace shoal {
+namespace {
+
+class SlotTableTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(slots_.Init(6)); }
+
+  SlotId Live() { return std::move(*slots_.Acquire()).Publish(); }
+  SlotId Retired() {
+    const SlotId slot = Live();
+    EXPECT_TRUE(slots_.MarkDeleted(slot));
+    const auto guard = epochs_.Pin();
+    EXPECT_TRUE(slots_.Retire(slot, guard));
+    return slot;
+  }
+
+  MemoryBudget budget_{0};
+  EpochRegistry epochs_;
+  TypedColumn<uint64_t> rows_;
+  SlotTable slots_{budget_, epochs_, {&rows_}};
+};
+
+TEST_F(SlotTableTest, HandsOutSlotsFromZeroUpwards) {
+  EXPECT_EQ(slots_.high_water(), 0u);
+  for (SlotId slot = 0; slot < 200; ++slot) {
+    EXPECT_EQ(Live(), slot);
+    EXPECT_EQ(slots_.high_water(), slot + 1);
+  }
+  EXPECT_EQ(slots_.live(), 200u);
+}
+
+TEST_F(SlotTableTest, ADroppedSlotGoesBackAndTheLowestFreeOneComesNext) {
+  std::vector<OwnedSlot> owned;
+  for (int i = 0; i < 10; ++i) owned.push_back(std::move(*slots_.Acquire()));
+  for (const OwnedSlot& slot : owned) EXPECT_EQ(slots_.tag(slot.id()), Tag::kOwned);
+  owned.clear();
+  EXPECT_EQ(slots_.tag(3), Tag::kAvailable);
+  EXPECT_EQ(slots_.live(), 0u);
+  for (SlotId slot = 0; slot < 12; ++slot) EXPECT_EQ(Live(), slot);
+}
+
+TEST_F(SlotTableTest, AMovedFromOwnerGivesNothingBack) {
+  std::optional<OwnedSlot> first = slots_.Acquire();
+  const OwnedSlot second = std::move(*first);
+  first.reset();
+  EXPECT_EQ(slots_.tag(second.id()), Tag::kOwned);
+  EXPECT_NE(slots_.Acquire()->id(), second.id());
+}
+
+TEST_F(SlotTableTest, PublishAndFreezeMakeReadable) {
+  const SlotId live = Live();
+  const SlotId frozen = std::move(*slots_.Acquire()).Freeze();
+  const std::optional<OwnedSlot> owned = slots_.Acquire();
+  EXPECT_EQ(slots_.tag(live), Tag::kLive);
+  EXPECT_EQ(slots_.tag(frozen), Tag::kFrozen);
+  EXPECT_EQ(slots_.live(), 1u) << "a start point is no point";
+  SlotId ids[] = {owned->id(), frozen, 999, live};
+  bool returnable[4];
+  ASSERT_EQ(slots_.KeepReadable(ids, 4, slots_.high_water(), returnable), 2u);
+  EXPECT_EQ(ids[0], frozen);
+  EXPECT_FALSE(returnable[0]);
+  EXPECT_EQ(ids[1], live);
+  EXPECT_TRUE(returnable[1]);
+}
+
+TEST_F(SlotTableTest, KeepReadableDropsWhatCameAfterTheMarkWasRead) {
+  const SlotId first = Live();
+  const SlotId mark = slots_.high_water();
+  const SlotId second = Live();
+  SlotId ids[] = {second, first};
+  bool returnable[2];
+  ASSERT_EQ(slots_.KeepReadable(ids, 2, mark, returnable), 1u);
+  EXPECT_EQ(ids[0], first);
+}
+
+TEST_F(SlotTableTest, ADeletedSlotGuidesButIsNotReturned) {
+  const SlotId slot = Live();
+  EXPECT_TRUE(slots_.MarkDeleted(slot));
+  EXPECT_FALSE(slots_.MarkDeleted(slot)) << "only once";
+  EXPECT_EQ(slots_.live(), 0u);
+  SlotId ids[] = {slot};
+  bool returnable[1];
+  ASSERT_EQ(slots_.KeepReadable(ids, 1, slots_.high_water(), returnable), 1u);
+  EXPECT_FALSE(returnable[0]);
+}
+
+TEST_F(SlotTableTest, TransitionsFromAWrongStateAreRefused) {
+  const auto guard = epochs_.Pin();
+  const SlotId live = Live();
+  EXPECT_FALSE(slots_.Retire(live, guard)) << "not deleted";
+  const std::optional<OwnedSlot> owned = slots_.Acquire();
+  EXPECT_FALSE(slots_.MarkDeleted(owned->id()));
+  EXPECT_FALSE(slots_.Retire(owned->id(), guard));
+  const SlotId frozen = std::move(*slots_.Acquire()).Freeze();
+  EXPECT_FALSE(slots_.MarkDeleted(frozen));
+  EXPECT_TRUE(slots_.Retire(frozen, guard)) << "a start point retires without being deleted";
+  EXPECT_FALSE(slots_.Retire(frozen, guard)) << "once";
+}
+
+TEST_F(SlotTableTest, ARetiredSlotComesBackAfterTheGracePeriodAndNotBefore) {
+  const SlotId slot = Retired();
+  EXPECT_EQ(slots_.tag(slot), Tag::kRetired);
+  EXPECT_EQ(slots_.retired(), 1u);
+  for (uint64_t i = 1; i < EpochRegistry::kGracePeriod; ++i) {
+    EXPECT_EQ(slots_.Reclaim(), 0u) << "epoch " << epochs_.Current();
+    EXPECT_EQ(slots_.tag(slot), Tag::kRetired);
+  }
+  EXPECT_EQ(slots_.Reclaim(), 1u);
+  EXPECT_EQ(slots_.tag(slot), Tag::kAvailable);
+  EXPECT_EQ(slots_.retired(), 0u);
+  EXPECT_EQ(Live(), slot);
+}
+
+TEST_F(SlotTableTest, ARetiredSlotIsNotReusedWhileAnOlderReaderIsPinned) {
+  std::optional<EpochRegistry::Guard> reader(epochs_.Pin());
+  const SlotId slot = Retired();
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(slots_.Reclaim(), 0u);
+    EXPECT_NE(Live(), slot) << "growing is better than waiting";
+  }
+  reader.reset();
+  for (uint64_t i = 0; i < EpochRegistry::kGracePeriod; ++i) slots_.Reclaim();
+  EXPECT_EQ(Live(), slot);
+}
+
+TEST_F(SlotTableTest, RetiredSlotsComeBackWithoutAnybodyAskingForThem) {
+  const SlotId slots = 1000;
+  for (SlotId i = 0; i < 20 * slots; ++i) Retired();
+  EXPECT_LT(slots_.high_water(), slots) << "each acquire makes some of them available";
+}
+
+TEST_F(SlotTableTest, GrowsAcrossSegmentsWithItsColumns) {
+  constexpr SlotId kSlots = 64 * 50;
+  for (SlotId i = 0; i < kSlots; ++i) {
+    std::optional<OwnedSlot> slot = slots_.Acquire();
+    ASSERT_TRUE(slot);
+    rows_[slot->id()] = i;
+    slots_.set_external_id(slot->id(), ~uint64_t{i});
+    std::move(*slot).Publish();
+  }
+  for (SlotId i = 0; i < kSlots; ++i) {
+    ASSERT_EQ(rows_[i], i);
+    ASSERT_EQ(slots_.external_id(i), ~uint64_t{i});
+  }
+}
+
+TEST(SlotTableUnderALimit, AcquireFailsWithoutMemoryAndWorksAgainWhenASlotComesBack) {
+  MemoryBudget budget(6 * kHugePage);
+  EpochRegistry epochs;
+  SlotTable slots(budget, epochs, {});
+  ASSERT_TRUE(slots.Init(8));  // Segments of 256: each takes 2 MB of both columns.
+  std::vector<OwnedSlot> owned;
+  for (;;) {
+    std::optional<OwnedSlot> slot = slots.Acquire();
+    if (!slot) break;
+    owned.push_back(std::move(*slot));
+  }
+  EXPECT_EQ(owned.size(), 3u * 256u);
+  EXPECT_FALSE(slots.Acquire());
+  EXPECT_EQ(slots.high_water(), 3u * 256u);
+  owned.pop_back();
+  EXPECT_EQ(slots.Acquire()->id(), 3u * 256u - 1);
+}
+
+TEST_F(SlotTableTest, ManyThreadsNeverOwnOneSlotTogether) {
+  std::vector<std::vector<SlotId>> published(4);
+  std::vector<std::thread> threads;
+  for (auto& mine : published) {
+    threads.emplace_back([this, &mine] {
+      for (int i = 0; i < 2000; ++i) {
+        std::optional<OwnedSlot> slot = slots_.Acquire();
+        rows_[slot->id()] = static_cast<uint64_t>(i);  // A data race if anybody shares it.
+        if (i % 2 == 0) mine.push_back(std::move(*slot).Publish());
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  std::set<SlotId> all;
+  for (const auto& mine : published) all.insert(mine.begin(), mine.end());
+  EXPECT_EQ(all.size(), 4000u);
+  EXPECT_EQ(slots_.live(), 4000u);
+  EXPECT_LE(slots_.high_water(), 4004u) << "what was dropped was used again";
+}
+
+}  // namespace
+}  // namespace shoal

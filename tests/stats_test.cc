@@ -1,0 +1,83 @@
+// A process of its own: it weighs itself while an index grows in it.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "shoal/index.h"
+#include "tests/test_data.h"
+
+namespace shoal {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+uint64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST(Stats, MemoryAddsUpToWhatTheProcessGrewBy) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own memory is most of the process";
+  constexpr size_t kN = 100000, kDim = 48;
+  // Made before the first weighing, and touched: they are not the index's.
+  std::vector<uint8_t> rows(kN * kDim);
+  std::mt19937_64 random(1);
+  for (uint8_t& x : rows) x = static_cast<uint8_t>(random());
+  const std::vector<ExternalId> ids = test::Iota(kN);
+  for (const size_t threads : {1u, 2u}) {
+    const uint64_t before = ResidentBytes();
+    Result<Index> index = Index::Create(
+        {.dim = kDim, .scalar_type = ScalarType::kUint8, .max_degree = 24, .build_list_size = 12});
+    ASSERT_TRUE(index);
+    ASSERT_EQ(index
+                  ->InsertMany(ids, MatrixView(std::span<const uint8_t>(rows), kDim),
+                               {.threads = threads})
+                  ->inserted,
+              kN);
+    const auto grown = static_cast<double>(ResidentBytes() - before);
+    const MemoryBreakdown memory = index->Stats().memory;
+    const auto total = static_cast<double>(memory.total());
+    RecordProperty("grown", std::to_string(grown));
+    RecordProperty("total", std::to_string(total));
+    EXPECT_LT(std::abs(total - grown), 0.02 * grown)
+        << "process grew by " << grown << ", stats say " << total << ": vectors " << memory.vectors
+        << ", neighbors " << memory.neighbors << ", reverse lists " << memory.reverse_lists
+        << ", slots " << memory.slots << ", id map " << memory.id_map << ", scratch "
+        << memory.scratch;
+    // Each part is at least what it holds.
+    EXPECT_GE(memory.vectors, kN * kDim);
+    EXPECT_GE(memory.neighbors, index->Stats().edges * sizeof(uint32_t));
+    EXPECT_GE(memory.reverse_lists, index->Stats().edges * sizeof(uint32_t));
+    EXPECT_GE(memory.slots, kN * (sizeof(ExternalId) + 1));
+    EXPECT_GE(memory.id_map, kN * sizeof(uint32_t));
+    EXPECT_GT(memory.scratch, 0u);
+  }
+}
+
+TEST(Stats, CountPointsSlotsAndEdges) {
+  Result<Index> index = Index::Create({.dim = 4, .max_degree = 6, .build_list_size = 10});
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 4}, 1).Many(500);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    ASSERT_TRUE(index->Insert(i, rows[i]));
+    ASSERT_EQ(index->Stats().points, i + 1);
+  }
+  const IndexStats stats = index->Stats();
+  EXPECT_EQ(stats.slots_used, 501u) << "and the start point";
+  EXPECT_GE(stats.edges, 500u);
+  EXPECT_LE(stats.edges, 501u * 6);
+  EXPECT_DOUBLE_EQ(stats.average_degree, static_cast<double>(stats.edges) / 501);
+  EXPECT_EQ(stats.oldest_pin, stats.epoch);
+  EXPECT_GE(stats.work.prunes, 500u);
+  EXPECT_GT(stats.work.lists_written, 500u);
+}
+
+}  // namespace
+}  // namespace shoal

@@ -1,0 +1,68 @@
+// The store without an index: slots, epochs and neighbour lists, and a delete with its repair as
+// docs/concurrency.md prescribes it, in the fewest lines.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "store/epoch.h"
+#include "store/feature_store.h"
+#include "store/neighbors.h"
+#include "store/slot_table.h"
+
+namespace shoal::testing {
+
+class StoreFixture {
+ public:
+  // segment_shift: slots in a segment, as a power of two; small, so that tests cross segments.
+  explicit StoreFixture(uint32_t max_degree = 4, size_t row_bytes = 64, unsigned segment_shift = 10)
+      : features(row_bytes),
+        neighbors(budget, slots, max_degree),
+        slots(budget, epochs, {&features.column(), &neighbors.rows(), &neighbors.meta()}) {
+    SHOAL_CHECK(slots.Init(segment_shift) && neighbors.Init(segment_shift + 4));
+  }
+
+  // A live slot without edges.
+  SlotId Make() {
+    std::optional<OwnedSlot> slot = slots.Acquire();
+    SHOAL_CHECK(slot.has_value());
+    neighbors.Reset(slot->id());
+    return std::move(*slot).Publish();
+  }
+
+  // Delete: the mark and the copy. False: not live.
+  bool Mark(SlotId v, std::vector<SlotId>& in) { return neighbors.MarkDeleted(slots, v, in); }
+
+  // Repair: every row that names v, then v's own.
+  void Repair(SlotId v, const std::vector<SlotId>& in) {
+    for (const SlotId u : in) neighbors.Unlink(u, v);
+    std::vector<SlotId> out(neighbors.max_degree());
+    out.resize(neighbors.Copy(v, out.data()));
+    for (const SlotId w : out) neighbors.Unlink(v, w);
+  }
+
+  // Delete, repair and retire under one guard. False: v was not live.
+  bool Remove(SlotId v) {
+    const EpochRegistry::Guard guard = epochs.Pin();
+    std::vector<SlotId> in;
+    if (!Mark(v, in)) return false;
+    Repair(v, in);
+    return slots.Retire(v, guard);
+  }
+
+  std::vector<SlotId> Row(SlotId u) const {
+    std::vector<SlotId> row(neighbors.max_degree());
+    row.resize(neighbors.Copy(u, row.data()));
+    return row;
+  }
+
+  MemoryBudget budget{0};
+  EpochRegistry epochs;
+  RamFeatureStore features;
+  NeighborLists neighbors;
+  SlotTable slots;
+};
+
+}  // namespace shoal::testing

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# run_tests.sh test JOBS     what `make test` runs: the release build's tests but the long ones, and
+#                            the tests labelled concurrency under both sanitizers
+# run_tests.sh stress JOBS   what `make stress` runs: the long tests, then everything under both
+#                            sanitizers
+# All of it runs even if a part fails; the closing lines say what passed, the exit status if all did.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mode=$1 jobs=$2
+summary=() failed=0
+
+# ctest_in NAME DIRECTORY ARGUMENT...: runs tests and keeps ctest's closing line.
+ctest_in() {
+  local name=$1 directory=$2 log status=0
+  shift 2
+  log=$(mktemp)
+  ctest --test-dir "$directory" --output-on-failure --no-tests=error -j "$jobs" "$@" </dev/null |
+    tee "$log" || status=$?
+  summary+=("$name:" "$(grep 'tests passed' "$log" || echo 'no test ran')")
+  rm -f "$log"
+  [ "$status" -eq 0 ] || failed=1
+}
+
+# sanitized PRESET TARGET ARGUMENT...: builds a sanitizer's preset and runs its tests.
+sanitized() {
+  local preset=$1 target=$2
+  shift 2
+  cmake --preset "$preset" >/dev/null
+  cmake --build --preset "$preset" -j "$jobs" --target "$target"
+  # The house's own tests say the same in every build.
+  ctest_in "tests under $preset" "build-$preset" -LE house "$@"
+}
+
+case $mode in
+  test)
+    sanitized asan concurrency_tests -L concurrency -LE stress
+    sanitized tsan concurrency_tests -L concurrency -LE stress
+    ctest_in 'tests of the release build' build -LE stress
+    ;;
+  stress)
+    ctest_in 'long tests of the release build' build -L stress
+    sanitized asan all
+    sanitized tsan all
+    ;;
+  *)
+    echo "usage: run_tests.sh test|stress JOBS" >&2
+    exit 2
+    ;;
+esac
+printf '%s\n' "" "${summary[@]}"
+exit "$failed"
