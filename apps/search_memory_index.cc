@@ -30,9 +30,7 @@ struct Request {
   uint32_t FirstRecall() const { return print_all_recalls ? 1 : k; }
 };
 
-Status Invalid(std::string message) {
-  return MakeError(ErrorCode::kInvalidArgument, std::move(message));
-}
+Status Invalid(std::string text) { return MakeError(ErrorCode::kInvalidArgument, std::move(text)); }
 
 // Checks what concerns several flags, and drops the L below K.
 Status CheckRequest(Request& request) {
@@ -40,12 +38,11 @@ Status CheckRequest(Request& request) {
   if (request.dynamic && !request.load.tags) {
     return Invalid("--tags: expected true with --dynamic true, found false");
   }
-  const float floor = request.fail_if_recall_below;
-  if (!(floor >= 0 && floor < 100)) {
+  if (const float floor = request.fail_if_recall_below; !(floor >= 0 && floor < 100)) {
     return Invalid(
         fmt::format("--fail_if_recall_below: expected 0 or more, below 100, found {}", floor));
   }
-  if (floor > 0 && request.gt_file == "null") {
+  if (request.fail_if_recall_below > 0 && request.gt_file == "null") {
     return Invalid("--gt_file: expected a file with --fail_if_recall_below, found null");
   }
   std::erase_if(request.lists, [&](uint32_t l) {
@@ -76,8 +73,8 @@ void PrintHeader(const Request& request, bool recall) {
 // Prints one line of the table; returns the recall at K, 0 if it is not known.
 double PrintRow(const Request& request, uint32_t list, const SearchRun& run,
                 const std::optional<TruthSet>& truth) {
-  const double qps = run.queries_per_second / (request.print_qps_per_thread ? request.threads : 1);
-  fmt::print("{:>4}{:>12.2f}", list, qps);
+  const uint32_t share = request.print_qps_per_thread ? request.threads : 1;
+  fmt::print("{:>4}{:>12.2f}", list, run.queries_per_second / share);
   if (!request.load.tags) fmt::print("{:>18.2f}", run.mean_distances);
   fmt::print("{:>20.2f}{:>15.2f}", run.mean_us, run.p999_us);
   double recall = 0;
@@ -98,24 +95,23 @@ Status Search(Request request) {
   request.load.index.dim = static_cast<uint32_t>(queries->dim());
   std::optional<TruthSet> truth;
   if (request.gt_file != "null") {
-    auto read =
-        ReadTruthFor(request.gt_file, request.load.index.metric, queries->rows(), request.k);
+    const Metric metric = request.load.index.metric;
+    auto read = ReadTruthFor(request.gt_file, metric, queries->rows(), request.k);
     if (!read) return tl::unexpected(read.error());
     truth = std::move(*read);
   }
   const auto index = LoadDiskann(request.index_path_prefix, request.load);
   if (!index) return tl::unexpected(index.error());
-  fmt::print("Index loaded: {} points in {} dimensions\n", index->size(), queries->dim());
-  fmt::print("Using {} threads to search\n", request.threads);
+  fmt::print("Index loaded: {} points in {} dimensions\nUsing {} threads to search\n",
+             index->size(), queries->dim(), request.threads);
   PrintHeader(request, truth.has_value());
   double best = 0;
   for (uint32_t list : request.lists) {
     const auto run = SearchEveryQuery(*index, *queries, {.k = request.k, .search_list_size = list},
                                       request.threads);
-    if (!run) return tl::unexpected(run.error());
+    if (!run) return Invalid(request.query_file.string() + ": " + run.error().message);
     best = std::max(best, PrintRow(request, list, *run, truth));
-    std::filesystem::path path = request.result_path;
-    path += fmt::format("_{}", list);
+    const std::string path = fmt::format("{}_{}", request.result_path.string(), list);
     if (auto ok = WriteResults(path, *run, request.load.index.metric, request.k); !ok) return ok;
   }
   if (best >= static_cast<double>(request.fail_if_recall_below)) return {};

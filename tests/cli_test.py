@@ -234,6 +234,8 @@ class GroundTruth(Case):
         bad("rows: expected 1 to 2147483647, found -1",
             base_file=self.write("x", struct.pack("<ii", -1, 16)))
         bad("no folder", gt_file=self.path("no/gt"))
+        zero = self.write("zero", bin_bytes([[0] * DIM], "B"))
+        bad("zero: exact search: queries row 0 is a zero vector", dist_fn="cosine", query_file=zero)
 
 
 class Index(Case):
@@ -363,6 +365,8 @@ class Index(Case):
         bad("dimension: expected 2, found 16", gt_file="null",
             query_file=self.write("q", bin_bytes([[1, 2]], "B")))
         bad("no folder", result_path=self.path("no/res"))
+        bad("zero: query 0: ", gt_file="null", dist_fn="cosine",
+            query_file=self.write("zero", bin_bytes([[0] * DIM], "B")))
         graph = self.path("index").read_bytes()
         self.write("index", graph[:28] + struct.pack("<I", 2000) + graph[32:])
         bad("neighbours of node 0: expected node numbers below 2000, found 2000")

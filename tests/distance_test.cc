@@ -47,8 +47,9 @@ class GuardedMemory {
 
   // A copy whose last byte is the last readable one.
   std::byte* Place(const std::vector<std::byte>& bytes) {
-    return static_cast<std::byte*>(
-        std::memcpy(base_ + readable_ - bytes.size(), bytes.data(), bytes.size()));
+    std::byte* place = base_ + readable_ - bytes.size();
+    std::copy(bytes.begin(), bytes.end(), place);
+    return place;
   }
 
  private:

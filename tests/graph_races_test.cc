@@ -29,7 +29,7 @@ class GraphRaceTest : public ::testing::Test {
   SlotId Place(uint8_t at, bool start = false) {
     OwnedSlot slot = *store_.slots.Acquire();
     codec_.Encode(std::array<uint8_t, 1>{at}, store_.features.Own(slot.id()));
-    store_.neighbors.Reset(slot.id());
+    start ? store_.neighbors.ResetStart(slot.id()) : store_.neighbors.Reset(slot.id());
     return start ? std::move(slot).Freeze() : std::move(slot).Publish();
   }
   void Link(SlotId u, SlotId v) { ASSERT_EQ(store_.neighbors.Link(u, v), LinkResult::kLinked); }
@@ -240,6 +240,23 @@ TEST_F(IndexRaceTest, ASearchThatBeganBeforeTheIndexGrewSeesWhatWasThere) {
   ASSERT_TRUE(sequencer.RunToEnd("search"));
   EXPECT_THAT(found, ::testing::Each(::testing::Lt(4u))) << "the others came after its mark";
   EXPECT_THAT(Nearest(0, 4), ::testing::UnorderedElementsAre(0, 1, 2, 3));
+  ExpectWhole();
+}
+
+// Only older rows can guard a point (neighbors.h). These are older than all others, and come when
+// the few rows that are older still have long been full.
+TEST_F(IndexRaceTest, PointsThatAreBornFirstAndLinkedLastAreReachable) {
+  Sequencer sequencer;
+  const std::vector<std::string> late = {"a", "b", "c", "d", "e", "f"};
+  for (size_t i = 0; i < late.size(); ++i) {
+    sequencer.Start(late[i],
+                    [this, i] { EXPECT_TRUE(Insert(1000 + i, static_cast<float>(i) * 3 + 0.5f)); });
+    ASSERT_TRUE(sequencer.RunTo(late[i], "write_out.before_commit"));
+  }
+  for (ExternalId id = 0; id < 500; ++id) ASSERT_TRUE(Insert(id, static_cast<float>(id * 7 % 500)));
+  for (const std::string& name : late) ASSERT_TRUE(sequencer.RunToEnd(name));
+  for (size_t i = 0; i < late.size(); ++i)
+    EXPECT_THAT(Nearest(static_cast<float>(i) * 3 + 0.5f, 1), ElementsAre(1000 + i));
   ExpectWhole();
 }
 

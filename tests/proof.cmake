@@ -33,8 +33,9 @@ endif()
 
 # The stress programs: a few seconds each in every build, minutes in `make stress`.
 function(shoal_stress name seconds long_seconds)
-  add_executable(${name} stress/${name}.cc)
-  target_link_libraries(${name} PRIVATE shoal::shoal)
+  add_executable(${name} stress/${name}.cc $<TARGET_OBJECTS:shoal_hooked>)
+  target_compile_definitions(${name} PRIVATE SHOAL_TEST_HOOKS=1)
+  target_link_libraries(${name} PRIVATE shoal::shoal PkgConfig::HWY)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_dependencies(concurrency_tests ${name})
@@ -43,6 +44,18 @@ function(shoal_stress name seconds long_seconds)
   add_test(NAME LongStress.${name} COMMAND ${name} --seconds ${long_seconds} --threads 8)
   set_tests_properties(LongStress.${name} PROPERTIES TIMEOUT 3600 LABELS "stress;concurrency")
 endfunction()
+# The mutants: the protocol broken on purpose, and noticed. They compile their own programs.
+if(NOT SHOAL_SANITIZE)
+  add_test(NAME Mutants.TheQuickestAreNoticed
+           COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py
+                   --cxx ${CMAKE_CXX_COMPILER} --quick)
+  set_tests_properties(Mutants.TheQuickestAreNoticed PROPERTIES TIMEOUT 900)
+  add_test(NAME Mutants.AllAreNoticed
+           COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py
+                   --cxx ${CMAKE_CXX_COMPILER} --library $<TARGET_FILE:shoal>)
+  set_tests_properties(Mutants.AllAreNoticed PROPERTIES TIMEOUT 7200 LABELS stress RUN_SERIAL ON)
+endif()
+
 shoal_stress(epoch_stress 3 120)
 shoal_stress(slot_stress 3 120)
 shoal_stress(edge_stress 3 120)

@@ -253,9 +253,9 @@ TEST_F(EdgeRaceTest, APruneAddsNoEdgeToAPointThatDiedAfterThePush) {
   EXPECT_THAT(store_.Row(u_), IsEmpty());
 }
 
-// --- The committed in-degree.
+// --- Committed guards: edges from older slots. Births are in the order u_, v_, w_.
 
-TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoInEdges) {
+TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoGuards) {
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
   Sequencer sequencer;

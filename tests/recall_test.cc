@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(All, Recall, test::AllTypesAndMetrics(), test::NameOfCa
 TEST_P(Recall, OnClustersHoldsItsFloor) {
   test::Generator generator(type(), {.dim = 32, .clusters = 30}, 21);
   const Rows base = generator.Many(3000), queries = generator.Many(100);
-  ExpectFloors(base, queries, 0.94, 0.99, 400);
+  ExpectFloors(base, queries, 0.94, 0.99, 450);
 }
 
 TEST_P(Recall, OnClustersWithNormsThatVaryHoldsItsFloor) {
@@ -77,13 +77,12 @@ TEST_P(Recall, OnClustersWithNormsThatVaryHoldsItsFloor) {
 }
 
 // No structure at all, and norms that vary: the worst case. Under inner product the neighbours of a
-// query are the few longest vectors of a whole half-space, and a graph that is made for neighbours
-// among points does badly (docs/algorithms.md); uint8 has no half-spaces.
+// query are the few longest vectors of a whole half-space; uint8 has no half-spaces.
 TEST_P(Recall, OnACloudWithNormsThatVaryHoldsItsFloor) {
   test::Generator generator(type(), {.dim = 32, .clusters = 0, .norm_sigma = 0.3}, 22);
   const Rows base = generator.Many(3000), queries = generator.Many(100);
   const bool hard = metric() == Metric::kInnerProduct && type() != ScalarType::kUint8;
-  ExpectFloors(base, queries, hard ? 0.12 : 0.8, hard ? 0.28 : 0.96, 1400);
+  ExpectFloors(base, queries, hard ? 0.65 : 0.8, hard ? 0.93 : 0.96, 1400);
 }
 
 // Rows of a set of uint8 descriptors as another type: the same numbers, moved to the middle for

@@ -6,6 +6,7 @@
 #   SHOAL_FAISS_PYTHON   a Python that has faiss-cpu (default: python3)
 #   SHOAL_BENCH_CACHE    folder that keeps generated data and the peers' indices (default: out/bench)
 #   SHOAL_BENCH_ROUNDS   rounds of every timed comparison (default: 5)
+# Arguments go to bench/compare.py: --fresh-builds, for builds that are timed in this very run.
 # hnswlib takes part when the build was configured with -DSHOAL_HNSWLIB_INCLUDE_DIR=....
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,9 +21,11 @@ run() {  # run NAME COMMAND...: its output to the terminal and to out/bench/NAME
   echo "== $1"
   "${@:2}" | tee "$out/$1.md"
 }
+flags=("$@")
 compare() {  # compare DATA
   run "compare-$1" python3 bench/compare.py --data "$1" --shared "$data" --data-dir "$cache" \
-    --python "$python" --cache "$cache/indices" --rounds "$rounds" --out "$out/compare-$1.json"
+    --python "$python" --cache "$cache/indices" --rounds "$rounds" --out "$out/compare-$1.json" \
+    ${flags[@]+"${flags[@]}"}
 }
 
 run kernels build/bench/distance_bench --benchmark_filter='gather/.*/(float32|uint8)/l2/128'

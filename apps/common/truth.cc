@@ -150,7 +150,11 @@ Result<TruthSet> ComputeTruth(const TruthRequest& request) {
       progress.Update(part * queries->rows() + done * queries->rows() / std::max<size_t>(total, 1));
     };
     auto found = ExactSearch(*rows, *queries, options);
-    if (!found) return found;
+    if (!found) {
+      return MakeError(found.error().code,
+                       fmt::format("{} (rows from {}), {}: {}", request.base_file.string(), first,
+                                   request.query_file.string(), found.error().message));
+    }
     if (part == 0) {
       truth = std::move(found);
     } else {

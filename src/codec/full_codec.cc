@@ -9,6 +9,12 @@
 namespace shoal {
 namespace {
 
+// How much of the sphere's coordinate counts between points. With all of it a graph of points whose
+// norms vary, in no clusters, gives recall@10 0.52 at L = 64 (float32, dim 32, 3,000 points); with
+// none, 1.00, but 0.75 for clustered uint8 vectors, all of which point the same way. With half:
+// 0.97 and 1.00.
+constexpr float kSphereShare = 0.5f;
+
 float Trailer(const std::byte* row, size_t offset) {
   float value;
   std::memcpy(&value, row + offset, sizeof(value));
@@ -173,7 +179,8 @@ Scorer FullCodec::BindRow(const std::byte* row, std::byte* buffer) const {
   if (metric_ == Metric::kInnerProduct) {
     scorer.finish_ = Scorer::Finish::kSphere;
     scorer.max_norm_sq_ = max_norm_sq_.load(std::memory_order_relaxed);
-    scorer.query_factor_ = std::sqrt(std::max(0.0f, scorer.max_norm_sq_ - Trailer(row, trailer_)));
+    scorer.query_factor_ =
+        kSphereShare * std::sqrt(std::max(0.0f, scorer.max_norm_sq_ - Trailer(row, trailer_)));
   }
   if (metric_ == Metric::kCosine) {
     scorer.finish_ = Scorer::Finish::kCosine;

@@ -5,7 +5,9 @@
 // distance: for l2 and cosine the metric does; for inner product the points are put on a sphere by
 // one more coordinate sqrt(M^2 - |x|^2), M the largest norm so far, where squared l2 orders as the
 // inner product does for queries without that coordinate (Bachrach et al., "Speeding up the Xbox
-// recommender system", RecSys 2014). The coordinate is computed from the row's norm, not stored.
+// recommender system", RecSys 2014). The coordinate is computed from the row's norm, not stored,
+// and counts half: where norms vary a graph of inner products alone finds more, where all vectors
+// point the same way one of the whole sphere does, and half is near the better one in both.
 //
 // Row layout: dim elements, then, for inner product and cosine, one float at the next multiple of
 // four bytes: |x|^2, and 1/|x|.

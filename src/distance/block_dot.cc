@@ -53,53 +53,26 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace shoal::distance {
-namespace {
 
-struct Sets {
-  const BlockKernels* sets[8];
-  size_t count = 0;
-};
-
-Sets FindSets() {
-  Sets found;
-  const int64_t supported = hwy::SupportedTargets();
-  const auto add = [&](int64_t target, const BlockKernels& set) {
-    if ((supported & target) != 0) found.sets[found.count++] = &set;
-  };
+const BlockKernels* VectorBlockKernels(int64_t target) {
+  switch (target) {
 #if HWY_TARGETS & HWY_AVX3_DL
-  add(HWY_AVX3_DL, N_AVX3_DL::kBlockKernels);
+    case HWY_AVX3_DL: return &N_AVX3_DL::kBlockKernels;
 #endif
 #if HWY_TARGETS & HWY_AVX3
-  add(HWY_AVX3, N_AVX3::kBlockKernels);
+    case HWY_AVX3: return &N_AVX3::kBlockKernels;
 #endif
 #if HWY_TARGETS & HWY_AVX2
-  add(HWY_AVX2, N_AVX2::kBlockKernels);
+    case HWY_AVX2: return &N_AVX2::kBlockKernels;
 #endif
 #if HWY_TARGETS & HWY_SSE4
-  add(HWY_SSE4, N_SSE4::kBlockKernels);
+    case HWY_SSE4: return &N_SSE4::kBlockKernels;
 #endif
 #if HWY_TARGETS & HWY_SSSE3
-  add(HWY_SSSE3, N_SSSE3::kBlockKernels);
+    case HWY_SSSE3: return &N_SSSE3::kBlockKernels;
 #endif
-  found.sets[found.count++] = &PortableBlockKernels();
-  return found;
-}
-
-const Sets& TheSets() {
-  static const Sets sets = FindSets();
-  return sets;
-}
-
-}  // namespace
-
-std::span<const BlockKernels* const> AvailableBlockKernels() {
-  return {TheSets().sets, TheSets().count};
-}
-
-const BlockKernels& BlockKernelsFor(std::string_view isa) {
-  for (const BlockKernels* set : AvailableBlockKernels())
-    if (set->isa == isa) return *set;
-  return *AvailableBlockKernels()[0];
+    default: return nullptr;
+  }
 }
 
 }  // namespace shoal::distance

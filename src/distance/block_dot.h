@@ -104,5 +104,7 @@ std::span<const BlockKernels* const> AvailableBlockKernels();
 const BlockKernels& BlockKernelsFor(std::string_view isa);
 // "scalar": plain C++ for any CPU; the last of the available.
 const BlockKernels& PortableBlockKernels();
+// The set compiled for one target of Highway (HWY_AVX2, ...), or null. For block_dispatch.cc only.
+const BlockKernels* VectorBlockKernels(int64_t target);
 
 }  // namespace shoal::distance

@@ -2,14 +2,15 @@
 // base) for all threads, and the slices' answers are merged.
 #include "exact/exact_search.h"
 
-#include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
 
+#include "base/memory.h"
+#include "base/mutex.h"
+#include "distance/kernels.h"
 #include "exact/problem.h"
 #include "exact/slice_search.h"
 
@@ -129,12 +130,13 @@ class Progress final : public Observer {
   void Done(size_t pairs) override {
     const size_t done = done_.fetch_add(pairs, std::memory_order_relaxed) + pairs;
     if (!batch_.progress) return;
-    const std::unique_lock<std::mutex> lock(reporting_, std::try_to_lock);
-    if (!lock.owns_lock()) return;
+    if (!reporting_.TryLock()) return;
     const auto rows = static_cast<size_t>(static_cast<double>(done) / pairs_ * queries_);
-    if (rows <= reported_ || rows >= queries_) return;  // The last word is Finish's.
-    reported_ = rows;
-    batch_.progress(rows, queries_);
+    if (rows > reported_ && rows < queries_) {  // The last word is Finish's.
+      reported_ = rows;
+      batch_.progress(rows, queries_);
+    }
+    reporting_.Unlock();
   }
   bool Cancelled() const override { return refused() || failed(); }
   void Refuse() override { refused_.store(true, std::memory_order_relaxed); }
@@ -154,15 +156,16 @@ class Progress final : public Observer {
   std::atomic<size_t> done_{0};
   std::atomic<bool> refused_{false};
   std::atomic<bool> failed_{false};
-  std::mutex reporting_;
-  size_t reported_ = 0;  // Guarded by reporting_.
+  Mutex reporting_;
+  size_t reported_ SHOAL_GUARDED_BY(reporting_) = 0;
 };
 
-// What the slices found of one group, until the last of them is done.
+// A group of queries, and what the threads found of it, until the last of them is done.
 struct Group {
-  std::vector<Ranked> ranked;    // slices x queries x k
-  std::vector<uint32_t> counts;  // slices x queries
-  std::atomic<size_t> open{0};   // slices not yet done
+  std::atomic<size_t> next{0};   // slice
+  size_t open = 0;               // slices not yet done; as the rest, guarded by Search::merging_
+  std::vector<Ranked> ranked;    // threads x queries x k
+  std::vector<uint32_t> counts;  // threads x queries
 };
 
 class Search {
@@ -187,11 +190,11 @@ class Search {
     std::vector<std::thread> helpers;
     try {
       helpers.reserve(threads_ - 1);
-      for (size_t i = 1; i < threads_; ++i) helpers.emplace_back([this] { Work(); });
+      for (size_t i = 1; i < threads_; ++i) helpers.emplace_back([this, i] { Work(i); });
     } catch (const std::system_error&) {
       // Fewer threads: slower, not wrong.
     }
-    Work();
+    Work(0);
     for (auto& helper : helpers) helper.join();
     if (progress_.failed()) throw std::bad_alloc();
     if (progress_.refused()) return Refusal();
@@ -200,38 +203,40 @@ class Search {
   }
 
  private:
-  void Work() {
+  // Each thread begins with a group of its own, if there are so many, and then helps with others.
+  void Work(size_t thread) {
     try {
       const auto search = MakeSliceSearch(problem_, shape_);
-      const size_t jobs = shape_.groups * shape_.slices;
-      // Slices of one group are not begun together if it can be helped: the later ones profit from
-      // the bars of the earlier.
-      for (size_t job; (job = next_.fetch_add(1, std::memory_order_relaxed)) < jobs;) {
-        if (progress_.Cancelled()) return;
-        RunJob(*search, job % shape_.groups, job / shape_.groups);
-      }
+      const size_t home = thread * shape_.groups / threads_;
+      for (size_t i = 0; i < shape_.groups && !progress_.Cancelled(); ++i)
+        WorkOn(*search, (home + i) % shape_.groups);
     } catch (const std::bad_alloc&) {
       progress_.Fail();
     }
   }
 
-  void RunJob(SliceSearch& search, size_t group_number, size_t slice) {
-    Group& group = groups_[group_number];
-    const size_t k = problem_.k;
-    const size_t first = group_number * shape_.group_queries;
+  void WorkOn(SliceSearch& search, size_t number) {
+    Group& group = groups_[number];
+    const size_t first = number * shape_.group_queries;
     const size_t count = std::min(shape_.group_queries, problem_.queries.rows() - first);
-    std::vector<Ranked> ranked(count * k);
-    std::vector<uint32_t> counts(count);
     const size_t rows = problem_.base.rows();
-    search.Run({first, count, rows * slice / shape_.slices, rows * (slice + 1) / shape_.slices,
-                &bars_, ranked, counts},
-               progress_);
-    if (progress_.Cancelled()) return;
+    size_t done = 0;
+    for (size_t slice; (slice = group.next.fetch_add(1, std::memory_order_relaxed)) < shape_.slices;
+         ++done) {
+      if (done == 0) search.Begin(first, count, &bars_);
+      if (!search.Run(rows * slice / shape_.slices, rows * (slice + 1) / shape_.slices, progress_))
+        return;
+    }
+    if (done == 0) return;
+    std::vector<Ranked> ranked(count * problem_.k);
+    std::vector<uint32_t> counts(count);
+    search.End(ranked, counts);
     {
-      const std::lock_guard<std::mutex> lock(merging_);
+      const MutexLock lock(merging_);
       group.ranked.insert(group.ranked.end(), ranked.begin(), ranked.end());
       group.counts.insert(group.counts.end(), counts.begin(), counts.end());
-      if (--group.open > 0) return;
+      group.open -= done;
+      if (group.open > 0) return;
     }
     Merge(group, first, count);
   }
@@ -242,9 +247,9 @@ class Search {
     std::vector<Ranked> all;
     for (size_t i = 0; i < count; ++i) {
       all.clear();
-      for (size_t slice = 0; slice < shape_.slices; ++slice) {
-        const auto begin = group.ranked.begin() + (slice * count + i) * k;
-        all.insert(all.end(), begin, begin + group.counts[slice * count + i]);
+      for (size_t part = i; part < group.counts.size(); part += count) {
+        const auto begin = group.ranked.begin() + part * k;
+        all.insert(all.end(), begin, begin + group.counts[part]);
       }
       const size_t found = std::min(k, all.size());
       std::partial_sort(all.begin(), all.begin() + found, all.end());
@@ -273,12 +278,11 @@ class Search {
   const ExactOptions& options_;
   const Shape shape_;
   const size_t threads_;
-  std::atomic<size_t> next_{0};  // job
   Progress progress_;
   SharedBars bars_;
-  std::mutex merging_;
-  std::vector<Group> groups_;  // what they hold: guarded by merging_ until `open` is 0
-  TruthSet truth_;             // rows of a group: written by whoever closes it
+  Mutex merging_;
+  std::vector<Group> groups_;
+  TruthSet truth_;  // rows of a group: written by whoever closes it
 };
 
 }  // namespace
@@ -301,8 +305,7 @@ Result<TruthSet> ExactSearchWith(const distance::BlockKernels& kernels, MatrixVi
     problem.include = options.include;
     problem.k = std::min(options.k, base.rows());
     MeasureBase(problem);
-    size_t threads = options.batch.threads;
-    if (threads == 0) threads = std::max(std::thread::hardware_concurrency(), 1u);
+    const size_t threads = options.batch.threads == 0 ? AvailableCpus() : options.batch.threads;
     return Search(problem, options, threads).Run();
   } catch (const std::bad_alloc&) {
   } catch (const std::length_error&) {
@@ -317,8 +320,7 @@ Result<TruthSet> ExactSearchWith(const distance::BlockKernels& kernels, MatrixVi
 namespace shoal {
 
 Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries, const ExactOptions& options) {
-  const char* isa = std::getenv("SHOAL_ISA");
-  return exact::ExactSearchWith(distance::BlockKernelsFor(isa == nullptr ? "" : isa), base, queries,
+  return exact::ExactSearchWith(distance::BlockKernelsFor(distance::Active().isa), base, queries,
                                 options);
 }
 

@@ -32,24 +32,40 @@ class SliceSearchOf final : public SliceSearch {
     std::memset(tiles_.data(), 0, RoundUp(shape.block_rows, tile_rows_) * row_bytes_);
   }
 
-  void Run(const Job& job, Observer& observer) override {
-    job_ = &job;
+  void Begin(size_t first, size_t count, SharedBars* bars) override {
+    first_ = first;
+    count_ = count;
+    shared_ = bars;
     PackQueries();
-    for (size_t next = job.row_begin; next < job.row_end;) {
-      if (observer.Cancelled()) return;
-      const size_t begin = next;
-      if (!PackRows(next)) {
+  }
+
+  bool Run(size_t begin, size_t end, Observer& observer) override {
+    for (size_t next = begin; next < end;) {
+      if (observer.Cancelled()) return false;
+      const size_t block = next;
+      if (!PackRows(next, end)) {
         observer.Refuse();
-        return;
+        return false;
       }
       TakeSharedBars();
-      if (begin == job.row_begin) {
-        for (size_t slot = 0; slot < job.count; slot += width_) EstimateBars(slot);
+      for (size_t slot = 0; slot < count_; slot += width_) {
+        if (bars_[slot] == Mode::kLowest) EstimateBars(slot);
+        MultiplyPanel(slot);
       }
-      for (size_t slot = 0; slot < job.count; slot += width_) MultiplyPanel(slot);
-      observer.Done(job.count * (next - begin));
+      observer.Done(count_ * (next - block));
     }
-    for (size_t slot = 0; slot < job.count; ++slot) Finish(slot);
+    return true;
+  }
+
+  void End(std::span<Ranked> out, std::span<uint32_t> counts) override {
+    for (size_t slot = 0; slot < count_; ++slot) {
+      if (candidates_.Of(slot).size() > problem_.k) Shrink(slot);
+      Rank(slot);
+      const size_t found = std::min(problem_.k, ranked_.size());
+      std::sort(ranked_.begin(), ranked_.end());
+      std::copy_n(ranked_.begin(), found, out.begin() + slot * problem_.k);
+      counts[slot] = static_cast<uint32_t>(found);
+    }
   }
 
  private:
@@ -59,14 +75,14 @@ class SliceSearchOf final : public SliceSearch {
     candidates_.Clear();
     std::fill(bars_.begin(), bars_.end(), Mode::kLowest);
     const size_t words = problem_.words();
-    for (size_t slot = 0; slot < job_->count; ++slot) {
-      mode_.PackQuery(job_->first + slot, slot, packed_query_.data());
+    for (size_t slot = 0; slot < count_; ++slot) {
+      mode_.PackQuery(first_ + slot, slot, packed_query_.data());
       const size_t width = PanelWidth(slot / width_ * width_);
       uint32_t* panel = panels_.As<uint32_t>() + slot / width_ * width_ * words;
       const auto* word = packed_query_.As<const uint32_t>();
       for (size_t w = 0; w < words; ++w) panel[w * width + slot % width_] = word[w];
     }
-    for (size_t slot = job_->count; slot % width_ != 0; ++slot) {
+    for (size_t slot = count_; slot % width_ != 0; ++slot) {
       mode_.ClearSlot(slot);
       const size_t width = PanelWidth(slot / width_ * width_);
       uint32_t* panel = panels_.As<uint32_t>() + slot / width_ * width_ * words;
@@ -76,13 +92,14 @@ class SliceSearchOf final : public SliceSearch {
   }
 
   // Lanes of the panel that begins with `slot`: the last one may do with one vector.
-  size_t PanelWidth(size_t slot) const { return job_->count - slot <= lanes_ ? lanes_ : width_; }
+  size_t PanelWidth(size_t slot) const { return count_ - slot <= lanes_ ? lanes_ : width_; }
 
   // Packs the next block of included rows from `next` on, which it moves. False: a refused row.
-  bool PackRows(size_t& next) {
+  bool PackRows(size_t& next, size_t end) {
     block_rows_ = 0;
-    for (; next < job_->row_end && block_rows_ < rows_.size(); ++next) {
+    for (; next < end && block_rows_ < rows_.size(); ++next) {
       if (!problem_.Includes(next)) continue;
+      if (next + kRowsAhead < end) Prefetch(next + kRowsAhead);
       std::byte* tile = tiles_.data() + block_rows_ / tile_rows_ * tile_rows_ * row_bytes_;
       if (!mode_.PackRow(next, block_rows_, tile + block_rows_ % tile_rows_ * kChunkBytes,
                          tile_rows_ * kChunkBytes))
@@ -93,8 +110,8 @@ class SliceSearchOf final : public SliceSearch {
   }
 
   void TakeSharedBars() {
-    for (size_t slot = 0; slot < job_->count; ++slot) {
-      const Score bar = job_->bars->Get(job_->first + slot, Mode::kLowest);
+    for (size_t slot = 0; slot < count_; ++slot) {
+      const Score bar = shared_->Get(first_ + slot, Mode::kLowest);
       if (bar > bars_[slot]) {
         bars_[slot] = bar;
         mode_.SetBar(slot, bar, false);
@@ -102,16 +119,16 @@ class SliceSearchOf final : public SliceSearch {
     }
   }
 
-  // Before the first block: without a bar, everything would be a candidate. The k-th largest of
+  // In the first block: without a bar, everything would be a candidate. The k-th largest of
   // the tops of its tiles is a bar, for these are of different rows, and not much below the
   // block's k-th score: that saves about half of all candidates for one more pass over the block.
   void EstimateBars(size_t slot) {
     const size_t width = PanelWidth(slot);
-    const size_t queries = std::min(width, job_->count - slot);
+    const size_t queries = std::min(width, count_ - slot);
     const size_t tiles = block_rows_ / tile_rows_;  // Whole ones.
     const size_t parts = tile_rows_ / distance::kTopRows;
     const size_t used = tiles >= 3 * problem_.k ? 1 : parts;  // Of each tile.
-    if (tiles * used < problem_.k || bars_[slot] != Mode::kLowest) return;
+    if (tiles * used < problem_.k) return;
     tops_.resize(queries * tiles * used);
     TilePlace at{slot, width / lanes_, panels_.data() + slot * problem_.words() * 4, 0, nullptr};
     for (size_t tile = 0; tile < tiles; ++tile, at.place += tile_rows_) {
@@ -134,7 +151,7 @@ class SliceSearchOf final : public SliceSearch {
 
   void MultiplyPanel(size_t slot) {
     const size_t width = PanelWidth(slot);
-    const size_t queries = std::min(width, job_->count - slot);
+    const size_t queries = std::min(width, count_ - slot);
     const uint32_t valid = ~uint32_t{0} >> (32 - queries);
     TilePlace at{slot, width / lanes_, panels_.data() + slot * problem_.words() * 4, 0, nullptr};
     for (; at.place < block_rows_; at.place += tile_rows_) {
@@ -159,18 +176,18 @@ class SliceSearchOf final : public SliceSearch {
     if (candidates_.Add(slot, candidate)) Shrink(slot);
   }
 
-  // k rows of this slice have at least the score `bar`.
+  // k rows have at least the score `bar`.
   void Raise(size_t slot, Score bar, bool strictly_better) {
     if (bar < bars_[slot]) return;
     bars_[slot] = bar;
     mode_.SetBar(slot, bar, strictly_better);
-    job_->bars->Raise(job_->first + slot, bar);
+    shared_->Raise(first_ + slot, bar);
   }
 
   void Shrink(size_t slot) {
     const Score bar = candidates_.Bar(slot);
-    // Rows come in ascending order, so a later one that ties with these loses; with another
-    // slice's, it may win.
+    // Rows come in ascending order, so a later one that ties with these loses; with those of
+    // another thread, it may win.
     Raise(slot, bar, true);
     if (Mode::kExactScores) {
       candidates_.KeepFirst(slot, bar);
@@ -190,8 +207,11 @@ class SliceSearchOf final : public SliceSearch {
     }
   }
 
-  static constexpr size_t kAhead = 4;  // Guess.
-  void Prefetch(uint32_t row) const {
+  // Guesses: for rows from all over memory, and for rows in order, where the hardware does its part
+  // but for the ends of pages.
+  static constexpr size_t kAhead = 4;
+  static constexpr size_t kRowsAhead = 4;
+  void Prefetch(size_t row) const {
     const std::byte* data = problem_.base.data() + row * problem_.base.row_bytes();
     const size_t bytes = std::min<size_t>(problem_.base.row_bytes(), 4096);
     for (size_t i = 0; i < bytes; i += 64) {
@@ -212,15 +232,6 @@ class SliceSearchOf final : public SliceSearch {
     candidates_.Truncate(slot, problem_.k);
   }
 
-  void Finish(size_t slot) {
-    if (candidates_.Of(slot).size() > problem_.k) Shrink(slot);
-    Rank(slot);
-    const size_t count = std::min(problem_.k, ranked_.size());
-    std::sort(ranked_.begin(), ranked_.end());
-    std::copy_n(ranked_.begin(), count, job_->out.begin() + slot * problem_.k);
-    job_->counts[slot] = static_cast<uint32_t>(count);
-  }
-
   const Problem& problem_;
   const size_t lanes_;
   const size_t width_;  // of a full panel
@@ -239,17 +250,19 @@ class SliceSearchOf final : public SliceSearch {
   std::vector<int32_t> tops_;
   std::vector<Ranked> ranked_;
   std::vector<size_t> order_;
-  const Job* job_ = nullptr;
+  // Of the group.
+  size_t first_ = 0;
+  size_t count_ = 0;
+  SharedBars* shared_ = nullptr;
 };
 
 }  // namespace
 
 Shape ChooseShape(const Problem& problem, size_t threads) {
-  constexpr size_t kPanelBytes = size_t{2} << 20;
+  constexpr size_t kPanelBytes = size_t{4} << 20;
   constexpr size_t kCandidateBytes = size_t{4} << 20;
   constexpr size_t kBlockBytes = size_t{512} << 10;  // A quarter of a big L2; guess.
   constexpr size_t kMostQueries = 1024;
-  constexpr size_t kLeastSliceRows = 16384;
   const size_t width = distance::kMaxPanelVectors * problem.kernels->lanes;
   const size_t tile_rows = problem.kernels->tile_rows;
   const size_t row_bytes = problem.chunks() * distance::kChunkWords * 4;
@@ -260,16 +273,19 @@ Shape ChooseShape(const Problem& problem, size_t threads) {
   most = std::max(most / width * width, width);
   Shape shape;
   shape.block_rows = std::max<size_t>(kBlockBytes / row_bytes / tile_rows, 1) * tile_rows;
-  // As many groups for each thread, unless that makes them too small to be worth packing rows for.
-  shape.groups = RoundUp((queries + most - 1) / most, threads);
+  // A group for each thread, that its bars are the best; but large ones, for each packs all rows
+  // anew. Where that is not to be had, a few threads share a group.
+  constexpr size_t kFewQueries = 256;
+  constexpr size_t kThreadsPerGroup = 4;
+  shape.groups = std::max({(queries + most - 1) / most, std::min(threads, queries / kFewQueries),
+                           (threads + kThreadsPerGroup - 1) / kThreadsPerGroup});
   shape.group_queries = RoundUp((queries + shape.groups - 1) / shape.groups, width);
   shape.group_queries = std::min(most, std::max(shape.group_queries, std::min<size_t>(most, 128)));
   shape.groups = (queries + shape.group_queries - 1) / shape.group_queries;
-  shape.slices = 1;
-  if (threads > 1 && shape.groups < 4 * threads) {
-    const size_t wanted = (4 * threads + shape.groups - 1) / shape.groups;
-    shape.slices = std::clamp<size_t>(problem.base.rows() / kLeastSliceRows, 1, wanted);
-  }
+  // Small slices, that the threads end together.
+  constexpr size_t kSlicesPerThread = 16;
+  const size_t blocks = (problem.base.rows() + shape.block_rows - 1) / shape.block_rows;
+  shape.slices = threads == 1 ? 1 : std::min(blocks, kSlicesPerThread * threads);
   return shape;
 }
 

@@ -14,16 +14,16 @@ namespace shoal::exact {
 // How the queries are cut into groups and the base into slices.
 struct Shape {
   size_t group_queries;  // at most
-  size_t block_rows;     // packed at a time
   size_t groups;
+  size_t block_rows;  // packed at a time
   size_t slices;
 };
 
 // Chooses sizes so that a thread needs a few MB and all `threads` have something to do.
 Shape ChooseShape(const Problem& problem, size_t threads);
 
-// A bar for each query that the slices share: k rows are at least that good. Any thread may
-// read and raise them; a bar seen late costs time only, so all accesses are relaxed.
+// A bar for each query that the threads share: k rows are at least that good. Any thread may read
+// and raise them; a bar seen late costs time only, so all accesses are relaxed.
 class SharedBars {
  public:
   explicit SharedBars(size_t queries) : bars_(queries) {
@@ -62,22 +62,19 @@ class Observer {
   ~Observer() = default;
 };
 
-// One thread's working memory and work. Not thread-safe.
+// One thread's working memory and work: Begin, Run for slices in ascending order, End. Not
+// thread-safe.
 class SliceSearch {
  public:
   virtual ~SliceSearch() = default;
-  // The best k of rows [row_begin, row_end) for queries [first, first + count), count <=
-  // group_queries. out: count x k; counts: count. Nothing useful when cancelled.
-  struct Job {
-    size_t first;
-    size_t count;
-    size_t row_begin;
-    size_t row_end;
-    SharedBars* bars;  // of all queries
-    std::span<Ranked> out;
-    std::span<uint32_t> counts;
-  };
-  virtual void Run(const Job& job, Observer& observer) = 0;
+  // Packs queries [first, first + count), count <= group_queries. bars: of all queries.
+  virtual void Begin(size_t first, size_t count, SharedBars* bars) = 0;
+  // Looks at rows [begin, end), all behind those of earlier calls. False: cancelled, or a row was
+  // refused, and the observer told.
+  virtual bool Run(size_t begin, size_t end, Observer& observer) = 0;
+  // The best k of the rows seen, but for those that some other thread knows to be out. out: count x
+  // k, nearest first; counts: count.
+  virtual void End(std::span<Ranked> out, std::span<uint32_t> counts) = 0;
 };
 
 // Throws bad_alloc.

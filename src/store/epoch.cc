@@ -23,11 +23,17 @@ void Add(std::atomic<uint64_t>& total, uint64_t more) {
 
 }  // namespace
 
+// seq_cst, like the link itself: part of PIN.1 and ADV.1. An advancer that misses a fresh block has
+// looked before its first cell was claimed, so that reader's reload comes after the advancer's.
+EpochRegistry::Block* EpochRegistry::NextOf(const Block& block) {
+  return block.next.load(std::memory_order_seq_cst);
+}
+
 EpochRegistry::EpochRegistry() : first_(new Block) {}
 
 EpochRegistry::~EpochRegistry() {
   for (Block* block = first_; block != nullptr;) {
-    Block* next = block->next.load(std::memory_order_acquire);
+    Block* next = NextOf(*block);
     delete block;
     block = next;
   }
@@ -43,13 +49,13 @@ EpochRegistry::Cell* EpochRegistry::ClaimCell(uint64_t epoch) const {
           cell.epoch.compare_exchange_strong(expected, epoch, std::memory_order_seq_cst))
         return &cell;
     }
-    Block* next = block->next.load(std::memory_order_acquire);
+    Block* next = NextOf(*block);
     if (next == nullptr) {
       std::unique_ptr<Block> fresh(new (std::nothrow) Block);
       if (fresh == nullptr) {
         next = first_;  // No memory for more cells: one of the others' comes free.
       } else if (block->next.compare_exchange_strong(next, fresh.get(),
-                                                     std::memory_order_acq_rel)) {
+                                                     std::memory_order_seq_cst)) {
         next = fresh.release();
       }
     }
@@ -86,7 +92,7 @@ EpochRegistry::Guard::~Guard() {
 
 template <class Visit>
 void EpochRegistry::ForEachCell(const Visit& visit) const {
-  for (Block* block = first_; block != nullptr; block = block->next.load(std::memory_order_acquire))
+  for (Block* block = first_; block != nullptr; block = NextOf(*block))
     for (Cell& cell : block->cells)
       if (!visit(cell)) return;
 }
@@ -133,8 +139,7 @@ WorkCounters EpochRegistry::Work() const {
 
 uint64_t EpochRegistry::ScratchBytes() const {
   uint64_t sum = sizeof(EpochRegistry);
-  for (Block* block = first_; block != nullptr; block = block->next.load(std::memory_order_acquire))
-    sum += sizeof(Block);
+  for (Block* block = first_; block != nullptr; block = NextOf(*block)) sum += sizeof(Block);
   ForEachCell([&](const Cell& cell) {
     sum += cell.scratch_bytes.load(std::memory_order_relaxed);
     return true;

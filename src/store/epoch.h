@@ -105,6 +105,7 @@ class EpochRegistry {
     std::array<Cell, kBlockCells> cells;
     std::atomic<Block*> next{nullptr};
   };
+  static Block* NextOf(const Block& block);
   Cell* ClaimCell(uint64_t epoch) const;
   template <class Visit>
   void ForEachCell(const Visit& visit) const;

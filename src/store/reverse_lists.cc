@@ -76,7 +76,9 @@ bool ReverseList::Remove(SlotId id) {
     const size_t last = Count(head) - 1;
     *at = head.ids[last];
     head.ids[last] = kNoSlot;
-    if (last == 0) {  // The first chunk is empty: the next one, which is full, takes its place.
+    // The first chunk is empty: the next one, which is full, takes its place. The only chunk stays:
+    // a point's first in-edges must find memory (NeighborLists::ReserveReverse).
+    if (last == 0 && head.next != ReversePool::kNone) {
       const ReversePool::ChunkId empty = head_;
       head_ = head.next;
       pool_.Free(empty);

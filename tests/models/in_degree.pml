@@ -1,4 +1,5 @@
 /* The committed in-degree: a count beside each point that keeps its last in-edge from going.
+ * (src/store/neighbors.h counts guards, the in-edges from older slots; the protocol is this one.)
  *
  * Problem   Two prunes each see that a point has another in-edge, and each drops its own.
  * Claim     Once a point has had a committed in-edge it has one at every instant, and the count

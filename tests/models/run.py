@@ -60,7 +60,7 @@ SMALL = [
 LARGE = [
     ("epoch_tag", "READERS=2", HOLDS),
     ("epoch_tag", "RETIRERS=2", HOLDS),
-    ("epoch_tag", "WRITERS=2 SLOTS=2", HOLDS),
+    ("epoch_tag", "WRITERS=2", HOLDS),
     ("epoch_tag", "ADVANCERS=2", HOLDS),
     ("edges", "ADDERS=2 REMOVERS=1", HOLDS),
     ("edges", "ADDERS=1 REMOVERS=1 PRUNERS=1", HOLDS),

@@ -78,6 +78,7 @@ class SlotStress {
       if (slots == 0) continue;
       const EpochRegistry::Guard guard = store_.epochs.Pin();
       const auto slot = static_cast<SlotId>(random.Below(slots));
+      if (random.OneIn(4)) std::this_thread::yield();  // The epoch may move on: guards lag by one.
       store_.slots.MarkDeleted(slot);
       if (random.OneIn(3)) continue;  // Left to whoever comes next.
       if (random.OneIn(8)) std::this_thread::yield();

@@ -2,8 +2,10 @@
 //
 // A stress program runs threads against each other for some seconds and checks invariants all the
 // time, on payloads that certify themselves. It exits with 1 and says what it saw if one is broken,
-// or if it ran without ever getting to what it is there for. Its seed is in its output; threads
-// are scheduled by the system, so the same seed makes a failure likely again, not certain.
+// or if it ran without ever getting to what it is there for. At race
+// points (base/hooks.h) threads give the CPU away at random: most of what can go wrong needs a
+// thread to stop just there. The seed is in the output; threads are scheduled by the system, so the
+// same seed makes a failure likely again, not certain.
 #pragma once
 
 #include <atomic>
@@ -18,6 +20,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "base/hooks.h"
 
 namespace shoal::testing {
 
@@ -65,13 +69,26 @@ class Random {
   uint64_t state_;
 };
 
+#if defined(SHOAL_TEST_HOOKS)
+inline void YieldAtRandom(const char* /*point*/) {
+  static std::atomic<uint64_t> threads{0};
+  thread_local Random random(threads.fetch_add(1, std::memory_order_relaxed));
+  if (!random.OneIn(32)) return;
+  for (uint64_t times = 1 + random.Below(4); times > 0; --times) std::this_thread::yield();
+}
+#endif
+
 // A run: its end, its counts, its violations. Thread-safe but for Spawn and Finish.
 class Stress {
  public:
   Stress(const char* name, const StressOptions& options)
       : name_(name),
         options_(options),
-        end_(std::chrono::steady_clock::now() + std::chrono::seconds(options.seconds)) {}
+        end_(std::chrono::steady_clock::now() + std::chrono::seconds(options.seconds)) {
+#if defined(SHOAL_TEST_HOOKS)
+    race_point_handler.store(&YieldAtRandom, std::memory_order_release);
+#endif
+  }
 
   // False from the end of the time, or the first violation, on.
   bool Running() const {
