@@ -31,8 +31,11 @@ demo: deps build ## index this machine's Debian packages and search them: QUERY=
 	@./build/examples/package_search $(if $(QUERY),--query "$$QUERY")
 export QUERY
 
-test: deps build ## every test but the long ones, and the concurrency tests under the sanitizers
+test: deps build ## every test but the long ones
 	@tools/run_tests.sh test $(JOBS)
+
+sanitize: deps ## the concurrency tests, but the long ones, under AddressSanitizer and ThreadSanitizer
+	@tools/run_tests.sh sanitize $(JOBS)
 
 stress: deps build ## the long tests, everything under both sanitizers, the models
 	@tools/run_tests.sh stress $(JOBS)
@@ -54,4 +57,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo test stress bench format tidy install clean
+.PHONY: help deps build demo test sanitize stress bench format tidy install clean

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# run_tests.sh test JOBS     what `make test` runs: the release build's tests but the long ones, and
-#                            the tests labelled concurrency under both sanitizers
+# run_tests.sh test JOBS     what `make test` runs: the release build's tests but the long ones
+# run_tests.sh sanitize JOBS what `make sanitize` runs: the tests labelled concurrency, but the long
+#                            ones, under both sanitizers
 # run_tests.sh stress JOBS   what `make stress` runs: the long tests, then everything under both
 #                            sanitizers
 # All of it runs even if a part fails; the closing lines say what passed, the exit status if all did.
@@ -33,9 +34,11 @@ sanitized() {
 
 case $mode in
   test)
+    ctest_in 'tests of the release build' build -LE stress
+    ;;
+  sanitize)
     sanitized asan concurrency_tests 'house|stress' -L concurrency
     sanitized tsan concurrency_tests 'house|stress' -L concurrency
-    ctest_in 'tests of the release build' build -LE stress
     ;;
   stress)
     ctest_in 'long tests of the release build' build -L stress
@@ -44,7 +47,7 @@ case $mode in
     sanitized tsan all house
     ;;
   *)
-    echo "usage: run_tests.sh test|stress JOBS" >&2
+    echo "usage: run_tests.sh test|sanitize|stress JOBS" >&2
     exit 2
     ;;
 esac
