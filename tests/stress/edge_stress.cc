@@ -56,14 +56,13 @@ class EdgeStress {
   }
 
   void Churn(Random& random) {
+    // Before the picks: a slot that was picked outside may belong to the next tenant's owner.
+    const EpochRegistry::Guard guard = store_.epochs.Pin();
     const SlotId u = Pick(random), v = Pick(random);
     const uint64_t kind = random.Below(100);
     if (kind >= 92) {
       Replace(random.Below(kPoints));
-      return;
-    }
-    const EpochRegistry::Guard guard = store_.epochs.Pin();
-    if (kind < 50) {
+    } else if (kind < 50) {
       Link(u, v);
     } else if (kind < 75) {
       if (store_.neighbors.Unlink(u, v)) ++unlinked_;
