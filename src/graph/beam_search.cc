@@ -8,6 +8,8 @@ namespace shoal {
 void Graph::Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recorder& recorder,
                   Guard& guard, Scratch& scratch) const {
   n = scratch.visited.KeepNew(scratch.ids, n);
+  // Nearly all of them are readable: their rows are under way while their tags are looked at.
+  for (size_t i = 0; i < n; ++i) features_.PrefetchFront(scratch.ids[i]);
   n = slots_.KeepReadable(scratch.ids, n, high_water, scratch.returnable);
   if (n == 0) return;
   SHOAL_RACE_POINT("search.after_tag_check");
@@ -16,8 +18,11 @@ void Graph::Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recor
   scorer.Score(scratch.rows, n, scratch.distances);
   guard.work.rows_fetched += n;
   guard.work.distances += n;
-  for (size_t i = 0; i < n; ++i)
-    scratch.best.Insert(scratch.distances[i], scratch.ids[i], scratch.returnable[i]);
+  // A new nearest one is expanded next: its list is called for before the others find their places.
+  const auto* const nearest = std::min_element(scratch.distances, scratch.distances + n);
+  if (*nearest < scratch.best.PeekDistance())
+    neighbors_.Prefetch(scratch.ids[nearest - scratch.distances]);
+  scratch.best.InsertMany(scratch.distances, scratch.ids, scratch.returnable, n);
   if (recorder.within == nullptr) return;
   for (size_t i = 0; i < n; ++i)
     if (scratch.returnable[i] && scratch.distances[i] <= recorder.radius)

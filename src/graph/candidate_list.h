@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "store/tag.h"
@@ -20,6 +21,8 @@ struct Candidate {
 
 class CandidateList {
  public:
+  static constexpr size_t kMostAtOnce = 1024;
+
   // Empties the list and sets L, at least 1.
   void Reset(size_t list_size);
 
@@ -29,12 +32,18 @@ class CandidateList {
     if (full() && !(distance < distances_[size_ - 1])) return;
     InsertSorted(distance, slot, returnable);
   }
+  // Likewise for n of them, at most kMostAtOnce, in order.
+  void InsertMany(const float* distances, const SlotId* slots, const bool* returnable, size_t n);
 
   bool HasUnexpanded() const { return cursor_ < size_; }
   // The nearest that was not expanded, and marks it as expanded. HasUnexpanded().
   Candidate PopUnexpanded();
   // The nearest that was not expanded; kNoSlot when there is none.
   SlotId PeekUnexpanded() const { return cursor_ < size_ ? words_[cursor_] & kSlotMask : kNoSlot; }
+  // Its distance; infinite when there is none.
+  float PeekDistance() const {
+    return cursor_ < size_ ? distances_[cursor_] : std::numeric_limits<float>::infinity();
+  }
 
   size_t size() const { return size_; }
   Candidate operator[](size_t i) const { return {distances_[i], words_[i] & kSlotMask}; }
@@ -49,8 +58,8 @@ class CandidateList {
   static constexpr uint32_t kSlotMask = kGuideBit - 1;
 
   bool full() const { return returnable_ == list_size_; }
-  size_t LowerBound(float distance) const;
   void InsertSorted(float distance, SlotId slot, bool returnable);
+  size_t ShiftIn(float distance, uint32_t word);
 
   // Two arrays, because the search for a place reads distances only.
   std::vector<float> distances_;

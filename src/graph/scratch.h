@@ -27,6 +27,7 @@ struct Scratch final : ScratchBase {
 
   // One hop: the ids of a list (and one more), which of them are live, their rows and distances.
   static constexpr size_t kMaxIds = kMaxDegree + 1;
+  static_assert(kMaxIds <= CandidateList::kMostAtOnce);
   SlotId ids[kMaxIds];
   bool returnable[kMaxIds];
   const std::byte* rows[kMaxIds];
