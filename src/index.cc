@@ -2,7 +2,9 @@
 #include "shoal/index.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <new>
 #include <string>
 
@@ -13,23 +15,11 @@
 namespace shoal {
 namespace {
 
-// Rows that one thread takes at a time from a batch.
-constexpr size_t kInsertGrain = 8;
+// Queries that one thread takes at a time from a batch.
 constexpr size_t kSearchGrain = 8;
 
 tl::unexpected<Error> Invalid(const std::string& message) {
   return MakeError(ErrorCode::kInvalidArgument, message);
-}
-
-tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what) {
-  try {
-    std::string message = std::string(what) + ": no memory";
-    if (options.memory_limit != 0)
-      message += " (memory_limit: " + std::to_string(options.memory_limit) + " bytes)";
-    return MakeError(ErrorCode::kOutOfMemory, message);
-  } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "no memory");  // Short enough to need none.
-  }
 }
 
 Status CheckOption(bool valid, const char* name, const std::string& expected, double found) {
@@ -55,12 +45,44 @@ Status Validate(const IndexOptions& o) {
     status = CheckOption(o.scalar_type <= ScalarType::kUint8, "scalar_type", "one of ScalarType",
                          static_cast<double>(o.scalar_type));
   if (status)
+    status = CheckOption(o.repair <= RepairPolicy::kManual, "repair", "one of RepairPolicy",
+                         static_cast<double>(o.repair));
+  if (status)
+    status = CheckOption(o.repair_threads >= 1 && o.repair_threads <= 256, "repair_threads",
+                         "1 to 256", o.repair_threads);
+  if (status)
+    status = CheckOption(o.repair_share >= 1 && o.repair_share <= 100, "repair_share", "1 to 100",
+                         o.repair_share);
+  if (status)
     status = CheckOption(o.metric <= Metric::kCosine, "metric", "one of Metric",
                          static_cast<double>(o.metric));
   return status;
 }
 
+// Whether the last of `ids` is in front of it, too: while a point is replaced, both its vectors may
+// be found. `table`: hash table of positions + 1 in `ids`, a power of two and at most half full.
+bool IsNew(std::span<const ExternalId> ids, std::vector<uint32_t>& table) {
+  const ExternalId id = ids.back();
+  const size_t mask = table.size() - 1;
+  size_t at = (id * 0x9e3779b97f4a7c15u >> 32) & mask;
+  for (; table[at] != 0; at = (at + 1) & mask)
+    if (ids[table[at] - 1] == id) return false;
+  table[at] = static_cast<uint32_t>(ids.size());
+  return true;
+}
+
 }  // namespace
+
+tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what) {
+  try {
+    std::string message = std::string(what) + ": no memory";
+    if (options.memory_limit != 0)
+      message += " (memory_limit: " + std::to_string(options.memory_limit) + " bytes)";
+    return MakeError(ErrorCode::kOutOfMemory, message);
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "no memory");  // Short enough to need none.
+  }
+}
 
 IndexImpl::IndexImpl(const IndexOptions& options)
     : options_(options),
@@ -72,12 +94,18 @@ IndexImpl::IndexImpl(const IndexOptions& options)
       ids_(budget_, slots_),
       graph_(options_, codec_, slots_, neighbors_, features_) {}
 
+IndexImpl::~IndexImpl() {
+  repairs_.Close();
+  for (std::thread& thread : repairers_) thread.join();
+}
+
 Result<Index> IndexImpl::Create(const IndexOptions& options) {
   try {
     if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
     auto impl = std::make_unique<IndexImpl>(options);
     if (!impl->slots_.Init() || !impl->neighbors_.Init())
       return OutOfMemory(options, "address space");
+    impl->StartRepairers();
     return Index(std::move(impl));
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options, "index");
@@ -88,158 +116,6 @@ Scratch& IndexImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   auto& scratch = guard.cell().scratch;
   if (scratch == nullptr) scratch = std::make_unique<Scratch>();
   return static_cast<Scratch&>(*scratch);
-}
-
-Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
-  const auto exists = [&] {
-    return MakeError(ErrorCode::kAlreadyExists, "id " + std::to_string(id) + ": already there");
-  };
-  // Looked up first, so that the common duplicate costs no slot.
-  if (ids_.Lock(id).slot()) return exists();
-  SHOAL_RACE_POINT("insert.after_lookup");
-  std::optional<OwnedSlot> slot = slots_.Acquire();
-  if (!slot) return OutOfMemory(options_, "slots");
-  codec_.Encode(vector, features_.Own(slot->id()));
-  slots_.set_external_id(slot->id(), id);
-  auto entry = ids_.Lock(id);
-  if (entry.slot()) return exists();
-  if (!entry.Add(slot->id())) return OutOfMemory(options_, "id map");
-  return std::move(*slot);
-}
-
-void IndexImpl::Unreserve(ExternalId id) { ids_.Lock(id).Remove(); }
-
-Status IndexImpl::EnsureStart(VectorView vector) {
-  if (graph_.start() != kNoSlot) return {};
-  const MutexLock lock(starting_);
-  if (graph_.start() != kNoSlot) return {};
-  std::optional<OwnedSlot> slot = slots_.Acquire();
-  if (!slot) return OutOfMemory(options_, "slots");
-  codec_.Encode(vector, features_.Own(slot->id()));
-  neighbors_.ResetStart(slot->id());
-  graph_.set_start(std::move(*slot).Freeze());
-  return {};
-}
-
-Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
-  const SlotId p = slot.id();
-  SHOAL_RACE_POINT("insert.reserved");
-  neighbors_.Reset(p);  // Before anything can fail: what is undone is p's list.
-  auto guard = epochs_.Pin();
-  Status linked;
-  try {
-    linked = graph_.LinkOut(p, guard, ScratchOf(guard));
-  } catch (const std::bad_alloc&) {
-    linked = OutOfMemory(options_, "insert");
-  }
-  if (!linked) {
-    graph_.UndoLinkOut(p);
-    Unreserve(id);
-    return linked;
-  }
-  {
-    const auto entry = ids_.Lock(id);
-    std::move(slot).Publish();
-  }
-  SHOAL_RACE_POINT("insert.published");
-  try {
-    graph_.LinkIn(p, guard, ScratchOf(guard));
-  } catch (const std::bad_alloc&) {
-    // The point is in; it needs one guard, which takes no memory.
-    graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
-  }
-  return {};
-}
-
-Status IndexImpl::Insert(ExternalId id, VectorView vector) {
-  if (Status valid = codec_.Validate(vector, "vector"); !valid) return valid;
-  try {
-    if (Status started = EnsureStart(vector); !started) return started;
-    Result<OwnedSlot> slot = Reserve(id, vector);
-    if (!slot) return tl::unexpected(slot.error());
-    return InsertReserved(id, std::move(*slot));
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "insert");
-  }
-}
-
-size_t IndexImpl::CentralRow(MatrixView rows) const {
-  constexpr size_t kSample = 1000;
-  const size_t step = std::max<size_t>(1, rows.rows() / kSample);
-  std::vector<const std::byte*> sample;
-  std::vector<size_t> numbers;
-  for (size_t i = 0; i < rows.rows(); i += step) {
-    if (!codec_.Validate(rows[i], "row")) continue;
-    sample.push_back(static_cast<const std::byte*>(rows[i].data()));
-    numbers.push_back(i);
-  }
-  // The medoid of the sample by mean distance, each to a few dozen others.
-  std::vector<std::byte> buffer(codec_.buffer_bytes());
-  const size_t judges = std::min<size_t>(sample.size(), 64);
-  std::vector<float> distances(sample.size());
-  std::vector<double> sums(sample.size(), 0.0);
-  for (size_t j = 0; j < judges; ++j) {
-    const size_t judge = j * sample.size() / judges;
-    codec_.ScoreRaw(sample[judge], sample.data(), sample.size(), buffer.data(), distances.data());
-    for (size_t i = 0; i < sample.size(); ++i) sums[i] += distances[i];
-  }
-  const auto best = std::min_element(sums.begin(), sums.end()) - sums.begin();
-  return sample.empty() ? rows.rows() : numbers[static_cast<size_t>(best)];
-}
-
-Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                           const BatchOptions& batch) {
-  if (ids.size() != rows.rows())
-    return Invalid("ids: expected one per row, " + std::to_string(rows.rows()) + ", found " +
-                   std::to_string(ids.size()));
-  InsertReport report;
-  Mutex reporting;
-  try {
-    if (graph_.start() == kNoSlot) {
-      const size_t central = CentralRow(rows);
-      // A failure here is every row's failure, and reported there.
-      if (central < rows.rows()) (void)EnsureStart(rows[central]);
-    }
-    ParallelFor(batch.threads, rows.rows(), kInsertGrain, batch.progress,
-                [&](size_t begin, size_t end) {
-                  for (size_t i = begin; i < end; ++i) {
-                    Status inserted = Insert(ids[i], rows[i]);
-                    if (inserted) continue;
-                    const MutexLock lock(reporting);
-                    report.failures.push_back({i, std::move(inserted.error())});
-                  }
-                });
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "insert");
-  }
-  std::sort(report.failures.begin(), report.failures.end(),
-            [](const auto& a, const auto& b) { return a.row < b.row; });
-  report.inserted = rows.rows() - report.failures.size();
-  return report;
-}
-
-std::vector<SlotId> IndexImpl::LiveSlots() const {
-  std::vector<SlotId> live;
-  const SlotId slots = slots_.high_water();
-  for (SlotId slot = 0; slot < slots; ++slot)
-    if (slots_.tag(slot) == Tag::kLive) live.push_back(slot);
-  return live;
-}
-
-Status IndexImpl::Refine(const BatchOptions& batch) {
-  try {
-    const std::vector<SlotId> live = LiveSlots();
-    ParallelFor(batch.threads, live.size(), kInsertGrain, batch.progress,
-                [&](size_t begin, size_t end) {
-                  for (size_t i = begin; i < end; ++i) {
-                    auto guard = epochs_.Pin();
-                    graph_.Relink(live[i], guard, ScratchOf(guard));
-                  }
-                });
-    return {};
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "refine");
-  }
 }
 
 Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
@@ -263,10 +139,14 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
     const size_t k = std::min(options.k, most);
     graph_.BeamSearch(scorer, std::min(std::max(options.search_list_size, k), most), {}, guard,
                       scratch);
+    // Read after the tags: who sees both slots of a replaced point sees the flag, too.
+    const bool unique = replaced_.load(std::memory_order_relaxed);
+    if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
     size_t hits = 0;
     for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
       if (!scratch.best.IsReturnable(i)) continue;
       ids[hits] = slots_.external_id(scratch.best[i].slot);
+      if (unique && !IsNew(ids.first(hits + 1), scratch.id_table)) continue;
       if (!distances.empty()) distances[hits] = scratch.best[i].distance;
       ++hits;
     }
@@ -290,8 +170,17 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
                        options.radius, guard, scratch);
     std::vector<Hit> hits;
     hits.reserve(scratch.within.size());
-    for (const Candidate& candidate : scratch.within)
-      hits.push_back({slots_.external_id(candidate.slot), candidate.distance});
+    const bool unique = replaced_.load(std::memory_order_relaxed);
+    if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.within.size() + 1), 0);
+    std::vector<ExternalId> ids;
+    for (const Candidate& candidate : scratch.within) {
+      ids.push_back(slots_.external_id(candidate.slot));
+      if (!unique || IsNew(ids, scratch.id_table)) {
+        hits.push_back({ids.back(), candidate.distance});
+      } else {
+        ids.pop_back();
+      }
+    }
     return hits;
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "search");
@@ -304,28 +193,58 @@ bool IndexImpl::Contains(ExternalId id) {
   return slot && slots_.tag(*slot) == Tag::kLive;
 }
 
+Status IndexImpl::Get(ExternalId id, void* vector) {
+  const auto guard = epochs_.Pin();  // From before the look-up: the row stands while it is copied.
+  const std::optional<SlotId> slot = ids_.Lock(id).slot();
+  if (!slot || !IsReadable(slots_.tag(*slot))) return NotFound(id);
+  std::memcpy(vector, features_.Own(*slot), options_.dim * ScalarSize(options_.scalar_type));
+  return {};
+}
+
+Result<std::vector<ExternalId>> IndexImpl::Ids() const {
+  try {
+    std::vector<ExternalId> ids;
+    ids.reserve(size());
+    ids_.ForEach([&](SlotId slot) {
+      if (slots_.tag(slot) == Tag::kLive) ids.push_back(slots_.external_id(slot));
+    });
+    return ids;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "ids");
+  }
+}
+
 IndexStats IndexImpl::Stats() const {
   IndexStats stats;
   const SlotId slots = slots_.high_water();
   stats.points = slots_.live();
   stats.slots_used = slots;
+  stats.pending_repairs = repairs_.size();
+  stats.retired_slots = slots_.retired();
+  stats.rebirths = graph_.rebirths();
+  stats.relinked = graph_.relinked();
+  stats.unreachable = unreachable_.load(std::memory_order_relaxed);
   stats.edges = neighbors_.edges();
   stats.average_degree =
       slots == 0 ? 0 : static_cast<double>(stats.edges) / static_cast<double>(slots);
   stats.epoch = epochs_.Current();
   stats.oldest_pin = epochs_.OldestPin();
   stats.work = epochs_.Work();
-  stats.memory.vectors = features_.column().Resident(slots);
-  stats.memory.neighbors = neighbors_.RowBytes(slots);
+  stats.memory.vectors = slots_.ResidentBytes(features_.column());
+  stats.memory.neighbors = slots_.ResidentBytes(neighbors_.rows());
   stats.memory.reverse_lists = neighbors_.ReverseBytes();
-  stats.memory.slots = slots_.ResidentBytes() + neighbors_.MetaBytes(slots);
+  stats.memory.slots =
+      slots_.ResidentBytes() + slots_.ResidentBytes(neighbors_.meta()) + repairs_.bytes();
   stats.memory.id_map = ids_.bytes();
   stats.memory.scratch = epochs_.ScratchBytes() + sizeof(IndexImpl);
   return stats;
 }
 
 Status IndexImpl::CheckStructure() {
-  if (Status graph = graph_.CheckStructure(); !graph) return graph;
+  size_t unreachable = 0;
+  const Status graph = graph_.CheckStructure(unreachable);
+  unreachable_.store(unreachable, std::memory_order_relaxed);
+  if (!graph) return graph;
   const std::vector<SlotId> live = LiveSlots();
   for (const SlotId slot : live) {
     const ExternalId id = slots_.external_id(slot);
@@ -354,6 +273,17 @@ Result<InsertReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixVi
                                        const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, batch);
 }
+
+Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
+Status Index::Delete(ExternalId id) { return impl_->Delete(id); }
+Result<DeleteReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
+  return impl_->DeleteMany(ids, batch);
+}
+Status Index::Clear(const BatchOptions& batch) { return impl_->Clear(batch); }
+Status Index::Consolidate(const BatchOptions& batch) { return impl_->Consolidate(batch); }
+Result<size_t> Index::Compact(const BatchOptions& batch) { return impl_->Compact(batch); }
+Status Index::Get(ExternalId id, void* vector) const { return impl_->Get(id, vector); }
+Result<std::vector<ExternalId>> Index::Ids() const { return impl_->Ids(); }
 
 Status Index::Refine(const BatchOptions& batch) { return impl_->Refine(batch); }
 

@@ -93,7 +93,8 @@ Status IndexImpl::Import(const GraphImage& image) {
   if (!codec_.Validate(start_row, "start")) start_row = image.rows[CentralRow(image.rows)];
   if (Status started = EnsureStart(start_row); !started) return started;
   std::vector<SlotId> slots(n);
-  for (const uint32_t i : BreadthFirst(image)) {
+  const std::vector<uint32_t> order = BreadthFirst(image);
+  for (const uint32_t i : order) {
     if (Status valid = codec_.Validate(image.rows[i], "row"); !valid)
       return MakeError(valid.error().code,
                        "row " + std::to_string(i) + ": " + valid.error().message);
@@ -107,15 +108,16 @@ Status IndexImpl::Import(const GraphImage& image) {
     for (const uint32_t v : ids)
       if (v < n && slots[v] != u) graph_.AddEdge(u, slots[v], guard, ScratchOf(guard));
   };
-  ParallelFor(0, n, kGrain, {}, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) link(slots[i], image.List(i));
-  });
   // A start that is a point leads to that point first.
   if (image.start < n) link(graph_.start(), std::span(&image.start, 1));
   link(graph_.start(), image.List(image.start));
-  for (const SlotId slot : slots) {
+  ParallelFor(0, n, kGrain, {}, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) link(slots[i], image.List(i));
+  });
+  // Older points first, so that each finds its guards guarded.
+  for (const uint32_t i : order) {
     auto guard = epochs_.Pin();
-    graph_.EnsureGuarded(slot, guard, ScratchOf(guard));
+    graph_.EnsureGuarded(slots[i], kNoSlot, guard, ScratchOf(guard));
   }
   return {};
 }

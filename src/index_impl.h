@@ -1,12 +1,16 @@
 // The wiring of an index: which parts there are, in the order in which they depend on each other.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "codec/full_codec.h"
 #include "graph/graph.h"
+#include "graph/repair_queue.h"
 #include "persist/graph_image.h"
 #include "shoal/index.h"
 #include "store/epoch.h"
@@ -17,20 +21,32 @@
 
 namespace shoal {
 
+tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what);
+tl::unexpected<Error> NotFound(ExternalId id);
+
 class IndexImpl {
  public:
   explicit IndexImpl(const IndexOptions& options);
+  ~IndexImpl();
   static Result<Index> Create(const IndexOptions& options);
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
   Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                   const BatchOptions& batch);
+  Status Upsert(ExternalId id, VectorView vector);
+  Status Delete(ExternalId id);
+  Result<DeleteReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
+  Status Clear(const BatchOptions& batch);
+  Status Consolidate(const BatchOptions& batch);
+  Result<size_t> Compact(const BatchOptions& batch);
   Status Refine(const BatchOptions& batch);
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work);
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options);
   bool Contains(ExternalId id);
+  Status Get(ExternalId id, void* vector);
+  Result<std::vector<ExternalId>> Ids() const;
   IndexStats Stats() const;
   Status CheckStructure();
 
@@ -44,8 +60,23 @@ class IndexImpl {
   Scratch& ScratchOf(EpochRegistry::Guard& guard) const;
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
-  void Unreserve(ExternalId id);
+  // Takes the reservation back, if it is still this slot's.
+  void Unreserve(ExternalId id, SlotId slot);
   Status InsertReserved(ExternalId id, OwnedSlot slot);
+  // Upsert of an id that is there.
+  Status ReplaceExisting(ExternalId id, VectorView vector);
+  // A live point's edges to it.
+  void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
+
+  // Delete without the repair that is due.
+  Status MarkForRepair(ExternalId id);
+  void AfterDelete(EpochRegistry::Guard& guard);
+  // Repairs what was taken from the queue, or puts it back. `guard` is older than the take.
+  bool RepairTaken(SlotId slot, EpochRegistry::Guard& guard);
+  void StartRepairers();
+  void RepairInBackground();
+  bool MoveDown(SlotId from);
+
   // Makes a start point of this vector if there is none.
   Status EnsureStart(VectorView vector);
   // Of valid rows, the one nearest the middle of a sample; rows.rows() if there is no valid one.
@@ -65,7 +96,15 @@ class IndexImpl {
   IdMap ids_;
   Graph graph_;
 
+  RepairQueue repairs_;
+
   Mutex starting_;  // Held to make the first start point.
+  // Whether an id ever moved from one slot to another: then a search may meet both.
+  std::atomic<bool> replaced_{false};
+  // What the last CheckStructure found.
+  std::atomic<size_t> unreachable_{0};
+
+  std::vector<std::thread> repairers_;  // kBackground; joined by the destructor.
 };
 
 }  // namespace shoal

@@ -51,6 +51,38 @@ inline constexpr Flag kPrintQpsPerThread = {"--print_qps_per_thread", "QPS divid
 inline constexpr Flag kPartMb = {
     "--part_mb", "MB of base vectors in memory at a time; larger files go in parts"};
 
+// Streams.
+inline constexpr Flag kStreamData = {"--data_path,--data_file", "vectors that come and go, .bin"};
+inline constexpr Flag kMaxPointsToInsert = {
+    "--max_points_to_insert", "rows of the file to insert, with those of the beginning; 0: all"};
+inline constexpr Flag kPointsToSkip = {"--points_to_skip", "rows at the file's beginning left out"};
+inline constexpr Flag kBeginningIndexSize = {
+    "--beginning_index_size", "points to insert with all threads before anything else"};
+inline constexpr Flag kPointsPerCheckpoint = {
+    "--points_per_checkpoint", "points that are inserted (not concurrent: and deleted) at a time"};
+inline constexpr Flag kCheckpointsPerSnapshot = {
+    "--checkpoints_per_snapshot",
+    "batches of inserts after which the index is saved as <prefix>.inc-...; 0: never"};
+inline constexpr Flag kPointsToDelete = {"--points_to_delete_from_beginning",
+                                         "how many of the first points to delete"};
+inline constexpr Flag kStartDeletesAfter = {
+    "--start_deletes_after", "concurrent: points that are inserted before the deletes begin"};
+inline constexpr Flag kDoConcurrent = {
+    "--do_concurrent",
+    "true: half of the threads delete while the other half inserts; false: one after the other"};
+inline constexpr Flag kActiveWindow = {"--active_window", "points in the window"};
+inline constexpr Flag kConsolidateInterval = {"--consolidate_interval",
+                                              "points that come, and that go, at a time"};
+inline constexpr Flag kInsertThreads = {"--insert_threads",
+                                        "threads that insert; 0: half of the CPUs"};
+inline constexpr Flag kConsolidateThreads = {"--consolidate_threads",
+                                             "threads that delete; 0: half of the CPUs"};
+inline constexpr Flag kStartPointNorm = {
+    "--start_point_norm", "without effect: the index chooses where its searches start"};
+inline constexpr Flag kNumStartPoints = {
+    "--num_start_points", "without effect: the index chooses where its searches start"};
+inline constexpr Flag kUniqueLabels = {"--unique_labels_supported", "must be 0"};
+
 // DiskANN has them, shoal does not yet: accepted with their default, refused with anything else.
 inline constexpr Flag kBuildPqBytes = {"--build_PQ_bytes", "must be 0"};
 inline constexpr Flag kUseOpq = {"--use_opq", "must be absent"};

@@ -4,6 +4,8 @@
 //   auto index = shoal::Index::Create(options);
 //   index->Insert(7, vector);                       // any thread, any time
 //   auto hits = index->Search(query, {.k = 10});    // likewise; nearest first
+//   index->Upsert(7, other);                        // another vector under the same id
+//   index->Delete(7);                               // gone when it returns, its memory reused
 //
 // The graph is a single-layer Vamana (Subramanya et al., "DiskANN", NeurIPS 2019) that is kept up
 // to date point by point (Singh et al., "FreshDiskANN", 2021).
@@ -35,6 +37,16 @@ struct InsertReport {
     Error error;
   };
   size_t inserted = 0;
+  std::vector<Failure> failures;  // Ordered by row.
+};
+
+// What came of DeleteMany: one entry for each id that was not there.
+struct DeleteReport {
+  struct Failure {
+    size_t row = 0;  // Position among the ids.
+    Error error;
+  };
+  size_t deleted = 0;
   std::vector<Failure> failures;  // Ordered by row.
 };
 
@@ -72,6 +84,26 @@ class SHOAL_API Index {
   Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                   const BatchOptions& batch = {});
 
+  // Inserts the point, or gives it another vector: searches find the id all the time, at the one
+  // vector or the other until Upsert returns. Errors as in Insert, but AlreadyExists.
+  Status Upsert(ExternalId id, VectorView vector);
+
+  // Removes a point: no search that starts after it returned finds it, and the id may be inserted
+  // again at once. Its slot is used again when no search reads it any more. When the graph is led
+  // around it is IndexOptions::repair's choice. NotFound; OutOfMemory.
+  Status Delete(ExternalId id);
+  // Removes many, on several threads. Ids that are not there are reported, the others go.
+  Result<DeleteReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch = {});
+  // Removes all points that are there when it is called.
+  Status Clear(const BatchOptions& batch = {});
+
+  // Repairs the graph around all points deleted so far: when it returns, no list leads to one of
+  // them. Searches and writers go on meanwhile. OutOfMemory: some are left.
+  Status Consolidate(const BatchOptions& batch = {});
+  // Moves points together and gives the memory that this frees back to the system; worth it after
+  // deleting much. Consolidates first. Returns the bytes. Searches and writers go on meanwhile.
+  Result<size_t> Compact(const BatchOptions& batch = {});
+
   // A second pass: searches for every point again and renews its edges. Worth its time (about that
   // of the inserts) for data that is built once and searched often. Safe beside anything.
   Status Refine(const BatchOptions& batch = {});
@@ -95,6 +127,10 @@ class SHOAL_API Index {
 
   // Whether a point with this id is in the index.
   bool Contains(ExternalId id) const;
+  // Copies the point's vector, dim elements of the index's type, to `vector`. NotFound.
+  Status Get(ExternalId id, void* vector) const;
+  // All ids, in no order: each that is there throughout the call exactly once, others at most once.
+  Result<std::vector<ExternalId>> Ids() const;
   // Live points.
   size_t size() const;
   const IndexOptions& options() const;

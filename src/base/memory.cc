@@ -61,6 +61,16 @@ bool Reservation::Commit(size_t bytes, MemoryBudget& budget) {
   return true;
 }
 
+void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
+  const size_t target = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  if (target >= committed_) return;
+  // A failure leaves the pages as they are, which costs memory and nothing else: except that they
+  // would not be zero when they are used again.
+  if (madvise(base_ + target, committed_ - target, MADV_DONTNEED) != 0) return;
+  budget.Release(committed_ - target);
+  committed_ = target;
+}
+
 size_t Reservation::Resident(size_t used) const {
   if (used == 0) return 0;
   const size_t tail = std::min(used, committed_) / kHugePage * kHugePage;

@@ -48,6 +48,10 @@ class Reservation {
   // when the budget or the system refuses; what was usable before stays so.
   bool Commit(size_t bytes, MemoryBudget& budget);
 
+  // Gives what is behind [0, bytes) back to the system, rounded up to 2 MB. It stays readable, as
+  // zero, and is made usable again by Commit.
+  void Decommit(size_t bytes, MemoryBudget& budget);
+
   std::byte* base() const { return base_; }
   size_t size() const { return size_; }
   size_t committed() const { return committed_; }

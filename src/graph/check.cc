@@ -13,7 +13,7 @@ tl::unexpected<Error> Broken(const std::string& what, SlotId slot) {
 
 }  // namespace
 
-Status Graph::CheckStructure() const {
+Status Graph::CheckStructure(size_t& unreachable) const {
   const SlotId slots = slots_.high_water();
   std::vector<std::vector<SlotId>> in(slots);
   std::vector<SlotId> row(kMaxDegree);
@@ -47,13 +47,15 @@ Status Graph::CheckStructure() const {
                                       [&](SlotId u) { return neighbors_.Guards(u, v); });
     if (neighbors_.GuardCount(v) != static_cast<size_t>(guards))
       return Broken("has a wrong number of guards", v);
-    if (slots_.tag(v) == Tag::kLive && guards == 0)
-      return Broken("has no edge from an older one", v);
+    if (slots_.tag(v) == Tag::kLive && guards == 0) return Broken("has no guard", v);
+    for (const SlotId u : in[v])
+      if (neighbors_.Guards(u, v) && !neighbors_.MayGuard(u, v))
+        return Broken("is guarded by slot " + std::to_string(u) + ", which may not", v);
   }
-  return CheckReachable(slots);
+  return CheckReachable(slots, unreachable);
 }
 
-Status Graph::CheckReachable(SlotId slots) const {
+Status Graph::CheckReachable(SlotId slots, size_t& unreachable) const {
   std::vector<bool> reached(slots, false);
   std::vector<SlotId> queue;
   if (start() != kNoSlot) queue.push_back(start());
@@ -67,7 +69,8 @@ Status Graph::CheckReachable(SlotId slots) const {
       queue.push_back(row[i]);
     }
   }
-  size_t lost = 0;
+  size_t& lost = unreachable;
+  lost = 0;
   SlotId first_lost = kNoSlot;
   for (SlotId slot = slots; slot-- > 0;) {
     if (slots_.tag(slot) != Tag::kLive || reached[slot]) continue;

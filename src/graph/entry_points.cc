@@ -22,6 +22,29 @@ void EntryPoints::Offer(SlotId p, float distance, EpochRegistry::Guard& guard, S
   choosing_.Unlock();
 }
 
+bool EntryPoints::Contains(SlotId p) const {
+  const size_t n = size_.load(std::memory_order_acquire);
+  for (size_t i = 0; i < n; ++i)
+    if (entries_[i].load(std::memory_order_relaxed) == p) return true;
+  return false;
+}
+
+void EntryPoints::Forget(SlotId p, SlotId heir) {
+  if (!Contains(p)) return;
+  const MutexLock lock(choosing_);
+  size_t n = size_.load(std::memory_order_relaxed);
+  for (size_t i = 0; i < n;) {
+    if (entries_[i].load(std::memory_order_relaxed) != p) {
+      ++i;
+    } else if (heir != kNoSlot && !Contains(heir)) {
+      entries_[i].store(heir, std::memory_order_relaxed);
+    } else {
+      entries_[i].store(entries_[--n].load(std::memory_order_relaxed), std::memory_order_relaxed);
+      size_.store(n, std::memory_order_release);
+    }
+  }
+}
+
 void EntryPoints::Thin(EpochRegistry::Guard& guard, Scratch& scratch) {
   SlotId all[kMax];
   bool returnable[kMax];

@@ -9,8 +9,9 @@
 // Motwani, "Incremental clustering and dynamic information retrieval", STOC 1997). A search scores
 // them all first; they are read by every search, so they stay in the near caches.
 //
-// They are ordinary live points and have no protocol of their own: an entry whose slot is not
-// readable any more, or has another tenant, costs a search nothing but a worse beginning.
+// They are ordinary live points. Who repairs a deleted entry puts a neighbour in its place, so the
+// entries follow data that drifts. A search takes an entry for a hint: one whose slot is not
+// readable any more, or has another tenant, costs it nothing but a worse beginning.
 #pragma once
 
 #include <array>
@@ -37,6 +38,11 @@ class EntryPoints {
   // A live point whose nearest entry, or start point, is at `distance` in the graph's geometry.
   // Returns at once where that is near enough, or while another thread is choosing.
   void Offer(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch);
+
+  // Whether p is an entry.
+  bool Contains(SlotId p) const;
+  // p is deleted: `heir`, which is near it, is an entry in its place; kNoSlot: nobody is.
+  void Forget(SlotId p, SlotId heir);
 
  private:
   // Keeps those that are farther than radius_ from every one kept before.

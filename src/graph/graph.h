@@ -63,8 +63,27 @@ class Graph {
 
   // LinkIn for want of memory: one guard (neighbors.h), from whichever row has a place to spare.
   void LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch);
-  // Gives a live point a guard, an edge from an older one, if it has none.
-  void EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch);
+  // Gives a live point a guard besides `leaving` if it has none.
+  // False: all who may guard it are full of last guards.
+  bool EnsureGuarded(SlotId p, SlotId leaving, Guard& guard, Scratch& scratch);
+
+  // --- Deleting: p is deleted, and nobody else repairs it.
+
+  // Leads all lists around p and empties p's own: afterwards no list names p, and p names nobody.
+  // False, or bad_alloc: not now; to be called again later.
+  bool Repair(SlotId p, Guard& guard, Scratch& scratch);
+
+  // --- Moving a point from slot `from` to slot `to`, which the caller owns and has written.
+
+  // Gives `to` the list of `from`. False: no memory.
+  bool CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch);
+  // After Publish: leads the lists that name `from` to `to`, as far as possible; at least one guard
+  // is committed when it returns.
+  void TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch);
+
+  // How often a repair gave a point a new guard by rebirth, and how often only by a new edge.
+  uint64_t rebirths() const { return rebirths_.load(std::memory_order_relaxed); }
+  uint64_t relinked() const { return relinked_.load(std::memory_order_relaxed); }
 
   // Searches for a live point again and renews its list and its in-edges.
   void Relink(SlotId p, Guard& guard, Scratch& scratch);
@@ -78,11 +97,12 @@ class Graph {
   // The live point nearest the start point; kNoSlot when there is none.
   SlotId NearestToStart(Guard& guard, Scratch& scratch) const;
   // What Index::CheckStructure promises, except the id map. At rest.
-  Status CheckStructure() const;
+  // `unreachable`: how many live points cannot be reached from the start.
+  Status CheckStructure(size_t& unreachable) const;
   void set_start(SlotId slot) { start_.store(slot, std::memory_order_release); }
 
  private:
-  Status CheckReachable(SlotId slots) const;
+  Status CheckReachable(SlotId slots, size_t& unreachable) const;
 
   // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
   void Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recorder& recorder,
@@ -108,15 +128,30 @@ class Graph {
   bool ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch);
   // NeighborLists::Replace, with the pushes taken back that did not make it.
   bool CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
-                 Scratch& scratch);
-  // An edge from u to p, if need be in place of others; p may lose against them.
-  void LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
-  // An edge from an older u to p, in place of u's farthest neighbour that can do without. False:
-  // there is none, u is not older, or u or p is not live.
+                 Scratch& scratch, SlotId released = kNoSlot);
+  // An edge from u to p, if need be in place of others; p may lose against them. True: the edge is
+  // there now, and was not before.
+  bool LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
+  // An edge from u that guards p, in place of u's farthest neighbour that can do without. False:
+  // there is none, u may not guard p, or u or p is not live.
   bool ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
   // scratch.pool: u's live neighbours (and `extra`) with their distances from u. Returns the row's
   // version before the copy.
   uint32_t PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const;
+
+  // Repair, step by step; see repair.cc.
+  void CollectHeirs(SlotId p, Scratch& scratch) const;
+  void ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const;
+  static size_t NearestUsable(const Scratch& scratch);
+  SlotId NearestHeir(SlotId p, Guard& guard, Scratch& scratch) const;
+  void Support(SlotId w, Guard& guard, Scratch& scratch);
+  void Rejuvenate(SlotId w, Scratch& scratch);
+  bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
+  void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
+  bool ReleaseGuarded(SlotId p, size_t depth, Guard& guard, Scratch& scratch);
+  void FreeRefused(SlotId u, size_t depth, Guard& guard, Scratch& scratch);
+  void Reguard(SlotId x, SlotId leaving, size_t depth, Guard& guard, Scratch& scratch);
+  bool GuardedBesides(SlotId x, SlotId leaving) const;
 
   // Constant after construction.
   const IndexOptions options_;
@@ -133,6 +168,8 @@ class Graph {
   std::atomic<SlotId> start_{kNoSlot};
   EntryPoints entries_;
   std::atomic<uint64_t> inserts_{0};
+  std::atomic<uint64_t> rebirths_{0};
+  std::atomic<uint64_t> relinked_{0};
 };
 
 }  // namespace shoal

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <thread>
 
 #include "base/check.h"
 #include "base/hooks.h"
@@ -71,9 +72,10 @@ Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
 }
 
 bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
-                      Scratch& scratch) {
+                      Scratch& scratch, SlotId released) {
   NeighborLists::Replacement& replacement = scratch.replacement;
   replacement.version = version;
+  replacement.released = released;
   replacement.wanted = wanted;
   replacement.take_back.clear();
   replacement.added.clear();
@@ -90,11 +92,7 @@ Status Graph::LinkOut(SlotId p, Guard& guard, Scratch& scratch) {
   return WriteOut(p, guard, scratch);
 }
 
-void Graph::UndoLinkOut(SlotId p) {
-  SlotId out[kMaxDegree];
-  const size_t n = neighbors_.Copy(p, out);
-  for (size_t i = 0; i < n; ++i) neighbors_.Unlink(p, out[i]);
-}
+void Graph::UndoLinkOut(SlotId p) { neighbors_.ClearRow(p); }
 
 uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const {
   const uint32_t version = neighbors_.Version(u);
@@ -133,25 +131,26 @@ bool Graph::ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, S
   return false;
 }
 
-void Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
-  if (result != NeighborLists::LinkResult::kFull) return;
+  if (result != NeighborLists::LinkResult::kFull)
+    return result == NeighborLists::LinkResult::kLinked;
   SHOAL_RACE_POINT("link_or_prune.full");
   for (;;) {
     const uint32_t version = PoolFromRow(u, p, guard, scratch);
     Prune(overflow_degree_, guard, scratch);
-    if (ReplaceRow(u, version, p, guard, scratch)) return;
+    if (!ReplaceRow(u, version, p, guard, scratch)) continue;
+    const auto& added = scratch.replacement.added;
+    return std::find(added.begin(), added.end(), p) != added.end();
   }
 }
 
 bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
-  if (!neighbors_.Guards(u, p)) return false;
+  if (!neighbors_.MayGuard(u, p)) return false;
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
-  if (result != NeighborLists::LinkResult::kFull)
-    return result == NeighborLists::LinkResult::kLinked ||
-           result == NeighborLists::LinkResult::kPresent;
+  if (result != NeighborLists::LinkResult::kFull) return neighbors_.Guards(u, p);
   SHOAL_RACE_POINT("force_link.full");
   const uint32_t version = PoolFromRow(u, kNoSlot, guard, scratch);
   auto& pool = scratch.pool;
@@ -165,7 +164,7 @@ bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   for (const Candidate& candidate : pool)
     if (candidate.slot != spare->slot) scratch.selected.push_back(candidate.slot);
   ReplaceRow(u, version, p, guard, scratch);
-  return neighbors_.GuardCount(p) > 0;
+  return neighbors_.Guards(u, p);
 }
 
 void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
@@ -176,26 +175,30 @@ void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
   entries_.Offer(p, entry_distance, guard, scratch);
-  EnsureGuarded(p, guard, scratch);
+  // p is the youngest: any row may guard it, and all rows have more places than there are points.
+  // So a second look is needed only when others have been faster.
+  while (!EnsureGuarded(p, kNoSlot, guard, scratch)) std::this_thread::yield();
 }
 
-// None of p's neighbours that are older took it. In widening circles, the nearest older point with
-// an edge to spare gives it up.
-void Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
-  if (neighbors_.GuardCount(p) > 0) return;
-  for (size_t list_size = options_.build_list_size;; list_size *= 2) {
-    SelectNeighbors(p, list_size, guard, scratch);
-    const std::vector<Candidate> nearest = scratch.pool;
+// First, whoever points at p already. Then, in widening circles, the nearest point that may guard p
+// and has an edge to spare gives it up.
+bool Graph::EnsureGuarded(SlotId p, SlotId leaving, Guard& guard, Scratch& scratch) {
+  const auto done = [&] { return slots_.tag(p) != Tag::kLive || GuardedBesides(p, leaving); };
+  if (done()) return true;
+  neighbors_.AdoptGuards(p, scratch.repair.adopting);
+  if (done()) return true;
+  const size_t all = slots_.high_water();
+  std::vector<Candidate> nearest;
+  for (size_t list_size = options_.build_list_size;; list_size *= 4) {
+    SelectNeighbors(p, std::min(list_size, all), guard, scratch);
+    nearest = scratch.pool;
     for (const Candidate& candidate : nearest) {
-      if (slots_.tag(p) != Tag::kLive) return;
-      if (ForceLink(candidate.slot, p, guard, scratch) || neighbors_.GuardCount(p) > 0) return;
+      if (candidate.slot != leaving) ForceLink(candidate.slot, p, guard, scratch);
+      if (done()) return true;
     }
-    if (ForceLink(start(), p, guard, scratch) || neighbors_.GuardCount(p) > 0) return;
-    if (slots_.tag(p) != Tag::kLive) return;
-    // Every older row that a search of this width sees is full of last guards. Of those there is
-    // one a point, and each of the rows older than p has more than one place: a wide enough search
-    // finds one with room.
-    SHOAL_CHECK(list_size < 2 * size_t{kMaxSlots});
+    ForceLink(start(), p, guard, scratch);
+    if (done()) return true;
+    if (list_size >= all) return false;
   }
 }
 

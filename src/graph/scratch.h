@@ -25,6 +25,25 @@ struct Scratch final : ScratchBase {
     chosen_rows.reserve(kMaxIds);
   }
 
+  // What a repair works with, beside what its searches and prunes take from the rest.
+  struct Repair {
+    std::vector<SlotId> in, out;         // Of the deleted point.
+    std::vector<SlotId> dead;            // Its neighbours that are deleted, too.
+    std::vector<SlotId> heirs;           // The live ones that may take its place,
+    std::vector<const std::byte*> rows;  // their rows,
+    std::vector<float> distances;        // and how far they are from the slot last scored.
+    std::vector<SlotId> adopting;
+    static constexpr size_t kMaxDepth = 32;
+    std::vector<SlotId> refused[kMaxDepth];
+
+    size_t bytes() const {
+      size_t ids = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
+                   adopting.capacity() + distances.capacity();
+      for (const auto& level : refused) ids += level.capacity();
+      return ids * sizeof(SlotId) + rows.capacity() * sizeof(void*);
+    }
+  };
+
   // One hop: the ids of a list (and one more), which of them are live, their rows and distances.
   static constexpr size_t kMaxIds = kMaxDegree + 1;
   static_assert(kMaxIds <= CandidateList::kMostAtOnce);
@@ -50,6 +69,11 @@ struct Scratch final : ScratchBase {
   std::vector<SlotId> pushed;
   NeighborLists::Replacement replacement;
 
+  Repair repair;
+
+  // Which ids a search has found, where points may be found twice.
+  std::vector<uint32_t> id_table;
+
   // Range searches.
   std::vector<Candidate> within;
 
@@ -65,7 +89,8 @@ struct Scratch final : ScratchBase {
             selected.capacity() + wanted.capacity() + pushed.capacity() +
             replacement.take_back.capacity() + replacement.added.capacity()) *
                sizeof(uint32_t) +
-           query_buffer.capacity() + pair_buffer.capacity();
+           id_table.capacity() * sizeof(uint32_t) + repair.bytes() + query_buffer.capacity() +
+           pair_buffer.capacity();
   }
 };
 

@@ -31,6 +31,15 @@ bool Column::Commit(SlotId slots, MemoryBudget& budget) {
   return true;
 }
 
+void Column::Decommit(SlotId slots, MemoryBudget& budget) {
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    const size_t before = i << shift_;
+    const size_t in_segment =
+        slots <= before ? 0 : std::min<size_t>(slots - before, size_t{mask_} + 1);
+    segments_[i].Decommit(in_segment * stride_, budget);
+  }
+}
+
 size_t Column::Resident(SlotId slots) const {
   size_t sum = 0;
   for (size_t i = 0; i < segments_.size() && (i << shift_) < slots; ++i) {

@@ -3,17 +3,13 @@
 #include <new>
 
 #include "base/hooks.h"
+#include "base/thread_number.h"
 
 namespace shoal {
 namespace {
 
-// Where a thread looks for a free cell first: its own number, given at its first pin. Threads that
-// live at the same time so start at different cells and never meet in the common case.
-size_t ThreadHint() {
-  static std::atomic<size_t> threads{0};
-  thread_local const size_t hint = threads.fetch_add(1, std::memory_order_relaxed);
-  return hint;
-}
+// Bytes of scratch that a cell keeps from one operation to the next.
+constexpr size_t kScratchKept = size_t{4} << 20;
 
 // The holder is the only writer, so no read-modify-write is needed.
 void Add(std::atomic<uint64_t>& total, uint64_t more) {
@@ -40,7 +36,7 @@ EpochRegistry::~EpochRegistry() {
 }
 
 EpochRegistry::Cell* EpochRegistry::ClaimCell(uint64_t epoch) const {
-  const size_t hint = ThreadHint();
+  const size_t hint = ThreadNumber();  // So threads never meet in the common case.
   for (Block* block = first_;;) {
     for (size_t i = 0; i < kBlockCells; ++i) {
       Cell& cell = block->cells[(hint + i) % kBlockCells];
@@ -84,8 +80,15 @@ EpochRegistry::Guard::~Guard() {
   Add(cell_->lists_read, work.lists_read);
   Add(cell_->lists_written, work.lists_written);
   Add(cell_->prunes, work.prunes);
-  if (cell_->scratch != nullptr)
-    cell_->scratch_bytes.store(cell_->scratch->bytes(), std::memory_order_relaxed);
+  if (cell_->scratch != nullptr) {
+    size_t bytes = cell_->scratch->bytes();
+    // What one wide search or one much-loved point took is not kept for ever.
+    if (bytes > kScratchKept) {
+      cell_->scratch.reset();
+      bytes = 0;
+    }
+    cell_->scratch_bytes.store(bytes, std::memory_order_relaxed);
+  }
   // UNPIN.1, pairs with ADV.1: our last loads before whatever the advance permits.
   cell_->epoch.store(0, std::memory_order_release);
 }

@@ -33,8 +33,9 @@ std::optional<size_t> IdMap::Find(const Shard& shard, ExternalId id,
 
 // To twice the size where slots fill it, else to the same size without the erased.
 bool IdMap::Rehash(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
-  const size_t capacity =
-      std::max<size_t>(16, shard.slots * 2 >= shard.capacity ? shard.capacity * 2 : shard.capacity);
+  // Half full or less, with what is promised: a table that many deletes have left empty shrinks.
+  size_t capacity = 16;
+  while (capacity <= 2 * (shard.slots + shard.reserved)) capacity *= 2;
   const size_t bytes = capacity * sizeof(SlotId);
   if (!budget_.TryCharge(bytes)) return false;
   SlotId* table = new (std::nothrow) SlotId[capacity];
@@ -77,7 +78,8 @@ std::optional<SlotId> IdMap::Entry::slot() const SHOAL_NO_THREAD_SAFETY_ANALYSIS
 
 bool IdMap::Entry::Add(SlotId slot) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
   SHOAL_CHECK(!place_);
-  if ((shard_.used + 1) * 4 > shard_.capacity * 3 && !map_.Rehash(shard_)) return false;
+  if ((shard_.used + shard_.reserved + 1) * 4 > shard_.capacity * 3 && !map_.Rehash(shard_))
+    return false;
   size_t place = (hash_ >> 32) & (shard_.capacity - 1);
   while (shard_.table[place] != kEmpty) place = (place + 1) & (shard_.capacity - 1);
   shard_.table[place] = slot;
@@ -92,6 +94,29 @@ void IdMap::Entry::Remove() SHOAL_NO_THREAD_SAFETY_ANALYSIS {
   shard_.table[*place_] = kErased;
   --shard_.slots;
   place_.reset();
+}
+
+void IdMap::Entry::Replace(SlotId slot) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  SHOAL_CHECK(place_.has_value());
+  shard_.table[*place_] = slot;
+}
+
+bool IdMap::Entry::Reserve() SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  ++shard_.reserved;
+  if ((shard_.used + shard_.reserved) * 4 <= shard_.capacity * 3) return true;
+  const bool there = map_.Rehash(shard_);
+  if (there) place_ = map_.Find(shard_, id_, hash_);
+  if (!there) --shard_.reserved;
+  return there;
+}
+
+void IdMap::Entry::Unreserve() SHOAL_NO_THREAD_SAFETY_ANALYSIS { --shard_.reserved; }
+
+void IdMap::Shrink() {
+  for (Shard& shard : shards_) {
+    const MutexLock lock(shard.mutex);
+    if (shard.capacity > 4 * (shard.slots + shard.reserved)) Rehash(shard);
+  }
 }
 
 }  // namespace shoal

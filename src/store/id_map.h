@@ -40,6 +40,12 @@ class IdMap {
     bool Add(SlotId slot);
     // Removes the mapping, which must be there.
     void Remove();
+    // Maps the id, which must be mapped, to another slot whose external id is set to it.
+    void Replace(SlotId slot);
+    // Makes sure that a later Entry of this id finds memory to Add, right after its Unreserve.
+    // False: there is none.
+    bool Reserve();
+    void Unreserve();
 
    private:
     friend class IdMap;
@@ -52,20 +58,48 @@ class IdMap {
   };
 
   Entry Lock(ExternalId id) { return Entry(*this, id); }
+  // Calls visit(slot) for every slot that is mapped, one shard at a time, under its lock.
+  template <class Visit>
+  void ForEach(const Visit& visit) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+    for (size_t i = 0; i < kShards; ++i) ForEachInShard(i, visit);
+  }
+  // Likewise for one of the kShards shards. An id stays in its shard.
+  template <class Visit>
+  void ForEachInShard(size_t i, const Visit& visit) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+    const Shard& shard = shards_[i];
+    const MutexLock lock(shard.mutex);
+    VisitAll(shard, visit);
+  }
+  // Likewise for all shards at one instant: no id is added, removed or replaced meanwhile.
+  template <class Visit>
+  void ForEachAtOnce(const Visit& visit) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+    for (const Shard& shard : shards_) shard.mutex.Lock();
+    for (const Shard& shard : shards_) VisitAll(shard, visit);
+    for (const Shard& shard : shards_) shard.mutex.Unlock();
+  }
+  // Makes the tables as small as their entries allow, memory permitting.
+  void Shrink();
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
- private:
   static constexpr size_t kShards = 64;
+
+ private:
+  template <class Visit>
+  static void VisitAll(const Shard& shard, const Visit& visit) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+    for (size_t i = 0; i < shard.capacity; ++i)
+      if (shard.table[i] != kEmpty && shard.table[i] != kErased) visit(shard.table[i]);
+  }
   // Table entries that are no slot.
   static constexpr SlotId kEmpty = kNoSlot;
   static constexpr SlotId kErased = kNoSlot - 1;
 
   struct alignas(kCacheLine) Shard {
-    Mutex mutex;
+    mutable Mutex mutex;
     SlotId* table SHOAL_GUARDED_BY(mutex) = nullptr;  // Open addressing, linear probing.
     size_t capacity SHOAL_GUARDED_BY(mutex) = 0;      // A power of two, or 0.
     size_t used SHOAL_GUARDED_BY(mutex) = 0;          // Slots and erased.
     size_t slots SHOAL_GUARDED_BY(mutex) = 0;
+    size_t reserved SHOAL_GUARDED_BY(mutex) = 0;  // Places promised to later Adds.
   };
   static uint64_t Hash(ExternalId id);
   std::optional<size_t> Find(const Shard& shard, ExternalId id, uint64_t hash) const;

@@ -39,13 +39,19 @@ NeighborLists::NeighborLists(MemoryBudget& budget, const SlotTable& slots, uint3
       rows_(max_degree * sizeof(SlotId)),
       reverse_(budget) {}
 
-size_t NeighborLists::Copy(SlotId u, SlotId* out) const {
+size_t NeighborLists::CopyWords(SlotId u, SlotId* words) const {
   const Id* row = Row(u);
   size_t n = 0;
   for (; n < max_degree_; ++n) {
-    out[n] = row[n].load(std::memory_order_relaxed);
-    if (out[n] == kNoSlot) break;
+    words[n] = row[n].load(std::memory_order_relaxed);
+    if (words[n] == kNoSlot) break;
   }
+  return n;
+}
+
+size_t NeighborLists::Copy(SlotId u, SlotId* out) const {
+  const size_t n = CopyWords(u, out);
+  for (size_t i = 0; i < n; ++i) out[i] = IdOf(out[i]);
   return n;
 }
 
@@ -72,11 +78,9 @@ bool NeighborLists::ReserveReverse(SlotId u) {
   return meta.reverse != ReversePool::kNone;
 }
 
-// Whether u's row may get an edge: an owner links its slot before it is live. The owner of a slot
-// is its only linker, so `owned` here is the caller's own.
 bool NeighborLists::MayPointOut(SlotId u) const {
   const Tag tag = slots_.tag(u);
-  return tag == Tag::kLive || tag == Tag::kFrozen || tag == Tag::kOwned;
+  return tag == Tag::kLive || tag == Tag::kFrozen;
 }
 
 void NeighborLists::BumpVersion(SlotId u) {
@@ -104,19 +108,17 @@ NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
   LinkResult result = LinkResult::kLinked;
   {
     const ListLock lock(meta_[u]);
-    const Id* row = Row(u);
-    size_t n = 0;
-    for (; n < max_degree_; ++n) {
-      const SlotId id = row[n].load(std::memory_order_relaxed);
-      if (id == v) result = LinkResult::kPresent;
-      if (id == v || id == kNoSlot) break;
-    }
-    if (result == LinkResult::kLinked && n == max_degree_) result = LinkResult::kFull;
+    SlotId words[kMaxDegree];
+    const size_t n = CopyWords(u, words);
+    if (n == max_degree_) result = LinkResult::kFull;
+    for (size_t i = 0; i < n; ++i)
+      if (IdOf(words[i]) == v) result = LinkResult::kPresent;
     if (!MayPointOut(u) || slots_.tag(v) != Tag::kLive) result = LinkResult::kNotLive;
     if (result == LinkResult::kLinked) {
-      SetRow(u, n, v);
+      const SlotId word = WordFor(u, v);
+      SetRow(u, n, word);
       BumpVersion(u);
-      if (Guards(u, v)) meta_[v].guards.fetch_add(1, std::memory_order_release);
+      RaiseGuards(word);
       edges_.fetch_add(1, std::memory_order_relaxed);
     }
   }
@@ -129,12 +131,12 @@ NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
 bool NeighborLists::Unlink(SlotId u, SlotId v) {
   {
     const ListLock lock(meta_[u]);
-    SlotId ids[kMaxDegree];
-    const size_t n = Copy(u, ids);
-    SlotId* const at = std::find(ids, ids + n, v);
-    if (at == ids + n) return false;
-    if (Guards(u, v)) meta_[v].guards.fetch_sub(1, std::memory_order_release);
-    SetRow(u, static_cast<size_t>(at - ids), ids[n - 1]);
+    SlotId words[kMaxDegree];
+    const size_t n = CopyWords(u, words);
+    SlotId* const at = std::find_if(words, words + n, [&](SlotId word) { return IdOf(word) == v; });
+    if (at == words + n) return false;
+    DropGuard(*at);
+    SetRow(u, static_cast<size_t>(at - words), words[n - 1]);
     SetRow(u, n - 1, kNoSlot);
     BumpVersion(u);
     edges_.fetch_sub(1, std::memory_order_relaxed);
@@ -144,30 +146,101 @@ bool NeighborLists::Unlink(SlotId u, SlotId v) {
   return true;
 }
 
+void NeighborLists::ClearRow(SlotId u) {
+  SlotId words[kMaxDegree];
+  size_t n = 0;
+  {
+    const ListLock lock(meta_[u]);
+    n = CopyWords(u, words);
+    for (size_t i = 0; i < n; ++i) {
+      DropGuard(words[i]);
+      SetRow(u, i, kNoSlot);
+    }
+    BumpVersion(u);
+    edges_.fetch_sub(n, std::memory_order_relaxed);
+  }
+  for (size_t i = 0; i < n; ++i) TakeBack(u, IdOf(words[i]));
+}
+
 bool NeighborLists::LowerGuards(SlotId v) {
   auto& guards = meta_[v].guards;
+  if (IsReleased(v)) {
+    guards.fetch_sub(1, std::memory_order_acq_rel);
+    return true;
+  }
   uint32_t now = guards.load(std::memory_order_acquire);
   while (now > 1) {
     SHOAL_RACE_POINT("guards.before_lowering");
     if (guards.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return true;
   }
-  // A point that is not live needs no guard: its repairer unlinks what is left.
   return false;
 }
 
-// Fills `next` with the wanted ids that the row holds and with the unwanted ones that must stay;
-// the other unwanted ones go to take_back. Under u's lock.
+bool NeighborLists::Rebirth(SlotId u, std::vector<SlotId>& refused) {
+  const ListLock lock(meta_[u]);
+  SlotId words[kMaxDegree];
+  const size_t n = CopyWords(u, words);
+  const size_t before = refused.size();
+  // First a look, so that a refusal costs nobody a guard.
+  for (size_t i = 0; i < n; ++i) {
+    const SlotId v = IdOf(words[i]);
+    if (IsGuard(words[i]) && GuardCount(v) == 1 && !IsReleased(v)) refused.push_back(v);
+  }
+  if (refused.size() > before) return false;
+  for (size_t i = 0; i < n; ++i) {
+    if (!IsGuard(words[i])) continue;
+    if (LowerGuards(IdOf(words[i]))) {
+      SetRow(u, i, IdOf(words[i]));
+    } else {
+      refused.push_back(IdOf(words[i]));
+    }
+  }
+  if (refused.size() > before) return false;
+  const uint64_t birth = slots_.tag(u) == Tag::kDeleted
+                             ? kReleased
+                             : births_.fetch_add(1, std::memory_order_relaxed) + 1;
+  meta_[u].birth.store(birth, std::memory_order_release);
+  return true;
+}
+
+uint32_t NeighborLists::AdoptGuards(SlotId v, std::vector<SlotId>& in) {
+  Reverse(v, in);
+  for (const SlotId u : in) {
+    const ListLock lock(meta_[u]);
+    if (!MayPointOut(u) || !MayGuard(u, v)) continue;
+    SlotId words[kMaxDegree];
+    const size_t n = CopyWords(u, words);
+    SlotId* const at = std::find(words, words + n, v);  // Without the bit.
+    if (at == words + n) continue;
+    SetRow(u, static_cast<size_t>(at - words), v | kGuardBit);
+    RaiseGuards(v | kGuardBit);
+  }
+  return GuardCount(v);
+}
+
+bool NeighborLists::Guards(SlotId u, SlotId v) const {
+  SlotId words[kMaxDegree];
+  const size_t n = CopyWords(u, words);
+  return std::find(words, words + n, v | kGuardBit) != words + n;
+}
+
+// Fills `next` with the words of the wanted ids that the row holds and of the unwanted ones that
+// must stay; the other unwanted ones go to take_back. Under u's lock.
 size_t NeighborLists::KeepOld(SlotId u, Replacement& replacement, SlotId* next) {
-  SlotId old[kMaxDegree];
-  const size_t n = Copy(u, old);
+  SlotId words[kMaxDegree];
+  const size_t n = CopyWords(u, words);
   size_t kept = 0;
   for (size_t i = 0; i < n; ++i) {
-    const bool wanted = std::find(replacement.wanted.begin(), replacement.wanted.end(), old[i]) !=
+    const SlotId id = IdOf(words[i]);
+    const bool wanted = std::find(replacement.wanted.begin(), replacement.wanted.end(), id) !=
                         replacement.wanted.end();
-    if (wanted || (Guards(u, old[i]) && !LowerGuards(old[i]))) {
-      next[kept++] = old[i];
+    if (id == replacement.released) {
+      DropGuard(words[i]);
+      replacement.take_back.push_back(id);
+    } else if (wanted || (IsGuard(words[i]) && !LowerGuards(id))) {
+      next[kept++] = words[i];
     } else {
-      replacement.take_back.push_back(old[i]);
+      replacement.take_back.push_back(id);
     }
   }
   return kept;
@@ -180,11 +253,13 @@ bool NeighborLists::Replace(SlotId u, Replacement& replacement) {
   const size_t kept = KeepOld(u, replacement, next);
   const size_t dropped = replacement.take_back.size();
   size_t n = kept;
-  const bool may_point = MayPointOut(u);
+  // An owner writes its row before it is live. (The version tells if it is still the same owner.)
+  const bool may_point = MayPointOut(u) || slots_.tag(u) == Tag::kOwned;
   for (const SlotId v : replacement.wanted) {
-    if (std::find(next, next + kept, v) != next + kept) continue;
+    const bool there = std::any_of(next, next + kept, [&](SlotId word) { return IdOf(word) == v; });
+    if (there) continue;
     if (n < max_degree_ && may_point && slots_.tag(v) == Tag::kLive) {
-      next[n++] = v;
+      next[n++] = WordFor(u, v);
       replacement.added.push_back(v);
     } else {
       replacement.take_back.push_back(v);
@@ -193,26 +268,38 @@ bool NeighborLists::Replace(SlotId u, Replacement& replacement) {
   for (size_t i = 0; i < n; ++i) SetRow(u, i, next[i]);
   for (size_t i = n; i < max_degree_; ++i) SetRow(u, i, kNoSlot);
   BumpVersion(u);
-  for (const SlotId v : replacement.added)
-    if (Guards(u, v)) meta_[v].guards.fetch_add(1, std::memory_order_release);
+  for (size_t i = kept; i < n; ++i) RaiseGuards(next[i]);
   edges_.fetch_add(replacement.added.size() - dropped, std::memory_order_relaxed);
   return true;
 }
 
-bool NeighborLists::MarkDeleted(SlotTable& slots, SlotId v, std::vector<SlotId>& in) {
-  Meta& meta = meta_[v];
-  const ListLock lock(meta);
-  if (!slots.MarkDeleted(v)) return false;
-  ReverseList(reverse_, meta.reverse).AppendTo(in);
-  return true;
+bool NeighborLists::MarkDeleted(SlotTable& slots, SlotId v) {
+  const ListLock lock(meta_[v]);
+  return slots.MarkDeleted(v);
 }
 
-std::vector<SlotId> NeighborLists::Reverse(SlotId v) const {
+void NeighborLists::Reverse(SlotId v, std::vector<SlotId>& in) const {
+  in.clear();
   Meta& meta = meta_[v];
   const ListLock lock(meta);
-  std::vector<SlotId> ids;
-  ReverseList(reverse_, meta.reverse).AppendTo(ids);
-  return ids;
+  ReverseList(reverse_, meta.reverse).AppendTo(in);
+}
+
+size_t NeighborLists::InDegree(SlotId v) const {
+  Meta& meta = meta_[v];
+  const ListLock lock(meta);
+  return ReverseList(reverse_, meta.reverse).size();
+}
+
+void NeighborLists::CompactReverseLists(SlotId slots) {
+  const MutexLock lock(compacting_);
+  const ReversePool::ChunkId bound = reverse_.BeginCompact();
+  for (SlotId u = 0; u < slots; ++u) {
+    Meta& meta = meta_[u];
+    const ListLock list(meta);
+    ReverseList(reverse_, meta.reverse).MoveBelow(bound);
+  }
+  reverse_.EndCompact();
 }
 
 }  // namespace shoal

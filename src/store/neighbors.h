@@ -24,14 +24,23 @@
 // lock, refuses if the version moved, keeps only what the row holds, adds only what was pushed
 // before and is live now. A version is 32 bits and moves once per write.
 //
-// REACHABILITY. Every slot has a birth number; a start point is older than every point. An edge
-// from an older slot to a younger one *guards* the younger: as long as each point has one guard,
-// each can be reached from the start, by induction over births. A plain in-degree does not do: two
-// points may be each other's only in-edge, and a whole island may live on its own edges.
-//
-// COMMITTED GUARDS. The number of a point's guards is raised after the row is written, lowered
-// before the edge goes, and lowered only by a CAS that refuses 1 -> 0: so it never exceeds the
-// guards in rows, and no two prunes take a point's last two. A refused edge stays in its row.
+// REACHABILITY. Every slot has a birth number; the start point's is 0, the least. An edge may carry
+// the *guard* bit, under four rules:
+//   G1  an edge u -> v gets the bit under u's lock, when birth(u) < birth(v), u is live or frozen,
+//       and u is the start or has a guard itself;
+//   G2  birth(u) grows only under u's lock, to a number never used before, when no edge of u's row
+//       has the bit: so guards lead from older to younger, and have no cycle;
+//   G3  the number of v's guards is raised after the bit is written, lowered before it goes, and
+//       lowered only by a CAS that refuses 1 -> 0: it never exceeds the bits in rows, and no two
+//       writers take a point's last two. A refused edge stays in its row;
+//   G4  the last guard of v goes only when v is deleted and no edge of its own has the bit: v is
+//       then *released*, which its birth number says, and never gets the bit on an edge again.
+// LEMMA. Whoever has a guard can be reached from the start: its guard has a guard, or is the start,
+// and births fall along the way. (A plain in-degree does not do: two points may be each other's
+// only in-edge, and a whole island may live on its own edges.)
+// REBIRTH. Neighbours die in the order of their age in the commonest of streams, and a point's
+// guards with them. Then the point takes its bits back where others guard its neighbours, too, is
+// born anew, and all who still point at it become its guards: no edge moves.
 //
 // READERS copy a row with relaxed loads. A row that is caught half-way is a mixture of old and new
 // edges, each of which was in the row during the search; every id in a row is a slot below the
@@ -56,8 +65,8 @@ class NeighborLists {
   NeighborLists(MemoryBudget& budget, const SlotTable& slots, uint32_t max_degree);
 
   // The columns that grow with the slot table.
-  Column& rows() { return rows_; }
-  Column& meta() { return meta_; }
+  Column& rows() const { return rows_; }
+  Column& meta() const { return meta_; }
   bool Init(unsigned max_segment_shift = 30) { return reverse_.Init(max_segment_shift); }
   uint32_t max_degree() const { return max_degree_; }
 
@@ -86,13 +95,14 @@ class NeighborLists {
     kLinked,   // The edge is there now, and was not before.
     kPresent,  // It was there.
     kFull,     // The row has max_degree edges.
-    kNotLive,  // One of the two is not live (v), or not live, owned or frozen (u).
+    kNotLive,  // One of the two is not live (v), or neither live nor frozen (u).
     kNoMemory,
   };
   LinkResult Link(SlotId u, SlotId v);
-  // True if there was such an edge, even if it was v's last guard: for repair, which has given v
-  // another one or does not need it any more.
+  // True if there was such an edge. Even if it was v's last guard: for a v of which G4 allows it.
   bool Unlink(SlotId u, SlotId v);
+  // Unlinks u, which is deleted or the caller's own, from all its neighbours.
+  void ClearRow(SlotId u);
 
   // Step 1 and 3 of Link on their own, for writes after a computation.
   LinkResult Push(SlotId u, SlotId v);
@@ -104,6 +114,8 @@ class NeighborLists {
     // duplicates, not u, at most max_degree; each id is in the row already or pushed.
     uint32_t version = 0;
     std::span<const SlotId> wanted;
+    // In: an old edge that goes even if it is that point's last guard (G4); kNoSlot: none.
+    SlotId released = kNoSlot;
     // Out. Of the pushed, those that did not make it: the caller takes the pushes back. Of the old
     // row, those that were dropped: likewise.
     std::vector<SlotId> take_back;
@@ -115,42 +127,84 @@ class NeighborLists {
   bool Replace(SlotId u, Replacement& replacement);
   uint32_t Version(SlotId u) const { return meta_[u].version.load(std::memory_order_acquire); }
 
-  // live -> deleted; appends v's reverse list to `in`. False: it was not live.
-  bool MarkDeleted(SlotTable& slots, SlotId v, std::vector<SlotId>& in);
+  // live -> deleted. False: it was not live. From here on v's reverse list only shrinks, and names
+  // every row that has or is about to get an edge to v.
+  bool MarkDeleted(SlotTable& slots, SlotId v);
 
-  // Whether an edge from u to v, if there is one, guards v: u is older. Fixed while both are owned.
-  bool Guards(SlotId u, SlotId v) const {
-    return meta_[u].birth.load(std::memory_order_relaxed) <
-           meta_[v].birth.load(std::memory_order_relaxed);
+  // Whether u's row holds v, as v's guard.
+  bool Guards(SlotId u, SlotId v) const;
+  // Whether an edge from u to v, if it were written now, could guard v (G1).
+  bool MayGuard(SlotId u, SlotId v) const {
+    const uint64_t birth = meta_[u].birth.load(std::memory_order_relaxed);
+    return birth < meta_[v].birth.load(std::memory_order_relaxed) &&
+           (birth == 0 || GuardCount(u) > 0);
   }
-  // Committed guards of v: never more than the edges from older slots to v that rows hold.
+  // Committed guards of v (G3).
   uint32_t GuardCount(SlotId v) const { return meta_[v].guards.load(std::memory_order_acquire); }
-  // A copy of v's reverse list.
-  std::vector<SlotId> Reverse(SlotId v) const;
+  // Takes the guard bits off u's edges and, if none is left, makes u younger than all (G2), or
+  // releases it, if it is deleted (G4). False: u is the last guard of those that are appended to
+  // `refused`, at most max_degree.
+  bool Rebirth(SlotId u, std::vector<SlotId>& refused);
+  // Gives the guard bit to every edge to v that may have it. `in`: working memory. Returns v's
+  // guards.
+  uint32_t AdoptGuards(SlotId v, std::vector<SlotId>& in);
+
+  // Replaces `in` by a copy of v's reverse list.
+  void Reverse(SlotId v, std::vector<SlotId>& in) const;
+  std::vector<SlotId> Reverse(SlotId v) const {
+    std::vector<SlotId> in;
+    Reverse(v, in);
+    return in;
+  }
+  // Length of v's reverse list.
+  size_t InDegree(SlotId v) const;
+
+  // Moves the reverse lists of slots [0, slots) together and gives what is left over back to the
+  // system. Beside anything, one caller at a time.
+  void CompactReverseLists(SlotId slots);
 
   // Edges in all rows.
   uint64_t edges() const { return edges_.load(std::memory_order_relaxed); }
-  // Resident bytes, with slots [0, slots) in use.
-  uint64_t RowBytes(SlotId slots) const { return rows_.Resident(slots); }
-  uint64_t MetaBytes(SlotId slots) const { return meta_.Resident(slots); }
+  // Resident bytes.
   uint64_t ReverseBytes() const { return reverse_.ResidentBytes(); }
 
  private:
+  // What a row holds: ids, with the guard bit; kNoSlot behind the last.
+  static constexpr SlotId kGuardBit = 1u << 31;
+  static_assert((kMaxSlots & kGuardBit) == 0);
+  static SlotId IdOf(SlotId word) { return word & ~kGuardBit; }
+  static bool IsGuard(SlotId word) { return (word & kGuardBit) != 0; }
+
+  static constexpr uint64_t kReleased = ~uint64_t{0};  // A birth number: see G4.
+
   using Id = std::atomic<SlotId>;
   struct Meta {
     std::atomic<uint32_t> lock;     // 0 free, 1 held, 2 held and somebody waits.
     std::atomic<uint32_t> version;  // Of the row; written under the lock.
     std::atomic<uint32_t> guards;   // Committed; see above.
     ReversePool::ChunkId reverse;   // Guarded by the lock.
-    std::atomic<uint64_t> birth;    // Set by the owner; 0: a start point.
+    std::atomic<uint64_t> birth;    // 0: a start point; see G2 and G4.
   };
   static_assert(sizeof(Meta) == 24);
 
   class ListLock;
   Id* Row(SlotId u) const { return reinterpret_cast<Id*>(rows_.At(u)); }
   bool MayPointOut(SlotId u) const;
+  size_t CopyWords(SlotId u, SlotId* words) const;
   void SetRow(SlotId u, size_t i, SlotId v) { Row(u)[i].store(v, std::memory_order_relaxed); }
+  // Under u's lock, before the edge is in the row: v with the guard bit, if it may have it.
+  SlotId WordFor(SlotId u, SlotId v) const { return MayGuard(u, v) ? v | kGuardBit : v; }
+  void RaiseGuards(SlotId word) {
+    if (IsGuard(word)) meta_[IdOf(word)].guards.fetch_add(1, std::memory_order_release);
+  }
+  void DropGuard(SlotId word) {
+    if (IsGuard(word)) meta_[IdOf(word)].guards.fetch_sub(1, std::memory_order_release);
+  }
   bool LowerGuards(SlotId v);
+  // Acquire, pairs with Rebirth: the bits of v's row went before.
+  bool IsReleased(SlotId v) const {
+    return meta_[v].birth.load(std::memory_order_acquire) == kReleased;
+  }
   void ResetWithBirth(SlotId u, uint64_t birth);
   void BumpVersion(SlotId u);
   size_t KeepOld(SlotId u, Replacement& replacement, SlotId* next);
@@ -165,6 +219,7 @@ class NeighborLists {
   mutable ReversePool reverse_;
   std::atomic<uint64_t> edges_{0};
   std::atomic<uint64_t> births_{0};
+  Mutex compacting_;
 };
 
 }  // namespace shoal

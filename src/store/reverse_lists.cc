@@ -1,6 +1,10 @@
 #include "store/reverse_lists.h"
 
 #include <algorithm>
+#include <new>
+#include <utility>
+
+#include "base/thread_number.h"
 
 namespace shoal {
 namespace {
@@ -12,11 +16,7 @@ size_t Count(const ReversePool::Chunk& chunk) {
 
 }  // namespace
 
-ReversePool::Shard& ReversePool::MyShard() {
-  static std::atomic<size_t> threads{0};
-  thread_local const size_t mine = threads.fetch_add(1, std::memory_order_relaxed);
-  return shards_[mine % kShards];
-}
+ReversePool::Shard& ReversePool::MyShard() { return shards_[ThreadNumber() % kShards]; }
 
 bool ReversePool::TakeRun(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
   const MutexLock lock(growing_);
@@ -27,14 +27,30 @@ bool ReversePool::TakeRun(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
   return true;
 }
 
+bool ReversePool::TakeOthers(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  for (Shard& other : shards_) {
+    if (&other == &shard || !other.mutex.TryLock()) continue;
+    shard.free = std::exchange(other.free, kNone);
+    if (shard.free == kNone) {
+      shard.fresh = std::exchange(other.fresh, 0);
+      shard.fresh_end = std::exchange(other.fresh_end, 0);
+    }
+    other.mutex.Unlock();
+    if (shard.free != kNone || shard.fresh < shard.fresh_end) return true;
+  }
+  return false;
+}
+
 ReversePool::ChunkId ReversePool::Allocate() {
   Shard& shard = MyShard();
   const MutexLock lock(shard.mutex);
+  if (shard.free == kNone && shard.fresh == shard.fresh_end && !TakeOthers(shard) &&
+      !TakeRun(shard))
+    return kNone;
   ChunkId chunk = shard.free;
   if (chunk != kNone) {
     shard.free = chunks_[chunk].next;
   } else {
-    if (shard.fresh == shard.fresh_end && !TakeRun(shard)) return kNone;
     chunk = shard.fresh++;
   }
   chunks_[chunk].next = kNone;
@@ -47,6 +63,69 @@ void ReversePool::Free(ChunkId chunk) {
   const MutexLock lock(shard.mutex);
   chunks_[chunk].next = shard.free;
   shard.free = chunk;
+}
+
+// Shard by shard: chunks that others free meanwhile may be missed, which does no harm.
+std::vector<ReversePool::ChunkId> ReversePool::GatherFree() {
+  std::vector<ChunkId> free;
+  for (Shard& shard : shards_) {
+    const MutexLock lock(shard.mutex);
+    size_t more = shard.fresh_end - shard.fresh;
+    for (ChunkId c = shard.free; c != kNone; c = chunks_[c].next) ++more;
+    try {
+      free.reserve(free.size() + more);
+    } catch (const std::bad_alloc&) {
+      break;  // What is left where it is does no harm.
+    }
+    for (ChunkId c = shard.free; c != kNone; c = chunks_[c].next) free.push_back(c);
+    for (; shard.fresh < shard.fresh_end; ++shard.fresh) free.push_back(shard.fresh);
+    shard.free = kNone;
+  }
+  std::sort(free.begin(), free.end());
+  return free;
+}
+
+void ReversePool::Scatter(std::span<const ChunkId> chunks) {
+  size_t at = 0;
+  // The highest first, so that the lowest come to lie on top.
+  for (auto chunk = chunks.rbegin(); chunk != chunks.rend(); ++chunk) {
+    Shard& shard = shards_[at++ % kShards];
+    const MutexLock lock(shard.mutex);
+    chunks_[*chunk].next = shard.free;
+    shard.free = *chunk;
+  }
+}
+
+ReversePool::ChunkId ReversePool::BeginCompact() {
+  std::vector<ChunkId> free = GatherFree();
+  ChunkId bound = 0;
+  {
+    const MutexLock lock(growing_);
+    // Room for what is in use and, since every shard takes its own, for some more in each.
+    const size_t used = high_water_ - free.size();
+    bound = static_cast<ChunkId>(std::min<size_t>(high_water_, used + kShards * kRun));
+  }
+  const auto above = std::lower_bound(free.begin(), free.end(), bound);
+  withheld_.assign(above, free.end());
+  free.erase(above, free.end());
+  Scatter(free);
+  return bound;
+}
+
+void ReversePool::EndCompact() {
+  std::vector<ChunkId> free = GatherFree();
+  free.insert(free.end(), withheld_.begin(), withheld_.end());
+  withheld_ = {};
+  std::sort(free.begin(), free.end());
+  {
+    const MutexLock lock(growing_);
+    while (!free.empty() && free.back() + 1 == high_water_) {
+      free.pop_back();
+      --high_water_;
+    }
+    chunks_.Decommit(high_water_, budget_);
+  }
+  Scatter(free);
 }
 
 uint64_t ReversePool::ResidentBytes() const {
@@ -103,11 +182,31 @@ void ReverseList::AppendTo(std::vector<SlotId>& out) const {
   }
 }
 
+size_t ReverseList::size() const {
+  if (head_ == ReversePool::kNone) return 0;
+  size_t n = Count(pool_[head_]);  // All chunks but the first are full.
+  for (ReversePool::ChunkId c = pool_[head_].next; c != ReversePool::kNone; c = pool_[c].next)
+    n += ReversePool::kChunkIds;
+  return n;
+}
+
 void ReverseList::Clear() {
   while (head_ != ReversePool::kNone) {
     const ReversePool::ChunkId next = pool_[head_].next;
     pool_.Free(head_);
     head_ = next;
+  }
+}
+
+void ReverseList::MoveBelow(ReversePool::ChunkId bound) {
+  for (ReversePool::ChunkId* link = &head_; *link != ReversePool::kNone;
+       link = &pool_[*link].next) {
+    if (*link < bound) continue;
+    const ReversePool::ChunkId lower = pool_.Allocate();
+    if (lower == ReversePool::kNone) return;
+    if (lower >= bound) return pool_.Free(lower);
+    pool_[lower] = pool_[*link];
+    pool_.Free(std::exchange(*link, lower));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <span>
 #include <vector>
 
 #include "base/memory.h"
@@ -38,6 +39,13 @@ class ReversePool {
   Chunk& operator[](ChunkId chunk) const { return chunks_[chunk]; }
   uint64_t ResidentBytes() const;
 
+  // Giving memory back, beside all other calls but one caller at a time. BeginCompact takes the
+  // free chunks above what the chunks in use would fill out of circulation and returns that bound;
+  // the caller moves the chunks in use that are at or above it (ReverseList::MoveBelow);
+  // EndCompact gives back whatever is free at the end, and the rest to circulation.
+  ChunkId BeginCompact();
+  void EndCompact();
+
  private:
   static constexpr size_t kShards = 16;
   static constexpr ChunkId kRun = 256;  // Fresh chunks that a shard takes at once.
@@ -49,12 +57,20 @@ class ReversePool {
   };
   Shard& MyShard();
   bool TakeRun(Shard& shard);
+  // Others' free chunks, before fresh ones: threads that only delete free what threads that only
+  // insert need.
+  bool TakeOthers(Shard& shard);
 
   MemoryBudget& budget_;
   TypedColumn<Chunk> chunks_;
   std::array<Shard, kShards> shards_;
+  // All free chunks, in ascending order; no shard has any left.
+  std::vector<ChunkId> GatherFree();
+  void Scatter(std::span<const ChunkId> chunks);
+
   mutable Mutex growing_;
   ChunkId high_water_ SHOAL_GUARDED_BY(growing_) = 1;
+  std::vector<ChunkId> withheld_;  // Between BeginCompact and EndCompact.
 };
 
 // One list, named by its first chunk. The caller holds the list's lock.
@@ -68,7 +84,10 @@ class ReverseList {
   bool Remove(SlotId id);
   bool Contains(SlotId id) const;
   void AppendTo(std::vector<SlotId>& out) const;
+  size_t size() const;
   void Clear();
+  // Moves chunks at or above `bound` below it, as far as there are free ones.
+  void MoveBelow(ReversePool::ChunkId bound);
 
  private:
   ReversePool& pool_;

@@ -119,13 +119,14 @@ bool SlotTable::MarkDeleted(SlotId slot) {
 
 bool SlotTable::Retire(SlotId slot, const EpochRegistry::Guard& guard) {
   const MutexLock lock(mutex_);
+  if (!retired_.Reserve(1)) return false;
   Tag expected = Tag::kDeleted;
   if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel)) {
     expected = Tag::kFrozen;
     if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel))
       return false;
   }
-  retired_.push_back({slot, guard.epoch()});
+  retired_.Push({slot, guard.epoch()});
   if (++retires_ % 64 == 0) {
     epochs_.TryAdvance();
     ReclaimLocked();
@@ -147,7 +148,7 @@ size_t SlotTable::ReclaimLocked() {
   while (!retired_.empty() && retired_.front().epoch + EpochRegistry::kGracePeriod <= now &&
          ReserveFree(1)) {
     const SlotId slot = retired_.front().slot;
-    retired_.pop_front();
+    retired_.Pop();
     // RECLAIM.1, pairs with Acquire.
     tags_[slot].store(Tag::kAvailable, std::memory_order_release);
     PushFree(slot);
@@ -165,7 +166,37 @@ uint64_t SlotTable::ResidentBytes() const {
   const MutexLock lock(mutex_);
   const SlotId slots = high_water_.load(std::memory_order_relaxed);
   return tags_.Resident(slots) + external_ids_.Resident(slots) + free_.capacity() * sizeof(SlotId) +
-         retired_.size() * sizeof(Retired);
+         retired_.bytes();
+}
+
+uint64_t SlotTable::ResidentBytes(const Column& column) const {
+  const MutexLock lock(mutex_);
+  return column.Resident(high_water_.load(std::memory_order_relaxed));
+}
+
+// Nobody reads a slot that is available: whoever could still name it was pinned when it was
+// retired, and has unpinned since. So its memory may go; a stray look at its tag sees zero:
+// available.
+size_t SlotTable::Trim() {
+  const MutexLock lock(mutex_);
+  const SlotId before = high_water_.load(std::memory_order_relaxed);
+  SlotId end = before;
+  while (end > 0 && tags_[end - 1].load(std::memory_order_relaxed) == Tag::kAvailable) --end;
+  if (end == before) return 0;
+  std::erase_if(free_, [&](SlotId slot) { return slot >= end; });
+  std::make_heap(free_.begin(), free_.end(), std::greater<>());
+  if (free_.capacity() > 2 * (free_.size() + owned_.load(std::memory_order_relaxed)) + 64) {
+    try {
+      std::vector<SlotId> smaller;
+      smaller.reserve(free_.size() + owned_.load(std::memory_order_relaxed) + 64);
+      smaller.assign(free_.begin(), free_.end());
+      free_.swap(smaller);
+    } catch (const std::bad_alloc&) {  // Then it stays as large as it is.
+    }
+  }
+  high_water_.store(end, std::memory_order_release);
+  for (Column* column : columns_) column->Decommit(end, budget_);
+  return before - end;
 }
 
 }  // namespace shoal

@@ -6,12 +6,12 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <optional>
 #include <vector>
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "base/ring.h"
 #include "shoal/types.h"
 #include "store/column.h"
 #include "store/epoch.h"
@@ -80,7 +80,7 @@ class SlotTable {
   bool MarkDeleted(SlotId slot);
   // deleted -> retired, or frozen -> retired; no list names the slot any more. `guard`: the
   // caller's, held since before it unlinked the last of them. The slot comes back after the grace
-  // period.
+  // period. Also false, and nothing done, when there is no memory.
   bool Retire(SlotId slot, const EpochRegistry::Guard& guard);
   // retired -> available for those whose grace period is over. Returns how many.
   size_t Reclaim();
@@ -89,6 +89,11 @@ class SlotTable {
   size_t retired() const;
   // Resident bytes of tags, external ids and the free list.
   uint64_t ResidentBytes() const;
+  // Those of another column that grows with the table.
+  uint64_t ResidentBytes(const Column& column) const;
+  // Gives memory behind the highest slot in use back to the system, if whole huge pages are free:
+  // such slots count as never handed out. Returns how many there were.
+  size_t Trim();
 
  private:
   friend class OwnedSlot;
@@ -119,7 +124,7 @@ class SlotTable {
 
   mutable Mutex mutex_;
   std::vector<SlotId> free_ SHOAL_GUARDED_BY(mutex_);  // A heap, lowest slot on top.
-  std::deque<Retired> retired_ SHOAL_GUARDED_BY(mutex_);
+  Ring<Retired> retired_ SHOAL_GUARDED_BY(mutex_);
   uint64_t retires_ SHOAL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -1,0 +1,126 @@
+#include "apps/common/stream.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "apps/common/progress.h"
+#include "shoal/diskann_files.h"
+
+namespace shoal::apps {
+namespace {
+
+std::vector<ExternalId> Tags(size_t begin, size_t end) {
+  std::vector<ExternalId> tags(end - begin);
+  std::iota(tags.begin(), tags.end(), ExternalId{begin + 1});
+  return tags;
+}
+
+// Lines of two threads do not mix: each is one call.
+template <class... Args>
+void Say(fmt::format_string<Args...> format, Args&&... args) {
+  const std::string line = fmt::format(format, std::forward<Args>(args)...) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stdout);
+  std::fflush(stdout);
+}
+
+double Rate(size_t count, double seconds) { return static_cast<double>(count) / seconds; }
+
+}  // namespace
+
+void StreamRequest::Declare(CommandLine& line) {
+  line.Required(flags::kDataType, &index.scalar_type);
+  line.Required(flags::kDistFn, &index.metric);
+  line.Required(flags::kIndexPathPrefix, &index_path_prefix);
+  line.Required(flags::kStreamData, &data_path);
+  line.Optional(flags::kMaxDegree, &index.max_degree);
+  line.Optional(flags::kLbuild, &index.build_list_size);
+  line.Optional(flags::kAlpha, &index.alpha);
+  line.Optional(flags::kMaxPointsToInsert, &max_points);
+  line.Ignored(flags::kStartPointNorm);
+  line.Ignored(flags::kNumStartPoints);
+  line.Only(flags::kLabelFile, "");
+  line.Only(flags::kUniversalLabel, "");
+  line.Only(flags::kFilteredLbuild, "0");
+  line.Only(flags::kUniqueLabels, "0");
+  line.Ignored(flags::kLabelType);
+}
+
+Stream::Stream(StreamRequest request, size_t skip, Matrix rows, Index index)
+    : request_(std::move(request)), skip_(skip), rows_(std::move(rows)), index_(std::move(index)) {}
+
+Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
+  if (auto ok = CheckOutputFolder(request.index_path_prefix); !ok)
+    return tl::unexpected(ok.error());
+  auto rows = ReadBin(request.data_path, request.index.scalar_type);
+  if (!rows) return tl::unexpected(rows.error());
+  const size_t left = rows->rows() - std::min(rows->rows(), skip);
+  if (request.max_points == 0) request.max_points = static_cast<uint32_t>(left);
+  if (left < request.max_points || left == 0) {
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: rows: expected {} from row {} on, found {}", request.data_path.string(),
+                    std::max(1u, request.max_points), skip, left));
+  }
+  request.index.dim = static_cast<uint32_t>(rows->dim());
+  auto index = Index::Create(request.index);
+  if (!index) return tl::unexpected(index.error());
+  Say("metadata: file {} has {} points in {} dims", request.data_path.string(), rows->rows(),
+      rows->dim());
+  return Stream(request, skip, std::move(*rows), std::move(*index));
+}
+
+Status Stream::Insert(size_t begin, size_t end, size_t threads) {
+  Say("Inserting from {} to {}", begin, end);
+  Progress progress("Inserting", "points", end - begin);
+  const auto report = index_.InsertMany(
+      Tags(begin, end), MatrixView(rows_).Slice(begin, end - begin),
+      {.threads = threads, .progress = [&](size_t done, size_t) { progress.Update(done); }});
+  if (!report) return tl::unexpected(report.error());
+  if (!report->failures.empty()) {
+    const auto& failure = report->failures.front();
+    return MakeError(failure.error.code, fmt::format("{}: row {}: {}", request_.data_path.string(),
+                                                     begin + failure.row, failure.error.message));
+  }
+  const double seconds = progress.Seconds();
+  const double rate = Rate(end - begin, seconds);
+  Say("Insertion time {:.3f} seconds ({:.0f} points/second overall, {:.0f} per thread)", seconds,
+      rate, rate / static_cast<double>(threads));
+  return {};
+}
+
+Status Stream::DeleteAndConsolidate(size_t begin, size_t end, size_t threads) {
+  Progress progress("Consolidating", "deleted points", end - begin);
+  const auto deleted = index_.DeleteMany(Tags(begin, end), {.threads = threads});
+  if (!deleted) return tl::unexpected(deleted.error());
+  if (!deleted->failures.empty()) return tl::unexpected(deleted->failures.front().error);
+  const double marking = progress.Seconds();
+  Say("Lazy deleting points {} to {}... done in {:.3f} seconds.", begin, end, marking);
+  if (auto ok = index_.Consolidate(
+          {.threads = threads, .progress = [&](size_t done, size_t) { progress.Update(done); }});
+      !ok) {
+    return ok;
+  }
+  const double seconds = progress.Seconds();
+  const IndexStats stats = index_.Stats();
+  const double rate = Rate(end - begin, seconds);
+  Say("Starting consolidate_deletes... done in {:.3f} seconds.\n"
+      "#active points: {}\nmax points: {}\nempty slots: {}\ndeletes processed: {}\n"
+      "latest delete size: {}\nrate: ({:.0f} deletes/second overall, {:.0f} per thread)",
+      seconds - marking, stats.points, stats.slots_used, stats.slots_used - stats.points - 1,
+      end - begin, end - begin, rate, rate / static_cast<double>(threads));
+  return {};
+}
+
+Status Stream::Save(const std::string& suffix) const {
+  const std::filesystem::path path = request_.index_path_prefix.string() + suffix;
+  const Progress progress("Saving", "points", index_.size());
+  if (auto ok = SaveDiskann(index_, path, {.dynamic = true}); !ok) return ok;
+  Say("Written: {0} {0}.data {0}.tags\nTime taken for save: {1:.3f}s.", path.string(),
+      progress.Seconds());
+  return {};
+}
+
+}  // namespace shoal::apps

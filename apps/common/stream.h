@@ -1,0 +1,52 @@
+// What the two streaming programs share: an index that rows of one file come into and go out of.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "apps/common/command_line.h"
+#include "shoal/dataset.h"
+#include "shoal/index.h"
+#include "shoal/options.h"
+#include "shoal/result.h"
+
+namespace shoal::apps {
+
+// The flags that both programs have.
+struct StreamRequest {
+  std::filesystem::path data_path;
+  std::filesystem::path index_path_prefix;
+  IndexOptions index{
+      .max_degree = 64, .build_list_size = 100, .alpha = 1.2f, .repair = RepairPolicy::kManual};
+  uint32_t max_points = 0;  // 0: all.
+
+  void Declare(CommandLine& line);
+};
+
+// Rows are named by their place in the file; the tag of row j is j + 1, since DiskANN reserves 0.
+// Thread-safe as Index is. What fails names the file and the row.
+class Stream {
+ public:
+  // Reads rows [skip, skip + max_points) (or to the end) and makes an empty index. Writes
+  // request.max_points, so that it is never 0. Invalid if the file has fewer.
+  static Result<Stream> Open(StreamRequest& request, size_t skip);
+
+  // Inserts rows [begin, end) of the file.
+  Status Insert(size_t begin, size_t end, size_t threads);
+  // Deletes rows [begin, end), which are there, then repairs the graph around them.
+  Status DeleteAndConsolidate(size_t begin, size_t end, size_t threads);
+  // Writes <prefix><suffix>, <prefix><suffix>.data and .tags.
+  Status Save(const std::string& suffix) const;
+
+  const Index& index() const { return index_; }
+
+ private:
+  Stream(StreamRequest request, size_t skip, Matrix rows, Index index);
+
+  StreamRequest request_;
+  size_t skip_;
+  Matrix rows_;
+  Index index_;
+};
+
+}  // namespace shoal::apps

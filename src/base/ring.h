@@ -1,0 +1,50 @@
+// A queue in one block of memory, whose pushes cannot fail once there is room.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <new>
+
+namespace shoal {
+
+// Not thread-safe.
+template <class T>
+class Ring {
+ public:
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  size_t bytes() const { return capacity_ * sizeof(T); }
+
+  // Room for `more` beside what is there. False: no memory.
+  bool Reserve(size_t more) {
+    if (size_ + more <= capacity_) return true;
+    const size_t capacity = std::max<size_t>({size_ + more, 2 * capacity_, 64});
+    std::unique_ptr<T[]> items(new (std::nothrow) T[capacity]);
+    if (items == nullptr) return false;
+    for (size_t i = 0; i < size_; ++i) items[i] = items_[(first_ + i) % capacity_];
+    items_ = std::move(items);
+    capacity_ = capacity;
+    first_ = 0;
+    return true;
+  }
+  // There is room.
+  void Push(const T& item) {
+    items_[(first_ + size_) % capacity_] = item;
+    ++size_;
+  }
+  // The oldest; it is not empty.
+  const T& front() const { return items_[first_]; }
+  void Pop() {
+    first_ = (first_ + 1) % capacity_;
+    --size_;
+  }
+
+ private:
+  std::unique_ptr<T[]> items_;
+  size_t capacity_ = 0;
+  size_t first_ = 0;
+  size_t size_ = 0;
+};
+
+}  // namespace shoal

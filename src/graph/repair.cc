@@ -1,0 +1,253 @@
+// Taking a deleted point out of the graph: the local rule.
+//
+// Every in-neighbour z of a deleted p gets, in p's place, the nearest to z of p's out- and
+// in-neighbours; an out-neighbour of p that is left with few in-edges gets one from the nearest of
+// them. Degrees stay as they are, no list is pruned but one that overflows, and no row is touched
+// that did not name p. (After IP-DiskANN's replacement edges, "In-Place Updates of a Graph Index",
+// 2025, and Greator's single replacement, 2025, on exact reverse lists; docs/algorithms.md has the
+// rules that lost.)
+//
+// Order: new edges first; then p's neighbours get other guards than p; then the edges to p go; p's
+// own list last. So a search that is at p finds its way on, and one that starts later is led around
+// it.
+#include <algorithm>
+#include <limits>
+
+#include "base/hooks.h"
+#include "graph/graph.h"
+
+namespace shoal {
+namespace {
+
+constexpr float kUnusable = std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
+  Scratch::Repair& r = scratch.repair;
+  neighbors_.Reverse(p, r.in);
+  std::sort(r.in.begin(), r.in.end());
+  r.in.erase(std::unique(r.in.begin(), r.in.end()), r.in.end());
+  r.out.resize(kMaxDegree);
+  r.out.resize(neighbors_.Copy(p, r.out.data()));
+  guard.work.lists_read += 2;
+  SHOAL_RACE_POINT("repair.copied");
+  CollectHeirs(p, scratch);
+  for (const SlotId w : r.out) Support(w, guard, scratch);
+  for (const SlotId w : r.out) Rejuvenate(w, scratch);
+  if (!ReleaseGuarded(p, 0, guard, scratch)) return false;
+  SHOAL_RACE_POINT("repair.before_replacing");
+  for (const SlotId z : r.in) ReplaceIn(z, p, guard, scratch);
+  SHOAL_RACE_POINT("repair.before_clearing");
+  neighbors_.ClearRow(p);
+  ++guard.work.lists_written;
+  entries_.Forget(p, r.heirs.empty() ? kNoSlot : NearestHeir(p, guard, scratch));
+  return true;
+}
+
+// scratch.repair.heirs: p's live neighbours, out and in; where few of them live, also those to
+// which deleted neighbours lead.
+void Graph::CollectHeirs(SlotId p, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  const size_t most = size_t{4} * neighbors_.max_degree();
+  const size_t enough = neighbors_.max_degree() / 2;
+  r.heirs.clear();
+  r.dead.clear();
+  scratch.visited.Reset(2 * most);
+  scratch.visited.Insert(p);
+  const auto add = [&](SlotId slot) {
+    if (r.heirs.size() == most || !scratch.visited.Insert(slot)) return;
+    const Tag tag = slots_.tag(slot);
+    if (tag == Tag::kLive) r.heirs.push_back(slot);
+    if (tag == Tag::kDeleted) r.dead.push_back(slot);
+  };
+  for (const SlotId w : r.out) add(w);
+  for (const SlotId z : r.in) add(z);
+  SlotId row[kMaxDegree];
+  for (size_t i = 0; i < r.dead.size() && i < most && r.heirs.size() < enough; ++i) {
+    const size_t n = neighbors_.Copy(r.dead[i], row);
+    for (size_t j = 0; j < n; ++j) add(row[j]);
+  }
+  r.rows.resize(r.heirs.size());
+  r.distances.resize(r.heirs.size());
+  RamFeatureStore::Reader(features_).Fetch(r.heirs.data(), r.heirs.size(), r.rows.data());
+}
+
+// scratch.repair.distances: of all heirs from `slot`, which itself is unusable.
+void Graph::ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  const size_t n = r.heirs.size();
+  scratch.query_buffer.resize(codec_.buffer_bytes());
+  codec_.BindRow(features_.Own(slot), scratch.query_buffer.data())
+      .Score(r.rows.data(), n, r.distances.data());
+  guard.work.rows_fetched += n;
+  guard.work.distances += n;
+  for (size_t i = 0; i < n; ++i)
+    if (r.heirs[i] == slot) r.distances[i] = kUnusable;
+}
+
+// The position of the nearest heir that is not marked unusable; their number if there is none.
+size_t Graph::NearestUsable(const Scratch& scratch) {
+  const auto& distances = scratch.repair.distances;
+  const auto at = std::min_element(distances.begin(), distances.end());
+  if (at == distances.end() || *at == kUnusable) return distances.size();
+  return static_cast<size_t>(at - distances.begin());
+}
+
+SlotId Graph::NearestHeir(SlotId p, Guard& guard, Scratch& scratch) const {
+  if (!entries_.Contains(p)) return kNoSlot;
+  ScoreHeirs(p, guard, scratch);
+  const size_t nearest = NearestUsable(scratch);
+  return nearest < scratch.repair.heirs.size() ? scratch.repair.heirs[nearest] : kNoSlot;
+}
+
+// An edge from the nearest heir that has none to w, if w is left with few in-edges.
+void Graph::Support(SlotId w, Guard& guard, Scratch& scratch) {
+  if (slots_.tag(w) != Tag::kLive) return;
+  if (neighbors_.InDegree(w) > neighbors_.max_degree() / 2) return;
+  LinkFromHeir(w, guard, scratch);
+}
+
+bool Graph::LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch) {
+  constexpr int kTries = 4;
+  Scratch::Repair& r = scratch.repair;
+  ScoreHeirs(w, guard, scratch);
+  for (int i = 0; i < kTries; ++i) {
+    const size_t nearest = NearestUsable(scratch);
+    if (nearest == r.heirs.size()) return false;
+    r.distances[nearest] = kUnusable;
+    if (LinkOrPrune(r.heirs[nearest], w, guard, scratch)) return true;
+  }
+  return false;
+}
+
+// Rebirth of those who are about to lose one of a few guards, while they need not drag others
+// along: without it, old points come to guard each other in long chains.
+void Graph::Rejuvenate(SlotId w, Scratch& scratch) {
+  constexpr uint32_t kFewGuards = 2;
+  if (slots_.tag(w) != Tag::kLive || neighbors_.GuardCount(w) > kFewGuards) return;
+  std::vector<SlotId>& refused = scratch.repair.refused[0];
+  refused.clear();
+  if (!neighbors_.Rebirth(w, refused)) return;
+  rebirths_.fetch_add(1, std::memory_order_relaxed);
+  neighbors_.AdoptGuards(w, scratch.repair.adopting);
+}
+
+void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
+  if (const Tag tag = slots_.tag(z); tag != Tag::kLive && tag != Tag::kFrozen) {
+    neighbors_.Unlink(z, p);
+    return;
+  }
+  Scratch::Repair& r = scratch.repair;
+  ScoreHeirs(z, guard, scratch);
+  SlotId row[kMaxDegree];
+  for (;;) {
+    const uint32_t version = neighbors_.Version(z);
+    const size_t n = neighbors_.Copy(z, row);
+    ++guard.work.lists_read;
+    SlotId* const hole = std::find(row, row + n, p);
+    if (hole == row + n) return;
+    SlotId heir = kNoSlot;
+    for (size_t i; heir == kNoSlot && (i = NearestUsable(scratch)) < r.heirs.size();) {
+      r.distances[i] = kUnusable;
+      if (std::find(row, row + n, r.heirs[i]) == row + n &&
+          neighbors_.Push(z, r.heirs[i]) == NeighborLists::LinkResult::kLinked)
+        heir = r.heirs[i];
+    }
+    scratch.wanted.assign(row, hole);
+    if (heir != kNoSlot) scratch.wanted.push_back(heir);
+    scratch.wanted.insert(scratch.wanted.end(), hole + 1, row + n);
+    SHOAL_RACE_POINT("repair.before_commit");
+    if (CommitRow(z, version, scratch.wanted, guard, scratch, p)) {
+      // Nobody to take p's place, and hardly a neighbour left: a search finds better ones.
+      if (heir == kNoSlot && n <= neighbors_.max_degree() / 4 && slots_.tag(z) == Tag::kLive)
+        Relink(z, guard, scratch);
+      return;
+    }
+    if (heir != kNoSlot) {
+      neighbors_.TakeBack(z, heir);
+      // Usable after all.
+      ScoreHeirs(z, guard, scratch);
+    }
+  }
+}
+
+// Releases p, which is deleted (neighbors.h, G4). False: not now. Other deleted points may be each
+// other's guards in a long chain, and must be repaired first; or a live one finds no other guard.
+bool Graph::ReleaseGuarded(SlotId p, size_t depth, Guard& guard, Scratch& scratch) {
+  constexpr int kTries = 4;
+  if (depth == Scratch::Repair::kMaxDepth) return false;
+  std::vector<SlotId>& refused = scratch.repair.refused[depth];
+  for (int tries = 0; tries < kTries; ++tries) {
+    refused.clear();
+    if (neighbors_.Rebirth(p, refused)) return true;
+    FreeRefused(p, depth, guard, scratch);
+  }
+  return false;
+}
+
+// Sees to it that those whom u alone guards, scratch.repair.refused[depth], do not need it.
+void Graph::FreeRefused(SlotId u, size_t depth, Guard& guard, Scratch& scratch) {
+  for (const SlotId w : scratch.repair.refused[depth]) {
+    if (slots_.tag(w) == Tag::kLive) {
+      Reguard(w, u, depth + 1, guard, scratch);
+    } else {
+      ReleaseGuarded(w, depth + 1, guard, scratch);
+    }
+  }
+}
+
+bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
+  const uint32_t guards = neighbors_.GuardCount(x);
+  return guards > 1 || (guards == 1 && (leaving == kNoSlot || !neighbors_.Guards(leaving, x)));
+}
+
+// Gives x, which is live, a guard besides `leaving`: x is born anew, so that all who point at it
+// may guard it; whom x guards alone must be reborn first. If nobody else points at x, somebody is
+// made to.
+void Graph::Reguard(SlotId x, SlotId leaving, size_t depth, Guard& guard, Scratch& scratch) {
+  if (depth < Scratch::Repair::kMaxDepth) {
+    std::vector<SlotId>& refused = scratch.repair.refused[depth];
+    for (int tries = 0; tries < 2; ++tries) {
+      refused.clear();
+      if (neighbors_.Rebirth(x, refused)) break;
+      FreeRefused(x, depth, guard, scratch);
+    }
+    rebirths_.fetch_add(1, std::memory_order_relaxed);
+  }
+  neighbors_.AdoptGuards(x, scratch.repair.adopting);
+  if (GuardedBesides(x, leaving)) return;
+  relinked_.fetch_add(1, std::memory_order_relaxed);
+  if (LinkFromHeir(x, guard, scratch) && GuardedBesides(x, leaving)) return;
+  EnsureGuarded(x, leaving, guard, scratch);
+}
+
+bool Graph::CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
+  if (!neighbors_.ReserveReverse(to)) return false;
+  SlotId row[kMaxDegree];
+  const size_t n = neighbors_.Copy(from, row);
+  scratch.selected.assign(row, row + n);
+  return WriteOut(to, guard, scratch).has_value();
+}
+
+void Graph::TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
+  std::vector<SlotId>& in = scratch.repair.in;
+  neighbors_.Reverse(from, in);
+  SlotId row[kMaxDegree];
+  for (const SlotId z : in) {
+    for (;;) {
+      const uint32_t version = neighbors_.Version(z);
+      const size_t n = neighbors_.Copy(z, row);
+      SlotId* const place = std::find(row, row + n, from);
+      if (place == row + n || std::find(row, row + n, to) != row + n) break;
+      if (neighbors_.Push(z, to) != NeighborLists::LinkResult::kLinked) break;
+      *place = to;
+      if (CommitRow(z, version, std::span(row, n), guard, scratch)) break;
+      neighbors_.TakeBack(z, to);
+    }
+  }
+  if (entries_.Contains(from)) entries_.Forget(from, to);
+  EnsureGuarded(to, kNoSlot, guard, scratch);
+}
+
+}  // namespace shoal

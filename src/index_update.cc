@@ -1,0 +1,461 @@
+// The index's writers: insert, upsert, delete, repair, compact.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "base/hooks.h"
+#include "base/parallel.h"
+#include "index_impl.h"
+
+namespace shoal {
+namespace {
+
+// Rows, ids or slots that one thread takes at a time from a batch.
+constexpr size_t kGrain = 8;
+
+tl::unexpected<Error> Invalid(const std::string& message) {
+  return MakeError(ErrorCode::kInvalidArgument, message);
+}
+
+tl::unexpected<Error> AlreadyExists(ExternalId id) {
+  return MakeError(ErrorCode::kAlreadyExists, "id " + std::to_string(id) + ": already there");
+}
+
+}  // namespace
+
+tl::unexpected<Error> NotFound(ExternalId id) {
+  return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
+}
+
+Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
+  // Looked up first, so that the common duplicate costs no slot.
+  if (ids_.Lock(id).slot()) return AlreadyExists(id);
+  SHOAL_RACE_POINT("insert.after_lookup");
+  std::optional<OwnedSlot> slot = slots_.Acquire();
+  if (!slot) return OutOfMemory(options_, "slots");
+  codec_.Encode(vector, features_.Own(slot->id()));
+  slots_.set_external_id(slot->id(), id);
+  auto entry = ids_.Lock(id);
+  if (entry.slot()) return AlreadyExists(id);
+  if (!entry.Add(slot->id())) return OutOfMemory(options_, "id map");
+  return std::move(*slot);
+}
+
+void IndexImpl::Unreserve(ExternalId id, SlotId slot) {
+  auto entry = ids_.Lock(id);
+  if (entry.slot() == slot) entry.Remove();
+}
+
+Status IndexImpl::EnsureStart(VectorView vector) {
+  if (graph_.start() != kNoSlot) return {};
+  const MutexLock lock(starting_);
+  if (graph_.start() != kNoSlot) return {};
+  std::optional<OwnedSlot> slot = slots_.Acquire();
+  if (!slot) return OutOfMemory(options_, "slots");
+  codec_.Encode(vector, features_.Own(slot->id()));
+  neighbors_.ResetStart(slot->id());
+  graph_.set_start(std::move(*slot).Freeze());
+  return {};
+}
+
+Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
+  const SlotId p = slot.id();
+  SHOAL_RACE_POINT("insert.reserved");
+  neighbors_.Reset(p);  // Before anything can fail: what is undone is p's list.
+  auto guard = epochs_.Pin();
+  Status linked;
+  try {
+    linked = graph_.LinkOut(p, guard, ScratchOf(guard));
+  } catch (const std::bad_alloc&) {
+    linked = OutOfMemory(options_, "insert");
+  }
+  if (!linked) {
+    graph_.UndoLinkOut(p);
+    Unreserve(id, p);
+    return linked;
+  }
+  bool mine = false;
+  {
+    const auto entry = ids_.Lock(id);
+    mine = entry.slot() == p;  // Else an Upsert has come and gone.
+    if (mine) std::move(slot).Publish();
+  }
+  if (!mine) {
+    graph_.UndoLinkOut(p);
+    return AlreadyExists(id);
+  }
+  LinkPublished(p, guard);
+  return {};
+}
+
+void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
+  SHOAL_RACE_POINT("insert.published");
+  try {
+    graph_.LinkIn(p, guard, ScratchOf(guard));
+  } catch (const std::bad_alloc&) {
+    // The point is in; it needs one guard, which takes no memory.
+    graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
+  }
+}
+
+Status IndexImpl::Insert(ExternalId id, VectorView vector) {
+  if (Status valid = codec_.Validate(vector, "vector"); !valid) return valid;
+  try {
+    if (Status started = EnsureStart(vector); !started) return started;
+    Result<OwnedSlot> slot = Reserve(id, vector);
+    if (!slot) return tl::unexpected(slot.error());
+    return InsertReserved(id, std::move(*slot));
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "insert");
+  }
+}
+
+// A new slot takes the id over from the old one. Both are live for a moment, so that no search
+// misses the id; a search that meets both returns the nearer.
+Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
+  std::optional<OwnedSlot> slot = slots_.Acquire();
+  if (!slot) return OutOfMemory(options_, "slots");
+  const SlotId p = slot->id();
+  codec_.Encode(vector, features_.Own(p));
+  slots_.set_external_id(p, id);
+  neighbors_.Reset(p);
+  // What a later step takes, so that it cannot fail: a place in the map, should a Delete come
+  // between, and two in the queue of repairs.
+  if (!ids_.Lock(id).Reserve()) return OutOfMemory(options_, "id map");
+  if (!repairs_.Reserve()) {
+    ids_.Lock(id).Unreserve();
+    return OutOfMemory(options_, "repairs");
+  }
+  auto guard = epochs_.Pin();
+  Status linked;
+  try {
+    linked = graph_.LinkOut(p, guard, ScratchOf(guard));
+  } catch (const std::bad_alloc&) {
+    linked = OutOfMemory(options_, "upsert");
+  }
+  if (!linked) {
+    graph_.UndoLinkOut(p);
+    ids_.Lock(id).Unreserve();
+    repairs_.Unreserve();
+    return linked;
+  }
+  replaced_.store(true, std::memory_order_relaxed);  // Before PUB.1.
+  std::move(*slot).Publish();
+  SHOAL_RACE_POINT("upsert.published");
+  LinkPublished(p, guard);
+  SHOAL_RACE_POINT("upsert.linked");
+  SlotId old = kNoSlot;
+  {
+    auto entry = ids_.Lock(id);
+    entry.Unreserve();
+    if (const auto mapped = entry.slot()) {
+      entry.Replace(p);
+      // Not live: an insert under way, which will find that it comes too late.
+      if (neighbors_.MarkDeleted(slots_, *mapped)) old = *mapped;
+    } else {
+      (void)entry.Add(p);  // Finds memory: reserved.
+    }
+  }
+  if (old == kNoSlot) {
+    repairs_.Unreserve();
+  } else {
+    repairs_.Push(old);
+    AfterDelete(guard);
+  }
+  return {};
+}
+
+Status IndexImpl::Upsert(ExternalId id, VectorView vector) {
+  if (Status valid = codec_.Validate(vector, "vector"); !valid) return valid;
+  try {
+    if (Status started = EnsureStart(vector); !started) return started;
+    if (Result<OwnedSlot> slot = Reserve(id, vector)) {
+      Status inserted = InsertReserved(id, std::move(*slot));
+      // Another Upsert of the id has overtaken this one, which so came before it.
+      if (!inserted && inserted.error().code == ErrorCode::kAlreadyExists) return {};
+      return inserted;
+    } else if (slot.error().code != ErrorCode::kAlreadyExists) {
+      return tl::unexpected(slot.error());
+    }
+    return ReplaceExisting(id, vector);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "upsert");
+  }
+}
+
+Status IndexImpl::MarkForRepair(ExternalId id) {
+  if (!repairs_.Reserve()) return OutOfMemory(options_, "repairs");
+  {
+    auto entry = ids_.Lock(id);
+    const auto slot = entry.slot();
+    if (slot && neighbors_.MarkDeleted(slots_, *slot)) {
+      entry.Remove();
+      SHOAL_RACE_POINT("delete.marked");
+      repairs_.Push(*slot);
+      return {};
+    }
+  }
+  repairs_.Unreserve();
+  return NotFound(id);
+}
+
+Status IndexImpl::Delete(ExternalId id) {
+  try {
+    auto guard = epochs_.Pin();
+    if (Status marked = MarkForRepair(id); !marked) return marked;
+    AfterDelete(guard);
+    return {};
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "delete");
+  }
+}
+
+// What a delete owes under the immediate policy: one repair, and one more of those that others put
+// off.
+void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
+  if (options_.repair != RepairPolicy::kImmediate) return;
+  for (int i = 0; i < 2; ++i) {
+    const std::optional<SlotId> slot = repairs_.Take();
+    if (!slot) return;
+    RepairTaken(*slot, guard);
+  }
+}
+
+bool IndexImpl::RepairTaken(SlotId slot, EpochRegistry::Guard& guard) {
+  bool repaired = false;
+  try {
+    repaired = graph_.Repair(slot, guard, ScratchOf(guard)) && slots_.Retire(slot, guard);
+  } catch (const std::bad_alloc&) {  // Later, then. A repair may begin again at any time.
+  }
+  if (repaired) {
+    repairs_.Done();
+  } else {
+    repairs_.Again(slot);
+  }
+  return repaired;
+}
+
+void IndexImpl::StartRepairers() {
+  if (options_.repair != RepairPolicy::kBackground) return;
+  for (uint32_t i = 0; i < options_.repair_threads; ++i)
+    repairers_.emplace_back([this] { RepairInBackground(); });
+}
+
+void IndexImpl::RepairInBackground() {
+  using Clock = std::chrono::steady_clock;
+  while (const std::optional<SlotId> slot = repairs_.WaitAndTake()) {
+    const auto begin = Clock::now();
+    bool repaired = false;
+    {
+      auto guard = epochs_.Pin();
+      repaired = RepairTaken(*slot, guard);
+    }
+    // The rest of the share is slept away; and what cannot be repaired now is not tried in a loop.
+    const auto worked = Clock::now() - begin;
+    if (options_.repair_share < 100)
+      std::this_thread::sleep_for(worked * (100 - options_.repair_share) / options_.repair_share);
+    if (!repaired) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+Status IndexImpl::Consolidate(const BatchOptions& batch) {
+  const size_t total = repairs_.size();
+  std::atomic<size_t> failed_in_a_row{0};
+  std::atomic<size_t> done{0};
+  Mutex reporting;
+  const auto work = [&] {
+    while (const std::optional<SlotId> slot = repairs_.TakeOrWaitForAll()) {
+      auto guard = epochs_.Pin();
+      if (RepairTaken(*slot, guard)) {
+        failed_in_a_row.store(0, std::memory_order_relaxed);
+        const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
+        if (!batch.progress || now % 256 != 0 || now >= total) continue;
+        const MutexLock lock(reporting);
+        batch.progress(std::min(done.load(std::memory_order_relaxed), total), total);
+      } else if (failed_in_a_row.fetch_add(1, std::memory_order_relaxed) > 64 + 4 * total) {
+        return;  // Every one of them several times: there is no memory.
+      }
+    }
+  };
+  try {
+    ParallelFor(batch.threads, batch.threads == 0 ? AvailableCpus() : batch.threads, 1, {},
+                [&](size_t, size_t) { work(); });
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "consolidate");
+  }
+  if (failed_in_a_row.load() > 64 + 4 * total) return OutOfMemory(options_, "consolidate");
+  if (batch.progress) batch.progress(total, total);
+  for (int i = 0; i < 4; ++i) slots_.Reclaim();
+  slots_.Trim();
+  return {};
+}
+
+Result<DeleteReport> IndexImpl::DeleteMany(std::span<const ExternalId> ids,
+                                           const BatchOptions& batch) {
+  DeleteReport report;
+  Mutex reporting;
+  try {
+    ParallelFor(batch.threads, ids.size(), kGrain, batch.progress, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        Status deleted = Delete(ids[i]);
+        if (deleted) continue;
+        const MutexLock lock(reporting);
+        report.failures.push_back({i, std::move(deleted.error())});
+      }
+    });
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "delete");
+  }
+  std::sort(report.failures.begin(), report.failures.end(),
+            [](const auto& a, const auto& b) { return a.row < b.row; });
+  report.deleted = ids.size() - report.failures.size();
+  return report;
+}
+
+Status IndexImpl::Clear(const BatchOptions& batch) {
+  const Result<std::vector<ExternalId>> ids = Ids();
+  if (!ids) return tl::unexpected(ids.error());
+  for (const ExternalId id : *ids) {
+    const Status marked = MarkForRepair(id);
+    if (!marked && marked.error().code != ErrorCode::kNotFound) return marked;
+  }
+  return Consolidate(batch);
+}
+
+// The point in slot `from` moves to a lower slot. The id's entry is held from the moment when the
+// new slot can be found to the moment when the old one cannot: a Delete comes before or after.
+// False: there is no lower slot.
+bool IndexImpl::MoveDown(SlotId from) {
+  auto guard = epochs_.Pin();
+  if (slots_.tag(from) != Tag::kLive) return true;
+  std::optional<OwnedSlot> slot = slots_.Acquire();
+  if (!slot || slot->id() >= from || !repairs_.Reserve()) return false;
+  const SlotId to = slot->id();
+  const ExternalId id = slots_.external_id(from);
+  std::memcpy(features_.Own(to), features_.Own(from), codec_.row_bytes());
+  slots_.set_external_id(to, id);
+  neighbors_.Reset(to);
+  bool moved = false;
+  if (graph_.CopyOut(from, to, guard, ScratchOf(guard))) {
+    auto entry = ids_.Lock(id);
+    if (entry.slot() == from && slots_.tag(from) == Tag::kLive) {
+      replaced_.store(true, std::memory_order_relaxed);  // Before PUB.1.
+      std::move(*slot).Publish();
+      graph_.TakeOver(from, to, guard, ScratchOf(guard));
+      entry.Replace(to);
+      moved = neighbors_.MarkDeleted(slots_, from);
+    }
+  }
+  if (!moved) {
+    graph_.UndoLinkOut(to);
+    repairs_.Unreserve();
+    return true;
+  }
+  repairs_.Push(from);
+  if (const std::optional<SlotId> taken = repairs_.Take()) RepairTaken(*taken, guard);
+  return true;
+}
+
+Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
+  if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
+    return tl::unexpected(consolidated.error());
+  try {
+    const uint64_t before = Stats().memory.total();
+    const SlotId slots = slots_.high_water();
+    std::atomic<bool> done{false};
+    ParallelFor(batch.threads, slots, 64, batch.progress, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end && !done.load(std::memory_order_relaxed); ++i)
+        if (!MoveDown(static_cast<SlotId>(slots - 1 - i)))
+          done.store(true, std::memory_order_relaxed);
+    });
+    if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
+      return tl::unexpected(consolidated.error());
+    neighbors_.CompactReverseLists(slots_.high_water());
+    ids_.Shrink();
+    const uint64_t after = Stats().memory.total();
+    return before > after ? before - after : 0;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "compact");
+  }
+}
+
+size_t IndexImpl::CentralRow(MatrixView rows) const {
+  constexpr size_t kSample = 1000;
+  const size_t step = std::max<size_t>(1, rows.rows() / kSample);
+  std::vector<const std::byte*> sample;
+  std::vector<size_t> numbers;
+  for (size_t i = 0; i < rows.rows(); i += step) {
+    if (!codec_.Validate(rows[i], "row")) continue;
+    sample.push_back(static_cast<const std::byte*>(rows[i].data()));
+    numbers.push_back(i);
+  }
+  // The medoid of the sample by mean distance, each to a few dozen others.
+  std::vector<std::byte> buffer(codec_.buffer_bytes());
+  const size_t judges = std::min<size_t>(sample.size(), 64);
+  std::vector<float> distances(sample.size());
+  std::vector<double> sums(sample.size(), 0.0);
+  for (size_t j = 0; j < judges; ++j) {
+    const size_t judge = j * sample.size() / judges;
+    codec_.ScoreRaw(sample[judge], sample.data(), sample.size(), buffer.data(), distances.data());
+    for (size_t i = 0; i < sample.size(); ++i) sums[i] += distances[i];
+  }
+  const auto best = std::min_element(sums.begin(), sums.end()) - sums.begin();
+  return sample.empty() ? rows.rows() : numbers[static_cast<size_t>(best)];
+}
+
+Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                           const BatchOptions& batch) {
+  if (ids.size() != rows.rows())
+    return Invalid("ids: expected one per row, " + std::to_string(rows.rows()) + ", found " +
+                   std::to_string(ids.size()));
+  InsertReport report;
+  Mutex reporting;
+  try {
+    if (graph_.start() == kNoSlot) {
+      const size_t central = CentralRow(rows);
+      // A failure here is every row's failure, and reported there.
+      if (central < rows.rows()) (void)EnsureStart(rows[central]);
+    }
+    ParallelFor(batch.threads, rows.rows(), kGrain, batch.progress, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        Status inserted = Insert(ids[i], rows[i]);
+        if (inserted) continue;
+        const MutexLock lock(reporting);
+        report.failures.push_back({i, std::move(inserted.error())});
+      }
+    });
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "insert");
+  }
+  std::sort(report.failures.begin(), report.failures.end(),
+            [](const auto& a, const auto& b) { return a.row < b.row; });
+  report.inserted = rows.rows() - report.failures.size();
+  return report;
+}
+
+std::vector<SlotId> IndexImpl::LiveSlots() const {
+  std::vector<SlotId> live;
+  const SlotId slots = slots_.high_water();
+  for (SlotId slot = 0; slot < slots; ++slot)
+    if (slots_.tag(slot) == Tag::kLive) live.push_back(slot);
+  return live;
+}
+
+Status IndexImpl::Refine(const BatchOptions& batch) {
+  try {
+    const std::vector<SlotId> live = LiveSlots();
+    ParallelFor(batch.threads, live.size(), kGrain, batch.progress, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        auto guard = epochs_.Pin();
+        graph_.Relink(live[i], guard, ScratchOf(guard));
+      }
+    });
+    return {};
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "refine");
+  }
+}
+
+}  // namespace shoal
