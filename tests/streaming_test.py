@@ -71,7 +71,7 @@ def shared_data():
 
 
 def fbin(rows, dim, values):
-    return struct.pack("<ii", rows, dim) + array.array("f", values).tobytes()
+    return struct.pack("<ii", rows, dim) + array.array("f", list(values)).tobytes()
 
 
 def write_sift(folder, rows):
