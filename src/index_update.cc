@@ -15,6 +15,11 @@ namespace {
 // Rows, ids or slots that one thread takes at a time from a batch.
 constexpr size_t kGrain = 8;
 
+// Rebirths (store/neighbors.h) that one repair may take: within a Delete, for its latency, and
+// elsewhere, where only writers who undo each step could make it more.
+constexpr size_t kStepsOfADelete = 16;
+constexpr size_t kManySteps = 100000;
+
 tl::unexpected<Error> Invalid(const std::string& message) {
   return MakeError(ErrorCode::kInvalidArgument, message);
 }
@@ -219,14 +224,15 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
   for (int i = 0; i < 2; ++i) {
     const std::optional<SlotId> slot = repairs_.Take();
     if (!slot) return;
-    RepairTaken(*slot, guard);
+    RepairTaken(*slot, kStepsOfADelete, guard);
   }
 }
 
-bool IndexImpl::RepairTaken(SlotId slot, EpochRegistry::Guard& guard) {
+bool IndexImpl::RepairTaken(SlotId slot, size_t most_steps, EpochRegistry::Guard& guard) {
   bool repaired = false;
   try {
-    repaired = graph_.Repair(slot, guard, ScratchOf(guard)) && slots_.Retire(slot, guard);
+    repaired =
+        graph_.Repair(slot, most_steps, guard, ScratchOf(guard)) && slots_.Retire(slot, guard);
   } catch (const std::bad_alloc&) {  // Later, then. A repair may begin again at any time.
   }
   if (repaired) {
@@ -250,7 +256,7 @@ void IndexImpl::RepairInBackground() {
     bool repaired = false;
     {
       auto guard = epochs_.Pin();
-      repaired = RepairTaken(*slot, guard);
+      repaired = RepairTaken(*slot, kManySteps, guard);
     }
     // The rest of the share is slept away; and what cannot be repaired now is not tried in a loop.
     const auto worked = Clock::now() - begin;
@@ -268,7 +274,7 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   const auto work = [&] {
     while (const std::optional<SlotId> slot = repairs_.TakeOrWaitForAll()) {
       auto guard = epochs_.Pin();
-      if (RepairTaken(*slot, guard)) {
+      if (RepairTaken(*slot, kManySteps, guard)) {
         failed_in_a_row.store(0, std::memory_order_relaxed);
         const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
@@ -354,7 +360,7 @@ bool IndexImpl::MoveDown(SlotId from) {
     return true;
   }
   repairs_.Push(from);
-  if (const std::optional<SlotId> taken = repairs_.Take()) RepairTaken(*taken, guard);
+  if (const std::optional<SlotId> taken = repairs_.Take()) RepairTaken(*taken, kManySteps, guard);
   return true;
 }
 
