@@ -150,6 +150,7 @@ class Graph {
   bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
   bool ReleaseGuarded(SlotId p, size_t depth, Guard& guard, Scratch& scratch);
+  static bool MayLookFurther(size_t depth, Scratch& scratch);
   void FreeRefused(SlotId u, size_t depth, Guard& guard, Scratch& scratch);
   void Reguard(SlotId x, SlotId leaving, size_t depth, Guard& guard, Scratch& scratch);
   bool GuardedBesides(SlotId x, SlotId leaving) const;

@@ -33,6 +33,7 @@ bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   guard.work.lists_read += 2;
   SHOAL_RACE_POINT("repair.copied");
   CollectHeirs(p, scratch);
+  r.visits = 0;
   for (const SlotId w : r.out) Support(w, guard, scratch);
   for (const SlotId w : r.out) Rejuvenate(w, scratch);
   if (!ReleaseGuarded(p, 0, guard, scratch)) return false;
@@ -172,11 +173,20 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
   }
 }
 
+// Whether one more point may be asked to be born anew, and those whom it guards before it. Every
+// level tries more than once: where nobody at the bottom of a long chain finds another guard (small
+// lists, full of last guards), that would be two to the depth of tries. What is given up here is
+// done with a new edge, or by a later repair. kMostVisits: a guess, far above what a repair needs.
+bool Graph::MayLookFurther(size_t depth, Scratch& scratch) {
+  constexpr size_t kMostVisits = 256;
+  return depth < Scratch::Repair::kMaxDepth && ++scratch.repair.visits <= kMostVisits;
+}
+
 // Releases p, which is deleted (neighbors.h, G4). False: not now. Other deleted points may be each
 // other's guards in a long chain, and must be repaired first; or a live one finds no other guard.
 bool Graph::ReleaseGuarded(SlotId p, size_t depth, Guard& guard, Scratch& scratch) {
   constexpr int kTries = 4;
-  if (depth == Scratch::Repair::kMaxDepth) return false;
+  if (!MayLookFurther(depth, scratch)) return false;
   std::vector<SlotId>& refused = scratch.repair.refused[depth];
   for (int tries = 0; tries < kTries; ++tries) {
     refused.clear();
@@ -206,7 +216,7 @@ bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
 // may guard it; whom x guards alone must be reborn first. If nobody else points at x, somebody is
 // made to.
 void Graph::Reguard(SlotId x, SlotId leaving, size_t depth, Guard& guard, Scratch& scratch) {
-  if (depth < Scratch::Repair::kMaxDepth) {
+  if (MayLookFurther(depth, scratch)) {
     std::vector<SlotId>& refused = scratch.repair.refused[depth];
     for (int tries = 0; tries < 2; ++tries) {
       refused.clear();

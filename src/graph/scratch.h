@@ -35,6 +35,8 @@ struct Scratch final : ScratchBase {
     std::vector<SlotId> adopting;
     static constexpr size_t kMaxDepth = 32;
     std::vector<SlotId> refused[kMaxDepth];
+    // Points that were looked at for the sake of guards (Graph::MayLookFurther).
+    size_t visits = 0;
 
     size_t bytes() const {
       size_t ids = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
