@@ -280,6 +280,12 @@ Result<DeleteReport> Index::DeleteMany(std::span<const ExternalId> ids, const Ba
   return impl_->DeleteMany(ids, batch);
 }
 Status Index::Clear(const BatchOptions& batch) { return impl_->Clear(batch); }
+Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
+  return impl_->Save(path, batch);
+}
+Result<Index> Index::Load(const std::filesystem::path& path, const LoadOptions& options) {
+  return IndexImpl::Load(path, options);
+}
 Status Index::Consolidate(const BatchOptions& batch) { return impl_->Consolidate(batch); }
 Result<size_t> Index::Compact(const BatchOptions& batch) { return impl_->Compact(batch); }
 Status Index::Get(ExternalId id, void* vector) const { return impl_->Get(id, vector); }

@@ -1,11 +1,11 @@
 // An index to and from its image: what the file formats are written from and read into.
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <string>
-#include <unordered_map>
 
+#include "base/hooks.h"
 #include "base/parallel.h"
+#include "graph/breadth_first.h"
 #include "index_impl.h"
 
 namespace shoal {
@@ -13,71 +13,55 @@ namespace {
 
 constexpr size_t kGrain = 64;
 
-// Points in the order in which a search over all of them would meet them, then those that it would
-// not: where slots are numbered so, almost every point has an edge from an older one already.
-std::vector<uint32_t> BreadthFirst(const GraphImage& image) {
-  const auto n = static_cast<uint32_t>(image.points());
-  std::vector<uint32_t> order;
-  order.reserve(n);
-  std::vector<bool> met(n, false);
-  const auto meet = [&](uint32_t i) {
-    if (i >= n || met[i]) return;
-    met[i] = true;
-    order.push_back(i);
+// Slots that are numbered in this order have, almost all, an edge from an older one already.
+BreadthFirstOrder BreadthFirst(const GraphImage& image) {
+  const auto list = [&](uint32_t i, const auto& meet) {
+    for (const uint32_t neighbor : image.List(i)) meet(neighbor);
   };
-  meet(image.start);
-  for (const uint32_t i : image.List(image.start)) meet(i);
-  for (uint32_t root = 0, next = 0; root < n; ++root) {
-    for (; next < order.size(); ++next)
-      for (const uint32_t i : image.List(order[next])) meet(i);
-    meet(root);
-  }
-  return order;
+  const auto roots = [&](const auto& meet) {
+    meet(image.start);
+    list(image.start, meet);
+  };
+  return OrderBreadthFirst(static_cast<uint32_t>(image.points()), roots, list);
 }
 
 }  // namespace
 
-// Under one guard; writers go on beside it. A list is the list at the moment when it is copied; its
-// edges to points that came later are left out.
+// Under one guard; writers go on beside it (index_save.cc).
 Result<GraphImage> IndexImpl::Export(bool dynamic) {
   auto guard = epochs_.Pin();
-  std::vector<SlotId> members = LiveSlots();
-  GraphImage image;
+  std::vector<SlotId> slots = MembersAtOnce();
+  SHOAL_RACE_POINT("export.after_members");
   const SlotId start = graph_.start();
-  if (members.empty()) return MakeError(ErrorCode::kUnsupported, "index: no points to write");
-  std::sort(members.begin(), members.end(),
+  if (slots.empty()) return MakeError(ErrorCode::kUnsupported, "index: no points to write");
+  std::sort(slots.begin(), slots.end(),
             [&](SlotId a, SlotId b) { return slots_.external_id(a) < slots_.external_id(b); });
-  for (const SlotId slot : members) image.ids.push_back(slots_.external_id(slot));
-  const auto medoid = static_cast<uint32_t>(
-      std::find(members.begin(), members.end(), graph_.NearestToStart(guard, ScratchOf(guard))) -
-      members.begin());
+  const Members members = Number(std::move(slots));
+  const auto n = static_cast<uint32_t>(members.slots.size());
+  GraphImage image;
+  image.ids.reserve(n);
+  for (const SlotId slot : members.slots) image.ids.push_back(slots_.external_id(slot));
   image.start_points = dynamic ? 1 : 0;
-  image.start = dynamic ? static_cast<uint32_t>(members.size())
-                        : medoid % static_cast<uint32_t>(members.size());
-  std::unordered_map<SlotId, uint32_t> number;
-  number.reserve(members.size());
-  for (uint32_t i = 0; i < members.size(); ++i) number.emplace(members[i], i);
-  if (dynamic) members.push_back(start);
+  // Without a start point the member nearest to it stands in for it.
+  const uint32_t medoid = members.NumberOf(graph_.NearestToStart(guard, ScratchOf(guard)));
+  image.start = dynamic ? n : medoid < n ? medoid : 0;
 
-  Result<Matrix> rows = Matrix::Create(options_.scalar_type, members.size(), options_.dim);
+  Result<Matrix> rows = Matrix::Create(options_.scalar_type, image.nodes(), options_.dim);
   if (!rows) return tl::unexpected(rows.error());
   image.rows = std::move(*rows);
   image.offsets.push_back(0);
-  std::vector<SlotId> row(size_t{2} * kMaxDegree);
-  for (uint32_t i = 0; i < members.size(); ++i) {
-    std::memcpy(image.rows.data() + i * image.rows.row_bytes(), features_.Own(members[i]),
+  std::vector<uint32_t> list;
+  std::vector<uint32_t> list_of_start;
+  MemberList(start, members, guard, list_of_start);
+  for (uint32_t i = 0; i < image.nodes(); ++i) {
+    const SlotId slot = i < n ? members.slots[i] : start;
+    std::memcpy(image.rows.data() + i * image.rows.row_bytes(), features_.Own(slot),
                 image.rows.row_bytes());
-    size_t n = neighbors_.Copy(members[i], row.data());
-    // Without a start point its list goes to the point that stands in for it.
-    if (!dynamic && i == image.start) n += neighbors_.Copy(start, row.data() + n);
-    const auto begin = static_cast<ptrdiff_t>(image.neighbors.size());
-    for (size_t j = 0; j < n; ++j) {
-      const auto found = number.find(row[j]);
-      if (found == number.end() || found->second == i) continue;
-      if (std::find(image.neighbors.begin() + begin, image.neighbors.end(), found->second) ==
-          image.neighbors.end())
-        image.neighbors.push_back(found->second);
-    }
+    MemberList(slot, members, guard, list);
+    if (!dynamic && i == image.start)
+      for (const uint32_t j : list_of_start)
+        if (j != i && std::find(list.begin(), list.end(), j) == list.end()) list.push_back(j);
+    image.neighbors.insert(image.neighbors.end(), list.begin(), list.end());
     image.offsets.push_back(image.neighbors.size());
   }
   return image;
@@ -93,7 +77,7 @@ Status IndexImpl::Import(const GraphImage& image) {
   if (!codec_.Validate(start_row, "start")) start_row = image.rows[CentralRow(image.rows)];
   if (Status started = EnsureStart(start_row); !started) return started;
   std::vector<SlotId> slots(n);
-  const std::vector<uint32_t> order = BreadthFirst(image);
+  const std::vector<uint32_t> order = BreadthFirst(image).nodes;
   for (const uint32_t i : order) {
     if (Status valid = codec_.Validate(image.rows[i], "row"); !valid)
       return MakeError(valid.error().code,

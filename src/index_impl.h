@@ -50,6 +50,8 @@ class IndexImpl {
   IndexStats Stats() const;
   Status CheckStructure();
 
+  Status Save(const std::filesystem::path& path, const BatchOptions& batch);
+  static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
   Result<GraphImage> Export(bool dynamic);
   Status Import(const GraphImage& image);
 
@@ -76,6 +78,25 @@ class IndexImpl {
   void StartRepairers();
   void RepairInBackground();
   bool MoveDown(SlotId from);
+
+  // The points of one instant: each id is mapped to one of them, which was live. They stay readable
+  // under a guard that is older. `numbers`: the place of a slot in `slots`; kNoSlot: in none.
+  struct Members {
+    std::vector<SlotId> slots;
+    std::vector<uint32_t> numbers;
+    uint32_t NumberOf(SlotId slot) const { return slot < numbers.size() ? numbers[slot] : kNoSlot; }
+  };
+  std::vector<SlotId> MembersAtOnce() const;
+  static Members Number(std::vector<SlotId> slots);
+  // Replaces `list` by the numbers of the members that u, a member or the start point, points at
+  // now, in the order of its row.
+  void MemberList(SlotId u, const Members& members, EpochRegistry::Guard& guard,
+                  std::vector<uint32_t>& list);
+  // The member nearest to u that `lost`, no member, points at, and that is neither u nor in `list`.
+  uint32_t MemberBehind(SlotId lost, SlotId u, const Members& members,
+                        std::span<const uint32_t> list, EpochRegistry::Guard& guard);
+  Status WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch);
+  class Loader;
 
   // Makes a start point of this vector if there is none.
   Status EnsureStart(VectorView vector);

@@ -20,7 +20,7 @@ import re
 import subprocess
 import sys
 
-NAMESPACE = re.compile(r"(?:shoal::distance|hwy)::N_([A-Z0-9_]+)::")
+NAMESPACE = re.compile(r"(?:shoal|shoal::distance|hwy)::N_([A-Z0-9_]+)::")
 # What a function of a target must not contain.
 VEX_NAMED = re.compile(r"\sv[a-z0-9]+ ")  # AVX and later: all start with v ...
 NOT_VEX = re.compile(r"\sver[rw] ")  # ... and so do two old ones.

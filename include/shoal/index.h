@@ -11,6 +11,7 @@
 // to date point by point (Singh et al., "FreshDiskANN", 2021).
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <vector>
@@ -141,6 +142,21 @@ class SHOAL_API Index {
   // point, reverse lists the transpose, every point reachable. Corrupt names the first violation.
   // Linear in the size of the index; for tests and post-mortems.
   Status CheckStructure() const;
+
+  // Writes the index to one file with checksums (docs/file_formats.md), from which Load makes the
+  // same index. It holds exactly the points, each with the vector, of one instant within the call,
+  // while searches and writers go on; they wait for that instant only, some nanoseconds a point.
+  // The file is there whole or not at all: it is written beside `path`, synced, and renamed; an
+  // error leaves an older file as it was. Slots that deletes free meanwhile are used again after
+  // it. One thread. Edges to deleted points whose repair is pending (RepairPolicy) are led around
+  // them as they are written: Consolidate first where that is much. Io; OutOfMemory.
+  Status Save(const std::filesystem::path& path, const BatchOptions& batch = {}) const;
+  // The index of a file that Save wrote: its ids, vectors and lists, to the bit; it takes searches
+  // and writers at once. Points that were deleted while they were saved may have been left without
+  // lists; they are linked anew. Everything is checked before it is used: Corrupt names the file,
+  // the section, the offset, expected and found. Unsupported: the file is of a newer version.
+  // NotFound, Io, OutOfMemory; InvalidArgument: `options`. See also shoal/snapshot.h.
+  static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options = {});
 
  private:
   friend class IndexImpl;

@@ -71,4 +71,13 @@ struct BatchOptions {
   std::function<void(size_t done, size_t total)> progress = {};
 };
 
+// What Index::Load does not find in the file: fields of IndexOptions, and how to load.
+struct LoadOptions {
+  uint64_t memory_limit = 0;
+  RepairPolicy repair = RepairPolicy::kImmediate;
+  uint32_t repair_threads = 1;
+  uint32_t repair_share = 100;
+  BatchOptions batch = {};
+};
+
 }  // namespace shoal

@@ -165,6 +165,20 @@ Status OutputFile::Append(const void* data, size_t bytes) {
   return {};
 }
 
+Status OutputFile::Overwrite(uint64_t offset, const void* data, size_t bytes) {
+  if (auto flushed = Flush(); !flushed) return flushed;
+  const char* in = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t n = pwrite(fd_.get(), in, bytes, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Refused("write", errno);
+    in += n;
+    offset += static_cast<uint64_t>(n);
+    bytes -= static_cast<size_t>(n);
+  }
+  return {};
+}
+
 Status OutputFile::Flush() {
   size_t done = 0;
   while (done < buffer_.size()) {

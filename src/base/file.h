@@ -64,6 +64,8 @@ class OutputFile {
   ~OutputFile();
 
   Status Append(const void* data, size_t bytes);
+  // Writes over what was appended at `offset`: for a header that says what comes behind it.
+  Status Overwrite(uint64_t offset, const void* data, size_t bytes);
   // Everything is on the disk, under the temporary name. Call once, before Publish.
   Status Finish();
   // The target is the new file. Several files of one whole are all finished before the first is

@@ -134,10 +134,13 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
   const auto trailer =
       static_cast<float>(metric_ == Metric::kCosine ? 1.0 / std::sqrt(norm_sq) : norm_sq);
   std::memcpy(row + trailer_, &trailer, sizeof(trailer));
-  if (metric_ != Metric::kInnerProduct) return;
+  if (metric_ == Metric::kInnerProduct) RaiseMaxNormSq(trailer);
+}
+
+void FullCodec::RaiseMaxNormSq(float norm_sq) {
   float max = max_norm_sq_.load(std::memory_order_relaxed);
-  while (max < trailer &&
-         !max_norm_sq_.compare_exchange_weak(max, trailer, std::memory_order_relaxed)) {
+  while (max < norm_sq &&
+         !max_norm_sq_.compare_exchange_weak(max, norm_sq, std::memory_order_relaxed)) {
   }
 }
 

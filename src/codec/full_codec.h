@@ -57,6 +57,9 @@ class FullCodec {
   Status Validate(VectorView vector, const char* what) const;
   // Writes a validated vector as a row.
   void Encode(VectorView vector, std::byte* row);
+  // Inner product: the largest squared norm that was ever encoded; else 0.
+  float max_norm_sq() const { return max_norm_sq_.load(std::memory_order_relaxed); }
+  void RaiseMaxNormSq(float norm_sq);
   // The vector of a row, dim elements of the scalar type, is at its front.
 
   // Scores in the metric. The vector and `buffer` (buffer_bytes()) must outlive the scorer.

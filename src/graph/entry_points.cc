@@ -22,6 +22,14 @@ void EntryPoints::Offer(SlotId p, float distance, EpochRegistry::Guard& guard, S
   choosing_.Unlock();
 }
 
+void EntryPoints::Restore(std::span<const SlotId> entries, float radius) {
+  const MutexLock lock(choosing_);
+  for (size_t i = 0; i < entries.size(); ++i)
+    entries_[i].store(entries[i], std::memory_order_relaxed);
+  radius_.store(radius, std::memory_order_relaxed);
+  size_.store(entries.size(), std::memory_order_release);
+}
+
 bool EntryPoints::Contains(SlotId p) const {
   const size_t n = size_.load(std::memory_order_acquire);
   for (size_t i = 0; i < n; ++i)

@@ -16,6 +16,7 @@
 
 #include <array>
 #include <atomic>
+#include <span>
 
 #include "base/mutex.h"
 #include "codec/full_codec.h"
@@ -38,6 +39,11 @@ class EntryPoints {
   // A live point whose nearest entry, or start point, is at `distance` in the graph's geometry.
   // Returns at once where that is near enough, or while another thread is choosing.
   void Offer(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch);
+
+  // As Offer left it, for saving; and back, before the first search. `entries`: live points, at
+  // most kMax, each once.
+  float radius() const { return radius_.load(std::memory_order_relaxed); }
+  void Restore(std::span<const SlotId> entries, float radius);
 
   // Whether p is an entry.
   bool Contains(SlotId p) const;

@@ -100,6 +100,7 @@ class Graph {
   // What Index::CheckStructure promises, except the id map. At rest.
   // `unreachable`: how many live points cannot be reached from the start.
   Status CheckStructure(size_t& unreachable) const;
+  EntryPoints& entries() { return entries_; }
   void set_start(SlotId slot) { start_.store(slot, std::memory_order_release); }
 
  private:

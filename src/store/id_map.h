@@ -70,12 +70,19 @@ class IdMap {
     const MutexLock lock(shard.mutex);
     VisitAll(shard, visit);
   }
-  // Likewise for all shards at one instant: no id is added, removed or replaced meanwhile.
-  template <class Visit>
-  void ForEachAtOnce(const Visit& visit) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
-    for (const Shard& shard : shards_) shard.mutex.Lock();
-    for (const Shard& shard : shards_) VisitAll(shard, visit);
-    for (const Shard& shard : shards_) shard.mutex.Unlock();
+  // The mapped slots of which keep(slot) is true, all at one instant: no id is added, removed or
+  // replaced meanwhile. All shards are locked for a few nanoseconds a mapped slot; what allocates
+  // is done before. `keep` may be asked for slot 0 when it is not mapped. May throw bad_alloc.
+  template <class Keep>
+  std::vector<SlotId> CollectAtOnce(const Keep& keep) const {
+    std::vector<SlotId> slots;
+    size_t room = 0;
+    for (;;) {
+      const size_t needed = TryCollect(keep, slots, room);
+      if (needed <= room) return slots;
+      room = needed + needed / 16 + 64;  // Inserts go on until the next try.
+      slots.resize(room + 1);
+    }
   }
   // Makes the tables as small as their entries allow, memory permitting.
   void Shrink();
@@ -84,6 +91,30 @@ class IdMap {
   static constexpr size_t kShards = 64;
 
  private:
+  // Fills `slots`, which has `room` places and one to spare, if that is enough, and cuts it to
+  // length. Returns the mapped slots.
+  template <class Keep>
+  size_t TryCollect(const Keep& keep, std::vector<SlotId>& slots,
+                    size_t room) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+    size_t mapped = 0;
+    size_t kept = 0;
+    for (const Shard& shard : shards_) shard.mutex.Lock();
+    for (const Shard& shard : shards_) mapped += shard.slots;
+    if (mapped <= room && mapped > 0) {
+      for (const Shard& shard : shards_) {
+        // A third of the places are empty, in no order: a branch would be mispredicted as often.
+        for (size_t i = 0; i < shard.capacity; ++i) {
+          const SlotId slot = shard.table[i];
+          const bool there = slot < kErased;
+          slots[kept] = slot;
+          kept += static_cast<size_t>(there) & static_cast<size_t>(keep(there ? slot : 0));
+        }
+      }
+    }
+    for (const Shard& shard : shards_) shard.mutex.Unlock();
+    if (mapped <= room) slots.resize(kept);
+    return mapped;
+  }
   template <class Visit>
   static void VisitAll(const Shard& shard, const Visit& visit) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
     for (size_t i = 0; i < shard.capacity; ++i)

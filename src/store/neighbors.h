@@ -73,6 +73,8 @@ class NeighborLists {
   // --- Readers: no lock, under a guard. `out` holds max_degree ids.
 
   size_t Copy(SlotId u, SlotId* out) const;
+  // The row at one instant, without duplicates: waits for a writer of the row.
+  size_t CopyAtOnce(SlotId u, SlotId* out) const;
   void Prefetch(SlotId u) const {
     const std::byte* row = rows_.At(u);
     for (size_t i = 0; i < rows_.stride(); i += kCacheLine) {
@@ -162,6 +164,18 @@ class NeighborLists {
   // Moves the reverse lists of slots [0, slots) together and gives what is left over back to the
   // system. Beside anything, one caller at a time.
   void CompactReverseLists(SlotId slots);
+
+  // --- Loading: the caller alone has the lists, and fresh slots, all of them live or frozen. Three
+  // rounds, each over all slots and finished before the next; LoadRow and LoadEdges by any threads.
+
+  // 1. The row: ids of fresh slots, without duplicates, not u, at most max_degree; in this order.
+  void LoadRow(SlotId u, std::span<const SlotId> ids);
+  // 2. Births, the oldest first (the start point's is the least without this).
+  void LoadBirth(SlotId u);
+  // 3. What belongs to the edges of u's row: reverse entries and, on edges to younger slots, guard
+  // bits. Those only if birth(u) <= last_guarded: all points born up to then have, but for this
+  // round, a guard: an edge from an older one of them or from the start. False: no memory.
+  bool LoadEdges(SlotId u, uint64_t last_guarded);
 
   // Edges in all rows.
   uint64_t edges() const { return edges_.load(std::memory_order_relaxed); }

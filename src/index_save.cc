@@ -1,0 +1,150 @@
+// An index into its file, while it is written to.
+//
+// PROBLEM. A snapshot holds exactly the points that were there at one instant; but writing it takes
+// seconds, and nobody may wait for that.
+//
+// IDEA. The id map says who is there. All its shards are locked for as long as it takes to copy the
+// slots that it names and that are live: no Publish, Delete, Upsert or move of a point ends in
+// between, for each holds its id's entry. That is the instant. The guard is older, so every slot of
+// the list stays readable, whatever becomes of its point: a row never changes while it can be read.
+//
+// Neighbour lists do change. A list is taken as it is when its turn comes; what leads to points
+// that are not members is led on to one that is. A member that was deleted and repaired meanwhile
+// has no list any more, and nobody points at it: Load links it anew.
+#include <algorithm>
+#include <new>
+#include <string>
+
+#include "base/hooks.h"
+#include "index_impl.h"
+#include "persist/snapshot_file.h"
+
+namespace shoal {
+
+static_assert(EntryPoints::kMax <= kMaxSnapshotEntries);
+
+std::vector<SlotId> IndexImpl::MembersAtOnce() const {
+  std::vector<SlotId> slots =
+      ids_.CollectAtOnce([&](SlotId slot) { return slots_.tag(slot) == Tag::kLive; });
+  std::sort(slots.begin(), slots.end());
+  return slots;
+}
+
+IndexImpl::Members IndexImpl::Number(std::vector<SlotId> slots) {
+  Members members{.slots = std::move(slots), .numbers = {}};
+  const auto last = std::max_element(members.slots.begin(), members.slots.end());
+  if (last == members.slots.end()) return members;
+  members.numbers.assign(size_t{*last} + 1, kNoSlot);
+  for (uint32_t i = 0; i < members.slots.size(); ++i) members.numbers[members.slots[i]] = i;
+  return members;
+}
+
+uint32_t IndexImpl::MemberBehind(SlotId lost, SlotId u, const Members& members,
+                                 std::span<const uint32_t> list, EpochRegistry::Guard& guard) {
+  if (!IsReadable(slots_.tag(lost))) return kNoSlot;
+  Scratch& scratch = ScratchOf(guard);
+  size_t n = neighbors_.Copy(lost, scratch.ids);
+  n = static_cast<size_t>(std::remove_if(scratch.ids, scratch.ids + n,
+                                         [&](SlotId slot) {
+                                           const uint32_t number = members.NumberOf(slot);
+                                           return number == kNoSlot || slot == u ||
+                                                  std::find(list.begin(), list.end(), number) !=
+                                                      list.end();
+                                         }) -
+                          scratch.ids);
+  if (n == 0) return kNoSlot;
+  RamFeatureStore::Reader(features_).Fetch(scratch.ids, n, scratch.rows);
+  scratch.query_buffer.resize(codec_.buffer_bytes());
+  codec_.BindRow(features_.Own(u), scratch.query_buffer.data())
+      .Score(scratch.rows, n, scratch.distances);
+  guard.work.distances += n;
+  const auto nearest = std::min_element(scratch.distances, scratch.distances + n);
+  return members.NumberOf(scratch.ids[nearest - scratch.distances]);
+}
+
+void IndexImpl::MemberList(SlotId u, const Members& members, EpochRegistry::Guard& guard,
+                           std::vector<uint32_t>& list) {
+  SlotId row[kMaxDegree];
+  const size_t n = neighbors_.CopyAtOnce(u, row);
+  list.resize(n);
+  // Places of what is no member hold kNoSlot, until what is behind it is found.
+  for (size_t i = 0; i < n; ++i) list[i] = members.NumberOf(row[i]);
+  for (size_t i = 0; i < n; ++i)
+    if (list[i] == kNoSlot) list[i] = MemberBehind(row[i], u, members, list, guard);
+  std::erase(list, kNoSlot);
+}
+
+Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch) {
+  Result<SnapshotWriter> writer = SnapshotWriter::Create(path);
+  if (!writer) return tl::unexpected(writer.error());
+  auto guard = epochs_.Pin();
+  SHOAL_RACE_POINT("save.before_members");
+  const Members members = Number(MembersAtOnce());
+  SHOAL_RACE_POINT("save.after_members");
+  const SlotId start = graph_.start();  // After the members: where there is one, there is a start.
+  SnapshotHeader header{.options = options_,
+                        .points = members.slots.size(),
+                        .block_points = SnapshotBlockPoints(options_),
+                        .start_points = start == kNoSlot ? 0u : 1u};
+  std::vector<std::byte> block;
+  size_t done = 0;
+  // One section: append(i) puts what belongs to point i behind the block.
+  const auto write = [&](const auto& append) -> Status {
+    for (size_t b = 0; b < header.point_blocks(); ++b) {
+      block.clear();
+      for (uint64_t i = header.FirstPoint(b); i < header.FirstPoint(b + 1); ++i)
+        append(members.slots[i]);
+      if (Status ok = writer->Append(block); !ok) return ok;
+      ++done;
+      if (batch.progress)
+        batch.progress(header.points * done / (3 * header.point_blocks() + 1), header.points);
+    }
+    return {};
+  };
+  const auto append_vector = [&](SlotId slot) {
+    const std::byte* row = features_.Own(slot);
+    block.insert(block.end(), row, row + header.vector_bytes());
+  };
+  std::vector<uint32_t> list;
+  const auto append_list = [&](SlotId slot) {
+    MemberList(slot, members, guard, list);
+    header.edges += list.size();
+    PutNumber(block, static_cast<uint32_t>(list.size()));
+    for (const uint32_t number : list) PutNumber(block, number);
+  };
+  Status ok = write(append_vector);
+  if (ok) ok = write([&](SlotId slot) { PutNumber(block, slots_.external_id(slot)); });
+  SHOAL_RACE_POINT("save.before_lists");
+  if (ok) ok = write(append_list);
+  if (ok && start != kNoSlot) {
+    block.clear();
+    append_vector(start);
+    append_list(start);
+    SlotId entries[EntryPoints::kMax];
+    const size_t n = graph_.entries().Copy(entries);
+    list.clear();
+    for (size_t i = 0; i < n; ++i) {
+      const uint32_t number = members.NumberOf(entries[i]);
+      if (number != kNoSlot && std::find(list.begin(), list.end(), number) == list.end())
+        list.push_back(number);
+    }
+    PutNumber(block, static_cast<uint32_t>(list.size()));
+    PutNumber(block, graph_.entries().radius());
+    for (const uint32_t number : list) PutNumber(block, number);
+    ok = writer->Append(block);
+  }
+  header.max_norm_sq = codec_.max_norm_sq();
+  if (ok) ok = writer->Commit(header);
+  if (ok && batch.progress) batch.progress(header.points, header.points);
+  return ok;
+}
+
+Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch) {
+  try {
+    return WriteSnapshot(path, batch);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "save");
+  }
+}
+
+}  // namespace shoal

@@ -1,0 +1,350 @@
+#include "persist/snapshot_file.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdio>
+
+#include "base/crc32c.h"
+#include "persist/dataset_checks.h"
+#include "store/tag.h"
+
+namespace shoal {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);
+
+// The header, by offset. The first three fields and the checksum at its end are of every version.
+constexpr size_t kHeaderBytes = 4096;
+constexpr std::string_view kMagic = "\x89SHOAL\r\n";
+constexpr size_t kVersionAt = 8;
+constexpr size_t kHeaderBytesAt = 12;
+constexpr size_t kFileBytesAt = 16;
+constexpr size_t kPointsAt = 24;
+constexpr size_t kEdgesAt = 32;
+constexpr size_t kDimAt = 40;
+constexpr size_t kScalarTypeAt = 44;
+constexpr size_t kMetricAt = 48;
+constexpr size_t kMaxDegreeAt = 52;
+constexpr size_t kBuildListSizeAt = 56;
+constexpr size_t kAlphaAt = 60;
+constexpr size_t kMaxNormSqAt = 64;
+constexpr size_t kBlockPointsAt = 68;
+constexpr size_t kDirectoryAt = 72;  // u64 offset, u32 blocks, u32 checksum.
+constexpr size_t kStartPointsAt = 88;
+constexpr size_t kHeaderCrcAt = kHeaderBytes - 4;
+using HeaderBytes = std::array<std::byte, kHeaderBytes>;
+
+// Scalar types and metrics are stored as the numbers that they have in memory.
+static_assert(static_cast<int>(ScalarType::kFloat32) == 0);
+static_assert(static_cast<int>(ScalarType::kFloat16) == 1);
+static_assert(static_cast<int>(ScalarType::kInt8) == 2);
+static_assert(static_cast<int>(ScalarType::kUint8) == 3);
+static_assert(static_cast<int>(Metric::kL2) == 0);
+static_assert(static_cast<int>(Metric::kInnerProduct) == 1);
+static_assert(static_cast<int>(Metric::kCosine) == 2);
+
+constexpr size_t kEntryBytes = 16;
+constexpr uint64_t kMaxPoints = kMaxSlots - 1;  // One slot is the start point's.
+constexpr uint32_t kMaxBlockPoints = 65536;
+
+template <class T>
+void Put(HeaderBytes& bytes, size_t at, T value) {
+  std::memcpy(bytes.data() + at, &value, sizeof(value));
+}
+template <class T>
+T Take(const HeaderBytes& bytes, size_t at) {
+  T value;
+  std::memcpy(&value, bytes.data() + at, sizeof(value));
+  return value;
+}
+
+std::string Hex(uint32_t crc) {
+  char text[16];
+  std::snprintf(text, sizeof(text), "0x%08x", crc);
+  return text;
+}
+
+std::string Printable(std::string_view bytes) {
+  std::string text;
+  for (const char c : bytes) {
+    char hex[8];
+    std::snprintf(hex, sizeof(hex), "\\x%02x", static_cast<unsigned char>(c));
+    text += c >= ' ' && c <= '~' ? std::string(1, c) : std::string(hex);
+  }
+  return text;
+}
+
+// What is checked of every version's file: the magic number and the version.
+Status CheckVersion(const InputFile& file, const HeaderBytes& bytes, size_t there) {
+  const std::string_view magic(reinterpret_cast<const char*>(bytes.data()),
+                               std::min(there, kMagic.size()));
+  if (magic != kMagic)
+    return Mismatch(ErrorCode::kCorrupt, file.path(), "magic number",
+                    Printable(kMagic) + ", the beginning of a shoal snapshot",
+                    magic.empty() ? "an empty file" : Printable(magic));
+  if (there < kFileBytesAt) return {};
+  const auto version = Take<uint32_t>(bytes, kVersionAt);
+  if (version > kSnapshotVersion)
+    return Mismatch(ErrorCode::kUnsupported, file.path(), "format version",
+                    "at most " + std::to_string(kSnapshotVersion),
+                    std::to_string(version) + ": written by a newer shoal");
+  if (version != kSnapshotVersion)
+    return Mismatch(ErrorCode::kCorrupt, file.path(), "format version",
+                    std::to_string(kSnapshotVersion), std::to_string(version));
+  return {};
+}
+
+Status CheckSizeAndChecksum(const InputFile& file, const HeaderBytes& bytes) {
+  const auto header_bytes = Take<uint32_t>(bytes, kHeaderBytesAt);
+  const auto expected = Take<uint32_t>(bytes, kHeaderCrcAt);
+  const uint32_t found = Crc32c(bytes.data(), kHeaderCrcAt);
+  if (header_bytes != kHeaderBytes || expected != found)
+    return Mismatch(ErrorCode::kCorrupt, file.path(), "header, offset 4092: checksum",
+                    Hex(expected), Hex(found));
+  const auto size = Take<uint64_t>(bytes, kFileBytesAt);
+  if (size != file.size())
+    return Mismatch(ErrorCode::kCorrupt, file.path(), "size",
+                    std::to_string(size) + " bytes by its header",
+                    std::to_string(file.size()) + " bytes");
+  return {};
+}
+
+// A field whose value, although its checksum is right, no index has.
+Status CheckField(const InputFile& file, const char* field, size_t at, bool valid,
+                  const std::string& expected, const std::string& found) {
+  if (valid) return {};
+  return Mismatch(ErrorCode::kCorrupt, file.path(),
+                  "header, offset " + std::to_string(at) + ": " + field, expected, found);
+}
+
+Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const HeaderBytes& bytes) {
+  const IndexOptions& o = header.options;
+  const auto number = [&](const char* field, size_t at, uint64_t least, uint64_t most,
+                          uint64_t found) {
+    return CheckField(file, field, at, found >= least && found <= most,
+                      std::to_string(least) + " to " + std::to_string(most), std::to_string(found));
+  };
+  Status ok = number("dim", kDimAt, 1, kMaxDim, o.dim);
+  if (ok) ok = number("scalar type", kScalarTypeAt, 0, 3, Take<uint32_t>(bytes, kScalarTypeAt));
+  if (ok) ok = number("metric", kMetricAt, 0, 2, Take<uint32_t>(bytes, kMetricAt));
+  if (ok) ok = number("max_degree", kMaxDegreeAt, 4, kMaxDegree, o.max_degree);
+  if (ok) ok = number("build_list_size", kBuildListSizeAt, 1, kMaxListSize, o.build_list_size);
+  if (ok)
+    ok = CheckField(file, "alpha", kAlphaAt, o.alpha >= 1 && o.alpha <= 2, "1 to 2",
+                    std::to_string(o.alpha));
+  if (ok)
+    ok = CheckField(file, "largest squared norm", kMaxNormSqAt,
+                    header.max_norm_sq >= 0 && std::isfinite(header.max_norm_sq),
+                    "a number of at least 0", std::to_string(header.max_norm_sq));
+  if (ok) ok = number("points", kPointsAt, 0, kMaxPoints, header.points);
+  if (ok) ok = number("points of a block", kBlockPointsAt, 1, kMaxBlockPoints, header.block_points);
+  if (ok)
+    ok = number("start points", kStartPointsAt, header.points == 0 ? 0 : 1, 1, header.start_points);
+  if (!ok) return ok;
+  ok = number("blocks", kDirectoryAt + 8, header.blocks(), header.blocks(),
+              Take<uint32_t>(bytes, kDirectoryAt + 8));
+  // Before anything of this size is allocated.
+  const uint64_t least =
+      kHeaderBytes + header.points * (header.vector_bytes() + 12) + header.blocks() * kEntryBytes;
+  if (ok)
+    ok = CheckField(file, "points", kPointsAt, header.file_bytes >= least,
+                    "as many as fit " + std::to_string(header.file_bytes) + " bytes",
+                    std::to_string(header.points) + ", which take " + std::to_string(least));
+  const uint64_t directory = header.file_bytes - header.blocks() * kEntryBytes;
+  if (ok)
+    ok = number("directory", kDirectoryAt, directory, directory,
+                Take<uint64_t>(bytes, kDirectoryAt));
+  return ok;
+}
+
+Status ReadHeaderBytes(const InputFile& file, HeaderBytes& bytes) {
+  const auto there = static_cast<size_t>(std::min<uint64_t>(file.size(), kHeaderBytes));
+  if (Status ok = file.ReadAt(0, bytes.data(), there, "header"); !ok) return ok;
+  if (Status ok = CheckVersion(file, bytes, there); !ok) return ok;
+  if (there == kHeaderBytes) return {};
+  return Mismatch(ErrorCode::kCorrupt, file.path(), "size",
+                  "at least " + std::to_string(kHeaderBytes) + " bytes (the header)",
+                  std::to_string(there) + " bytes");
+}
+
+SnapshotHeader Decode(const HeaderBytes& bytes) {
+  SnapshotHeader header;
+  header.options = {.dim = Take<uint32_t>(bytes, kDimAt),
+                    .scalar_type = static_cast<ScalarType>(Take<uint32_t>(bytes, kScalarTypeAt)),
+                    .metric = static_cast<Metric>(Take<uint32_t>(bytes, kMetricAt)),
+                    .max_degree = Take<uint32_t>(bytes, kMaxDegreeAt),
+                    .build_list_size = Take<uint32_t>(bytes, kBuildListSizeAt),
+                    .alpha = Take<float>(bytes, kAlphaAt)};
+  header.file_bytes = Take<uint64_t>(bytes, kFileBytesAt);
+  header.points = Take<uint64_t>(bytes, kPointsAt);
+  header.edges = Take<uint64_t>(bytes, kEdgesAt);
+  header.block_points = Take<uint32_t>(bytes, kBlockPointsAt);
+  header.start_points = Take<uint32_t>(bytes, kStartPointsAt);
+  header.directory_crc = Take<uint32_t>(bytes, kDirectoryAt + 12);
+  header.max_norm_sq = Take<float>(bytes, kMaxNormSqAt);
+  return header;
+}
+
+HeaderBytes Encode(const SnapshotHeader& header, uint64_t directory) {
+  HeaderBytes bytes = {};
+  std::memcpy(bytes.data(), kMagic.data(), kMagic.size());
+  Put<uint32_t>(bytes, kVersionAt, kSnapshotVersion);
+  Put<uint32_t>(bytes, kHeaderBytesAt, kHeaderBytes);
+  Put<uint64_t>(bytes, kFileBytesAt, header.file_bytes);
+  Put<uint64_t>(bytes, kPointsAt, header.points);
+  Put<uint64_t>(bytes, kEdgesAt, header.edges);
+  Put<uint32_t>(bytes, kDimAt, header.options.dim);
+  Put<uint32_t>(bytes, kScalarTypeAt, static_cast<uint32_t>(header.options.scalar_type));
+  Put<uint32_t>(bytes, kMetricAt, static_cast<uint32_t>(header.options.metric));
+  Put<uint32_t>(bytes, kMaxDegreeAt, header.options.max_degree);
+  Put<uint32_t>(bytes, kBuildListSizeAt, header.options.build_list_size);
+  Put<float>(bytes, kAlphaAt, header.options.alpha);
+  Put<float>(bytes, kMaxNormSqAt, header.max_norm_sq);
+  Put<uint32_t>(bytes, kBlockPointsAt, header.block_points);
+  Put<uint64_t>(bytes, kDirectoryAt, directory);
+  Put<uint32_t>(bytes, kDirectoryAt + 8, static_cast<uint32_t>(header.blocks()));
+  Put<uint32_t>(bytes, kDirectoryAt + 12, header.directory_crc);
+  Put<uint32_t>(bytes, kStartPointsAt, header.start_points);
+  Put<uint32_t>(bytes, kHeaderCrcAt, Crc32c(bytes.data(), kHeaderCrcAt));
+  return bytes;
+}
+
+}  // namespace
+
+std::string_view SnapshotSectionName(SnapshotSection section) {
+  constexpr std::string_view kNames[] = {"vectors", "ids", "lists", "start"};
+  return kNames[static_cast<size_t>(section)];
+}
+
+uint32_t SnapshotBlockPoints(const IndexOptions& options) {
+  const size_t most =
+      std::max(options.dim * ScalarSize(options.scalar_type), size_t{4} * (options.max_degree + 1));
+  return static_cast<uint32_t>(std::bit_floor((size_t{1} << 20) / most));
+}
+
+Result<SnapshotWriter> SnapshotWriter::Create(const std::filesystem::path& path) {
+  Result<OutputFile> file = OutputFile::Create(path);
+  if (!file) return tl::unexpected(file.error());
+  SnapshotWriter writer(std::move(*file));
+  const HeaderBytes none = {};  // Until Commit knows what to say.
+  if (Status ok = writer.file_.Append(none.data(), none.size()); !ok)
+    return tl::unexpected(ok.error());
+  writer.offset_ = kHeaderBytes;
+  return writer;
+}
+
+Status SnapshotWriter::Append(const std::vector<std::byte>& block) {
+  PutNumber<uint64_t>(directory_, offset_);
+  PutNumber<uint32_t>(directory_, static_cast<uint32_t>(block.size()));
+  PutNumber<uint32_t>(directory_, Crc32c(block.data(), block.size()));
+  offset_ += block.size();
+  return file_.Append(block.data(), block.size());
+}
+
+Status SnapshotWriter::Commit(SnapshotHeader header) {
+  if (Status ok = file_.Append(directory_.data(), directory_.size()); !ok) return ok;
+  header.file_bytes = offset_ + directory_.size();
+  header.directory_crc = Crc32c(directory_.data(), directory_.size());
+  const HeaderBytes bytes = Encode(header, offset_);
+  if (Status ok = file_.Overwrite(0, bytes.data(), bytes.size()); !ok) return ok;
+  return file_.Commit();
+}
+
+Result<SnapshotHeader> SnapshotReader::ReadHeader(const InputFile& file) {
+  HeaderBytes bytes = {};
+  Status ok = ReadHeaderBytes(file, bytes);
+  if (ok) ok = CheckSizeAndChecksum(file, bytes);
+  const SnapshotHeader header = Decode(bytes);
+  if (ok) ok = CheckHeader(file, header, bytes);
+  if (!ok) return tl::unexpected(ok.error());
+  return header;
+}
+
+Result<SnapshotReader> SnapshotReader::Open(const std::filesystem::path& path) {
+  Result<InputFile> file = InputFile::Open(path);
+  if (!file) return tl::unexpected(file.error());
+  Result<SnapshotHeader> header = ReadHeader(*file);
+  if (!header) return tl::unexpected(header.error());
+  SnapshotReader reader(std::move(*file));
+  reader.header_ = *header;
+  if (Status ok = reader.ReadDirectory(); !ok) return tl::unexpected(ok.error());
+  return reader;
+}
+
+Status SnapshotReader::ReadDirectory() {
+  if (Status ok = TryResize(file_.path(), directory_, header_.blocks()); !ok) return ok;
+  const size_t bytes = directory_.size() * kEntryBytes;
+  const uint64_t at = header_.file_bytes - bytes;
+  if (Status ok = file_.ReadAt(at, directory_.data(), bytes, "directory"); !ok) return ok;
+  const uint32_t found = Crc32c(directory_.data(), bytes);
+  if (found != header_.directory_crc)
+    return Mismatch(ErrorCode::kCorrupt, file_.path(),
+                    "directory, offset " + std::to_string(at) + ": checksum",
+                    Hex(header_.directory_crc), Hex(found));
+  // The blocks lie one behind the other, from the header to the directory.
+  uint64_t offset = kHeaderBytes;
+  for (const SnapshotSection section : kSnapshotSections) {
+    for (size_t block = 0; block < header_.BlocksOf(section); ++block) {
+      if (Status ok = CheckEntry(section, block, offset); !ok) return ok;
+      offset += EntryOf(section, block).bytes;
+    }
+  }
+  if (offset == at) return {};
+  return Mismatch(ErrorCode::kCorrupt, file_.path(), "directory: end of the last block",
+                  std::to_string(at), std::to_string(offset));
+}
+
+Status SnapshotReader::CheckEntry(SnapshotSection section, size_t block, uint64_t offset) const {
+  const Entry& entry = EntryOf(section, block);
+  const uint64_t list = 4 * (uint64_t{header_.options.max_degree} + 1);
+  const uint64_t points = header_.FirstPoint(block + 1) - header_.FirstPoint(block);
+  uint64_t least = 0;
+  uint64_t most = 0;
+  switch (section) {
+    case SnapshotSection::kVectors: least = most = points * header_.vector_bytes(); break;
+    case SnapshotSection::kIds: least = most = points * 8; break;
+    case SnapshotSection::kLists:
+      least = points * 4;
+      most = points * list;
+      break;
+    case SnapshotSection::kStart:
+      least = header_.vector_bytes() + 12;
+      most = least + list + kMaxSnapshotEntries * 4;
+      break;
+  }
+  const std::string where = "directory: " + std::string(SnapshotSectionName(section)) + ", block " +
+                            std::to_string(block) + ": ";
+  if (entry.offset != offset)
+    return Mismatch(ErrorCode::kCorrupt, file_.path(), where + "offset", std::to_string(offset),
+                    std::to_string(entry.offset));
+  if (entry.bytes < least || entry.bytes > most)
+    return Mismatch(ErrorCode::kCorrupt, file_.path(), where + "bytes",
+                    std::to_string(least) + " to " + std::to_string(most),
+                    std::to_string(entry.bytes));
+  return {};
+}
+
+Status SnapshotReader::ReadBlock(SnapshotSection section, size_t block,
+                                 std::vector<std::byte>& out) const {
+  const Entry& entry = EntryOf(section, block);
+  if (Status ok = TryResize(file_.path(), out, entry.bytes); !ok) return ok;
+  const std::string_view name = SnapshotSectionName(section);
+  if (Status ok = file_.ReadAt(entry.offset, out.data(), out.size(), name); !ok) return ok;
+  const uint32_t found = Crc32c(out.data(), out.size());
+  if (found == entry.crc) return {};
+  return Broken(section, block, 0, "checksum of " + std::to_string(entry.bytes) + " bytes",
+                Hex(entry.crc), Hex(found));
+}
+
+tl::unexpected<Error> SnapshotReader::Broken(SnapshotSection section, size_t block, size_t offset,
+                                             std::string_view field, std::string_view expected,
+                                             std::string_view found) const {
+  const std::string where = std::string(SnapshotSectionName(section)) + ", offset " +
+                            std::to_string(EntryOf(section, block).offset + offset) + ": " +
+                            std::string(field);
+  return Mismatch(ErrorCode::kCorrupt, file_.path(), where, expected, found);
+}
+
+}  // namespace shoal
