@@ -70,8 +70,8 @@ class Graph {
   // --- Deleting: p is deleted, and nobody else repairs it.
 
   // Leads all lists around p and empties p's own: afterwards no list names p, and p names nobody.
-  // False: it would take more than `most_steps` rebirths (neighbors.h) now; what was done stays done,
-  // and another call goes on. So may one after bad_alloc.
+  // False: it would take more than `most_steps` rebirths (neighbors.h) now; what was done stays
+  // done, and another call goes on. So may one after bad_alloc.
   bool Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
 
   // --- Moving a point from slot `from` to slot `to`, which the caller owns and has written.
@@ -149,6 +149,8 @@ class Graph {
   void Support(SlotId w, Guard& guard, Scratch& scratch);
   void Rejuvenate(SlotId w, Scratch& scratch);
   bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
+  SlotId PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch);
+  const float* HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const;
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
   bool ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
   bool Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);
