@@ -133,11 +133,14 @@ class NeighborLists {
 
   // Whether u's row holds v, as v's guard.
   bool Guards(SlotId u, SlotId v) const;
+  bool IsOlder(SlotId u, SlotId v) const {
+    return meta_[u].birth.load(std::memory_order_relaxed) <
+           meta_[v].birth.load(std::memory_order_relaxed);
+  }
   // Whether an edge from u to v, if it were written now, could guard v (G1).
   bool MayGuard(SlotId u, SlotId v) const {
-    const uint64_t birth = meta_[u].birth.load(std::memory_order_relaxed);
-    return birth < meta_[v].birth.load(std::memory_order_relaxed) &&
-           (birth == 0 || GuardCount(u) > 0);
+    if (!IsOlder(u, v) || IsReleased(v)) return false;
+    return meta_[u].birth.load(std::memory_order_relaxed) == 0 || GuardCount(u) > 0;
   }
   // Committed guards of v (G3).
   uint32_t GuardCount(SlotId v) const { return meta_[v].guards.load(std::memory_order_acquire); }
