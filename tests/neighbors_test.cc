@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "support/store_fixture.h"
 #include "tests/test_data.h"
 
 namespace shoal {
@@ -216,15 +217,16 @@ TEST_F(NeighborListsTest, TheLastGuardOfADeletedSlotGoesOnlyWhenItGuardsNobody) 
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, AReleasedSlotIsGuardedByNobodyAgain) {
-  const SlotId z = Live(), p = Guarded();
+TEST_F(NeighborListsTest, AReleasedSlotGuardsNobodyEvenIfItIsGuardedAgain) {
+  const SlotId z = Live(), p = Guarded(), w = Guarded();
   ASSERT_EQ(lists_.Link(z, p), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(p, w), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
   ASSERT_TRUE(lists_.Rebirth(p, in_));
   ASSERT_EQ(lists_.Link(start_, z), LinkResult::kLinked);
-  EXPECT_FALSE(lists_.MayGuard(z, p));
-  EXPECT_EQ(lists_.AdoptGuards(p, in_), 1u) << "the one that it had";
-  EXPECT_FALSE(lists_.Guards(z, p));
+  EXPECT_EQ(lists_.AdoptGuards(p, in_), 2u);
+  EXPECT_FALSE(lists_.MayGuard(p, w));
+  EXPECT_EQ(lists_.AdoptGuards(w, in_), 1u);
   ExpectConsistent();
 }
 
@@ -380,6 +382,27 @@ TEST_F(NeighborListsTest, TheReverseListOfADeletedSlotNamesEveryInNeighbourOnce)
   EXPECT_EQ(lists_.Push(start_, v), LinkResult::kNotLive) << "it only shrinks";
   lists_.Reverse(v, in_);
   EXPECT_EQ(in_.size(), others.size());
+}
+
+// Slots behind the highest that is used lose their records, but not the chunks that these name.
+TEST(NeighborListsMemory, ReverseListsOfTrimmedSlotsComeBack) {
+  constexpr size_t kSlots = 200000;  // Their records take more than one huge page.
+  testing::StoreFixture store(kDegree, 64, 20);
+  NeighborLists& lists = store.neighbors;
+  uint64_t first = 0;
+  for (int round = 0; round < 3; ++round) {
+    {
+      std::vector<OwnedSlot> owned;
+      for (size_t i = 0; i < kSlots; ++i) {
+        owned.push_back(std::move(*store.slots.Acquire()));
+        lists.Reset(owned.back().id());
+        ASSERT_TRUE(lists.ReserveReverse(owned.back().id()));
+      }
+    }
+    if (round == 0) first = lists.ReverseBytes();
+    EXPECT_EQ(lists.ReverseBytes(), first) << "round " << round;
+    EXPECT_EQ(store.slots.Trim([&](SlotId slot) { lists.Forget(slot); }), kSlots);
+  }
 }
 
 TEST_F(NeighborListsTest, ThreadsThatLinkReplaceAndUnlinkLeaveItConsistent) {

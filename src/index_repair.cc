@@ -1,0 +1,182 @@
+// What the index owes its deleted points: repair, now or later; and memory that comes back.
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <system_error>
+
+#include "base/check.h"
+#include "base/hooks.h"
+#include "base/parallel.h"
+#include "index_impl.h"
+
+namespace shoal {
+
+// What a delete owes under the immediate policy: one repair, and one more of those that others put
+// off.
+void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
+  if (options_.repair != RepairPolicy::kImmediate) return;
+  for (int i = 0; i < 2; ++i) {
+    const std::optional<SlotId> slot = repairs_.Take();
+    if (!slot) return;
+    RepairTaken(*slot, guard);
+  }
+}
+
+bool IndexImpl::RepairTaken(SlotId slot, EpochRegistry::Guard& guard) {
+  bool repaired = false;
+  try {
+    repaired = graph_.Repair(slot, guard, ScratchOf(guard)) && slots_.Retire(slot, guard);
+  } catch (const std::bad_alloc&) {  // Later, then. A repair may begin again at any time.
+  }
+  if (repaired) {
+    repairs_.Done();
+  } else {
+    repairs_.Again(slot);
+  }
+  return repaired;
+}
+
+bool IndexImpl::StartRepairers() {
+  if (options_.repair != RepairPolicy::kBackground) return true;
+  try {
+    for (uint32_t i = 0; i < options_.repair_threads; ++i)
+      repairers_.emplace_back([this] { RepairInBackground(); });
+  } catch (const std::system_error&) {  // Fewer of them: later, not wrong.
+  }
+  return !repairers_.empty();
+}
+
+void IndexImpl::RepairInBackground() {
+  using Clock = std::chrono::steady_clock;
+  while (const std::optional<SlotId> slot = repairs_.WaitAndTake()) {
+    const auto begin = Clock::now();
+    bool repaired = false;
+    {
+      auto guard = epochs_.Pin();
+      repaired = RepairTaken(*slot, guard);
+    }
+    // The remainder of its time it rests; and what cannot be repaired now is not tried in a loop.
+    const auto worked = Clock::now() - begin;
+    if (options_.repair_share < 100)
+      repairs_.Rest(worked * (100 - options_.repair_share) / options_.repair_share);
+    if (!repaired) repairs_.Rest(std::chrono::milliseconds(1));
+  }
+}
+
+Status IndexImpl::Consolidate(const BatchOptions& batch) {
+  const size_t total = repairs_.size();
+  std::atomic<size_t> failed_in_a_row{0};
+  std::atomic<size_t> done{0};
+  Mutex reporting;
+  const auto work = [&] {
+    while (const std::optional<SlotId> slot = repairs_.TakeOrWaitForAll()) {
+      auto guard = epochs_.Pin();
+      if (RepairTaken(*slot, guard)) {
+        failed_in_a_row.store(0, std::memory_order_relaxed);
+        const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
+        if (!batch.progress || now % 256 != 0 || now >= total) continue;
+        const MutexLock lock(reporting);
+        batch.progress(std::min(done.load(std::memory_order_relaxed), total), total);
+      } else if (failed_in_a_row.fetch_add(1, std::memory_order_relaxed) > MostFailures(total)) {
+        return;  // Every one of them several times: there is no memory.
+      }
+    }
+  };
+  try {
+    ParallelFor(batch.threads, batch.threads == 0 ? AvailableCpus() : batch.threads, 1, {},
+                [&](size_t, size_t) { work(); });
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "consolidate");
+  }
+  if (failed_in_a_row.load() > MostFailures(total)) return OutOfMemory(options_, "consolidate");
+  if (batch.progress) batch.progress(total, total);
+  for (int i = 0; i < 4; ++i) slots_.Reclaim();
+  Trim();
+  return {};
+}
+
+void IndexImpl::Trim() {
+  const MutexLock lock(trimming_);
+  slots_.Trim([this](SlotId slot) { neighbors_.Forget(slot); });
+}
+
+// The point in slot `from` moves to a lower slot. False: there is none, or no memory.
+bool IndexImpl::MoveDown(SlotId from) {
+  auto guard = epochs_.Pin();
+  Scratch& scratch = ScratchOf(guard);
+  scratch.query_buffer.resize(codec_.buffer_bytes());  // LinkInAnywhere shall need no memory.
+  if (slots_.tag(from) != Tag::kLive) return true;
+  std::optional<OwnedSlot> slot = slots_.Acquire();
+  if (!slot || slot->id() >= from || !repairs_.Reserve()) return false;
+  const SlotId to = slot->id();
+  std::memcpy(features_.Own(to), features_.Own(from), codec_.row_bytes());
+  slots_.set_external_id(to, slots_.external_id(from));
+  neighbors_.Reset(to);
+  SlotId left = kNoSlot;
+  bool copied = false;
+  try {
+    copied = graph_.CopyOut(from, to, guard, scratch);
+  } catch (const std::bad_alloc&) {  // The row is empty then.
+  }
+  if (copied) left = MoveTo(*slot, from, guard);
+  if (left == kNoSlot) {
+    graph_.UndoLinkOut(to);
+    repairs_.Unreserve();
+    return true;
+  }
+  repairs_.Push(left);
+  if (const std::optional<SlotId> taken = repairs_.Take()) RepairTaken(*taken, guard);
+  return true;
+}
+
+// The id's entry is held from the moment when the new slot can be found to the moment when the old
+// one cannot: a Delete comes before or after. Returns the slot that is left and marked, which is
+// the new one where nobody has a place for its guard; kNoSlot: `from` is not an id's slot any more,
+// and the new slot is not published.
+SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard) {
+  auto entry = ids_.Lock(slots_.external_id(from));
+  if (entry.slot() != from || slots_.tag(from) != Tag::kLive) return kNoSlot;
+  NoteThatAnIdLeaves();
+  const SlotId to = std::move(slot).Publish();
+  SHOAL_RACE_POINT("move.published");
+  try {
+    graph_.TakeOver(from, to, guard, ScratchOf(guard));
+  } catch (const std::bad_alloc&) {
+    graph_.LinkInAnywhere(to, guard, ScratchOf(guard));
+  }
+  SHOAL_RACE_POINT("move.linked");
+  const bool moved = neighbors_.GuardCount(to) > 0;
+  if (moved) entry.Replace(to);
+  const SlotId left = moved ? from : to;
+  SHOAL_CHECK(neighbors_.MarkMoved(slots_, left));
+  return left;
+}
+
+Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
+  if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
+    return tl::unexpected(consolidated.error());
+  try {
+    const uint64_t before = Stats().memory.total();
+    const SlotId slots = slots_.high_water();
+    std::atomic<bool> done{false};
+    ParallelFor(batch.threads, slots, 64, batch.progress, [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end && !done.load(std::memory_order_relaxed); ++i)
+        if (!MoveDown(static_cast<SlotId>(slots - 1 - i)))
+          done.store(true, std::memory_order_relaxed);
+    });
+    if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
+      return tl::unexpected(consolidated.error());
+    {
+      const MutexLock lock(trimming_);
+      neighbors_.CompactReverseLists(slots_.high_water());
+    }
+    ids_.Shrink();
+    const uint64_t after = Stats().memory.total();
+    return before > after ? before - after : 0;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "compact");
+  }
+}
+
+}  // namespace shoal
