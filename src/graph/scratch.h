@@ -19,9 +19,9 @@ struct Scratch final : ScratchBase {
     pool_rows.reserve(kPool);
     pool_ratio.reserve(kPool);
     pool_checked.reserve(kPool);
-    for (auto* ids_of_row :
-         {&selected, &wanted, &pushed, &replacement.take_back, &replacement.added})
+    for (auto* ids_of_row : {&selected, &wanted, &pushed, &replacement.added})
       ids_of_row->reserve(kMaxIds);
+    replacement.take_back.reserve(2 * kMaxIds);  // All of the old row and all of the new.
     chosen.reserve(kMaxIds);
     chosen_rows.reserve(kMaxIds);
   }
