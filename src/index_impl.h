@@ -84,6 +84,7 @@ class IndexImpl {
   // False: the system refuses even one thread.
   bool StartRepairers();
   void RepairInBackground();
+  bool MoveAllDown(const BatchOptions& batch, int pass);
   bool MoveDown(SlotId from);
   SlotId MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard);
   void Trim();

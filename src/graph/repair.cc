@@ -12,6 +12,7 @@
 // it.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/hooks.h"
 #include "graph/graph.h"
@@ -25,6 +26,7 @@ constexpr float kUnusable = std::numeric_limits<float>::infinity();
 
 bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
+  r.steps = 0;
   neighbors_.Reverse(p, r.in);
   std::sort(r.in.begin(), r.in.end());
   r.in.erase(std::unique(r.in.begin(), r.in.end()), r.in.end());
@@ -143,7 +145,8 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
   SlotId row[kMaxDegree];
   for (;;) {
     const uint32_t version = neighbors_.Version(z);
-    const size_t n = neighbors_.Copy(z, row);
+    // Not a copy that a writer may have torn: it could lack p.
+    const size_t n = neighbors_.CopyAtOnce(z, row);
     ++guard.work.lists_read;
     SlotId* const hole = std::find(row, row + n, p);
     if (hole == row + n) return;
@@ -181,20 +184,48 @@ bool Graph::ReleaseGuarded(SlotId p, size_t depth, Guard& guard, Scratch& scratc
   for (int tries = 0; tries < kTries; ++tries) {
     refused.clear();
     if (neighbors_.Rebirth(p, refused)) return true;
-    FreeRefused(p, depth, guard, scratch);
+    // A deleted one that cannot be released now could not either if it were asked again.
+    if (!FreeRefused(p, depth, guard, scratch)) break;
   }
-  return false;
+  if (depth > 0) return false;
+  refused.clear();
+  if (neighbors_.Rebirth(p, refused)) return true;
+  Resettle(p, refused, guard, scratch);
+  refused.clear();
+  return neighbors_.Rebirth(p, refused);
 }
 
-// Sees to it that those whom u alone guards, scratch.repair.refused[depth], do not need it.
-void Graph::FreeRefused(SlotId u, size_t depth, Guard& guard, Scratch& scratch) {
+// Sees to it that those whom u alone guards, scratch.repair.refused[depth], do not need it. False:
+// one that is deleted does, or all this has become too much for one repair.
+bool Graph::FreeRefused(SlotId u, size_t depth, Guard& guard, Scratch& scratch) {
   for (const SlotId w : scratch.repair.refused[depth]) {
+    if (scratch.repair.steps++ > Scratch::Repair::kMostSteps) return false;
     if (slots_.tag(w) == Tag::kLive) {
-      Reguard(w, u, depth + 1, guard, scratch);
-    } else {
-      ReleaseGuarded(w, depth + 1, guard, scratch);
+      if (!GuardedBesides(w, u)) Reguard(w, u, depth + 1, guard, scratch);
+    } else if (!ReleaseGuarded(w, depth + 1, guard, scratch)) {
+      return false;
     }
   }
+  return true;
+}
+
+// Gives w, which is live, a guard besides u among u's guards, theirs, and so on to the start: they
+// are older than u, and so than whom u guards, and there is a way to them without u.
+void Graph::GuardFromAbove(SlotId w, SlotId u, Guard& guard, Scratch& scratch) {
+  constexpr int kMostSteps = 32;
+  std::vector<SlotId>& in = scratch.repair.adopting;
+  const auto done = [&] { return slots_.tag(w) != Tag::kLive || GuardedBesides(w, u); };
+  SlotId above = u;
+  for (int step = 0; step < kMostSteps && above != kNoSlot && above != start(); ++step) {
+    neighbors_.Reverse(above, in);
+    const SlotId below = std::exchange(above, kNoSlot);
+    for (const SlotId z : in) {
+      if (!neighbors_.Guards(z, below)) continue;
+      above = z;
+      if (done() || (ForceLink(z, w, u, Evict::kWhatIsNotNeeded, guard, scratch) && done())) return;
+    }
+  }
+  if (!done()) ForceLink(start(), w, u, Evict::kWhatIsNotNeeded, guard, scratch);
 }
 
 bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
@@ -211,7 +242,7 @@ void Graph::Reguard(SlotId x, SlotId leaving, size_t depth, Guard& guard, Scratc
     for (int tries = 0; tries < 2; ++tries) {
       refused.clear();
       if (neighbors_.Rebirth(x, refused)) break;
-      FreeRefused(x, depth, guard, scratch);
+      if (!FreeRefused(x, depth, guard, scratch)) break;
     }
     rebirths_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -225,7 +256,7 @@ void Graph::Reguard(SlotId x, SlotId leaving, size_t depth, Guard& guard, Scratc
 bool Graph::CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
   if (!neighbors_.ReserveReverse(to)) return false;
   SlotId row[kMaxDegree];
-  const size_t n = neighbors_.Copy(from, row);
+  const size_t n = neighbors_.CopyAtOnce(from, row);  // A torn copy may name a slot twice.
   scratch.selected.assign(row, row + n);
   return WriteOut(to, guard, scratch).has_value();
 }

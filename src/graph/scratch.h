@@ -34,6 +34,10 @@ struct Scratch final : ScratchBase {
     std::vector<float> distances;        // and how far they are from the slot last scored.
     std::vector<SlotId> adopting;
     static constexpr size_t kMaxDepth = 32;
+    // Points that one repair frees from guards that leave, in all; a guess, several times what any
+    // of bench/churn's needs.
+    static constexpr size_t kMostSteps = 1000;
+    size_t steps = 0;
     std::vector<SlotId> refused[kMaxDepth];
 
     size_t bytes() const {

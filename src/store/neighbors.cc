@@ -55,6 +55,11 @@ size_t NeighborLists::Copy(SlotId u, SlotId* out) const {
   return n;
 }
 
+size_t NeighborLists::CopyAtOnce(SlotId u, SlotId* out) const {
+  const ListLock lock(meta_[u]);
+  return Copy(u, out);
+}
+
 void NeighborLists::Reset(SlotId u) {
   ResetWithBirth(u, births_.fetch_add(1, std::memory_order_relaxed) + 1);
 }

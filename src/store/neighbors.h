@@ -74,6 +74,8 @@ class NeighborLists {
   // --- Readers: no lock, under a guard. `out` holds max_degree ids.
 
   size_t Copy(SlotId u, SlotId* out) const;
+  // The row at one instant, without duplicates: waits for a writer of the row.
+  size_t CopyAtOnce(SlotId u, SlotId* out) const;
   void Prefetch(SlotId u) const {
     const std::byte* row = rows_.At(u);
     for (size_t i = 0; i < rows_.stride(); i += kCacheLine) {
