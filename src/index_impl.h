@@ -74,7 +74,7 @@ class IndexImpl {
   Status MarkForRepair(ExternalId id);
   void AfterDelete(EpochRegistry::Guard& guard);
   // Repairs what was taken from the queue, or puts it back. `guard` is older than the take.
-  bool RepairTaken(SlotId slot, EpochRegistry::Guard& guard);
+  bool RepairTaken(SlotId slot, size_t most_steps, EpochRegistry::Guard& guard);
   void StartRepairers();
   void RepairInBackground();
   bool MoveDown(SlotId from);

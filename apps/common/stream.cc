@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -65,7 +66,10 @@ Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
                     std::max(1u, request.max_points), skip, left));
   }
   request.index.dim = static_cast<uint32_t>(rows->dim());
-  auto index = Index::Create(request.index);
+  IndexOptions options = request.index;
+  // As in DiskANN's dynamic index, a list may hold 1.3 R edges.
+  options.max_degree = std::min(kMaxDegree, options.max_degree * 13 / 10);
+  auto index = Index::Create(options);
   if (!index) return tl::unexpected(index.error());
   Say("metadata: file {} has {} points in {} dims", request.data_path.string(), rows->rows(),
       rows->dim());

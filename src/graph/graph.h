@@ -70,8 +70,9 @@ class Graph {
   // --- Deleting: p is deleted, and nobody else repairs it.
 
   // Leads all lists around p and empties p's own: afterwards no list names p, and p names nobody.
-  // False, or bad_alloc: not now; to be called again later.
-  bool Repair(SlotId p, Guard& guard, Scratch& scratch);
+  // False: it would take more than `most_steps` rebirths (neighbors.h) now; what was done stays done,
+  // and another call goes on. So may one after bad_alloc.
+  bool Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
 
   // --- Moving a point from slot `from` to slot `to`, which the caller owns and has written.
 
@@ -149,10 +150,8 @@ class Graph {
   void Rejuvenate(SlotId w, Scratch& scratch);
   bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
-  bool ReleaseGuarded(SlotId p, size_t depth, Guard& guard, Scratch& scratch);
-  static bool MayLookFurther(size_t depth, Scratch& scratch);
-  void FreeRefused(SlotId u, size_t depth, Guard& guard, Scratch& scratch);
-  void Reguard(SlotId x, SlotId leaving, size_t depth, Guard& guard, Scratch& scratch);
+  bool ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
+  bool Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);
   bool GuardedBesides(SlotId x, SlotId leaving) const;
 
   // Constant after construction.

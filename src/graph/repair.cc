@@ -23,7 +23,7 @@ constexpr float kUnusable = std::numeric_limits<float>::infinity();
 
 }  // namespace
 
-bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
   neighbors_.Reverse(p, r.in);
   std::sort(r.in.begin(), r.in.end());
@@ -33,10 +33,9 @@ bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   guard.work.lists_read += 2;
   SHOAL_RACE_POINT("repair.copied");
   CollectHeirs(p, scratch);
-  r.visits = 0;
   for (const SlotId w : r.out) Support(w, guard, scratch);
   for (const SlotId w : r.out) Rejuvenate(w, scratch);
-  if (!ReleaseGuarded(p, 0, guard, scratch)) return false;
+  if (!ReleaseGuarded(p, most_steps, guard, scratch)) return false;
   SHOAL_RACE_POINT("repair.before_replacing");
   for (const SlotId z : r.in) ReplaceIn(z, p, guard, scratch);
   SHOAL_RACE_POINT("repair.before_clearing");
@@ -127,7 +126,7 @@ bool Graph::LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch) {
 void Graph::Rejuvenate(SlotId w, Scratch& scratch) {
   constexpr uint32_t kFewGuards = 2;
   if (slots_.tag(w) != Tag::kLive || neighbors_.GuardCount(w) > kFewGuards) return;
-  std::vector<SlotId>& refused = scratch.repair.refused[0];
+  std::vector<SlotId>& refused = scratch.repair.refused;
   refused.clear();
   if (!neighbors_.Rebirth(w, refused)) return;
   rebirths_.fetch_add(1, std::memory_order_relaxed);
@@ -147,7 +146,12 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
     const size_t n = neighbors_.Copy(z, row);
     ++guard.work.lists_read;
     SlotId* const hole = std::find(row, row + n, p);
-    if (hole == row + n) return;
+    if (hole == row + n) {
+      // The look was without the lock: a linker may hold it that found p live, and be about to
+      // write the edge. Once we have had the lock, nobody can.
+      neighbors_.Unlink(z, p);
+      return;
+    }
     SlotId heir = kNoSlot;
     for (size_t i; heir == kNoSlot && (i = NearestUsable(scratch)) < r.heirs.size();) {
       r.distances[i] = kUnusable;
@@ -173,38 +177,23 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
   }
 }
 
-// Whether one more point may be asked to be born anew, and those whom it guards before it. Every
-// level tries more than once: where nobody at the bottom of a long chain finds another guard (small
-// lists, full of last guards), that would be two to the depth of tries. What is given up here is
-// done with a new edge, or by a later repair. kMostVisits: a guess, far above what a repair needs.
-bool Graph::MayLookFurther(size_t depth, Scratch& scratch) {
-  constexpr size_t kMostVisits = 256;
-  return depth < Scratch::Repair::kMaxDepth && ++scratch.repair.visits <= kMostVisits;
-}
-
-// Releases p, which is deleted (neighbors.h, G4). False: not now. Other deleted points may be each
-// other's guards in a long chain, and must be repaired first; or a live one finds no other guard.
-bool Graph::ReleaseGuarded(SlotId p, size_t depth, Guard& guard, Scratch& scratch) {
-  constexpr int kTries = 4;
-  if (!MayLookFurther(depth, scratch)) return false;
-  std::vector<SlotId>& refused = scratch.repair.refused[depth];
-  for (int tries = 0; tries < kTries; ++tries) {
+// Releases p, which is deleted (neighbors.h, G4): whom p alone guards is reborn, after those whom
+// that one alone guards, and so on; guards have no cycle, so this comes to an end. False: not yet.
+bool Graph::ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) {
+  auto& stack = scratch.repair.releasing;
+  stack.assign(1, {p, kNoSlot});
+  for (size_t steps = 0; !stack.empty(); ++steps) {
+    if (steps >= most_steps) return false;
+    const auto [x, leaving] = stack.back();
+    std::vector<SlotId>& refused = scratch.repair.refused;
     refused.clear();
-    if (neighbors_.Rebirth(p, refused)) return true;
-    FreeRefused(p, depth, guard, scratch);
-  }
-  return false;
-}
-
-// Sees to it that those whom u alone guards, scratch.repair.refused[depth], do not need it.
-void Graph::FreeRefused(SlotId u, size_t depth, Guard& guard, Scratch& scratch) {
-  for (const SlotId w : scratch.repair.refused[depth]) {
-    if (slots_.tag(w) == Tag::kLive) {
-      Reguard(w, u, depth + 1, guard, scratch);
-    } else {
-      ReleaseGuarded(w, depth + 1, guard, scratch);
+    if (neighbors_.Rebirth(x, refused)) {
+      stack.pop_back();
+      if (slots_.tag(x) == Tag::kLive && !Reguard(x, leaving, guard, scratch)) return false;
     }
+    for (const SlotId w : refused) stack.push_back({w, x});
   }
+  return true;
 }
 
 bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
@@ -212,24 +201,15 @@ bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
   return guards > 1 || (guards == 1 && (leaving == kNoSlot || !neighbors_.Guards(leaving, x)));
 }
 
-// Gives x, which is live, a guard besides `leaving`: x is born anew, so that all who point at it
-// may guard it; whom x guards alone must be reborn first. If nobody else points at x, somebody is
-// made to.
-void Graph::Reguard(SlotId x, SlotId leaving, size_t depth, Guard& guard, Scratch& scratch) {
-  if (MayLookFurther(depth, scratch)) {
-    std::vector<SlotId>& refused = scratch.repair.refused[depth];
-    for (int tries = 0; tries < 2; ++tries) {
-      refused.clear();
-      if (neighbors_.Rebirth(x, refused)) break;
-      FreeRefused(x, depth, guard, scratch);
-    }
-    rebirths_.fetch_add(1, std::memory_order_relaxed);
-  }
+// Gives x, which is live and was just reborn, a guard besides `leaving`: of those who point at it,
+// or else by a new edge.
+bool Graph::Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch) {
+  rebirths_.fetch_add(1, std::memory_order_relaxed);
   neighbors_.AdoptGuards(x, scratch.repair.adopting);
-  if (GuardedBesides(x, leaving)) return;
+  if (GuardedBesides(x, leaving)) return true;
   relinked_.fetch_add(1, std::memory_order_relaxed);
-  if (LinkFromHeir(x, guard, scratch) && GuardedBesides(x, leaving)) return;
-  EnsureGuarded(x, leaving, guard, scratch);
+  if (LinkFromHeir(x, guard, scratch) && GuardedBesides(x, leaving)) return true;
+  return EnsureGuarded(x, leaving, guard, scratch);
 }
 
 bool Graph::CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {

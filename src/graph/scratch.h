@@ -1,6 +1,7 @@
 // The working memory of one operation. Owned by an epoch cell: whoever holds the cell has it.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "graph/candidate_list.h"
@@ -33,15 +34,14 @@ struct Scratch final : ScratchBase {
     std::vector<const std::byte*> rows;  // their rows,
     std::vector<float> distances;        // and how far they are from the slot last scored.
     std::vector<SlotId> adopting;
-    static constexpr size_t kMaxDepth = 32;
-    std::vector<SlotId> refused[kMaxDepth];
-    // Points that were looked at for the sake of guards (Graph::MayLookFurther).
-    size_t visits = 0;
+    std::vector<SlotId> refused;
+    std::vector<std::pair<SlotId, SlotId>>
+        releasing;  // Slots, each with a guard that it will lose.
 
     size_t bytes() const {
-      size_t ids = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
-                   adopting.capacity() + distances.capacity();
-      for (const auto& level : refused) ids += level.capacity();
+      const size_t ids = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
+                         adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
+                         distances.capacity();
       return ids * sizeof(SlotId) + rows.capacity() * sizeof(void*);
     }
   };

@@ -1,0 +1,136 @@
+// A window that slides over a file, for one engine: what `bench/window.py` runs side by side.
+//
+//   window_shoal --data ROWS.u8bin --queries Q.u8bin --window 200000 --threads 2
+//
+// Fills the window, then lets the rest of the rows pass through it: every thread takes the next
+// row, inserts it and deletes the one that leaves. The clock runs from the full window until all
+// work that this causes has ended. Then recall@10 of the last window, one thread.
+#pragma once
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "shoal/exact.h"
+#include "worker/worker.h"
+
+namespace shoal::bench {
+
+struct WindowOptions {
+  std::string data, queries, type = "f32";
+  size_t window = 200000, rows = 0, threads = 2, list = 100, search_list = 100;
+  uint32_t degree = 32;
+};
+
+inline double CpuSeconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](timeval t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// Engine(options, dim): Insert(id, row), Replace(leaving, id, row), Finish(), and
+// Search(query, k, list, ids) -> hits; the first two from any thread.
+template <class Engine>
+class Window {
+ public:
+  explicit Window(const WindowOptions& options)
+      : options_(options),
+        element_(options.type == "u8" ? Element::kUint8 : Element::kFloat32),
+        rows_(Rows::Read(options.data, element_, options.rows)),
+        queries_(Rows::Read(options.queries, element_, 0)),
+        engine_(options, rows_.dim()) {}
+
+  void Run() {
+    using Clock = std::chrono::steady_clock;
+    const auto since = [](Clock::time_point begin) {
+      return std::chrono::duration<double>(Clock::now() - begin).count();
+    };
+    auto begin = Clock::now();
+    const size_t window = options_.window;
+    Parallel(0, window, [&](size_t i) { engine_.Insert(i, rows_[i]); });
+    const double filling = since(begin);
+    begin = Clock::now();
+    const double cpu = CpuSeconds();
+    Parallel(window, rows_.rows(), [&](size_t i) { engine_.Replace(i - window, i, rows_[i]); });
+    engine_.Finish();
+    const double seconds = since(begin), cpu_seconds = CpuSeconds() - cpu;
+    const auto updates = static_cast<double>(rows_.rows() - window);
+    double us = 0;
+    const double recall = Recall(us);
+    fmt::print(
+        "{{\"fill_seconds\": {:.2f}, \"seconds\": {:.2f}, \"cpu_seconds\": {:.2f}, "
+        "\"updates_per_second\": {:.1f}, \"recall\": {:.4f}, \"search_us\": {:.1f}}}\n",
+        filling, seconds, cpu_seconds, updates / seconds, recall, us);
+  }
+
+ private:
+  template <class Work>
+  void Parallel(size_t begin, size_t end, const Work& work) {
+    std::atomic<size_t> next{begin};
+    std::vector<std::thread> threads;
+    for (size_t t = 0; t < options_.threads; ++t)
+      threads.emplace_back([&] {
+        for (size_t i; (i = next.fetch_add(1)) < end;) work(i);
+      });
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  double Recall(double& us) {
+    constexpr size_t kK = 10;
+    const ScalarType type = element_ == Element::kUint8 ? ScalarType::kUint8 : ScalarType::kFloat32;
+    const size_t first = rows_.rows() - options_.window;
+    std::vector<uint32_t> ids(options_.window);
+    std::iota(ids.begin(), ids.end(), static_cast<uint32_t>(first));
+    const auto truth = ExactSearch(MatrixView(rows_[first], type, options_.window, rows_.dim()),
+                                   MatrixView(queries_.data(), type, queries_.rows(), rows_.dim()),
+                                   {.k = kK, .ids = ids});
+    double sum = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<std::vector<uint64_t>> found(queries_.rows());
+    for (size_t q = 0; q < queries_.rows(); ++q) {
+      found[q].resize(kK);
+      found[q].resize(engine_.Search(queries_[q], kK, options_.search_list, found[q].data()));
+    }
+    us = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() * 1e6 /
+         static_cast<double>(queries_.rows());
+    for (size_t q = 0; q < queries_.rows(); ++q) sum += shoal::Recall(*truth, q, found[q], kK);
+    return sum / static_cast<double>(queries_.rows());
+  }
+
+  const WindowOptions options_;
+  const Element element_;
+  const Rows rows_;
+  const Rows queries_;
+  Engine engine_;
+};
+
+template <class Engine>
+int WindowMain(int argc, char** argv) {
+  WindowOptions options;
+  CLI::App app("Updates per second of a window that slides over a file, and its recall.");
+  app.add_option("--data", options.data, "rows, .u8bin")->required();
+  app.add_option("--queries", options.queries, "queries, .u8bin")->required();
+  app.add_option("--type", options.type, "f32 or u8")->capture_default_str();
+  app.add_option("--window", options.window, "points in the index")->capture_default_str();
+  app.add_option("--rows", options.rows, "rows of the file that pass; 0: all");
+  app.add_option("--threads", options.threads, "threads")->capture_default_str();
+  app.add_option("--degree", options.degree, "R, or 2 M")->capture_default_str();
+  app.add_option("--list", options.list, "L, or ef_construction")->capture_default_str();
+  app.add_option("--search-list", options.search_list, "L, or ef")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  Window<Engine>(options).Run();
+  return 0;
+}
+
+}  // namespace shoal::bench

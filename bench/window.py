@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""A window that slides over a file: updates per second and recall, shoal beside its peers in one run.
+
+  bench/window.py [--window 200000 --threads 2 --degree 32 --list 100] [--diskann APPS_DIRECTORY]
+
+One update is an insert and the delete of the oldest point. The clock runs until all work that the
+updates cause has ended. hnswlib takes part where window_hnswlib was built, DiskANN's C++ where
+--diskann names the folder of its programs: its test_streaming_scenario inserts and consolidates in
+intervals, so its rate is that of the intervals after the first full window.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import machine
+
+
+def parse_arguments():
+    here = pathlib.Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
+    shared = os.environ.get("SHOAL_DATA", here.parent.parent / "shared" / "data")
+    parser.add_argument("--shared", type=pathlib.Path, default=pathlib.Path(shared))
+    parser.add_argument("--programs", type=pathlib.Path, default=here.parent / "build" / "bench")
+    parser.add_argument("--diskann", type=pathlib.Path, help="folder of test_streaming_scenario")
+    parser.add_argument("--window", type=int, default=200000)
+    parser.add_argument("--rows", type=int, default=1000000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--degree", type=int, default=32)
+    parser.add_argument("--list", type=int, default=100, help="of inserts, and of the searches")
+    parser.add_argument("--engines", default="shoal-f32,shoal-u8,hnswlib-f32,diskann-f32")
+    return parser.parse_args()
+
+
+def window_program(args, name, kind):
+    program = args.programs / f"window_{name}"
+    if not program.exists():
+        return None
+    command = [program, "--data", args.shared / "sift-1m.u8bin", "--queries",
+               args.shared / "sift-query-1k.u8bin", "--type", kind, "--window", args.window,
+               "--rows", args.rows, "--threads", args.threads, "--degree", args.degree, "--list",
+               args.list, "--search-list", args.list]
+    done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def diskann(args):
+    """DiskANN's own program; recall by its own search."""
+    if not args.diskann:
+        return None
+    with tempfile.TemporaryDirectory(prefix="shoal-window-") as folder:
+        folder = pathlib.Path(folder)
+        data, queries = folder / "rows.fbin", folder / "queries.fbin"
+        to_float(args.shared / "sift-1m.u8bin", data, args.rows)
+        to_float(args.shared / "sift-query-1k.u8bin", queries, None)
+        interval = args.window // 4
+        command = [args.diskann / "test_streaming_scenario", "--data_type", "float", "--dist_fn",
+                   "l2", "--data_path", data, "--index_path_prefix", folder / "x", "-R",
+                   args.degree, "-L", args.list, "--insert_threads", args.threads,
+                   "--consolidate_threads", args.threads, "--max_points_to_insert", args.rows,
+                   "--active_window", args.window, "--consolidate_interval", interval,
+                   "--start_point_norm", 508]
+        filled = ended = None
+        inserted = 0
+        with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as run:
+            for line in run.stdout:
+                if line.startswith("Insertion time"):
+                    inserted += 1
+                    # Deletes begin two intervals after the window is full.
+                    if inserted == 3:
+                        filled = time.monotonic()
+                if "rate" in line.lower() or line.startswith("Insertion time"):
+                    ended = time.monotonic()
+        updates = args.rows - args.window - 2 * interval
+        name = f"x.after-streaming-act{args.window}-cons{interval}-max{args.rows}"
+        ours = args.programs.parent / "apps"
+        subprocess.run(list(map(str, [
+            ours / "utils" / "compute_groundtruth", "--data_type", "float", "--dist_fn", "l2",
+            "--base_file", folder / f"{name}.data", "--query_file", queries, "--K", 10, "--gt_file",
+            folder / "gt", "--tags_file", folder / f"{name}.tags"])), check=True,
+            stdout=subprocess.DEVNULL)
+        searched = subprocess.run(list(map(str, [
+            args.diskann / "search_memory_index", "--data_type", "float", "--dist_fn", "l2",
+            "--index_path_prefix", folder / name, "--result_path", folder / "r", "--query_file",
+            queries, "--gt_file", folder / "gt", "-K", 10, "-L", args.list, "-T", 1, "--dynamic",
+            "true", "--tags", 1])), check=True, stdout=subprocess.PIPE, text=True).stdout
+        cells = next(line.split() for line in searched.splitlines()
+                     if re.match(rf"\s*{args.list}\s+[\d.]+\s", line))
+        return {"seconds": ended - filled, "updates_per_second": updates / (ended - filled),
+                "recall": float(cells[-1]) / 100, "search_us": float(cells[2])}
+
+
+def to_float(source, target, rows):
+    import array
+    import struct
+    with open(source, "rb") as file:
+        have, dim = struct.unpack("<ii", file.read(8))
+        rows = have if rows is None else min(rows, have)
+        with open(target, "wb") as out:
+            out.write(struct.pack("<ii", rows, dim))
+            for begin in range(0, rows, 10000):
+                block = file.read(min(10000, rows - begin) * dim)
+                array.array("f", list(block)).tofile(out)
+
+
+def main():
+    args = parse_arguments()
+    results = {}
+    for engine in args.engines.split(","):
+        name, kind = engine.split("-")
+        result = diskann(args) if name == "diskann" else window_program(args, name, kind)
+        if result is None:
+            print(f"{engine}: not here", file=sys.stderr)
+            continue
+        results[engine] = result
+        print(f"{engine}: {json.dumps(result)}", file=sys.stderr, flush=True)
+    best = max((r["updates_per_second"] for e, r in results.items()
+                if not e.startswith("shoal") and e.endswith("f32")), default=None)
+    print(f"Window of {args.window} over {args.rows} rows, R = {args.degree}, L = {args.list}, "
+          f"{args.threads} threads, {machine.facts()['cpu']}, {machine.facts()['date']}\n")
+    print("| engine | updates/s | of the better f32 peer | recall@10 | search us |")
+    print("|---|---|---|---|---|")
+    for engine, r in results.items():
+        ratio = f"{r['updates_per_second'] / best:.2f}" if best else ""
+        print(f"| {engine} | {r['updates_per_second']:,.0f} | {ratio} | {r['recall']:.4f} | "
+              f"{r['search_us']:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
