@@ -225,6 +225,7 @@ void Graph::TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
   neighbors_.Reverse(from, in);
   SlotId row[kMaxDegree];
   for (const SlotId z : in) {
+    if (z == to) continue;  // A pass of Refine may have met it by now.
     for (;;) {
       const uint32_t version = neighbors_.Version(z);
       const size_t n = neighbors_.Copy(z, row);
