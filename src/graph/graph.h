@@ -70,8 +70,8 @@ class Graph {
   // --- Deleting: p is deleted, and nobody else repairs it.
 
   // Leads all lists around p and empties p's own: afterwards no list names p, and p names nobody.
-  // False: it would take more than `most_steps` rebirths (neighbors.h) now; what was done stays done,
-  // and another call goes on. So may one after bad_alloc.
+  // False: it would take more than `most_steps` rebirths (neighbors.h) now; what was done stays
+  // done, and another call goes on. So may one after bad_alloc.
   bool Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
 
   // --- Moving a point from slot `from` to slot `to`, which the caller owns and has written.
