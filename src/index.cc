@@ -59,8 +59,9 @@ Status Validate(const IndexOptions& o) {
   return status;
 }
 
-// Whether the last of `ids` is in front of it, too: while a point is replaced, both its vectors may
-// be found. `table`: hash table of positions + 1 in `ids`, a power of two and at most half full.
+// Whether the last of `ids` is in front of it, too: a search may find a point where it was when the
+// search began, and where it is now. `table`: hash table of positions + 1 in `ids`, a power of two
+// and at most half full.
 bool IsNew(std::span<const ExternalId> ids, std::vector<uint32_t>& table) {
   const ExternalId id = ids.back();
   const size_t mask = table.size() - 1;
@@ -105,7 +106,7 @@ Result<Index> IndexImpl::Create(const IndexOptions& options) {
     auto impl = std::make_unique<IndexImpl>(options);
     if (!impl->slots_.Init() || !impl->neighbors_.Init())
       return OutOfMemory(options, "address space");
-    impl->StartRepairers();
+    if (!impl->StartRepairers()) return OutOfMemory(options, "repair_threads");
     return Index(std::move(impl));
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options, "index");
@@ -139,8 +140,8 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
     const size_t k = std::min(options.k, most);
     graph_.BeamSearch(scorer, std::min(std::max(options.search_list_size, k), most), {}, guard,
                       scratch);
-    // Read after the tags: who sees both slots of a replaced point sees the flag, too.
-    const bool unique = replaced_.load(std::memory_order_relaxed);
+    // Read after the tags: who has seen two slots of one id sees the flag, too.
+    const bool unique = any_left_.load(std::memory_order_relaxed);
     if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
     size_t hits = 0;
     for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
@@ -170,7 +171,7 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
                        options.radius, guard, scratch);
     std::vector<Hit> hits;
     hits.reserve(scratch.within.size());
-    const bool unique = replaced_.load(std::memory_order_relaxed);
+    const bool unique = any_left_.load(std::memory_order_relaxed);
     if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.within.size() + 1), 0);
     std::vector<ExternalId> ids;
     for (const Candidate& candidate : scratch.within) {
@@ -195,8 +196,15 @@ bool IndexImpl::Contains(ExternalId id) {
 
 Status IndexImpl::Get(ExternalId id, void* vector) {
   const auto guard = epochs_.Pin();  // From before the look-up: the row stands while it is copied.
-  const std::optional<SlotId> slot = ids_.Lock(id).slot();
-  if (!slot || !IsReadable(slots_.tag(*slot))) return NotFound(id);
+  std::optional<SlotId> slot;
+  {
+    // The tag is asked under the entry: behind it an Upsert may retire the slot, or an Insert that
+    // gives up may leave it to another id.
+    const auto entry = ids_.Lock(id);
+    slot = entry.slot();
+    if (!slot || slots_.tag(*slot) != Tag::kLive) return NotFound(id);
+  }
+  SHOAL_RACE_POINT("get.looked_up");
   std::memcpy(vector, features_.Own(*slot), options_.dim * ScalarSize(options_.scalar_type));
   return {};
 }

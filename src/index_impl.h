@@ -70,14 +70,28 @@ class IndexImpl {
   // A live point's edges to it.
   void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
 
+  // Before the mark, or PUB.1 of the id's next slot. Read first: all searches read it.
+  void NoteThatAnIdLeaves() {
+    if (!any_left_.load(std::memory_order_relaxed))
+      any_left_.store(true, std::memory_order_relaxed);
+  }
+
   // Delete without the repair that is due.
   Status MarkForRepair(ExternalId id);
   void AfterDelete(EpochRegistry::Guard& guard);
-  // Repairs what was taken from the queue, or puts it back. `guard` is older than the take.
+  // Repairs that fail in a row, several of each that is due: then there is no memory.
+  // Rebirths (store/neighbors.h) that a repair does elsewhere: a bound against writers who undo
+  // each.
+  static constexpr size_t kManySteps = 100000;
+  static size_t MostFailures(size_t due) { return 64 + 4 * due; }
+  // Repairs what was taken from the queue, or puts it back. `most_steps`: see Graph::Repair.
   bool RepairTaken(SlotId slot, size_t most_steps, EpochRegistry::Guard& guard);
-  void StartRepairers();
+  // False: the system refuses even one thread.
+  bool StartRepairers();
   void RepairInBackground();
   bool MoveDown(SlotId from);
+  SlotId MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard);
+  void Trim();
 
   // The points of one instant: each id is mapped to one of them, which was live. They stay readable
   // under a guard that is older. `numbers`: the place of a slot in `slots`; kNoSlot: in none.
@@ -120,8 +134,10 @@ class IndexImpl {
   RepairQueue repairs_;
 
   Mutex starting_;  // Held to make the first start point.
-  // Whether an id ever moved from one slot to another: then a search may meet both.
-  std::atomic<bool> replaced_{false};
+  Mutex trimming_;  // Held to make the slot table smaller, and to walk all lists' locks.
+  // Whether an id ever left a slot, by a Delete, an Upsert or a Compact: then a search may meet it
+  // in two.
+  std::atomic<bool> any_left_{false};
   // What the last CheckStructure found.
   std::atomic<size_t> unreachable_{0};
 

@@ -1,4 +1,4 @@
-// The index's writers: insert, upsert, delete.
+// The index's writers: insert, upsert, delete. What comes after a delete is in index_repair.cc.
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -13,9 +13,6 @@ namespace {
 
 // Rows, ids or slots that one thread takes at a time from a batch.
 constexpr size_t kGrain = 8;
-
-// Rebirths (store/neighbors.h) that a Delete does at most; the next ones go on.
-constexpr size_t kStepsOfADelete = 16;
 
 tl::unexpected<Error> Invalid(const std::string& message) {
   return MakeError(ErrorCode::kInvalidArgument, message);
@@ -95,7 +92,19 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
 void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
   SHOAL_RACE_POINT("insert.published");
   try {
-    graph_.LinkIn(p, guard, ScratchOf(guard));
+    Scratch& scratch = ScratchOf(guard);
+    bool guarded = graph_.LinkIn(p, guard, scratch);
+    // Else all rows that may guard p are full of others' last guards. p is the youngest, and there
+    // are fewer live points than places: some of these are deleted points', whose repair is due, or
+    // other inserts have been faster.
+    for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
+      if (const std::optional<SlotId> slot = repairs_.Take()) {
+        failed = RepairTaken(*slot, kManySteps, guard) ? 0 : failed + 1;
+      } else {
+        std::this_thread::yield();
+      }
+      guarded = graph_.EnsureGuarded(p, kNoSlot, guard, scratch);
+    }
   } catch (const std::bad_alloc&) {
     // The point is in; it needs one guard, which takes no memory.
     graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
@@ -143,7 +152,7 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
     repairs_.Unreserve();
     return linked;
   }
-  replaced_.store(true, std::memory_order_relaxed);  // Before PUB.1.
+  NoteThatAnIdLeaves();
   std::move(*slot).Publish();
   SHOAL_RACE_POINT("upsert.published");
   LinkPublished(p, guard);
@@ -155,7 +164,7 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
     if (const auto mapped = entry.slot()) {
       entry.Replace(p);
       // Not live: an insert under way, which will find that it comes too late.
-      if (neighbors_.MarkDeleted(slots_, *mapped)) old = *mapped;
+      if (neighbors_.MarkMoved(slots_, *mapped)) old = *mapped;
     } else {
       (void)entry.Add(p);  // Finds memory: reserved.
     }
@@ -189,6 +198,7 @@ Status IndexImpl::Upsert(ExternalId id, VectorView vector) {
 
 Status IndexImpl::MarkForRepair(ExternalId id) {
   if (!repairs_.Reserve()) return OutOfMemory(options_, "repairs");
+  NoteThatAnIdLeaves();
   {
     auto entry = ids_.Lock(id);
     const auto slot = entry.slot();
@@ -211,17 +221,6 @@ Status IndexImpl::Delete(ExternalId id) {
     return {};
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "delete");
-  }
-}
-
-// What a delete owes under the immediate policy: one repair, and one more of those that others put
-// off.
-void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
-  if (options_.repair != RepairPolicy::kImmediate) return;
-  for (int i = 0; i < 2; ++i) {
-    const std::optional<SlotId> slot = repairs_.Take();
-    if (!slot) return;
-    RepairTaken(*slot, kStepsOfADelete, guard);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "support/store_fixture.h"
 #include "tests/test_data.h"
 
 namespace shoal {
@@ -39,6 +40,12 @@ class NeighborListsTest : public ::testing::Test {
   }
   // A live point with an empty list, younger than all before.
   SlotId Live() { return Owned().Publish(); }
+  // Likewise, hanging from the start.
+  SlotId Guarded() {
+    const SlotId slot = Live();
+    EXPECT_EQ(lists_.Link(start_, slot), LinkResult::kLinked);
+    return slot;
+  }
   Ids Live(size_t n) {
     Ids ids;
     for (size_t i = 0; i < n; ++i) ids.push_back(Live());
@@ -66,6 +73,12 @@ class NeighborListsTest : public ::testing::Test {
     return replacement;
   }
 
+  void TryRebirth(SlotId u) {
+    Ids working;
+    lists_.Rebirth(u, working);
+    lists_.AdoptGuards(u, working);
+  }
+
   // What must hold at rest: reverse lists are the transpose, guards are counted, edges are.
   void ExpectConsistent() {
     std::vector<std::multiset<SlotId>> in(slots_.high_water());
@@ -88,6 +101,7 @@ class NeighborListsTest : public ::testing::Test {
   NeighborLists lists_{budget_, slots_, kDegree};
   SlotTable slots_{budget_, epochs_, {&lists_.rows(), &lists_.meta()}};
   SlotId start_ = kNoSlot;
+  Ids in_;  // Working memory.
 };
 
 TEST_F(NeighborListsTest, LinkAddsAnEdgeOnceAndCountsIt) {
@@ -101,33 +115,123 @@ TEST_F(NeighborListsTest, LinkAddsAnEdgeOnceAndCountsIt) {
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, AnOlderSlotGuardsAYoungerOneAndTheStartGuardsAll) {
+TEST_F(NeighborListsTest, TheStartMayGuardAllAndAnOlderSlotThatHasAGuardAYoungerOne) {
   const SlotId a = Live(), b = Live();
-  EXPECT_TRUE(lists_.Guards(a, b));
-  EXPECT_FALSE(lists_.Guards(b, a));
-  EXPECT_TRUE(lists_.Guards(start_, a));
-  EXPECT_FALSE(lists_.Guards(a, start_));
+  EXPECT_TRUE(lists_.MayGuard(start_, a));
+  EXPECT_FALSE(lists_.MayGuard(a, start_));
+  EXPECT_FALSE(lists_.MayGuard(a, b)) << "nobody guards it";
   ASSERT_EQ(lists_.Link(b, a), LinkResult::kLinked);
   EXPECT_EQ(lists_.GuardCount(a), 0u);
   ASSERT_EQ(lists_.Link(start_, a), LinkResult::kLinked);
+  EXPECT_TRUE(lists_.Guards(start_, a));
   EXPECT_EQ(lists_.GuardCount(a), 1u);
+  EXPECT_TRUE(lists_.MayGuard(a, b));
+  EXPECT_FALSE(lists_.MayGuard(b, a)) << "younger";
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
+  EXPECT_TRUE(lists_.Guards(a, b));
+  EXPECT_FALSE(lists_.Guards(b, a));
   EXPECT_EQ(lists_.GuardCount(b), 1u);
+  ExpectConsistent();
+}
+
+TEST_F(NeighborListsTest, AnEdgeOfASlotWithoutAGuardGuardsNobodyUntilItIsAdopted) {
+  const SlotId a = Live(), b = Live();
+  ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
+  EXPECT_FALSE(lists_.Guards(a, b));
+  EXPECT_EQ(lists_.AdoptGuards(b, in_), 0u);
+  ASSERT_EQ(lists_.Link(start_, a), LinkResult::kLinked);
+  const uint32_t version = lists_.Version(a);
+  EXPECT_EQ(lists_.AdoptGuards(b, in_), 1u);
+  EXPECT_TRUE(lists_.Guards(a, b));
+  EXPECT_EQ(lists_.Version(a), version) << "the row names the same slots";
+  EXPECT_EQ(lists_.AdoptGuards(b, in_), 1u) << "once";
+  ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, AgeIsOfTheTenantNotOfTheSlot) {
-  std::optional<OwnedSlot> low = Owned();
-  const SlotId other = Live();
-  const SlotId slot = low->id();
-  EXPECT_TRUE(lists_.Guards(slot, other));
-  low.reset();
-  EXPECT_EQ(Live(), slot);
-  EXPECT_FALSE(lists_.Guards(slot, other));
-  EXPECT_TRUE(lists_.Guards(other, slot));
+  const SlotId low = Guarded(), other = Guarded();
+  EXPECT_TRUE(lists_.MayGuard(low, other));
+  {
+    const EpochRegistry::Guard guard = epochs_.Pin();
+    ASSERT_TRUE(lists_.MarkDeleted(slots_, low));
+    ASSERT_TRUE(lists_.Unlink(start_, low));
+    ASSERT_TRUE(slots_.Retire(low, guard));
+  }
+  for (int i = 0; i < 4; ++i) slots_.Reclaim();
+  ASSERT_EQ(Guarded(), low);
+  EXPECT_FALSE(lists_.MayGuard(low, other));
+  EXPECT_TRUE(lists_.MayGuard(other, low));
+}
+
+// --- Rebirth. Births are in the order of the names.
+
+TEST_F(NeighborListsTest, RebirthMakesASlotTheYoungestSoThatAllWhoPointAtItMayGuardIt) {
+  const SlotId a = Guarded(), b = Guarded();
+  ASSERT_EQ(lists_.Link(b, a), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
+  EXPECT_TRUE(lists_.Guards(a, b));
+  EXPECT_EQ(lists_.GuardCount(a), 1u);
+  ASSERT_TRUE(lists_.Rebirth(a, in_));
+  EXPECT_FALSE(lists_.Guards(a, b)) << "a is younger than b now";
+  EXPECT_FALSE(lists_.MayGuard(a, b));
+  EXPECT_EQ(lists_.GuardCount(b), 1u);
+  EXPECT_THAT(Row(a), ElementsAre(b)) << "no edge moves";
+  EXPECT_EQ(lists_.AdoptGuards(a, in_), 2u);
+  EXPECT_TRUE(lists_.Guards(b, a));
+  ExpectConsistent();
+}
+
+TEST_F(NeighborListsTest, RebirthIsRefusedByThoseWhomTheSlotAloneGuardsAndCostsNobodyAGuard) {
+  const SlotId a = Guarded(), b = Guarded(), c = Live();
+  ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(a, c), LinkResult::kLinked);
+  Ids refused;
+  EXPECT_FALSE(lists_.Rebirth(a, refused));
+  EXPECT_THAT(refused, ElementsAre(c));
+  EXPECT_TRUE(lists_.Guards(a, b));
+  EXPECT_TRUE(lists_.Guards(a, c));
+  EXPECT_TRUE(lists_.MayGuard(a, b)) << "as old as before";
+  ASSERT_EQ(lists_.Link(start_, c), LinkResult::kLinked);
+  refused.clear();
+  EXPECT_TRUE(lists_.Rebirth(a, refused));
+  EXPECT_THAT(refused, IsEmpty());
+  ExpectConsistent();
+}
+
+TEST_F(NeighborListsTest, TheLastGuardOfADeletedSlotGoesOnlyWhenItGuardsNobody) {
+  const SlotId z = Guarded(), p = Live(), w = Live();
+  ASSERT_EQ(lists_.Link(z, p), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(p, w), LinkResult::kLinked);
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
+  EXPECT_THAT(Replace(z, {}).take_back, IsEmpty()) << "p still guards w";
+  Ids refused;
+  EXPECT_FALSE(lists_.Rebirth(p, refused));
+  EXPECT_THAT(refused, ElementsAre(w));
+  ASSERT_EQ(lists_.Link(z, w), LinkResult::kLinked);
+  EXPECT_TRUE(lists_.Rebirth(p, refused)) << "released";
+  EXPECT_THAT(Replace(z, {w}).take_back, ElementsAre(p));
+  EXPECT_EQ(lists_.GuardCount(p), 0u);
+  EXPECT_EQ(lists_.GuardCount(w), 1u);
+  lists_.ClearRow(p);
+  EXPECT_EQ(lists_.GuardCount(w), 1u);
+  ExpectConsistent();
+}
+
+TEST_F(NeighborListsTest, AReleasedSlotGuardsNobodyEvenIfItIsGuardedAgain) {
+  const SlotId z = Live(), p = Guarded(), w = Guarded();
+  ASSERT_EQ(lists_.Link(z, p), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(p, w), LinkResult::kLinked);
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
+  ASSERT_TRUE(lists_.Rebirth(p, in_));
+  ASSERT_EQ(lists_.Link(start_, z), LinkResult::kLinked);
+  EXPECT_EQ(lists_.AdoptGuards(p, in_), 2u);
+  EXPECT_FALSE(lists_.MayGuard(p, w));
+  EXPECT_EQ(lists_.AdoptGuards(w, in_), 1u);
+  ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, AFullRowRefusesAndLeavesNothingBehind) {
-  const SlotId u = Live();
+  const SlotId u = Guarded();
   const Ids others = Live(kDegree + 1);
   for (size_t i = 0; i < kDegree; ++i) ASSERT_EQ(lists_.Link(u, others[i]), LinkResult::kLinked);
   EXPECT_EQ(lists_.Link(u, others[kDegree]), LinkResult::kFull);
@@ -143,17 +247,17 @@ TEST_F(NeighborListsTest, OnlyLiveSlotsGetEdges) {
   EXPECT_EQ(lists_.Link(live, owned.id()), LinkResult::kNotLive);
   EXPECT_EQ(lists_.Link(live, start_), LinkResult::kNotLive) << "none into a start point";
   const SlotId deleted = Live();
-  Ids in;
-  ASSERT_TRUE(lists_.MarkDeleted(slots_, deleted, in));
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, deleted));
   EXPECT_EQ(lists_.Link(live, deleted), LinkResult::kNotLive);
   EXPECT_EQ(lists_.Link(deleted, live), LinkResult::kNotLive);
-  EXPECT_EQ(lists_.Link(owned.id(), live), LinkResult::kLinked) << "an owner links its own";
+  EXPECT_EQ(lists_.Link(owned.id(), live), LinkResult::kNotLive);
+  EXPECT_THAT(Replace(owned.id(), {live}).added, ElementsAre(live)) << "an owner writes its row";
   EXPECT_EQ(lists_.Link(start_, live), LinkResult::kLinked);
   ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, UnlinkTakesTheEdgeAndItsReverseEntry) {
-  const SlotId u = Live();
+  const SlotId u = Guarded();
   const Ids others = Live(3);
   for (const SlotId v : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
   EXPECT_TRUE(lists_.Unlink(u, others[0]));
@@ -204,7 +308,7 @@ TEST_F(NeighborListsTest, ReplaceRefusesARowThatHasMovedOnAndDoesNothing) {
 }
 
 TEST_F(NeighborListsTest, ReplaceWritesWhatIsWantedAndReportsTheRest) {
-  const SlotId other_guard = Live(), u = Live();
+  const SlotId other_guard = Guarded(), u = Guarded();
   const Ids v = Live(4);
   for (const SlotId x : v) ASSERT_EQ(lists_.Link(other_guard, x), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u, v[0]), LinkResult::kLinked);
@@ -217,7 +321,7 @@ TEST_F(NeighborListsTest, ReplaceWritesWhatIsWantedAndReportsTheRest) {
 }
 
 TEST_F(NeighborListsTest, ReplaceKeepsAnEdgeThatIsSomebodysLastGuard) {
-  const SlotId u = Live();
+  const SlotId u = Guarded();
   const Ids v = Live(2);
   ASSERT_EQ(lists_.Link(u, v[0]), LinkResult::kLinked);
   // A younger in-neighbour is no guard.
@@ -233,7 +337,7 @@ TEST_F(NeighborListsTest, ReplaceKeepsAnEdgeThatIsSomebodysLastGuard) {
 }
 
 TEST_F(NeighborListsTest, ARowFullOfLastGuardsRefusesTheNewOne) {
-  const SlotId u = Live();
+  const SlotId u = Guarded();
   const Ids old = Live(kDegree);
   for (const SlotId v : old) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
   const SlotId fresh = Live();
@@ -245,7 +349,7 @@ TEST_F(NeighborListsTest, ARowFullOfLastGuardsRefusesTheNewOne) {
 }
 
 TEST_F(NeighborListsTest, AYoungersEdgeIsDroppedWithoutAskingForGuards) {
-  const SlotId old = Live(), young = Live();
+  const SlotId old = Guarded(), young = Guarded();
   ASSERT_EQ(lists_.Link(young, old), LinkResult::kLinked);
   EXPECT_THAT(Replace(young, {}).take_back, ElementsAre(old));
   EXPECT_THAT(Row(young), IsEmpty());
@@ -259,9 +363,8 @@ TEST_F(NeighborListsTest, ReplaceLeavesOutWhatWasDeletedSinceItWasPushed) {
   replacement.version = lists_.Version(u);
   replacement.wanted = v;
   for (const SlotId x : v) ASSERT_EQ(lists_.Push(u, x), LinkResult::kLinked);
-  Ids in;
-  ASSERT_TRUE(lists_.MarkDeleted(slots_, v[0], in));
-  EXPECT_THAT(in, ElementsAre(u)) << "the deleter knows of the edge that may come";
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, v[0]));
+  EXPECT_THAT(lists_.Reverse(v[0]), ElementsAre(u)) << "the edge that may come is known";
   ASSERT_TRUE(lists_.Replace(u, replacement));
   EXPECT_THAT(Row(u), ElementsAre(v[1]));
   EXPECT_THAT(replacement.take_back, ElementsAre(v[0]));
@@ -269,19 +372,43 @@ TEST_F(NeighborListsTest, ReplaceLeavesOutWhatWasDeletedSinceItWasPushed) {
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, MarkDeletedNamesEveryInNeighbourOnce) {
+TEST_F(NeighborListsTest, TheReverseListOfADeletedSlotNamesEveryInNeighbourOnce) {
   const SlotId v = Live();
   const Ids others = Live(20);
   for (const SlotId u : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
-  Ids in;
-  ASSERT_TRUE(lists_.MarkDeleted(slots_, v, in));
-  EXPECT_THAT(in, ::testing::UnorderedElementsAreArray(others));
-  EXPECT_FALSE(lists_.MarkDeleted(slots_, v, in));
-  EXPECT_EQ(in.size(), others.size());
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, v));
+  EXPECT_THAT(lists_.Reverse(v), ::testing::UnorderedElementsAreArray(others));
+  EXPECT_FALSE(lists_.MarkDeleted(slots_, v));
+  EXPECT_EQ(lists_.Push(start_, v), LinkResult::kNotLive) << "it only shrinks";
+  lists_.Reverse(v, in_);
+  EXPECT_EQ(in_.size(), others.size());
+}
+
+// Slots behind the highest that is used lose their records, but not the chunks that these name.
+TEST(NeighborListsMemory, ReverseListsOfTrimmedSlotsComeBack) {
+  constexpr size_t kSlots = 200000;  // Their records take more than one huge page.
+  testing::StoreFixture store(kDegree, 64, 20);
+  NeighborLists& lists = store.neighbors;
+  uint64_t first = 0;
+  for (int round = 0; round < 3; ++round) {
+    {
+      std::vector<OwnedSlot> owned;
+      for (size_t i = 0; i < kSlots; ++i) {
+        owned.push_back(std::move(*store.slots.Acquire()));
+        lists.Reset(owned.back().id());
+        ASSERT_TRUE(lists.ReserveReverse(owned.back().id()));
+      }
+    }
+    if (round == 0) first = lists.ReverseBytes();
+    EXPECT_EQ(lists.ReverseBytes(), first) << "round " << round;
+    EXPECT_EQ(store.slots.Trim([&](SlotId slot) { lists.Forget(slot); }), kSlots);
+  }
 }
 
 TEST_F(NeighborListsTest, ThreadsThatLinkReplaceAndUnlinkLeaveItConsistent) {
   const Ids points = Live(40);
+  for (size_t i = 0; i < kDegree; ++i)
+    ASSERT_EQ(lists_.Link(start_, points[i]), LinkResult::kLinked);
   std::vector<std::thread> threads;
   for (uint64_t t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
@@ -289,6 +416,7 @@ TEST_F(NeighborListsTest, ThreadsThatLinkReplaceAndUnlinkLeaveItConsistent) {
       for (int i = 0; i < 20000; ++i) {
         const SlotId u = points[random() % points.size()], v = points[random() % points.size()];
         if (u == v) continue;
+        if (i % 16 == 0) TryRebirth(u);
         if (lists_.Link(u, v) != LinkResult::kFull) continue;
         NeighborLists::Replacement replacement;
         replacement.version = lists_.Version(u);

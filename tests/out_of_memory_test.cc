@@ -179,10 +179,12 @@ struct NoMemoryAfter {
 
 enum class Grows : uint8_t { kNever, kOnSuccess, kAlsoOnError };
 
-// Runs `call` on a fresh index of 60 points with no memory after 0, 1, 2, ... allocations, until
-// it needs no more than there are. Afterwards the index must be whole and hold what it held, and
-// more only as `grows` says.
-void ExpectSurvivesAtEveryAllocation(const std::function<Status(Index&)>& call, Grows grows) {
+// Runs `call` on a fresh index of 60 points, behind `prepare`, with no memory after 0, 1, 2, ...
+// allocations, until it needs no more than there are. Afterwards the index must be whole and hold
+// what it held, and more only as `grows` says; and what is left to repair can be repaired.
+void ExpectSurvivesAtEveryAllocation(
+    const std::function<Status(Index&)>& call, Grows grows,
+    const std::function<void(Index&)>& prepare = [](Index&) {}) {
   const Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 6}, 2).Many(60);
   bool once_without_failure = false;
   size_t refused = 0;
@@ -191,6 +193,7 @@ void ExpectSurvivesAtEveryAllocation(const std::function<Status(Index&)>& call, 
     SCOPED_TRACE("no memory after " + std::to_string(allocations) + " allocations");
     Result<Index> index = Index::Create({.dim = 6, .max_degree = 6, .build_list_size = 20});
     ASSERT_TRUE(index->InsertMany(test::Iota(60), rows.view(), {.threads = 1}));
+    prepare(*index);
     Status status;
     // A fresh thread: its epoch cell and scratch are made anew.
     std::thread([&] {
@@ -210,6 +213,10 @@ void ExpectSurvivesAtEveryAllocation(const std::function<Status(Index&)>& call, 
     ASSERT_TRUE(structure) << structure.error().message;
     ASSERT_EQ(index->Search(rows[0], {.k = 200})->size(), index->size());
     ASSERT_TRUE(index->Insert(999, rows[1])) << "with memory it goes on";
+    ASSERT_TRUE(index->Consolidate());
+    ASSERT_EQ(index->Stats().pending_repairs, 0u);
+    ASSERT_TRUE(index->CheckStructure());
+    ASSERT_EQ(index->Ids()->size(), index->size());
   }
   ::testing::Test::RecordProperty("refused", static_cast<int>(refused));
 }
@@ -278,6 +285,61 @@ TEST(NoMemory, Refine) {
                                   Grows::kNever);
   ExpectSurvivesAtEveryAllocation([](Index& index) { return index.Refine({.threads = 2}); },
                                   Grows::kNever);
+}
+
+TEST(NoMemory, Delete) {
+  ExpectSurvivesAtEveryAllocation(
+      [](Index& index) {
+        Status deleted = index.Delete(7);
+        EXPECT_EQ(index.size(), deleted ? 59u : 60u);
+        EXPECT_EQ(index.Contains(7), !deleted);
+        return deleted;
+      },
+      Grows::kAlsoOnError);
+}
+
+TEST(NoMemory, Upsert) {
+  const std::vector<float> vector{1, 2, 3, 4, 5, 6};
+  for (const ExternalId id : {7u, 100u}) {
+    ExpectSurvivesAtEveryAllocation(
+        [&](Index& index) {
+          Status upserted = index.Upsert(id, vector);
+          EXPECT_EQ(index.size(), upserted && id == 100 ? 61u : 60u);
+          float now[6];
+          if (id == 7 || upserted) {
+            EXPECT_TRUE(index.Get(id, now));
+            EXPECT_EQ(std::equal(vector.begin(), vector.end(), now), upserted.has_value());
+          }
+          return upserted;
+        },
+        Grows::kAlsoOnError);
+  }
+}
+
+TEST(NoMemory, Compact) {
+  const auto delete_most = [](Index& index) {
+    for (ExternalId id = 0; id < 60; ++id) {
+      if (id % 4 == 0) continue;
+      ASSERT_TRUE(index.Delete(id));
+    }
+  };
+  for (const size_t threads : {1u, 2u}) {
+    size_t left = 0;
+    ExpectSurvivesAtEveryAllocation(
+        [&](Index& index) -> Status {
+          const Result<size_t> compacted = index.Compact({.threads = threads});
+          left = index.size();
+          if (!compacted) return tl::unexpected(compacted.error());
+          return {};
+        },
+        Grows::kAlsoOnError, delete_most);
+    EXPECT_EQ(left, 15u);
+  }
+}
+
+TEST(NoMemory, Clear) {
+  ExpectSurvivesAtEveryAllocation([](Index& index) { return index.Clear({.threads = 1}); },
+                                  Grows::kAlsoOnError);
 }
 
 TEST(NoMemory, CheckStructure) {

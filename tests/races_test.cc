@@ -88,8 +88,7 @@ TEST(SlotRaceTest, AReaderPinnedOneEpochAfterTheRetirerIsWaitedFor) {
   std::optional<EpochRegistry::Guard> reader(store.epochs.Pin());
   ASSERT_EQ(reader->epoch(), retirer->epoch() + 1);
   ASSERT_TRUE(IsReadable(store.slots.tag(slot)));
-  std::vector<SlotId> in;
-  ASSERT_TRUE(store.Mark(slot, in));
+  ASSERT_TRUE(store.Mark(slot));
   ASSERT_TRUE(store.slots.Retire(slot, *retirer));
   retirer.reset();
   ASSERT_TRUE(store.epochs.TryAdvance());  // r + 2: the reader is pinned at r + 1, and holds it.
@@ -103,10 +102,9 @@ TEST(SlotRaceTest, OneOfTwoDeletersWinsAndOneOfTwoRetirers) {
   StoreFixture store;
   const SlotId slot = store.Make();
   const EpochRegistry::Guard guard = store.epochs.Pin();
-  std::vector<SlotId> in;
   EXPECT_FALSE(store.slots.Retire(slot, guard)) << "live";
-  EXPECT_TRUE(store.Mark(slot, in));
-  EXPECT_FALSE(store.Mark(slot, in));
+  EXPECT_TRUE(store.Mark(slot));
+  EXPECT_FALSE(store.Mark(slot));
   EXPECT_TRUE(store.slots.Retire(slot, guard));
   EXPECT_FALSE(store.slots.Retire(slot, guard));
   EXPECT_EQ(store.slots.retired(), 1u);
@@ -117,8 +115,16 @@ TEST(SlotRaceTest, OneOfTwoDeletersWinsAndOneOfTwoRetirers) {
 class EdgeRaceTest : public ::testing::Test {
  protected:
   StoreFixture store_;
+  // A guard, so that its edges to younger slots guard them.
+  SlotId MakeGuarded() {
+    const SlotId slot = store_.Make();
+    EXPECT_EQ(lists_.Link(start_, slot), LinkResult::kLinked);
+    return slot;
+  }
+
   NeighborLists& lists_ = store_.neighbors;
-  const SlotId u_ = store_.Make();
+  const SlotId start_ = store_.MakeStart();
+  const SlotId u_ = MakeGuarded();
   const SlotId v_ = store_.Make();
   const SlotId w_ = store_.Make();
 };
@@ -131,10 +137,9 @@ TEST_F(EdgeRaceTest, ADeleteBetweenPushAndRowLeavesNoEdgeAndNoPush) {
     linked = lists_.Link(u_, v_);
   });
   ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
-  std::vector<SlotId> in;
-  ASSERT_TRUE(store_.Mark(v_, in));
-  EXPECT_THAT(in, ElementsAre(u_)) << "the edge to come must be known to the repairer";
-  store_.Repair(v_, in);
+  ASSERT_TRUE(store_.Mark(v_));
+  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_)) << "the repairer must know the edge to come";
+  store_.Repair(v_);
   ASSERT_TRUE(sequencer.RunToEnd("link"));
   EXPECT_EQ(linked, LinkResult::kNotLive);
   EXPECT_THAT(store_.Row(u_), IsEmpty());
@@ -162,9 +167,8 @@ TEST_F(EdgeRaceTest, ADeletedSourceGetsNoEdge) {
   Sequencer sequencer;
   sequencer.Start("link", [&] { EXPECT_EQ(lists_.Link(u_, v_), LinkResult::kNotLive); });
   ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
-  std::vector<SlotId> in;
-  ASSERT_TRUE(store_.Mark(u_, in));
-  store_.Repair(u_, in);
+  ASSERT_TRUE(store_.Mark(u_));
+  store_.Repair(u_);
   ASSERT_TRUE(sequencer.RunToEnd("link"));
   EXPECT_THAT(store_.Row(u_), IsEmpty());
   EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
@@ -203,10 +207,9 @@ TEST_F(EdgeRaceTest, ADeleteBetweenTheTwoHalvesOfAnUnlinkRepairsNothingTwice) {
   Sequencer sequencer;
   sequencer.Start("unlink", [&] { EXPECT_TRUE(lists_.Unlink(u_, v_)); });
   ASSERT_TRUE(sequencer.RunTo("unlink", "unlink.after_row"));
-  std::vector<SlotId> in;
-  ASSERT_TRUE(store_.Mark(v_, in));
-  EXPECT_THAT(in, ElementsAre(u_));
-  store_.Repair(v_, in);
+  ASSERT_TRUE(store_.Mark(v_));
+  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
+  store_.Repair(v_);
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_)) << "that entry is the remover's to take";
   ASSERT_TRUE(sequencer.RunToEnd("unlink"));
   EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
@@ -245,17 +248,18 @@ TEST_F(EdgeRaceTest, APruneAddsNoEdgeToAPointThatDiedAfterThePush) {
   const std::vector<SlotId> wanted = {v_};
   NeighborLists::Replacement prune = BeginPrune(lists_, u_, wanted);
   ASSERT_EQ(lists_.Push(u_, v_), LinkResult::kLinked);
-  std::vector<SlotId> in;
-  ASSERT_TRUE(store_.Mark(v_, in));
-  EXPECT_THAT(in, ElementsAre(u_));
+  ASSERT_TRUE(store_.Mark(v_));
+  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
   ASSERT_TRUE(lists_.Replace(u_, prune));
   EXPECT_THAT(prune.take_back, ElementsAre(v_));
   EXPECT_THAT(store_.Row(u_), IsEmpty());
 }
 
-// --- Committed guards: edges from older slots. Births are in the order u_, v_, w_.
+// --- Committed guards: edges from older slots that are guarded. Births are in the order u_, v_,
+// w_.
 
 TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoGuards) {
+  ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
   Sequencer sequencer;
@@ -278,6 +282,56 @@ TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoGuards) {
   EXPECT_THAT(store_.Row(v_), ElementsAre(w_));
   EXPECT_EQ(lists_.GuardCount(w_), 1u);
   EXPECT_THAT(lists_.Reverse(w_), ElementsAre(v_));
+}
+
+TEST_F(EdgeRaceTest, TwoRebirthsDoNotTakeAPointsLastTwoGuards) {
+  ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
+  Sequencer sequencer;
+  std::vector<SlotId> refused[2];
+  bool reborn[2] = {false, false};
+  sequencer.Start("a", [&] { reborn[0] = lists_.Rebirth(u_, refused[0]); });
+  sequencer.Start("b", [&] { reborn[1] = lists_.Rebirth(v_, refused[1]); });
+  ASSERT_TRUE(sequencer.RunTo("a", "guards.before_lowering"));  // Both have seen 2.
+  ASSERT_TRUE(sequencer.RunTo("b", "guards.before_lowering"));
+  ASSERT_TRUE(sequencer.RunToEnd("a"));
+  ASSERT_TRUE(sequencer.RunToEnd("b"));
+  EXPECT_THAT(reborn, ElementsAre(true, false));
+  EXPECT_THAT(refused[1], ElementsAre(w_));
+  EXPECT_FALSE(lists_.Guards(u_, w_));
+  EXPECT_TRUE(lists_.Guards(v_, w_));
+  EXPECT_EQ(lists_.GuardCount(w_), 1u);
+}
+
+// The edge u_ -> v_ is about to be written while u_ dies and is released: it must not guard v_.
+TEST_F(EdgeRaceTest, ASlotThatWasReleasedGuardsNobodyWhoseLinkWasUnderWay) {
+  Sequencer sequencer;
+  LinkResult linked = LinkResult::kLinked;
+  sequencer.Start("link", [&] { linked = lists_.Link(u_, v_); });
+  ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
+  std::vector<SlotId> working;
+  ASSERT_TRUE(store_.Mark(u_));
+  ASSERT_TRUE(lists_.Rebirth(u_, working)) << "released";
+  ASSERT_TRUE(sequencer.RunToEnd("link"));
+  EXPECT_EQ(linked, LinkResult::kNotLive);
+  EXPECT_EQ(lists_.AdoptGuards(v_, working), 0u);
+  EXPECT_EQ(lists_.GuardCount(v_), 0u);
+}
+
+// w_ is released after a prune of its guard's row has begun: the last guard may go.
+TEST_F(EdgeRaceTest, APruneThatBeganBeforeARebirthAsksForTheGuardsThatAreThereNow) {
+  ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
+  NeighborLists::Replacement prune = BeginPrune(lists_, u_, {});
+  std::vector<SlotId> working;
+  ASSERT_TRUE(store_.Mark(w_));
+  ASSERT_TRUE(lists_.Rebirth(w_, working)) << "released";
+  ASSERT_TRUE(lists_.Rebirth(v_, working));
+  ASSERT_TRUE(lists_.Replace(u_, prune)) << "no row moved";
+  EXPECT_THAT(prune.take_back, ElementsAre(w_));
+  EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
+  EXPECT_EQ(lists_.GuardCount(v_), 1u);
 }
 
 }  // namespace

@@ -64,21 +64,48 @@ TEST_F(SlotTableTest, PublishAndFreezeMakeReadable) {
   EXPECT_EQ(slots_.live(), 1u) << "a start point is no point";
   SlotId ids[] = {owned->id(), frozen, 999, live};
   bool returnable[4];
-  ASSERT_EQ(slots_.KeepReadable(ids, 4, slots_.high_water(), returnable), 2u);
+  ASSERT_EQ(slots_.KeepReadable(ids, 4, slots_.Now(), returnable), 2u);
   EXPECT_EQ(ids[0], frozen);
   EXPECT_FALSE(returnable[0]);
   EXPECT_EQ(ids[1], live);
   EXPECT_TRUE(returnable[1]);
 }
 
-TEST_F(SlotTableTest, KeepReadableDropsWhatCameAfterTheMarkWasRead) {
+TEST_F(SlotTableTest, KeepReadableKnowsWhatCameAfterTheMarkAndDropsWhatIsNotThere) {
   const SlotId first = Live();
-  const SlotId mark = slots_.high_water();
+  const SlotTable::Moment mark = slots_.Now();
   const SlotId second = Live();
-  SlotId ids[] = {second, first};
-  bool returnable[2];
-  ASSERT_EQ(slots_.KeepReadable(ids, 2, mark, returnable), 1u);
-  EXPECT_EQ(ids[0], first);
+  SlotId ids[] = {second, second + 1, first};
+  bool returnable[3];
+  ASSERT_EQ(slots_.KeepReadable(ids, 3, mark, returnable), 2u);
+  EXPECT_EQ(ids[0], second);
+  EXPECT_EQ(ids[1], first);
+}
+
+TEST_F(SlotTableTest, AMovedSlotIsReturnedToThoseWhoCameBeforeItsMoveOnly) {
+  const auto guard = epochs_.Pin();
+  const SlotId slot = Live(), deleted = Live();
+  const SlotTable::Moment before = slots_.Now();
+  ASSERT_TRUE(slots_.MarkMoved(slot));
+  ASSERT_TRUE(slots_.MarkDeleted(deleted));
+  EXPECT_FALSE(slots_.MarkMoved(slot)) << "only once";
+  EXPECT_FALSE(slots_.MarkMoved(deleted));
+  const SlotTable::Moment after = slots_.Now();
+  for (const bool retired : {false, true}) {
+    if (retired) {
+      ASSERT_TRUE(slots_.Retire(slot, guard));
+      ASSERT_TRUE(slots_.Retire(deleted, guard));
+    }
+    SlotId ids[] = {slot, deleted};
+    bool returnable[2];
+    ASSERT_EQ(slots_.KeepReadable(ids, 2, before, returnable), retired ? 1u : 2u);
+    EXPECT_EQ(ids[0], slot);
+    EXPECT_TRUE(returnable[0]);
+    EXPECT_TRUE(retired || !returnable[1]);
+    SlotId again[] = {slot};
+    ASSERT_EQ(slots_.KeepReadable(again, 1, after, returnable), retired ? 0u : 1u);
+    EXPECT_TRUE(retired || !returnable[0]);
+  }
 }
 
 TEST_F(SlotTableTest, ADeletedSlotGuidesButIsNotReturned) {
@@ -88,7 +115,7 @@ TEST_F(SlotTableTest, ADeletedSlotGuidesButIsNotReturned) {
   EXPECT_EQ(slots_.live(), 0u);
   SlotId ids[] = {slot};
   bool returnable[1];
-  ASSERT_EQ(slots_.KeepReadable(ids, 1, slots_.high_water(), returnable), 1u);
+  ASSERT_EQ(slots_.KeepReadable(ids, 1, slots_.Now(), returnable), 1u);
   EXPECT_FALSE(returnable[0]);
 }
 

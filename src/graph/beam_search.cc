@@ -5,12 +5,12 @@
 
 namespace shoal {
 
-void Graph::Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recorder& recorder,
-                  Guard& guard, Scratch& scratch) const {
+void Graph::Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since,
+                  const Recorder& recorder, Guard& guard, Scratch& scratch) const {
   n = scratch.visited.KeepNew(scratch.ids, n);
   // Nearly all of them are readable: their rows are under way while their tags are looked at.
   for (size_t i = 0; i < n; ++i) features_.PrefetchFront(scratch.ids[i]);
-  n = slots_.KeepReadable(scratch.ids, n, high_water, scratch.returnable);
+  n = slots_.KeepReadable(scratch.ids, n, since, scratch.returnable);
   if (n == 0) return;
   SHOAL_RACE_POINT("search.after_tag_check");
   RamFeatureStore::Reader reader(features_);
@@ -29,15 +29,15 @@ void Graph::Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recor
       recorder.within->push_back({scratch.distances[i], scratch.ids[i]});
 }
 
-void Graph::Expand(SlotId slot, const Scorer& scorer, SlotId high_water, const Recorder& recorder,
-                   Guard& guard, Scratch& scratch) const {
+void Graph::Expand(SlotId slot, const Scorer& scorer, const SlotTable::Moment& since,
+                   const Recorder& recorder, Guard& guard, Scratch& scratch) const {
   const size_t n = neighbors_.Copy(slot, scratch.ids);
   SHOAL_RACE_POINT("search.after_copy");
   ++guard.work.lists_read;
   ++guard.work.hops;
   // The list that is likely next comes while this one is scored.
   if (const SlotId next = scratch.best.PeekUnexpanded(); next != kNoSlot) neighbors_.Prefetch(next);
-  Visit(scorer, n, high_water, recorder, guard, scratch);
+  Visit(scorer, n, since, recorder, guard, scratch);
 }
 
 void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
@@ -46,17 +46,17 @@ void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& r
   scratch.visited.Reset(16 * list_size);
   const SlotId start_slot = start();
   if (start_slot == kNoSlot) return;
-  const SlotId high_water = slots_.high_water();
+  const SlotTable::Moment since = slots_.Now();
   SHOAL_RACE_POINT("search.after_high_water");
   scratch.ids[0] = start_slot;
   const size_t entries = 1 + entries_.Copy(scratch.ids + 1);
-  Visit(scorer, entries, high_water, recorder, guard, scratch);
+  Visit(scorer, entries, since, recorder, guard, scratch);
   scratch.entry_distance = scratch.best[0].distance;
   while (scratch.best.HasUnexpanded()) {
     const Candidate nearest = scratch.best.PopUnexpanded();
     if (recorder.expanded != nullptr && nearest.slot != start_slot)
       recorder.expanded->push_back(nearest);
-    Expand(nearest.slot, scorer, high_water, recorder, guard, scratch);
+    Expand(nearest.slot, scorer, since, recorder, guard, scratch);
   }
 }
 
@@ -74,18 +74,18 @@ void Graph::RangeSearch(const Scorer& scorer, size_t list_size, float radius, Gu
                         Scratch& scratch) const {
   scratch.within.clear();
   scratch.pool.clear();
+  const SlotTable::Moment since = slots_.Now();
   const Recorder recorder{.expanded = &scratch.pool, .within = &scratch.within, .radius = radius};
   BeamSearch(scorer, list_size, recorder, guard, scratch);
   std::vector<SlotId> expanded;
   expanded.reserve(scratch.pool.size());
   for (const Candidate& candidate : scratch.pool) expanded.push_back(candidate.slot);
   std::sort(expanded.begin(), expanded.end());
-  const SlotId high_water = slots_.high_water();
   // `within` grows while it is walked: what an expansion finds inside the radius is expanded, too.
   for (size_t i = 0; i < scratch.within.size(); ++i) {
     const SlotId slot = scratch.within[i].slot;
     if (std::binary_search(expanded.begin(), expanded.end(), slot)) continue;
-    Expand(slot, scorer, high_water, recorder, guard, scratch);
+    Expand(slot, scorer, since, recorder, guard, scratch);
   }
   std::sort(scratch.within.begin(), scratch.within.end(), [](const auto& a, const auto& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;

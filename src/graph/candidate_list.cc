@@ -14,8 +14,8 @@ void CandidateList::Reset(size_t list_size) {
   // One more than may stay: an insert comes before the removal that it causes.
   const size_t most = list_size_ + guides_max_ + 1;
   if (distances_.size() < most) {
+    words_.resize(most);  // First: if there is no memory for the second, both are asked again.
     distances_.resize(most);
-    words_.resize(most);
   }
   size_ = 0;
   returnable_ = 0;

@@ -60,7 +60,7 @@ void EntryPoints::Thin(EpochRegistry::Guard& guard, Scratch& scratch) {
   float between[kMax];
   // Three quarters stay at most, so that the next ones come in without thinning again.
   for (size_t n = kMax; n > kMax * 3 / 4;) {
-    n = slots_.KeepReadable(all, Copy(all), slots_.high_water(), returnable);
+    n = slots_.KeepReadable(all, Copy(all), slots_.Now(), returnable);
     RamFeatureStore::Reader(features_).Fetch(all, n, rows);
     // Of distances that are squares, a factor of two is a radius one and a half times as large.
     float radius = 2 * radius_.load(std::memory_order_relaxed);

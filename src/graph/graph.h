@@ -57,9 +57,9 @@ class Graph {
   Status LinkOut(SlotId p, Guard& guard, Scratch& scratch);
   // Takes LinkOut back.
   void UndoLinkOut(SlotId p);
-  // After Publish: edges from p's neighbours to p, at least one of them committed when it returns
-  // (or p was deleted meanwhile).
-  void LinkIn(SlotId p, Guard& guard, Scratch& scratch);
+  // After Publish: edges from p's neighbours to p. True: one of them guards p, or p was deleted
+  // meanwhile. False: as EnsureGuarded.
+  bool LinkIn(SlotId p, Guard& guard, Scratch& scratch);
 
   // LinkIn for want of memory: one guard (neighbors.h), from whichever row has a place to spare.
   void LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch);
@@ -78,8 +78,8 @@ class Graph {
 
   // Gives `to` the list of `from`. False: no memory.
   bool CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch);
-  // After Publish: leads the lists that name `from` to `to`, as far as possible; at least one guard
-  // is committed when it returns.
+  // After Publish: leads the lists that name `from` to `to`, as far as possible, and gives `to` a
+  // guard, if somebody has a place for it.
   void TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch);
 
   // How often a repair gave a point a new guard by rebirth, and how often only by a new edge.
@@ -107,10 +107,10 @@ class Graph {
   Status CheckReachable(SlotId slots, size_t& unreachable) const;
 
   // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
-  void Visit(const Scorer& scorer, size_t n, SlotId high_water, const Recorder& recorder,
-             Guard& guard, Scratch& scratch) const;
-  void Expand(SlotId slot, const Scorer& scorer, SlotId high_water, const Recorder& recorder,
-              Guard& guard, Scratch& scratch) const;
+  void Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since,
+             const Recorder& recorder, Guard& guard, Scratch& scratch) const;
+  void Expand(SlotId slot, const Scorer& scorer, const SlotTable::Moment& since,
+              const Recorder& recorder, Guard& guard, Scratch& scratch) const;
 
   // RobustPrune (DiskANN paper, algorithm 2), with the rounds of DiskANN's code: scratch.pool,
   // sorted here, to scratch.selected, at most `degree`.
@@ -149,6 +149,8 @@ class Graph {
   void Support(SlotId w, Guard& guard, Scratch& scratch);
   void Rejuvenate(SlotId w, Scratch& scratch);
   bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
+  SlotId PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch);
+  const float* HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const;
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
   bool ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
   bool Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);

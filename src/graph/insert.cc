@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <thread>
 
 #include "base/check.h"
 #include "base/hooks.h"
@@ -29,7 +28,7 @@ void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scr
   size_t n = neighbors_.Copy(p, scratch.ids);
   if (n == 0) return;
   ++guard.work.lists_read;
-  n = slots_.KeepReadable(scratch.ids, n, slots_.high_water(), scratch.returnable);
+  n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.returnable);
   RamFeatureStore::Reader reader(features_);
   reader.Fetch(scratch.ids, n, scratch.rows);
   scorer.Score(scratch.rows, n, scratch.distances);
@@ -100,7 +99,7 @@ uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scrat
   ++guard.work.lists_read;
   if (extra != kNoSlot && std::find(scratch.ids, scratch.ids + n, extra) == scratch.ids + n)
     scratch.ids[n++] = extra;
-  n = slots_.KeepReadable(scratch.ids, n, slots_.high_water(), scratch.returnable);
+  n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.returnable);
   RamFeatureStore::Reader reader(features_);
   reader.Fetch(scratch.ids, n, scratch.rows);
   scratch.query_buffer.resize(codec_.buffer_bytes());
@@ -167,7 +166,7 @@ bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   return neighbors_.Guards(u, p);
 }
 
-void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
   const float entry_distance = scratch.entry_distance;  // Of LinkOut's search.
   SlotId out[kMaxDegree];
   const size_t n = neighbors_.Copy(p, out);
@@ -175,9 +174,7 @@ void Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
   entries_.Offer(p, entry_distance, guard, scratch);
-  // p is the youngest: any row may guard it, and all rows have more places than there are points.
-  // So a second look is needed only when others have been faster.
-  while (!EnsureGuarded(p, kNoSlot, guard, scratch)) std::this_thread::yield();
+  return EnsureGuarded(p, kNoSlot, guard, scratch);
 }
 
 // First, whoever points at p already. Then, in widening circles, the nearest point that may guard p

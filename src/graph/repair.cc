@@ -70,6 +70,8 @@ void Graph::CollectHeirs(SlotId p, Scratch& scratch) const {
   }
   r.rows.resize(r.heirs.size());
   r.distances.resize(r.heirs.size());
+  r.between.resize(r.heirs.size() * r.heirs.size());
+  r.has_between.assign(r.heirs.size(), false);
   RamFeatureStore::Reader(features_).Fetch(r.heirs.data(), r.heirs.size(), r.rows.data());
 }
 
@@ -133,12 +135,55 @@ void Graph::Rejuvenate(SlotId w, Scratch& scratch) {
   neighbors_.AdoptGuards(w, scratch.repair.adopting);
 }
 
+// Pushes z's future edge to the nearest usable heir that z's row, in front of whose prune it would
+// stand, does not occlude, as far as one can tell from those of the row that are heirs themselves;
+// else to the nearest. kNoSlot: there is none. scratch.repair.distances are those from z.
+SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch) {
+  constexpr size_t kTries = 8;
+  Scratch::Repair& r = scratch.repair;
+  r.order.clear();
+  r.there.clear();
+  for (uint32_t i = 0; i < r.heirs.size(); ++i) {
+    if (r.distances[i] == kUnusable) continue;
+    auto& list = std::find(row.begin(), row.end(), r.heirs[i]) == row.end() ? r.order : r.there;
+    list.push_back({r.distances[i], i});
+  }
+  const size_t tries = std::min(kTries, r.order.size());
+  std::partial_sort(r.order.begin(), r.order.begin() + static_cast<ptrdiff_t>(tries),
+                    r.order.end());
+  const auto occluded = [&](std::pair<float, uint32_t> candidate) {
+    const float* between = HeirDistances(candidate.second, guard, scratch);
+    return std::any_of(r.there.begin(), r.there.end(), [&](std::pair<float, uint32_t> other) {
+      return other.first < candidate.first &&
+             candidate.first > options_.alpha * between[other.second];
+    });
+  };
+  const auto end = r.order.begin() + static_cast<ptrdiff_t>(tries);
+  const auto best = std::find_if_not(r.order.begin(), end, occluded);
+  if (best != end) std::rotate(r.order.begin(), best, best + 1);
+  for (const auto& [distance, i] : r.order)
+    if (neighbors_.Push(z, r.heirs[i]) == NeighborLists::LinkResult::kLinked) return r.heirs[i];
+  return kNoSlot;
+}
+
+// Distances of all heirs from heir i, computed once a repair.
+const float* Graph::HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  const size_t n = r.heirs.size();
+  float* between = &r.between[i * n];
+  if (r.has_between[i]) return between;
+  r.has_between[i] = true;
+  scratch.pair_buffer.resize(codec_.buffer_bytes());
+  codec_.BindRow(r.rows[i], scratch.pair_buffer.data()).Score(r.rows.data(), n, between);
+  guard.work.distances += n;
+  return between;
+}
+
 void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
   if (const Tag tag = slots_.tag(z); tag != Tag::kLive && tag != Tag::kFrozen) {
     neighbors_.Unlink(z, p);
     return;
   }
-  Scratch::Repair& r = scratch.repair;
   ScoreHeirs(z, guard, scratch);
   SlotId row[kMaxDegree];
   for (;;) {
@@ -152,13 +197,7 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
       neighbors_.Unlink(z, p);
       return;
     }
-    SlotId heir = kNoSlot;
-    for (size_t i; heir == kNoSlot && (i = NearestUsable(scratch)) < r.heirs.size();) {
-      r.distances[i] = kUnusable;
-      if (std::find(row, row + n, r.heirs[i]) == row + n &&
-          neighbors_.Push(z, r.heirs[i]) == NeighborLists::LinkResult::kLinked)
-        heir = r.heirs[i];
-    }
+    const SlotId heir = PushHeir(z, std::span(row, n), guard, scratch);
     scratch.wanted.assign(row, hole);
     if (heir != kNoSlot) scratch.wanted.push_back(heir);
     scratch.wanted.insert(scratch.wanted.end(), hole + 1, row + n);
@@ -169,11 +208,7 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
         Relink(z, guard, scratch);
       return;
     }
-    if (heir != kNoSlot) {
-      neighbors_.TakeBack(z, heir);
-      // Usable after all.
-      ScoreHeirs(z, guard, scratch);
-    }
+    if (heir != kNoSlot) neighbors_.TakeBack(z, heir);
   }
 }
 

@@ -1,6 +1,7 @@
 // Deleted slots whose repair is due: who deletes puts them in, whoever repairs takes them out.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -66,11 +67,17 @@ class RepairQueue {
     changed_.wait(lock, [&] { return !slots_.empty() || under_repair_ == 0; });
     return TakeLocked();
   }
-  // Ends WaitAndTake, now and in future.
+  // Waits for some time, or for Close.
+  void Rest(std::chrono::nanoseconds time) {
+    std::unique_lock lock(mutex_);
+    closing_.wait_for(lock, time, [&] { return closed_; });
+  }
+  // Ends WaitAndTake and Rest, now and in future.
   void Close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     changed_.notify_all();
+    closing_.notify_all();
   }
 
   // Slots that wait or are under repair.
@@ -94,7 +101,7 @@ class RepairQueue {
   }
 
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_, closing_;
   // All guarded by mutex_.
   Ring<SlotId> slots_;
   size_t reserved_ = 0;

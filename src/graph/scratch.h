@@ -19,9 +19,9 @@ struct Scratch final : ScratchBase {
     pool_rows.reserve(kPool);
     pool_ratio.reserve(kPool);
     pool_checked.reserve(kPool);
-    for (auto* ids_of_row :
-         {&selected, &wanted, &pushed, &replacement.take_back, &replacement.added})
+    for (auto* ids_of_row : {&selected, &wanted, &pushed, &replacement.added})
       ids_of_row->reserve(kMaxIds);
+    replacement.take_back.reserve(2 * kMaxIds);  // All of the old row and all of the new.
     chosen.reserve(kMaxIds);
     chosen_rows.reserve(kMaxIds);
   }
@@ -33,6 +33,10 @@ struct Scratch final : ScratchBase {
     std::vector<SlotId> heirs;           // The live ones that may take its place,
     std::vector<const std::byte*> rows;  // their rows,
     std::vector<float> distances;        // and how far they are from the slot last scored.
+    std::vector<float> between;          // heirs x heirs: between two of them, where known;
+    std::vector<uint8_t> has_between;    // known from this one.
+    std::vector<std::pair<float, uint32_t>> order,
+        there;  // Heirs by distance: not in a row, in it.
     std::vector<SlotId> adopting;
     std::vector<SlotId> refused;
     std::vector<std::pair<SlotId, SlotId>>
@@ -42,7 +46,9 @@ struct Scratch final : ScratchBase {
       const size_t ids = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
                          adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
                          distances.capacity();
-      return ids * sizeof(SlotId) + rows.capacity() * sizeof(void*);
+      return (ids + between.capacity()) * sizeof(SlotId) + has_between.capacity() +
+             (order.capacity() + there.capacity()) * sizeof(order[0]) +
+             rows.capacity() * sizeof(void*);
     }
   };
 

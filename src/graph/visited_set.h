@@ -93,8 +93,9 @@ class VisitedSet {
 
   void Resize(size_t buckets) {
     if (buckets_.size() < buckets) {
+      counts_.resize(
+          buckets);  // First: if there is no memory for the second, both are asked again.
       buckets_.resize(buckets);
-      counts_.resize(buckets);
     }
     std::fill_n(&buckets_[0].slots[0], buckets * kBucketSlots, kNoSlot);
     std::fill_n(counts_.begin(), buckets, uint8_t{0});

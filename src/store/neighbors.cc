@@ -283,6 +283,11 @@ bool NeighborLists::MarkDeleted(SlotTable& slots, SlotId v) {
   return slots.MarkDeleted(v);
 }
 
+bool NeighborLists::MarkMoved(SlotTable& slots, SlotId v) {
+  const ListLock lock(meta_[v]);
+  return slots.MarkMoved(v);
+}
+
 void NeighborLists::Reverse(SlotId v, std::vector<SlotId>& in) const {
   in.clear();
   Meta& meta = meta_[v];
@@ -296,8 +301,13 @@ size_t NeighborLists::InDegree(SlotId v) const {
   return ReverseList(reverse_, meta.reverse).size();
 }
 
+void NeighborLists::Forget(SlotId slot) {
+  Meta& meta = meta_[slot];
+  const ListLock lock(meta);
+  ReverseList(reverse_, meta.reverse).Clear();
+}
+
 void NeighborLists::CompactReverseLists(SlotId slots) {
-  const MutexLock lock(compacting_);
   const ReversePool::ChunkId bound = reverse_.BeginCompact();
   for (SlotId u = 0; u < slots; ++u) {
     Meta& meta = meta_[u];

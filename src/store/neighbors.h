@@ -34,7 +34,8 @@
 //       lowered only by a CAS that refuses 1 -> 0: it never exceeds the bits in rows, and no two
 //       writers take a point's last two. A refused edge stays in its row;
 //   G4  the last guard of v goes only when v is deleted and no edge of its own has the bit: v is
-//       then *released*, which its birth number says, and never gets the bit on an edge again.
+//       then *released*, which its birth number says. None of its edges ever gets the bit again,
+//       since v is not live; and who guards it from then on guards nobody else through it.
 // LEMMA. Whoever has a guard can be reached from the start: its guard has a guard, or is the start,
 // and births fall along the way. (A plain in-degree does not do: two points may be each other's
 // only in-edge, and a whole island may live on its own edges.)
@@ -132,14 +133,19 @@ class NeighborLists {
   // live -> deleted. False: it was not live. From here on v's reverse list only shrinks, and names
   // every row that has or is about to get an edge to v.
   bool MarkDeleted(SlotTable& slots, SlotId v);
+  // Likewise; see SlotTable::MarkMoved.
+  bool MarkMoved(SlotTable& slots, SlotId v);
 
   // Whether u's row holds v, as v's guard.
   bool Guards(SlotId u, SlotId v) const;
+  bool IsOlder(SlotId u, SlotId v) const {
+    return meta_[u].birth.load(std::memory_order_relaxed) <
+           meta_[v].birth.load(std::memory_order_relaxed);
+  }
   // Whether an edge from u to v, if it were written now, could guard v (G1).
   bool MayGuard(SlotId u, SlotId v) const {
-    const uint64_t birth = meta_[u].birth.load(std::memory_order_relaxed);
-    return birth < meta_[v].birth.load(std::memory_order_relaxed) &&
-           (birth == 0 || GuardCount(u) > 0);
+    if (!IsOlder(u, v)) return false;
+    return meta_[u].birth.load(std::memory_order_relaxed) == 0 || GuardCount(u) > 0;
   }
   // Committed guards of v (G3).
   uint32_t GuardCount(SlotId v) const { return meta_[v].guards.load(std::memory_order_acquire); }
@@ -161,8 +167,10 @@ class NeighborLists {
   // Length of v's reverse list.
   size_t InDegree(SlotId v) const;
 
+  // Frees what an available slot still holds.
+  void Forget(SlotId slot);
   // Moves the reverse lists of slots [0, slots) together and gives what is left over back to the
-  // system. Beside anything, one caller at a time.
+  // system. Beside anything but SlotTable::Trim, one caller at a time.
   void CompactReverseLists(SlotId slots);
 
   // --- Loading: the caller alone has the lists, and fresh slots, all of them live or frozen. Three
@@ -233,7 +241,6 @@ class NeighborLists {
   mutable ReversePool reverse_;
   std::atomic<uint64_t> edges_{0};
   std::atomic<uint64_t> births_{0};
-  Mutex compacting_;
 };
 
 }  // namespace shoal

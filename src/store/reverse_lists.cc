@@ -66,23 +66,21 @@ void ReversePool::Free(ChunkId chunk) {
 }
 
 // Shard by shard: chunks that others free meanwhile may be missed, which does no harm.
-std::vector<ReversePool::ChunkId> ReversePool::GatherFree() {
-  std::vector<ChunkId> free;
+void ReversePool::GatherFree() {
   for (Shard& shard : shards_) {
     const MutexLock lock(shard.mutex);
     size_t more = shard.fresh_end - shard.fresh;
     for (ChunkId c = shard.free; c != kNone; c = chunks_[c].next) ++more;
     try {
-      free.reserve(free.size() + more);
+      withheld_.reserve(withheld_.size() + more);
     } catch (const std::bad_alloc&) {
       break;  // What is left where it is does no harm.
     }
-    for (ChunkId c = shard.free; c != kNone; c = chunks_[c].next) free.push_back(c);
-    for (; shard.fresh < shard.fresh_end; ++shard.fresh) free.push_back(shard.fresh);
+    for (ChunkId c = shard.free; c != kNone; c = chunks_[c].next) withheld_.push_back(c);
+    for (; shard.fresh < shard.fresh_end; ++shard.fresh) withheld_.push_back(shard.fresh);
     shard.free = kNone;
   }
-  std::sort(free.begin(), free.end());
-  return free;
+  std::sort(withheld_.begin(), withheld_.end());
 }
 
 void ReversePool::Scatter(std::span<const ChunkId> chunks) {
@@ -97,35 +95,32 @@ void ReversePool::Scatter(std::span<const ChunkId> chunks) {
 }
 
 ReversePool::ChunkId ReversePool::BeginCompact() {
-  std::vector<ChunkId> free = GatherFree();
+  GatherFree();
   ChunkId bound = 0;
   {
     const MutexLock lock(growing_);
     // Room for what is in use and, since every shard takes its own, for some more in each.
-    const size_t used = high_water_ - free.size();
+    const size_t used = high_water_ - withheld_.size();
     bound = static_cast<ChunkId>(std::min<size_t>(high_water_, used + kShards * kRun));
   }
-  const auto above = std::lower_bound(free.begin(), free.end(), bound);
-  withheld_.assign(above, free.end());
-  free.erase(above, free.end());
-  Scatter(free);
+  const auto above = std::lower_bound(withheld_.begin(), withheld_.end(), bound);
+  Scatter({withheld_.begin(), above});
+  withheld_.erase(withheld_.begin(), above);
   return bound;
 }
 
 void ReversePool::EndCompact() {
-  std::vector<ChunkId> free = GatherFree();
-  free.insert(free.end(), withheld_.begin(), withheld_.end());
-  withheld_ = {};
-  std::sort(free.begin(), free.end());
+  GatherFree();
   {
     const MutexLock lock(growing_);
-    while (!free.empty() && free.back() + 1 == high_water_) {
-      free.pop_back();
+    while (!withheld_.empty() && withheld_.back() + 1 == high_water_) {
+      withheld_.pop_back();
       --high_water_;
     }
     chunks_.Decommit(high_water_, budget_);
   }
-  Scatter(free);
+  Scatter(withheld_);
+  withheld_ = {};
 }
 
 uint64_t ReversePool::ResidentBytes() const {

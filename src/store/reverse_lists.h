@@ -64,8 +64,8 @@ class ReversePool {
   MemoryBudget& budget_;
   TypedColumn<Chunk> chunks_;
   std::array<Shard, kShards> shards_;
-  // All free chunks, in ascending order; no shard has any left.
-  std::vector<ChunkId> GatherFree();
+  // Moves free chunks of all shards, as far as there is memory for that, to withheld_; sorts it.
+  void GatherFree();
   void Scatter(std::span<const ChunkId> chunks);
 
   mutable Mutex growing_;

@@ -31,7 +31,7 @@ SlotId OwnedSlot::Freeze() && {
 SlotTable::SlotTable(MemoryBudget& budget, EpochRegistry& epochs, std::vector<Column*> columns)
     : budget_(budget), epochs_(epochs), columns_(std::move(columns)) {
   columns_.push_back(&tags_);
-  columns_.push_back(&external_ids_);
+  columns_.push_back(&tenants_);
 }
 
 bool SlotTable::Init(unsigned max_segment_shift) {
@@ -52,6 +52,7 @@ std::optional<OwnedSlot> SlotTable::Acquire() {
   Tag expected = Tag::kAvailable;
   SHOAL_CHECK(tags_[*slot].compare_exchange_strong(expected, Tag::kOwned, std::memory_order_acquire,
                                                    std::memory_order_relaxed));
+  tenants_[*slot].moved.store(0, std::memory_order_relaxed);
   owned_.fetch_add(1, std::memory_order_relaxed);
   return OwnedSlot(this, *slot);
 }
@@ -96,17 +97,32 @@ void SlotTable::GiveBack(SlotId slot) {
   PushFree(slot);
 }
 
-size_t SlotTable::KeepReadable(SlotId* ids, size_t n, SlotId high_water, bool* returnable) const {
+// A slot that was moved after the reader has pinned was live until then, so it is not reclaimed
+// before the reader leaves, even if it is retired by now. Acquire, pairs with MarkMoved: the row.
+size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const Moment& since, bool* returnable) const {
   size_t kept = 0;
   for (size_t i = 0; i < n; ++i) {
     const SlotId slot = ids[i];
-    if (slot >= high_water) continue;
+    if (slot >= since.high_water && slot >= high_water()) continue;
     const Tag state = tag(slot);
     ids[kept] = slot;
     returnable[kept] = state == Tag::kLive;
-    kept += IsReadable(state) ? 1 : 0;
+    bool readable = IsReadable(state);
+    if (state < Tag::kLive && tenants_[slot].moved.load(std::memory_order_acquire) > since.moves)
+        [[unlikely]]
+      returnable[kept] = readable = true;
+    kept += readable ? 1 : 0;
   }
   return kept;
+}
+
+// The number is taken before the tag moves: who sees that the slot is not live any more sees it,
+// and whoever pins after the call has returned has counted it.
+bool SlotTable::MarkMoved(SlotId slot) {
+  if (tag(slot) != Tag::kLive) return false;
+  const uint64_t move = moves_.fetch_add(1, std::memory_order_acq_rel) + 1;  // MOVE.1
+  tenants_[slot].moved.store(move, std::memory_order_release);
+  return MarkDeleted(slot);
 }
 
 bool SlotTable::MarkDeleted(SlotId slot) {
@@ -165,7 +181,7 @@ size_t SlotTable::retired() const {
 uint64_t SlotTable::ResidentBytes() const {
   const MutexLock lock(mutex_);
   const SlotId slots = high_water_.load(std::memory_order_relaxed);
-  return tags_.Resident(slots) + external_ids_.Resident(slots) + free_.capacity() * sizeof(SlotId) +
+  return tags_.Resident(slots) + tenants_.Resident(slots) + free_.capacity() * sizeof(SlotId) +
          retired_.bytes();
 }
 
@@ -177,7 +193,7 @@ uint64_t SlotTable::ResidentBytes(const Column& column) const {
 // Nobody reads a slot that is available: whoever could still name it was pinned when it was
 // retired, and has unpinned since. So its memory may go; a stray look at its tag sees zero:
 // available.
-size_t SlotTable::Trim() {
+size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
   const MutexLock lock(mutex_);
   const SlotId before = high_water_.load(std::memory_order_relaxed);
   SlotId end = before;
@@ -194,6 +210,7 @@ size_t SlotTable::Trim() {
     } catch (const std::bad_alloc&) {  // Then it stays as large as it is.
     }
   }
+  for (SlotId slot = end; slot < before; ++slot) forget(slot);
   high_water_.store(end, std::memory_order_release);
   for (Column* column : columns_) column->Decommit(end, budget_);
   return before - end;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -63,21 +64,33 @@ class SlotTable {
   // READ.1, pairs with PUB.1 (tag.h).
   Tag tag(SlotId slot) const { return tags_[slot].load(std::memory_order_acquire); }
   void PrefetchTag(SlotId slot) const { __builtin_prefetch(&tags_[slot]); }
-  // Keeps of ids[0, n) those that may be read now, in order, and sets returnable[i] for those that
-  // are live. high_water: as read after pinning; ids at or above it are dropped.
-  size_t KeepReadable(SlotId* ids, size_t n, SlotId high_water, bool* returnable) const;
+  // What a reader notes when it has pinned.
+  struct Moment {
+    SlotId high_water;
+    uint64_t moves;  // MarkMoved that were complete.
+  };
+  // MOVE.1, acquire, pairs with the count in MarkMoved: what was moved up to then can be found
+  // where it is now.
+  Moment Now() const { return {high_water(), moves_.load(std::memory_order_acquire)}; }
+  // Keeps of ids[0, n) those that may be read, in order, and sets returnable[i] for those that are
+  // live, or were moved after `since`: the reader may have come by too early to meet the new slot.
+  // (Which may be above the mark: so that is read again for such an id.)
+  size_t KeepReadable(SlotId* ids, size_t n, const Moment& since, bool* returnable) const;
   // Stands from Acquire's caller setting it until reclamation.
   ExternalId external_id(SlotId slot) const {
-    return external_ids_[slot].load(std::memory_order_relaxed);
+    return tenants_[slot].id.load(std::memory_order_relaxed);
   }
   void set_external_id(SlotId slot, ExternalId id) {
-    external_ids_[slot].store(id, std::memory_order_relaxed);
+    tenants_[slot].id.store(id, std::memory_order_relaxed);
   }
 
   // --- The later life. False: the slot was not in the state that the transition leaves.
 
   // live -> deleted. The caller holds the id entry and the slot's list lock.
   bool MarkDeleted(SlotId slot);
+  // Likewise, where the id has another slot from now on, which searches can find already. Those
+  // that have begun before may still return this one.
+  bool MarkMoved(SlotId slot);
   // deleted -> retired, or frozen -> retired; no list names the slot any more. `guard`: the
   // caller's, held since before it unlinked the last of them. The slot comes back after the grace
   // period. Also false, and nothing done, when there is no memory.
@@ -92,8 +105,9 @@ class SlotTable {
   // Those of another column that grows with the table.
   uint64_t ResidentBytes(const Column& column) const;
   // Gives memory behind the highest slot in use back to the system, if whole huge pages are free:
-  // such slots count as never handed out. Returns how many there were.
-  size_t Trim();
+  // such slots count as never handed out. Returns how many there were. `forget` is called for each
+  // first: what other columns hold elsewhere in its name must go, since their records become zero.
+  size_t Trim(const std::function<void(SlotId)>& forget);
 
  private:
   friend class OwnedSlot;
@@ -117,10 +131,15 @@ class SlotTable {
 
   // Own synchronisation: see the transitions in tag.h.
   TypedColumn<std::atomic<Tag>> tags_;
-  TypedColumn<std::atomic<ExternalId>> external_ids_;
+  struct Tenant {
+    std::atomic<ExternalId> id;
+    std::atomic<uint64_t> moved;  // Which move it was that left the slot; 0: none.
+  };
+  TypedColumn<Tenant> tenants_;
   std::atomic<SlotId> high_water_{0};
   std::atomic<size_t> live_{0};
   std::atomic<size_t> owned_{0};
+  std::atomic<uint64_t> moves_{0};
 
   mutable Mutex mutex_;
   std::vector<SlotId> free_ SHOAL_GUARDED_BY(mutex_);  // A heap, lowest slot on top.

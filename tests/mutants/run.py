@@ -43,10 +43,13 @@ MUTANTS = {
     "guards_plain_decrement": ("edge_stress", "", False),
     "last_guard_dropped": ("edge_stress", "", False),
     "unlink_reverse_first": ("edge_stress", "", False),
+    "rebirth_with_bits": ("edge_stress", "", False),
+    "unguarded_guards": ("edge_stress", "", False),
+    "released_while_guarding": ("edge_stress", "", False),
     "prune_pushes_present_edge": ("index_stress", "", False),
 }
 WHOLE_INDEX = {"index_stress"}  # Linked with the library instead of the store's sources.
-STORE = ["src/base/memory.cc"]  # And all of src/store.
+STORE = ["src/base/memory.cc", "src/base/thread_number.cc"]  # And all of src/store.
 
 
 def run(command, timeout=None, cwd=None, env=None):

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/hooks.h"
 #include "store/epoch.h"
 #include "store/feature_store.h"
 #include "store/neighbors.h"
@@ -32,23 +33,30 @@ class StoreFixture {
     return std::move(*slot).Publish();
   }
 
-  // Delete: the mark and the copy. False: not live.
-  bool Mark(SlotId v, std::vector<SlotId>& in) { return neighbors.MarkDeleted(slots, v, in); }
+  // A start point without edges.
+  SlotId MakeStart() {
+    std::optional<OwnedSlot> slot = slots.Acquire();
+    SHOAL_CHECK(slot.has_value());
+    neighbors.ResetStart(slot->id());
+    return std::move(*slot).Freeze();
+  }
 
-  // Repair: every row that names v, then v's own.
+  // Delete: the mark. False: not live.
+  bool Mark(SlotId v) { return neighbors.MarkDeleted(slots, v); }
+
+  // Repair: every row that names v, then v's own; whom v alone guarded has no guard then.
   void Repair(SlotId v, const std::vector<SlotId>& in) {
     for (const SlotId u : in) neighbors.Unlink(u, v);
-    std::vector<SlotId> out(neighbors.max_degree());
-    out.resize(neighbors.Copy(v, out.data()));
-    for (const SlotId w : out) neighbors.Unlink(v, w);
+    neighbors.ClearRow(v);
   }
+  void Repair(SlotId v) { Repair(v, neighbors.Reverse(v)); }
 
   // Delete, repair and retire under one guard. False: v was not live.
   bool Remove(SlotId v) {
     const EpochRegistry::Guard guard = epochs.Pin();
-    std::vector<SlotId> in;
-    if (!Mark(v, in)) return false;
-    Repair(v, in);
+    if (!Mark(v)) return false;
+    SHOAL_RACE_POINT("fixture.marked");
+    Repair(v, neighbors.Reverse(v));
     return slots.Retire(v, guard);
   }
 

@@ -1,21 +1,33 @@
-// What an index does for itself: repairs, by whatever policy, and giving memory back.
+// What the index owes its deleted points: repair, now or later; and memory that comes back.
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <new>
+#include <system_error>
 
+#include "base/check.h"
+#include "base/hooks.h"
 #include "base/parallel.h"
 #include "index_impl.h"
 
 namespace shoal {
 namespace {
 
-// Rebirths (store/neighbors.h) that one repair may take outside of a Delete: a bound only against
-// writers who undo each step.
-constexpr size_t kManySteps = 100000;
+// Rebirths (store/neighbors.h) that a repair within a Delete does at most; the next ones go on.
+constexpr size_t kStepsOfADelete = 16;
 
 }  // namespace
+
+// What a delete owes under the immediate policy: one repair, and one more of those that others put
+// off.
+void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
+  if (options_.repair != RepairPolicy::kImmediate) return;
+  for (int i = 0; i < 2; ++i) {
+    const std::optional<SlotId> slot = repairs_.Take();
+    if (!slot) return;
+    RepairTaken(*slot, kStepsOfADelete, guard);
+  }
+}
 
 bool IndexImpl::RepairTaken(SlotId slot, size_t most_steps, EpochRegistry::Guard& guard) {
   bool repaired = false;
@@ -32,10 +44,14 @@ bool IndexImpl::RepairTaken(SlotId slot, size_t most_steps, EpochRegistry::Guard
   return repaired;
 }
 
-void IndexImpl::StartRepairers() {
-  if (options_.repair != RepairPolicy::kBackground) return;
-  for (uint32_t i = 0; i < options_.repair_threads; ++i)
-    repairers_.emplace_back([this] { RepairInBackground(); });
+bool IndexImpl::StartRepairers() {
+  if (options_.repair != RepairPolicy::kBackground) return true;
+  try {
+    for (uint32_t i = 0; i < options_.repair_threads; ++i)
+      repairers_.emplace_back([this] { RepairInBackground(); });
+  } catch (const std::system_error&) {  // Fewer of them: later, not wrong.
+  }
+  return !repairers_.empty();
 }
 
 void IndexImpl::RepairInBackground() {
@@ -47,11 +63,11 @@ void IndexImpl::RepairInBackground() {
       auto guard = epochs_.Pin();
       repaired = RepairTaken(*slot, kManySteps, guard);
     }
-    // The rest of the share is slept away; and what cannot be repaired now is not tried in a loop.
+    // The remainder of its time it rests; and what cannot be repaired now is not tried in a loop.
     const auto worked = Clock::now() - begin;
     if (options_.repair_share < 100)
-      std::this_thread::sleep_for(worked * (100 - options_.repair_share) / options_.repair_share);
-    if (!repaired) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      repairs_.Rest(worked * (100 - options_.repair_share) / options_.repair_share);
+    if (!repaired) repairs_.Rest(std::chrono::milliseconds(1));
   }
 }
 
@@ -69,7 +85,7 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
         const MutexLock lock(reporting);
         batch.progress(std::min(done.load(std::memory_order_relaxed), total), total);
-      } else if (failed_in_a_row.fetch_add(1, std::memory_order_relaxed) > 64 + 4 * total) {
+      } else if (failed_in_a_row.fetch_add(1, std::memory_order_relaxed) > MostFailures(total)) {
         return;  // Every one of them several times: there is no memory.
       }
     }
@@ -80,45 +96,68 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "consolidate");
   }
-  if (failed_in_a_row.load() > 64 + 4 * total) return OutOfMemory(options_, "consolidate");
+  if (failed_in_a_row.load() > MostFailures(total)) return OutOfMemory(options_, "consolidate");
   if (batch.progress) batch.progress(total, total);
   for (int i = 0; i < 4; ++i) slots_.Reclaim();
-  slots_.Trim();
+  Trim();
   return {};
 }
 
-// The point in slot `from` moves to a lower slot. The id's entry is held from the moment when the
-// new slot can be found to the moment when the old one cannot: a Delete comes before or after.
-// False: there is no lower slot.
+void IndexImpl::Trim() {
+  const MutexLock lock(trimming_);
+  slots_.Trim([this](SlotId slot) { neighbors_.Forget(slot); });
+}
+
+// The point in slot `from` moves to a lower slot. False: there is none, or no memory.
 bool IndexImpl::MoveDown(SlotId from) {
   auto guard = epochs_.Pin();
+  Scratch& scratch = ScratchOf(guard);
+  scratch.query_buffer.resize(codec_.buffer_bytes());  // LinkInAnywhere shall need no memory.
   if (slots_.tag(from) != Tag::kLive) return true;
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot || slot->id() >= from || !repairs_.Reserve()) return false;
   const SlotId to = slot->id();
-  const ExternalId id = slots_.external_id(from);
   std::memcpy(features_.Own(to), features_.Own(from), codec_.row_bytes());
-  slots_.set_external_id(to, id);
+  slots_.set_external_id(to, slots_.external_id(from));
   neighbors_.Reset(to);
-  bool moved = false;
-  if (graph_.CopyOut(from, to, guard, ScratchOf(guard))) {
-    auto entry = ids_.Lock(id);
-    if (entry.slot() == from && slots_.tag(from) == Tag::kLive) {
-      replaced_.store(true, std::memory_order_relaxed);  // Before PUB.1.
-      std::move(*slot).Publish();
-      graph_.TakeOver(from, to, guard, ScratchOf(guard));
-      entry.Replace(to);
-      moved = neighbors_.MarkDeleted(slots_, from);
-    }
+  SlotId left = kNoSlot;
+  bool copied = false;
+  try {
+    copied = graph_.CopyOut(from, to, guard, scratch);
+  } catch (const std::bad_alloc&) {  // The row is empty then.
   }
-  if (!moved) {
+  if (copied) left = MoveTo(*slot, from, guard);
+  if (left == kNoSlot) {
     graph_.UndoLinkOut(to);
     repairs_.Unreserve();
     return true;
   }
-  repairs_.Push(from);
+  repairs_.Push(left);
   if (const std::optional<SlotId> taken = repairs_.Take()) RepairTaken(*taken, kManySteps, guard);
   return true;
+}
+
+// The id's entry is held from the moment when the new slot can be found to the moment when the old
+// one cannot: a Delete comes before or after. Returns the slot that is left and marked, which is
+// the new one where nobody has a place for its guard; kNoSlot: `from` is not an id's slot any more,
+// and the new slot is not published.
+SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard) {
+  auto entry = ids_.Lock(slots_.external_id(from));
+  if (entry.slot() != from || slots_.tag(from) != Tag::kLive) return kNoSlot;
+  NoteThatAnIdLeaves();
+  const SlotId to = std::move(slot).Publish();
+  SHOAL_RACE_POINT("move.published");
+  try {
+    graph_.TakeOver(from, to, guard, ScratchOf(guard));
+  } catch (const std::bad_alloc&) {
+    graph_.LinkInAnywhere(to, guard, ScratchOf(guard));
+  }
+  SHOAL_RACE_POINT("move.linked");
+  const bool moved = neighbors_.GuardCount(to) > 0;
+  if (moved) entry.Replace(to);
+  const SlotId left = moved ? from : to;
+  SHOAL_CHECK(neighbors_.MarkMoved(slots_, left));
+  return left;
 }
 
 Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
@@ -135,7 +174,10 @@ Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
     });
     if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
       return tl::unexpected(consolidated.error());
-    neighbors_.CompactReverseLists(slots_.high_water());
+    {
+      const MutexLock lock(trimming_);
+      neighbors_.CompactReverseLists(slots_.high_water());
+    }
     ids_.Shrink();
     const uint64_t after = Stats().memory.total();
     return before > after ? before - after : 0;

@@ -1,0 +1,276 @@
+// Delete, Upsert and what comes after them: what is gone is not found, what is left is, and the
+// memory comes back.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include "shoal/index.h"
+#include "tests/test_data.h"
+
+namespace shoal {
+namespace {
+
+using test::Rows;
+using ::testing::IsEmpty;
+
+Rows RandomRows(size_t n, size_t dim, uint64_t seed = 1) {
+  return test::Generator(ScalarType::kFloat32, {.dim = dim}, seed).Many(n);
+}
+
+void ExpectWhole(const Index& index) {
+  const Status structure = index.CheckStructure();
+  EXPECT_TRUE(structure) << structure.error().message;
+}
+
+// How many of the ids are not found by their own vectors.
+size_t Lost(const Index& index, const Rows& rows, std::span<const ExternalId> ids) {
+  size_t lost = 0;
+  for (const ExternalId id : ids) {
+    const auto hits = index.Search(rows[id], {.k = 1, .search_list_size = 64});
+    lost += hits && hits->size() == 1 && hits->front().id == id ? 0 : 1;
+  }
+  return lost;
+}
+
+class Deleting : public ::testing::TestWithParam<RepairPolicy> {
+ protected:
+  Index Make(uint32_t dim, uint64_t memory_limit = 0) {
+    return std::move(*Index::Create({.dim = dim,
+                                     .max_degree = 16,
+                                     .build_list_size = 40,
+                                     .memory_limit = memory_limit,
+                                     .repair = GetParam(),
+                                     .repair_threads = 2}));
+  }
+  static void Fill(Index& index, const Rows& rows) {
+    const auto ids = test::Iota(rows.size());
+    ASSERT_EQ(index.InsertMany(ids, rows.view())->inserted, rows.size());
+  }
+};
+
+std::string NameOf(const ::testing::TestParamInfo<RepairPolicy>& info) {
+  if (info.param == RepairPolicy::kImmediate) return "immediate";
+  return info.param == RepairPolicy::kBackground ? "background" : "manual";
+}
+INSTANTIATE_TEST_SUITE_P(All, Deleting,
+                         ::testing::Values(RepairPolicy::kImmediate, RepairPolicy::kBackground,
+                                           RepairPolicy::kManual),
+                         NameOf);
+
+TEST_P(Deleting, ADeletedPointIsNeverReturnedAndItsIdIsFreeAtOnce) {
+  const Rows rows = RandomRows(500, 8);
+  Index index = Make(8);
+  Fill(index, rows);
+  for (ExternalId id = 0; id < 500; id += 3) {
+    ASSERT_TRUE(index.Delete(id));
+    EXPECT_FALSE(index.Contains(id));
+    float copy[8];
+    EXPECT_EQ(index.Get(id, copy).error().code, ErrorCode::kNotFound);
+    const Status again = index.Delete(id);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code, ErrorCode::kNotFound);
+    const auto hits = index.Search(rows[id], {.k = 500});
+    for (const Hit& hit : *hits) ASSERT_NE(hit.id, id);
+    if (id % 2 == 0) {
+      ASSERT_TRUE(index.Insert(id, rows[id]));
+      EXPECT_EQ(index.Insert(id, rows[id]).error().code, ErrorCode::kAlreadyExists);
+      EXPECT_EQ(index.Search(rows[id], {.k = 1})->at(0).id, id);
+    }
+  }
+  ASSERT_TRUE(index.Consolidate());
+  EXPECT_EQ(index.Stats().pending_repairs, 0u);
+  ExpectWhole(index);
+}
+
+TEST_P(Deleting, AllCanGoAndComeBack) {
+  constexpr size_t kN = 1200;
+  const Rows rows = RandomRows(kN, 8);
+  const auto ids = test::Iota(kN);
+  Index index = Make(8);
+  for (int round = 0; round < 3; ++round) {
+    Fill(index, rows);
+    ASSERT_EQ(index.DeleteMany(ids)->deleted, kN);
+    EXPECT_EQ(index.size(), 0u);
+    EXPECT_THAT(*index.Search(rows[0]), IsEmpty());
+    EXPECT_THAT(*index.Ids(), IsEmpty());
+    if (round == 1) {
+      ASSERT_TRUE(index.Consolidate());
+    }
+  }
+  Fill(index, rows);
+  EXPECT_EQ(Lost(index, rows, ids), 0u);
+  ExpectWhole(index);
+  ASSERT_TRUE(index.Consolidate());
+  EXPECT_EQ(Lost(index, rows, ids), 0u);
+  ExpectWhole(index);
+}
+
+TEST_P(Deleting, AnEmptyIndexHasNothingToDelete) {
+  Index index = Make(4);
+  EXPECT_EQ(index.Delete(1).error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(index.Consolidate());
+  EXPECT_TRUE(index.Clear());
+  EXPECT_TRUE(index.Compact());
+  EXPECT_EQ(index.DeleteMany(std::array<ExternalId, 2>{1, 2})->failures.size(), 2u);
+  EXPECT_THAT(*index.Ids(), IsEmpty());
+  const std::array<float, 4> vector{1, 2, 3, 4};
+  ASSERT_TRUE(index.Upsert(1, vector)) << "the first point";
+  ASSERT_TRUE(index.Delete(1));
+  EXPECT_THAT(*index.Search(vector), IsEmpty());
+  ASSERT_TRUE(index.Insert(1, vector));
+  EXPECT_EQ(index.Search(vector)->size(), 1u);
+  ExpectWhole(index);
+}
+
+// The start point hangs on its first neighbours for ever: they go first, and the nearest to it.
+TEST_P(Deleting, WhatIsNearTheStartCanGo) {
+  constexpr size_t kN = 600;
+  const Rows rows = RandomRows(kN, 6);
+  Index index = Make(6);
+  Fill(index, rows);
+  std::set<ExternalId> left;
+  for (ExternalId id = 0; id < kN; ++id) left.insert(id);
+  while (left.size() > 20) {
+    const auto hits = index.Search(rows[0], {.k = 20});  // Row 0 is or was near the start.
+    ASSERT_EQ(hits->size(), 20u);
+    for (const Hit& hit : *hits) {
+      ASSERT_TRUE(index.Delete(hit.id));
+      ASSERT_EQ(left.erase(hit.id), 1u);
+    }
+    ASSERT_EQ(Lost(index, rows, std::vector(left.begin(), left.end())), 0u);
+  }
+  ASSERT_TRUE(index.Consolidate());
+  ExpectWhole(index);
+}
+
+TEST_P(Deleting, DeleteManyReportsWhatWasNotThere) {
+  const Rows rows = RandomRows(100, 4);
+  Index index = Make(4);
+  Fill(index, rows);
+  const std::vector<ExternalId> ids = {5, 500, 6, 5, 7, 501};
+  size_t last = 0;
+  const auto report =
+      index.DeleteMany(ids, {.threads = 1, .progress = [&](size_t done, size_t total) {
+                               EXPECT_EQ(total, ids.size());
+                               last = done;
+                             }});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(last, ids.size());
+  EXPECT_EQ(report->deleted, 3u);
+  ASSERT_EQ(report->failures.size(), 3u);
+  const size_t rows_that_failed[] = {1, 3, 5};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(report->failures[i].row, rows_that_failed[i]);
+    EXPECT_EQ(report->failures[i].error.code, ErrorCode::kNotFound);
+  }
+  EXPECT_EQ(index.size(), 97u);
+}
+
+TEST_P(Deleting, UpsertMovesAPointAndInsertsWhatIsNotThere) {
+  const Rows rows = RandomRows(400, 8), others = RandomRows(400, 8, 2);
+  Index index = Make(8);
+  for (ExternalId id = 0; id < 400; ++id) ASSERT_TRUE(index.Upsert(id, rows[id]));
+  for (ExternalId id = 0; id < 400; id += 2) ASSERT_TRUE(index.Upsert(id, others[id]));
+  EXPECT_EQ(index.size(), 400u);
+  for (ExternalId id = 0; id < 400; ++id) {
+    const VectorView now = id % 2 == 0 ? others[id] : rows[id];
+    const auto hits = index.Search(now, {.k = 1});
+    ASSERT_EQ(hits->at(0).id, id);
+    EXPECT_LT(hits->at(0).distance, 1e-6f);
+    float copy[8];
+    ASSERT_TRUE(index.Get(id, copy));
+    EXPECT_EQ(std::memcmp(copy, now.data(), sizeof(copy)), 0);
+    if (id % 2 == 1) continue;
+    const auto before = index.Search(rows[id], {.k = 400, .search_list_size = 400});
+    EXPECT_EQ(before->size(), 400u);
+    for (const Hit& hit : *before)
+      if (hit.id == id) EXPECT_GT(hit.distance, 1e-6f) << "its former vector";
+  }
+  ASSERT_TRUE(index.Consolidate());
+  ExpectWhole(index);
+}
+
+TEST_P(Deleting, ClearRemovesAllAndTheIndexIsAsGoodAsNew) {
+  const Rows rows = RandomRows(800, 8);
+  Index index = Make(8);
+  for (int round = 0; round < 3; ++round) {
+    Fill(index, rows);
+    ASSERT_TRUE(index.Clear());
+    EXPECT_EQ(index.size(), 0u);
+    EXPECT_EQ(index.Stats().pending_repairs, 0u);
+    EXPECT_EQ(index.Stats().edges, 0u);
+  }
+  Fill(index, rows);
+  EXPECT_EQ(Lost(index, rows, test::Iota(800)), 0u);
+  ExpectWhole(index);
+}
+
+// A repair of every deleted point would make room; here nobody repairs, and all rows that may
+// guard the new point are full of deleted points' last guards.
+TEST(DeletingLazily, AnInsertFindsAPlaceThoughOnlyDeletedPointsAreLeft) {
+  const Rows rows = RandomRows(3000, 8);
+  Index index = std::move(*Index::Create(
+      {.dim = 8, .max_degree = 4, .build_list_size = 10, .repair = RepairPolicy::kManual}));
+  const auto ids = test::Iota(2500);
+  ASSERT_EQ(index.InsertMany(ids, rows.view().Slice(0, 2500))->inserted, 2500u);
+  ASSERT_EQ(index.DeleteMany(ids)->deleted, 2500u);
+  for (ExternalId id = 2500; id < 3000; ++id) {
+    ASSERT_TRUE(index.Insert(id, rows[id]));
+    ASSERT_EQ(index.Search(rows[id], {.k = 1})->size(), 1u);
+  }
+  ExpectWhole(index);
+}
+
+TEST(DeletingLazily, ASearchAmongNineTenthsOfDeletedPointsReturnsKHits) {
+  constexpr size_t kN = 10000;
+  const Rows rows = RandomRows(kN, 16);
+  Index index = std::move(*Index::Create({.dim = 16, .repair = RepairPolicy::kManual}));
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view())->inserted, kN);
+  std::vector<ExternalId> survivors;
+  for (ExternalId id = 0; id < kN; ++id) {
+    if (id % 10 == 3) {
+      survivors.push_back(id);
+    } else {
+      ASSERT_TRUE(index.Delete(id));
+    }
+  }
+  EXPECT_EQ(index.Stats().pending_repairs, kN - survivors.size());
+  for (size_t i = 0; i < kN; i += 37)
+    ASSERT_EQ(index.Search(rows[i], {.k = 10, .search_list_size = 20})->size(), 10u) << i;
+  EXPECT_EQ(Lost(index, rows, survivors), 0u);
+  ASSERT_TRUE(index.Consolidate());
+  EXPECT_EQ(Lost(index, rows, survivors), 0u);
+  ExpectWhole(index);
+}
+
+TEST(Ids, GivesEachIdOnceWhileOthersUpsert) {
+  constexpr size_t kN = 400;
+  const Rows rows = RandomRows(kN, 8);
+  Index index = std::move(*Index::Create({.dim = 8, .max_degree = 8, .build_list_size = 20}));
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view())->inserted, kN);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> upserters;
+  for (uint64_t t = 0; t < 2; ++t) {
+    upserters.emplace_back([&, t] {
+      std::mt19937_64 random(t);
+      while (!done.load()) EXPECT_TRUE(index.Upsert(random() % kN, rows[random() % kN]));
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    const auto ids = index.Ids();
+    ASSERT_TRUE(ids);
+    ASSERT_EQ(ids->size(), kN);
+    ASSERT_EQ(std::set(ids->begin(), ids->end()).size(), kN);
+    float copy[8];
+    for (ExternalId id = 0; id < kN; id += 7) ASSERT_TRUE(index.Get(id, copy)) << id;
+  }
+  done = true;
+  for (auto& thread : upserters) thread.join();
+  ExpectWhole(index);
+}
+
+}  // namespace
+}  // namespace shoal
