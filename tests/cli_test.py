@@ -66,6 +66,32 @@ def table(stdout):
     return re.split(r"\s{2,}", lines[rule - 1].strip()), [line.split() for line in lines[rule + 1:]]
 
 
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def snapshot_bytes():
+    """Three uint8 points of dimension 4 under l2, written from docs/file_formats.md alone."""
+    vectors = bytes(range(12))
+    ids = struct.pack("<3Q", 7, 2**64 - 1, 0)
+    lists = struct.pack("<II II III", 1, 1, 1, 2, 2, 0, 1)
+    start = bytes(4) + struct.pack("<III IfI", 2, 0, 1, 1, 2.5, 2)
+    offset, body, directory = 4096, b"", b""
+    for block in (vectors, ids, lists, start):
+        directory += struct.pack("<QII", offset + len(body), len(block), crc32c(block))
+        body += block
+    header = b"\x89SHOAL\r\n" + struct.pack(
+        "<II QQQ IIIIIff I QII I", 1, 4096, 4096 + len(body) + 64, 3, 6, 4, 3, 0, 8, 50, 1.5, 0, 16,
+        4096 + len(body), 4, crc32c(directory), 1)
+    header += bytes(4092 - len(header))
+    return header + struct.pack("<I", crc32c(header)) + body + directory
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(prefix="shoal-cli-")
@@ -167,6 +193,36 @@ class Converters(Case):
         nan = vecs_bytes([[1.0, float("nan")]], "f")
         self.bad("row 0, column 1: expected a finite number, found NaN", "utils/fvecs_to_bin",
                  "float", self.write("x", nan), out)
+
+
+class Snapshots(Case):
+    def test_a_file_made_from_the_format_page_is_a_snapshot(self):
+        file = self.write("x.shoal", snapshot_bytes())
+        for flags, checksums in (((), "of the header: right (--verify: all)"),
+                                 (("--verify",), "all right"), (("--verify", "-T1"), "all right")):
+            out = self.good("utils/snapshot_info", file, *flags)
+            lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in out.splitlines())
+            self.assertEqual(lines, {
+                "file": str(file), "format version": "1", "bytes": str(len(snapshot_bytes())),
+                "points": "3", "dimension": "4", "element type": "uint8", "metric": "l2",
+                "max_degree (R)": "8", "build_list_size (L)": "50", "alpha": "1.5",
+                "edges": "6 (2.0 a point)", "checksums": checksums})
+
+    def test_damage_is_named_with_its_place(self):
+        whole = snapshot_bytes()
+        broken = bytearray(whole)
+        broken[4096 + 12 + 3] ^= 1
+        file = self.write("x.shoal", bytes(broken))
+        self.good("utils/snapshot_info", file)  # The header says nothing of it.
+        self.bad("x.shoal: ids, offset 4108: checksum of 24 bytes: expected 0x",
+                 "utils/snapshot_info", file, "--verify")
+        bad = lambda text, data: self.bad(text, "utils/snapshot_info", self.write("x.shoal", data))
+        bad("size: expected 4252 bytes by its header, found 4251 bytes", whole[:-1])
+        bad("format version: expected at most 1, found 2: written by a newer shoal",
+            whole[:8] + b"\2" + whole[9:])
+        bad("magic number: expected \\x89SHOAL\\x0d\\x0a, the beginning of a shoal snapshot, "
+            "found \\xd0\\x07", bin_bytes(self.base, "B"))
+        self.bad("cannot open for reading", "utils/snapshot_info", self.path("missing"))
 
 
 class GroundTruth(Case):
@@ -376,7 +432,7 @@ class Index(Case):
 
 class EveryProgram(Case):
     PROGRAMS = ("build_memory_index", "search_memory_index", "utils/compute_groundtruth",
-                "utils/fvecs_to_bin", "utils/bvecs_to_bin")
+                "utils/fvecs_to_bin", "utils/bvecs_to_bin", "utils/snapshot_info")
 
     def test_help_and_version_are_exit_status_0(self):
         for program in self.PROGRAMS:

@@ -186,35 +186,87 @@ TEST(DiskannFile, AnotherDimensionThanAskedForIsNamed) {
   EXPECT_THAT(loaded.error().message, HasSubstr("x.data: dimension: expected 3, found 2"));
 }
 
-// What ReadDiskann lets through must be safe for the engine too: whatever its lists say, every
-// search ends and every hit is a point.
-TEST(DiskannFile, ACorruptIndexThatLoadsCanBeSearched) {
-  TempFolder folder;
-  const Matrix rows = RandomRows(ScalarType::kUint8, 60, 4);
-  const Index index = MakeIndex(Options(ScalarType::kUint8, Metric::kL2), rows, ScatteredIds(60));
-  ASSERT_TRUE(SaveDiskann(index, folder / "x"));
-  const std::string whole = ReadBytes(folder / "x");
-  std::mt19937 random(5);
-  size_t loads = 0;
-  for (int round = 0; round < 1000; ++round) {
-    std::string bytes = whole;
-    for (int changes = 0; changes < 4; ++changes) {  // Most words behind the header are neighbours.
-      const uint32_t word = random() % 60;
-      std::memcpy(bytes.data() + 12 + 4 * (random() % (bytes.size() / 4 - 3)), &word, 4);
-    }
-    WriteBytes(folder / "x", bytes);
-    const auto loaded =
-        LoadDiskann(folder / "x", {.index = {.scalar_type = ScalarType::kUint8, .max_degree = 16}});
-    if (!loaded) continue;
-    ++loads;
-    const Status checked = loaded->CheckStructure();
-    ASSERT_TRUE(checked) << checked.error().message;
-    const auto hits = loaded->Search(rows[0], {.k = 60, .search_list_size = 60});
-    ASSERT_TRUE(hits);
-    for (const Hit& hit : *hits) ASSERT_LT(hit.id, 60u);
+// --- Damage. The formats have no checksum, so damage may go unnoticed; but what ReadDiskann lets
+// through must be safe for the engine: every search ends, and every hit is one of the points.
+
+class DamagedDiskannFiles : public testing::TestWithParam<const char*> {
+ protected:
+  static constexpr size_t kRows = 60;
+
+  void SetUp() override {
+    const Index index =
+        MakeIndex(Options(ScalarType::kFloat32, Metric::kL2), rows_, ScatteredIds(kRows));
+    ASSERT_TRUE(SaveDiskann(index, folder_ / "x", {.dynamic = true}));
+    whole_ = ReadBytes(file_);
   }
-  EXPECT_GT(loads, 100u);
+
+  // True if the files are an index.
+  bool LoadAndSearch(const std::string& bytes) {
+    WriteBytes(file_, bytes);
+    auto loaded = LoadDiskann(
+        folder_ / "x",
+        {.index = {.scalar_type = ScalarType::kFloat32, .max_degree = 16}, .tags = true});
+    if (!loaded) {
+      EXPECT_THAT(loaded.error().message, HasSubstr((folder_ / "x").string()));
+      return false;
+    }
+    const Status checked = loaded->CheckStructure();
+    EXPECT_TRUE(checked) << checked.error().message;
+    if (loaded->options().dim != kDim) return true;
+    // One more than there were, where damage made the start point one of them.
+    const size_t size = loaded->size();
+    const auto hits = loaded->Search(rows_[0], {.k = size, .search_list_size = size});
+    EXPECT_TRUE(hits);
+    EXPECT_EQ(hits->size(), size);
+    for (const Hit& hit : *hits) EXPECT_TRUE(loaded->Contains(hit.id));
+    EXPECT_TRUE(loaded->Insert(UINT64_MAX, rows_[1]));
+    return true;
+  }
+
+  TempFolder folder_;
+  const Matrix rows_ = RandomRows(ScalarType::kFloat32, kRows, 4);
+  const std::filesystem::path file_ = folder_ / (std::string("x") + GetParam());
+  std::string whole_;
+};
+
+TEST_P(DamagedDiskannFiles, CutAnywhereAreAnError) {
+  for (size_t bytes = 0; bytes < whole_.size(); ++bytes)
+    ASSERT_FALSE(LoadAndSearch(whole_.substr(0, bytes))) << "cut to " << bytes;
+  EXPECT_FALSE(LoadAndSearch(whole_ + "x"));
 }
+
+TEST_P(DamagedDiskannFiles, ChangedAtRandomAreAnErrorOrAnIndexThatCanBeSearched) {
+  const uint64_t seed = std::random_device()();
+  std::cout << "seed " << seed << "\n";
+  std::mt19937_64 random(seed);
+  size_t loads = 0;
+  for (int round = 0; round < 3000 && !HasFailure(); ++round) {
+    std::string bytes = whole_;
+    for (size_t changes = 1 + random() % 4; changes > 0; --changes) {
+      // Small numbers are often valid where they stand, large ones are not.
+      const auto word = static_cast<uint32_t>(random() % 4 == 0 ? random() : random() % 64);
+      const size_t at = 4 * (random() % (bytes.size() / 4));
+      const size_t length = std::min<size_t>(random() % 40, bytes.size() - at);
+      switch (random() % 4) {
+        case 0: bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8)); break;
+        case 1: bytes.replace(at, length, length, '\0'); break;
+        case 2:
+          bytes.replace(at, length, whole_, random() % (bytes.size() - length), length);
+          break;
+        default: std::memcpy(bytes.data() + at, &word, sizeof(word));
+      }
+    }
+    loads += LoadAndSearch(bytes) ? 1 : 0;
+    ASSERT_FALSE(HasFailure()) << "seed " << seed << ", round " << round;
+  }
+  EXPECT_GT(loads, 10u);
+}
+
+INSTANTIATE_TEST_SUITE_P(EachFile, DamagedDiskannFiles, testing::Values("", ".data", ".tags"),
+                         [](const auto& suite) {
+                           return *suite.param == 0 ? std::string("graph")
+                                                    : std::string(suite.param + 1);
+                         });
 
 }  // namespace
 }  // namespace shoal

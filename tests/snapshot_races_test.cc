@@ -229,7 +229,7 @@ void SaveUnderWriters(const IndexOptions& options, int snapshots) {
 }
 
 TEST(SnapshotStress, ASnapshotUnderFourWritersIsOfOneInstant) {
-  SaveUnderWriters({.dim = kDim, .max_degree = 12, .build_list_size = 30}, 40);
+  SaveUnderWriters({.dim = kDim, .max_degree = 12, .build_list_size = 30}, 25);
 }
 
 TEST(SnapshotStress, LikewiseWithRepairsInTheBackground) {
@@ -238,12 +238,12 @@ TEST(SnapshotStress, LikewiseWithRepairsInTheBackground) {
                     .build_list_size = 20,
                     .repair = RepairPolicy::kBackground,
                     .repair_threads = 2},
-                   40);
+                   25);
 }
 
 TEST(SnapshotStress, LikewiseWithRepairsPutOff) {
   SaveUnderWriters(
-      {.dim = kDim, .max_degree = 12, .build_list_size = 30, .repair = RepairPolicy::kManual}, 40);
+      {.dim = kDim, .max_degree = 12, .build_list_size = 30, .repair = RepairPolicy::kManual}, 25);
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ inline constexpr Flag kPrintAllRecalls = {"--print_all_recalls", "recall at 1, 2
 inline constexpr Flag kPrintQpsPerThread = {"--print_qps_per_thread", "QPS divided by the threads"};
 inline constexpr Flag kPartMb = {
     "--part_mb", "MB of base vectors in memory at a time; larger files go in parts"};
+inline constexpr Flag kVerify = {"--verify", "read the whole file and compare every checksum"};
 
 // Streams.
 inline constexpr Flag kStreamData = {"--data_path,--data_file", "vectors that come and go, .bin"};

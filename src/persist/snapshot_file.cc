@@ -311,7 +311,7 @@ Status SnapshotReader::CheckEntry(SnapshotSection section, size_t block, uint64_
       break;
     case SnapshotSection::kStart:
       least = header_.vector_bytes() + 12;
-      most = least + list + uint64_t{kMaxSnapshotEntries} * 4;
+      most = least + list + uint64_t{4} * kMaxSnapshotEntries;
       break;
   }
   const std::string where = "directory: " + std::string(SnapshotSectionName(section)) + ", block " +
