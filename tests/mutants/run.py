@@ -47,8 +47,14 @@ MUTANTS = {
     "unguarded_guards": ("edge_stress", "", False),
     "released_while_guarding": ("edge_stress", "", False),
     "prune_pushes_present_edge": ("index_stress", "", False),
+    "retired_without_repair": ("history_stress", "", False),
+    "upsert_deletes_first": ("history_stress", "", False),
+    "get_asks_too_late": ("history_stress", "", False),
+    "move_lets_the_id_go": ("history_stress", "", False),
+    "repair_without_release": ("history_stress", "", False),
+    "deleted_is_returned": ("history_stress", "", False),
 }
-WHOLE_INDEX = {"index_stress"}  # Linked with the library instead of the store's sources.
+WHOLE_INDEX = {"index_stress", "history_stress"}  # Linked with the library.
 STORE = ["src/base/memory.cc", "src/base/thread_number.cc"]  # And all of src/store.
 
 
@@ -88,8 +94,10 @@ class Builder:
     def program(self, tree, stress, sanitizer, changed):
         """tree: the sources, of which `changed` differ from ours."""
         sources = [f"tests/stress/{stress}.cc"]
-        if stress in WHOLE_INDEX:
-            sources += [path for path in changed if path.endswith(".cc")]
+        if stress in WHOLE_INDEX:  # All that has race points, and the rest from the library.
+            for folder in ("src", "src/store", "src/graph"):
+                sources += [f"{folder}/{n}" for n in sorted(os.listdir(os.path.join(ROOT, folder)))
+                            if n.endswith(".cc")]
         else:
             store = os.path.join(ROOT, "src/store")
             sources += STORE + [f"src/store/{n}" for n in sorted(os.listdir(store))

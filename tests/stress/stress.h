@@ -122,8 +122,8 @@ class Stress {
     const char* name;
     uint64_t value;
   };
-  // Joins, prints the figures, returns the exit status.
-  int Finish(const std::vector<Figure>& figures) {
+  // Joins, prints the figures, returns the exit status. `rare`: figures that may be 0.
+  int Finish(const std::vector<Figure>& figures, const std::vector<Figure>& rare = {}) {
     Join();
     std::string line = std::string(name_) + ": seed " + std::to_string(options_.seed) + ", " +
                        std::to_string(options_.seconds) + " s";
@@ -132,6 +132,8 @@ class Stress {
       if (figure.value == 0 && violations_ == 0)
         Violation(std::string(figure.name) + ": 0, so nothing was tested");
     }
+    for (const Figure& figure : rare)
+      line += std::string(", ") + figure.name + " " + std::to_string(figure.value);
     line += ", violations " + std::to_string(violations_);
     std::printf("%s\n", line.c_str());
     return violations_ == 0 ? 0 : 1;

@@ -1,0 +1,132 @@
+// What threads did to one id, with the times of call and return, and whether it can have happened
+// one after another: a search over the orders that the times allow (Wing and Gong, "Testing and
+// Verifying Concurrent Objects", 1993), for a thing that is absent or has one of many versions.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <set>
+#include <tuple>
+#include <vector>
+
+namespace shoal::testing {
+
+enum class Kind : uint8_t { kInsert, kUpsert, kDelete, kGet, kContains };
+
+inline constexpr uint64_t kAbsent = 0;  // No version has this number.
+
+struct Event {
+  uint64_t start = 0, end = 0;
+  Kind kind = Kind::kGet;
+  bool ok = false;
+  uint64_t version = kAbsent;  // Written or, by a successful Get, read.
+
+  // What becomes of the state; false: it cannot have been this event's turn.
+  bool Apply(uint64_t& state) const {
+    switch (kind) {
+      case Kind::kInsert:
+        if (state != kAbsent) return false;
+        state = version;
+        return ok;
+      case Kind::kUpsert: state = version; return ok;
+      case Kind::kDelete:
+        if ((state != kAbsent) != ok) return false;
+        state = kAbsent;
+        return true;
+      case Kind::kGet: return ok ? state == version : state == kAbsent;
+      case Kind::kContains: return ok == (state != kAbsent);
+    }
+    return false;
+  }
+};
+
+// Whether some order of the events, each between its call and its return, leads from `initial`
+// through all of them.
+class Linearization {
+ public:
+  // At most 64 events may wait for one that began before them.
+  explicit Linearization(std::vector<Event> events) : events_(std::move(events)) {
+    std::sort(events_.begin(), events_.end(),
+              [](const Event& a, const Event& b) { return a.start < b.start; });
+  }
+  bool Exists(uint64_t initial) { return From(0, 0, initial); }
+
+ private:
+  // done: bit i says that event first + i has had its turn, as all in front of `first` have.
+  bool From(size_t first, uint64_t done, uint64_t state) {
+    for (; (done & 1) != 0; done >>= 1) ++first;
+    if (first == events_.size()) return true;
+    if (!tried_.emplace(first, done, state).second) return false;
+    uint64_t earliest_end = UINT64_MAX;
+    for (size_t i = 0; i < 64 && first + i < events_.size(); ++i) {
+      if ((done >> i & 1) != 0) continue;
+      const Event& event = events_[first + i];
+      if (event.start > earliest_end) break;  // So are all behind it.
+      earliest_end = std::min(earliest_end, event.end);
+    }
+    for (size_t i = 0; i < 64 && first + i < events_.size(); ++i) {
+      const Event& event = events_[first + i];
+      if (event.start > earliest_end) break;
+      uint64_t next = state;
+      if ((done >> i & 1) == 0 && event.Apply(next) && From(first, done | uint64_t{1} << i, next))
+        return true;
+    }
+    return false;
+  }
+
+  std::vector<Event> events_;
+  std::set<std::tuple<size_t, uint64_t, uint64_t>> tried_;
+};
+
+// The moments at which a version can have been there, as far as the events tell.
+class Lifetimes {
+ public:
+  explicit Lifetimes(const std::vector<Event>& events) {
+    for (const Event& event : events) {
+      if (!event.ok || event.kind == Kind::kGet || event.kind == Kind::kContains) continue;
+      if (event.kind == Kind::kDelete) deletes_.push_back(event);
+      if (event.kind != Kind::kDelete) writes_.push_back({event, UINT64_MAX});
+    }
+    for (Write& write : writes_) {
+      const auto end_by = [&](const Event& event) {
+        if (event.start > write.event.end) write.gone = std::min(write.gone, event.end);
+      };
+      for (const Event& event : deletes_) end_by(event);
+      for (const Write& other : writes_) end_by(other.event);
+    }
+  }
+
+  // Whether a version for which is_it(version) was there at some moment of [start, end], for all
+  // that one can know.
+  template <class IsIt>
+  bool Possible(uint64_t start, uint64_t end, const IsIt& is_it) const {
+    return std::any_of(writes_.begin(), writes_.end(), [&](const Write& write) {
+      return write.event.start < end && write.gone > start && is_it(write.event.version);
+    });
+  }
+  // Whether some version was there at every moment of [start, end].
+  bool Certain(uint64_t start, uint64_t end) const {
+    return std::any_of(writes_.begin(), writes_.end(), [&](const Write& write) {
+      return write.event.end < start &&
+             std::none_of(deletes_.begin(), deletes_.end(), [&](const Event& event) {
+               return event.end > write.event.start && event.start < end;
+             });
+    });
+  }
+  // Whether a write overlaps [start, end].
+  bool Written(uint64_t start, uint64_t end) const {
+    return std::any_of(writes_.begin(), writes_.end(), [&](const Write& write) {
+      return write.event.end > start && write.event.start < end;
+    });
+  }
+
+ private:
+  struct Write {
+    Event event;
+    uint64_t gone;  // From when on it is certain that something came after it.
+  };
+  std::vector<Write> writes_;
+  std::vector<Event> deletes_;
+};
+
+}  // namespace shoal::testing
