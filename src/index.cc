@@ -250,7 +250,7 @@ IndexStats IndexImpl::Stats() const {
 
 Status IndexImpl::CheckStructure() {
   size_t unreachable = 0;
-  const Status graph = graph_.CheckStructure(unreachable);
+  Status graph = graph_.CheckStructure(unreachable);
   unreachable_.store(unreachable, std::memory_order_relaxed);
   if (!graph) return graph;
   const std::vector<SlotId> live = LiveSlots();

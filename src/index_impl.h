@@ -60,6 +60,7 @@ class IndexImpl {
 
  private:
   Scratch& ScratchOf(EpochRegistry::Guard& guard) const;
+  std::optional<OwnedSlot> AcquireSlot();
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
   // Takes the reservation back, if it is still this slot's.
@@ -89,6 +90,7 @@ class IndexImpl {
   // False: the system refuses even one thread.
   bool StartRepairers();
   void RepairInBackground();
+  bool MoveAllDown(const BatchOptions& batch, int pass);
   bool MoveDown(SlotId from);
   SlotId MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard);
   void Trim();

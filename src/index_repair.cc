@@ -15,6 +15,9 @@ namespace {
 
 // Rebirths (store/neighbors.h) that a repair within a Delete does at most; the next ones go on.
 constexpr size_t kStepsOfADelete = 16;
+// Repairs put off by then are the hard ones: the next Delete sees one of them through.
+constexpr size_t kMostPutOff = 16;
+constexpr int kCompactPasses = 3;
 
 }  // namespace
 
@@ -25,7 +28,8 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
   for (int i = 0; i < 2; ++i) {
     const std::optional<SlotId> slot = repairs_.Take();
     if (!slot) return;
-    RepairTaken(*slot, kStepsOfADelete, guard);
+    const bool too_many = repairs_.size() > kMostPutOff;
+    RepairTaken(*slot, too_many ? kManySteps : kStepsOfADelete, guard);
   }
 }
 
@@ -160,20 +164,35 @@ SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& gua
   return left;
 }
 
+// From the highest slot on, as long as there are lower ones. False: there was nothing to move.
+bool IndexImpl::MoveAllDown(const BatchOptions& batch, int pass) {
+  const size_t slots = slots_.high_water();
+  std::atomic<size_t> end{slots};  // Of those, counted from the highest, that find a lower one.
+  ParallelFor(batch.threads, slots, 64, pass == 0 ? batch.progress : nullptr,
+              [&](size_t begin, size_t piece_end) {
+                for (size_t i = begin; i < piece_end; ++i) {
+                  size_t least = end.load(std::memory_order_relaxed);
+                  if (i >= least) return;
+                  if (MoveDown(static_cast<SlotId>(slots - 1 - i))) continue;
+                  while (i < least && !end.compare_exchange_weak(least, i)) {
+                  }
+                  return;
+                }
+              });
+  return end.load() > 0;
+}
+
 Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
   if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
     return tl::unexpected(consolidated.error());
   try {
     const uint64_t before = Stats().memory.total();
-    const SlotId slots = slots_.high_water();
-    std::atomic<bool> done{false};
-    ParallelFor(batch.threads, slots, 64, batch.progress, [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end && !done.load(std::memory_order_relaxed); ++i)
-        if (!MoveDown(static_cast<SlotId>(slots - 1 - i)))
-          done.store(true, std::memory_order_relaxed);
-    });
-    if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
-      return tl::unexpected(consolidated.error());
+    // A pass cannot use the slots that it leaves, but the next one can.
+    for (int pass = 0; pass < kCompactPasses; ++pass) {
+      if (!MoveAllDown(batch, pass)) break;
+      if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
+        return tl::unexpected(consolidated.error());
+    }
     {
       const MutexLock lock(trimming_);
       neighbors_.CompactReverseLists(slots_.high_water());

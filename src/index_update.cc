@@ -28,11 +28,25 @@ tl::unexpected<Error> NotFound(ExternalId id) {
   return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
 }
 
+// Where there is no memory for one more, those that deletes have put off are made free.
+std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
+  for (;;) {
+    if (std::optional<OwnedSlot> slot = slots_.Acquire()) return slot;
+    const std::optional<SlotId> put_off = repairs_.Take();
+    if (!put_off) return std::nullopt;
+    {
+      auto guard = epochs_.Pin();
+      if (!RepairTaken(*put_off, kManySteps, guard)) return std::nullopt;
+    }
+    for (uint64_t i = 0; i < EpochRegistry::kGracePeriod; ++i) slots_.Reclaim();
+  }
+}
+
 Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
   // Looked up first, so that the common duplicate costs no slot.
   if (ids_.Lock(id).slot()) return AlreadyExists(id);
   SHOAL_RACE_POINT("insert.after_lookup");
-  std::optional<OwnedSlot> slot = slots_.Acquire();
+  std::optional<OwnedSlot> slot = AcquireSlot();
   if (!slot) return OutOfMemory(options_, "slots");
   codec_.Encode(vector, features_.Own(slot->id()));
   slots_.set_external_id(slot->id(), id);
@@ -250,7 +264,7 @@ Status IndexImpl::Clear(const BatchOptions& batch) {
   const Result<std::vector<ExternalId>> ids = Ids();
   if (!ids) return tl::unexpected(ids.error());
   for (const ExternalId id : *ids) {
-    const Status marked = MarkForRepair(id);
+    Status marked = MarkForRepair(id);
     if (!marked && marked.error().code != ErrorCode::kNotFound) return marked;
   }
   return Consolidate(batch);

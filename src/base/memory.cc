@@ -62,11 +62,13 @@ bool Reservation::Commit(size_t bytes, MemoryBudget& budget) {
 }
 
 void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
-  const size_t target = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-  if (target >= committed_) return;
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t kept = (bytes + page - 1) / page * page;
+  if (kept >= committed_) return;
   // A failure leaves the pages as they are, which costs memory and nothing else: except that they
   // would not be zero when they are used again.
-  if (madvise(base_ + target, committed_ - target, MADV_DONTNEED) != 0) return;
+  if (madvise(base_ + kept, committed_ - kept, MADV_DONTNEED) != 0) return;
+  const size_t target = std::min(committed_, (bytes + kHugePage - 1) / kHugePage * kHugePage);
   budget.Release(committed_ - target);
   committed_ = target;
 }

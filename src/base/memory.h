@@ -48,8 +48,8 @@ class Reservation {
   // when the budget or the system refuses; what was usable before stays so.
   bool Commit(size_t bytes, MemoryBudget& budget);
 
-  // Gives what is behind [0, bytes) back to the system, rounded up to 2 MB. It stays readable, as
-  // zero, and is made usable again by Commit.
+  // Gives the pages behind [0, bytes) back to the system. They stay readable, as zero. What is
+  // behind the next 2 MB boundary is not charged any more, and made usable again by Commit.
   void Decommit(size_t bytes, MemoryBudget& budget);
 
   std::byte* base() const { return base_; }

@@ -134,9 +134,10 @@ class Graph {
   // An edge from u to p, if need be in place of others; p may lose against them. True: the edge is
   // there now, and was not before.
   bool LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
-  // An edge from u that guards p, in place of u's farthest neighbour that can do without. False:
-  // there is none, u may not guard p, or u or p is not live.
-  bool ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
+  // An edge from u that guards p, in place of u's farthest neighbour that can do without, and
+  // without `leaving`, too. False: there is none, u may not guard p, or u or p is not live.
+  enum class Evict : uint8_t { kWhatIsNotNeeded, kWhatGuardsNobody };
+  bool ForceLink(SlotId u, SlotId p, SlotId leaving, Evict evict, Guard& guard, Scratch& scratch);
   // scratch.pool: u's live neighbours (and `extra`) with their distances from u. Returns the row's
   // version before the copy.
   uint32_t PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const;
@@ -154,6 +155,9 @@ class Graph {
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
   bool ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
   bool Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);
+  void GuardFromAbove(SlotId w, SlotId u, Guard& guard, Scratch& scratch);
+  bool GuardWithout(SlotId x, SlotId leaving, Evict evict, Guard& guard, Scratch& scratch);
+  bool Resettle(SlotId p, std::span<const SlotId> dependents, Guard& guard, Scratch& scratch);
   bool GuardedBesides(SlotId x, SlotId leaving) const;
 
   // Constant after construction.

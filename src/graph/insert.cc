@@ -145,7 +145,8 @@ bool Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   }
 }
 
-bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::ForceLink(SlotId u, SlotId p, SlotId leaving, Evict evict, Guard& guard,
+                      Scratch& scratch) {
   if (!neighbors_.MayGuard(u, p)) return false;
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
@@ -156,7 +157,10 @@ bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   std::sort(pool.begin(), pool.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
   const auto spare = std::find_if(pool.begin(), pool.end(), [&](const Candidate& candidate) {
-    return !neighbors_.Guards(u, candidate.slot) || neighbors_.GuardCount(candidate.slot) > 1;
+    if (!neighbors_.Guards(u, candidate.slot)) return true;
+    if (evict == Evict::kWhatGuardsNobody) return false;
+    const bool leaves = leaving != kNoSlot && neighbors_.Guards(leaving, candidate.slot);
+    return neighbors_.GuardCount(candidate.slot) > (leaves ? 2u : 1u);
   });
   if (spare == pool.end()) return false;
   scratch.selected.assign(1, p);
@@ -190,10 +194,15 @@ bool Graph::EnsureGuarded(SlotId p, SlotId leaving, Guard& guard, Scratch& scrat
     SelectNeighbors(p, std::min(list_size, all), guard, scratch);
     nearest = scratch.pool;
     for (const Candidate& candidate : nearest) {
-      if (candidate.slot != leaving) ForceLink(candidate.slot, p, guard, scratch);
+      if (candidate.slot != leaving)
+        ForceLink(candidate.slot, p, leaving, Evict::kWhatIsNotNeeded, guard, scratch);
       if (done()) return true;
     }
-    ForceLink(start(), p, guard, scratch);
+    if (leaving != kNoSlot) {
+      GuardFromAbove(p, leaving, guard, scratch);
+    } else {
+      ForceLink(start(), p, leaving, Evict::kWhatIsNotNeeded, guard, scratch);
+    }
     if (done()) return true;
     if (list_size >= all) return false;
   }
@@ -205,7 +214,7 @@ void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
     if (slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0) return;
     const SlotId candidate = u % slots;
     if (candidate != p && IsReadable(slots_.tag(candidate)))
-      ForceLink(candidate, p, guard, scratch);
+      ForceLink(candidate, p, kNoSlot, Evict::kWhatIsNotNeeded, guard, scratch);
   }
 }
 

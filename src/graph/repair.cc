@@ -12,6 +12,7 @@
 // it.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/hooks.h"
 #include "graph/graph.h"
@@ -20,6 +21,8 @@ namespace shoal {
 namespace {
 
 constexpr float kUnusable = std::numeric_limits<float>::infinity();
+// A repair that may take so many steps looks at the whole graph, if all else fails.
+constexpr size_t kResettleFrom = 1000;
 
 }  // namespace
 
@@ -35,7 +38,16 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   CollectHeirs(p, scratch);
   for (const SlotId w : r.out) Support(w, guard, scratch);
   for (const SlotId w : r.out) Rejuvenate(w, scratch);
-  if (!ReleaseGuarded(p, most_steps, guard, scratch)) return false;
+  if (!ReleaseGuarded(p, most_steps, guard, scratch)) {
+    if (most_steps < kResettleFrom) return false;
+    r.refused.clear();
+    if (!neighbors_.Rebirth(p, r.refused)) {
+      const std::vector<SlotId> dependents = r.refused;
+      Resettle(p, dependents, guard, scratch);
+      r.refused.clear();
+      if (!neighbors_.Rebirth(p, r.refused)) return false;
+    }
+  }
   SHOAL_RACE_POINT("repair.before_replacing");
   for (const SlotId z : r.in) ReplaceIn(z, p, guard, scratch);
   SHOAL_RACE_POINT("repair.before_clearing");
@@ -188,15 +200,12 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
   SlotId row[kMaxDegree];
   for (;;) {
     const uint32_t version = neighbors_.Version(z);
-    const size_t n = neighbors_.Copy(z, row);
+    // Under the lock: a linker may hold it that found p live and is about to write the edge, and a
+    // copy without it may be torn.
+    const size_t n = neighbors_.CopyAtOnce(z, row);
     ++guard.work.lists_read;
     SlotId* const hole = std::find(row, row + n, p);
-    if (hole == row + n) {
-      // The look was without the lock: a linker may hold it that found p live, and be about to
-      // write the edge. Once we have had the lock, nobody can.
-      neighbors_.Unlink(z, p);
-      return;
-    }
+    if (hole == row + n) return;
     const SlotId heir = PushHeir(z, std::span(row, n), guard, scratch);
     scratch.wanted.assign(row, hole);
     if (heir != kNoSlot) scratch.wanted.push_back(heir);
@@ -231,6 +240,25 @@ bool Graph::ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& s
   return true;
 }
 
+// Gives w, which is live, a guard besides u among u's guards, theirs, and so on to the start: they
+// are older than u, and so than whom u guards, and there is a way to them without u.
+void Graph::GuardFromAbove(SlotId w, SlotId u, Guard& guard, Scratch& scratch) {
+  constexpr int kMostSteps = 32;
+  std::vector<SlotId>& in = scratch.repair.adopting;
+  const auto done = [&] { return slots_.tag(w) != Tag::kLive || GuardedBesides(w, u); };
+  SlotId above = u;
+  for (int step = 0; step < kMostSteps && above != kNoSlot && above != start(); ++step) {
+    neighbors_.Reverse(above, in);
+    const SlotId below = std::exchange(above, kNoSlot);
+    for (const SlotId z : in) {
+      if (!neighbors_.Guards(z, below)) continue;
+      above = z;
+      if (done() || (ForceLink(z, w, u, Evict::kWhatIsNotNeeded, guard, scratch) && done())) return;
+    }
+  }
+  if (!done()) ForceLink(start(), w, u, Evict::kWhatIsNotNeeded, guard, scratch);
+}
+
 bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
   const uint32_t guards = neighbors_.GuardCount(x);
   return guards > 1 || (guards == 1 && (leaving == kNoSlot || !neighbors_.Guards(leaving, x)));
@@ -250,7 +278,7 @@ bool Graph::Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch) {
 bool Graph::CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
   if (!neighbors_.ReserveReverse(to)) return false;
   SlotId row[kMaxDegree];
-  const size_t n = neighbors_.Copy(from, row);
+  const size_t n = neighbors_.CopyAtOnce(from, row);  // A torn copy may name a slot twice.
   scratch.selected.assign(row, row + n);
   return WriteOut(to, guard, scratch).has_value();
 }

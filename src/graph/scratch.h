@@ -43,10 +43,10 @@ struct Scratch final : ScratchBase {
         releasing;  // Slots, each with a guard that it will lose.
 
     size_t bytes() const {
-      const size_t ids = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
-                         adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
-                         distances.capacity();
-      return (ids + between.capacity()) * sizeof(SlotId) + has_between.capacity() +
+      const size_t words = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
+                           adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
+                           distances.capacity();
+      return (words + between.capacity()) * sizeof(SlotId) + has_between.capacity() +
              (order.capacity() + there.capacity()) * sizeof(order[0]) +
              rows.capacity() * sizeof(void*);
     }

@@ -36,8 +36,8 @@ class Column {
   // Makes [0, slots) usable. Callers take turns. False: the budget or the system refuses; what was
   // usable stays so.
   bool Commit(SlotId slots, MemoryBudget& budget);
-  // Gives the memory behind [0, slots) back, as far as it is whole huge pages; what is read there
-  // from now on is zero. Callers of Commit and Decommit take turns.
+  // Gives the memory behind [0, slots) back, as far as it is whole pages; what is read there from
+  // now on is zero. Callers of Commit and Decommit take turns.
   void Decommit(SlotId slots, MemoryBudget& budget);
   // Bytes that memory stands behind when [0, slots) have been touched. Not beside Commit.
   size_t Resident(SlotId slots) const;

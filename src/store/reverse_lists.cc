@@ -59,6 +59,12 @@ ReversePool::ChunkId ReversePool::Allocate() {
 }
 
 void ReversePool::Free(ChunkId chunk) {
+  // Relaxed: whoever sees it late frees into circulation.
+  if (chunk >= bound_.load(std::memory_order_relaxed)) [[unlikely]] {
+    const MutexLock lock(growing_);
+    chunks_[chunk].next = std::exchange(freed_above_, chunk);
+    return;
+  }
   Shard& shard = MyShard();
   const MutexLock lock(shard.mutex);
   chunks_[chunk].next = shard.free;
@@ -106,10 +112,18 @@ ReversePool::ChunkId ReversePool::BeginCompact() {
   const auto above = std::lower_bound(withheld_.begin(), withheld_.end(), bound);
   Scatter({withheld_.begin(), above});
   withheld_.erase(withheld_.begin(), above);
+  bound_.store(bound, std::memory_order_relaxed);
   return bound;
 }
 
 void ReversePool::EndCompact() {
+  bound_.store(kNoSlot, std::memory_order_relaxed);
+  ChunkId freed = kNone;
+  {
+    const MutexLock lock(growing_);
+    freed = std::exchange(freed_above_, kNone);
+  }
+  while (freed != kNone) Free(std::exchange(freed, chunks_[freed].next));
   GatherFree();
   {
     const MutexLock lock(growing_);

@@ -70,7 +70,11 @@ class ReversePool {
 
   mutable Mutex growing_;
   ChunkId high_water_ SHOAL_GUARDED_BY(growing_) = 1;
-  std::vector<ChunkId> withheld_;  // Between BeginCompact and EndCompact.
+  // Between BeginCompact and EndCompact, and then the bound. What is freed from there on goes to a
+  // chain of its own: else it would be the first to be taken again.
+  std::vector<ChunkId> withheld_;
+  std::atomic<ChunkId> bound_{kNoSlot};
+  ChunkId freed_above_ SHOAL_GUARDED_BY(growing_) = kNone;
 };
 
 // One list, named by its first chunk. The caller holds the list's lock.

@@ -104,7 +104,7 @@ class SlotTable {
   uint64_t ResidentBytes() const;
   // Those of another column that grows with the table.
   uint64_t ResidentBytes(const Column& column) const;
-  // Gives memory behind the highest slot in use back to the system, if whole huge pages are free:
+  // Gives memory behind the highest slot in use back to the system:
   // such slots count as never handed out. Returns how many there were. `forget` is called for each
   // first: what other columns hold elsewhere in its name must go, since their records become zero.
   size_t Trim(const std::function<void(SlotId)>& forget);
