@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <random>
 #include <thread>
 #include <unordered_map>
@@ -54,6 +56,35 @@ TEST_F(IdMapTest, ARemovedIdCanBeAddedAgainWithAnotherSlot) {
     ASSERT_TRUE(entry.Add(second));
   }
   EXPECT_EQ(map_.Lock(7).slot(), second);
+}
+
+// One thread moves an id along a ring: it adds the next before it removes the last. At any instant
+// one or two of them are there.
+TEST_F(IdMapTest, WhatIsCollectedAtOnceWasThereAtOneInstant) {
+  EXPECT_TRUE(map_.CollectAtOnce([](SlotId) { return true; }).empty());
+  std::vector<SlotId> slots;
+  for (ExternalId id = 0; id < 200; ++id) slots.push_back(NewSlot(id));
+  for (ExternalId id = 100; id < 200; ++id) ASSERT_TRUE(map_.Lock(id).Add(slots[id]));
+  const auto even = [](SlotId slot) { return slot % 2 == 0; };
+  EXPECT_EQ(map_.CollectAtOnce(even).size(), 50u);
+  ASSERT_TRUE(map_.Lock(0).Add(slots[0]));
+  std::atomic<bool> stop{false};
+  std::thread mover([&] {
+    for (ExternalId round = 1; !stop.load(); ++round) {
+      EXPECT_TRUE(map_.Lock(round % 100).Add(slots[round % 100]));
+      map_.Lock((round - 1) % 100).Remove();
+    }
+  });
+  for (int look = 0; look < 2000; ++look) {
+    std::vector<SlotId> found = map_.CollectAtOnce([&](SlotId slot) { return slot < slots[100]; });
+    ASSERT_GE(found.size(), 1u);
+    ASSERT_LE(found.size(), 2u);
+    std::sort(found.begin(), found.end());
+    const SlotId apart = found.back() - found.front();
+    ASSERT_TRUE(apart <= 1 || apart == 99) << apart;
+  }
+  stop.store(true);
+  mover.join();
 }
 
 TEST_F(IdMapTest, AgreesWithAHashMapThroughErasuresAndRehashes) {
