@@ -47,7 +47,9 @@ TEST(Stats, MemoryAddsUpToWhatTheProcessGrewBy) {
     const auto total = static_cast<double>(memory.total());
     RecordProperty("grown", std::to_string(grown));
     RecordProperty("total", std::to_string(total));
-    EXPECT_LT(std::abs(total - grown), 0.02 * grown)
+    // 2 %, and what is no index: stacks of the threads, code that runs for the first time.
+    constexpr double kOther = 256 << 10;
+    EXPECT_LT(std::abs(total - grown), 0.02 * grown + kOther)
         << "process grew by " << grown << ", stats say " << total << ": vectors " << memory.vectors
         << ", neighbors " << memory.neighbors << ", reverse lists " << memory.reverse_lists
         << ", slots " << memory.slots << ", id map " << memory.id_map << ", scratch "

@@ -160,9 +160,15 @@ class Round {
         stress_.Violation("no insert of id " + std::to_string(id) + " won");
         continue;
       }
-      const auto hits = index_.Search(VersionOf(id, static_cast<uint64_t>(winner)),
-                                      {.k = 1, .search_list_size = 64});
-      if (!hits || hits->empty() || hits->front().id != id || hits->front().distance > 1e-6f)
+      const auto finds = [&](size_t list_size) {
+        const auto hits = index_.Search(VersionOf(id, static_cast<uint64_t>(winner)),
+                                        {.k = 1, .search_list_size = list_size});
+        return hits && !hits->empty() && hits->front().id == id && hits->front().distance <= 1e-6f;
+      };
+      // A search of L = 64 may miss one in ten thousand (counted); one as wide as the index none.
+      if (finds(64)) continue;
+      ++misses_;
+      if (!finds(kIds))
         stress_.Violation("the vector of id " + std::to_string(id) + " does not find it");
     }
     const Status whole = index_.CheckStructure();
