@@ -44,6 +44,7 @@ struct Arguments {
   size_t live = 50000, turnovers = 10, every = 1, threads = 2, rounds = 10;
   uint32_t degree = 32, list = 100;
   uint64_t seed = 1;
+  bool curves = false;
 };
 
 using Clock = std::chrono::steady_clock;
@@ -379,6 +380,9 @@ class Churn {
         percentile(50) > 0 ? percentile(99) / percentile(50) : 0.0, stats.rebirths, stats.relinked,
         stats.unreachable,
         static_cast<double>(stats.memory.total()) / static_cast<double>(live_.size()));
+    for (size_t i = 0; args_.curves && i < churned.size(); ++i)
+      fmt::print("      L={:<4} churned {:6.0f} {:.4f}   fresh {:6.0f} {:.4f}\n", kLists[i],
+                 churned[i].distances, churned[i].recall, anew[i].distances, anew[i].recall);
     if (!structure) fmt::print("      structure: {}\n", structure.error().message);
     std::fflush(stdout);
     insert_cpu_ = delete_cpu_ = 0;
@@ -432,6 +436,7 @@ int main(int argc, char** argv) {
   app.add_option("--degree", args.degree, "R")->capture_default_str();
   app.add_option("--list", args.list, "L of the inserts")->capture_default_str();
   app.add_option("--seed", args.seed, "seed")->capture_default_str();
+  app.add_flag("--curves", args.curves, "distances and recall of both at every list size");
   CLI11_PARSE(app, argc, argv);
   shoal::bench::Churn(args).Run();
 }

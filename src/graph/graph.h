@@ -130,7 +130,7 @@ class Graph {
   bool ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch);
   // NeighborLists::Replace, with the pushes taken back that did not make it.
   bool CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
-                 Scratch& scratch, SlotId released = kNoSlot);
+                 Scratch& scratch);
   // An edge from u to p, if need be in place of others; p may lose against them. True: the edge is
   // there now, and was not before.
   bool LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
@@ -143,7 +143,7 @@ class Graph {
   uint32_t PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const;
 
   // Repair, step by step; see repair.cc.
-  void CollectHeirs(SlotId p, Scratch& scratch) const;
+  void CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const;
   void ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const;
   static size_t NearestUsable(const Scratch& scratch);
   SlotId NearestHeir(SlotId p, Guard& guard, Scratch& scratch) const;
@@ -151,6 +151,8 @@ class Graph {
   void Rejuvenate(SlotId w, Scratch& scratch);
   bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
   SlotId PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch);
+  bool OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const;
+  static uint32_t FindHeir(SlotId slot, const Scratch& scratch);
   const float* HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const;
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
   bool ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);

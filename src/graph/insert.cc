@@ -71,10 +71,9 @@ Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
 }
 
 bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
-                      Scratch& scratch, SlotId released) {
+                      Scratch& scratch) {
   NeighborLists::Replacement& replacement = scratch.replacement;
   replacement.version = version;
-  replacement.released = released;
   replacement.wanted = wanted;
   replacement.take_back.clear();
   replacement.added.clear();

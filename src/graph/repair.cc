@@ -11,6 +11,7 @@
 // own list last. So a search that is at p finds its way on, and one that starts later is led around
 // it.
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <utility>
 
@@ -24,6 +25,8 @@ constexpr float kUnusable = std::numeric_limits<float>::infinity();
 // A repair that may take so many steps looks at the whole graph, if all else fails.
 constexpr size_t kResettleFrom = 1000;
 
+size_t HashOf(SlotId slot) { return slot * uint64_t{0x9e3779b97f4a7c15} >> 32; }
+
 }  // namespace
 
 bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) {
@@ -35,7 +38,7 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   r.out.resize(neighbors_.Copy(p, r.out.data()));
   guard.work.lists_read += 2;
   SHOAL_RACE_POINT("repair.copied");
-  CollectHeirs(p, scratch);
+  CollectHeirs(p, guard, scratch);
   for (const SlotId w : r.out) Support(w, guard, scratch);
   for (const SlotId w : r.out) Rejuvenate(w, scratch);
   if (!ReleaseGuarded(p, most_steps, guard, scratch)) {
@@ -49,7 +52,11 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
     }
   }
   SHOAL_RACE_POINT("repair.before_replacing");
-  for (const SlotId z : r.in) ReplaceIn(z, p, guard, scratch);
+  constexpr size_t kAhead = 4;
+  for (size_t i = 0; i < r.in.size(); ++i) {
+    if (i + kAhead < r.in.size()) neighbors_.PrefetchForWriting(r.in[i + kAhead]);
+    ReplaceIn(r.in[i], p, guard, scratch);
+  }
   SHOAL_RACE_POINT("repair.before_clearing");
   neighbors_.ClearRow(p);
   ++guard.work.lists_written;
@@ -59,7 +66,7 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
 
 // scratch.repair.heirs: p's live neighbours, out and in; where few of them live, also those to
 // which deleted neighbours lead.
-void Graph::CollectHeirs(SlotId p, Scratch& scratch) const {
+void Graph::CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
   const size_t most = size_t{4} * neighbors_.max_degree();
   const size_t enough = neighbors_.max_degree() / 2;
@@ -80,24 +87,42 @@ void Graph::CollectHeirs(SlotId p, Scratch& scratch) const {
     const size_t n = neighbors_.Copy(r.dead[i], row);
     for (size_t j = 0; j < n; ++j) add(row[j]);
   }
+  r.positions.assign(std::bit_ceil(2 * r.heirs.size() + 1), 0);
+  for (uint32_t i = 0; i < r.heirs.size(); ++i) {
+    size_t at = HashOf(r.heirs[i]) & (r.positions.size() - 1);
+    while (r.positions[at] != 0) at = (at + 1) & (r.positions.size() - 1);
+    r.positions[at] = i + 1;
+  }
   r.rows.resize(r.heirs.size());
   r.distances.resize(r.heirs.size());
   r.between.resize(r.heirs.size() * r.heirs.size());
   r.has_between.assign(r.heirs.size(), false);
   RamFeatureStore::Reader(features_).Fetch(r.heirs.data(), r.heirs.size(), r.rows.data());
+  guard.work.rows_fetched += r.heirs.size();
+}
+
+// The position of `slot` among the heirs; their number if it is none.
+uint32_t Graph::FindHeir(SlotId slot, const Scratch& scratch) {
+  const Scratch::Repair& r = scratch.repair;
+  const size_t mask = r.positions.size() - 1;
+  for (size_t at = HashOf(slot) & mask; r.positions[at] != 0; at = (at + 1) & mask)
+    if (r.heirs[r.positions[at] - 1] == slot) return r.positions[at] - 1;
+  return static_cast<uint32_t>(r.heirs.size());
 }
 
 // scratch.repair.distances: of all heirs from `slot`, which itself is unusable.
 void Graph::ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
   const size_t n = r.heirs.size();
+  if (const uint32_t i = FindHeir(slot, scratch); i < n) {
+    std::copy_n(HeirDistances(i, guard, scratch), n, r.distances.begin());
+    r.distances[i] = kUnusable;
+    return;
+  }
   scratch.query_buffer.resize(codec_.buffer_bytes());
   codec_.BindRow(features_.Own(slot), scratch.query_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
-  guard.work.rows_fetched += n;
   guard.work.distances += n;
-  for (size_t i = 0; i < n; ++i)
-    if (r.heirs[i] == slot) r.distances[i] = kUnusable;
 }
 
 // The position of the nearest heir that is not marked unusable; their number if there is none.
@@ -149,45 +174,70 @@ void Graph::Rejuvenate(SlotId w, Scratch& scratch) {
 
 // Pushes z's future edge to the nearest usable heir that z's row, in front of whose prune it would
 // stand, does not occlude, as far as one can tell from those of the row that are heirs themselves;
-// else to the nearest. kNoSlot: there is none. scratch.repair.distances are those from z.
+// if that can be said of none of the nearest few, to the nearest. kNoSlot: there is none.
+// scratch.repair.distances are those from z; those of heirs that were tried or are in the row
+// become unusable.
 SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch) {
-  constexpr size_t kTries = 8;
+  constexpr int kTries = 8;
   Scratch::Repair& r = scratch.repair;
-  r.order.clear();
-  r.there.clear();
-  for (uint32_t i = 0; i < r.heirs.size(); ++i) {
-    if (r.distances[i] == kUnusable) continue;
-    auto& list = std::find(row.begin(), row.end(), r.heirs[i]) == row.end() ? r.order : r.there;
-    list.push_back({r.distances[i], i});
+  const size_t heirs = r.heirs.size();
+  r.in_row.assign(heirs, kUnusable);
+  for (const SlotId v : row)
+    if (const uint32_t i = FindHeir(v, scratch); i < heirs)
+      r.in_row[i] = std::exchange(r.distances[i], kUnusable);
+  size_t nearest = heirs, chosen = heirs;
+  for (int i = 0; i < kTries && chosen == heirs; ++i) {
+    const size_t candidate = NearestUsable(scratch);
+    if (candidate == heirs) break;
+    if (i == 0) nearest = candidate;
+    if (!OccludedByHeirs(candidate, guard, scratch)) chosen = candidate;
+    r.distances[candidate] = kUnusable;
   }
-  const size_t tries = std::min(kTries, r.order.size());
-  std::partial_sort(r.order.begin(), r.order.begin() + static_cast<ptrdiff_t>(tries),
-                    r.order.end());
-  const auto occluded = [&](std::pair<float, uint32_t> candidate) {
-    const float* between = HeirDistances(candidate.second, guard, scratch);
-    return std::any_of(r.there.begin(), r.there.end(), [&](std::pair<float, uint32_t> other) {
-      return other.first < candidate.first &&
-             candidate.first > options_.alpha * between[other.second];
-    });
-  };
-  const auto end = r.order.begin() + static_cast<ptrdiff_t>(tries);
-  const auto best = std::find_if_not(r.order.begin(), end, occluded);
-  if (best != end) std::rotate(r.order.begin(), best, best + 1);
-  for (const auto& [distance, i] : r.order)
+  for (size_t i = chosen < heirs ? chosen : nearest; i < heirs; i = NearestUsable(scratch)) {
+    r.distances[i] = kUnusable;
     if (neighbors_.Push(z, r.heirs[i]) == NeighborLists::LinkResult::kLinked) return r.heirs[i];
+  }
   return kNoSlot;
 }
 
-// Distances of all heirs from heir i, computed once a repair.
+// Whether one of the heirs in the row (in_row) is nearer and so near to the candidate that a search
+// gets there through it: see Occluded.
+bool Graph::OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const {
+  const Scratch::Repair& r = scratch.repair;
+  const float distance = r.distances[candidate];
+  const float* const between = HeirDistances(static_cast<uint32_t>(candidate), guard, scratch);
+  unsigned occluders = 0;
+  for (size_t i = 0; i < r.heirs.size(); ++i)  // No branch: this is a vector loop.
+    occluders |= static_cast<unsigned>(r.in_row[i] < distance) &
+                 static_cast<unsigned>(distance > options_.alpha * between[i]);
+  return occluders != 0;
+}
+
+// Distances of all heirs from heir i. Each pair is computed once a repair: a row that is new takes
+// from the known ones what they have.
 const float* Graph::HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
   const size_t n = r.heirs.size();
   float* between = &r.between[i * n];
   if (r.has_between[i]) return between;
-  r.has_between[i] = true;
+  r.missing.clear();
+  r.missing_rows.clear();
+  for (uint32_t j = 0; j < n; ++j) {
+    if (r.has_between[j]) {
+      between[j] = r.between[j * n + i];
+    } else {
+      r.missing.push_back(j);
+      r.missing_rows.push_back(r.rows[j]);
+    }
+  }
+  const size_t missing = r.missing.size();
+  r.found.resize(missing);
   scratch.pair_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRow(r.rows[i], scratch.pair_buffer.data()).Score(r.rows.data(), n, between);
-  guard.work.distances += n;
+  codec_.BindRow(r.rows[i], scratch.pair_buffer.data())
+      .Score(r.missing_rows.data(), missing, r.found.data());
+  guard.work.distances += missing;
+  for (size_t j = 0; j < missing; ++j) between[r.missing[j]] = r.found[j];
+  r.has_between[i] = true;
   return between;
 }
 
@@ -197,28 +247,17 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
     return;
   }
   ScoreHeirs(z, guard, scratch);
+  // Perhaps torn, perhaps moved on when the edge is written: so good is good enough for a choice.
   SlotId row[kMaxDegree];
-  for (;;) {
-    const uint32_t version = neighbors_.Version(z);
-    // Under the lock: a linker may hold it that found p live and is about to write the edge, and a
-    // copy without it may be torn.
-    const size_t n = neighbors_.CopyAtOnce(z, row);
-    ++guard.work.lists_read;
-    SlotId* const hole = std::find(row, row + n, p);
-    if (hole == row + n) return;
-    const SlotId heir = PushHeir(z, std::span(row, n), guard, scratch);
-    scratch.wanted.assign(row, hole);
-    if (heir != kNoSlot) scratch.wanted.push_back(heir);
-    scratch.wanted.insert(scratch.wanted.end(), hole + 1, row + n);
-    SHOAL_RACE_POINT("repair.before_commit");
-    if (CommitRow(z, version, scratch.wanted, guard, scratch, p)) {
-      // Nobody to take p's place, and hardly a neighbour left: a search finds better ones.
-      if (heir == kNoSlot && n <= neighbors_.max_degree() / 4 && slots_.tag(z) == Tag::kLive)
-        Relink(z, guard, scratch);
-      return;
-    }
-    if (heir != kNoSlot) neighbors_.TakeBack(z, heir);
-  }
+  const size_t n = neighbors_.Copy(z, row);
+  ++guard.work.lists_read;
+  const SlotId heir = PushHeir(z, std::span(row, n), guard, scratch);
+  SHOAL_RACE_POINT("repair.before_commit");
+  if (!neighbors_.Swap(z, p, heir)) return;
+  ++guard.work.lists_written;
+  // Nobody to take p's place, and hardly a neighbour left: a search finds better ones.
+  if (heir == kNoSlot && n <= neighbors_.max_degree() / 4 && slots_.tag(z) == Tag::kLive)
+    Relink(z, guard, scratch);
 }
 
 // Releases p, which is deleted (neighbors.h, G4): whom p alone guards is reborn, after those whom

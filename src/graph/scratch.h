@@ -31,12 +31,15 @@ struct Scratch final : ScratchBase {
     std::vector<SlotId> in, out;         // Of the deleted point.
     std::vector<SlotId> dead;            // Its neighbours that are deleted, too.
     std::vector<SlotId> heirs;           // The live ones that may take its place,
+    std::vector<uint32_t> positions;     // hash table of their positions + 1,
     std::vector<const std::byte*> rows;  // their rows,
     std::vector<float> distances;        // and how far they are from the slot last scored.
     std::vector<float> between;          // heirs x heirs: between two of them, where known;
     std::vector<uint8_t> has_between;    // known from this one.
-    std::vector<std::pair<float, uint32_t>> order,
-        there;  // Heirs by distance: not in a row, in it.
+    std::vector<uint32_t> missing;       // Of one heir, the others from which it is not known,
+    std::vector<const std::byte*> missing_rows;  // their rows
+    std::vector<float> found;                    // and the distances.
+    std::vector<float> in_row;                   // How far heirs are that the row at hand has.
     std::vector<SlotId> adopting;
     std::vector<SlotId> refused;
     std::vector<std::pair<SlotId, SlotId>>
@@ -45,10 +48,10 @@ struct Scratch final : ScratchBase {
     size_t bytes() const {
       const size_t words = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
                            adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
-                           distances.capacity();
+                           distances.capacity() + missing.capacity() + found.capacity() +
+                           positions.capacity() + in_row.capacity();
       return (words + between.capacity()) * sizeof(SlotId) + has_between.capacity() +
-             (order.capacity() + there.capacity()) * sizeof(order[0]) +
-             rows.capacity() * sizeof(void*);
+             (rows.capacity() + missing_rows.capacity()) * sizeof(void*);
     }
   };
 

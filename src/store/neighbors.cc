@@ -151,6 +151,40 @@ bool NeighborLists::Unlink(SlotId u, SlotId v) {
   return true;
 }
 
+bool NeighborLists::Swap(SlotId u, SlotId leaving, SlotId coming) {
+  bool went = false, came = false;
+  {
+    const ListLock lock(meta_[u]);
+    SlotId words[kMaxDegree];
+    const size_t n = CopyWords(u, words);
+    size_t at = n;
+    bool there = false;
+    for (size_t i = 0; i < n; ++i) {
+      if (IdOf(words[i]) == leaving) at = i;
+      there |= IdOf(words[i]) == coming;
+    }
+    if (at < n) {
+      DropGuard(words[at]);
+      came = coming != kNoSlot && !there && MayPointOut(u) && slots_.tag(coming) == Tag::kLive;
+      if (came) {
+        const SlotId word = WordFor(u, coming);
+        SetRow(u, at, word);
+        RaiseGuards(word);
+      } else {
+        SetRow(u, at, words[n - 1]);
+        SetRow(u, n - 1, kNoSlot);
+        edges_.fetch_sub(1, std::memory_order_relaxed);
+      }
+      BumpVersion(u);
+      went = true;
+    }
+  }
+  SHOAL_RACE_POINT("swap.after_row");
+  if (went) TakeBack(u, leaving);
+  if (coming != kNoSlot && !came) TakeBack(u, coming);
+  return went;
+}
+
 void NeighborLists::ClearRow(SlotId u) {
   SlotId words[kMaxDegree];
   size_t n = 0;
@@ -239,10 +273,7 @@ size_t NeighborLists::KeepOld(SlotId u, Replacement& replacement, SlotId* next) 
     const SlotId id = IdOf(words[i]);
     const bool wanted = std::find(replacement.wanted.begin(), replacement.wanted.end(), id) !=
                         replacement.wanted.end();
-    if (id == replacement.released) {
-      DropGuard(words[i]);
-      replacement.take_back.push_back(id);
-    } else if (wanted || (IsGuard(words[i]) && !LowerGuards(id))) {
+    if (wanted || (IsGuard(words[i]) && !LowerGuards(id))) {
       next[kept++] = words[i];
     } else {
       replacement.take_back.push_back(id);

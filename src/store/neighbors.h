@@ -76,6 +76,10 @@ class NeighborLists {
   size_t Copy(SlotId u, SlotId* out) const;
   // The row at one instant, without duplicates: waits for a writer of the row.
   size_t CopyAtOnce(SlotId u, SlotId* out) const;
+  void PrefetchForWriting(SlotId u) const {
+    __builtin_prefetch(&meta_[u], 1);
+    Prefetch(u);
+  }
   void Prefetch(SlotId u) const {
     const std::byte* row = rows_.At(u);
     for (size_t i = 0; i < rows_.stride(); i += kCacheLine) {
@@ -104,6 +108,11 @@ class NeighborLists {
   LinkResult Link(SlotId u, SlotId v);
   // True if there was such an edge. Even if it was v's last guard: for a v of which G4 allows it.
   bool Unlink(SlotId u, SlotId v);
+  // Puts an edge to `coming`, which was pushed, in the place of the one to `leaving`, which is
+  // deleted, even if that is its last guard (G4). False: there was no edge to `leaving`, and
+  // nothing changes. The push is taken back if the row has `coming` or may not get it; kNoSlot:
+  // nobody comes.
+  bool Swap(SlotId u, SlotId leaving, SlotId coming);
   // Unlinks u, which is deleted or the caller's own, from all its neighbours.
   void ClearRow(SlotId u);
 
@@ -117,8 +126,6 @@ class NeighborLists {
     // duplicates, not u, at most max_degree; each id is in the row already or pushed.
     uint32_t version = 0;
     std::span<const SlotId> wanted;
-    // In: an old edge that goes even if it is that point's last guard (G4); kNoSlot: none.
-    SlotId released = kNoSlot;
     // Out. Of the pushed, those that did not make it: the caller takes the pushes back. Of the old
     // row, those that were dropped: likewise.
     std::vector<SlotId> take_back;
