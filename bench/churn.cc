@@ -1,7 +1,7 @@
 // What becomes of an index whose points come and go: recall, work per search, time per update and
 // memory over many turnovers, beside a fresh index of the same points.
 //
-//   churn --data ROWS.u8bin --queries Q.u8bin --scenario random --live 50000 --turnovers 100
+//   churn --data ROWS.u8bin --scenario random --live 50000 --turnovers 100 --every 10 --state S
 //
 // Scenarios (a turnover deletes as many points as are live; they go and come in rounds):
 //   slide    the oldest go, the next rows of the file come
@@ -10,6 +10,10 @@
 //   hub      those that most lists point at go, any come
 //   shrink   nine of ten go; then as many come
 //   refill   all go; then as many come
+// The queries: --held-out rows from the end of the file, which never come in (--queries: a file).
+// With --state FILE the job notes there after every checkpoint where it is, and the index beside it
+// in FILE.shoal: run again, it goes on from there.
+//
 // One line a checkpoint; at equal distances: recall of the churned index minus that of the fresh
 // one at the number of distances that the churned one took (linear between measured points); at
 // equal recall: distances of the churned index by those of the fresh one. Seeds are fixed: a run
@@ -21,12 +25,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <numeric>
-#include <random>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "churn/need.h"
+#include "churn/points.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"
@@ -36,12 +42,11 @@ namespace shoal::bench {
 namespace {
 
 constexpr size_t kK = 10;
-constexpr size_t kRegions = 64;
 const std::vector<size_t> kLists = {10, 16, 24, 32, 48, 64, 100, 160};
 
 struct Arguments {
-  std::string data, queries, scenario = "random", type = "u8", policy = "immediate";
-  size_t live = 50000, turnovers = 10, every = 1, threads = 2, rounds = 10;
+  std::string data, queries, state, scenario = "random", type = "u8", policy = "immediate";
+  size_t held_out = 10000, live = 50000, turnovers = 10, every = 1, threads = 2, rounds = 10;
   uint32_t degree = 32, list = 100;
   uint64_t seed = 1;
   bool curves = false;
@@ -59,19 +64,6 @@ double CpuSeconds() {
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
   };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-[[noreturn]] void Fail(const std::string& message) {
-  fmt::print(stderr, "churn: {}\n", message);
-  std::exit(1);
-}
-template <class T>
-T Need(Result<T> result) {
-  if (!result) Fail(result.error().message);
-  return std::move(*result);
-}
-void Need(const Status& status) {
-  if (!status) Fail(status.error().message);
 }
 
 Matrix Read(const std::string& path, const std::string& type) {
@@ -100,36 +92,51 @@ double At(const std::vector<Point>& curve, double x, double Point::*from, double
   return a.*to + t * (b.*to - a.*to);
 }
 
+// The last rows of the file; `queries`, if a file is named.
+Matrix Queries(const Arguments& args, const Matrix& rows) {
+  if (!args.queries.empty()) return Read(args.queries, args.type);
+  if (args.held_out == 0 || args.held_out >= rows.rows())
+    Fail("--held-out: expected more than 0 and less than the rows of the file");
+  Matrix queries = Need(Matrix::Create(rows.type(), args.held_out, rows.dim()));
+  const size_t bytes = args.held_out * rows.row_bytes();
+  std::memcpy(queries.data(), rows.data() + rows.rows() * rows.row_bytes() - bytes, bytes);
+  return queries;
+}
+
 class Churn {
  public:
   explicit Churn(const Arguments& args)
       : args_(args),
         rows_(Read(args.data, args.type)),
-        queries_(Read(args.queries, args.type)),
-        random_(args.seed),
-        index_(Need(Index::Create(Options()))),
-        is_live_(rows_.rows(), false) {
-    if (args.live >= rows_.rows()) Fail("--live: expected less than the rows of the file");
-    if (args.scenario == "region") CutIntoRegions();
+        queries_(Queries(args, rows_)),
+        points_(rows_.rows() - (args.queries.empty() ? args.held_out : 0), args.seed,
+                args.scenario == "region" ? CutIntoRegions(rows_) : std::vector<uint32_t>()),
+        index_(Need(Index::Create(Options()))) {
+    if (args.live >= points_.rows()) Fail("--live: expected less than the rows of the file");
   }
 
   void Run() {
-    fmt::print("# {} {} live={} R={} L={} threads={} policy={} seed={} isa={}\n", args_.scenario,
-               args_.type, args_.live, args_.degree, args_.list, args_.threads, args_.policy,
-               args_.seed, ActiveIsa());
-    fmt::print("{:>5}{:>8}{:>9}{:>9}{:>9}{:>9}{:>8}{:>9}{:>9}{:>7}{:>8}{:>9}{:>9}{:>7}{:>8}\n",
-               "turn", "live", "r@L16", "r@L64", "min_dr", "mean_dr", "x_dist", "ins_us", "del_us",
-               "ratio", "p99/50", "rebirth", "relinked", "lost", "B/pt");
-    Start();
-    Report(0);
-    for (size_t turn = 1; turn <= args_.turnovers; ++turn) {
+    size_t turn = 0;
+    if (!args_.state.empty() && std::filesystem::exists(args_.state)) {
+      turn = Resume();
+    } else {
+      fmt::print("# {}\n", Settings());
+      fmt::print("{:>5}{:>8}{:>9}{:>9}{:>9}{:>9}{:>8}{:>9}{:>9}{:>7}{:>8}{:>9}{:>9}{:>7}{:>8}\n",
+                 "turn", "live", "r@L16", "r@L64", "min_dr", "mean_dr", "x_dist", "ins_us",
+                 "del_us", "ratio", "p99/50", "rebirth", "relinked", "lost", "B/pt");
+      Start();
+      Report(0);
+    }
+    while (++turn <= args_.turnovers) {
       Turnover();
-      if (turn % args_.every == 0) Report(turn);
+      if (turn % args_.every != 0) continue;
+      Report(turn);
+      if (!args_.state.empty()) SaveState(turn);
     }
   }
 
  private:
-  using Ids = std::vector<ExternalId>;
+  using Ids = Points::Ids;
 
   IndexOptions Options() const {
     IndexOptions options{.dim = static_cast<uint32_t>(rows_.dim()),
@@ -141,139 +148,80 @@ class Churn {
     return options;
   }
 
-  void Start() {
-    if (args_.scenario == "region") {
-      for (size_t region = 0; live_.size() < args_.live && region < kRegions; ++region)
-        Insert(RegionIds(region)), regions_.push_back(region);
-      next_region_ = regions_.size() % kRegions;
-      return;
-    }
-    Ids ids(args_.live);
-    std::iota(ids.begin(), ids.end(), ExternalId{0});
-    next_ = args_.live;
-    Insert(ids);
+  std::string Settings() const {
+    return fmt::format("{} {} live={} R={} L={} threads={} policy={} seed={} rounds={} isa={}",
+                       args_.scenario, args_.type, args_.live, args_.degree, args_.list,
+                       args_.threads, args_.policy, args_.seed, args_.rounds, ActiveIsa());
   }
+
+  void SaveState(size_t turn) const {
+    Need(index_.Save(args_.state + ".shoal"));
+    std::ofstream out(args_.state + ".new");
+    out << Settings() << '\n' << turn << '\n';
+    points_.Save(out);
+    out.close();
+    if (!out) Fail(args_.state + ": cannot be written");
+    std::filesystem::rename(args_.state + ".new", args_.state);
+  }
+
+  size_t Resume() {
+    std::ifstream in(args_.state);
+    std::string settings;
+    std::getline(in, settings);
+    if (settings != Settings())
+      Fail(fmt::format("{}: is of another job: expected '{}', found '{}'", args_.state, Settings(),
+                       settings));
+    size_t turn = 0;
+    if (!(in >> turn) || !points_.Load(in)) Fail(args_.state + ": is no state of this job");
+    LoadOptions options;
+    options.repair = Options().repair;
+    index_ = Need(Index::Load(args_.state + ".shoal", options));
+    if (index_.size() != points_.live().size()) Fail(args_.state + ".shoal: is of another moment");
+    return turn;
+  }
+
+  void Start() {
+    if (args_.scenario != "region") return Insert(points_.Next(args_.live));
+    while (points_.live().size() < args_.live) Insert(points_.ComingRegion(RegionSize()));
+  }
+  size_t RegionSize() const { return args_.live / (kRegions / 2); }
 
   void Turnover() {
     if (args_.scenario == "region") return RegionTurnover();
     if (args_.scenario == "shrink" || args_.scenario == "refill") {
-      Delete(Any(args_.scenario == "shrink" ? args_.live * 9 / 10 : args_.live));
+      Delete(points_.Any(args_.scenario == "shrink" ? args_.live * 9 / 10 : args_.live));
       if (args_.scenario == "shrink") Report(0);
-      Insert(Absent(args_.live - live_.size()));
+      Insert(points_.Absent(args_.live - points_.live().size()));
       return;
     }
     for (size_t round = 0; round < args_.rounds; ++round) {
       const size_t n = args_.live / args_.rounds;
       if (args_.scenario == "slide") {
-        Insert(Next(n));
-        Delete(Ids(live_.begin(), live_.begin() + static_cast<ptrdiff_t>(n)));
+        Insert(points_.Next(n));
+        Delete(points_.Oldest(n));
       } else {
-        Delete(args_.scenario == "hub" ? Hubs(n) : Any(n));
-        Insert(Absent(n));
+        Delete(args_.scenario == "hub" ? Hubs(n) : points_.Any(n));
+        Insert(points_.Absent(n));
       }
     }
   }
 
   void RegionTurnover() {
-    const size_t before = deleted_;
-    while (deleted_ - before < args_.live) {
-      Delete(RegionIds(regions_.front()));
-      regions_.erase(regions_.begin());
-      while (std::find(regions_.begin(), regions_.end(), next_region_) != regions_.end())
-        next_region_ = (next_region_ + 1) % kRegions;
-      Insert(RegionIds(next_region_));
-      regions_.push_back(next_region_);
-      next_region_ = (next_region_ + 1) % kRegions;
+    for (const size_t before = deleted_; deleted_ - before < args_.live;) {
+      Delete(points_.LeavingRegion(RegionSize()));
+      Insert(points_.ComingRegion(RegionSize()));
     }
-  }
-
-  // Lloyd's k-means on a sample; then every row goes to its nearest centre.
-  void CutIntoRegions() {
-    constexpr size_t kSample = 20000;
-    const size_t dim = rows_.dim();
-    std::vector<float> sample(kSample * dim), centres(kRegions * dim);
-    const auto value = [&](size_t row, size_t i) {
-      const std::byte* data = rows_.data() + row * rows_.row_bytes();
-      if (args_.type == "u8") return static_cast<float>(std::to_integer<uint8_t>(data[i]));
-      float element = 0;
-      std::memcpy(&element, data + i * sizeof(float), sizeof(float));
-      return element;
-    };
-    for (size_t s = 0; s < kSample; ++s)
-      for (size_t i = 0; i < dim; ++i) sample[s * dim + i] = value(s * rows_.rows() / kSample, i);
-    std::copy_n(sample.begin(), centres.size(), centres.begin());
-    const auto nearest = [&](const std::vector<float>& points) {
-      return Need(ExactSearch(MatrixView(std::span<const float>(centres), dim),
-                              MatrixView(std::span<const float>(points), dim), {.k = 1}))
-          .ids;
-    };
-    for (int step = 0; step < 8; ++step) {
-      const auto of = nearest(sample);
-      std::vector<double> sums(kRegions * dim, 0);
-      std::vector<size_t> counts(kRegions, 0);
-      for (size_t s = 0; s < kSample; ++s) {
-        ++counts[of[s]];
-        for (size_t i = 0; i < dim; ++i) sums[of[s] * dim + i] += sample[s * dim + i];
-      }
-      for (size_t c = 0; c < kRegions; ++c)
-        for (size_t i = 0; counts[c] > 0 && i < dim; ++i)
-          centres[c * dim + i] =
-              static_cast<float>(sums[c * dim + i] / static_cast<double>(counts[c]));
-    }
-    constexpr size_t kBlock = 50000;
-    for (size_t begin = 0; begin < rows_.rows(); begin += kBlock) {
-      const size_t n = std::min(kBlock, rows_.rows() - begin);
-      std::vector<float> block(n * dim);
-      for (size_t r = 0; r < n; ++r)
-        for (size_t i = 0; i < dim; ++i) block[r * dim + i] = value(begin + r, i);
-      for (const uint32_t region : nearest(block)) region_of_.push_back(region);
-    }
-  }
-
-  // Of a region, the first rows: about live / 32 of them.
-  Ids RegionIds(size_t region) const {
-    Ids ids;
-    for (size_t row = 0; row < rows_.rows() && ids.size() < args_.live / (kRegions / 2); ++row)
-      if (region_of_[row] == region) ids.push_back(row);
-    return ids;
-  }
-
-  Ids Any(size_t n) {
-    Ids ids = live_;
-    std::shuffle(ids.begin(), ids.end(), random_);
-    ids.resize(std::min(n, ids.size()));
-    return ids;
-  }
-
-  Ids Absent(size_t n) {
-    Ids ids;
-    std::vector<bool> taken = is_live_;
-    while (ids.size() < n) {
-      const size_t row = random_() % rows_.rows();
-      if (taken[row]) continue;
-      taken[row] = true;
-      ids.push_back(row);
-    }
-    return ids;
-  }
-
-  Ids Next(size_t n) {
-    Ids ids;
-    for (; ids.size() < n; next_ = (next_ + 1) % rows_.rows())
-      if (!is_live_[next_]) ids.push_back(next_);
-    return ids;
   }
 
   // The points that are found most often as neighbours of others: those with the most in-edges, as
   // far as a user can tell.
   Ids Hubs(size_t n) {
     std::vector<uint32_t> times(rows_.rows(), 0);
-    Ids probes = Any(std::min<size_t>(live_.size(), 5000));
-    for (const ExternalId id : probes) {
+    for (const ExternalId id : points_.Any(5000)) {
       const auto hits = Need(index_.Search(rows_[id], {.k = 64, .search_list_size = 64}));
       for (const Hit& hit : hits) ++times[hit.id];
     }
-    Ids ids = live_;
+    Ids ids = points_.live();
     std::stable_sort(ids.begin(), ids.end(),
                      [&](ExternalId a, ExternalId b) { return times[a] > times[b]; });
     ids.resize(std::min(n, ids.size()));
@@ -282,18 +230,20 @@ class Churn {
 
   void Insert(const Ids& ids) {
     const double cpu = CpuSeconds();
-    Matrix rows = Need(Matrix::Create(rows_.type(), ids.size(), rows_.dim()));
-    for (size_t i = 0; i < ids.size(); ++i)
-      std::memcpy(rows.data() + i * rows.row_bytes(), rows_.data() + ids[i] * rows.row_bytes(),
-                  rows.row_bytes());
+    const Matrix rows = RowsOf(ids);
     const auto report = Need(index_.InsertMany(ids, rows, {.threads = args_.threads}));
     if (!report.failures.empty()) Fail(report.failures[0].error.message);
     insert_cpu_ += CpuSeconds() - cpu;
     inserted_ += ids.size();
-    for (const ExternalId id : ids) {
-      live_.push_back(id);
-      is_live_[id] = true;
-    }
+    points_.Come(ids);
+  }
+
+  Matrix RowsOf(const Ids& ids) const {
+    Matrix rows = Need(Matrix::Create(rows_.type(), ids.size(), rows_.dim()));
+    for (size_t i = 0; i < ids.size(); ++i)
+      std::memcpy(rows.data() + i * rows.row_bytes(), rows_.data() + ids[i] * rows.row_bytes(),
+                  rows.row_bytes());
+    return rows;
   }
 
   void Delete(const Ids& ids) {
@@ -314,8 +264,7 @@ class Churn {
     delete_cpu_ += CpuSeconds() - cpu;
     for (const auto& some : took) delete_us_.insert(delete_us_.end(), some.begin(), some.end());
     deleted_ += ids.size();
-    for (const ExternalId id : ids) is_live_[id] = false;
-    std::erase_if(live_, [&](ExternalId id) { return !is_live_[id]; });
+    points_.Go(ids);
   }
 
   std::vector<Point> Curve(const Index& index, const TruthSet& truth) const {
@@ -340,14 +289,11 @@ class Churn {
   }
 
   void Report(size_t turn) {
-    Matrix live = Need(Matrix::Create(rows_.type(), live_.size(), rows_.dim()));
-    std::vector<uint32_t> ids(live_.begin(), live_.end());
-    for (size_t i = 0; i < ids.size(); ++i)
-      std::memcpy(live.data() + i * live.row_bytes(), rows_.data() + ids[i] * live.row_bytes(),
-                  live.row_bytes());
+    const Matrix live = RowsOf(points_.live());
+    const std::vector<uint32_t> ids(points_.live().begin(), points_.live().end());
     const TruthSet truth = Need(ExactSearch(live, queries_, {.k = kK, .ids = ids}));
     Index fresh = Need(Index::Create(Options()));
-    (void)Need(fresh.InsertMany(live_, live, {.threads = args_.threads}));
+    (void)Need(fresh.InsertMany(points_.live(), live, {.threads = args_.threads}));
     const auto churned = Curve(index_, truth), anew = Curve(fresh, truth);
     double least = 1, sum = 0, ratio = 0;
     size_t ratios = 0;
@@ -373,13 +319,13 @@ class Churn {
     fmt::print(
         "{:>5}{:>8}{:>9.4f}{:>9.4f}{:>+9.4f}{:>+9.4f}{:>8.3f}{:>9.1f}{:>9.1f}{:>7.3f}{:>8.1f}{:>9}"
         "{:>9}{:>7}{:>8.0f}\n",
-        turn, live_.size(), churned[1].recall, churned[5].recall, least,
+        turn, ids.size(), churned[1].recall, churned[5].recall, least,
         sum / static_cast<double>(churned.size()),
         ratios == 0 ? 0.0 : ratio / static_cast<double>(ratios), insert_us, delete_us,
         insert_us > 0 ? delete_us / insert_us : 0.0,
         percentile(50) > 0 ? percentile(99) / percentile(50) : 0.0, stats.rebirths, stats.relinked,
         stats.unreachable,
-        static_cast<double>(stats.memory.total()) / static_cast<double>(live_.size()));
+        static_cast<double>(stats.memory.total()) / static_cast<double>(ids.size()));
     for (size_t i = 0; args_.curves && i < churned.size(); ++i)
       fmt::print("      L={:<4} churned {:6.0f} {:.4f}   fresh {:6.0f} {:.4f}\n", kLists[i],
                  churned[i].distances, churned[i].recall, anew[i].distances, anew[i].recall);
@@ -394,14 +340,8 @@ class Churn {
   const Arguments args_;
   const Matrix rows_;
   const Matrix queries_;
-  std::mt19937_64 random_;
+  Points points_;
   Index index_;
-  Ids live_;  // Oldest first.
-  std::vector<bool> is_live_;
-  size_t next_ = 0;
-  std::vector<uint32_t> region_of_;
-  std::vector<size_t> regions_;
-  size_t next_region_ = 0;
 
   double insert_cpu_ = 0, delete_cpu_ = 0;
   size_t inserted_ = 0, deleted_ = 0, deleted_before_ = 0;
@@ -415,9 +355,10 @@ int main(int argc, char** argv) {
   shoal::bench::Arguments args;
   CLI::App app("Recall, work, update times and memory of an index over many turnovers.");
   app.add_option("--data", args.data, "rows, .u8bin")->required()->check(CLI::ExistingFile);
-  app.add_option("--queries", args.queries, "queries, .u8bin")
-      ->required()
-      ->check(CLI::ExistingFile);
+  app.add_option("--queries", args.queries, "queries, .u8bin")->check(CLI::ExistingFile);
+  app.add_option("--held-out", args.held_out, "without --queries: rows at the end that are queries")
+      ->capture_default_str();
+  app.add_option("--state", args.state, "where an interrupted job goes on from");
   app.add_option("--scenario", args.scenario, "what comes and goes")
       ->check(CLI::IsMember({"slide", "random", "region", "hub", "shrink", "refill"}))
       ->capture_default_str();
