@@ -14,7 +14,8 @@
 // With --state FILE the job notes there after every checkpoint where it is, and the index beside it
 // in FILE.shoal: run again, it goes on from there.
 //
-// One line a checkpoint; at equal distances: recall of the churned index minus that of the fresh
+// One line a checkpoint. B/pt: the most memory since the last one by --live points. At equal
+// distances: recall of the churned index minus that of the fresh
 // one at the number of distances that the churned one took (linear between measured points); at
 // equal recall: distances of the churned index by those of the fresh one. Seeds are fixed: a run
 // with one thread repeats exactly.
@@ -235,6 +236,7 @@ class Churn {
     if (!report.failures.empty()) Fail(report.failures[0].error.message);
     insert_cpu_ += CpuSeconds() - cpu;
     inserted_ += ids.size();
+    most_memory_ = std::max(most_memory_, index_.Stats().memory.total());
     points_.Come(ids);
   }
 
@@ -324,8 +326,7 @@ class Churn {
         ratios == 0 ? 0.0 : ratio / static_cast<double>(ratios), insert_us, delete_us,
         insert_us > 0 ? delete_us / insert_us : 0.0,
         percentile(50) > 0 ? percentile(99) / percentile(50) : 0.0, stats.rebirths, stats.relinked,
-        stats.unreachable,
-        static_cast<double>(stats.memory.total()) / static_cast<double>(ids.size()));
+        stats.unreachable, static_cast<double>(most_memory_) / static_cast<double>(args_.live));
     for (size_t i = 0; args_.curves && i < churned.size(); ++i)
       fmt::print("      L={:<4} churned {:6.0f} {:.4f}   fresh {:6.0f} {:.4f}\n", kLists[i],
                  churned[i].distances, churned[i].recall, anew[i].distances, anew[i].recall);
@@ -333,6 +334,7 @@ class Churn {
     std::fflush(stdout);
     insert_cpu_ = delete_cpu_ = 0;
     inserted_ = 0;
+    most_memory_ = 0;
     deleted_before_ = deleted_;
     delete_us_.clear();
   }
@@ -345,6 +347,7 @@ class Churn {
 
   double insert_cpu_ = 0, delete_cpu_ = 0;
   size_t inserted_ = 0, deleted_ = 0, deleted_before_ = 0;
+  uint64_t most_memory_ = 0;  // Bytes.
   std::vector<float> delete_us_;
 };
 

@@ -19,7 +19,7 @@ class ReverseLists : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(pool_.Init()); }
 
-  std::vector<SlotId> Sorted(ChunkId& head) {
+  std::vector<SlotId> Sorted(std::atomic<ChunkId>& head) {
     std::vector<SlotId> ids;
     ReverseList(pool_, head).AppendTo(ids);
     std::sort(ids.begin(), ids.end());
@@ -31,7 +31,7 @@ class ReverseLists : public ::testing::Test {
 };
 
 TEST_F(ReverseLists, AFreshListIsEmpty) {
-  ChunkId head = ReversePool::kNone;
+  std::atomic<ChunkId> head = ReversePool::kNone;
   ReverseList list(pool_, head);
   EXPECT_FALSE(list.Contains(1));
   EXPECT_FALSE(list.Remove(1));
@@ -41,7 +41,7 @@ TEST_F(ReverseLists, AFreshListIsEmpty) {
 }
 
 TEST_F(ReverseLists, AnIdMayStandInItTwiceAndGoesOneByOne) {
-  ChunkId head = ReversePool::kNone;
+  std::atomic<ChunkId> head = ReversePool::kNone;
   ReverseList list(pool_, head);
   ASSERT_TRUE(list.Add(7));
   ASSERT_TRUE(list.Add(7));
@@ -58,7 +58,7 @@ TEST_F(ReverseLists, AgreesWithAMultisetAcrossManyLists) {
   SCOPED_TRACE("SHOAL_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   constexpr size_t kLists = 20;
-  std::vector<ChunkId> heads(kLists, ReversePool::kNone);
+  std::vector<std::atomic<ChunkId>> heads(kLists);  // kNone.
   std::vector<std::multiset<SlotId>> model(kLists);
   for (int step = 0; step < 60000; ++step) {
     const size_t i = random() % kLists;
@@ -85,13 +85,13 @@ TEST_F(ReverseLists, AgreesWithAMultisetAcrossManyLists) {
 }
 
 TEST_F(ReverseLists, FreedChunksAreUsedAgain) {
-  std::vector<ChunkId> heads(1000, ReversePool::kNone);
+  std::vector<std::atomic<ChunkId>> heads(1000);  // kNone.
   const auto fill = [&] {
-    for (ChunkId& head : heads)
+    for (std::atomic<ChunkId>& head : heads)
       for (SlotId id = 0; id < 100; ++id) ASSERT_TRUE(ReverseList(pool_, head).Add(id));
   };
   const auto clear = [&] {
-    for (ChunkId& head : heads) ReverseList(pool_, head).Clear();
+    for (std::atomic<ChunkId>& head : heads) ReverseList(pool_, head).Clear();
   };
   fill();
   const uint64_t bytes = budget_.used();
@@ -132,7 +132,7 @@ TEST(ReverseListsUnderALimit, AddFailsCleanlyAndWorksAgainAfterARemoval) {
   MemoryBudget budget(2 * kHugePage);
   ReversePool pool(budget);
   ASSERT_TRUE(pool.Init());
-  ChunkId head = ReversePool::kNone;
+  std::atomic<ChunkId> head = ReversePool::kNone;
   ReverseList list(pool, head);
   SlotId added = 0;
   while (list.Add(added)) ++added;

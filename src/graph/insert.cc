@@ -53,6 +53,7 @@ Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
     bool no_memory = false;
     scratch.wanted.clear();
     scratch.pushed.clear();
+    neighbors_.PrefetchReverse(scratch.selected);
     for (const SlotId v : scratch.selected) {
       if (std::find(old, old + n, v) == old + n) {
         const auto result = neighbors_.Push(p, v);
@@ -79,6 +80,7 @@ bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted
   replacement.added.clear();
   if (!neighbors_.Replace(u, replacement)) return false;
   ++guard.work.lists_written;
+  neighbors_.PrefetchReverse(replacement.take_back);
   for (const SlotId v : replacement.take_back) neighbors_.TakeBack(u, v);
   return true;
 }

@@ -1,35 +1,37 @@
 #include <algorithm>
+#include <numeric>
 
 #include "graph/graph.h"
 
 namespace shoal {
 
-// Whether an already chosen neighbour c that is nearer to p is so near to the candidate x that a
-// search gets to x through c: d(p, x) > alpha * d(c, x). Looks at the chosen from where the last
-// round stopped, a few at a time: most candidates fall to one of the first.
-bool Graph::Occluded(uint32_t candidate, float alpha, Guard& guard, Scratch& scratch) const {
-  constexpr uint32_t kBatch = 4;
-  float& ratio = scratch.pool_ratio[candidate];
-  if (ratio > alpha) return true;
-  uint32_t& checked = scratch.pool_checked[candidate];
-  const auto chosen = static_cast<uint32_t>(scratch.chosen.size());
-  if (checked == chosen) return false;
-  const float distance = scratch.pool[candidate].distance;
-  const Scorer scorer = codec_.BindRow(scratch.pool_rows[candidate], scratch.pair_buffer.data());
-  while (checked < chosen) {
-    const uint32_t n = std::min(kBatch, chosen - checked);
-    float between[kBatch];
-    scorer.Score(&scratch.chosen_rows[checked], n, between);
-    guard.work.distances += n;
-    for (uint32_t i = 0; i < n; ++i) {
-      if (scratch.chosen[checked + i] > candidate) continue;  // Farther from p than x: no way to x.
-      const float r = between[i] > 0 ? distance / between[i] : std::numeric_limits<float>::max();
-      ratio = std::max(ratio, r);
-    }
-    checked += n;
-    if (ratio > alpha) return true;
+// Takes candidate i for a neighbour: notes of every later candidate that is still open how near a
+// search gets to it through i, the largest d(p, x) / d(i, x), and closes those to which it gets so
+// near that even the last round has no use for them.
+void Graph::Choose(uint32_t i, size_t degree, Guard& guard, Scratch& scratch) const {
+  const auto& pool = scratch.pool;
+  scratch.selected.push_back(pool[i].slot);
+  scratch.pool_ratio[i] = std::numeric_limits<float>::infinity();
+  if (scratch.selected.size() == degree) return;
+  auto& open = scratch.pool_open;
+  const auto later =
+      static_cast<size_t>(std::upper_bound(open.begin(), open.end(), i) - open.begin());
+  const size_t n = open.size() - later;
+  for (size_t j = 0; j < n; ++j) scratch.open_rows[j] = scratch.pool_rows[open[later + j]];
+  codec_.BindRow(scratch.pool_rows[i], scratch.pair_buffer.data())
+      .Score(scratch.open_rows.data(), n, scratch.between.data());
+  guard.work.distances += n;
+  size_t kept = later;
+  for (size_t j = 0; j < n; ++j) {
+    const uint32_t x = open[later + j];
+    const float between = scratch.between[j];
+    const float r = between > 0 ? pool[x].distance / between : std::numeric_limits<float>::max();
+    float& ratio = scratch.pool_ratio[x];
+    ratio = std::max(ratio, r);
+    open[kept] = x;
+    kept += ratio <= options_.alpha ? 1 : 0;
   }
-  return false;
+  open.resize(kept);
 }
 
 void Graph::Prune(size_t degree, Guard& guard, Scratch& scratch) const {
@@ -42,23 +44,16 @@ void Graph::Prune(size_t degree, Guard& guard, Scratch& scratch) const {
   scratch.pool_rows.resize(n);
   for (uint32_t i = 0; i < n; ++i) scratch.pool_rows[i] = features_.Own(pool[i].slot);
   scratch.pool_ratio.assign(n, 0.0f);
-  scratch.pool_checked.assign(n, 0);
+  scratch.pool_open.resize(n);
+  std::iota(scratch.pool_open.begin(), scratch.pool_open.end(), 0u);
+  scratch.open_rows.resize(n);
+  scratch.between.resize(n);
   scratch.pair_buffer.resize(codec_.buffer_bytes());
-  scratch.chosen.clear();
-  scratch.chosen_rows.clear();
   scratch.selected.clear();
-  constexpr float kTaken = std::numeric_limits<float>::infinity();
   const float rounds[] = {1.0f, options_.alpha};
-  for (const float alpha : rounds) {
-    for (uint32_t i = 0; i < n && scratch.chosen.size() < degree; ++i) {
-      if (scratch.pool_ratio[i] == kTaken || Occluded(i, alpha, guard, scratch)) continue;
-      scratch.pool_ratio[i] = kTaken;
-      scratch.chosen.push_back(i);
-      scratch.chosen_rows.push_back(scratch.pool_rows[i]);
-      scratch.selected.push_back(pool[i].slot);
-    }
-    if (options_.alpha <= 1.0f) break;
-  }
+  for (const float alpha : rounds)
+    for (uint32_t i = 0; i < n && scratch.selected.size() < degree; ++i)
+      if (scratch.pool_ratio[i] <= alpha) Choose(i, degree, guard, scratch);
 }
 
 }  // namespace shoal

@@ -201,7 +201,7 @@ SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scra
 }
 
 // Whether one of the heirs in the row (in_row) is nearer and so near to the candidate that a search
-// gets there through it: see Occluded.
+// gets there through it: see Choose.
 bool Graph::OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const {
   const Scratch::Repair& r = scratch.repair;
   const float distance = r.distances[candidate];

@@ -18,12 +18,12 @@ struct Scratch final : ScratchBase {
     pool.reserve(kPool);
     pool_rows.reserve(kPool);
     pool_ratio.reserve(kPool);
-    pool_checked.reserve(kPool);
+    pool_open.reserve(kPool);
+    open_rows.reserve(kPool);
+    between.reserve(kPool);
     for (auto* ids_of_row : {&selected, &wanted, &pushed, &replacement.added})
       ids_of_row->reserve(kMaxIds);
     replacement.take_back.reserve(2 * kMaxIds);  // All of the old row and all of the new.
-    chosen.reserve(kMaxIds);
-    chosen_rows.reserve(kMaxIds);
   }
 
   // What a repair works with, beside what its searches and prunes take from the rest.
@@ -71,10 +71,10 @@ struct Scratch final : ScratchBase {
   // Inserts: what the search expanded, and the selection among it.
   std::vector<Candidate> pool;
   std::vector<const std::byte*> pool_rows;
-  std::vector<float> pool_ratio;
-  std::vector<uint32_t> pool_checked;
-  std::vector<uint32_t> chosen;  // Positions in the pool.
-  std::vector<const std::byte*> chosen_rows;
+  std::vector<float> pool_ratio;            // See Graph::Choose.
+  std::vector<uint32_t> pool_open;          // Positions in the pool that may be chosen yet,
+  std::vector<const std::byte*> open_rows;  // their rows
+  std::vector<float> between;               // and distances from the one chosen last.
   std::vector<SlotId> selected;
   std::vector<SlotId> wanted;
   std::vector<SlotId> pushed;
@@ -95,8 +95,8 @@ struct Scratch final : ScratchBase {
   size_t bytes() const override {
     return sizeof(*this) + best.bytes() + visited.bytes() +
            (pool.capacity() + within.capacity()) * sizeof(Candidate) +
-           (pool_rows.capacity() + chosen_rows.capacity()) * sizeof(void*) +
-           (pool_ratio.capacity() + pool_checked.capacity() + chosen.capacity() +
+           (pool_rows.capacity() + open_rows.capacity()) * sizeof(void*) +
+           (pool_ratio.capacity() + pool_open.capacity() + between.capacity() +
             selected.capacity() + wanted.capacity() + pushed.capacity() +
             replacement.take_back.capacity() + replacement.added.capacity()) *
                sizeof(uint32_t) +

@@ -33,6 +33,17 @@ class NeighborLists::ListLock {
   std::atomic<uint32_t>& lock_;
 };
 
+namespace {
+
+// Without a branch: a vector loop, for lists are short.
+bool Contains(std::span<const SlotId> ids, SlotId id) {
+  unsigned found = 0;
+  for (const SlotId other : ids) found |= static_cast<unsigned>(other == id);
+  return found != 0;
+}
+
+}  // namespace
+
 NeighborLists::NeighborLists(MemoryBudget& budget, const SlotTable& slots, uint32_t max_degree)
     : slots_(slots),
       max_degree_(max_degree),
@@ -79,8 +90,9 @@ void NeighborLists::ResetWithBirth(SlotId u, uint64_t birth) {
 bool NeighborLists::ReserveReverse(SlotId u) {
   Meta& meta = meta_[u];
   const ListLock lock(meta);
-  if (meta.reverse == ReversePool::kNone) meta.reverse = reverse_.Allocate();
-  return meta.reverse != ReversePool::kNone;
+  if (meta.reverse.load(std::memory_order_relaxed) == ReversePool::kNone)
+    meta.reverse.store(reverse_.Allocate(), std::memory_order_relaxed);
+  return meta.reverse.load(std::memory_order_relaxed) != ReversePool::kNone;
 }
 
 bool NeighborLists::MayPointOut(SlotId u) const {
@@ -271,9 +283,7 @@ size_t NeighborLists::KeepOld(SlotId u, Replacement& replacement, SlotId* next) 
   size_t kept = 0;
   for (size_t i = 0; i < n; ++i) {
     const SlotId id = IdOf(words[i]);
-    const bool wanted = std::find(replacement.wanted.begin(), replacement.wanted.end(), id) !=
-                        replacement.wanted.end();
-    if (wanted || (IsGuard(words[i]) && !LowerGuards(id))) {
+    if (Contains(replacement.wanted, id) || (IsGuard(words[i]) && !LowerGuards(id))) {
       next[kept++] = words[i];
     } else {
       replacement.take_back.push_back(id);
@@ -292,8 +302,7 @@ bool NeighborLists::Replace(SlotId u, Replacement& replacement) {
   // An owner writes its row before it is live. (The version tells if it is still the same owner.)
   const bool may_point = MayPointOut(u) || slots_.tag(u) == Tag::kOwned;
   for (const SlotId v : replacement.wanted) {
-    const bool there = std::any_of(next, next + kept, [&](SlotId word) { return IdOf(word) == v; });
-    if (there) continue;
+    if (Contains({next, kept}, v) || Contains({next, kept}, v | kGuardBit)) continue;
     if (n < max_degree_ && may_point && slots_.tag(v) == Tag::kLive) {
       next[n++] = WordFor(u, v);
       replacement.added.push_back(v);

@@ -116,6 +116,13 @@ class NeighborLists {
   // Unlinks u, which is deleted or the caller's own, from all its neighbours.
   void ClearRow(SlotId u);
 
+  // Calls for what Push or TakeBack of an edge to each of these will touch.
+  void PrefetchReverse(std::span<const SlotId> slots) const {
+    for (const SlotId v : slots) __builtin_prefetch(&meta_[v], 1);
+    for (const SlotId v : slots)
+      __builtin_prefetch(&reverse_[meta_[v].reverse.load(std::memory_order_relaxed)], 1);
+  }
+
   // Step 1 and 3 of Link on their own, for writes after a computation.
   LinkResult Push(SlotId u, SlotId v);
   void TakeBack(SlotId u, SlotId v);
@@ -211,8 +218,9 @@ class NeighborLists {
     std::atomic<uint32_t> lock;     // 0 free, 1 held, 2 held and somebody waits.
     std::atomic<uint32_t> version;  // Of the row; written under the lock.
     std::atomic<uint32_t> guards;   // Committed; see above.
-    ReversePool::ChunkId reverse;   // Guarded by the lock.
-    std::atomic<uint64_t> birth;    // 0: a start point; see G2 and G4.
+    // The reverse list: written under the lock, read under it or to call for memory.
+    std::atomic<ReversePool::ChunkId> reverse;
+    std::atomic<uint64_t> birth;  // 0: a start point; see G2 and G4.
   };
   static_assert(sizeof(Meta) == 24);
 

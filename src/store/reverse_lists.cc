@@ -143,32 +143,33 @@ uint64_t ReversePool::ResidentBytes() const {
 }
 
 bool ReverseList::Add(SlotId id) {
-  size_t count = head_ == ReversePool::kNone ? ReversePool::kChunkIds : Count(pool_[head_]);
+  ReversePool::ChunkId first = head();
+  size_t count = first == ReversePool::kNone ? ReversePool::kChunkIds : Count(pool_[first]);
   if (count == ReversePool::kChunkIds) {
     const ReversePool::ChunkId fresh = pool_.Allocate();
     if (fresh == ReversePool::kNone) return false;
-    pool_[fresh].next = head_;
-    head_ = fresh;
+    pool_[fresh].next = first;
+    set_head(first = fresh);
     count = 0;
   }
-  pool_[head_].ids[count] = id;
+  pool_[first].ids[count] = id;
   return true;
 }
 
 bool ReverseList::Remove(SlotId id) {
-  for (ReversePool::ChunkId c = head_; c != ReversePool::kNone; c = pool_[c].next) {
+  for (ReversePool::ChunkId c = head(); c != ReversePool::kNone; c = pool_[c].next) {
     auto& ids = pool_[c].ids;
     auto* const at = std::find(std::begin(ids), std::end(ids), id);
     if (at == std::end(ids)) continue;
-    ReversePool::Chunk& head = pool_[head_];
-    const size_t last = Count(head) - 1;
-    *at = head.ids[last];
-    head.ids[last] = kNoSlot;
+    ReversePool::Chunk& first = pool_[head()];
+    const size_t last = Count(first) - 1;
+    *at = first.ids[last];
+    first.ids[last] = kNoSlot;
     // The first chunk is empty: the next one, which is full, takes its place. The only chunk stays:
     // a point's first in-edges must find memory (NeighborLists::ReserveReverse).
-    if (last == 0 && head.next != ReversePool::kNone) {
-      const ReversePool::ChunkId empty = head_;
-      head_ = head.next;
+    if (last == 0 && first.next != ReversePool::kNone) {
+      const ReversePool::ChunkId empty = head();
+      set_head(first.next);
       pool_.Free(empty);
     }
     return true;
@@ -177,7 +178,7 @@ bool ReverseList::Remove(SlotId id) {
 }
 
 bool ReverseList::Contains(SlotId id) const {
-  for (ReversePool::ChunkId c = head_; c != ReversePool::kNone; c = pool_[c].next) {
+  for (ReversePool::ChunkId c = head(); c != ReversePool::kNone; c = pool_[c].next) {
     const auto& ids = pool_[c].ids;
     if (std::find(std::begin(ids), std::end(ids), id) != std::end(ids)) return true;
   }
@@ -185,37 +186,44 @@ bool ReverseList::Contains(SlotId id) const {
 }
 
 void ReverseList::AppendTo(std::vector<SlotId>& out) const {
-  for (ReversePool::ChunkId c = head_; c != ReversePool::kNone; c = pool_[c].next) {
+  for (ReversePool::ChunkId c = head(); c != ReversePool::kNone; c = pool_[c].next) {
     const ReversePool::Chunk& chunk = pool_[c];
     out.insert(out.end(), chunk.ids, chunk.ids + Count(chunk));
   }
 }
 
 size_t ReverseList::size() const {
-  if (head_ == ReversePool::kNone) return 0;
-  size_t n = Count(pool_[head_]);  // All chunks but the first are full.
-  for (ReversePool::ChunkId c = pool_[head_].next; c != ReversePool::kNone; c = pool_[c].next)
+  if (head() == ReversePool::kNone) return 0;
+  size_t n = Count(pool_[head()]);  // All chunks but the first are full.
+  for (ReversePool::ChunkId c = pool_[head()].next; c != ReversePool::kNone; c = pool_[c].next)
     n += ReversePool::kChunkIds;
   return n;
 }
 
 void ReverseList::Clear() {
-  while (head_ != ReversePool::kNone) {
-    const ReversePool::ChunkId next = pool_[head_].next;
-    pool_.Free(head_);
-    head_ = next;
+  while (head() != ReversePool::kNone) {
+    const ReversePool::ChunkId first = head();
+    set_head(pool_[first].next);
+    pool_.Free(first);
   }
 }
 
 void ReverseList::MoveBelow(ReversePool::ChunkId bound) {
-  for (ReversePool::ChunkId* link = &head_; *link != ReversePool::kNone;
-       link = &pool_[*link].next) {
-    if (*link < bound) continue;
-    const ReversePool::ChunkId lower = pool_.Allocate();
-    if (lower == ReversePool::kNone) return;
-    if (lower >= bound) return pool_.Free(lower);
-    pool_[lower] = pool_[*link];
-    pool_.Free(std::exchange(*link, lower));
+  ReversePool::ChunkId before = ReversePool::kNone;
+  for (ReversePool::ChunkId c = head(); c != ReversePool::kNone; c = pool_[c].next) {
+    if (c >= bound) {
+      const ReversePool::ChunkId lower = pool_.Allocate();
+      if (lower == ReversePool::kNone) return;
+      if (lower >= bound) return pool_.Free(lower);
+      pool_[lower] = pool_[c];
+      if (before == ReversePool::kNone) {
+        set_head(lower);
+      } else {
+        pool_[before].next = lower;
+      }
+      pool_.Free(std::exchange(c, lower));
+    }
+    before = c;
   }
 }
 

@@ -77,10 +77,12 @@ class ReversePool {
   ChunkId freed_above_ SHOAL_GUARDED_BY(growing_) = kNone;
 };
 
-// One list, named by its first chunk. The caller holds the list's lock.
+// One list, named by its first chunk. The caller holds the list's lock; who only wants to call for
+// that chunk's memory may read `head` without.
 class ReverseList {
  public:
-  ReverseList(ReversePool& pool, ReversePool::ChunkId& head) : pool_(pool), head_(head) {}
+  ReverseList(ReversePool& pool, std::atomic<ReversePool::ChunkId>& head)
+      : pool_(pool), head_(head) {}
 
   // False: no memory.
   bool Add(SlotId id);
@@ -94,8 +96,11 @@ class ReverseList {
   void MoveBelow(ReversePool::ChunkId bound);
 
  private:
+  ReversePool::ChunkId head() const { return head_.load(std::memory_order_relaxed); }
+  void set_head(ReversePool::ChunkId chunk) { head_.store(chunk, std::memory_order_relaxed); }
+
   ReversePool& pool_;
-  ReversePool::ChunkId& head_;
+  std::atomic<ReversePool::ChunkId>& head_;
 };
 
 }  // namespace shoal
