@@ -115,7 +115,7 @@ class Graph {
   // RobustPrune (DiskANN paper, algorithm 2), with the rounds of DiskANN's code: scratch.pool,
   // sorted here, to scratch.selected, at most `degree`.
   void Prune(size_t degree, Guard& guard, Scratch& scratch) const;
-  void Choose(uint32_t candidate, size_t degree, Guard& guard, Scratch& scratch) const;
+  void Choose(size_t i, size_t degree, Guard& guard, Scratch& scratch) const;
   // To scratch.selected: of what a search for p expands, and of p's row, what prune leaves.
   void SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const;
 

@@ -16,15 +16,35 @@ struct Scratch final : ScratchBase {
   Scratch() {
     constexpr size_t kPool = 1024;
     pool.reserve(kPool);
-    pool_rows.reserve(kPool);
-    pool_ratio.reserve(kPool);
-    pool_open.reserve(kPool);
-    open_rows.reserve(kPool);
-    between.reserve(kPool);
+    open.Resize(kPool);
     for (auto* ids_of_row : {&selected, &wanted, &pushed, &replacement.added})
       ids_of_row->reserve(kMaxIds);
     replacement.take_back.reserve(2 * kMaxIds);  // All of the old row and all of the new.
   }
+
+  // A prune's candidates that may be chosen yet, nearest first; see Graph::Choose.
+  struct Open {
+    size_t size = 0;
+    std::vector<SlotId> slots;
+    std::vector<const std::byte*> rows;
+    std::vector<float> distances;  // From the point whose neighbours are chosen.
+    std::vector<float> ratios;
+    std::vector<float> between;  // Distances from the one chosen last.
+
+    void Resize(size_t n) {
+      size = n;
+      if (n <= slots.size()) return;
+      slots.resize(n);
+      rows.resize(n);
+      distances.resize(n);
+      ratios.resize(n);
+      between.resize(n);
+    }
+    size_t bytes() const {
+      return slots.capacity() * sizeof(SlotId) + rows.capacity() * sizeof(void*) +
+             (distances.capacity() + ratios.capacity() + between.capacity()) * sizeof(float);
+    }
+  };
 
   // What a repair works with, beside what its searches and prunes take from the rest.
   struct Repair {
@@ -70,11 +90,7 @@ struct Scratch final : ScratchBase {
 
   // Inserts: what the search expanded, and the selection among it.
   std::vector<Candidate> pool;
-  std::vector<const std::byte*> pool_rows;
-  std::vector<float> pool_ratio;            // See Graph::Choose.
-  std::vector<uint32_t> pool_open;          // Positions in the pool that may be chosen yet,
-  std::vector<const std::byte*> open_rows;  // their rows
-  std::vector<float> between;               // and distances from the one chosen last.
+  Open open;
   std::vector<SlotId> selected;
   std::vector<SlotId> wanted;
   std::vector<SlotId> pushed;
@@ -95,13 +111,11 @@ struct Scratch final : ScratchBase {
   size_t bytes() const override {
     return sizeof(*this) + best.bytes() + visited.bytes() +
            (pool.capacity() + within.capacity()) * sizeof(Candidate) +
-           (pool_rows.capacity() + open_rows.capacity()) * sizeof(void*) +
-           (pool_ratio.capacity() + pool_open.capacity() + between.capacity() +
-            selected.capacity() + wanted.capacity() + pushed.capacity() +
+           (selected.capacity() + wanted.capacity() + pushed.capacity() +
             replacement.take_back.capacity() + replacement.added.capacity()) *
                sizeof(uint32_t) +
-           id_table.capacity() * sizeof(uint32_t) + repair.bytes() + query_buffer.capacity() +
-           pair_buffer.capacity();
+           id_table.capacity() * sizeof(uint32_t) + repair.bytes() + open.bytes() +
+           query_buffer.capacity() + pair_buffer.capacity();
   }
 };
 
