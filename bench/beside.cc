@@ -105,7 +105,8 @@ class Beside {
       std::ofstream("/proc/self/clear_refs") << "5";  // VmHWM starts again from here.
       resident = StatusMb("VmRSS:");
       cpu = ThreadCpuSeconds();
-      Check(args_.work == "save" ? index_->Save(args_.file) : index_->Consolidate());
+      Check(args_.work == "save" ? index_->Save(args_.file, {.threads = 1})
+                                 : index_->Consolidate({.threads = 1}));
       cpu = ThreadCpuSeconds() - cpu;
       seconds = Since(begin);
       most = StatusMb("VmHWM:");
