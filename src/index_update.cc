@@ -32,7 +32,7 @@ tl::unexpected<Error> NotFound(ExternalId id) {
 std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
   for (;;) {
     if (std::optional<OwnedSlot> slot = slots_.Acquire()) return slot;
-    const std::optional<SlotId> put_off = repairs_.Take();
+    const auto put_off = repairs_.Take();
     if (!put_off) return std::nullopt;
     {
       auto guard = epochs_.Pin();
@@ -112,8 +112,8 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
     // are fewer live points than places: some of these are deleted points', whose repair is due, or
     // other inserts have been faster.
     for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
-      if (const std::optional<SlotId> slot = repairs_.Take()) {
-        failed = RepairTaken(*slot, kManySteps, guard) ? 0 : failed + 1;
+      if (const auto due = repairs_.Take()) {
+        failed = RepairTaken(*due, kManySteps, guard) ? 0 : failed + 1;
       } else {
         std::this_thread::yield();
       }
