@@ -258,6 +258,37 @@ TEST(LongUnderHeldReaders, WritersAndRepairsGoOnForAMinute) {
   }
 }
 
+// At the limit a held reader keeps inserts from room that deletes have made; they find it as soon
+// as the reader has left, not some attempts later.
+TEST(AtTheMemoryLimit, AnInsertFindsTheRoomThatAReaderKeptAsSoonAsItHasLeft) {
+  constexpr size_t kWide = 256;
+  const auto wide = [](ExternalId id) {
+    std::vector<float> vector(kWide);
+    for (size_t i = 0; i < kWide; ++i) vector[i] = VectorOf(id * kWide + i, 0)[0];
+    return vector;
+  };
+  Index index = *Index::Create(
+      {.dim = kWide, .max_degree = 8, .build_list_size = 10, .memory_limit = uint64_t{20} << 20});
+  ExternalId n = 0;
+  while (index.Insert(n, wide(n))) ++n;
+  ASSERT_GT(n, 2000u);
+  Sequencer sequencer;
+  sequencer.Start("search", [&] { EXPECT_TRUE(index.Search(wide(1))); });
+  ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));
+  for (ExternalId id = 0; id < 20; ++id) ExpectGood(index.Delete(id));
+  ExpectGood(index.Consolidate());
+  const Status refused = index.Insert(n, wide(n));
+  ASSERT_FALSE(refused) << "all room that there is may still be read";
+  EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
+  ASSERT_TRUE(sequencer.RunToEnd("search"));
+  for (ExternalId id = 0; id < 20; ++id) ExpectGood(index.Insert(n + id, wide(n + id)));
+  for (ExternalId id = 20; id < 60; ++id) {
+    ExpectGood(index.Delete(id));
+    ExpectGood(index.Insert(n + id, wide(n + id)));
+  }
+  ExpectGood(index.CheckStructure());
+}
+
 // --- A consolidation that stands still, and one that is never done.
 
 class HeldConsolidation : public ::testing::TestWithParam<const char*> {
