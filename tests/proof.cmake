@@ -47,6 +47,8 @@ function(shoal_stress name seconds long_seconds)
 endfunction()
 # The mutants: the protocol broken on purpose, and noticed. They compile their own programs.
 if(NOT SHOAL_SANITIZE)
+  add_test(NAME Mutants.EveryPatchApplies
+           COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py --apply)
   add_test(NAME Mutants.TheQuickestAreNoticed
            COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py
                    --cxx ${CMAKE_CXX_COMPILER} --quick)
