@@ -86,7 +86,7 @@ class IndexImpl {
   static constexpr size_t kManySteps = 100000;
   static size_t MostFailures(size_t due) { return 64 + 4 * due; }
   // Repairs what was taken from the queue, or puts it back. `most_steps`: see Graph::Repair.
-  bool RepairTaken(SlotId slot, size_t most_steps, EpochRegistry::Guard& guard);
+  bool RepairTaken(const RepairQueue::Due& due, size_t most_steps, EpochRegistry::Guard& guard);
   // False: the system refuses even one thread.
   bool StartRepairers();
   void RepairInBackground();

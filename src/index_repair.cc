@@ -26,24 +26,25 @@ constexpr int kCompactPasses = 3;
 void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
   if (options_.repair != RepairPolicy::kImmediate) return;
   for (int i = 0; i < 2; ++i) {
-    const std::optional<SlotId> slot = repairs_.Take();
-    if (!slot) return;
+    const auto due = repairs_.Take();
+    if (!due) return;
     const bool too_many = repairs_.size() > kMostPutOff;
-    RepairTaken(*slot, too_many ? kManySteps : kStepsOfADelete, guard);
+    RepairTaken(*due, too_many ? kManySteps : kStepsOfADelete, guard);
   }
 }
 
-bool IndexImpl::RepairTaken(SlotId slot, size_t most_steps, EpochRegistry::Guard& guard) {
+bool IndexImpl::RepairTaken(const RepairQueue::Due& due, size_t most_steps,
+                            EpochRegistry::Guard& guard) {
   bool repaired = false;
   try {
-    repaired =
-        graph_.Repair(slot, most_steps, guard, ScratchOf(guard)) && slots_.Retire(slot, guard);
+    repaired = graph_.Repair(due.slot, most_steps, guard, ScratchOf(guard)) &&
+               slots_.Retire(due.slot, guard);
   } catch (const std::bad_alloc&) {  // Later, then. A repair may begin again at any time.
   }
   if (repaired) {
-    repairs_.Done();
+    repairs_.Done(due);
   } else {
-    repairs_.Again(slot);
+    repairs_.Again(due);
   }
   return repaired;
 }
@@ -60,12 +61,12 @@ bool IndexImpl::StartRepairers() {
 
 void IndexImpl::RepairInBackground() {
   using Clock = std::chrono::steady_clock;
-  while (const std::optional<SlotId> slot = repairs_.WaitAndTake()) {
+  while (const auto due = repairs_.WaitAndTake()) {
     const auto begin = Clock::now();
     bool repaired = false;
     {
       auto guard = epochs_.Pin();
-      repaired = RepairTaken(*slot, kManySteps, guard);
+      repaired = RepairTaken(*due, kManySteps, guard);
     }
     // The remainder of its time it rests; and what cannot be repaired now is not tried in a loop.
     const auto worked = Clock::now() - begin;
@@ -76,14 +77,15 @@ void IndexImpl::RepairInBackground() {
 }
 
 Status IndexImpl::Consolidate(const BatchOptions& batch) {
-  const size_t total = repairs_.size();
+  const RepairQueue::Debt debt(repairs_);
+  const size_t total = debt.size();
   std::atomic<size_t> failed_in_a_row{0};
   std::atomic<size_t> done{0};
   Mutex reporting;
   const auto work = [&] {
-    while (const std::optional<SlotId> slot = repairs_.TakeOrWaitForAll()) {
+    while (const auto due = repairs_.TakeFor(debt)) {
       auto guard = epochs_.Pin();
-      if (RepairTaken(*slot, kManySteps, guard)) {
+      if (RepairTaken(*due, kManySteps, guard)) {
         failed_in_a_row.store(0, std::memory_order_relaxed);
         const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
@@ -137,7 +139,7 @@ bool IndexImpl::MoveDown(SlotId from) {
     return true;
   }
   repairs_.Push(left);
-  if (const std::optional<SlotId> taken = repairs_.Take()) RepairTaken(*taken, kManySteps, guard);
+  if (const auto due = repairs_.Take()) RepairTaken(*due, kManySteps, guard);
   return true;
 }
 

@@ -28,17 +28,18 @@ tl::unexpected<Error> NotFound(ExternalId id) {
   return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
 }
 
-// Where there is no memory for one more, those that deletes have put off are made free.
+// Where there is no memory for one more: what its readers have left by now comes back, and what
+// deletes have put off is repaired. The caller holds no guard, which would keep the epoch.
 std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
   for (;;) {
     if (std::optional<OwnedSlot> slot = slots_.Acquire()) return slot;
-    const std::optional<SlotId> put_off = repairs_.Take();
+    size_t reclaimed = 0;
+    for (uint64_t i = 0; i < EpochRegistry::kGracePeriod; ++i) reclaimed += slots_.Reclaim();
+    if (reclaimed > 0) continue;
+    const auto put_off = repairs_.Take();
     if (!put_off) return std::nullopt;
-    {
-      auto guard = epochs_.Pin();
-      if (!RepairTaken(*put_off, kManySteps, guard)) return std::nullopt;
-    }
-    for (uint64_t i = 0; i < EpochRegistry::kGracePeriod; ++i) slots_.Reclaim();
+    auto guard = epochs_.Pin();
+    if (!RepairTaken(*put_off, kManySteps, guard)) return std::nullopt;
   }
 }
 
@@ -112,8 +113,8 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
     // are fewer live points than places: some of these are deleted points', whose repair is due, or
     // other inserts have been faster.
     for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
-      if (const std::optional<SlotId> slot = repairs_.Take()) {
-        failed = RepairTaken(*slot, kManySteps, guard) ? 0 : failed + 1;
+      if (const auto due = repairs_.Take()) {
+        failed = RepairTaken(*due, kManySteps, guard) ? 0 : failed + 1;
       } else {
         std::this_thread::yield();
       }
@@ -140,7 +141,7 @@ Status IndexImpl::Insert(ExternalId id, VectorView vector) {
 // A new slot takes the id over from the old one. Both are live for a moment, so that no search
 // misses the id; a search that meets both returns the nearer.
 Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
-  std::optional<OwnedSlot> slot = slots_.Acquire();
+  std::optional<OwnedSlot> slot = AcquireSlot();
   if (!slot) return OutOfMemory(options_, "slots");
   const SlotId p = slot->id();
   codec_.Encode(vector, features_.Own(p));

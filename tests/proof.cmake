@@ -13,7 +13,8 @@ target_link_libraries(shoal_hooked PRIVATE tl::expected Threads::Threads)
 target_compile_options(shoal_hooked PRIVATE -fno-math-errno -ffp-contract=off)
 target_compile_definitions(shoal_hooked PRIVATE SHOAL_TEST_HOOKS=1)
 target_compile_definitions(sequencer_test PRIVATE SHOAL_TEST_HOOKS=1)
-foreach(name races_test graph_races_test delete_races_test snapshot_races_test)
+foreach(name races_test graph_races_test delete_races_test snapshot_races_test
+             progress_races_test)
   target_compile_definitions(${name} PRIVATE SHOAL_TEST_HOOKS=1)
   target_sources(${name} PRIVATE $<TARGET_OBJECTS:shoal_hooked>)
   target_link_libraries(${name} PRIVATE PkgConfig::HWY)
@@ -46,6 +47,8 @@ function(shoal_stress name seconds long_seconds)
 endfunction()
 # The mutants: the protocol broken on purpose, and noticed. They compile their own programs.
 if(NOT SHOAL_SANITIZE)
+  add_test(NAME Mutants.EveryPatchApplies
+           COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py --apply)
   add_test(NAME Mutants.TheQuickestAreNoticed
            COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py
                    --cxx ${CMAKE_CXX_COMPILER} --quick)

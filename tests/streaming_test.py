@@ -249,6 +249,39 @@ class Flags(Case):
                  *self.file)
 
 
+class CrossLoading(Case):
+    """bench/cross_load.py, with our own programs in the place of DiskANN's: the flags are the same."""
+
+    def cross(self, *arguments):
+        script = pathlib.Path(__file__).resolve().parent.parent / "bench" / "cross_load.py"
+        rng = random.Random(3)
+        for name, rows in (("base", 1600), ("queries", 50)):
+            values = bytes(rng.randrange(256) for _ in range(rows * 8))
+            (self.folder / name).write_bytes(struct.pack("<ii", rows, 8) + values)
+        return subprocess.run(
+            [sys.executable, "-B", script, "--programs", APPS, "--base", self.folder / "base",
+             "--queries", self.folder / "queries", "--rows", "1600", *map(str, arguments)],
+            capture_output=True, text=True, timeout=300)
+
+    def test_the_same_files_have_the_same_recall_for_both(self):
+        done = self.cross("--diskann", APPS, "--tolerance", 0)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = [line.split("|") for line in done.stdout.splitlines()[2:]]
+        self.assertEqual(len(rows), 8, done.stdout)
+        self.assertEqual(rows[0][4:], rows[1][4:])
+        self.assertIn("1200 points", rows[0][1])
+        self.assertGreater(float(rows[0][-2]), 99)
+
+    def test_a_difference_and_a_missing_program_are_told(self):
+        done = self.cross("--diskann", APPS, "--tolerance", -1, "--scenarios", "streaming")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "cross_load: streaming: L = 10: .*expected .*found ")
+        done = self.cross("--diskann", self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("No such file", done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+
 if __name__ == "__main__":
     APPS = pathlib.Path(sys.argv.pop(1)).resolve()
     unittest.main()

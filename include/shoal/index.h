@@ -98,8 +98,8 @@ class SHOAL_API Index {
   // Removes all points that are there when it is called.
   Status Clear(const BatchOptions& batch = {});
 
-  // Repairs the graph around all points deleted so far: when it returns, no list leads to one of
-  // them. Searches and writers go on meanwhile. OutOfMemory: some are left.
+  // Repairs the graph around all points deleted so far, not those deleted meanwhile: when it
+  // returns, no list leads to one of them. Searches and writers go on. OutOfMemory: some are left.
   Status Consolidate(const BatchOptions& batch = {});
   // Moves points together and gives the memory that this frees back to the system; worth it after
   // deleting much. Consolidates first. Returns the bytes. Searches and writers go on meanwhile.
@@ -132,7 +132,7 @@ class SHOAL_API Index {
   Status Get(ExternalId id, void* vector) const;
   // All ids, in no order: each that is there throughout the call exactly once, others at most once.
   Result<std::vector<ExternalId>> Ids() const;
-  // Live points.
+  // Live points. One that is being upserted or moved may count twice for that moment.
   size_t size() const;
   const IndexOptions& options() const;
   IndexStats Stats() const;

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Breaks the concurrency protocol on purpose and sees that the stress programs notice.
 
-run.py [--quick] [--library libshoal.a] [--cxx g++] [NAME...]
+run.py [--quick | --apply] [--library libshoal.a] [--cxx g++] [NAME...]
 
 Every patch in this folder, applied to a copy of the sources, is one mistake. Each is compiled with
 the stress program that must notice it within 60 seconds; the same program with the same seed must
 pass without the patch. A patch that no longer applies fails: move it along with the code, in the
-same commit. --quick: the few that fall at once. --library: for the mutants that need the whole
-index; the mutant's object stands in for the library's.
+same commit. --quick: the few that fall at once. --apply: only sees that every patch applies.
+--library: for the mutants that need the whole index; the mutant's object stands in for the
+library's.
 """
 import argparse
 import os
@@ -167,6 +168,7 @@ def check(name, builder, passed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--apply", action="store_true")
     parser.add_argument("--library", default="")
     parser.add_argument("--cxx", default="g++")
     parser.add_argument("names", nargs="*")
@@ -180,11 +182,15 @@ def main():
         builder = Builder(options.cxx, options.library, folder)
         for name in names:
             try:
+                if options.apply:
+                    mutate(name, folder)
+                    continue
                 print(f"caught {name}: {check(name, builder, passed)}", flush=True)
             except RuntimeError as error:
                 failed += 1
                 print(f"FAIL   {name}: {error}", flush=True)
-    print(f"{len(names) - failed} of {len(names)} mutants caught")
+    what = "patches apply" if options.apply else "mutants caught"
+    print(f"{len(names) - failed} of {len(names)} {what}")
     sys.exit(failed != 0)
 
 

@@ -1,0 +1,370 @@
+// Nobody waits for anybody for ever: readers that do not leave, a consolidation that stands still,
+// deletes that never stop. Each test holds threads at race points (support/sequencer.h) and lets
+// everybody else do everything meanwhile. docs/peer_bugs.md says which bugs of other engines these
+// are; docs/concurrency.md, promises 1, 6 and 7, what is promised here.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "shoal/index.h"
+#include "support/sequencer.h"
+#include "tests/temp_folder.h"
+
+namespace shoal::testing {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint32_t kDim = 8;
+using Vector = std::array<float, kDim>;
+
+// The vector of an id in its `version`-th life. Whole numbers, so that distances are exact and one
+// tells the version.
+Vector VectorOf(ExternalId id, uint64_t version) {
+  uint64_t x = id * 1000003 + version * 7919 + 1;
+  Vector vector;
+  for (float& element : vector) {
+    x = x * 6364136223846793005u + 1442695040888963407u;
+    element = static_cast<float>(x >> 56);
+  }
+  return vector;
+}
+
+float Distance(const Vector& a, const Vector& b) {
+  float sum = 0;
+  for (size_t i = 0; i < kDim; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sum;
+}
+
+void ExpectGood(const Status& status) { ASSERT_TRUE(status) << status.error().message; }
+
+std::string NameOf(RepairPolicy policy) {
+  if (policy == RepairPolicy::kImmediate) return "immediate";
+  return policy == RepairPolicy::kBackground ? "background" : "manual";
+}
+
+// --- Readers that do not leave.
+
+// An index with readers held in it, and an account of what has been written since.
+class HeldReaders {
+ public:
+  static constexpr ExternalId kIds = 150;
+
+  HeldReaders(RepairPolicy policy, Sequencer& sequencer)
+      : policy_(policy), sequencer_(sequencer), index_(Make(policy)), versions_(kIds, 0) {
+    for (ExternalId id = 0; id < kIds; ++id) ExpectGood(index_.Insert(id, VectorOf(id, 0)));
+    pin_ = index_.Stats().epoch;
+    Hold("before", [this] { Search(); }, {"search.after_high_water"});
+    Hold("between hops", [this] { Search(); }, {"search.after_copy", "search.after_copy"});
+    // It has found some rows readable, and is about to read them.
+    Hold("before reading", [this] { Search(); },
+         {"search.after_copy", "search.after_copy", "search.after_tag_check"});
+    Hold("range", [this] { SearchRange(); }, {"search.after_copy", "search.after_tag_check"});
+    Hold("get", [this] { Get(); }, {"get.looked_up"});
+  }
+  ~HeldReaders() {
+    for (const std::string& name : names_) sequencer_.RunToEnd(name);
+  }
+  HeldReaders(const HeldReaders&) = delete;
+  HeldReaders& operator=(const HeldReaders&) = delete;
+
+  // Gives `n` ids new vectors, in turn by Upsert and by Delete and Insert. Each takes one slot and
+  // gives one back, as soon as it may be used again.
+  void Update(size_t n) {
+    for (size_t i = 0; i < n; ++i, ++updates_) {
+      const ExternalId id = updates_ % kIds;
+      const Vector vector = VectorOf(id, ++versions_[id]);
+      if (updates_ / kIds % 2 == 0) {
+        ExpectGood(index_.Upsert(id, vector));
+      } else {
+        ExpectGood(index_.Delete(id));
+        ExpectGood(index_.Insert(id, vector));
+      }
+    }
+    Settle();
+  }
+
+  // No reader has left: nothing is reused, everything that is deleted is repaired and waits.
+  void ExpectHeld() {
+    const IndexStats stats = index_.Stats();
+    ASSERT_EQ(stats.points, kIds);
+    ASSERT_EQ(stats.pending_repairs, 0u);
+    ASSERT_EQ(stats.retired_slots, updates_);
+    ASSERT_EQ(stats.slots_used, 1 + kIds + updates_) << "a fresh slot for each, and the start";
+    ASSERT_EQ(stats.oldest_pin, pin_);
+    ASSERT_LE(stats.epoch, pin_ + 1);
+    const ExternalId id = updates_ * 7 % kIds;
+    const Vector vector = VectorOf(id, versions_[id]);
+    const auto hits = index_.Search(vector, {.k = 1, .search_list_size = kIds});
+    ASSERT_TRUE(hits);
+    ASSERT_EQ(hits->size(), 1u);
+    ASSERT_EQ(hits->front().id, id) << "others search as ever";
+    ASSERT_EQ(hits->front().distance, 0.0f);
+  }
+
+  void Release() {
+    for (const std::string& name : names_) ASSERT_TRUE(sequencer_.RunToEnd(name)) << name;
+  }
+
+  // What was retired serves as many updates again, and then the memory goes back.
+  void ExpectAllComesBack() {
+    const IndexStats held = index_.Stats();
+    ASSERT_EQ(held.oldest_pin, held.epoch) << "nobody reads";
+    for (uint64_t left = updates_; left >= 100; left -= 100) Update(100);
+    // The first of them come before the epoch has moved on by a whole grace period.
+    EXPECT_LE(index_.Stats().slots_used, held.slots_used + 8);
+    EXPECT_LT(index_.Stats().retired_slots, held.retired_slots);
+    // A repairer in the background may be about to leave: it, too, is a reader.
+    for (int tries = 0; index_.Stats().retired_slots > 0; ++tries) {
+      ASSERT_LT(tries, 1000);
+      ExpectGood(index_.Consolidate());
+    }
+    ASSERT_TRUE(index_.Compact());
+    EXPECT_LE(index_.Stats().slots_used, kIds + 20);
+    EXPECT_LE(index_.Stats().memory.total(), held.memory.total());
+    ExpectGood(index_.CheckStructure());
+    EXPECT_EQ(index_.size(), kIds);
+    for (ExternalId id = 0; id < kIds; ++id) {
+      const auto hits =
+          index_.Search(VectorOf(id, versions_[id]), {.k = 1, .search_list_size = kIds});
+      ASSERT_TRUE(hits);
+      EXPECT_EQ(hits->front().id, id);
+    }
+  }
+
+  const Index& index() const { return index_; }
+  uint64_t updates() const { return updates_; }
+
+ private:
+  static Index Make(RepairPolicy policy) {
+    return *Index::Create({.dim = kDim,
+                           .max_degree = 8,
+                           .build_list_size = 20,
+                           .repair = policy,
+                           .repair_threads = 2});
+  }
+
+  void Hold(const std::string& name, const std::function<void()>& read,
+            const std::vector<std::string>& points) {
+    names_.push_back(NameOf(policy_) + ", " + name);
+    sequencer_.Start(names_.back(), read);
+    for (const std::string& point : points)
+      EXPECT_TRUE(sequencer_.RunTo(names_.back(), point)) << names_.back() << " to " << point;
+  }
+
+  // Pending repairs come to 0: in the background by themselves.
+  void Settle() {
+    if (policy_ == RepairPolicy::kBackground) {
+      const auto patience = Clock::now() + Sequencer::kPatience;
+      while (index_.Stats().pending_repairs > 0 && Clock::now() < patience)
+        std::this_thread::yield();
+    } else if (policy_ == RepairPolicy::kImmediate) {
+      EXPECT_LE(index_.Stats().pending_repairs, 32u) << "but a few hard ones that are put off";
+    }
+    if (policy_ != RepairPolicy::kBackground) ExpectGood(index_.Consolidate());
+  }
+
+  // --- What the held threads do.
+
+  // Each hit once, nearest first, at the distance of a vector that its id had.
+  void ExpectGenuine(const Vector& query, const std::vector<Hit>& hits) {
+    std::set<ExternalId> seen;
+    float last = 0;
+    EXPECT_FALSE(hits.empty());
+    for (const Hit& hit : hits) {
+      ASSERT_LT(hit.id, kIds);
+      EXPECT_TRUE(seen.insert(hit.id).second) << "id " << hit.id << " twice";
+      EXPECT_LE(last, hit.distance);
+      last = hit.distance;
+      bool genuine = false;
+      for (uint64_t version = 0; version <= versions_[hit.id] && !genuine; ++version)
+        genuine = Distance(query, VectorOf(hit.id, version)) == hit.distance;
+      EXPECT_TRUE(genuine) << "id " << hit.id << " at a distance of no vector of its";
+    }
+  }
+  void Search() {
+    const Vector query = VectorOf(3, 0);
+    const auto hits = index_.Search(query, {.k = kIds, .search_list_size = kIds});
+    ASSERT_TRUE(hits);
+    ExpectGenuine(query, *hits);
+  }
+  void SearchRange() {
+    const Vector query = VectorOf(4, 0);
+    const auto hits = index_.RangeSearch(query, {.radius = 1e9f, .search_list_size = kIds});
+    ASSERT_TRUE(hits);
+    ExpectGenuine(query, *hits);
+  }
+  void Get() {
+    Vector vector{};
+    ExpectGood(index_.Get(7, vector.data()));
+    EXPECT_EQ(vector, VectorOf(7, 0)) << "as it was when it was looked up";
+  }
+
+  const RepairPolicy policy_;
+  Sequencer& sequencer_;
+  Index index_;
+  std::vector<uint64_t> versions_;  // By id. Held readers look at it when they are released.
+  std::vector<std::string> names_;
+  uint64_t pin_ = 0;
+  uint64_t updates_ = 0;
+};
+
+class UnderHeldReaders : public ::testing::TestWithParam<RepairPolicy> {};
+INSTANTIATE_TEST_SUITE_P(EveryPolicy, UnderHeldReaders,
+                         ::testing::Values(RepairPolicy::kImmediate, RepairPolicy::kBackground,
+                                           RepairPolicy::kManual),
+                         [](const auto& suite) { return NameOf(suite.param); });
+
+// turbovec #484 (a delete waits behind searches), DiskANN's reader-preferring update lock, and the
+// long-lived reader that stops reclamation.
+TEST_P(UnderHeldReaders, WritersAndRepairsGoOnNothingIsReusedAndAfterwardsAllComesBack) {
+  Sequencer sequencer;
+  HeldReaders held(GetParam(), sequencer);
+  for (int round = 0; round < 20; ++round) {
+    held.Update(100);
+    ASSERT_NO_FATAL_FAILURE(held.ExpectHeld()) << "round " << round;
+  }
+  ASSERT_NO_FATAL_FAILURE(held.Release());
+  ASSERT_NO_FATAL_FAILURE(held.ExpectAllComesBack());
+}
+
+TEST(LongUnderHeldReaders, WritersAndRepairsGoOnForAMinute) {
+  Sequencer sequencer;
+  std::vector<std::unique_ptr<HeldReaders>> all;
+  for (const auto policy :
+       {RepairPolicy::kImmediate, RepairPolicy::kBackground, RepairPolicy::kManual})
+    all.push_back(std::make_unique<HeldReaders>(policy, sequencer));
+  const auto end = Clock::now() + std::chrono::seconds(60);
+  while (Clock::now() < end) {
+    for (auto& held : all) {
+      held->Update(500);
+      ASSERT_NO_FATAL_FAILURE(held->ExpectHeld());
+    }
+  }
+  for (auto& held : all) {
+    std::cout << held->updates() << " updates, " << held->index().Stats().memory.total() / 1000000
+              << " MB held, ";
+    ASSERT_NO_FATAL_FAILURE(held->Release());
+    ASSERT_NO_FATAL_FAILURE(held->ExpectAllComesBack());
+    std::cout << held->index().Stats().memory.total() / 1000000 << " MB afterwards\n";
+  }
+}
+
+// At the limit a held reader keeps inserts from room that deletes have made; they find it as soon
+// as the reader has left, not some attempts later.
+TEST(AtTheMemoryLimit, AnInsertFindsTheRoomThatAReaderKeptAsSoonAsItHasLeft) {
+  constexpr size_t kWide = 256;
+  const auto wide = [](ExternalId id) {
+    std::vector<float> vector(kWide);
+    for (size_t i = 0; i < kWide; ++i) vector[i] = VectorOf(id * kWide + i, 0)[0];
+    return vector;
+  };
+  Index index = *Index::Create(
+      {.dim = kWide, .max_degree = 8, .build_list_size = 10, .memory_limit = uint64_t{20} << 20});
+  ExternalId n = 0;
+  while (index.Insert(n, wide(n))) ++n;
+  ASSERT_GT(n, 2000u);
+  Sequencer sequencer;
+  sequencer.Start("search", [&] { EXPECT_TRUE(index.Search(wide(1))); });
+  ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));
+  for (ExternalId id = 0; id < 20; ++id) ExpectGood(index.Delete(id));
+  ExpectGood(index.Consolidate());
+  const Status refused = index.Insert(n, wide(n));
+  ASSERT_FALSE(refused) << "all room that there is may still be read";
+  EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
+  ASSERT_TRUE(sequencer.RunToEnd("search"));
+  for (ExternalId id = 0; id < 20; ++id) ExpectGood(index.Insert(n + id, wide(n + id)));
+  for (ExternalId id = 20; id < 60; ++id) {
+    ExpectGood(index.Delete(id));
+    ExpectGood(index.Insert(n + id, wide(n + id)));
+  }
+  ExpectGood(index.CheckStructure());
+}
+
+// --- A consolidation that stands still, and one that is never done.
+
+class HeldConsolidation : public ::testing::TestWithParam<const char*> {
+ protected:
+  static constexpr ExternalId kIds = 300;
+
+  HeldConsolidation() {
+    for (ExternalId id = 0; id < kIds; ++id) EXPECT_TRUE(index_.Insert(id, VectorOf(id, 0)));
+  }
+  Index index_ = *Index::Create(
+      {.dim = kDim, .max_degree = 8, .build_list_size = 20, .repair = RepairPolicy::kManual});
+  Sequencer sequencer_;
+  TempFolder folder_;
+};
+
+// DiskANN's consolidation under its exclusive lock (searches at 2.6 a second meanwhile, #198), and
+// its save; jvector #188, #483: a search meets a point that is being cleaned up.
+TEST_P(HeldConsolidation, StopsNobody) {
+  for (ExternalId id = 0; id < 100; ++id) ExpectGood(index_.Delete(id));
+  sequencer_.Start("consolidate", [this] { ExpectGood(index_.Consolidate({.threads = 1})); });
+  for (ExternalId stop = 0; stop < 10; ++stop) {
+    ASSERT_TRUE(sequencer_.RunTo("consolidate", GetParam()));
+    const ExternalId changed = 100 + stop, fresh = 1000 + stop;
+    for (ExternalId id = 150; id < kIds; id += 10) {
+      const auto hits = index_.Search(VectorOf(id, 0), {.k = 5, .search_list_size = kIds});
+      ASSERT_TRUE(hits);
+      EXPECT_EQ(hits->size(), 5u);
+      EXPECT_EQ(hits->front().id, id);
+      for (const Hit& hit : *hits) EXPECT_GE(hit.id, 100u) << "deleted";
+    }
+    ExpectGood(index_.Insert(fresh, VectorOf(fresh, 0)));
+    ExpectGood(index_.Upsert(changed, VectorOf(changed, 1)));
+    ExpectGood(index_.Delete(120 + stop));
+    ExpectGood(index_.Insert(120 + stop, VectorOf(120 + stop, 1)));
+    // It takes most edges to deleted points away, and so the points where the next stop would be.
+    if (stop == 9) ExpectGood(index_.Refine({.threads = 1}));
+    Vector vector{};
+    ExpectGood(index_.Get(changed, vector.data()));
+    EXPECT_EQ(vector, VectorOf(changed, 1));
+    EXPECT_EQ(index_.Ids()->size(), 201u + stop);
+    EXPECT_TRUE(index_.RangeSearch(vector, {.radius = 0}));
+    ExpectGood(index_.Save(folder_ / "x"));
+    const auto saved = Index::Load(folder_ / "x");
+    ASSERT_TRUE(saved) << saved.error().message;
+    EXPECT_EQ(saved->size(), 201u + stop);
+    ExpectGood(saved->CheckStructure());
+  }
+  ASSERT_TRUE(sequencer_.RunToEnd("consolidate"));
+  ExpectGood(index_.Consolidate());
+  EXPECT_EQ(index_.Stats().pending_repairs, 0u);
+  ExpectGood(index_.CheckStructure());
+}
+
+INSTANTIATE_TEST_SUITE_P(At, HeldConsolidation,
+                         ::testing::Values("repair.copied", "repair.before_replacing",
+                                           "repair.before_commit", "repair.before_clearing"),
+                         [](const auto& suite) {
+                           std::string name = suite.param;
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
+
+// pgvector #450 (a vacuum that was stopped after ten hours): Consolidate owes the points that were
+// deleted when it was called. Here another one is deleted for each that it repairs.
+TEST_F(HeldConsolidation, ComesToItsEndThoughPointsAreDeletedAllTheTime) {
+  constexpr ExternalId kDeleted = 20;
+  for (ExternalId id = 0; id < kDeleted; ++id) ExpectGood(index_.Delete(id));
+  sequencer_.Start("consolidate", [this] { ExpectGood(index_.Consolidate({.threads = 1})); });
+  ExternalId more = kDeleted;
+  while (more < kIds && sequencer_.RunTo("consolidate", "repair.copied"))
+    ExpectGood(index_.Delete(more++));
+  EXPECT_LE(more, 3 * kDeleted) << "it goes on as long as others do";
+  EXPECT_GE(more, 2 * kDeleted);
+  EXPECT_LE(index_.Stats().pending_repairs, more - kDeleted);
+  ExpectGood(index_.CheckStructure());
+}
+
+}  // namespace
+}  // namespace shoal::testing
