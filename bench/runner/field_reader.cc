@@ -34,8 +34,9 @@ bool IsListOf(const Json& json, const std::function<bool(const Json&)>& fits) {
 
 FieldReader::FieldReader(const Json& object, std::string path)
     : object_(object), path_(std::move(path)) {
-  if (!object.is_object())
-    error_ = fmt::format("{}: expected an object, found {}", path_, Describe(object));
+  if (object.is_object()) return;
+  const std::string where = path_.ends_with(": ") ? path_.substr(0, path_.size() - 2) : path_;
+  error_ = fmt::format("{}: expected an object, found {}", where, Describe(object));
 }
 
 std::string FieldReader::PathOf(std::string_view key) const {
@@ -45,7 +46,11 @@ std::string FieldReader::PathOf(std::string_view key) const {
 }
 
 void FieldReader::Fail(std::string_view key, std::string_view expected, std::string_view found) {
-  if (!error_) error_ = fmt::format("{}: expected {}, found {}", PathOf(key), expected, found);
+  FailWith(fmt::format("{}: expected {}, found {}", PathOf(key), expected, found));
+}
+
+void FieldReader::FailWith(std::string line) {
+  if (!error_) error_ = std::move(line);
 }
 
 bool FieldReader::Has(std::string_view key) const {
@@ -145,12 +150,12 @@ std::filesystem::path FieldReader::InputFile(std::string_view key, const FindInp
   if (name.empty() || error_) return {};
   const Expected<std::filesystem::path> found = find(name);
   if (found) return *found;
-  error_ = fmt::format("{}: {}", PathOf(key), found.error());
+  FailWith(fmt::format("{}: {}", PathOf(key), found.error()));
   return {};
 }
 
 void FieldReader::Adopt(FieldReader& inner) {
-  if (const Expected<void> fine = inner.Finish(); !fine && !error_) error_ = fine.error();
+  if (const Expected<void> fine = inner.Finish(); !fine) FailWith(fine.error());
 }
 
 void FieldReader::Object(std::string_view key, const ReadObject& read, Presence presence) {

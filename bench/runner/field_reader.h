@@ -78,6 +78,8 @@ class FieldReader {
 
   // A mistake that only the caller can see. The first mistake counts.
   void Fail(std::string_view key, std::string_view expected, std::string_view found);
+  // The same as a whole line.
+  void FailWith(std::string line);
   // "jobs.json: jobs[0].content.readers", for messages of the caller's own.
   std::string PathOf(std::string_view key) const;
 

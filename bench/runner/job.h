@@ -28,6 +28,8 @@ struct JobContext {
   std::function<void(std::string_view)> say;
   // Something that a reader of the figures must know; goes into the results' `warnings`.
   std::function<void(std::string)> warn;
+  // Results so far, for long jobs: what the results file shows if the run is interrupted now.
+  std::function<void(const Json&)> checkpoint;
   // Something that must not be: the results stand, the run's status is "failed" and the program's
   // exit status 1. (A job that has no results returns an error instead.)
   std::function<void(std::string)> violated;
