@@ -134,7 +134,7 @@ TEST(StoreStressTest, ThePublishedJobIsUnderstoodAsPrinted) {
 
 TEST(StoreStressTest, FieldsThatCannotGoTogetherAreRefused) {
   const Json content = *ParseJson(kPublished, "job");
-  EXPECT_EQ(ErrorOf(content, {}), "fine");
+  EXPECT_EQ(ErrorOf(content, Json::object()), "fine");
   EXPECT_EQ(ErrorOf(content, {{"entry_bytes", 12}}),
             "content.entry_bytes: expected a multiple of 8, found 12");
   EXPECT_EQ(ErrorOf(content, {{"readers", 256}}),
