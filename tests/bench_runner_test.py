@@ -220,6 +220,7 @@ class IndexJobTest(RunnerTest):
         for run, engine, rows in zip(self.read_results()["runs"], ("shoal-u8", "shoal-f32"),
                                      (600, 300)):
             sections = run["results"]
+            self.assertEqual(sections["settings"][engine]["degree"], 16)
             self.assertEqual([build["threads"] for build in sections["builds"]], [1, 2])
             self.assertEqual([curve["threads"] for curve in sections["curves"]], [1, 2])
             self.assertEqual(sections["memory"][0]["points"], rows)
