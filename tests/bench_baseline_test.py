@@ -41,7 +41,7 @@ def one_line_a_phase(value, indent=""):
         return "{\n" + ",\n".join(rows) + "\n" + indent + "}"
     if isinstance(value, list) and any(isinstance(v, dict) for v in value):
         inner = indent + " "
-        return "[\n" + ",\n".join(inner + json.dumps(v) for v in value) + "\n" + indent + "]"
+        return "[\n" + ",\n".join(inner + one_line_a_phase(v, inner) for v in value) + "\n" + indent + "]"
     return json.dumps(value)
 
 
