@@ -33,16 +33,21 @@ def data_folder():
     return folder if (folder / "sift-1m.u8bin").exists() else None
 
 
+def holds_objects(value):
+    return isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(item, dict) for item in value))
+
+
 def one_line_a_phase(value, indent=""):
-    """JSON whose innermost objects and lists stand on a line each, for readable diffs."""
-    if isinstance(value, dict) and any(isinstance(v, (dict, list)) for v in value.values()):
-        inner = indent + " "
+    """JSON whose innermost objects stand on a line each, for readable diffs."""
+    inner = indent + " "
+    items = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(items, list) or not any(holds_objects(item) for item in items):
+        return json.dumps(value)
+    if isinstance(value, dict):
         rows = [f"{inner}{json.dumps(k)}: {one_line_a_phase(v, inner)}" for k, v in value.items()]
         return "{\n" + ",\n".join(rows) + "\n" + indent + "}"
-    if isinstance(value, list) and any(isinstance(v, dict) for v in value):
-        inner = indent + " "
-        return "[\n" + ",\n".join(inner + one_line_a_phase(v, inner) for v in value) + "\n" + indent + "]"
-    return json.dumps(value)
+    return "[\n" + ",\n".join(inner + one_line_a_phase(v, inner) for v in value) + "\n" + indent + "]"
 
 
 def only(results, restriction):
