@@ -297,8 +297,9 @@ TEST(Cost, OfAnInsertIsTheSameAfterAConsolidationOfMostPoints) {
       ExpectGood(index.Consolidate());
       EXPECT_LE(insert_more(index), expected + expected / 4) << left << " left";
       // A repairer in the background may be about to leave: it, too, is a reader.
-      if (policy != RepairPolicy::kBackground)
+      if (policy != RepairPolicy::kBackground) {
         EXPECT_LE(index.Stats().slots_used, kN + 1) << "freed slots come first";
+      }
     }
   }
 }
