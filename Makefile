@@ -13,6 +13,10 @@ CTEST := ctest --output-on-failure --no-tests=error -j $(JOBS)
 # What `make bench` compares; see bench/compare.py --help.
 BENCH ?= --data sift-1m --engines shoal-f32,shoal-u8
 
+# What `make peers` compares, and a Python that has the peers' wheels; docs/report.md.
+PEERS ?= --data sift-1m
+PEER_PYTHON ?= python3
+
 define build_preset
 	cmake --preset $(1) >/dev/null
 	cmake --build --preset $(1) -j $(JOBS)
@@ -44,6 +48,15 @@ bench: build ## run the benchmark jobs: BENCH="--data sift-1m --engines shoal-f3
 	@./build/bench/distance_bench
 	python3 bench/compare.py $(BENCH)
 
+report: build ## draw docs/report/*.json: out/report.html, and the pictures that docs/benchmarks.md shows
+	@mkdir -p out
+	./build/bench/shoal-bench report docs/report/*.json -o out/report.html --pictures docs/report
+
+peers: build ## shoal and the peers that are here, taking turns: out/peers.html (bench/compare.py --help)
+	@mkdir -p out
+	python3 bench/compare.py $(PEERS) --python $(PEER_PYTHON) --results out/peers.json | tee out/peers.md
+	./build/bench/shoal-bench report out/peers.json -o out/peers.html --title "shoal and its peers"
+
 format: ## format all C++ files
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format-16 -i
 
@@ -57,4 +70,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo test sanitize stress bench format tidy install clean
+.PHONY: help deps build demo test sanitize stress bench report peers format tidy install clean

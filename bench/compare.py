@@ -2,20 +2,24 @@
 """Compares engines side by side: one process each, measurements interleaved, medians reported.
 
   bench/compare.py --data sift-1m --engines shoal-f32,hnswlib-f32,faiss-f32 --cache DIR --out r.json
-  bench/compare.py --render r.json
+  bench/compare.py --render r.json --results results.json
 
-Peers: hnswlib's headers (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...) and a Python that has faiss-cpu
-(--python). The tables go to stdout as Markdown, everything measured to --out as JSON.
+Peers: hnswlib's headers (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), a Python that has faiss-cpu, usearch
+or scalable-vs (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER). The tables go to stdout as
+Markdown, everything measured to --out as JSON, what `shoal-bench report` draws to --results.
 """
 import argparse
 import json
 import os
+import shlex
 import sys
 import tempfile
+import time
 
 import curves
 import machine
 import report
+import results
 from engines import ENGINES, Worker, available
 
 RECALLS = (0.90, 0.95, 0.99)
@@ -42,7 +46,7 @@ def parse_arguments():
     parser.add_argument("--shared", default=os.environ.get("SHOAL_DATA", f"{here}/../../shared/data"))
     parser.add_argument("--data-dir", default="bench-data", help="where make_data wrote mixture.*")
     parser.add_argument("--programs", default=f"{here}/../build/bench")
-    parser.add_argument("--python", default=sys.executable, help="for peer_faiss.py")
+    parser.add_argument("--python", default=sys.executable, help="for the peers in Python")
     parser.add_argument("--cache", help="folder of the peers' indices: opened if there, else saved to")
     parser.add_argument("--fresh-builds", action="store_true", help="build even what --cache has")
     parser.add_argument("--build-list", type=int, default=100, help="L of our builds (peers: 200)")
@@ -51,6 +55,7 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of one timed run, at least")
     parser.add_argument("--out", help="everything measured, as JSON")
+    parser.add_argument("--results", help="a results file, for `shoal-bench report`")
     parser.add_argument("--render", help="print the tables of an earlier --out and end")
     parser.add_argument(
         "--clock", choices=("wall", "cpu"), default="wall", help="of the tables: cpu on a busy machine"
@@ -77,6 +82,7 @@ class Comparison:
             "load", base=self.base, queries=self.queries, type=engine.kind, rows=self.rows
         )
         result = {"load": loaded, "build": self.index(worker, engine)}
+        result["settings"] = self.settings(result["build"])
         worker.ask("drop")
         result["memory"] = worker.ask("memory")
         self.workers[engine.name] = worker
@@ -110,6 +116,12 @@ class Comparison:
             with open(path + ".json", "w", encoding="utf-8") as file:
                 json.dump(built, file, indent=1)
         return {**built, "from": "this run"}
+
+    @staticmethod
+    def settings(built):
+        """What the peer calls what it was built with."""
+        own = {key.removeprefix("set_"): v for key, v in built.items() if key.startswith("set_")}
+        return own or {"degree": built["degree"], "list": built["list"]}
 
     def answer(self, name):
         """Recall and distances at rising list sizes, until the last recall is reached."""
@@ -157,6 +169,7 @@ class Comparison:
         return [n for n in names if ENGINES[n].kind == "f32" or not self.base.endswith(".fbin")]
 
     def run(self):
+        start = time.monotonic()
         for name in self.names():
             self.start(ENGINES[name])
         for name in self.workers:
@@ -165,20 +178,44 @@ class Comparison:
         for name, worker in self.workers.items():
             self.results["engines"][name]["memory_at_end"] = worker.ask("memory")
             worker.close()
+        self.results["seconds"] = time.monotonic() - start
         return self.results
+
+
+def write_json(path, document):
+    """Whole or not at all."""
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1)
+        file.write("\n")
+    os.replace(path + ".part", path)
+
+
+def command_of(arguments):
+    """How these figures were made; folders of this one machine are left out."""
+    words, skipped = ["python3", "bench/compare.py"], ("--out", "--results", "--render")
+    given = iter(arguments)
+    for word in given:
+        if word in skipped:
+            next(given, None)
+        elif word.split("=")[0] not in skipped:
+            words.append(os.path.basename(word.rstrip("/")) if os.path.isabs(word) else word)
+    return shlex.join(words)
 
 
 def main():
     args = parse_arguments()
     if args.render:
         with open(args.render, encoding="utf-8") as file:
-            results = json.load(file)
+            measured = json.load(file)
     else:
-        results = Comparison(args).run()
+        measured = Comparison(args).run()
+        measured["command"] = command_of(sys.argv[1:])
         if args.out:
-            with open(args.out, "w", encoding="utf-8") as file:
-                json.dump(results, file, indent=1)
-    print(report.render(results, RECALLS, args.clock))
+            write_json(args.out, measured)
+    if args.results:
+        command = measured.get("command", "python3 bench/compare.py")
+        write_json(args.results, results.document(measured, command))
+    print(report.render(measured, RECALLS, args.clock))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import unittest
 
+import compare
 import curves
 import report
 
@@ -77,8 +78,37 @@ class InterpolationTest(unittest.TestCase):
         self.assertEqual(curves.speeds([waited], "cpu"), [1000])
 
 
+class CommandTest(unittest.TestCase):
+    def test_folders_of_this_machine_and_outputs_are_left_out(self):
+        given = ["--data", "sift-1m", "--cache", "/a/b/indices/", "--out", "x.json", "--rounds=3"]
+        expected = "python3 bench/compare.py --data sift-1m --cache indices --rounds=3"
+        self.assertEqual(compare.command_of(given + ["--results", "/tmp/r.json"]), expected)
+
+
 class ComparisonTest(unittest.TestCase):
     """Generated data, one engine, everything that compare.py reports."""
+
+    def check_results_file(self, path, folder):
+        """It has all sections, names no folder, and can be drawn."""
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        self.assertNotIn(folder, text)
+        document = json.loads(text)
+        self.assertEqual((document["schema"], document["version"]), ("shoal-bench-results", 1))
+        sections = document["runs"][0]["results"]
+        self.assertEqual([(c["engine"], c["threads"]) for c in sections["curves"]],
+                         [("shoal-f32", 1), ("shoal-f32", 2)])
+        for curve in sections["curves"]:
+            timed = [p for p in curve["points"] if p["qps"]]
+            self.assertTrue(timed)
+            self.assertEqual({len(p["qps"]) for p in timed}, {2})
+        self.assertEqual(sections["builds"][0]["threads"], 2)
+        self.assertGreater(sections["memory"][0]["parts"]["vectors"], 32 * 4)
+        self.assertEqual(sections["settings"]["shoal-f32"]["max_degree"], 32)
+        page = os.path.join(folder, "report.html")
+        draw = [os.path.join(PROGRAMS, "shoal-bench"), "report", path, "-o", page]
+        subprocess.run(draw, check=True, capture_output=True)
+        self.assertTrue(os.path.getsize(page))
 
     def test_generated_set_is_built_answered_and_reported(self):
         if PROGRAMS is None:
@@ -87,12 +117,14 @@ class ComparisonTest(unittest.TestCase):
             data = [os.path.join(PROGRAMS, "make_data"), "--out", folder]
             subprocess.run(data + ["--rows", "3000", "--dim", "32", "--queries", "50"], check=True)
             out = os.path.join(folder, "results.json")
-            compare = [sys.executable, "-B", os.path.join(HERE, "compare.py"), "--data", "mixture"]
-            compare += ["--data-dir", folder, "--programs", PROGRAMS, "--engines", "shoal-f32"]
-            compare += ["--rounds", "2", "--seconds", "0.01", "--out", out]
-            done = subprocess.run(compare, check=True, capture_output=True, text=True)
+            command = [sys.executable, "-B", os.path.join(HERE, "compare.py"), "--data", "mixture"]
+            command += ["--data-dir", folder, "--programs", PROGRAMS, "--engines", "shoal-f32"]
+            drawn = os.path.join(folder, "drawn.json")
+            command += ["--rounds", "2", "--seconds", "0.01", "--out", out, "--results", drawn]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
             with open(out, encoding="utf-8") as file:
                 results = json.load(file)
+            self.check_results_file(drawn, folder)
         engine = results["engines"]["shoal-f32"]
         self.assertEqual(engine["load"]["rows"], 3000)
         self.assertGreater(engine["curve"][-1]["recall"], 0.95)

@@ -8,11 +8,12 @@ import sys
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """One column of the comparison."""
+    """One column of the comparison. A peer is a file beside this one and its rows below."""
 
     name: str
     program: str  # in the build's bench/ folder, or a .py beside this file
     kind: str  # element type of the rows: f32, u8
+    needs: str = ""  # the Python package that the .py imports, or the variable that names programs
     huge: bool = False  # ask glibc's malloc for huge pages
 
     @property
@@ -25,6 +26,7 @@ class Engine:
         return f"{self.program.removesuffix('.py')}-{self.kind}"
 
 
+# usearch and SVS have allocators of their own, which do not listen to glibc's tunables.
 ENGINES = {
     e.name: e
     for e in (
@@ -34,33 +36,44 @@ ENGINES = {
         Engine("hnswlib-f32-huge", "peer_hnswlib", "f32", huge=True),
         Engine("hnswlib-u8", "peer_hnswlib", "u8"),
         Engine("hnswlib-u8-huge", "peer_hnswlib", "u8", huge=True),
-        Engine("faiss-f32", "peer_faiss.py", "f32"),
-        Engine("faiss-f32-huge", "peer_faiss.py", "f32", huge=True),
-        Engine("faiss-sq8", "peer_faiss.py", "u8"),
-        Engine("faiss-sq8-huge", "peer_faiss.py", "u8", huge=True),
+        Engine("faiss-f32", "peer_faiss.py", "f32", "faiss"),
+        Engine("faiss-f32-huge", "peer_faiss.py", "f32", "faiss", huge=True),
+        Engine("faiss-sq8", "peer_faiss.py", "u8", "faiss"),
+        Engine("faiss-sq8-huge", "peer_faiss.py", "u8", "faiss", huge=True),
+        Engine("usearch-f32", "peer_usearch.py", "f32", "usearch"),
+        Engine("usearch-u8", "peer_usearch.py", "u8", "usearch"),
+        Engine("svs-f32", "peer_svs.py", "f32", "svs"),
+        Engine("svs-u8", "peer_svs.py", "u8", "svs"),
+        Engine("diskann-f32", "peer_diskann.py", "f32", "SHOAL_DISKANN", huge=True),
+        Engine("diskann-u8", "peer_diskann.py", "u8", "SHOAL_DISKANN", huge=True),
     )
 }
 
 
+def _lacks(engine, programs, python):
+    """Why the engine's program cannot run here; "" when it can."""
+    if not engine.program.endswith(".py"):
+        there = os.path.exists(os.path.join(programs, engine.program))
+        return "" if there else f"{engine.program} was not built"
+    module = engine.needs
+    if engine.needs.isupper():
+        folder, module = os.environ.get(engine.needs, ""), "numpy"
+        if not os.path.exists(os.path.join(folder, "search_memory_index")):
+            return f"{engine.needs} names no folder of search_memory_index"
+    # What lacks its packages fails here rather than in the middle of a run.
+    check = [python, "-c", f"import {module}, numpy"]
+    found = subprocess.run(check, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    return "" if found else f"{python} lacks {module} or numpy (--python)"
+
+
 def available(programs, python):
     """Names of the engines that can run here, and one line for each program that cannot."""
-    names, missing = [], {}
+    lacks = {}
     for engine in ENGINES.values():
-        if engine.program in missing:
-            continue
-        if engine.program.endswith(".py"):
-            # faiss without its packages fails here rather than in the middle of a run.
-            check = [python, "-c", "import faiss, numpy"]
-            found = subprocess.run(check, stderr=subprocess.DEVNULL, check=False).returncode == 0
-            hint = f"{python} lacks faiss-cpu and numpy (--python)"
-        else:
-            found = os.path.exists(os.path.join(programs, engine.program))
-            hint = f"{engine.program} was not built"
-        if found:
-            names.append(engine.name)
-        else:
-            missing[engine.program] = f"left out: {hint}"
-    return names, list(missing.values())
+        if engine.program not in lacks:
+            lacks[engine.program] = _lacks(engine, programs, python)
+    names = [engine.name for engine in ENGINES.values() if not lacks[engine.program]]
+    return names, [f"left out: {why}" for why in lacks.values() if why]
 
 
 class Worker:

@@ -2,6 +2,7 @@
 import datetime
 import os
 import platform
+import subprocess
 import time
 
 
@@ -13,11 +14,23 @@ def _first_line_with(path, prefix):
         return "?"
 
 
+def _commit():
+    """Of this tree; with a + where it was changed since."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    command = ["git", "-C", here, "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
 def facts():
     """What a reader of the results wants to know of this machine."""
     huge = "/sys/kernel/mm/transparent_hugepage/enabled"
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": _commit(),
         "cpu": _first_line_with("/proc/cpuinfo", "model name"),
         "cores": len(os.sched_getaffinity(0)),
         "memory": _first_line_with("/proc/meminfo", "MemTotal"),

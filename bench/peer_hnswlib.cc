@@ -102,6 +102,11 @@ class HnswlibEngine : public Engine {
     for (std::thread& t : others) t.join();
   }
 
+  void Settings(const BuildOptions& options, Reply& reply) const override {
+    reply.Set("set_M", uint64_t{options.degree / 2});
+    reply.Set("set_ef_construction", uint64_t{options.list_size});
+  }
+
   void Save(const std::string& path) const override { graph_->Save(path); }
   void Open(const std::string& path, const Rows& shape) override {
     if (shape.element() == Element::kFloat32) {

@@ -50,6 +50,11 @@ class ShoalEngine : public Engine {
     if (!report.failures.empty()) throw std::runtime_error(report.failures[0].error.message);
   }
 
+  void Settings(const BuildOptions& options, Reply& reply) const override {
+    reply.Set("set_max_degree", uint64_t{options.degree});
+    reply.Set("set_build_list_size", uint64_t{options.list_size});
+  }
+
   void Save(const std::string&) const override {
     throw std::runtime_error("shoal is built afresh in every run");
   }

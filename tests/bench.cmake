@@ -5,7 +5,6 @@ if(TARGET peer_shoal)
                    ${PROJECT_BINARY_DIR}/bench)
   set_tests_properties(Bench.FiguresAreComputedAsDocumented PROPERTIES TIMEOUT 600)
 endif()
-
 # The runner of jobs. The baselines say the same in every build, so the sanitizers' leave them out.
 if(TARGET shoal-bench)
   add_test(NAME Bench.TheRunnerFromEndToEnd
@@ -18,4 +17,12 @@ if(TARGET shoal-bench)
                      ${PROJECT_BINARY_DIR}/bench)
     set_tests_properties(Bench.CountsAreTheBaselinesToTheDigit PROPERTIES TIMEOUT 900)
   endif()
+endif()
+
+# What results look like; in a browser too, where chromium is.
+if(TARGET shoal-bench)
+  add_test(NAME Bench.ReportShowsEveryPlot
+           COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/report_page_test.py
+                   $<TARGET_FILE:shoal-bench>)
+  set_tests_properties(Bench.ReportShowsEveryPlot PROPERTIES TIMEOUT 600)
 endif()

@@ -18,7 +18,7 @@ constexpr Verb kVerbs[] = {
     {"skeleton", "print an empty job file", AddSkeleton},
     {"run", "run the jobs of a file", AddRun},
     {"check", "compare two results under tolerances", AddCheck},
-    // {"report", "draw results as one HTML page", AddReport},
+    {"report", "draw results as one HTML page", AddReport},
 };
 
 }  // namespace

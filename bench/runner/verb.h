@@ -14,5 +14,6 @@ void AddBenchmarks(CLI::App& app, int& status);
 void AddSkeleton(CLI::App& app, int& status);
 void AddRun(CLI::App& app, int& status);
 void AddCheck(CLI::App& app, int& status);
+void AddReport(CLI::App& app, int& status);  // report/report.cc
 
 }  // namespace shoal::bench

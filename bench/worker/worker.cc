@@ -169,7 +169,9 @@ class Server {
     const BuildOptions options{.threads = r.Number("threads"),
                                .degree = r.Number("degree"),
                                .list_size = r.Number("list")};
-    return Measured([&] { engine_.Build(rows_, options); });
+    Reply reply = Measured([&] { engine_.Build(rows_, options); });
+    engine_.Settings(options, reply);
+    return reply;
   }
   Reply Open(const Request& r) {
     return Measured([&] { engine_.Open(r.Text("path"), rows_); });

@@ -5,7 +5,8 @@
 // took otherwise. stderr is free for chatter.
 //
 //   load    base= queries= type=f32|u8|i8 rows=0   read rows (0: all) and queries
-//   build   threads= degree= list=                 index the rows -> seconds, cpu_seconds, rss_*
+//   build   threads= degree= list=                 index the rows -> seconds, cpu_seconds, rss_*,
+//                                                  set_*: the settings in the engine's words
 //   save    path=  /  open path=                   the index, where the engine can
 //   drop                                           give the rows' memory back
 //   answer  list= k= ids=PATH                      every query once, untimed: results as uint32 to
@@ -86,6 +87,8 @@ class Engine {
   // Version, instruction set: what a reader of the results wants to know.
   virtual void Describe(Reply& reply) const = 0;
   virtual void Build(const Rows& rows, const BuildOptions& options) = 0;
+  // What the engine calls those options: members "set_...".
+  virtual void Settings(const BuildOptions& options, Reply& reply) const = 0;
   virtual void Save(const std::string& path) const = 0;
   // `shape` has the element type and the dimension of the rows that the index was built from.
   virtual void Open(const std::string& path, const Rows& shape) = 0;
