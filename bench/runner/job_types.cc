@@ -1,0 +1,25 @@
+// The table of job types: a row for each.
+#include <array>
+
+#include "jobs/jobs.h"
+#include "runner/job.h"
+
+namespace shoal::bench {
+
+std::span<const JobType* const> JobTypes() {
+  static const std::array types = {
+      &BaselineJobType(),
+      &IndexJobType(),
+      // Runbooks: &RunbookJobType(), from "runbook/runbook_job.h".
+      &StoreStressJobType(),
+  };
+  return types;
+}
+
+const JobType* FindJobType(std::string_view name) {
+  for (const JobType* type : JobTypes())
+    if (type->name() == name) return type;
+  return nullptr;
+}
+
+}  // namespace shoal::bench

@@ -1,0 +1,35 @@
+// shoal-bench: jobs in, results and verdicts out. docs/results.md describes both files.
+#include <CLI/CLI.hpp>
+
+#include "runner/verb.h"
+
+namespace shoal::bench {
+namespace {
+
+struct Verb {
+  const char* name;
+  const char* summary;
+  AddVerb add;
+};
+
+constexpr Verb kVerbs[] = {
+    {"inputs", "list the types of jobs, or print an example of one", AddInputs},
+    {"benchmarks", "list what this program can run", AddBenchmarks},
+    {"skeleton", "print an empty job file", AddSkeleton},
+    {"run", "run the jobs of a file", AddRun},
+    {"check", "compare two results under tolerances", AddCheck},
+    // {"report", "draw results as one HTML page", AddReport},
+};
+
+}  // namespace
+}  // namespace shoal::bench
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures shoal: jobs in, results and verdicts out.", "shoal-bench");
+  app.require_subcommand(1);
+  int status = 0;
+  for (const auto& verb : shoal::bench::kVerbs)
+    verb.add(*app.add_subcommand(verb.name, verb.summary), status);
+  CLI11_PARSE(app, argc, argv);
+  return status;
+}
