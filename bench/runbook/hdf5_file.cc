@@ -191,7 +191,9 @@ class Reader {
                    fmt::format("integers, a row for each of {} queries", data.queries.rows()),
                    shape(neighbors->rows, neighbors->columns));
     }
-    TruthSet truth{.queries = neighbors->rows, .k = neighbors->columns};
+    TruthSet truth;
+    truth.queries = neighbors->rows;
+    truth.k = neighbors->columns;
     const size_t entries = truth.queries * truth.k;
     std::vector<int64_t> ids(entries);
     if (H5Dread(neighbors->id.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT,

@@ -49,7 +49,7 @@ struct RecallBounds {
 enum class Verdict : uint8_t {
   kJudged,
   kNeedsMore,  // `nearest` is too short.
-  kTooFew,     // The lower set has fewer than k points.
+  kTooFew,     // Of the points that S has for certain there are fewer than k.
 };
 
 // Immutable; any thread.

@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "runbook/hdf5_file.h"
+#include "runbook/vector_tools.h"
 
 namespace shoal::bench {
 namespace {
@@ -19,57 +20,17 @@ constexpr struct {
                    {".u8bin", ScalarType::kUint8},
                    {".i8bin", ScalarType::kInt8}};
 
-float Value(const std::byte* row, ScalarType type, size_t i) {
-  const auto load = [&]<class T>(T value) {
-    std::memcpy(&value, row + i * sizeof(T), sizeof(T));
-    return value;
-  };
-  switch (type) {
-    case ScalarType::kFloat32: return load(0.0f);
-    case ScalarType::kFloat16: return HalfToFloat(load(Half()));
-    case ScalarType::kInt8: return load(int8_t{0});
-    case ScalarType::kUint8: return load(uint8_t{0});
-  }
-  return 0;
-}
-
-// Writes `value` as element i; false if the type does not have it.
-bool Put(float value, ScalarType type, std::byte* row, size_t i) {
-  const auto store = [&](auto element, float back) {
-    std::memcpy(row + i * sizeof(element), &element, sizeof(element));
-    return back == value;
-  };
-  switch (type) {
-    case ScalarType::kFloat32: return store(value, value);
-    case ScalarType::kFloat16: {
-      const Half half = FloatToHalf(value);
-      return store(half, HalfToFloat(half));
-    }
-    case ScalarType::kInt8: {
-      const auto element = static_cast<int8_t>(std::clamp(value, -128.0f, 127.0f));
-      return store(element, static_cast<float>(element));
-    }
-    case ScalarType::kUint8: {
-      const auto element = static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f));
-      return store(element, static_cast<float>(element));
-    }
-  }
-  return false;
-}
-
 Result<Matrix> Convert(Matrix from, ScalarType type, const std::filesystem::path& file) {
   if (from.type() == type) return from;
   auto to = Matrix::Create(type, from.rows(), from.dim());
   if (!to) return to;
   for (size_t r = 0; r < from.rows(); ++r) {
-    const std::byte* const in = from.data() + r * from.row_bytes();
-    std::byte* const out = to->data() + r * to->row_bytes();
-    for (size_t i = 0; i < from.dim(); ++i) {
-      const float value = Value(in, from.type(), i);
-      if (Put(value, type, out, i)) continue;
+    const std::vector<float> values = Floats(from.view().Slice(r, 1));
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (PutElement(values[i], type, to->data() + r * to->row_bytes(), i)) continue;
       return MakeError(ErrorCode::kInvalidArgument,
                        fmt::format("{}: row {}, column {}: expected a {}, found {}", file.string(),
-                                   r, i, ScalarTypeName(type), value));
+                                   r, i, ScalarTypeName(type), values[i]));
     }
   }
   return to;

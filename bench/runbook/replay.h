@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "runbook/input.h"
@@ -40,6 +41,7 @@ class Replay {
   Result<std::vector<StreamStep>> Do(const Step& step, const TruthOf& truth_of);
 
   const Index& index() const { return index_; }
+  Index TakeIndex() && { return std::move(index_); }
 
  private:
   Replay(const Input& input, const Runbook& runbook, const ReplayOptions& options, Index index);

@@ -163,7 +163,9 @@ class Parser {
   Result<Step> ReadStep(size_t number, const YAML::Node& at, const YAML::Node& node) const {
     auto fields = ReadFields(number, at, node);
     if (!fields) return tl::unexpected(fields.error());
-    Step step{.number = number, .line = LineOf(at)};
+    Step step;
+    step.number = number;
+    step.line = LineOf(at);
     const auto operation = std::find_if(fields->begin(), fields->end(),
                                         [](const auto& f) { return f.first == "operation"; });
     if (operation == fields->end())

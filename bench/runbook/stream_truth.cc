@@ -87,7 +87,9 @@ Result<TruthSet> StreamTruth::At(std::span<const uint32_t> row_of) {
   work_.recomputed += short_ones.size();
   if (auto ok = Offer(live, short_ones); !ok) return tl::unexpected(ok.error());
 
-  TruthSet truth{.queries = queries_.rows(), .k = options_.k};
+  TruthSet truth;
+  truth.queries = queries_.rows();
+  truth.k = options_.k;
   truth.ids.assign(truth.queries * truth.k, TruthSet::kNoNeighbor);
   truth.distances.assign(truth.ids.size(), std::numeric_limits<float>::infinity());
   if (wanted < truth.k) truth.counts.assign(truth.queries, static_cast<uint32_t>(wanted));
