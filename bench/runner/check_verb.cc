@@ -143,8 +143,7 @@ Expected<bool> Run(const CheckArguments& args) {
   if (!after) return tl::unexpected(after.error());
   std::vector<Verdict> verdicts;
   for (size_t i = 0; i < assigned->jobs.size(); ++i)
-    verdicts.push_back(
-        Judge(assigned->jobs, i, *assigned->of_job[i], args, *before, *after));
+    verdicts.push_back(Judge(assigned->jobs, i, *assigned->of_job[i], args, *before, *after));
   const bool passed = Print(verdicts);
   if (args.output_file.empty()) return passed;
   if (auto written = WriteJson(args.output_file, ToJson(verdicts)); !written)
@@ -167,8 +166,10 @@ bool PrintTolerances(const std::string& name) {
     for (const ToleranceType& each : ToleranceTypes())
       fmt::print("{:<16} {}\n", each.name, each.summary);
   } else {
-    fmt::print(stderr, "shoal-bench: tolerance: expected a name that `check tolerances` lists, "
-                       "found \"{}\"\n", name);
+    fmt::print(stderr,
+               "shoal-bench: tolerance: expected a name that `check tolerances` lists, "
+               "found \"{}\"\n",
+               name);
   }
   return type != nullptr || name.empty();
 }

@@ -74,7 +74,9 @@ class Comparison {
   }
 
   void Note(const std::string& path, const Json* before, const Json* after, std::string remark) {
-    const auto text = [](const Json* json) { return json == nullptr ? "nothing" : Describe(*json); };
+    const auto text = [](const Json* json) {
+      return json == nullptr ? "nothing" : Describe(*json);
+    };
     differences.push_back({path, text(before), text(after), std::move(remark)});
   }
 

@@ -24,7 +24,9 @@ bool Fits(const Json& json, UnsignedRange range) {
   return range.least <= value && value <= range.most;
 }
 
-bool IsText(const Json& json) { return json.is_string() && !json.get_ref<const std::string&>().empty(); }
+bool IsText(const Json& json) {
+  return json.is_string() && !json.get_ref<const std::string&>().empty();
+}
 
 bool IsListOf(const Json& json, const std::function<bool(const Json&)>& fits) {
   return json.is_array() && std::all_of(json.begin(), json.end(), fits);
@@ -115,12 +117,12 @@ std::string FieldReader::Text(std::string_view key, std::optional<std::string> o
 
 std::string FieldReader::OneOf(std::string_view key, const std::vector<std::string_view>& words,
                                std::optional<std::string> otherwise) {
-  const Json* value = Take(
-      key, fmt::format("one of {}", fmt::join(words, ", ")), otherwise.has_value(),
-      [&](const Json& json) {
-        return json.is_string() &&
-               std::find(words.begin(), words.end(), json.get<std::string>()) != words.end();
-      });
+  const Json* value =
+      Take(key, fmt::format("one of {}", fmt::join(words, ", ")), otherwise.has_value(),
+           [&](const Json& json) {
+             return json.is_string() &&
+                    std::find(words.begin(), words.end(), json.get<std::string>()) != words.end();
+           });
   return Keep(key, value == nullptr ? otherwise.value_or(std::string(words.front()))
                                     : value->get<std::string>());
 }
@@ -169,9 +171,8 @@ void FieldReader::Object(std::string_view key, const ReadObject& read, Presence 
 }
 
 void FieldReader::Objects(std::string_view key, const ReadObject& read, Presence presence) {
-  const Json* list =
-      Take(key, "a list of objects, one or more", presence == Presence::kOptional,
-           [](const Json& json) { return json.is_array() && !json.empty(); });
+  const Json* list = Take(key, "a list of objects, one or more", presence == Presence::kOptional,
+                          [](const Json& json) { return json.is_array() && !json.empty(); });
   Json understood = Json::array();
   for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
     FieldReader inner((*list)[i], fmt::format("{}[{}]", PathOf(key), i));

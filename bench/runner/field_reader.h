@@ -3,8 +3,8 @@
 //
 //   uint64_t readers = content.Unsigned("readers", {.least = 1, .most = 255});
 //   std::string metric = content.OneOf("metric", {"l2", "cosine"}, "l2");
-//   content.Object("build", [&](FieldReader& build) { list = build.Unsigned("list", {1, 10000}); });
-//   if (auto fine = content.Finish(); !fine) return tl::unexpected(fine.error());
+//   content.Object("build", [&](FieldReader& build) { list = build.Unsigned("list", {1, 10000});
+//   }); if (auto fine = content.Finish(); !fine) return tl::unexpected(fine.error());
 //
 // After a mistake every read returns a value in range (its default, or `least`), so a parser reads
 // all its fields, calls Finish once, and looks at files or sizes only when that is fine.

@@ -65,8 +65,7 @@ Expected<JobFile> LoadJobFile(const fs::path& path, const JobFileOptions& option
   file.Objects("jobs", [&](FieldReader& job) {
     JobFile::Entry& entry = jobs.entries.emplace_back();
     entry.type = FindJobType(job.OneOf("type", TypeNames()));
-    entry.name =
-        job.Text("name", fmt::format("{}-{}", entry.type->name(), jobs.entries.size()));
+    entry.name = job.Text("name", fmt::format("{}-{}", entry.type->name(), jobs.entries.size()));
     if (!job.ok()) return;
     job.Object("content", [&](FieldReader& content) {
       Expected<std::unique_ptr<Job>> parsed = entry.type->Parse(content, context);

@@ -20,9 +20,9 @@ namespace shoal::bench {
 struct JobFile {
   struct Entry {
     const JobType* type = nullptr;
-    std::string name;            // As given, or "<type>-<position from 1>".
-    Json input;                  // The content as it was understood, defaults filled in.
-    std::unique_ptr<Job> job;    // Parsed, ready to run.
+    std::string name;          // As given, or "<type>-<position from 1>".
+    Json input;                // The content as it was understood, defaults filled in.
+    std::unique_ptr<Job> job;  // Parsed, ready to run.
   };
   std::filesystem::path output_directory;
   FindInput find_input;

@@ -33,7 +33,8 @@ class RepeatedKeys {
 std::string Place(std::string_view text, size_t byte) {
   const std::string_view before = text.substr(0, std::min(byte == 0 ? 0 : byte - 1, text.size()));
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-  const size_t line_begin = before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
+  const size_t line_begin =
+      before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1;
   return fmt::format("line {}, column {}", line, before.size() - line_begin + 1);
 }
 
@@ -44,9 +45,8 @@ Expected<Json> ParseJson(std::string_view text, std::string_view name) {
   try {
     Json json = Json::parse(text, std::ref(keys));
     if (keys.repeated.empty()) return json;
-    return tl::unexpected(
-        fmt::format("{}: expected every key of an object once, found \"{}\" twice", name,
-                    keys.repeated));
+    return tl::unexpected(fmt::format(
+        "{}: expected every key of an object once, found \"{}\" twice", name, keys.repeated));
   } catch (const Json::parse_error& error) {
     return tl::unexpected(
         fmt::format("{}: {}: expected JSON, found something else", name, Place(text, error.byte)));

@@ -88,8 +88,7 @@ class OneRun {
     run_["results"] = sections ? *sections : Json::object();
     if (auto written = results_.Update(run_); !written) return tl::unexpected(written.error());
     fmt::print(stderr, "{} {} after {:.1f} s{}\n", label_, run_["status"].get<std::string>(),
-               stretch.seconds,
-               violations_.empty() ? "" : ": " + run_["error"].get<std::string>());
+               stretch.seconds, violations_.empty() ? "" : ": " + run_["error"].get<std::string>());
     return violations_.empty();
   }
 

@@ -55,8 +55,7 @@ Stretch Stopwatch::Read() const {
   stretch.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
   stretch.cpu_seconds = now.own - begin_.own;
   const double elapsed = std::max(stretch.seconds, 1e-9);
-  stretch.others_cores =
-      std::max(0.0, (now.busy - begin_.busy - stretch.cpu_seconds) / elapsed);
+  stretch.others_cores = std::max(0.0, (now.busy - begin_.busy - stretch.cpu_seconds) / elapsed);
   stretch.stolen = std::clamp((now.stolen - begin_.stolen) / (elapsed * MachineCores()), 0.0, 1.0);
   return stretch;
 }

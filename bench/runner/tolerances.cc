@@ -120,8 +120,8 @@ Expected<std::vector<const Check*>> AssignChecks(const std::vector<Check>& check
   }
   for (const Check& check : checks)
     if (std::find(assigned.begin(), assigned.end(), &check) == assigned.end())
-      return tl::unexpected(fmt::format("{}: expected a job that contains its input, found none",
-                                        check.path));
+      return tl::unexpected(
+          fmt::format("{}: expected a job that contains its input, found none", check.path));
   return assigned;
 }
 

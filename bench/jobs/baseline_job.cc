@@ -1,0 +1,175 @@
+// The job "baseline": exact cases for every asked combination of scalar type, metric and mode. What
+// it counts is the same on every machine and instruction set, so tests compare it to the digit.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "jobs/data.h"
+#include "jobs/exact_case.h"
+#include "jobs/integer_set.h"
+#include "jobs/jobs.h"
+#include "shoal/options.h"
+
+namespace shoal::bench {
+namespace {
+
+struct BaselineOptions {
+  // Empty: rows of our own making.
+  std::filesystem::path base_file, query_file;
+  IntegerSetOptions set;
+  std::vector<ScalarType> types;
+  std::vector<Metric> metrics;
+  std::vector<Mode> modes;
+  ExactCase exact;
+};
+
+// The numbers of a uint8 file as another type: int8 gets the halves, as the classic bytes of
+// descriptors go to 255.
+Expected<Matrix> ReadAs(const std::filesystem::path& path, size_t rows, ScalarType type) {
+  Expected<Matrix> read = ReadRows(path, rows);
+  if (!read) return read;
+  if (type == ScalarType::kInt8 && read->type() == ScalarType::kUint8)
+    for (size_t i = 0; i < read->rows() * read->dim(); ++i) read->data()[i] >>= 1;
+  return ConvertRows(std::move(*read), type, path.string());
+}
+
+Expected<IntegerSet> MakeRows(const BaselineOptions& options, ScalarType type) {
+  if (options.base_file.empty()) {
+    auto set = MakeIntegerSet(type, options.set);
+    if (!set) return tl::unexpected(set.error().message);
+    return std::move(*set);
+  }
+  Expected<Matrix> rows = ReadAs(options.base_file, options.set.rows, type);
+  if (!rows) return tl::unexpected(rows.error());
+  Expected<Matrix> queries = ReadAs(options.query_file, options.set.queries, type);
+  if (!queries) return tl::unexpected(queries.error());
+  return IntegerSet{std::move(*rows), std::move(*queries)};
+}
+
+class BaselineJob final : public Job {
+ public:
+  explicit BaselineJob(BaselineOptions options) : options_(std::move(options)) {}
+
+  Expected<Json> Run(const JobContext& context) override {
+    Json cases = Json::object();
+    for (const ScalarType type : options_.types) {
+      const Expected<IntegerSet> set = MakeRows(options_, type);
+      if (!set) return tl::unexpected(set.error());
+      for (const Metric metric : options_.metrics) {
+        for (const Mode mode : options_.modes) {
+          const std::string name = fmt::format("{}/{}/{}", ScalarTypeName(type), MetricName(metric),
+                                               kModeNames[static_cast<size_t>(mode)]);
+          ExactCase exact = options_.exact;
+          exact.rows = set->rows;
+          exact.queries = set->queries;
+          exact.metric = metric;
+          exact.mode = mode;
+          Expected<Json> counted = RunExactCase(exact);
+          if (!counted) return tl::unexpected(name + ": " + counted.error());
+          cases[std::string(ScalarTypeName(type))][std::string(MetricName(metric))]
+               [std::string(kModeNames[static_cast<size_t>(mode)])] = std::move(*counted);
+          context.say(name);
+        }
+      }
+    }
+    return Json{{"exact", cases}};
+  }
+
+ private:
+  const BaselineOptions options_;
+};
+
+// The values of a list of words, each of which `parse` understands.
+template <class T>
+std::vector<T> Words(FieldReader& content, std::string_view key,
+                     const std::vector<std::pair<std::string_view, T>>& known) {
+  std::vector<std::string> all;
+  for (const auto& [word, value] : known) all.emplace_back(word);
+  std::vector<T> values;
+  for (const std::string& word : content.TextList(key, all)) {
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&](const auto& each) { return each.first == word; });
+    if (found != known.end()) {
+      values.push_back(found->second);
+    } else {
+      content.Fail(key, fmt::format("words out of {}", fmt::join(all, ", ")),
+                   fmt::format("\"{}\"", word));
+    }
+  }
+  return values;
+}
+
+void ParseData(FieldReader& data, const JobContext& context, BaselineOptions& options) {
+  options.set.rows = data.Unsigned("rows", {.least = 100, .most = 1000000}, 10000);
+  options.set.queries = data.Unsigned("queries", {.least = 1, .most = 100000}, 100);
+  options.base_file = data.InputFile("base_file", context.find_input, "");
+  options.query_file = data.InputFile("query_file", context.find_input, "");
+  if (options.base_file.empty() != options.query_file.empty())
+    data.Fail("query_file", "a file just where base_file is one", "one without the other");
+  if (!options.base_file.empty()) return;
+  options.set.dim = data.Unsigned("dim", {.least = 2, .most = 512}, 16);
+  options.set.clusters = data.Unsigned("clusters", {.least = 1, .most = 100000}, 64);
+  options.set.seed = data.Unsigned("seed", {}, 1);
+}
+
+class BaselineType final : public JobType {
+ public:
+  std::string_view name() const override { return "baseline"; }
+  std::string_view summary() const override {
+    return "exact counts of builds, streams and searches, the same on every machine";
+  }
+  Json Skeleton() const override {
+    return {
+        {"data", {{"rows", 10000}, {"queries", 100}, {"dim", 16}, {"clusters", 64}, {"seed", 1}}},
+        {"scalar_types", {"float32", "float16", "int8", "uint8"}},
+        {"metrics", {"l2", "inner_product", "cosine"}},
+        {"modes", kModeNames},
+        {"degree", 16},
+        {"build_list", 20},
+        {"alpha", 1.2},
+        {"k", 10},
+        {"lists", {10, 40}},
+        {"rounds", 5}};
+  }
+
+  Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
+                                       const JobContext& context) const override {
+    BaselineOptions options;
+    content.Object(
+        "data", [&](FieldReader& data) { ParseData(data, context, options); },
+        FieldReader::Presence::kOptional);
+    options.types = Words<ScalarType>(content, "scalar_types",
+                                      {{"float32", ScalarType::kFloat32},
+                                       {"float16", ScalarType::kFloat16},
+                                       {"int8", ScalarType::kInt8},
+                                       {"uint8", ScalarType::kUint8}});
+    options.metrics = Words<Metric>(content, "metrics",
+                                    {{"l2", Metric::kL2},
+                                     {"inner_product", Metric::kInnerProduct},
+                                     {"cosine", Metric::kCosine}});
+    options.modes = Words<Mode>(content, "modes",
+                                {{"static", Mode::kStatic},
+                                 {"insert", Mode::kInsert},
+                                 {"stream", Mode::kStream},
+                                 {"repair", Mode::kRepair}});
+    ExactCase& exact = options.exact;
+    exact.max_degree = static_cast<uint32_t>(content.Unsigned("degree", {4, kMaxDegree}, 16));
+    exact.build_list_size =
+        static_cast<uint32_t>(content.Unsigned("build_list", {1, kMaxListSize}, 20));
+    exact.alpha = static_cast<float>(content.Number("alpha", {1, 2}, 1.2));
+    exact.k = content.Unsigned("k", {1, 100}, 10);
+    exact.lists = content.UnsignedList("lists", {1, kMaxListSize}, {{10, 40}});
+    exact.rounds = content.Unsigned("rounds", {1, 50}, 5);
+    return std::make_unique<BaselineJob>(std::move(options));
+  }
+};
+
+}  // namespace
+
+const JobType& BaselineJobType() {
+  static const BaselineType type;
+  return type;
+}
+
+}  // namespace shoal::bench

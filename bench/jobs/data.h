@@ -1,0 +1,24 @@
+// Rows from files for jobs: the format follows from the name, the type may be another than the
+// file's where no value is lost.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+#include "runner/json.h"
+#include "shoal/dataset.h"
+#include "shoal/types.h"
+
+namespace shoal::bench {
+
+// Reads the first `max_rows` rows (0: all) of a .fbin, .u8bin, .i8bin, .fvecs, .bvecs or .npy.
+Expected<Matrix> ReadRows(const std::filesystem::path& path, size_t max_rows = 0);
+
+// The same numbers as another type. Refused, naming `name`, row and column: a number that the type
+// cannot hold exactly.
+Expected<Matrix> ConvertRows(Matrix rows, ScalarType type, std::string_view name);
+
+// "f32", "f16", "i8", "u8": as engines are called.
+std::string_view ShortName(ScalarType type);
+
+}  // namespace shoal::bench

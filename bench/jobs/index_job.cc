@@ -1,0 +1,269 @@
+// The job "index": an index of the rows of a file, built and searched; curves of recall against
+// rate, build times, memory.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "jobs/data.h"
+#include "jobs/jobs.h"
+#include "jobs/timed_search.h"
+#include "runner/timing.h"
+#include "shoal/dataset.h"
+#include "shoal/exact.h"
+#include "shoal/index.h"
+
+namespace shoal::bench {
+namespace {
+
+enum class Refined { kNo, kYes };
+
+struct IndexJobOptions {
+  std::filesystem::path base_file, query_file, truth_file;  // truth_file empty: computed.
+  size_t rows = 0;                                          // 0: all of the file.
+  IndexOptions index;
+  std::vector<uint64_t> build_threads;
+  Refined refined = Refined::kNo;
+  uint64_t k = 10;
+  std::vector<uint64_t> lists, search_threads;
+  double seconds = 1;
+  uint64_t samples = 5;
+};
+
+template <class T>
+Expected<T> Plain(Result<T> result) {
+  if (!result) return tl::unexpected(result.error().message);
+  return std::move(*result);
+}
+
+class IndexJob final : public Job {
+ public:
+  explicit IndexJob(IndexJobOptions options)
+      : options_(std::move(options)),
+        engine_(fmt::format("shoal-{}", ShortName(options_.index.scalar_type))) {}
+
+  Expected<Json> Run(const JobContext& context) override {
+    if (auto loaded = Load(context); !loaded) return tl::unexpected(loaded.error());
+    for (const uint64_t threads : options_.build_threads)
+      if (auto built = Build(context, threads); !built) return tl::unexpected(built.error());
+    context.checkpoint(sections_);
+    for (const uint64_t threads : options_.search_threads)
+      if (auto searched = Search(context, threads); !searched)
+        return tl::unexpected(searched.error());
+    return sections_;
+  }
+
+ private:
+  Expected<void> Load(const JobContext& context) {
+    for (const auto& [file, max_rows, matrix] :
+         {std::tuple(&options_.base_file, options_.rows, &rows_),
+          std::tuple(&options_.query_file, size_t{0}, &queries_)}) {
+      Expected<Matrix> read = ReadRows(*file, max_rows);
+      if (read) read = ConvertRows(std::move(*read), options_.index.scalar_type, file->string());
+      if (!read) return tl::unexpected(read.error());
+      *matrix = std::move(*read);
+    }
+    if (queries_.dim() != rows_.dim())
+      return tl::unexpected(fmt::format("{}: dimension: expected {} as in {}, found {}",
+                                        options_.query_file.string(), rows_.dim(),
+                                        options_.base_file.string(), queries_.dim()));
+    options_.index.dim = static_cast<uint32_t>(rows_.dim());
+    return LoadTruth(context);
+  }
+
+  Expected<void> LoadTruth(const JobContext& context) {
+    if (options_.truth_file.empty())
+      context.say(
+          fmt::format("ground truth of {} queries over {} rows", queries_.rows(), rows_.rows()));
+    Expected<TruthSet> truth =
+        options_.truth_file.empty()
+            ? Plain(
+                  ExactSearch(rows_, queries_, {.k = options_.k, .metric = options_.index.metric}))
+            : Plain(ReadTruthSet(options_.truth_file));
+    if (!truth) return tl::unexpected(truth.error());
+    truth_ = std::move(*truth);
+    const std::string file = options_.truth_file.string();
+    if (truth_.queries != queries_.rows())
+      return tl::unexpected(fmt::format("{}: queries: expected {} as in {}, found {}", file,
+                                        queries_.rows(), options_.query_file.string(),
+                                        truth_.queries));
+    if (truth_.k < options_.k)
+      return tl::unexpected(
+          fmt::format("{}: k: expected at least {}, found {}", file, options_.k, truth_.k));
+    const auto beyond = std::find_if(truth_.ids.begin(), truth_.ids.end(), [&](uint32_t id) {
+      return id != TruthSet::kNoNeighbor && id >= rows_.rows();
+    });
+    if (beyond != truth_.ids.end())
+      return tl::unexpected(
+          fmt::format("{}: ids: expected rows below {}, found {}", file, rows_.rows(), *beyond));
+    return {};
+  }
+
+  Expected<void> Build(const JobContext& context, uint64_t threads) {
+    index_.reset();  // The old one's memory first.
+    Expected<Index> index = Plain(Index::Create(options_.index));
+    if (!index) return tl::unexpected(index.error());
+    std::vector<ExternalId> ids(rows_.rows());
+    std::iota(ids.begin(), ids.end(), ExternalId{0});
+    const Timing timing(context, fmt::format("build on {} threads", threads));
+    const auto report = index->InsertMany(ids, rows_, {.threads = threads});
+    if (!report) return tl::unexpected(report.error().message);
+    if (!report->failures.empty())
+      return tl::unexpected(
+          fmt::format("row {}: {}", report->failures[0].row, report->failures[0].error.message));
+    if (options_.refined == Refined::kYes)
+      if (const Status done = index->Refine({.threads = threads}); !done)
+        return tl::unexpected(done.error().message);
+    const Stretch stretch = timing.Stop();
+    context.say(
+        fmt::format("{} points in {:.1f} s on {} threads", rows_.rows(), stretch.seconds, threads));
+    sections_["builds"].push_back({{"engine", engine_},
+                                   {"threads", threads},
+                                   {"seconds", stretch.seconds},
+                                   {"cpu_seconds", stretch.cpu_seconds},
+                                   {"list", options_.index.build_list_size}});
+    index_ = std::make_unique<Index>(std::move(*index));
+    Memory();
+    return {};
+  }
+
+  // Of the last build; the earlier ones' is the same.
+  void Memory() {
+    const MemoryBreakdown memory = index_->Stats().memory;
+    const auto per_point = [&](uint64_t bytes) {
+      return static_cast<double>(bytes) / static_cast<double>(rows_.rows());
+    };
+    sections_["memory"] = {{{"engine", engine_},
+                            {"points", rows_.rows()},
+                            {"bytes_per_point", per_point(memory.total())},
+                            {"parts",
+                             {{"vectors", per_point(memory.vectors)},
+                              {"neighbors", per_point(memory.neighbors)},
+                              {"reverse_lists", per_point(memory.reverse_lists)},
+                              {"slots", per_point(memory.slots)},
+                              {"id_map", per_point(memory.id_map)},
+                              {"scratch", per_point(memory.scratch)}}}}};
+  }
+
+  // Samples in rounds over all list sizes, so that a slow minute does not fall on one of them.
+  Expected<void> Search(const JobContext& context, uint64_t threads) {
+    std::vector<Json> points;
+    std::vector<Latencies> latencies(options_.lists.size());
+    TimedSearch search{.k = options_.k, .threads = threads, .seconds = options_.seconds};
+    for (const uint64_t list : options_.lists) {
+      search.list = list;
+      const Expected<Answered> answered = AnswerAll(*index_, queries_, truth_, search);
+      if (!answered) return tl::unexpected(answered.error());
+      points.push_back({{"list", list},
+                        {"recall", answered->recall},
+                        {"qps", Json::array()},
+                        {"distances", answered->distances}});
+    }
+    for (uint64_t sample = 0; sample < options_.samples; ++sample) {
+      for (size_t i = 0; i < points.size(); ++i) {
+        search.list = options_.lists[i];
+        const Timing timing(context, fmt::format("search, L = {}, on {} threads, sample {}",
+                                                 search.list, threads, sample + 1));
+        const Expected<TimedSample> timed = RunTimed(*index_, queries_, search);
+        if (!timed) return tl::unexpected(timed.error());
+        timing.Stop();
+        points[i]["qps"].push_back(timed->queries_per_second);
+        latencies[i].us.insert(latencies[i].us.end(), timed->latencies.us.begin(),
+                               timed->latencies.us.end());
+      }
+    }
+    for (size_t i = 0; i < points.size(); ++i) {
+      points[i]["p50_us"] = latencies[i].Percentile(0.5);
+      points[i]["p99_us"] = latencies[i].Percentile(0.99);
+      points[i]["p999_us"] = latencies[i].Percentile(0.999);
+      context.say(fmt::format("L = {}, {} threads: recall {:.4f}, {:.0f} queries/s",
+                              options_.lists[i], threads, points[i]["recall"].get<double>(),
+                              points[i]["qps"].back().get<double>()));
+    }
+    sections_["curves"].push_back(
+        {{"engine", engine_}, {"threads", threads}, {"k", options_.k}, {"points", points}});
+    return {};
+  }
+
+  IndexJobOptions options_;
+  const std::string engine_;
+  Matrix rows_, queries_;
+  TruthSet truth_;
+  std::unique_ptr<Index> index_;
+  Json sections_ = Json::object();
+};
+
+void ParseData(FieldReader& data, const JobContext& context, IndexJobOptions& options) {
+  options.base_file = data.InputFile("base_file", context.find_input);
+  options.query_file = data.InputFile("query_file", context.find_input);
+  options.truth_file = data.InputFile("truth_file", context.find_input, "");
+  options.rows = data.Unsigned("rows", {}, 0);
+  options.index.scalar_type =
+      *ParseScalarType(data.OneOf("scalar_type", {"float32", "float16", "int8", "uint8"}));
+  options.index.metric =
+      *ParseMetric(data.OneOf("metric", {"l2", "inner_product", "cosine"}, "l2"));
+}
+
+void ParseBuild(FieldReader& build, IndexJobOptions& options) {
+  options.index.max_degree = static_cast<uint32_t>(build.Unsigned("degree", {4, kMaxDegree}, 32));
+  options.index.build_list_size =
+      static_cast<uint32_t>(build.Unsigned("list", {1, kMaxListSize}, 100));
+  options.index.alpha = static_cast<float>(build.Number("alpha", {1, 2}, 1.2));
+  options.build_threads = build.UnsignedList("threads", {1, 1024}, {{1}});
+  options.refined = build.Flag("refine", false) ? Refined::kYes : Refined::kNo;
+}
+
+void ParseSearch(FieldReader& search, IndexJobOptions& options) {
+  options.k = search.Unsigned("k", {1, 1000}, 10);
+  options.lists = search.UnsignedList("lists", {1, 100000}, {{10, 20, 40, 80, 160}});
+  options.search_threads = search.UnsignedList("threads", {1, 1024}, {{1}});
+  options.seconds = search.Number("seconds", {0.001, 3600}, 1);
+  options.samples = search.Unsigned("samples", {1, 1000}, 5);
+}
+
+class IndexType final : public JobType {
+ public:
+  std::string_view name() const override { return "index"; }
+  std::string_view summary() const override {
+    return "an index of a file's rows, built and searched: curves, build times, memory";
+  }
+  Json Skeleton() const override {
+    return {{"data",
+             {{"base_file", "sift-1m.u8bin"},
+              {"query_file", "sift-query-1k.u8bin"},
+              {"truth_file", "sift-1m.gt100"},
+              {"rows", 0},
+              {"scalar_type", "uint8"},
+              {"metric", "l2"}}},
+            {"build",
+             {{"degree", 32}, {"list", 100}, {"alpha", 1.2}, {"threads", {2}}, {"refine", false}}},
+            {"search",
+             {{"k", 10},
+              {"lists", {10, 20, 40, 80, 160}},
+              {"threads", {1, 2}},
+              {"seconds", 1.0},
+              {"samples", 5}}}};
+  }
+
+  Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
+                                       const JobContext& context) const override {
+    IndexJobOptions options;
+    content.Object("data", [&](FieldReader& data) { ParseData(data, context, options); });
+    content.Object(
+        "build", [&](FieldReader& build) { ParseBuild(build, options); },
+        FieldReader::Presence::kOptional);
+    content.Object(
+        "search", [&](FieldReader& search) { ParseSearch(search, options); },
+        FieldReader::Presence::kOptional);
+    return std::make_unique<IndexJob>(std::move(options));
+  }
+};
+
+}  // namespace
+
+const JobType& IndexJobType() {
+  static const IndexType type;
+  return type;
+}
+
+}  // namespace shoal::bench

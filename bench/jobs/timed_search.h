@@ -1,0 +1,44 @@
+// Searches over a fixed set of queries, timed: rate, latencies, recall.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "runner/json.h"
+#include "shoal/exact.h"
+#include "shoal/index.h"
+
+namespace shoal::bench {
+
+struct TimedSearch {
+  size_t k = 10;
+  size_t list = 64;  // L.
+  size_t threads = 1;
+  double seconds = 1;  // Of a sample, at least one whole pass over the queries.
+};
+
+// Latencies of one search each, in microseconds.
+struct Latencies {
+  std::vector<float> us;
+
+  // share: 0 to 1. 0 where there are none. Sorts.
+  double Percentile(double share);
+};
+
+struct TimedSample {
+  double queries_per_second = 0;
+  Latencies latencies;
+};
+
+// Whole passes over the queries until the time is over, so that every sample has the same mix.
+Expected<TimedSample> RunTimed(const Index& index, MatrixView queries, const TimedSearch& search);
+
+// Every query once, untimed.
+struct Answered {
+  double recall = 0;     // Mean recall@k.
+  double distances = 0;  // Mean per query.
+};
+Expected<Answered> AnswerAll(const Index& index, MatrixView queries, const TruthSet& truth,
+                             const TimedSearch& search);
+
+}  // namespace shoal::bench
