@@ -31,8 +31,7 @@ bool RunClock::WaitUntil(uint64_t time, const std::atomic<bool>& stop) const {
     if (now >= time) return true;
     const uint64_t left = time - now;
     if (left > kSpin)
-      std::this_thread::sleep_for(
-          std::chrono::nanoseconds(std::min(left - kSpin, kLongestSleep)));
+      std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(left - kSpin, kLongestSleep)));
     else
       __builtin_ia32_pause();
   }

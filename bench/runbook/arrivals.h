@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "jobs/random.h"
 #include "runbook/pattern_tools.h"
 
 namespace shoal::bench {
@@ -42,7 +43,7 @@ class Arrivals {
   // When the next one is due; meaningless in closed loop.
   uint64_t Next() {
     const double due = next_ns_;
-    next_ns_ += kind_ == ArrivalKind::kEven ? gap_ns_ : -gap_ns_ * std::log1p(-random_.Unit());
+    next_ns_ += kind_ == ArrivalKind::kEven ? gap_ns_ : -gap_ns_ * std::log1p(-Unit(random_));
     return static_cast<uint64_t>(due) + 1;
   }
 
@@ -50,7 +51,7 @@ class Arrivals {
   ArrivalKind kind_;
   double gap_ns_;
   double next_ns_;
-  PlainRandom random_;
+  Random random_;
 };
 
 }  // namespace shoal::bench

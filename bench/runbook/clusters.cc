@@ -6,9 +6,11 @@
 #include <cstring>
 #include <numeric>
 #include <span>
+#include <utility>
 
+#include "jobs/data.h"
+#include "jobs/random.h"
 #include "runbook/pattern_tools.h"
-#include "runbook/vector_tools.h"
 #include "shoal/exact.h"
 
 namespace shoal::bench {
@@ -17,7 +19,7 @@ namespace {
 class Clusters {
  public:
   Clusters(MatrixView rows, const ClusterOptions& options)
-      : rows_(rows), options_(options), dim_(rows.dim()), random_(options.seed) {}
+      : rows_(rows), options_(options), dim_(rows.dim()) {}
 
   Result<ClusterOrder> Run() {
     if (options_.clusters < 1 || options_.clusters > rows_.rows()) {
@@ -26,20 +28,20 @@ class Clusters {
                                    options_.clusters));
     }
     if (auto ok = FindCentres(); !ok) return tl::unexpected(ok.error());
-    std::vector<uint32_t> cluster_of;
+    std::vector<uint32_t> all(rows_.rows()), cluster_of;
+    std::iota(all.begin(), all.end(), 0u);
     constexpr size_t kBlock = 50000;
-    for (size_t begin = 0; begin < rows_.rows(); begin += kBlock) {
-      const size_t n = std::min(kBlock, rows_.rows() - begin);
-      const auto of = Assign(Floats(rows_.Slice(begin, n)));
+    for (size_t begin = 0; begin < all.size(); begin += kBlock) {
+      const auto block =
+          Floats(std::span(all).subspan(begin, std::min(kBlock, all.size() - begin)));
+      if (!block) return tl::unexpected(block.error());
+      const auto of = Assign(*block);
       if (!of) return tl::unexpected(of.error());
       cluster_of.insert(cluster_of.end(), of->begin(), of->end());
     }
-    ClusterOrder order;
-    order.rows.resize(rows_.rows());
-    std::iota(order.rows.begin(), order.rows.end(), 0u);
-    std::stable_sort(order.rows.begin(), order.rows.end(), [&](uint32_t a, uint32_t b) {
-      return cluster_of[a] < cluster_of[b];
-    });
+    std::stable_sort(all.begin(), all.end(),
+                     [&](uint32_t a, uint32_t b) { return cluster_of[a] < cluster_of[b]; });
+    ClusterOrder order{std::move(all), {}};
     for (uint32_t i = 0; i < order.rows.size(); ++i)
       if (i == 0 || cluster_of[order.rows[i]] != cluster_of[order.rows[i - 1]])
         order.bounds.push_back(i);
@@ -47,46 +49,58 @@ class Clusters {
   }
 
  private:
+  // Some rows as float32.
+  Result<Matrix> Floats(std::span<const uint32_t> which) const {
+    auto rows = Reorder(rows_, which);
+    if (!rows) return rows;
+    auto floats = ConvertRows(std::move(*rows), ScalarType::kFloat32, "rows");
+    if (!floats) return MakeError(ErrorCode::kOutOfMemory, floats.error());
+    return std::move(*floats);
+  }
+
   // The number of the nearest centre of each vector.
-  Result<std::vector<uint32_t>> Assign(const std::vector<float>& vectors) const {
-    auto found = ExactSearch(MatrixView(std::span<const float>(centres_), dim_),
-                             MatrixView(std::span<const float>(vectors), dim_),
+  Result<std::vector<uint32_t>> Assign(MatrixView vectors) const {
+    auto found = ExactSearch(MatrixView(std::span<const float>(centres_), dim_), vectors,
                              {.k = 1, .batch = options_.batch});
     if (!found) return tl::unexpected(found.error());
     return std::move(found->ids);
   }
 
   Status FindCentres() {
-    auto order = random_.Order(rows_.rows());
-    order.resize(std::min(std::max<size_t>(options_.sample, options_.clusters), order.size()));
-    std::vector<float> sample;
-    for (const size_t row : order) {
-      const std::vector<float> one = Floats(rows_.Slice(row, 1));
-      sample.insert(sample.end(), one.begin(), one.end());
-    }
-    centres_.assign(sample.begin(),
-                    sample.begin() + static_cast<ptrdiff_t>(options_.clusters * dim_));
+    Random random(options_.seed);
+    const std::vector<size_t> order = Shuffled(random, rows_.rows());
+    const size_t n = std::min(std::max<size_t>(options_.sample, options_.clusters), order.size());
+    const auto sample =
+        Floats(std::vector<uint32_t>(order.begin(), order.begin() + static_cast<ptrdiff_t>(n)));
+    if (!sample) return tl::unexpected(sample.error());
+    const std::span values(reinterpret_cast<const float*>(sample->data()), n * dim_);
+    const auto first = values.first(options_.clusters * dim_);
+    centres_.assign(first.begin(), first.end());
     for (size_t round = 0; round < options_.rounds; ++round) {
-      const auto of = Assign(sample);
+      const auto of = Assign(*sample);
       if (!of) return tl::unexpected(of.error());
-      std::vector<double> sums(centres_.size(), 0);
-      std::vector<size_t> counts(options_.clusters, 0);
-      for (size_t s = 0; s < of->size(); ++s) {
-        ++counts[(*of)[s]];
-        for (size_t i = 0; i < dim_; ++i) sums[(*of)[s] * dim_ + i] += sample[s * dim_ + i];
-      }
-      for (size_t c = 0; c < counts.size(); ++c)
-        for (size_t i = 0; counts[c] > 0 && i < dim_; ++i)
-          centres_[c * dim_ + i] =
-              static_cast<float>(sums[c * dim_ + i] / static_cast<double>(counts[c]));
+      MoveCentres(values, *of);
     }
     return {};
+  }
+
+  // Each to the mean of its vectors; one that has none stays.
+  void MoveCentres(std::span<const float> values, const std::vector<uint32_t>& of) {
+    std::vector<double> sums(centres_.size(), 0);
+    std::vector<size_t> counts(options_.clusters, 0);
+    for (size_t s = 0; s < of.size(); ++s) {
+      ++counts[of[s]];
+      for (size_t i = 0; i < dim_; ++i) sums[of[s] * dim_ + i] += values[s * dim_ + i];
+    }
+    for (size_t at = 0; at < sums.size(); ++at) {
+      const auto count = static_cast<double>(counts[at / dim_]);
+      if (count > 0) centres_[at] = static_cast<float>(sums[at] / count);
+    }
   }
 
   const MatrixView rows_;
   const ClusterOptions options_;
   const size_t dim_;
-  PlainRandom random_;
   std::vector<float> centres_;
 };
 
@@ -96,7 +110,7 @@ Result<ClusterOrder> OrderByCluster(MatrixView rows, const ClusterOptions& optio
   return Clusters(rows, options).Run();
 }
 
-Result<Matrix> Reorder(MatrixView rows, const std::vector<uint32_t>& order) {
+Result<Matrix> Reorder(MatrixView rows, std::span<const uint32_t> order) {
   auto sorted = Matrix::Create(rows.type(), order.size(), rows.dim());
   for (size_t i = 0; sorted && i < order.size(); ++i)
     std::memcpy(sorted->data() + i * rows.row_bytes(), rows[order[i]].data(), rows.row_bytes());

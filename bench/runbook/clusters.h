@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "shoal/dataset.h"
@@ -13,7 +14,8 @@
 namespace shoal::bench {
 
 struct ClusterOrder {
-  std::vector<uint32_t> rows;    // All row numbers, cluster by cluster, each in the order of the data.
+  std::vector<uint32_t>
+      rows;  // All row numbers, cluster by cluster, each in the order of the data.
   std::vector<uint32_t> bounds;  // Where each cluster begins among them; none is empty.
 };
 
@@ -29,7 +31,7 @@ struct ClusterOptions {
 // rows.
 Result<ClusterOrder> OrderByCluster(MatrixView rows, const ClusterOptions& options);
 
-// The rows in that order.
-Result<Matrix> Reorder(MatrixView rows, const std::vector<uint32_t>& order);
+// Some rows, in the order in which they are named.
+Result<Matrix> Reorder(MatrixView rows, std::span<const uint32_t> order);
 
 }  // namespace shoal::bench

@@ -76,15 +76,15 @@ void ClusteredDrift(const GenerateOptions& options, RunbookMaker& maker) {
   const size_t rounds =
       std::max<size_t>(1, static_cast<size_t>(std::llround(options.turnovers / 0.7)));
   for (size_t round = 0; round < rounds; ++round) {
-    for (const size_t c : maker.random().Order(clusters.size())) {
-      const double wanted = share * clusters[c].size() * (0.5 + maker.random().Unit());
+    for (const size_t c : Shuffled(maker.random(), clusters.size())) {
+      const double wanted = share * clusters[c].size() * (0.5 + Unit(maker.random()));
       const auto most = static_cast<uint32_t>(std::min<double>(wanted, clusters[c].size()));
       if (most <= rings[c].size()) continue;
       maker.Insert(rings[c].Come(most - rings[c].size()));
       maker.Search();
     }
-    for (const size_t c : maker.random().Order(clusters.size())) {
-      const double gone = 0.5 + 0.4 * maker.random().Unit();
+    for (const size_t c : Shuffled(maker.random(), clusters.size())) {
+      const double gone = 0.5 + 0.4 * Unit(maker.random());
       const auto n = static_cast<uint32_t>(gone * rings[c].size());
       if (n == 0) continue;
       maker.Delete(rings[c].Go(n));
@@ -95,7 +95,7 @@ void ClusteredDrift(const GenerateOptions& options, RunbookMaker& maker) {
 
 void DeleteRegions(const GenerateOptions& options, RunbookMaker& maker) {
   const std::vector<IdRange> clusters = ClustersOf(options.bounds, options.rows);
-  const std::vector<size_t> order = maker.random().Order(clusters.size());
+  const std::vector<size_t> order = Shuffled(maker.random(), clusters.size());
   size_t next = 0, oldest = 0;
   uint64_t live = 0, came = 0;
   const auto come = [&] {
@@ -121,8 +121,8 @@ void DeleteRegions(const GenerateOptions& options, RunbookMaker& maker) {
   }
 }
 
-// All rows are cut into pieces of one size within their clusters. A piece of points holds a piece of
-// rows; the pieces of rows that nobody holds wait in line, cluster by cluster.
+// All rows are cut into pieces of one size within their clusters. A piece of points holds a piece
+// of rows; the pieces of rows that nobody holds wait in line, cluster by cluster.
 void Replace(const GenerateOptions& options, RunbookMaker& maker) {
   const std::vector<IdRange> clusters = ClustersOf(options.bounds, options.rows);
   const uint32_t piece = Batch(options);
@@ -136,8 +136,8 @@ void Replace(const GenerateOptions& options, RunbookMaker& maker) {
   for (size_t c = 0; c < clusters.size(); ++c) {
     const auto pieces = clusters[c].size() / piece;
     // One is left to wait, or nothing could be replaced.
-    const auto live = std::min<uint32_t>(
-        static_cast<uint32_t>(std::lround(share * pieces)), pieces == 0 ? 0 : pieces - 1);
+    const auto live = std::min<uint32_t>(static_cast<uint32_t>(std::lround(share * pieces)),
+                                         pieces == 0 ? 0 : pieces - 1);
     for (uint32_t i = 0; i < pieces; ++i) {
       const IdRange rows{clusters[c].begin + i * piece, clusters[c].begin + (i + 1) * piece};
       if (i < live) holders.push_back({rows, rows, c});

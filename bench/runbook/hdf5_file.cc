@@ -33,9 +33,9 @@ class Handle {
 constexpr struct {
   std::string_view word;
   Metric metric;
-} kDistances[] = {{"euclidean", Metric::kL2},       {"l2", Metric::kL2},
-                  {"angular", Metric::kCosine},     {"cosine", Metric::kCosine},
-                  {"ip", Metric::kInnerProduct},    {"dot", Metric::kInnerProduct},
+} kDistances[] = {{"euclidean", Metric::kL2},     {"l2", Metric::kL2},
+                  {"angular", Metric::kCosine},   {"cosine", Metric::kCosine},
+                  {"ip", Metric::kInnerProduct},  {"dot", Metric::kInnerProduct},
                   {"mips", Metric::kInnerProduct}};
 
 struct Table {
@@ -67,8 +67,8 @@ class Reader {
  private:
   tl::unexpected<Error> Wrong(ErrorCode code, std::string_view field, std::string_view expected,
                               std::string_view found) const {
-    return MakeError(code, fmt::format("{}: {}: expected {}, found {}", path_.string(), field,
-                                       expected, found));
+    return MakeError(
+        code, fmt::format("{}: {}: expected {}, found {}", path_.string(), field, expected, found));
   }
 
   // A string attribute of the root; empty where there is none.
@@ -124,8 +124,7 @@ class Reader {
       return Wrong(ErrorCode::kUnsupported, name, "numbers", "elements of another type");
     table.is_integer = kind == H5T_INTEGER;
     if (table.is_integer && H5Tget_size(type.get()) == 1) {
-      table.type =
-          H5Tget_sign(type.get()) == H5T_SGN_NONE ? ScalarType::kUint8 : ScalarType::kInt8;
+      table.type = H5Tget_sign(type.get()) == H5T_SGN_NONE ? ScalarType::kUint8 : ScalarType::kInt8;
     }
     return table;
   }
@@ -196,8 +195,8 @@ class Reader {
     truth.k = neighbors->columns;
     const size_t entries = truth.queries * truth.k;
     std::vector<int64_t> ids(entries);
-    if (H5Dread(neighbors->id.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                ids.data()) < 0)
+    if (H5Dread(neighbors->id.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, ids.data()) <
+        0)
       return Wrong(ErrorCode::kCorrupt, "neighbors", "readable elements", "damage");
     for (const int64_t id : ids) {
       if (id < 0 || static_cast<uint64_t>(id) >= data.rows.rows()) {

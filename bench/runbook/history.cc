@@ -91,8 +91,8 @@ Verdict History::Count(const TimedAnswer& answer, const Nearest& nearest, size_t
     for (uint32_t at = first_in_[row]; at < first_in_[row + 1]; ++at) {
       const PointEvent& event = events_[by_row_[at]];
       if (!MayBeThere(event, answer.start, answer.end)) continue;
-      const bool named = std::find(answer.ids.begin(), answer.ids.end(), event.id) !=
-                         answer.ids.end();
+      const bool named =
+          std::find(answer.ids.begin(), answer.ids.end(), event.id) != answer.ids.end();
       const bool near = named == (side == Side::kLargest);
       const size_t versions = VersionsOf(event.id, answer.start, answer.end);
       const size_t meeting = versions == 1 ? 1 : ++met[event.id];

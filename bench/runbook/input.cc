@@ -4,85 +4,62 @@
 
 #include <cstring>
 #include <utility>
-#include <vector>
 
+#include "jobs/data.h"
 #include "runbook/hdf5_file.h"
-#include "runbook/vector_tools.h"
 
 namespace shoal::bench {
 namespace {
 
-constexpr struct {
-  std::string_view ending;
-  ScalarType type;
-} kBinEndings[] = {{".fbin", ScalarType::kFloat32},
-                   {".f16bin", ScalarType::kFloat16},
-                   {".u8bin", ScalarType::kUint8},
-                   {".i8bin", ScalarType::kInt8}};
-
-Result<Matrix> Convert(Matrix from, ScalarType type, const std::filesystem::path& file) {
-  if (from.type() == type) return from;
-  auto to = Matrix::Create(type, from.rows(), from.dim());
-  if (!to) return to;
-  for (size_t r = 0; r < from.rows(); ++r) {
-    const std::vector<float> values = Floats(from.view().Slice(r, 1));
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (PutElement(values[i], type, to->data() + r * to->row_bytes(), i)) continue;
-      return MakeError(ErrorCode::kInvalidArgument,
-                       fmt::format("{}: row {}, column {}: expected a {}, found {}", file.string(),
-                                   r, i, ScalarTypeName(type), values[i]));
-    }
-  }
-  return to;
+Expected<Matrix> FirstRows(Matrix from, size_t rows) {
+  if (rows == 0 || from.rows() <= rows) return from;
+  auto to = Matrix::Create(from.type(), rows, from.dim());
+  if (!to) return tl::unexpected(to.error().message);
+  std::memcpy(to->data(), from.data(), rows * from.row_bytes());
+  return std::move(*to);
 }
 
-Result<Matrix> FirstRows(Matrix from, size_t rows) {
-  if (from.rows() <= rows) return from;
-  auto to = Matrix::Create(from.type(), rows, from.dim());
-  if (to) std::memcpy(to->data(), from.data(), rows * from.row_bytes());
-  return to;
+Expected<Hdf5Dataset> ReadAll(const std::filesystem::path& file) {
+  auto all = ReadHdf5(file);
+  if (!all) return tl::unexpected(all.error().message);
+  return std::move(*all);
 }
 
 }  // namespace
 
-Result<Matrix> ReadVectors(const std::filesystem::path& file, const ReadOptions& options) {
-  const std::string ending = file.extension().string();
-  for (const auto& [name, type] : kBinEndings)
-    if (ending == name) return ReadBin(file, type, options);
-  if (ending == ".fvecs") return ReadVecs(file, ScalarType::kFloat32, options);
-  if (ending == ".bvecs") return ReadVecs(file, ScalarType::kUint8, options);
-  if (ending == ".npy") return ReadNpy(file, options);
-  return MakeError(
-      ErrorCode::kInvalidArgument,
-      fmt::format("{}: name: expected .fbin, .f16bin, .u8bin, .i8bin, .fvecs, .bvecs, .npy or "
-                  ".hdf5, found '{}'",
-                  file.string(), ending));
+Expected<Matrix> ReadBase(const std::filesystem::path& file, size_t rows) {
+  if (!IsHdf5Name(file)) return ReadRows(file, rows);
+  auto all = ReadAll(file);
+  if (!all) return tl::unexpected(all.error());
+  return FirstRows(std::move(all->rows), rows);
 }
 
-Result<Input> ReadInput(const InputRequest& request) {
+Expected<Input> ReadInput(const InputRequest& request) {
   Input input;
-  Result<Matrix> rows, queries;
-  if (IsHdf5Name(request.data)) {
-    auto file = ReadHdf5(request.data);
-    if (!file) return tl::unexpected(file.error());
-    input.metric = file->metric;
-    rows = FirstRows(std::move(file->rows), request.max_rows);
-    queries = std::move(file->queries);
+  Expected<Matrix> rows, queries;
+  std::filesystem::path query_file = request.query_file;
+  if (IsHdf5Name(request.base_file)) {
+    auto all = ReadAll(request.base_file);
+    if (!all) return tl::unexpected(all.error());
+    input.metric = all->metric;
+    rows = FirstRows(std::move(all->rows), request.rows);
+    queries = std::move(all->queries);
+    if (query_file.empty()) query_file = request.base_file;
   } else {
-    rows = ReadVectors(request.data, {.max_rows = request.max_rows});
+    rows = ReadRows(request.base_file, request.rows);
   }
   if (!rows) return tl::unexpected(rows.error());
-  if (!request.queries.empty() || !IsHdf5Name(request.data)) queries = ReadVectors(request.queries);
-  if (queries) queries = FirstRows(std::move(*queries), request.max_queries);
+  if (query_file != request.base_file) queries = ReadRows(query_file);
+  if (!queries) return tl::unexpected(queries.error());
   const ScalarType type = request.type.value_or(rows->type());
-  rows = Convert(std::move(*rows), type, request.data);
+  rows = ConvertRows(std::move(*rows), type, request.base_file.string());
+  if (rows) queries = ConvertRows(std::move(*queries), type, query_file.string());
   if (!rows) return tl::unexpected(rows.error());
-  if (queries) queries = Convert(std::move(*queries), type, request.queries);
   if (!queries) return tl::unexpected(queries.error());
   if (queries->dim() != rows->dim()) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("{}: dimension: expected {}, that of the data, found {}",
-                                 request.queries.string(), rows->dim(), queries->dim()));
+    return tl::unexpected(fmt::format("{}: dimension: expected {} as in {}, found {}",
+                                      query_file.string(), rows->dim(), request.base_file.string(),
+                                      queries->dim()));
   }
   input.rows = std::move(*rows);
   input.queries = std::move(*queries);

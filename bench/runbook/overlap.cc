@@ -40,9 +40,9 @@ class OverlapRun {
 
   // The first steps, one after the other.
   Status Warm() {
-    auto replay = Replay::Create(
-        input_, runbook_,
-        {.index = options_.index, .threads = options_.judge_threads, .lists = {}});
+    auto replay =
+        Replay::Create(input_, runbook_,
+                       {.index = options_.index, .threads = options_.judge_threads, .lists = {}});
     if (!replay) return tl::unexpected(replay.error());
     LivePoints live;
     for (size_t i = 0; i < std::min(options_.warm_steps, runbook_.steps.size()); ++i) {
@@ -87,8 +87,8 @@ class OverlapRun {
   // Takes a sample of the index at the end of each bucket, until the run is over.
   void Watch() {
     const auto bucket = static_cast<uint64_t>(options_.bucket_seconds * 1e9);
-    const auto last = options_.seconds > 0 ? static_cast<uint64_t>(options_.seconds * 1e9)
-                                           : UINT64_MAX;
+    const auto last =
+        options_.seconds > 0 ? static_cast<uint64_t>(options_.seconds * 1e9) : UINT64_MAX;
     for (uint64_t end = bucket;; end += bucket) {
       clock_->WaitUntil(std::min(end, last), stop_);
       if (end >= last) stop_ = true;
@@ -121,8 +121,8 @@ class OverlapRun {
       record.start = clock_->Now();
       if (!arrivals.open_loop()) record.due = record.start;
       const auto found =
-          index_->Search(input_.queries[record.query],
-                         {.k = k, .search_list_size = options_.list}, ids, distances);
+          index_->Search(input_.queries[record.query], {.k = k, .search_list_size = options_.list},
+                         ids, distances);
       record.end = clock_->Now();
       if (!found) return Fail(found.error());
       record.found = static_cast<uint32_t>(*found);
@@ -158,8 +158,9 @@ class OverlapRun {
       const Status ok = Apply(operation);
       event.end = clock_->Now();
       queues_.Done(operation);
-      if (!ok) return Fail({ok.error().code, fmt::format("point {}: {}", operation.id,
-                                                         ok.error().message)});
+      if (!ok)
+        return Fail(
+            {ok.error().code, fmt::format("point {}: {}", operation.id, ok.error().message)});
       const uint64_t from = due > 0 ? due + (event.start - before) : event.start;
       log.events.push_back(event);
       log.replaces.push_back(operation.replaces ? 1 : 0);

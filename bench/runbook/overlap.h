@@ -2,11 +2,11 @@
 // same time. What the threads did is logged with times, and judged afterwards (history.h).
 //
 // The first steps are done one after the other, for something to be there. The steps after them are
-// taken apart into operations on single points: inserts and replaces are one queue, deletes another,
-// each in the runbook's order, each with threads and a rate of its own. Two rules keep it the
-// runbook's stream: the operations on one point keep their order, and no queue runs ahead of the
-// other by more than `lead` operations of the runbook. Searches go on all the time; the runbook's
-// own are left out.
+// taken apart into operations on single points: inserts and replaces are one queue, deletes
+// another, each in the runbook's order, each with threads and a rate of its own. Two rules keep it
+// the runbook's stream: the operations on one point keep their order, and no queue runs ahead of
+// the other by more than `lead` operations of the runbook. Searches go on all the time; the
+// runbook's own are left out.
 #pragma once
 
 #include <atomic>
@@ -56,7 +56,7 @@ struct OverlapFigures {
   Tail search_service;                         // From when they were called.
   uint64_t judged = 0, not_judged = 0;         // Of the sample.
   RecallBounds recall;                         // Means over the judged.
-  uint64_t outside = 0;         // Hits outside of the upper set. Must be 0.
+  uint64_t outside = 0;                        // Hits outside of the upper set. Must be 0.
   uint64_t wrong_distance = 0;  // Hits at a distance of no vector that the point can have had.
   uint64_t doubled = 0;         // Ids that an answer names twice.
   std::string structure;        // What CheckStructure says in the end; empty: all is well.

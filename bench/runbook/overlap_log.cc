@@ -4,7 +4,8 @@
 #include <map>
 #include <utility>
 
-#include "runbook/vector_tools.h"
+#include "runbook/clusters.h"
+#include "runbook/same_distance.h"
 #include "shoal/exact.h"
 
 namespace shoal::bench {
@@ -36,8 +37,7 @@ void FillBuckets(const OverlapLog& log, OverlapFigures& figures) {
   std::vector<uint64_t> inserts(n, 0), replaces(n, 0), deletes(n, 0);
   for (const SearchLog& searches : log.searches)
     for (const SearchRecord& record : searches.records)
-      latencies[BucketOf(log.samples, record.end)].push_back(
-          Microseconds(record.end - record.due));
+      latencies[BucketOf(log.samples, record.end)].push_back(Microseconds(record.end - record.due));
   for (const UpdateLog& writes : log.writes)
     for (size_t i = 0; i < writes.events.size(); ++i)
       ++(writes.replaces[i] != 0 ? replaces : inserts)[BucketOf(log.samples, writes.events[i].end)];
@@ -129,6 +129,7 @@ class RecallJudge {
   // In rounds: a query whose nearest rows do not suffice is asked for four times as many.
   Status Judge() {
     auto picks = Sample(log_, options_.judged);
+    if (rows_ == 0) return {};  // Nothing ever was there.
     const size_t live = std::max<size_t>(1, log_.before.size());
     for (size_t depth = 64 + 4 * options_.k * (1 + rows_ / live); !picks.empty(); depth *= 4)
       if (auto ok = Round(std::min(depth, rows_), picks); !ok) return ok;
@@ -151,21 +152,17 @@ class RecallJudge {
   };
 
   Status Round(size_t depth, std::map<uint32_t, std::vector<Pick>>& picks) {
-    auto queries = Matrix::Create(input_.queries.type(), picks.size(), input_.queries.dim());
+    std::vector<uint32_t> numbers;
+    for (const auto& [query, of] : picks) numbers.push_back(query);
+    const auto queries = Reorder(input_.queries, numbers);
     if (!queries) return tl::unexpected(queries.error());
-    size_t row = 0;
-    for (const auto& [query, of] : picks) {
-      const VectorView from = input_.queries[query];
-      std::copy_n(static_cast<const std::byte*>(from.data()), from.bytes(),
-                  queries->data() + row++ * queries->row_bytes());
-    }
     const auto nearest = ExactSearch(input_.rows, *queries,
                                      {.k = depth,
                                       .metric = input_.metric,
                                       .include = used_,
                                       .batch = {.threads = options_.judge_threads}});
     if (!nearest) return tl::unexpected(nearest.error());
-    row = 0;
+    size_t row = 0;
     for (auto it = picks.begin(); it != picks.end(); ++row) {
       const History::Nearest list{nearest->Ids(row), nearest->Distances(row), depth == rows_};
       std::erase_if(it->second, [&](const Pick& pick) { return JudgeOne(pick, list); });
@@ -181,7 +178,10 @@ class RecallJudge {
     const TimedAnswer answer{record->start, record->end, searches->Ids(*record)};
     const Verdict verdict = history_.Judge(answer, list, options_.k, bounds);
     if (verdict == Verdict::kNeedsMore) return false;
-    if (verdict == Verdict::kTooFew) return ++figures_.not_judged, true;
+    if (verdict == Verdict::kTooFew) {
+      ++figures_.not_judged;
+      return true;
+    }
     ++figures_.judged;
     Sum& sum = sums_[BucketOf(log_.samples, record->end)];
     ++sum.judged;

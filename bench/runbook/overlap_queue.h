@@ -39,7 +39,7 @@ class OverlapQueues {
   // The steps from `first` (an index) on. lead 0: twice the largest of them.
   OverlapQueues(const Runbook& runbook, size_t first, size_t lead);
 
-  OperationQueue& writes() { return writes_; }    // Inserts and replaces.
+  OperationQueue& writes() { return writes_; }  // Inserts and replaces.
   OperationQueue& deletes() { return deletes_; }
   bool empty() const { return writes_.operations.empty() && deletes_.operations.empty(); }
 

@@ -5,17 +5,12 @@
 
 namespace shoal::bench {
 
-uint64_t PlainRandom::Next() {
-  uint64_t z = state_ += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
+double Unit(Random& random) { return static_cast<double>(random.Next() >> 11) * 0x1p-53; }
 
-std::vector<size_t> PlainRandom::Order(size_t n) {
+std::vector<size_t> Shuffled(Random& random, size_t n) {
   std::vector<size_t> order(n);
   std::iota(order.begin(), order.end(), size_t{0});
-  for (size_t i = n; i > 1; --i) std::swap(order[i - 1], order[Below(i)]);
+  for (size_t i = n; i > 1; --i) std::swap(order[i - 1], order[random.Below(i)]);
   return order;
 }
 
@@ -60,9 +55,7 @@ void RunbookMaker::Insert(const Ranges& ranges) {
 void RunbookMaker::Delete(const Ranges& ranges) {
   for (const IdRange& range : ranges) Add(Operation::kDelete, range, {});
 }
-void RunbookMaker::Replace(IdRange points, IdRange rows) {
-  Add(Operation::kReplace, points, rows);
-}
+void RunbookMaker::Replace(IdRange points, IdRange rows) { Add(Operation::kReplace, points, rows); }
 void RunbookMaker::Search() { Add(Operation::kSearch, {}, {}); }
 
 std::vector<IdRange> ClustersOf(const std::vector<uint32_t>& bounds, uint32_t rows) {

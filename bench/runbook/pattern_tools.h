@@ -6,25 +6,15 @@
 #include <utility>
 #include <vector>
 
+#include "jobs/random.h"
 #include "runbook/runbook.h"
 
 namespace shoal::bench {
 
-// SplitMix64: the same numbers everywhere, which the distributions of <random> do not promise.
-class PlainRandom {
- public:
-  explicit PlainRandom(uint64_t seed) : state_(seed) {}
-  uint64_t Next();
-  // [0, n), n >= 1; the bias is below n / 2^64.
-  uint64_t Below(uint64_t n) { return Next() % n; }
-  // [0, 1)
-  double Unit() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
-  // 0 .. n - 1 in some order.
-  std::vector<size_t> Order(size_t n);
-
- private:
-  uint64_t state_;
-};
+// [0, 1)
+double Unit(Random& random);
+// 0 .. n - 1 in some order.
+std::vector<size_t> Shuffled(Random& random, size_t n);
 
 using Ranges = std::vector<IdRange>;
 
@@ -54,14 +44,14 @@ class RunbookMaker {
   void Delete(const Ranges& ranges);
   void Replace(IdRange points, IdRange rows);
   void Search();
-  PlainRandom& random() { return random_; }
+  Random& random() { return random_; }
   Runbook Finish() && { return std::move(runbook_); }
 
  private:
   void Add(Operation operation, IdRange points, IdRange rows);
 
   Runbook runbook_;
-  PlainRandom random_;
+  Random random_;
 };
 
 // From where each begins; empty ones are left out.

@@ -17,8 +17,8 @@
 namespace shoal::bench {
 
 struct ReplayOptions {
-  IndexOptions index;                 // dim, scalar_type and metric are the input's.
-  size_t threads = 1;                 // Of every step.
+  IndexOptions index;  // dim, scalar_type and metric are the input's.
+  size_t threads = 1;  // Of every step.
   size_t k = 10;
   std::vector<uint64_t> lists = {64};  // L of the searches, one after the other.
   size_t passes = 1;                   // Times that each L asks all queries.
@@ -59,8 +59,8 @@ class Replay {
   const Runbook& runbook_;
   const ReplayOptions options_;
   Index index_;
-  double clock_ = 0;       // Seconds in steps so far.
-  uint64_t deleted_ = 0;   // Since the last Consolidate.
+  double clock_ = 0;      // Seconds in steps so far.
+  uint64_t deleted_ = 0;  // Since the last Consolidate.
 };
 
 }  // namespace shoal::bench

@@ -266,8 +266,9 @@ std::string RunbookText(const Runbook& runbook, const std::vector<std::string>& 
 }
 
 std::string Where(const Runbook& runbook, const Step& step) {
-  const std::string place =
-      runbook.file.empty() ? std::string() : fmt::format("{}:{}: ", runbook.file.string(), step.line);
+  const std::string place = runbook.file.empty()
+                                ? std::string()
+                                : fmt::format("{}:{}: ", runbook.file.string(), step.line);
   return fmt::format("{}step {}", place, step.number);
 }
 

@@ -17,10 +17,7 @@ Tail TailOf(std::vector<float>& microseconds) {
 }
 
 Json TailJson(const Tail& tail) {
-  return {{"p50_us", tail.p50},
-          {"p99_us", tail.p99},
-          {"p999_us", tail.p999},
-          {"max_us", tail.max}};
+  return {{"p50_us", tail.p50}, {"p99_us", tail.p99}, {"p999_us", tail.p999}, {"max_us", tail.max}};
 }
 
 Resident Resident::Read() {
@@ -39,12 +36,9 @@ Resident Resident::Read() {
 void Resident::ResetPeak() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
 Json StepJson(const StreamStep& step) {
-  Json json = {{"step", step.number},
-               {"operation", step.operation},
-               {"seconds", step.seconds},
-               {"at_seconds", step.at_seconds},
-               {"points", step.points},
-               {"live", step.live}};
+  Json json = {{"step", step.number},     {"operation", step.operation},
+               {"seconds", step.seconds}, {"at_seconds", step.at_seconds},
+               {"points", step.points},   {"live", step.live}};
   const auto put = [&](const char* name, const auto& value) {
     if (value) json[name] = *value;
   };
@@ -64,16 +58,6 @@ Json StepJson(const StreamStep& step) {
   json["peak_resident_bytes"] = step.peak_resident_bytes;
   json["index_bytes"] = step.index_bytes;
   return json;
-}
-
-std::string EngineName(ScalarType type) {
-  switch (type) {
-    case ScalarType::kFloat32: return "shoal-f32";
-    case ScalarType::kFloat16: return "shoal-f16";
-    case ScalarType::kInt8: return "shoal-i8";
-    case ScalarType::kUint8: return "shoal-u8";
-  }
-  return "shoal";
 }
 
 }  // namespace shoal::bench

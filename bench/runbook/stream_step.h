@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "runner/json.h"
-#include "shoal/types.h"
 
 namespace shoal::bench {
 
@@ -47,8 +46,5 @@ struct StreamStep {
   uint64_t index_bytes = 0;  // The index's own account.
 };
 Json StepJson(const StreamStep& step);
-
-// "shoal-u8": the name of the engine in results.
-std::string EngineName(ScalarType type);
 
 }  // namespace shoal::bench

@@ -1,10 +1,10 @@
 #include "runbook/stream_truth.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <numeric>
 
+#include "runbook/clusters.h"
 #include "runbook/live_points.h"
 #include "shoal/dataset.h"
 
@@ -18,17 +18,6 @@ std::vector<uint32_t> LiveIds(std::span<const uint32_t> row_of) {
   for (uint32_t id = 0; id < row_of.size(); ++id)
     if (row_of[id] != kNone) ids.push_back(id);
   return ids;
-}
-
-// Some rows of a matrix, one behind the other.
-template <class RowOf>
-Result<Matrix> Gather(MatrixView from, std::span<const uint32_t> which, const RowOf& row_of) {
-  auto rows = Matrix::Create(from.type(), which.size(), from.dim());
-  for (size_t i = 0; rows && i < which.size(); ++i) {
-    std::memcpy(rows->data() + i * rows->row_bytes(), from[row_of(which[i])].data(),
-                rows->row_bytes());
-  }
-  return rows;
 }
 
 }  // namespace
@@ -107,7 +96,7 @@ Status StreamTruth::Offer(std::span<const uint32_t> ids, std::span<const uint32_
   MatrixView rows = queries_;
   Matrix some;
   if (queries.size() < queries_.rows()) {
-    auto gathered = Gather(queries_, queries, [](uint32_t query) { return query; });
+    auto gathered = Reorder(queries_, queries);
     if (!gathered) return tl::unexpected(gathered.error());
     some = std::move(*gathered);
     rows = some;
@@ -121,7 +110,9 @@ Status StreamTruth::Offer(std::span<const uint32_t> ids, std::span<const uint32_
 
 Status StreamTruth::OfferBlock(std::span<const uint32_t> ids, MatrixView queries,
                                std::span<const uint32_t> numbers) {
-  const auto rows = Gather(base_, ids, [this](uint32_t id) { return row_of_[id]; });
+  std::vector<uint32_t> which;
+  for (const uint32_t id : ids) which.push_back(row_of_[id]);
+  const auto rows = Reorder(base_, which);
   if (!rows) return tl::unexpected(rows.error());
   const auto found = ExactSearch(*rows, queries,
                                  {.k = std::min(capacity_, ids.size()),

@@ -25,9 +25,10 @@ TrackRecall RecallOf(const TruthSet& truth, size_t query, std::span<const uint64
   std::vector<uint64_t> answers(found.begin(), found.begin() + std::min(k, found.size()));
   std::sort(answers.begin(), answers.end());
   answers.erase(std::unique(answers.begin(), answers.end()), answers.end());
-  const auto hits = static_cast<size_t>(std::count_if(
-      answers.begin(), answers.end(),
-      [&](uint64_t id) { return std::binary_search(trues.begin(), trues.end(), id); }));
+  const auto hits =
+      static_cast<size_t>(std::count_if(answers.begin(), answers.end(), [&](uint64_t id) {
+        return std::binary_search(trues.begin(), trues.end(), id);
+      }));
   return {std::min(hits, wanted), wanted};
 }
 

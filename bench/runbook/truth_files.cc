@@ -13,7 +13,9 @@
 namespace shoal::bench {
 namespace {
 
-std::string Hex(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
+std::string Hex(XXH128_hash_t hash) {
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
 
 std::string HashOf(const void* data, size_t bytes) { return Hex(XXH3_128bits(data, bytes)); }
 
@@ -37,7 +39,8 @@ std::optional<size_t> DepthOf(const std::string& name, size_t step) {
 
 Result<TruthSet> ReadStepTruth(const std::filesystem::path& folder, size_t step, size_t queries,
                                size_t k) {
-  const auto wrong = [&](std::string_view field, std::string_view expected, std::string_view found) {
+  const auto wrong = [&](std::string_view field, std::string_view expected,
+                         std::string_view found) {
     return MakeError(ErrorCode::kCorrupt, fmt::format("{}: {}: expected {}, found {}",
                                                       folder.string(), field, expected, found));
   };
@@ -64,8 +67,9 @@ Result<TruthCache> TruthCache::Open(const std::filesystem::path& folder, MatrixV
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed) {
-    return MakeError(ErrorCode::kIo, fmt::format("{}: expected a folder for ground truth, found: {}",
-                                                 folder.string(), failed.message()));
+    return MakeError(ErrorCode::kIo,
+                     fmt::format("{}: expected a folder for ground truth, found: {}",
+                                 folder.string(), failed.message()));
   }
   // The number in front is raised when what the files hold changes.
   const std::string key = fmt::format("1 {} {} {} {}", HashOf(base), HashOf(queries),

@@ -15,8 +15,8 @@
 
 namespace shoal::bench {
 
-// The truth of a step from <folder>/step<N>.gt<K>, the track's name for it, K >= k. Corrupt: another
-// number of queries, or none or several such files.
+// The truth of a step from <folder>/step<N>.gt<K>, the track's name for it, K >= k. Corrupt:
+// another number of queries, or none or several such files.
 Result<TruthSet> ReadStepTruth(const std::filesystem::path& folder, size_t step, size_t queries,
                                size_t k);
 

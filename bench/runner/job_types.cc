@@ -2,6 +2,7 @@
 #include <array>
 
 #include "jobs/jobs.h"
+#include "runbook/runbook_jobs.h"
 #include "runner/job.h"
 
 namespace shoal::bench {
@@ -9,8 +10,9 @@ namespace shoal::bench {
 std::span<const JobType* const> JobTypes() {
   static const std::array types = {
       &BaselineJobType(),
+      &ConcurrentRunbookJobType(),
       &IndexJobType(),
-      // Runbooks: &RunbookJobType(), from "runbook/runbook_job.h".
+      &RunbookJobType(),
       &StoreStressJobType(),
   };
   return types;
