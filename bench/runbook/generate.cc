@@ -121,11 +121,17 @@ void DeleteRegions(const GenerateOptions& options, RunbookMaker& maker) {
   }
 }
 
+// Points that are replaced together: a small part of a cluster.
+uint32_t Piece(const GenerateOptions& options) {
+  const auto clusters = static_cast<uint32_t>(options.bounds.size());
+  return std::clamp(options.rows / clusters / 8, 1u, Batch(options));
+}
+
 // All rows are cut into pieces of one size within their clusters. A piece of points holds a piece
 // of rows; the pieces of rows that nobody holds wait in line, cluster by cluster.
 void Replace(const GenerateOptions& options, RunbookMaker& maker) {
   const std::vector<IdRange> clusters = ClustersOf(options.bounds, options.rows);
-  const uint32_t piece = Batch(options);
+  const uint32_t piece = Piece(options);
   struct Holder {
     IdRange points, rows;
     size_t cluster = 0;  // Of the rows.
@@ -134,10 +140,10 @@ void Replace(const GenerateOptions& options, RunbookMaker& maker) {
   std::vector<std::deque<IdRange>> waiting(clusters.size());
   const double share = static_cast<double>(options.window) / options.rows;
   for (size_t c = 0; c < clusters.size(); ++c) {
-    const auto pieces = clusters[c].size() / piece;
-    // One is left to wait, or nothing could be replaced.
-    const auto live = std::min<uint32_t>(static_cast<uint32_t>(std::lround(share * pieces)),
-                                         pieces == 0 ? 0 : pieces - 1);
+    const uint32_t pieces = clusters[c].size() / piece;
+    if (pieces < 2) continue;  // One is left to wait, or nothing could be replaced.
+    const auto live =
+        std::clamp(static_cast<uint32_t>(std::lround(share * pieces)), 1u, pieces - 1);
     for (uint32_t i = 0; i < pieces; ++i) {
       const IdRange rows{clusters[c].begin + i * piece, clusters[c].begin + (i + 1) * piece};
       if (i < live) holders.push_back({rows, rows, c});
@@ -146,22 +152,23 @@ void Replace(const GenerateOptions& options, RunbookMaker& maker) {
   }
   for (const Holder& holder : holders) maker.Insert({holder.points});
   maker.Search();
-  for (size_t round = 0; round < Rounds(options) && !holders.empty(); ++round) {
+  const uint32_t pieces = (Batch(options) + piece - 1) / piece;
+  for (size_t n = 1; n <= Rounds(options) * pieces; ++n) {
     Holder& holder = holders[maker.random().Below(holders.size())];
     std::vector<size_t> able;
     for (size_t c = 0; c < clusters.size(); ++c) {
       const bool wanted = (c == holder.cluster) == (options.pattern == Pattern::kReplaceInPlace);
       if (wanted && !waiting[c].empty()) able.push_back(c);
     }
-    if (able.empty()) continue;  // All that wait are of its own cluster: a round without.
-    const size_t to = able[maker.random().Below(able.size())];
-    const IdRange rows = waiting[to].front();
-    waiting[to].pop_front();
-    waiting[holder.cluster].push_back(holder.rows);
-    maker.Replace(holder.points, rows);
-    maker.Search();
-    holder.rows = rows;
-    holder.cluster = to;
+    if (!able.empty()) {  // Else all that wait are of its own cluster.
+      const size_t to = able[maker.random().Below(able.size())];
+      waiting[holder.cluster].push_back(holder.rows);
+      maker.Replace(holder.points, waiting[to].front());
+      holder.rows = waiting[to].front();
+      holder.cluster = to;
+      waiting[to].pop_front();
+    }
+    if (n % pieces == 0) maker.Search();
   }
 }
 
@@ -217,17 +224,17 @@ Status Check(const GenerateOptions& options) {
   return {};
 }
 
-// Points go and come in pieces of `steps`: clusters that are smaller have none.
+// Points are replaced in pieces: clusters of fewer than two have none.
 Status CheckPieces(const GenerateOptions& options) {
   if (EntryOf(options.pattern).make != Replace) return {};
   size_t able = 0;
   for (const IdRange& cluster : ClustersOf(options.bounds, options.rows))
-    able += cluster.size() / Batch(options) >= 2 ? 1 : 0;
+    able += cluster.size() / Piece(options) >= 2 ? 1 : 0;
   if (able >= 2) return {};
   return MakeError(ErrorCode::kInvalidArgument,
-                   fmt::format("steps: expected so many that two clusters have two pieces of "
-                               "window / steps rows, found {}",
-                               options.steps));
+                   fmt::format("clusters: expected two that are not small beside the others, "
+                               "found {}",
+                               able));
 }
 
 }  // namespace

@@ -132,6 +132,7 @@ class Parser {
     return {};
   }
 
+  // Nodes are never assigned: in yaml-cpp that changes the node that was there, for everybody.
   using Fields = std::vector<std::pair<std::string, YAML::Node>>;
 
   // The fields of a step of either shape.
@@ -178,7 +179,6 @@ class Parser {
                    "insert, delete, replace or search", Shown(word));
     }
     step.operation = static_cast<Operation>(name - std::begin(kNames));
-    fields->erase(operation);
     if (auto ok = ReadRanges(step, at, *fields); !ok) return tl::unexpected(ok.error());
     return step;
   }
@@ -189,6 +189,7 @@ class Parser {
     };
     const auto known = FieldsOf(step.operation);
     for (const auto& [name, value] : fields) {
+      if (name == "operation") continue;
       const auto it = std::find_if(known.begin(), known.end(),
                                    [&](const FieldOf& field) { return field.name == name; });
       if (it == known.end())
