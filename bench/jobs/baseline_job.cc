@@ -113,6 +113,19 @@ void ParseData(FieldReader& data, const JobContext& context, BaselineOptions& op
   options.set.seed = data.Unsigned("seed", {}, 1);
 }
 
+void ParseStream(FieldReader& stream, size_t rows, ExactCase& exact) {
+  exact.stream_live = stream.Unsigned("live", {.least = 1, .most = rows}, exact.stream_live);
+  exact.stream_step = stream.Unsigned("step", {.least = 1, .most = rows}, exact.stream_step);
+  exact.rounds = stream.Unsigned("rounds", {.least = 1, .most = rows}, exact.rounds);
+  const uint64_t moved = exact.rounds * exact.stream_step;
+  if (moved > exact.stream_live)
+    stream.Fail("rounds", fmt::format("rounds * step of at most live, {}", exact.stream_live),
+                std::to_string(moved));
+  if (exact.stream_live + moved > rows)
+    stream.Fail("live", fmt::format("live + rounds * step of at most the rows, {}", rows),
+                std::to_string(exact.stream_live + moved));
+}
+
 class BaselineType final : public JobType {
  public:
   std::string_view name() const override { return "baseline"; }
@@ -125,12 +138,12 @@ class BaselineType final : public JobType {
         {"scalar_types", {"float32", "float16", "int8", "uint8"}},
         {"metrics", {"l2", "inner_product", "cosine"}},
         {"modes", kModeNames},
-        {"degree", 16},
-        {"build_list", 20},
+        {"degree", 12},
+        {"build_list", 16},
         {"alpha", 1.2},
         {"k", 10},
         {"lists", {10, 40}},
-        {"rounds", 5}};
+        {"stream", {{"live", 3000}, {"step", 400}, {"rounds", 3}}}};
   }
 
   Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
@@ -154,13 +167,15 @@ class BaselineType final : public JobType {
                                  {"stream", Mode::kStream},
                                  {"repair", Mode::kRepair}});
     ExactCase& exact = options.exact;
-    exact.max_degree = static_cast<uint32_t>(content.Unsigned("degree", {4, kMaxDegree}, 16));
+    exact.max_degree = static_cast<uint32_t>(content.Unsigned("degree", {4, kMaxDegree}, 12));
     exact.build_list_size =
-        static_cast<uint32_t>(content.Unsigned("build_list", {1, kMaxListSize}, 20));
+        static_cast<uint32_t>(content.Unsigned("build_list", {1, kMaxListSize}, 16));
     exact.alpha = static_cast<float>(content.Number("alpha", {1, 2}, 1.2));
     exact.k = content.Unsigned("k", {1, 100}, 10);
     exact.lists = content.UnsignedList("lists", {1, kMaxListSize}, {{10, 40}});
-    exact.rounds = content.Unsigned("rounds", {1, 50}, 5);
+    content.Object(
+        "stream", [&](FieldReader& stream) { ParseStream(stream, options.set.rows, exact); },
+        FieldReader::Presence::kOptional);
     return std::make_unique<BaselineJob>(std::move(options));
   }
 };

@@ -55,6 +55,7 @@ class ExactRun {
     const Status done = action();
     const Json counted = ToJson(index_.Stats().work, before);
     Json& sums = json_[name];
+    if (sums.is_null()) sums = Json::object();
     for (const auto& [key, value] : counted.items())
       sums[key] = sums.value(key, uint64_t{0}) + value.template get<uint64_t>();
     return done;
@@ -84,13 +85,13 @@ class ExactRun {
     });
   }
 
-  // Every third of the oldest takes the place of its successor's vector before that comes: an id
-  // whose vector moves. Then all of the oldest go.
+  // A round moves every third of the oldest to where a later point will be, then all of the oldest
+  // go and the next come.
   Status Stream() {
-    const size_t rows = exact_.rows.rows(), half = rows / 2, step = half / exact_.rounds;
-    if (const Status done = InsertRange(0, half); !done) return done;
+    const size_t live = exact_.stream_live, step = exact_.stream_step;
+    if (const Status done = InsertRange(0, live); !done) return done;
     for (size_t round = 0; round < exact_.rounds; ++round) {
-      const size_t oldest = round * step, next = half + round * step;
+      const size_t oldest = round * step, next = live + round * step;
       Status done = Phase("upsert", [&]() -> Status {
         for (size_t i = 0; i < step; i += 3)
           if (const Status moved = index_.Upsert(oldest + i, exact_.rows[next + i]); !moved)

@@ -15,8 +15,8 @@ namespace shoal::bench {
 enum class Mode : uint8_t {
   kStatic,  // InsertMany of all rows, then Refine.
   kInsert,  // Insert row by row.
-  kStream,  // Half of the rows; then in rounds DeleteMany of the oldest, every third an Upsert, and
-            // inserts of the next; one Consolidate a round.
+  kStream,  // stream_live of the rows; then in rounds Upserts and DeleteMany of the stream_step
+            // oldest, inserts of as many, one Consolidate.
   kRepair,  // The same, where every Delete repairs at once.
 };
 inline constexpr std::string_view kModeNames[] = {"static", "insert", "stream", "repair"};
@@ -26,12 +26,15 @@ struct ExactCase {
   MatrixView queries;
   Metric metric = Metric::kL2;
   Mode mode = Mode::kStatic;
-  uint32_t max_degree = 16;
-  uint32_t build_list_size = 20;
+  uint32_t max_degree = 12;
+  uint32_t build_list_size = 16;
   float alpha = 1.2f;
   uint64_t k = 10;
   std::vector<uint64_t> lists = {10, 40};
-  uint64_t rounds = 5;
+  // stream_live + rounds * stream_step <= rows; rounds * stream_step <= stream_live.
+  uint64_t stream_live = 3000;
+  uint64_t stream_step = 400;
+  uint64_t rounds = 3;
 };
 
 // {"points", "edges", one member of counts per phase, "searches": [{"list", "recall": [hits,

@@ -168,7 +168,8 @@ class StoreStress {
         RetireOne(random, local);
         Op(local);
       }
-      if (i % 16 == 0) local.counts.reclaims += slots_.Reclaim();
+      if (i % 16 != 0) continue;
+      local.counts.reclaims += slots_.Reclaim();
       std::this_thread::yield();
     }
     Flush(local);
@@ -207,6 +208,8 @@ class StoreStress {
     const auto first = static_cast<SlotId>(random.Below(most));
     const size_t n = std::min<size_t>(kWindow, most - first);
     for (int pass = 0; pass < kPasses; ++pass) {
+      // On few cores most of what can go wrong needs others to run while we are pinned.
+      if (random.OneIn(8)) std::this_thread::yield();
       for (size_t i = 0; i < n; ++i) {
         const auto slot = static_cast<SlotId>(first + i);
         if (!IsReadable(slots_.tag(slot))) {  // READ.1

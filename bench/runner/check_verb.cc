@@ -49,8 +49,9 @@ Expected<Json> RunOf(const Json& results, const std::string& file, size_t i, con
   const Json& run = runs[i];
   const std::string type = job.value("type", ""), found = run.value("type", "");
   if (type != found) return refuse(".type", type, found);
-  if (!Contains(run.value("input", Json::object()), job.value("content", Json::object())))
-    return refuse(".input", "the job's content", "another");
+  const std::string lack =
+      FirstLack(run.value("input", Json::object()), job.value("content", Json::object()));
+  if (!lack.empty()) return refuse(".input." + lack, "what the job says", "something else");
   const std::string status = run.value("status", "");
   if (status != "finished") return refuse(".status", "finished", status);
   return run;

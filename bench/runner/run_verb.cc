@@ -14,6 +14,7 @@
 #include "runner/results_file.h"
 #include "runner/timing.h"
 #include "runner/verb.h"
+#include "shoal/version.h"
 
 namespace shoal::bench {
 namespace {
@@ -75,7 +76,7 @@ class OneRun {
     if (auto written = results_.Begin(run_); !written) return tl::unexpected(written.error());
     Say(fmt::format("started: {}", entry_.type->summary()));
     const Stopwatch watch;
-    const Expected<Json> sections = entry_.job->Run(context_);
+    const Expected<Json> sections = Guarded();
     const Stretch stretch = watch.Read();
     const std::lock_guard lock(mutex_);
     if (!sections) violations_.push_back(sections.error());
@@ -93,6 +94,15 @@ class OneRun {
   }
 
  private:
+  // A job that throws must not take the others with it.
+  Expected<Json> Guarded() {
+    try {
+      return entry_.job->Run(context_);
+    } catch (const std::exception& error) {
+      return tl::unexpected(fmt::format("the job threw: {}", error.what()));
+    }
+  }
+
   void Say(std::string_view line) { fmt::print(stderr, "{} {}\n", label_, line); }
   void Warn(const std::string& text) {
     const std::lock_guard lock(mutex_);
@@ -132,6 +142,7 @@ Expected<bool> RunAll(const JobFile& jobs, const std::string& output_file) {
                                       jobs.output_directory.string(), failed.message()));
   Expected<ResultsFile> results = ResultsFile::Create(output_file, CommandLine());
   if (!results) return tl::unexpected(results.error());
+  if (!IsaNote().empty()) fmt::print(stderr, "shoal-bench: {}\n", IsaNote());
   bool all_well = true;
   for (size_t i = 0; i < jobs.entries.size(); ++i) {
     AnnounceInterruption(*results, i);
@@ -146,7 +157,8 @@ Expected<bool> Run(const RunArguments& args) {
   const auto allowed =
       MayTime(ThisBuild(), args.allow_debug ? DebugBuilds::kAllow : DebugBuilds::kRefuse);
   if (!args.dry_run && !allowed) return tl::unexpected(allowed.error());
-  JobFileOptions options{.results = args.output_file};
+  JobFileOptions options;
+  options.results = args.output_file;
   for (const std::string& folder : args.search_directories)
     options.search_directories.emplace_back(folder);
   const Expected<JobFile> jobs = LoadJobFile(args.input_file, options);

@@ -93,14 +93,21 @@ Expected<std::vector<Check>> ReadTolerances(const std::filesystem::path& path) {
   return checks;
 }
 
-bool Contains(const Json& json, const Json& subset) {
-  if (!subset.is_object() || !json.is_object()) return json == subset;
+std::string FirstLack(const Json& json, const Json& subset) {
   for (const auto& [key, value] : subset.items()) {
     const auto found = json.find(key);
-    if (found == json.end() || !Contains(*found, value)) return false;
+    if (found == json.end()) return key;
+    if (!value.is_object() || !found->is_object()) {
+      if (*found != value) return key;
+      continue;
+    }
+    if (const std::string lack = FirstLack(*found, value); !lack.empty())
+      return fmt::format("{}.{}", key, lack);
   }
-  return true;
+  return "";
 }
+
+bool Contains(const Json& json, const Json& subset) { return FirstLack(json, subset).empty(); }
 
 Expected<std::vector<const Check*>> AssignChecks(const std::vector<Check>& checks,
                                                  const Json& jobs) {

@@ -47,5 +47,7 @@ Expected<std::vector<const Check*>> AssignChecks(const std::vector<Check>& check
 
 // Whether `json` has everything that `subset` has: objects key by key, all else by value.
 bool Contains(const Json& json, const Json& subset);
+// Empty if so, else the first thing it lacks: "content.data.rows".
+std::string FirstLack(const Json& json, const Json& subset);
 
 }  // namespace shoal::bench
