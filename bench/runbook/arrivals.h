@@ -46,6 +46,8 @@ class Arrivals {
     next_ns_ += kind_ == ArrivalKind::kEven ? gap_ns_ : -gap_ns_ * std::log1p(-Unit(random_));
     return static_cast<uint64_t>(due) + 1;
   }
+  // The thread was held up by what is not its load: all that is to come is due later by as much.
+  void Postpone(uint64_t nanoseconds) { next_ns_ += static_cast<double>(nanoseconds); }
 
  private:
   ArrivalKind kind_;

@@ -65,6 +65,7 @@ Result<std::string> Generate(GenerateArguments args) {
 
 void AddGenerateRunbook(CLI::App& app, int& status) {
   static GenerateArguments args;
+  args = {};
   GenerateOptions& options = args.options;
   std::vector<std::string> names;
   std::string patterns = "what comes and goes:";

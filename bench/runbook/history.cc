@@ -1,10 +1,9 @@
 #include "runbook/history.h"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <numeric>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "runbook/track_recall.h"
@@ -75,47 +74,107 @@ std::vector<uint8_t> History::RowsUsed(size_t rows) const {
   return used;
 }
 
-// Walks outwards from the query. A point counts at the first possible vector that is met, where S
-// has it as near as can be, and else at the last, if it is certain.
-Verdict History::Count(const TimedAnswer& answer, const Nearest& nearest, size_t k, Side side,
-                       size_t& hits) const {
-  size_t counted = 0;
-  double kth = 0;
-  std::map<uint32_t, size_t> met;  // Of points with several vectors.
-  hits = 0;
-  for (size_t i = 0; i < nearest.rows.size(); ++i) {
-    const double distance = nearest.distances[i];
-    if (counted >= k && distance - kth >= kTie) return Verdict::kJudged;
-    const uint32_t row = nearest.rows[i];
-    if (size_t{row} + 1 >= first_in_.size()) continue;
-    for (uint32_t at = first_in_[row]; at < first_in_[row + 1]; ++at) {
-      const PointEvent& event = events_[by_row_[at]];
-      if (!MayBeThere(event, answer.start, answer.end)) continue;
-      const bool named =
-          std::find(answer.ids.begin(), answer.ids.end(), event.id) != answer.ids.end();
-      const bool near = named == (side == Side::kLargest);
-      const size_t versions = VersionsOf(event.id, answer.start, answer.end);
-      const size_t meeting = versions == 1 ? 1 : ++met[event.id];
-      if (meeting != (near ? 1 : versions)) continue;
-      if (!near && !Certain(event.id, answer.start, answer.end)) continue;
-      if (named) ++hits;
-      if (++counted == k) kth = distance;
+// Goes outwards from the query, a distance D after the other, and keeps count.
+class History::Sweep {
+ public:
+  Sweep(const History& history, const TimedAnswer& answer, size_t k)
+      : history_(history), answer_(answer), k_(k) {}
+
+  // The points that have a vector at the next distance.
+  void Begin() { at_.clear(); }
+  void Meet(uint32_t id) {
+    Point& point = points_[id];
+    if (point.versions == 0) {
+      point.versions = history_.VersionsOf(id, answer_.start, answer_.end);
+      point.certain = history_.Certain(id, answer_.start, answer_.end);
+      point.named = std::find(answer_.ids.begin(), answer_.ids.end(), id) != answer_.ids.end();
     }
+    if (point.met_here++ == 0) at_.push_back(&point);
   }
-  if (!nearest.all) return Verdict::kNeedsMore;
-  return counted >= k ? Verdict::kJudged : Verdict::kTooFew;
-}
+  // That was all at this distance. True: nothing further out changes the bounds.
+  bool End() {
+    Largest();
+    for (Point* point : at_) {
+      const bool first = point->met == 0;
+      point->met += std::exchange(point->met_here, 0);
+      const bool must = point->certain && point->met == point->versions;
+      Count& count = point->named ? named_ : others_;
+      count.can += first ? 1 : 0;
+      count.must += must ? 1 : 0;
+    }
+    if (named_.can + others_.can >= k_)
+      least_ = std::min(least_, std::max(named_.must, Room(others_.can)));
+    return least_ <= named_.must && (largest_ == k_ || named_.must + others_.must >= k_);
+  }
+
+  bool judged() const { return least_ != SIZE_MAX; }
+  RecallBounds bounds() const {
+    return {static_cast<double>(std::min(least_, k_)) / static_cast<double>(k_),
+            static_cast<double>(largest_) / static_cast<double>(k_)};
+  }
+
+ private:
+  struct Point {
+    size_t versions = 0;  // Vectors that are possible.
+    size_t met = 0;       // Of them, those nearer than D.
+    size_t met_here = 0;  // At D.
+    bool certain = false, named = false;
+  };
+  // Points with all distances so far.
+  struct Count {
+    size_t can = 0;   // Some vector that is possible is that near.
+    size_t must = 0;  // It is there, and all are.
+  };
+
+  size_t Room(size_t taken) const { return k_ - std::min(k_, taken); }
+
+  // Before the points at D are counted.
+  void Largest() {
+    if (named_.must + others_.must >= k_) return;
+    size_t here = 0, rest = named_.can;
+    for (const Point* point : at_) {
+      if (!point->named) continue;
+      ++here;
+      if (point->met > 0) --rest;
+    }
+    const size_t hits = here + std::min(rest, k_ - 1 - others_.must);
+    largest_ = std::max(largest_, std::min(k_, hits));
+  }
+
+  const History& history_;
+  const TimedAnswer& answer_;
+  const size_t k_;
+  std::unordered_map<uint32_t, Point> points_;
+  std::vector<Point*> at_;
+  Count named_, others_;
+  size_t least_ = SIZE_MAX, largest_ = 0;
+};
 
 Verdict History::Judge(const TimedAnswer& answer, const Nearest& nearest, size_t k,
                        RecallBounds& bounds) const {
-  size_t least = 0, largest = 0;
-  Verdict verdict = Count(answer, nearest, k, Side::kLeast, least);
-  if (verdict == Verdict::kJudged) verdict = Count(answer, nearest, k, Side::kLargest, largest);
-  const auto share = [&](size_t hits) {
-    return static_cast<double>(std::min(hits, k)) / static_cast<double>(k);
-  };
-  if (verdict == Verdict::kJudged) bounds = {share(least), share(largest)};
-  return verdict;
+  Sweep sweep(*this, answer, k);
+  bool done = false;
+  for (size_t i = 0; i < nearest.rows.size() && !done;) {
+    const double distance = nearest.distances[i];
+    sweep.Begin();
+    for (; i < nearest.rows.size() &&
+           (nearest.distances[i] == distance || nearest.distances[i] - distance < kTie);
+         ++i) {
+      const uint32_t row = nearest.rows[i];
+      if (size_t{row} + 1 >= first_in_.size()) continue;
+      for (uint32_t at = first_in_[row]; at < first_in_[row + 1]; ++at) {
+        const PointEvent& event = events_[by_row_[at]];
+        if (MayBeThere(event, answer.start, answer.end)) sweep.Meet(event.id);
+      }
+    }
+    // The list may break off in the middle of a distance.
+    if (i == nearest.rows.size() && !nearest.all) return Verdict::kNeedsMore;
+    done = sweep.End();
+  }
+  if (!done && !nearest.all) return Verdict::kNeedsMore;
+  if (!sweep.judged()) return Verdict::kTooFew;
+  bounds = sweep.bounds();
+  return Verdict::kJudged;
 }
 
 }  // namespace shoal::bench

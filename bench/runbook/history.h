@@ -9,15 +9,21 @@
 //                   e, and no delete had returned before s.
 // A replaced point is there all the time, at one of its vectors: each one between the call of the
 // write that brought it and the return of the write that ended it is possible.
-// The recall of an answer is judged against every set S of points and vectors between the two, and
-// the least and the largest recall are reported:
-//   the least    S leaves out what the answer names and is not certain, has the others at the
-//                farthest vector that is possible; of all else it has what is possible, nearest;
-//   the largest  the other way round.
-// Both are attained: one more point that the answer does not name pushes one that it names out of
-// the k nearest or none, and one less lets one in or none; a point that the answer names, put in or
-// nearer, is one more true one, and pushes out one other at most.
-// And no hit may lie outside of the upper set, or have a distance of no possible vector.
+// The recall of an answer is judged against every set S of at least k points between the two, each
+// at one of its vectors, and the least and the largest recall are reported. Both are exact. Let D
+// be the distance of the k-th of S; a hit is a point that the answer names and that is within D in
+// S, ties included, as the track counts.
+//   the least    at D: all other points that are possible within D are there, n of them; of the
+//                named ones those that must be within D are there, f, and so many more that they
+//                are k together. So max(f, k - n) hits, and the least over all D.
+//   the largest  at D: less than k points are nearer than D. Of the others those that must be, b;
+//                of the named ones all that can be at D itself, a, and of the rest that can be
+//                nearer as many as there is room for. So a + min(rest, k - 1 - b) hits, at most k,
+//                and the largest over all D for which b and the named ones that must be nearer are
+//                less than k.
+// (Without ties one D decides. With them a named point put in may push several named ones out, so
+// it is not right to put in all that is possible.) And no hit may lie outside of the upper set, or
+// have a distance of no possible vector.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +55,7 @@ struct RecallBounds {
 enum class Verdict : uint8_t {
   kJudged,
   kNeedsMore,  // `nearest` is too short.
-  kTooFew,     // Of the points that S has for certain there are fewer than k.
+  kTooFew,     // No S has k points.
 };
 
 // Immutable; any thread.
@@ -81,13 +87,11 @@ class History {
                 RecallBounds& bounds) const;
 
  private:
-  enum class Side : uint8_t { kLeast, kLargest };
+  class Sweep;
 
   std::span<const PointEvent> Of(uint32_t id) const;
   bool MayBeThere(const PointEvent& event, uint64_t start, uint64_t end) const;
   size_t VersionsOf(uint32_t id, uint64_t start, uint64_t end) const;
-  Verdict Count(const TimedAnswer& answer, const Nearest& nearest, size_t k, Side side,
-                size_t& hits) const;
 
   std::vector<PointEvent> events_;  // By id, then time.
   std::vector<size_t> first_of_;    // Of each id and one more: where its events begin.

@@ -151,6 +151,8 @@ class OverlapRun {
       const PointOperation& operation = queue.operations[i];
       const uint64_t before = clock_->Now();
       if (!queues_.WaitForTurn(operation, other, stop_)) break;
+      const uint64_t waited = clock_->Now() - before;
+      arrivals.Postpone(waited);
       PointEvent event;
       event.id = operation.id;
       event.row = operation.row;
@@ -161,7 +163,7 @@ class OverlapRun {
       if (!ok)
         return Fail(
             {ok.error().code, fmt::format("point {}: {}", operation.id, ok.error().message)});
-      const uint64_t from = due > 0 ? due + (event.start - before) : event.start;
+      const uint64_t from = due > 0 ? due + waited : event.start;
       log.events.push_back(event);
       log.replaces.push_back(operation.replaces ? 1 : 0);
       log.latencies_us.push_back(static_cast<float>(static_cast<double>(event.end - from) * 1e-3));

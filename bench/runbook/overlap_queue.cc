@@ -32,17 +32,18 @@ OverlapQueues::OverlapQueues(const Runbook& runbook, size_t first, size_t lead) 
   done_ = std::make_unique<std::atomic<uint32_t>[]>(points);
 }
 
+bool OverlapQueues::MayStart(const PointOperation& operation, const OperationQueue& other) const {
+  const uint64_t there = other.Position();
+  // TURN.1, pairs with TURN.2: what was done to the point before this.
+  return done_[operation.id].load(std::memory_order_acquire) == operation.turn &&
+         (operation.position <= there || operation.position - there <= lead_);
+}
+
 // No deadlock: of the operations that are not done the runbook's first waits for nobody, and is
 // the next of its line or has a thread.
 bool OverlapQueues::WaitForTurn(const PointOperation& operation, const OperationQueue& other,
                                 const std::atomic<bool>& stop) const {
-  const auto may_start = [&] {
-    const uint64_t there = other.Position();
-    // TURN.1, pairs with TURN.2: what was done to the point before this.
-    return done_[operation.id].load(std::memory_order_acquire) == operation.turn &&
-           (operation.position <= there || operation.position - there <= lead_);
-  };
-  for (int tries = 0; !may_start(); ++tries) {
+  for (int tries = 0; !MayStart(operation, other); ++tries) {
     if (stop.load(std::memory_order_relaxed)) return false;  // A flag alone.
     if (tries < 100)
       __builtin_ia32_pause();

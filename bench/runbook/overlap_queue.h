@@ -43,8 +43,10 @@ class OverlapQueues {
   OperationQueue& deletes() { return deletes_; }
   bool empty() const { return writes_.operations.empty() && deletes_.operations.empty(); }
 
-  // Waits until the operation may start: the ones before it on its point are done, and the other
-  // line is near enough. False: `stop` was set.
+  // Whether the operation may start: the ones before it on its point are done, and the other line
+  // is near enough.
+  bool MayStart(const PointOperation& operation, const OperationQueue& other) const;
+  // Waits until it may. False: `stop` was set.
   bool WaitForTurn(const PointOperation& operation, const OperationQueue& other,
                    const std::atomic<bool>& stop) const;
   void Done(const PointOperation& operation);

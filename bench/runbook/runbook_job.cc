@@ -50,6 +50,7 @@ class RunbookJob final : public Job {
                {"threads", options_.replay.threads},
                {"k", options_.replay.k},
                {"dataset", options_.stream.runbook.dataset},
+               {"list", options_.replay.lists.front()},
                {"steps", Json::array()}};
     if (auto ok = RunSteps(context); !ok) return tl::unexpected(ok.error().message);
     return Sections();
@@ -102,7 +103,7 @@ class RunbookJob final : public Job {
       if (!done) return tl::unexpected(done.error());
       for (const StreamStep& figures : *done) {
         Count(figures);
-        stream_["steps"].push_back(StepJson(figures));
+        StepsOf(figures).push_back(StepJson(figures));
       }
       if (since_line.Read().seconds > kSecondsBetweenLines) {
         context.say(Line(done->back()));
@@ -122,6 +123,16 @@ class RunbookJob final : public Job {
                       Rate(score.queries, score.seconds)));
     }
     return {};
+  }
+
+  // One line over time each: all steps with the searches at the first L; those at others apart.
+  Json& StepsOf(const StreamStep& figures) {
+    if (!figures.list || *figures.list == options_.replay.lists.front()) return stream_["steps"];
+    Json& others = stream_["other_lists"];
+    for (Json& other : others)
+      if (other["list"] == *figures.list) return other["steps"];
+    others.push_back({{"list", *figures.list}, {"steps", Json::array()}});
+    return others.back()["steps"];
   }
 
   std::string Line(const StreamStep& figures) const {
