@@ -77,7 +77,9 @@ TEST_P(GeneratedRunbook, FollowsFromItsSeedWhichTheFileNames) {
   const std::string first = text();
   EXPECT_EQ(text(), first);
   options.seed = 2;
-  if (pattern() != Pattern::kSlidingWindow) EXPECT_NE(text(), first);
+  if (pattern() != Pattern::kSlidingWindow) {
+    EXPECT_NE(text(), first);
+  }
   EXPECT_THAT(GenerateComments(options)[1], HasSubstr("seed 2"));
 }
 
@@ -94,8 +96,8 @@ TEST_P(GeneratedRunbook, ManyTurnoversReplaceTheWindowManyTimes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Patterns, GeneratedRunbook, testing::Range(size_t{0}, kPatterns),
-                         [](const auto& info) {
-                           std::string name(PatternName(static_cast<Pattern>(info.param)));
+                         [](const auto& each) {
+                           std::string name(PatternName(static_cast<Pattern>(each.param)));
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
@@ -106,7 +108,7 @@ TEST(GenerateRunbook, SlidingWindowHasTheSamePointsThereAtEverySearch) {
   LivePoints live;
   for (const Step& step : book->steps) {
     ASSERT_TRUE(live.Apply(*book, step));
-    if (step.operation == Operation::kSearch) EXPECT_EQ(live.size(), 700u);
+    EXPECT_TRUE(step.operation != Operation::kSearch || live.size() == 700u);
   }
 }
 
@@ -147,8 +149,9 @@ TEST(GenerateRunbook, ReplacesStayInTheirClusterOrLeaveIt) {
       }
       ASSERT_TRUE(live.Apply(*book, step));
       std::set<uint32_t> rows;
-      for (const uint32_t row : live.rows())
-        if (row != LivePoints::kNone) EXPECT_TRUE(rows.insert(row).second) << "two points, a row";
+      for (const uint32_t row : live.rows()) {
+        EXPECT_TRUE(row == LivePoints::kNone || rows.insert(row).second) << "two points, a row";
+      }
     }
     EXPECT_GT(replaces, 20u);
   }

@@ -119,8 +119,8 @@ TEST_P(RunbookOfEveryPattern, HasRecallOneWhereTheListHoldsAllPoints) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Patterns, RunbookOfEveryPattern, testing::Range(size_t{0}, kPatterns),
-                         [](const auto& info) {
-                           std::string name(PatternName(static_cast<Pattern>(info.param)));
+                         [](const auto& each) {
+                           std::string name(PatternName(static_cast<Pattern>(each.param)));
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });

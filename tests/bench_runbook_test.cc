@@ -141,10 +141,8 @@ TEST(Runbook, MistakesAreOneLineWithFileLineStepAndField) {
     ASSERT_FALSE(book) << bad.steps;
     const std::string& message = book.error().message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-    if (message.find("expected YAML") == std::string::npos)
-      EXPECT_EQ(message, "bad.yaml:" + bad.message);
-    else
-      EXPECT_THAT(bad.message, HasSubstr("expected YAML"));
+    // Behind "found:" stand yaml-cpp's own words.
+    EXPECT_THAT(message, StartsWith("bad.yaml:" + bad.message));
   }
 }
 

@@ -88,11 +88,11 @@ INSTANTIATE_TEST_SUITE_P(
                     TruthCase{Pattern::kReplaceInPlace, ScalarType::kInt8, Metric::kL2},
                     TruthCase{Pattern::kReplaceAcross, ScalarType::kFloat32,
                               Metric::kInnerProduct}),
-    [](const auto& info) {
-      std::string name(PatternName(info.param.pattern));
+    [](const auto& each) {
+      std::string name(PatternName(each.param.pattern));
       std::replace(name.begin(), name.end(), '-', '_');
-      return name + "_" + std::string(ScalarTypeName(info.param.type)) + "_" +
-             std::string(MetricName(info.param.metric));
+      return name + "_" + std::string(ScalarTypeName(each.param.type)) + "_" +
+             std::string(MetricName(each.param.metric));
     });
 
 TEST(StreamTruth, SmallChangesCostWhatCameAndNotWhatIsThere) {
