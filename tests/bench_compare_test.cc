@@ -86,9 +86,8 @@ TEST(CompareTest, StarsStandForOneStepAndForMany) {
 }
 
 TEST(CompareTest, OneTableShowsAllDifferences) {
-  const auto differences =
-      Compare(Parse(R"({"hops": 10, "recall": [9, 10]})"),
-              Parse(R"({"hops": 11, "recall": [8, 10]})"), {});
+  const auto differences = Compare(Parse(R"({"hops": 10, "recall": [9, 10]})"),
+                                   Parse(R"({"hops": 11, "recall": [8, 10]})"), {});
   const std::string table = DifferenceTable(differences, "baseline", "now");
   EXPECT_THAT(table, HasSubstr("field   baseline  now     remark\n"));
   EXPECT_THAT(table, HasSubstr("hops    10        11      +10 %\n"));
@@ -111,7 +110,8 @@ TEST(TolerancesTest, EveryJobNeedsExactlyOneCheckAndEveryCheckAJob) {
     made.input = Parse(input);
     return made;
   };
-  const Check a = check("checks[0]", R"({"type": "a"})"), b = check("checks[1]", R"({"type": "b"})"),
+  const Check a = check("checks[0]", R"({"type": "a"})"),
+              b = check("checks[1]", R"({"type": "b"})"),
               k = check("checks[2]", R"({"content": {"k": 1}})"),
               none = check("checks[3]", R"({"type": "c"})");
   const std::vector<Check> right = {a, b};

@@ -12,6 +12,7 @@
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"
+#include "shoal/version.h"
 
 namespace shoal::bench {
 namespace {
@@ -44,6 +45,7 @@ class IndexJob final : public Job {
 
   Expected<Json> Run(const JobContext& context) override {
     if (auto loaded = Load(context); !loaded) return tl::unexpected(loaded.error());
+    Settings();
     for (const uint64_t threads : options_.build_threads)
       if (auto built = Build(context, threads); !built) return tl::unexpected(built.error());
     context.checkpoint(sections_);
@@ -125,6 +127,14 @@ class IndexJob final : public Job {
     index_ = std::make_unique<Index>(std::move(*index));
     Memory();
     return {};
+  }
+
+  void Settings() {
+    sections_["settings"][engine_] = {{"version", Version()},
+                                      {"degree", options_.index.max_degree},
+                                      {"list", options_.index.build_list_size},
+                                      {"alpha", options_.index.alpha},
+                                      {"refine", options_.refined == Refined::kYes}};
   }
 
   // Of the last build; the earlier ones' is the same.

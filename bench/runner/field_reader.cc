@@ -19,7 +19,9 @@ std::string Expectation(NumberRange range) {
 }
 
 bool Fits(const Json& json, UnsignedRange range) {
-  if (!json.is_number_unsigned()) return false;
+  // What was made in C++, not read from a file, may be signed and positive.
+  if (!json.is_number_integer()) return false;
+  if (!json.is_number_unsigned() && json.get<int64_t>() < 0) return false;
   const auto value = json.get<uint64_t>();
   return range.least <= value && value <= range.most;
 }

@@ -2,15 +2,14 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <shoal_bench_commit.h>
 #include <sys/utsname.h>
 
 #include <ctime>
 #include <fstream>
-#include <thread>
 
 #include "base/memory.h"
 #include "shoal/version.h"
-#include "shoal_bench_commit.h"
 
 namespace shoal::bench {
 namespace {

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <fstream>
 #include <string_view>
-#include <thread>
 
 namespace shoal::bench {
 namespace {

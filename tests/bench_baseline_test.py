@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""What indexes count on integer-valued rows, compared to the digit with what is checked in.
+
+  bench_baseline_test.py BENCH_DIRECTORY [unittest arguments]
+
+A mismatch prints one table of all differences. A change that is meant to move the figures runs this
+with SHOAL_TEST=overwrite, and the diff of tests/baselines is a part of its review.
+"""
+
+import copy
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BENCH = pathlib.Path()
+SOURCE = pathlib.Path(__file__).resolve().parent
+BASELINES = SOURCE / "baselines"
+OVERWRITE = os.environ.get("SHOAL_TEST") == "overwrite"
+# Instruction set -> what of the jobs it repeats. All types, each by more than one set.
+OTHER_SETS = {
+    "scalar": {"scalar_types": ["float32", "int8"], "modes": ["stream"]},
+    "sse4": {"scalar_types": ["float16", "uint8"], "modes": ["stream"]},
+    "avx2": {"scalar_types": ["float32", "uint8"], "modes": ["insert"]},
+}
+
+
+def data_folder():
+    folder = pathlib.Path(os.environ.get("SHOAL_DATA", SOURCE.parent.parent / "shared" / "data"))
+    return folder if (folder / "sift-1m.u8bin").exists() else None
+
+
+def one_line_a_phase(value, indent=""):
+    """JSON whose innermost objects and lists stand on a line each, for readable diffs."""
+    if isinstance(value, dict) and any(isinstance(v, (dict, list)) for v in value.values()):
+        inner = indent + " "
+        rows = [f"{inner}{json.dumps(k)}: {one_line_a_phase(v, inner)}" for k, v in value.items()]
+        return "{\n" + ",\n".join(rows) + "\n" + indent + "}"
+    if isinstance(value, list) and any(isinstance(v, dict) for v in value):
+        inner = indent + " "
+        return "[\n" + ",\n".join(inner + json.dumps(v) for v in value) + "\n" + indent + "]"
+    return json.dumps(value)
+
+
+def only(results, restriction):
+    """The results of a job as they are when its lists are cut to the restriction's."""
+    cut = copy.deepcopy(results)
+    for run in cut["runs"]:
+        run["input"].update(restriction)
+        run["results"]["exact"] = {
+            scalar_type: {metric: {mode: counts for mode, counts in modes.items()
+                                   if mode in restriction["modes"]}
+                          for metric, modes in metrics.items()}
+            for scalar_type, metrics in run["results"]["exact"].items()
+            if scalar_type in restriction["scalar_types"]}
+    return cut
+
+
+class BaselineTest(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = pathlib.Path(self.temporary.name)
+
+    def bench(self, *arguments, isa=""):
+        environment = {**os.environ, "SHOAL_ISA": isa} if isa else os.environ
+        return subprocess.run([BENCH / "shoal-bench", *map(str, arguments)], capture_output=True,
+                              text=True, timeout=600, env=environment)
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.write_text(json.dumps(content))
+        return path
+
+    def run_jobs(self, jobs, isa="", data=None):
+        """The results of a job file, as a path."""
+        after = self.folder / "after.json"
+        search = ["--search-directory", data] if data else []
+        done = self.bench("run", "--input-file", jobs, "--output-file", after, "--allow-debug",
+                          *search, isa=isa)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return after
+
+    def compare(self, jobs, before, after):
+        return self.bench("check", "run", "--tolerances", BASELINES / "exact.json", "--input-file",
+                          jobs, "--before", before, "--after", after)
+
+    def expect_baseline(self, name, data=None):
+        jobs, before = BASELINES / f"{name}.json", BASELINES / f"{name}-results.json"
+        after = self.run_jobs(jobs, data=data)
+        if OVERWRITE:
+            results = json.loads(after.read_text())
+            kept = {"schema": results["schema"], "version": results["version"], "runs": [
+                {key: run[key] for key in ("type", "name", "input", "status", "results")}
+                for run in results["runs"]]}
+            before.write_text(one_line_a_phase(kept) + "\n")
+        done = self.compare(jobs, before, after)
+        self.assertEqual(done.returncode, 0, f"{done.stderr}\n{done.stdout}\nIf this is meant: "
+                         "SHOAL_TEST=overwrite rewrites the baseline.")
+
+    def test_generated_rows_give_the_baseline_to_the_digit(self):
+        self.expect_baseline("generated")
+
+    def test_sift_rows_give_the_baseline_to_the_digit(self):
+        data = data_folder()
+        if data is None:
+            self.skipTest("no sift-1m.u8bin in SHOAL_DATA or ../shared/data")
+        self.expect_baseline("sift", data)
+
+    def test_every_instruction_set_counts_the_same(self):
+        jobs = json.loads((BASELINES / "generated.json").read_text())
+        jobs["jobs"] = jobs["jobs"][:1]
+        before = json.loads((BASELINES / "generated-results.json").read_text())
+        before["runs"] = before["runs"][:1]
+        tested = set()
+        for isa, restriction in OTHER_SETS.items():
+            cut = copy.deepcopy(jobs)
+            cut["jobs"][0]["content"].update(restriction)
+            path = self.write("jobs.json", cut)
+            after = self.run_jobs(path, isa=isa)
+            if json.loads(after.read_text())["machine"]["isa"] != isa:
+                continue  # This CPU does not have it.
+            tested.add(isa)
+            done = self.compare(path, self.write("before.json", only(before, restriction)), after)
+            self.assertEqual(done.returncode, 0, f"{isa}:\n{done.stderr}\n{done.stdout}")
+        self.assertIn("scalar", tested)
+
+    def test_one_table_shows_every_difference(self):
+        results = json.loads((BASELINES / "generated-results.json").read_text())
+        before = self.write("before.json", results)
+        exact = results["runs"][0]["results"]["exact"]
+        exact["float32"]["l2"]["insert"]["insert"]["hops"] += 1
+        exact["uint8"]["cosine"]["stream"]["searches"][0]["recall"][0] -= 1
+        done = self.compare(BASELINES / "generated.json", before,
+                            self.write("after.json", results))
+        self.assertEqual(done.returncode, 1)
+        table = done.stdout.split("\n\n")[1].splitlines()
+        self.assertEqual(len(table), 4, done.stdout)
+        self.assertIn("exact/float32/l2/insert/insert/hops ", table[2])
+        self.assertIn("exact/uint8/cosine/stream/searches/0/recall ", table[3])
+
+    def test_types_that_hold_the_same_numbers_count_the_same(self):
+        results = json.loads((BASELINES / "generated-results.json").read_text())
+        exact = results["runs"][0]["results"]["exact"]
+        for other in ("float16", "int8"):
+            self.assertEqual(exact["float32"], exact[other])
+        self.assertEqual(exact["float32"]["l2"], exact["uint8"]["l2"])
+
+
+if __name__ == "__main__":
+    BENCH = pathlib.Path(sys.argv.pop(1)).resolve()
+    unittest.main()

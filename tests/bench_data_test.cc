@@ -1,0 +1,95 @@
+// Rows for jobs: our own integer set is the same bytes everywhere; other files convert without
+// loss.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/crc32c.h"
+#include "dataset_helpers.h"
+#include "jobs/data.h"
+#include "jobs/integer_set.h"
+#include "temp_folder.h"
+
+namespace shoal::bench {
+namespace {
+
+using ::testing::HasSubstr;
+
+uint32_t ChecksumOf(const Matrix& rows) {
+  return Crc32c(rows.data(), rows.rows() * rows.row_bytes());
+}
+
+TEST(IntegerSetTest, TheSetIsTheSameBytesEverywhere) {
+  const auto set = MakeIntegerSet(ScalarType::kInt8, {});
+  ASSERT_TRUE(set);
+  EXPECT_EQ(set->rows.rows(), 10000u);
+  EXPECT_EQ(set->queries.rows(), 100u);
+  EXPECT_EQ(ChecksumOf(set->rows), 0x0u);
+  EXPECT_EQ(ChecksumOf(set->queries), 0x0u);
+}
+
+TEST(IntegerSetTest, AllTypesHoldTheSameNumbers) {
+  const auto floats = MakeIntegerSet(ScalarType::kFloat32, {});
+  const auto bytes = MakeIntegerSet(ScalarType::kUint8, {});
+  ASSERT_TRUE(floats && bytes);
+  for (const ScalarType type : {ScalarType::kFloat16, ScalarType::kInt8}) {
+    auto set = MakeIntegerSet(type, {});
+    ASSERT_TRUE(set);
+    const auto converted = ConvertRows(std::move(set->rows), ScalarType::kFloat32, "set");
+    ASSERT_TRUE(converted);
+    EXPECT_EQ(ChecksumOf(*converted), ChecksumOf(floats->rows));
+  }
+  for (size_t i = 0; i < bytes->rows.rows() * bytes->rows.dim(); ++i) {
+    float value = 0;
+    std::memcpy(&value, floats->rows.data() + i * sizeof(float), sizeof(float));
+    ASSERT_EQ(std::to_integer<int>(bytes->rows.data()[i]), static_cast<int>(value) + 128);
+  }
+}
+
+TEST(IntegerSetTest, ARowDoesNotDependOnHowManyThereAre) {
+  const auto few = MakeIntegerSet(ScalarType::kInt8, {.rows = 10});
+  const auto many = MakeIntegerSet(ScalarType::kInt8, {.rows = 11});
+  ASSERT_TRUE(few && many);
+  EXPECT_EQ(std::memcmp(few->rows.data(), many->rows.data(), 10 * few->rows.dim()), 0);
+}
+
+TEST(DataTest, TheFormatFollowsFromTheName) {
+  const TempFolder folder;
+  const Matrix rows = MakeMatrix(ScalarType::kUint8, 5, 3);
+  ASSERT_TRUE(WriteBin(folder / "rows.u8bin", rows));
+  ASSERT_TRUE(WriteNpy(folder / "rows.npy", rows));
+  ASSERT_TRUE(WriteVecs(folder / "rows.bvecs", rows));
+  for (const std::string name : {"rows.u8bin", "rows.npy", "rows.bvecs"}) {
+    const auto read = ReadRows(folder / name);
+    ASSERT_TRUE(read) << read.error();
+    EXPECT_EQ(read->rows(), 5u);
+    EXPECT_EQ(ChecksumOf(*read), ChecksumOf(rows));
+    EXPECT_EQ(ReadRows(folder / name, 2)->rows(), 2u);
+  }
+  EXPECT_THAT(ReadRows(folder / "rows.dat").error(), HasSubstr("found \".dat\""));
+  EXPECT_THAT(ReadRows(folder / "gone.fbin").error(), HasSubstr("gone.fbin"));
+}
+
+TEST(DataTest, ANumberThatTheTypeCannotHoldIsNamed) {
+  struct Case {
+    float value;
+    ScalarType type;
+    bool fits;
+  };
+  for (const Case& c :
+       {Case{255, ScalarType::kUint8, true}, Case{256, ScalarType::kUint8, false},
+        Case{-1, ScalarType::kUint8, false}, Case{-128, ScalarType::kInt8, true},
+        Case{128, ScalarType::kInt8, false}, Case{0.5, ScalarType::kInt8, false},
+        Case{0.5, ScalarType::kFloat16, true}, Case{2049, ScalarType::kFloat16, false}}) {
+    Matrix rows = *Matrix::Create(ScalarType::kFloat32, 2, 3);
+    std::memcpy(rows.data() + 5 * sizeof(float), &c.value, sizeof(float));
+    const auto converted = ConvertRows(std::move(rows), c.type, "rows.fbin");
+    EXPECT_EQ(converted.has_value(), c.fits) << c.value << " as " << ScalarTypeName(c.type);
+    if (!converted)
+      EXPECT_THAT(converted.error(), HasSubstr("rows.fbin: row 1, column 2: expected a number"));
+  }
+}
+
+}  // namespace
+}  // namespace shoal::bench

@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""shoal-bench from end to end: what it prints, writes and returns.
+
+  bench_runner_test.py BENCH_DIRECTORY [unittest arguments]
+"""
+
+import json
+import pathlib
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BENCH = pathlib.Path()
+TYPES = {"baseline", "index", "store-stress"}
+# A store-stress job that its operations end, in well under a second.
+SHORT = {"type": "store-stress", "content": {
+    "capacity": 128, "duration_secs": 60, "entry_bytes": 64, "low_watermark": 32,
+    "max_ops": 3000, "readers": 1, "retirers": 1, "seed": 1, "writers": 1}}
+LONG = {"type": "store-stress", "name": "long",
+        "content": {**SHORT["content"], "duration_secs": 600, "max_ops": 0}}
+
+
+class RunnerTest(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = pathlib.Path(self.temporary.name)
+        self.results = self.folder / "results.json"
+
+    def bench(self, *arguments):
+        return subprocess.run([BENCH / "shoal-bench", *map(str, arguments)], capture_output=True,
+                              text=True, timeout=300, cwd=self.folder)
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def jobs(self, *jobs, **fields):
+        return self.write("jobs.json", {"jobs": list(jobs), **fields})
+
+    def run_file(self, path, *flags):
+        return self.bench("run", "--input-file", path, "--output-file", self.results,
+                          "--allow-debug", *flags)
+
+    def read_results(self):
+        return json.loads(self.results.read_text())
+
+    def expect_refusal(self, done, *parts):
+        """Exit status 1, one line on stderr with all the parts, no results."""
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for part in parts:
+            self.assertIn(part, done.stderr)
+        self.assertFalse(self.results.exists())
+
+
+class ListsTest(RunnerTest):
+    def test_every_type_is_listed_with_one_line(self):
+        for verb in ("inputs", "benchmarks"):
+            lines = self.bench(verb).stdout.splitlines()
+            self.assertGreaterEqual({line.split()[0] for line in lines}, TYPES)
+            self.assertTrue(all(len(line.split()) > 3 for line in lines))
+
+    def test_the_example_of_a_type_runs_as_printed(self):
+        for name in ("baseline", "store-stress"):
+            example = json.loads(self.bench("inputs", name).stdout)
+            self.assertEqual(example["type"], name)
+            done = self.run_file(self.jobs(example), "--dry-run")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_a_skeleton_is_a_job_file_with_the_types_asked_for(self):
+        self.assertEqual(json.loads(self.bench("skeleton").stdout),
+                         {"search_directories": [], "output_directory": None, "jobs": []})
+        printed = self.bench("skeleton", "store-stress", "baseline").stdout
+        self.assertEqual([job["type"] for job in json.loads(printed)["jobs"]],
+                         ["store-stress", "baseline"])
+        done = self.run_file(self.write("jobs.json", printed), "--dry-run")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_an_unknown_type_is_named_with_those_there_are(self):
+        for verb in ("inputs", "skeleton"):
+            done = self.bench(verb, "stor-stress")
+            self.expect_refusal(done, "store-stress", 'found "stor-stress"')
+
+
+class MistakesTest(RunnerTest):
+    def test_a_mistake_names_file_path_expected_and_found(self):
+        def changed(**fields):
+            return {"type": "store-stress", "content": {**SHORT["content"], **fields}}
+        for job, parts in [
+            (changed(readers=0), ["jobs[1].content.readers: expected an integer in", "found 0"]),
+            (changed(raeders=1), ["jobs[1].content.raeders", "unknown key"]),
+            (changed(entry_bytes=10), ["jobs[1].content.entry_bytes", "multiple of 8", "found 10"]),
+            ({"type": "strange", "content": {}}, ["jobs[1].type", 'found "strange"']),
+            ({"type": "store-stress"}, ["jobs[1].content: expected an object, found nothing"]),
+            ({**SHORT, "colour": 1}, ["jobs[1].colour", "unknown key"]),
+            (7, ["jobs[1]: expected an object, found 7"]),
+        ]:
+            with self.subTest(parts=parts):
+                self.expect_refusal(self.run_file(self.jobs(SHORT, job)), "jobs.json: ", *parts)
+
+    def test_a_file_that_is_no_json_is_named_with_the_place(self):
+        self.expect_refusal(self.run_file(self.write("jobs.json", '{"jobs": [')),
+                            "jobs.json: line 1, column 11")
+        self.expect_refusal(self.run_file(self.folder / "gone.json"), "gone.json")
+
+    def test_a_missing_input_is_named_with_the_folders_searched(self):
+        job = {"type": "index", "content": {"data": {
+            "base_file": "gone.u8bin", "query_file": "gone.u8bin", "scalar_type": "uint8"}}}
+        path = self.jobs(job, search_directories=["data"])
+        self.expect_refusal(self.run_file(path), "jobs[0].content.data.base_file", "data",
+                            'found no "gone.u8bin"')
+
+    def test_results_that_cannot_be_written_are_found_before_the_first_job(self):
+        done = self.bench("run", "--input-file", self.jobs(LONG), "--allow-debug", "--output-file",
+                          self.write("file", "") / "results.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertNotIn("started", done.stderr)
+
+    def test_a_dry_run_writes_nothing(self):
+        done = self.run_file(self.jobs(SHORT, LONG), "--dry-run")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('"epoch_guard_slots": 256', done.stdout)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["jobs.json"])
+
+
+class RunsTest(RunnerTest):
+    def test_results_say_what_ran_on_what(self):
+        done = self.run_file(self.jobs(SHORT, {**SHORT, "name": "second"}))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        results = self.read_results()
+        self.assertEqual((results["schema"], results["version"]), ("shoal-bench-results", 1))
+        self.assertGreaterEqual(set(results["machine"]), {
+            "cpu", "cores", "memory_bytes", "kernel", "isa", "commit", "compiler", "build_type",
+            "date"})
+        self.assertTrue(results["command"].startswith("shoal-bench run --input-file "))
+        self.assertEqual([run["name"] for run in results["runs"]], ["store-stress-1", "second"])
+        for run in results["runs"]:
+            self.assertEqual((run["type"], run["status"]), ("store-stress", "finished"))
+            self.assertEqual(run["input"], {**SHORT["content"], "epoch_guard_slots": 256,
+                                            "freelist_recycle_capacity": 1024})
+            self.assertGreaterEqual(set(run), {"started", "seconds", "others_cores", "stolen",
+                                               "warnings"})
+
+    def test_store_stress_counts_as_documented(self):
+        done = self.run_file(self.jobs(SHORT))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        counts = self.read_results()["runs"][0]["results"]
+        self.assertEqual(set(counts), {
+            "elapsed_secs", "reads", "acquires_ok", "acquires_fail", "retires_ok", "retires_fail",
+            "reclaims", "transitions", "peak_live", "torn", "unstable", "resurrected",
+            "unaccounted", "epochs"})
+        for violation in ("torn", "unstable", "resurrected", "unaccounted"):
+            self.assertEqual(counts[violation], 0)
+        self.assertGreater(counts["acquires_ok"], 0)
+        self.assertLessEqual(counts["peak_live"], 128)
+
+    def interrupt(self, number):
+        """Runs a short and a long job, sends the signal in the second; the process's status."""
+        command = [BENCH / "shoal-bench", "run", "--input-file", self.jobs(SHORT, LONG),
+                   "--output-file", self.results, "--allow-debug"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                for line in process.stderr:
+                    if "long] started" in line:
+                        break
+                process.send_signal(number)
+                process.stderr.read()
+                return process.wait(timeout=60)
+            finally:
+                process.kill()
+
+    def test_an_interrupted_run_keeps_the_finished_jobs(self):
+        for number, status in [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]:
+            with self.subTest(number=number):
+                self.assertEqual(self.interrupt(number), status)
+                runs = self.read_results()["runs"]
+                self.assertEqual([run["status"] for run in runs], ["finished", "interrupted"])
+                self.assertGreater(runs[0]["results"]["reads"], 0)
+
+    def test_a_job_that_fails_does_not_take_the_others_with_it(self):
+        self.write("rows.u8bin", "no rows")
+        bad = {"type": "index", "content": {"data": {
+            "base_file": "rows.u8bin", "query_file": "rows.u8bin", "scalar_type": "uint8"}}}
+        done = self.run_file(self.jobs(bad, SHORT, search_directories=["."]))
+        self.assertEqual(done.returncode, 1)
+        first, second = self.read_results()["runs"]
+        self.assertEqual((first["status"], second["status"]), ("failed", "finished"))
+        self.assertIn("rows.u8bin", first["error"])
+
+
+class IndexJobTest(RunnerTest):
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(5)
+        (self.folder / "data").mkdir()
+        self.write_rows("data/base.u8bin", 600)
+        self.write_rows("data/queries.u8bin", 20)
+
+    def write_rows(self, name, rows, dim=8):
+        values = bytes(self.random.randrange(256) for _ in range(rows * dim))
+        (self.folder / name).write_bytes(struct.pack("<ii", rows, dim) + values)
+
+    def job(self, scalar_type="uint8", **data):
+        return {"type": "index", "content": {
+            "data": {"base_file": "base.u8bin", "query_file": "queries.u8bin",
+                     "scalar_type": scalar_type, **data},
+            "build": {"degree": 16, "list": 30, "threads": [1, 2]},
+            "search": {"lists": [10, 100], "threads": [1, 2], "seconds": 0.01, "samples": 3}}}
+
+    def test_sections_are_as_documented(self):
+        done = self.run_file(self.jobs(self.job(), self.job("float32", rows=300),
+                                       search_directories=["data"]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for run, engine, rows in zip(self.read_results()["runs"], ("shoal-u8", "shoal-f32"),
+                                     (600, 300)):
+            sections = run["results"]
+            self.assertEqual(sections["settings"][engine]["degree"], 16)
+            self.assertEqual([build["threads"] for build in sections["builds"]], [1, 2])
+            self.assertEqual([curve["threads"] for curve in sections["curves"]], [1, 2])
+            self.assertEqual(sections["memory"][0]["points"], rows)
+            self.assertGreater(sections["memory"][0]["parts"]["vectors"], 0)
+            for curve in sections["curves"]:
+                self.assertEqual(curve["engine"], engine)
+                self.assertEqual([point["list"] for point in curve["points"]], [10, 100])
+                narrow, wide = curve["points"]
+                self.assertGreater(wide["recall"], 0.95)
+                self.assertGreater(wide["distances"], narrow["distances"])
+                self.assertEqual(len(wide["qps"]), 3)
+                self.assertLessEqual(wide["p50_us"], wide["p999_us"])
+
+    def test_inputs_that_do_not_belong_together_are_refused(self):
+        self.write_rows("data/other.u8bin", 20, dim=9)
+        done = self.run_file(self.jobs(self.job(query_file="other.u8bin"),
+                                       search_directories=["data"]))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("other.u8bin: dimension: expected 8",
+                      self.read_results()["runs"][0]["error"])
+
+
+class CheckTest(RunnerTest):
+    def setUp(self):
+        super().setUp()
+        self.jobs(SHORT)
+        self.before = {"schema": "shoal-bench-results", "version": 1, "runs": [
+            {"type": "store-stress", "input": SHORT["content"], "status": "finished",
+             "results": {"reads": 100, "torn": 0}}]}
+
+    def check(self, after, tolerance, **inputs):
+        self.write("before.json", self.before)
+        self.write("after.json", after)
+        self.write("tolerances.json", {"checks": [
+            {"input": {"type": "store-stress", **inputs}, "tolerance": tolerance}]})
+        return self.bench("check", "run", "--tolerances", "tolerances.json", "--input-file",
+                          "jobs.json", "--before", "before.json", "--after", "after.json",
+                          "--output-file", "verdicts.json")
+
+    def after(self, **results):
+        changed = json.loads(json.dumps(self.before))
+        changed["runs"][0]["results"].update(results)
+        return changed
+
+    def verdict(self):
+        return json.loads((self.folder / "verdicts.json").read_text())["checks"][0]["status"]
+
+    def test_an_empty_tolerance_means_exact(self):
+        done = self.check(self.after(), {"type": "empty-tolerance", "content": {}})
+        self.assertEqual((done.returncode, self.verdict()), (0, "PASS"), done.stderr)
+        done = self.check(self.after(reads=101), {"type": "empty-tolerance"})
+        self.assertEqual((done.returncode, self.verdict()), (1, "FAIL"))
+        self.assertRegex(done.stdout, r"store-stress reads +100 +101 +\+1 %")
+
+    def test_fields_may_differ_as_their_rules_allow(self):
+        rule = {"type": "field-tolerance", "content": {"fields": [
+            {"field": "reads", "relative": 0.05, "better": "higher"}]}}
+        for results, status in [({"reads": 96}, 0), ({"reads": 500}, 0), ({"reads": 94}, 1),
+                                ({"torn": 1}, 1)]:
+            self.assertEqual(self.check(self.after(**results), rule).returncode, status, results)
+
+    def test_what_cannot_be_compared_is_an_error(self):
+        for change in ({"status": "interrupted"}, {"type": "index"}, {"input": {"readers": 9}}):
+            after = self.after()
+            after["runs"][0].update(change)
+            done = self.check(after, {"type": "empty-tolerance"})
+            self.assertEqual((done.returncode, self.verdict()), (1, "ERROR"), change)
+            self.assertIn("after.json: runs[0].", done.stdout)
+        done = self.check({**self.after(), "version": 2}, {"type": "empty-tolerance"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("after.json: version: expected an integer in [1, 1], found 2", done.stderr)
+
+    def test_a_job_without_a_check_is_found_by_verify(self):
+        self.check(self.after(), {"type": "empty-tolerance"}, content={"readers": 7})
+        done = self.bench("check", "verify", "--tolerances", "tolerances.json", "--input-file",
+                          "jobs.json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("jobs[0]: expected a check for it, found none", done.stderr)
+
+    def test_every_kind_of_tolerance_is_listed_and_its_example_is_understood(self):
+        for line in self.bench("check", "tolerances").stdout.splitlines():
+            example = json.loads(self.bench("check", "tolerances", line.split()[0]).stdout)
+            self.assertNotEqual(self.check(self.after(), example).returncode, 2)
+            self.assertEqual(self.verdict(), "PASS")
+        self.assertEqual(json.loads(self.bench("check", "skeleton").stdout), {"checks": []})
+
+
+if __name__ == "__main__":
+    BENCH = pathlib.Path(sys.argv.pop(1)).resolve()
+    unittest.main()
