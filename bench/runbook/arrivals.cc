@@ -26,9 +26,9 @@ uint64_t RunClock::Now() const { return Nanoseconds() - begin_ + 1; }
 
 bool RunClock::WaitUntil(uint64_t time, const std::atomic<bool>& stop) const {
   for (;;) {
-    if (stop.load(std::memory_order_relaxed)) return false;  // A flag alone; nothing behind it.
     const uint64_t now = Now();
     if (now >= time) return true;
+    if (stop.load(std::memory_order_relaxed)) return false;  // A flag alone; nothing behind it.
     const uint64_t left = time - now;
     if (left > kSpin)
       std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(left - kSpin, kLongestSleep)));

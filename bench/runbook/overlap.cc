@@ -92,11 +92,12 @@ class OverlapRun {
     for (uint64_t end = bucket;; end += bucket) {
       clock_->WaitUntil(std::min(end, last), stop_);
       if (end >= last) stop_ = true;
+      const bool over = stop_;  // Before the sample: the last one is of the end.
       const Resident resident = Resident::Read();
       const IndexStats stats = index_->Stats();
       log_.samples.push_back({clock_->Now(), index_->size(), resident.now, resident.peak,
                               stats.memory.total(), stats.pending_repairs});
-      if (stop_) return;
+      if (over) return;
     }
   }
 
@@ -113,7 +114,7 @@ class OverlapRun {
     const size_t k = options_.k;
     std::vector<ExternalId> ids(k);
     std::vector<float> distances(k);
-    for (size_t i = thread; !stop_; i += options_.searches.threads) {
+    for (size_t i = thread;; i += options_.searches.threads) {
       SearchRecord record;
       record.query = static_cast<uint32_t>(i % input_.queries.rows());
       if (arrivals.open_loop()) record.due = arrivals.Next();
@@ -132,6 +133,7 @@ class OverlapRun {
         log.distances.push_back(distances[j]);
       }
       log.records.push_back(record);
+      if (stop_) return;
     }
   }
 
