@@ -9,11 +9,8 @@ namespace shoal::bench {
 
 std::span<const JobType* const> JobTypes() {
   static const std::array types = {
-      &BaselineJobType(),
-      &ConcurrentRunbookJobType(),
-      &IndexJobType(),
-      &RunbookJobType(),
-      &StoreStressJobType(),
+      &BaselineJobType(), &ConcurrentRunbookJobType(), &IndexJobType(),
+      &RunbookJobType(),  &StoreStressJobType(),
   };
   return types;
 }
