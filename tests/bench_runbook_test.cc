@@ -134,7 +134,7 @@ TEST(Runbook, MistakesAreOneLineWithFileLineStepAndField) {
       {"  first: {operation: search}",
        "3: d: expected max_pts, gt_url or a step from 1 on, found 'first'"},
       {"  gt_url: x", "2: d: expected steps from 1 on, found none"},
-      {"  1: {operation: search", "3: expected YAML, found: "},
+      {"  1: {operation: search", "4: expected YAML, found: "},
   };
   for (const BadBook& bad : kBad) {
     const auto book = ParseRunbook("d:\n  max_pts: 9\n" + bad.steps + "\n", "bad.yaml");

@@ -81,7 +81,7 @@ Result<TruthSet> StreamTruth::At(std::span<const uint32_t> row_of) {
   truth.k = options_.k;
   truth.ids.assign(truth.queries * truth.k, TruthSet::kNoNeighbor);
   truth.distances.assign(truth.ids.size(), std::numeric_limits<float>::infinity());
-  if (wanted < truth.k) truth.counts.assign(truth.queries, static_cast<uint32_t>(wanted));
+  truth.counts.assign(truth.queries, static_cast<uint32_t>(wanted));
   for (size_t query = 0; query < truth.queries; ++query) {
     for (size_t i = 0; i < wanted; ++i) {
       truth.ids[query * truth.k + i] = answers_[query].nearest[i].id;
