@@ -15,8 +15,10 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 
 TEST(MachineTest, ABuildThatIsSlowedTimesOnlyWhenTold) {
-  const BuildFacts fast{.build_type = "Release"};
-  const BuildFacts slow{.build_type = "Debug", .slowed = true};
+  BuildFacts fast, slow;
+  fast.build_type = "Release";
+  slow.build_type = "Debug";
+  slow.slowed = true;
   EXPECT_TRUE(MayTime(fast, DebugBuilds::kRefuse));
   EXPECT_TRUE(MayTime(slow, DebugBuilds::kAllow));
   ASSERT_FALSE(MayTime(slow, DebugBuilds::kRefuse));

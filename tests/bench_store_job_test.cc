@@ -70,6 +70,17 @@ TEST(WindowCheckerTest, ARowThatComesBackUnderAGuardIsResurrected) {
   EXPECT_EQ(checker.violations().total(), 1u);
 }
 
+TEST(StoreStressTest, EveryKindOfViolationFailsTheJob) {
+  EXPECT_EQ(Verdict({}), "");
+  EXPECT_EQ(Verdict({.violations = {.torn = 1}}),
+            "expected no violation, found 1 torn, 0 unstable, 0 resurrected");
+  EXPECT_EQ(Verdict({.violations = {.unstable = 2}, .unaccounted = 5}),
+            "expected no violation, found 0 torn, 2 unstable, 0 resurrected");
+  EXPECT_EQ(Verdict({.violations = {.resurrected = 3}}),
+            "expected no violation, found 0 torn, 0 unstable, 3 resurrected");
+  EXPECT_EQ(Verdict({.unaccounted = 4}), "expected slots to add up, found 4 that do not");
+}
+
 StoreStressOptions SmallRun() {
   StoreStressOptions options;
   options.capacity = 256;
@@ -99,6 +110,7 @@ TEST(StoreStressTest, ATornRowEndsTheRun) {
   options.sabotage = StoreStressOptions::Sabotage::kTearRows;
   const StoreStressCounts counts = RunStoreStress(options, [](const StoreStressCounts&) {});
   EXPECT_GT(counts.violations.torn, 0u);
+  EXPECT_NE(Verdict(counts), "");
 }
 
 TEST(StoreStressTest, ARowWithAnotherTenantsIdEndsTheRun) {
@@ -107,6 +119,7 @@ TEST(StoreStressTest, ARowWithAnotherTenantsIdEndsTheRun) {
   options.sabotage = StoreStressOptions::Sabotage::kChangeTenants;
   const StoreStressCounts counts = RunStoreStress(options, [](const StoreStressCounts&) {});
   EXPECT_GT(counts.violations.torn, 0u);
+  EXPECT_NE(Verdict(counts), "");
 }
 
 // The content of the job that the reference engine's authors published, with what it lacks.

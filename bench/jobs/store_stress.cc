@@ -121,9 +121,10 @@ class StoreStress {
     if (++local.ops >= Batch()) Flush(local);
   }
 
+  // At least once, however short the run is, as readers do.
   void Write() {
     Local local;
-    while (Running()) {
+    do {
       std::optional<OwnedSlot> slot = slots_.Acquire();
       if (slot && slot->id() <= options_.capacity) {
         Publish(std::move(*slot));
@@ -135,7 +136,7 @@ class StoreStress {
         std::this_thread::yield();
       }
       Op(local);
-    }
+    } while (Running());
     Flush(local);
   }
 
@@ -186,19 +187,20 @@ class StoreStress {
     ++(slots_.Retire(slot, guard) ? local.counts.retires_ok : local.counts.retires_fail);
   }
 
+  // At least once, however short the run is.
   void Read(Random random) {
     Local local;
-    while (Running()) {
+    do {
       WindowChecker checker(kWindow);
-      while (Running() && local.ops < Batch() && checker.violations().total() == 0) {
+      do {
         ReadWindow(random, checker);
         ++local.ops;
-      }
+      } while (Running() && local.ops < Batch() && checker.violations().total() == 0);
       local.counts.reads = checker.reads();
       local.counts.transitions = checker.transitions();
       local.counts.violations = checker.violations();
       Flush(local);
-    }
+    } while (Running());
   }
 
   void ReadWindow(Random& random, WindowChecker& checker) {

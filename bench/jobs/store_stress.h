@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "jobs/window_checker.h"
 
@@ -47,6 +48,9 @@ struct StoreStressCounts {
   // In the end, at rest: slots in some state that the counts do not explain. 0.
   uint64_t unaccounted = 0;
 };
+
+// Empty, or what must not be and is.
+std::string Verdict(const StoreStressCounts& counts);
 
 // `progress` is called about every ten seconds, from the caller's thread.
 StoreStressCounts RunStoreStress(const StoreStressOptions& options,

@@ -43,15 +43,7 @@ class StoreStressJob final : public Job {
                               so_far.elapsed_secs, so_far.reads, so_far.acquires_ok,
                               so_far.retires_ok, so_far.transitions));
     });
-    const Violations& seen = counts.violations;
-    if (seen.total() > 0)
-      context.violated(
-          fmt::format("expected no violation, found {} torn, {} unstable, {} "
-                      "resurrected",
-                      seen.torn, seen.unstable, seen.resurrected));
-    if (seen.total() == 0 && counts.unaccounted > 0)
-      context.violated(
-          fmt::format("expected slots to add up, found {} that do not", counts.unaccounted));
+    if (std::string verdict = Verdict(counts); !verdict.empty()) context.violated(verdict);
     return ToJson(counts);
   }
 
@@ -109,6 +101,17 @@ class StoreStressType final : public JobType {
 };
 
 }  // namespace
+
+// Violations explain slots that do not add up, so those are named only where there are none.
+std::string Verdict(const StoreStressCounts& counts) {
+  const Violations& seen = counts.violations;
+  if (seen.total() > 0)
+    return fmt::format("expected no violation, found {} torn, {} unstable, {} resurrected",
+                       seen.torn, seen.unstable, seen.resurrected);
+  if (counts.unaccounted > 0)
+    return fmt::format("expected slots to add up, found {} that do not", counts.unaccounted);
+  return "";
+}
 
 const JobType& StoreStressJobType() {
   static const StoreStressType type;
