@@ -234,6 +234,22 @@ class IndexJobTest(RunnerTest):
                 self.assertEqual(len(wide["qps"]), 3)
                 self.assertLessEqual(wide["p50_us"], wide["p999_us"])
 
+    def test_a_baseline_wants_as_many_rows_as_its_file_has(self):
+        content = {"data": {"rows": 601, "base_file": "base.u8bin", "query_file": "queries.u8bin"},
+                   "scalar_types": ["uint8"], "modes": ["stream"],
+                   "stream": {"live": 400, "step": 100, "rounds": 2}}
+        job = {"type": "baseline", "content": content}
+        self.assertEqual(self.run_file(self.jobs(job, search_directories=["data"])).returncode, 1)
+        self.assertIn("base.u8bin: rows: expected at least 601, found 600",
+                      self.read_results()["runs"][0]["error"])
+        content["data"]["rows"] = 600
+        done = self.run_file(self.jobs(job, search_directories=["data"]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        content["stream"]["rounds"] = 3
+        self.results.unlink()
+        self.expect_refusal(self.run_file(self.jobs(job, search_directories=["data"])),
+                            "jobs[0].content.stream.live", "found 700")
+
     def test_inputs_that_do_not_belong_together_are_refused(self):
         self.write_rows("data/other.u8bin", 20, dim=9)
         done = self.run_file(self.jobs(self.job(query_file="other.u8bin"),

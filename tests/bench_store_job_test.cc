@@ -72,13 +72,19 @@ TEST(WindowCheckerTest, ARowThatComesBackUnderAGuardIsResurrected) {
 
 TEST(StoreStressTest, EveryKindOfViolationFailsTheJob) {
   EXPECT_EQ(Verdict({}), "");
-  EXPECT_EQ(Verdict({.violations = {.torn = 1}}),
+  const auto verdict = [](Violations violations, uint64_t unaccounted) {
+    StoreStressCounts counts;
+    counts.violations = violations;
+    counts.unaccounted = unaccounted;
+    return Verdict(counts);
+  };
+  EXPECT_EQ(verdict({1, 0, 0}, 0),
             "expected no violation, found 1 torn, 0 unstable, 0 resurrected");
-  EXPECT_EQ(Verdict({.violations = {.unstable = 2}, .unaccounted = 5}),
+  EXPECT_EQ(verdict({0, 2, 0}, 5),
             "expected no violation, found 0 torn, 2 unstable, 0 resurrected");
-  EXPECT_EQ(Verdict({.violations = {.resurrected = 3}}),
+  EXPECT_EQ(verdict({0, 0, 3}, 0),
             "expected no violation, found 0 torn, 0 unstable, 3 resurrected");
-  EXPECT_EQ(Verdict({.unaccounted = 4}), "expected slots to add up, found 4 that do not");
+  EXPECT_EQ(verdict({}, 4), "expected slots to add up, found 4 that do not");
 }
 
 StoreStressOptions SmallRun() {

@@ -42,6 +42,9 @@ Expected<IntegerSet> MakeRows(const BaselineOptions& options, ScalarType type) {
   }
   Expected<Matrix> rows = ReadAs(options.base_file, options.set.rows, type);
   if (!rows) return tl::unexpected(rows.error());
+  if (rows->rows() < options.set.rows)
+    return tl::unexpected(fmt::format("{}: rows: expected at least {}, found {}",
+                                      options.base_file.string(), options.set.rows, rows->rows()));
   Expected<Matrix> queries = ReadAs(options.query_file, options.set.queries, type);
   if (!queries) return tl::unexpected(queries.error());
   return IntegerSet{std::move(*rows), std::move(*queries)};
@@ -56,27 +59,32 @@ class BaselineJob final : public Job {
     for (const ScalarType type : options_.types) {
       const Expected<IntegerSet> set = MakeRows(options_, type);
       if (!set) return tl::unexpected(set.error());
-      for (const Metric metric : options_.metrics) {
-        for (const Mode mode : options_.modes) {
-          const std::string name = fmt::format("{}/{}/{}", ScalarTypeName(type), MetricName(metric),
-                                               kModeNames[static_cast<size_t>(mode)]);
-          ExactCase exact = options_.exact;
-          exact.rows = set->rows;
-          exact.queries = set->queries;
-          exact.metric = metric;
-          exact.mode = mode;
-          Expected<Json> counted = RunExactCase(exact);
-          if (!counted) return tl::unexpected(name + ": " + counted.error());
-          cases[std::string(ScalarTypeName(type))][std::string(MetricName(metric))]
-               [std::string(kModeNames[static_cast<size_t>(mode)])] = std::move(*counted);
-          context.say(name);
-        }
-      }
+      for (const Metric metric : options_.metrics)
+        for (const Mode mode : options_.modes)
+          if (auto done = RunCase(*set, metric, mode, cases); !done)
+            return tl::unexpected(done.error());
+      context.say(ScalarTypeName(type));
     }
     return Json{{"exact", cases}};
   }
 
  private:
+  Expected<void> RunCase(const IntegerSet& set, Metric metric, Mode mode, Json& cases) const {
+    const std::string type(ScalarTypeName(set.rows.type())), metric_name(MetricName(metric)),
+        mode_name(kModeNames[static_cast<size_t>(mode)]);
+    ExactCase exact = options_.exact;
+    exact.rows = set.rows;
+    exact.queries = set.queries;
+    exact.metric = metric;
+    exact.mode = mode;
+    Expected<Json> counted = RunExactCase(exact);
+    if (!counted)
+      return tl::unexpected(
+          fmt::format("{}, {}, {}: {}", type, metric_name, mode_name, counted.error()));
+    cases[type][metric_name][mode_name] = std::move(*counted);
+    return {};
+  }
+
   const BaselineOptions options_;
 };
 

@@ -37,6 +37,28 @@ Expected<T> Plain(Result<T> result) {
   return std::move(*result);
 }
 
+// Doubts of many samples, told in one line.
+class Doubts {
+ public:
+  // `doubt`: empty if there is none.
+  void Add(std::string doubt) {
+    ++samples_;
+    if (doubt.empty()) return;
+    ++doubtful_;
+    if (first_.empty()) first_ = std::move(doubt);
+  }
+  void Warn(const JobContext& context, std::string_view what) const {
+    if (doubtful_ > 0)
+      context.warn(fmt::format("{}: {} of {} samples are doubtful; the first, {}", what, doubtful_,
+                               samples_, first_));
+  }
+
+ private:
+  size_t samples_ = 0;
+  size_t doubtful_ = 0;
+  std::string first_;
+};
+
 class IndexJob final : public Job {
  public:
   explicit IndexJob(IndexJobOptions options)
@@ -169,19 +191,20 @@ class IndexJob final : public Job {
                         {"qps", Json::array()},
                         {"distances", answered->distances}});
     }
+    Doubts doubts;
     for (uint64_t sample = 0; sample < options_.samples; ++sample) {
       for (size_t i = 0; i < points.size(); ++i) {
         search.list = options_.lists[i];
-        const Timing timing(context, fmt::format("search, L = {}, on {} threads, sample {}",
-                                                 search.list, threads, sample + 1));
+        const Stopwatch watch;
         const Expected<TimedSample> timed = RunTimed(*index_, queries_, search);
         if (!timed) return tl::unexpected(timed.error());
-        timing.Stop();
+        doubts.Add(watch.Read().Doubt(fmt::format("L = {}", search.list), MachineCores()));
         points[i]["qps"].push_back(timed->queries_per_second);
         latencies[i].us.insert(latencies[i].us.end(), timed->latencies.us.begin(),
                                timed->latencies.us.end());
       }
     }
+    doubts.Warn(context, fmt::format("search on {} threads", threads));
     for (size_t i = 0; i < points.size(); ++i) {
       points[i]["p50_us"] = latencies[i].Percentile(0.5);
       points[i]["p99_us"] = latencies[i].Percentile(0.99);

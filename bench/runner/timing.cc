@@ -20,9 +20,9 @@ double OwnCpuSeconds(int who) {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-double MachineCores() { return static_cast<double>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN))); }
-
 }  // namespace
+
+double MachineCores() { return static_cast<double>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN))); }
 
 CpuTimes CpuTimes::Now() {
   // "cpu  user nice system idle iowait irq softirq steal guest guest_nice": ticks of all CPUs.

@@ -26,6 +26,9 @@ struct CpuTimes {
   static CpuTimes Now();
 };
 
+// CPUs of the machine that are online, at least 1.
+double MachineCores();
+
 // What a stretch of time was like.
 struct Stretch {
   double seconds = 0;       // By the clock on the wall.
