@@ -19,7 +19,7 @@ SIMD = "simd"                # <immintrin.h>
 SSE2 = "sse2"                # <emmintrin.h>: what every x86-64 has, so no code to dispatch
 PUBLIC = "include/shoal"
 ENGINE = ["base", "distance", "exact", "codec", "store", "graph", "persist"]
-TEST_LIBRARIES = ["gtest", "gmock", "rapidcheck", "benchmark", "fmt", "nlohmann"]
+TEST_LIBRARIES = ["gtest", "gmock", "rapidcheck", "benchmark", "fmt", "nlohmann", "hdf5"]
 PROGRAM_LIBRARIES = ["CLI", "fmt", "nlohmann", "yaml-cpp"]
 
 # Floor -> what it may include besides itself and the standard library. A floor is the longest
@@ -38,7 +38,7 @@ RULES = {
     "examples": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "bindings": [PUBLIC, "pybind11"],
     "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "src/exact",
-              "benchmark", "hnswlib"]
+              "benchmark", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "hwy", "tl"]
              + [f"src/{floor}" for floor in ENGINE] + TEST_LIBRARIES + PROGRAM_LIBRARIES,

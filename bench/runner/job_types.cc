@@ -2,16 +2,15 @@
 #include <array>
 
 #include "jobs/jobs.h"
+#include "runbook/runbook_jobs.h"
 #include "runner/job.h"
 
 namespace shoal::bench {
 
 std::span<const JobType* const> JobTypes() {
   static const std::array types = {
-      &BaselineJobType(),
-      &IndexJobType(),
-      // Runbooks: &RunbookJobType(), from "runbook/runbook_job.h".
-      &StoreStressJobType(),
+      &BaselineJobType(), &ConcurrentRunbookJobType(), &IndexJobType(),
+      &RunbookJobType(),  &StoreStressJobType(),
   };
   return types;
 }

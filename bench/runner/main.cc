@@ -1,6 +1,7 @@
 // shoal-bench: jobs in, results and verdicts out. docs/results.md describes both files.
 #include <CLI/CLI.hpp>
 
+#include "runbook/generate_verb.h"
 #include "runner/verb.h"
 
 namespace shoal::bench {
@@ -17,6 +18,7 @@ constexpr Verb kVerbs[] = {
     {"benchmarks", "list what this program can run", AddBenchmarks},
     {"skeleton", "print an empty job file", AddSkeleton},
     {"run", "run the jobs of a file", AddRun},
+    {"generate-runbook", "write a runbook of the streaming track", AddGenerateRunbook},
     {"check", "compare two results under tolerances", AddCheck},
     {"report", "draw results as one HTML page", AddReport},
 };

@@ -1,0 +1,70 @@
+#include "runbook/input.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <utility>
+
+#include "jobs/data.h"
+#include "runbook/hdf5_file.h"
+
+namespace shoal::bench {
+namespace {
+
+Expected<Matrix> FirstRows(Matrix from, size_t rows) {
+  if (rows == 0 || from.rows() <= rows) return from;
+  auto to = Matrix::Create(from.type(), rows, from.dim());
+  if (!to) return tl::unexpected(to.error().message);
+  std::memcpy(to->data(), from.data(), rows * from.row_bytes());
+  return std::move(*to);
+}
+
+Expected<Hdf5Dataset> ReadAll(const std::filesystem::path& file) {
+  auto all = ReadHdf5(file);
+  if (!all) return tl::unexpected(all.error().message);
+  return std::move(*all);
+}
+
+}  // namespace
+
+Expected<Matrix> ReadBase(const std::filesystem::path& file, size_t rows) {
+  if (!IsHdf5Name(file)) return ReadRows(file, rows);
+  auto all = ReadAll(file);
+  if (!all) return tl::unexpected(all.error());
+  return FirstRows(std::move(all->rows), rows);
+}
+
+Expected<Input> ReadInput(const InputRequest& request) {
+  Input input;
+  Expected<Matrix> rows, queries;
+  std::filesystem::path query_file = request.query_file;
+  if (IsHdf5Name(request.base_file)) {
+    auto all = ReadAll(request.base_file);
+    if (!all) return tl::unexpected(all.error());
+    input.metric = all->metric;
+    rows = FirstRows(std::move(all->rows), request.rows);
+    queries = std::move(all->queries);
+    if (query_file.empty()) query_file = request.base_file;
+  } else {
+    rows = ReadRows(request.base_file, request.rows);
+  }
+  if (!rows) return tl::unexpected(rows.error());
+  if (query_file != request.base_file) queries = ReadRows(query_file);
+  if (!queries) return tl::unexpected(queries.error());
+  const ScalarType type = request.type.value_or(rows->type());
+  rows = ConvertRows(std::move(*rows), type, request.base_file.string());
+  if (rows) queries = ConvertRows(std::move(*queries), type, query_file.string());
+  if (!rows) return tl::unexpected(rows.error());
+  if (!queries) return tl::unexpected(queries.error());
+  if (queries->dim() != rows->dim()) {
+    return tl::unexpected(fmt::format("{}: dimension: expected {} as in {}, found {}",
+                                      query_file.string(), rows->dim(), request.base_file.string(),
+                                      queries->dim()));
+  }
+  input.rows = std::move(*rows);
+  input.queries = std::move(*queries);
+  input.metric = request.metric.value_or(input.metric);
+  return input;
+}
+
+}  // namespace shoal::bench

@@ -1,0 +1,33 @@
+// The vectors that a streaming job works on, from whatever file they are in.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "runner/json.h"
+#include "shoal/dataset.h"
+#include "shoal/types.h"
+
+namespace shoal::bench {
+
+struct InputRequest {
+  std::filesystem::path base_file;   // As ReadRows (jobs/data.h), or HDF5.
+  std::filesystem::path query_file;  // Likewise; with HDF5 it may be empty: the file has its own.
+  size_t rows = 0;                   // Only the first ones of the base; 0: all.
+  std::optional<Metric> metric;      // None: the file's, if it names one, or l2.
+  std::optional<ScalarType> type;    // None: the base's.
+};
+
+struct Input {
+  Matrix rows;
+  Matrix queries;  // Of the same type and dimension.
+  Metric metric = Metric::kL2;
+};
+
+// Everything is converted to one type. An error names the file.
+Expected<Input> ReadInput(const InputRequest& request);
+
+// The rows of one file, of any format that ReadInput takes; HDF5: `train`.
+Expected<Matrix> ReadBase(const std::filesystem::path& file, size_t rows = 0);
+
+}  // namespace shoal::bench

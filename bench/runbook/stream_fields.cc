@@ -1,0 +1,99 @@
+#include "runbook/stream_fields.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "runbook/hdf5_file.h"
+#include "runbook/live_points.h"
+
+namespace shoal::bench {
+namespace {
+
+// "file": as the data says.
+constexpr const char* kOfFile = "file";
+
+void ParseData(FieldReader& data, const JobContext& context, InputRequest& request) {
+  request.base_file = data.InputFile("base_file", context.find_input);
+  request.query_file = data.InputFile("query_file", context.find_input, "");
+  if (data.ok() && request.query_file.empty() && !IsHdf5Name(request.base_file))
+    data.Fail("query_file", "a file, as base_file is no HDF5", "nothing");
+  request.rows = data.Unsigned("rows", {}, 0);
+  request.type = ParseScalarType(
+      data.OneOf("scalar_type", {kOfFile, "float32", "float16", "int8", "uint8"}, kOfFile));
+  request.metric =
+      ParseMetric(data.OneOf("metric", {kOfFile, "l2", "inner_product", "cosine"}, kOfFile));
+}
+
+void ParseBook(FieldReader& book, const JobContext& context, Runbook& runbook) {
+  const auto file = book.InputFile("file", context.find_input);
+  const std::string dataset = book.Text("dataset", "");
+  if (!book.ok()) return;
+  auto read = ReadRunbook(file, dataset);
+  if (!read) return book.FailWith(read.error().message);
+  runbook = std::move(*read);
+}
+
+void ParseBuild(FieldReader& build, IndexOptions& index) {
+  index.max_degree = static_cast<uint32_t>(build.Unsigned("degree", {4, kMaxDegree}, 32));
+  index.build_list_size = static_cast<uint32_t>(build.Unsigned("list", {1, kMaxListSize}, 100));
+  index.alpha = static_cast<float>(build.Number("alpha", {1, 2}, 1.2));
+  const std::string repair =
+      build.OneOf("repair", {"immediate", "background", "manual"}, "immediate");
+  index.repair = repair == "immediate"    ? RepairPolicy::kImmediate
+                 : repair == "background" ? RepairPolicy::kBackground
+                                          : RepairPolicy::kManual;
+  index.repair_threads = static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
+}
+
+}  // namespace
+
+StreamFields ParseStreamFields(FieldReader& content, const JobContext& context,
+                               const FieldReader::ReadObject& more) {
+  StreamFields fields;
+  content.Object("data", [&](FieldReader& data) { ParseData(data, context, fields.data); });
+  content.Object("runbook", [&](FieldReader& book) { ParseBook(book, context, fields.runbook); });
+  content.Object(
+      "build",
+      [&](FieldReader& build) {
+        ParseBuild(build, fields.index);
+        if (more) more(build);
+      },
+      FieldReader::Presence::kOptional);
+  return fields;
+}
+
+Json StreamSkeleton() {
+  return {{"data",
+           {{"base_file", "sift-1m.u8bin"},
+            {"query_file", "sift-query-1k.u8bin"},
+            {"rows", 100000},
+            {"scalar_type", kOfFile},
+            {"metric", "l2"}}},
+          {"runbook", {{"file", "runbook.yaml"}, {"dataset", ""}}},
+          {"build",
+           {{"degree", 32},
+            {"list", 100},
+            {"alpha", 1.2},
+            {"repair", "immediate"},
+            {"repair_threads", 1}}}};
+}
+
+Expected<Input> LoadStream(const StreamFields& fields, const JobContext& context) {
+  auto input = ReadInput(fields.data);
+  if (!input) return input;
+  const auto summary = CheckRunbook(fields.runbook, input->rows.rows());
+  if (!summary) return tl::unexpected(summary.error().message);
+  if (summary->max_live > fields.runbook.max_points) {
+    context.warn(fmt::format("{}: max_pts is {}, and {} points are there at a time",
+                             fields.runbook.file.string(), fields.runbook.max_points,
+                             summary->max_live));
+  }
+  context.say(fmt::format("{}: {} steps, {} searches, at most {} points of {} rows",
+                          fields.runbook.dataset, fields.runbook.steps.size(),
+                          summary->steps[static_cast<size_t>(Operation::kSearch)],
+                          summary->max_live, input->rows.rows()));
+  return input;
+}
+
+}  // namespace shoal::bench
