@@ -46,7 +46,7 @@ std::string Trimmed(double value, int decimals) {
     if (text.back() == '.') text.pop_back();
   }
   const size_t end = std::min(text.find('.'), text.size());
-  for (size_t i = end; i > 3 + (value < 0 ? 1 : 0);) text.insert(i -= 3, ",");
+  for (size_t i = end; i > 3 + (value < 0 ? 1 : 0);) text.insert(i -= 3, 1, ',');
   return text == "-0" ? "0" : text;
 }
 
