@@ -93,6 +93,7 @@ template <class T>
 std::vector<T> Words(FieldReader& content, std::string_view key,
                      const std::vector<std::pair<std::string_view, T>>& known) {
   std::vector<std::string> all;
+  all.reserve(known.size());
   for (const auto& [word, value] : known) all.emplace_back(word);
   std::vector<T> values;
   for (const std::string& word : content.TextList(key, all)) {

@@ -52,7 +52,7 @@ class ExactRun {
   template <class Action>
   Status Phase(const char* name, const Action& action) {
     const WorkCounters before = index_.Stats().work;
-    const Status done = action();
+    Status done = action();
     const Json counted = ToJson(index_.Stats().work, before);
     Json& sums = json_[name];
     if (sums.is_null()) sums = Json::object();
@@ -65,7 +65,7 @@ class ExactRun {
     std::vector<ExternalId> ids(exact_.rows.rows());
     std::iota(ids.begin(), ids.end(), ExternalId{0});
     is_live_.assign(ids.size(), 1);
-    const Status built = Phase("build", [&]() -> Status {
+    Status built = Phase("build", [&]() -> Status {
       const auto report = index_.InsertMany(ids, exact_.rows, kOneThread);
       if (!report) return tl::unexpected(report.error());
       if (!report->failures.empty()) return tl::unexpected(report->failures.front().error);
@@ -78,7 +78,7 @@ class ExactRun {
   Status InsertRange(size_t begin, size_t end) {
     return Phase("insert", [&]() -> Status {
       for (size_t row = begin; row < end; ++row) {
-        if (const Status done = index_.Insert(row, exact_.rows[row]); !done) return done;
+        if (Status done = index_.Insert(row, exact_.rows[row]); !done) return done;
         is_live_[row] = 1;
       }
       return {};
@@ -89,13 +89,12 @@ class ExactRun {
   // go and the next come.
   Status Stream() {
     const size_t live = exact_.stream_live, step = exact_.stream_step;
-    if (const Status done = InsertRange(0, live); !done) return done;
+    if (Status done = InsertRange(0, live); !done) return done;
     for (size_t round = 0; round < exact_.rounds; ++round) {
       const size_t oldest = round * step, next = live + round * step;
       Status done = Phase("upsert", [&]() -> Status {
         for (size_t i = 0; i < step; i += 3)
-          if (const Status moved = index_.Upsert(oldest + i, exact_.rows[next + i]); !moved)
-            return moved;
+          if (Status moved = index_.Upsert(oldest + i, exact_.rows[next + i]); !moved) return moved;
         return {};
       });
       if (done) done = Phase("delete", [&] { return Delete(oldest, step); });
@@ -123,7 +122,7 @@ class ExactRun {
         {.k = exact_.k, .metric = exact_.metric, .include = is_live_, .batch = kOneThread});
     if (!truth) return tl::unexpected(truth.error());
     for (const uint64_t list : exact_.lists)
-      if (const Status done = SearchAll(list, *truth); !done) return done;
+      if (Status done = SearchAll(list, *truth); !done) return done;
     return {};
   }
 

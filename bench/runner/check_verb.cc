@@ -26,7 +26,7 @@ struct Verdict {
 
 // The jobs of a file, not parsed: a check needs none of their data.
 Expected<Json> ReadJobs(const std::string& path) {
-  const Expected<Json> json = ReadJson(path);
+  Expected<Json> json = ReadJson(path);
   if (!json) return json;
   FieldReader file(*json, path + ": ");
   const Json jobs = file.Any("jobs");
@@ -106,7 +106,7 @@ bool Print(const std::vector<Verdict>& verdicts) {
 }
 
 // The job file's jobs and the check of each, or the first mistake in the two files.
-struct Assignment {
+struct Assignment {  // NOLINT(bugprone-exception-escape): nlohmann's moves throw nothing.
   std::vector<Check> checks;
   Json jobs;
   std::vector<const Check*> of_job;

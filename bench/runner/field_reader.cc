@@ -109,7 +109,7 @@ bool FieldReader::Flag(std::string_view key, std::optional<bool> otherwise) {
   return Keep(key, value == nullptr ? otherwise.value_or(false) : value->get<bool>());
 }
 
-std::string FieldReader::Text(std::string_view key, std::optional<std::string> otherwise) {
+std::string FieldReader::Text(std::string_view key, const std::optional<std::string>& otherwise) {
   const bool may_be_empty = otherwise && otherwise->empty();
   const Json* value = Take(key, "a text", otherwise.has_value(), [&](const Json& json) {
     return IsText(json) || (may_be_empty && json.is_string());
@@ -118,7 +118,7 @@ std::string FieldReader::Text(std::string_view key, std::optional<std::string> o
 }
 
 std::string FieldReader::OneOf(std::string_view key, const std::vector<std::string_view>& words,
-                               std::optional<std::string> otherwise) {
+                               const std::optional<std::string>& otherwise) {
   const Json* value =
       Take(key, fmt::format("one of {}", fmt::join(words, ", ")), otherwise.has_value(),
            [&](const Json& json) {
@@ -129,8 +129,9 @@ std::string FieldReader::OneOf(std::string_view key, const std::vector<std::stri
                                     : value->get<std::string>());
 }
 
-std::vector<uint64_t> FieldReader::UnsignedList(std::string_view key, UnsignedRange range,
-                                                std::optional<std::vector<uint64_t>> otherwise) {
+std::vector<uint64_t> FieldReader::UnsignedList(
+    std::string_view key, UnsignedRange range,
+    const std::optional<std::vector<uint64_t>>& otherwise) {
   using List = std::vector<uint64_t>;
   const Json* value = Take(
       key, fmt::format("a list of {}, one or more", Expectation(range)), otherwise.has_value(),
@@ -140,8 +141,8 @@ std::vector<uint64_t> FieldReader::UnsignedList(std::string_view key, UnsignedRa
   return Keep(key, value == nullptr ? otherwise.value_or(List{range.least}) : value->get<List>());
 }
 
-std::vector<std::string> FieldReader::TextList(std::string_view key,
-                                               std::optional<std::vector<std::string>> otherwise) {
+std::vector<std::string> FieldReader::TextList(
+    std::string_view key, const std::optional<std::vector<std::string>>& otherwise) {
   using List = std::vector<std::string>;
   const Json* value = Take(key, "a list of texts", otherwise.has_value(),
                            [](const Json& json) { return IsListOf(json, IsText); });
@@ -149,8 +150,8 @@ std::vector<std::string> FieldReader::TextList(std::string_view key,
 }
 
 std::filesystem::path FieldReader::InputFile(std::string_view key, const FindInput& find,
-                                             std::optional<std::string> otherwise) {
-  const std::string name = Text(key, std::move(otherwise));
+                                             const std::optional<std::string>& otherwise) {
+  const std::string name = Text(key, otherwise);
   if (name.empty() || error_) return {};
   const Expected<std::filesystem::path> found = find(name);
   if (found) return *found;

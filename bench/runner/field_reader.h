@@ -51,19 +51,19 @@ class FieldReader {
   double Number(std::string_view key, NumberRange range, std::optional<double> otherwise = {});
   bool Flag(std::string_view key, std::optional<bool> otherwise = {});
   // Not empty, unless it is the default.
-  std::string Text(std::string_view key, std::optional<std::string> otherwise = {});
+  std::string Text(std::string_view key, const std::optional<std::string>& otherwise = {});
   // One of `words`.
   std::string OneOf(std::string_view key, const std::vector<std::string_view>& words,
-                    std::optional<std::string> otherwise = {});
+                    const std::optional<std::string>& otherwise = {});
   // At least one number.
   std::vector<uint64_t> UnsignedList(std::string_view key, UnsignedRange range,
-                                     std::optional<std::vector<uint64_t>> otherwise = {});
+                                     const std::optional<std::vector<uint64_t>>& otherwise = {});
   std::vector<std::string> TextList(std::string_view key,
-                                    std::optional<std::vector<std::string>> otherwise = {});
+                                    const std::optional<std::vector<std::string>>& otherwise = {});
   // A file that is there: the name as in the object is remembered, where it was found is returned.
   // With a default of "" the field may be absent, or "", and the result is empty then.
   std::filesystem::path InputFile(std::string_view key, const FindInput& find,
-                                  std::optional<std::string> otherwise = {});
+                                  const std::optional<std::string>& otherwise = {});
 
   using ReadObject = std::function<void(FieldReader&)>;
   // An object within; unknown keys in it are found too. Optional: absent counts as {}.

@@ -18,7 +18,7 @@
 namespace shoal::bench {
 
 struct JobFile {
-  struct Entry {
+  struct Entry {  // NOLINT(bugprone-exception-escape): nlohmann's moves throw nothing.
     const JobType* type = nullptr;
     std::string name;          // As given, or "<type>-<position from 1>".
     Json input;                // The content as it was understood, defaults filled in.

@@ -26,7 +26,8 @@ constexpr Verb kVerbs[] = {
 }  // namespace
 }  // namespace shoal::bench
 
-int main(int argc, char** argv) {
+// CLI11 throws on mistakes of ours only, in which case to end is right.
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
   CLI::App app("Measures shoal: jobs in, results and verdicts out.", "shoal-bench");
   app.require_subcommand(1);
   int status = 0;

@@ -30,7 +30,7 @@ Expected<void> ResultsFile::Update(const Json& run) {
 }
 
 Expected<Json> ReadResults(const std::filesystem::path& path) {
-  const Expected<Json> json = ReadJson(path);
+  Expected<Json> json = ReadJson(path);
   if (!json) return json;
   FieldReader file(*json, path.string() + ": ");
   file.OneOf("schema", {kResultsSchema});

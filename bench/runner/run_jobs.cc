@@ -131,7 +131,7 @@ Expected<bool> RunJobs(const JobFile& jobs, const std::filesystem::path& output_
   bool all_well = true;
   for (size_t i = 0; i < jobs.entries.size(); ++i) {
     AnnounceInterruption(*results, i);
-    const Expected<bool> well = OneRun(jobs, i, *results).Run();
+    Expected<bool> well = OneRun(jobs, i, *results).Run();
     if (!well) return well;
     all_well = all_well && *well;
   }

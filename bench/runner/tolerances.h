@@ -30,7 +30,7 @@ struct ToleranceType {
 std::span<const ToleranceType> ToleranceTypes();
 const ToleranceType* FindToleranceType(std::string_view name);
 
-struct Check {
+struct Check {       // NOLINT(bugprone-exception-escape): nlohmann's moves throw nothing.
   std::string path;  // "checks[0]", for messages.
   Json input;        // The subset that a job must contain.
   const ToleranceType* type = nullptr;
