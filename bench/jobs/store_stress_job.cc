@@ -77,7 +77,7 @@ class StoreStressType final : public JobType {
     constexpr UnsignedRange kSome{.least = 1, .most = 4096};
     StoreStressOptions options;
     options.capacity = content.Unsigned("capacity", {.least = 1, .most = kMaxSlots / 2});
-    options.duration_secs = content.Unsigned("duration_secs", {.most = 30 * 24 * uint64_t{3600}});
+    options.duration_secs = content.Unsigned("duration_secs", {.most = uint64_t{30} * 24 * 3600});
     options.entry_bytes = content.Unsigned("entry_bytes", {.least = 8, .most = 1 << 20});
     const uint64_t guards = content.Unsigned("epoch_guard_slots", kSome, 256);
     content.Unsigned("freelist_recycle_capacity", {.least = 1}, 1024);
