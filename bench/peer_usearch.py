@@ -7,19 +7,24 @@ from worker import worker
 
 
 class Usearch(worker.Engine):
+    """The type is named in every call: bytes of numpy would be taken for packed bits."""
+
     index = None
+    kind = "f32"
 
     def describe(self):
         isa = Index(ndim=8, metric="l2sq").hardware_acceleration
         return {"version": usearch.__version__, "isa": isa}
 
     def new(self, dim, kind, **options):
+        self.kind = kind
         self.index = Index(ndim=dim, metric="l2sq", dtype=kind, **options)
 
     def build(self, rows, kind, threads, degree, size):
         # Its connectivity is HNSW's M: the lowest layer has twice as many links.
         self.new(rows.shape[1], kind, connectivity=degree // 2, expansion_add=size)
-        self.index.add(np.arange(len(rows), dtype=np.uint64), rows, threads=threads)
+        keys = np.arange(len(rows), dtype=np.uint64)
+        self.index.add(keys, rows, threads=threads, dtype=self.kind)
         return {"dtype": kind, "connectivity": degree // 2, "expansion_add": size}
 
     def save(self, path):
@@ -33,7 +38,7 @@ class Usearch(worker.Engine):
         self.index.expansion_search = size
 
     def search(self, queries, k, threads):
-        return self.index.search(queries, k, threads=threads)
+        return self.index.search(queries, k, threads=threads, dtype=self.kind)
 
     def answer(self, queries, k):
         matches = self.search(queries, k, 1)
