@@ -107,6 +107,8 @@ class MistakesTest(RunnerTest):
     def test_a_file_that_is_no_json_is_named_with_the_place(self):
         self.expect_refusal(self.run_file(self.write("jobs.json", '{"jobs": [')),
                             "jobs.json: line 1, column 11")
+        self.expect_refusal(self.run_file(self.write("jobs.json", '{"jobs": [1e999]}')),
+                            "jobs.json: expected numbers that a double can hold")
         self.expect_refusal(self.run_file(self.folder / "gone.json"), "gone.json")
 
     def test_a_missing_input_is_named_with_the_folders_searched(self):

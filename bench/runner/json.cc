@@ -50,6 +50,9 @@ Expected<Json> ParseJson(std::string_view text, std::string_view name) {
   } catch (const Json::parse_error& error) {
     return tl::unexpected(
         fmt::format("{}: {}: expected JSON, found something else", name, Place(text, error.byte)));
+  } catch (const Json::out_of_range&) {
+    return tl::unexpected(
+        fmt::format("{}: expected numbers that a double can hold, found a larger one", name));
   }
 }
 
