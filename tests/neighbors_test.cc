@@ -268,6 +268,42 @@ TEST_F(NeighborListsTest, UnlinkTakesTheEdgeAndItsReverseEntry) {
   ExpectConsistent();
 }
 
+// What Repair does with each row that names a deleted point.
+TEST_F(NeighborListsTest, SwapPutsWhoComesInThePlaceOfWhoLeaves) {
+  const SlotId u = Guarded();
+  const Ids others = Live(3);
+  const SlotId heir = Live();
+  for (const SlotId v : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, others[1]));
+  ASSERT_EQ(lists_.Push(u, heir), LinkResult::kLinked);
+  EXPECT_TRUE(lists_.Swap(u, others[1], heir));
+  EXPECT_THAT(Row(u), ElementsAre(others[0], heir, others[2]));
+  EXPECT_THAT(lists_.Reverse(others[1]), IsEmpty());
+  EXPECT_EQ(lists_.GuardCount(heir), 1u);
+  ExpectConsistent();
+}
+
+TEST_F(NeighborListsTest, SwapTakesThePushBackWhereItWritesNoEdge) {
+  const SlotId u = Guarded();
+  const Ids others = Live(3);
+  for (const SlotId v : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, others[0]));
+  ASSERT_EQ(lists_.Push(u, others[1]), LinkResult::kLinked);
+  EXPECT_TRUE(lists_.Swap(u, others[0], others[1])) << "the row has it";
+  EXPECT_THAT(Row(u), UnorderedElementsAre(others[1], others[2]));
+  const SlotId dying = Live();
+  ASSERT_EQ(lists_.Push(u, dying), LinkResult::kLinked);
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, dying));
+  ASSERT_TRUE(lists_.MarkDeleted(slots_, others[1]));
+  EXPECT_TRUE(lists_.Swap(u, others[1], dying)) << "deleted since the push";
+  EXPECT_THAT(Row(u), ElementsAre(others[2]));
+  const SlotId heir = Live();
+  ASSERT_EQ(lists_.Push(u, heir), LinkResult::kLinked);
+  EXPECT_FALSE(lists_.Swap(u, others[1], heir)) << "nobody leaves";
+  EXPECT_THAT(Row(u), ElementsAre(others[2]));
+  ExpectConsistent();
+}
+
 TEST_F(NeighborListsTest, EveryWriteMovesTheVersionAndNoRefusalDoes) {
   const SlotId u = Live();
   const Ids others = Live(kDegree + 1);

@@ -47,6 +47,8 @@ MUTANTS = {
     "rebirth_with_bits": ("edge_stress", "", False),
     "unguarded_guards": ("edge_stress", "", False),
     "released_while_guarding": ("edge_stress", "", False),
+    "swap_without_second_look": ("edge_stress", "", False),
+    "swap_keeps_the_push": ("edge_stress", "", False),
     "prune_pushes_present_edge": ("index_stress", "", False),
     "retired_without_repair": ("history_stress", "", False),
     "upsert_deletes_first": ("history_stress", "", False),

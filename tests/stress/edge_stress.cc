@@ -186,7 +186,7 @@ class EdgeStress {
     for (int tries = 0; tries < 3; ++tries) {
       refused.clear();
       if (lists.Rebirth(dead, refused)) {
-        store_.Repair(dead);
+        store_.RepairWithHeirs(dead);
         stress_.Check(store_.slots.Retire(dead, guard), "a repaired slot does not retire");
         ++released_;
         return true;

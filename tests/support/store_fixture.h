@@ -51,6 +51,19 @@ class StoreFixture {
   }
   void Repair(SlotId v) { Repair(v, neighbors.Reverse(v)); }
 
+  // Likewise, with each other for heirs: an edge to v becomes one to the next of those who name v.
+  void RepairWithHeirs(SlotId v) {
+    const std::vector<SlotId> in = neighbors.Reverse(v);
+    for (size_t i = 0; i < in.size(); ++i) {
+      const SlotId u = in[i], heir = in[(i + 1) % in.size()];
+      const bool pushed =
+          heir != u && neighbors.Push(u, heir) == NeighborLists::LinkResult::kLinked;
+      SHOAL_RACE_POINT("fixture.heir_pushed");
+      neighbors.Swap(u, v, pushed ? heir : kNoSlot);
+    }
+    neighbors.ClearRow(v);
+  }
+
   // Delete, repair and retire under one guard. False: v was not live.
   bool Remove(SlotId v) {
     const EpochRegistry::Guard guard = epochs.Pin();
