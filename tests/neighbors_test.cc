@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <random>
-#include <set>
 #include <thread>
 
+#include "support/neighbors_fixture.h"
 #include "support/store_fixture.h"
 #include "tests/test_data.h"
 
@@ -17,93 +17,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
-using LinkResult = NeighborLists::LinkResult;
-using Ids = std::vector<SlotId>;
-
-constexpr uint32_t kDegree = 4;
-
-// A start point, slot 0, and lists over a slot table.
-class NeighborListsTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_TRUE(slots_.Init(6));
-    ASSERT_TRUE(lists_.Init(10));
-    OwnedSlot start = std::move(*slots_.Acquire());
-    lists_.ResetStart(start.id());
-    start_ = std::move(start).Freeze();
-  }
-
-  OwnedSlot Owned() {
-    OwnedSlot slot = std::move(*slots_.Acquire());
-    lists_.Reset(slot.id());
-    return slot;
-  }
-  // A live point with an empty list, younger than all before.
-  SlotId Live() { return Owned().Publish(); }
-  // Likewise, hanging from the start.
-  SlotId Guarded() {
-    const SlotId slot = Live();
-    EXPECT_EQ(lists_.Link(start_, slot), LinkResult::kLinked);
-    return slot;
-  }
-  Ids Live(size_t n) {
-    Ids ids;
-    for (size_t i = 0; i < n; ++i) ids.push_back(Live());
-    return ids;
-  }
-
-  Ids Row(SlotId u) {
-    Ids row(kDegree);
-    row.resize(lists_.Copy(u, row.data()));
-    return row;
-  }
-
-  // Replaces u's row by `wanted`, pushing what is new to it, as prune does.
-  NeighborLists::Replacement Replace(SlotId u, const Ids& wanted) {
-    NeighborLists::Replacement replacement;
-    replacement.version = lists_.Version(u);
-    replacement.wanted = wanted;
-    const Ids row = Row(u);
-    for (const SlotId v : wanted) {
-      if (std::find(row.begin(), row.end(), v) != row.end()) continue;
-      EXPECT_EQ(lists_.Push(u, v), LinkResult::kLinked);
-    }
-    EXPECT_TRUE(lists_.Replace(u, replacement));
-    for (const SlotId v : replacement.take_back) lists_.TakeBack(u, v);
-    return replacement;
-  }
-
-  void TryRebirth(SlotId u) {
-    Ids working;
-    lists_.Rebirth(u, working);
-    lists_.AdoptGuards(u, working);
-  }
-
-  // What must hold at rest: reverse lists are the transpose, guards are counted, edges are.
-  void ExpectConsistent() {
-    std::vector<std::multiset<SlotId>> in(slots_.high_water());
-    uint64_t edges = 0;
-    for (SlotId u = 0; u < slots_.high_water(); ++u) {
-      for (const SlotId v : Row(u)) in[v].insert(u), ++edges;
-    }
-    EXPECT_EQ(lists_.edges(), edges);
-    for (SlotId v = 0; v < slots_.high_water(); ++v) {
-      const Ids reverse = lists_.Reverse(v);
-      EXPECT_EQ(std::multiset<SlotId>(reverse.begin(), reverse.end()), in[v]) << "slot " << v;
-      const auto guards =
-          std::count_if(in[v].begin(), in[v].end(), [&](SlotId u) { return lists_.Guards(u, v); });
-      EXPECT_EQ(lists_.GuardCount(v), static_cast<uint32_t>(guards)) << "slot " << v;
-    }
-  }
-
-  MemoryBudget budget_{0};
-  EpochRegistry epochs_;
-  NeighborLists lists_{budget_, slots_, kDegree};
-  SlotTable slots_{budget_, epochs_, {&lists_.rows(), &lists_.meta()}};
-  SlotId start_ = kNoSlot;
-  Ids in_;  // Working memory.
-};
-
 TEST_F(NeighborListsTest, LinkAddsAnEdgeOnceAndCountsIt) {
   const SlotId a = Live(), b = Live();
   EXPECT_EQ(lists_.Link(a, b), LinkResult::kLinked);
@@ -423,7 +336,7 @@ TEST_F(NeighborListsTest, TheReverseListOfADeletedSlotNamesEveryInNeighbourOnce)
 // Slots behind the highest that is used lose their records, but not the chunks that these name.
 TEST(NeighborListsMemory, ReverseListsOfTrimmedSlotsComeBack) {
   constexpr size_t kSlots = 200000;  // Their records take more than one huge page.
-  testing::StoreFixture store(kDegree, 64, 20);
+  testing::StoreFixture store(4, 64, 20);
   NeighborLists& lists = store.neighbors;
   uint64_t first = 0;
   for (int round = 0; round < 3; ++round) {
