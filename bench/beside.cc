@@ -23,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "need.h"
 #include "shoal/index.h"
 #include "worker/worker.h"
 
@@ -39,12 +40,6 @@ struct Arguments {
   size_t rows = 0, list = 64, threads = 2;
   double share = 0.1, idle_seconds = 5;
 };
-
-void Check(const Status& status) {
-  if (status) return;
-  fmt::print(stderr, "beside: {}\n", status.error().message);
-  std::exit(1);
-}
 
 double ThreadCpuSeconds() {
   rusage usage{};
@@ -85,8 +80,7 @@ class Beside {
     std::iota(ids.begin(), ids.end(), ExternalId{0});
     const auto report = index_->InsertMany(
         ids, MatrixView(rows_.data(), type_, built_, rows_.dim()), {.threads = args.threads});
-    if (!report || !report->failures.empty())
-      Check(MakeError(ErrorCode::kInvalidArgument, "build"));
+    if (!report || !report->failures.empty()) Fail("the build failed");
   }
 
   void Run() {
@@ -105,8 +99,8 @@ class Beside {
       std::ofstream("/proc/self/clear_refs") << "5";  // VmHWM starts again from here.
       resident = StatusMb("VmRSS:");
       cpu = ThreadCpuSeconds();
-      Check(args_.work == "save" ? index_->Save(args_.file, {.threads = 1})
-                                 : index_->Consolidate({.threads = 1}));
+      Need(args_.work == "save" ? index_->Save(args_.file, {.threads = 1})
+                                : index_->Consolidate({.threads = 1}));
       cpu = ThreadCpuSeconds() - cpu;
       seconds = Since(begin);
       most = StatusMb("VmHWM:");
@@ -119,7 +113,7 @@ class Beside {
                  static_cast<double>(deleted) / seconds, static_cast<double>(deleted) / cpu,
                  index_->Stats().pending_repairs);
     if (args_.work == "save") std::filesystem::remove(args_.file);
-    Check(index_->CheckStructure());
+    Need(index_->CheckStructure());
   }
 
  private:
@@ -131,7 +125,7 @@ class Beside {
     std::mt19937_64 random(1);
     std::shuffle(ids.begin(), ids.end(), random);
     ids.resize(static_cast<size_t>(static_cast<double>(built_) * args_.share));
-    for (const ExternalId id : ids) Check(index_->Delete(id));
+    for (const ExternalId id : ids) Need(index_->Delete(id));
     return ids.size();
   }
 
@@ -172,12 +166,12 @@ class Beside {
     ExternalId ids[10];
     timed(latencies.search, [&] {
       const auto hits = index_->Search(query, {.k = 10, .search_list_size = args_.list}, ids, {});
-      if (!hits) Check(tl::unexpected(hits.error()));
+      if (!hits) Fail(hits.error().message);
     });
     const size_t spare = rows_.rows() - built_, row = built_ + (next_ - built_) % spare;
     timed(latencies.insert,
-          [&] { Check(index_->Insert(next_, VectorView(rows_[row], type_, rows_.dim()))); });
-    timed(latencies.erase, [&] { Check(index_->Delete(next_)); });
+          [&] { Need(index_->Insert(next_, VectorView(rows_[row], type_, rows_.dim()))); });
+    timed(latencies.erase, [&] { Need(index_->Delete(next_)); });
     ++next_;
   }
 

@@ -32,8 +32,8 @@
 #include <thread>
 #include <vector>
 
-#include "churn/need.h"
 #include "churn/points.h"
+#include "need.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"

@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "need.h"
 #include "shoal/index.h"
 #include "worker/worker.h"
 
@@ -35,12 +36,6 @@ struct Arguments {
   size_t live = 200000, list = 64, rounds = 3;
   double seconds = 10, load = 0.5;
 };
-
-void Check(const Status& status) {
-  if (status) return;
-  fmt::print(stderr, "mixed: {}\n", status.error().message);
-  std::exit(1);
-}
 
 enum class Writer { kSpin, kUpdate };
 
@@ -72,7 +67,7 @@ class Mixed {
     next_ = args.live;
     const auto built =
         index_->InsertMany(ids, MatrixView(rows_.data(), type_, args.live, rows_.dim()));
-    if (!built || !built->failures.empty()) Check(MakeError(ErrorCode::kInvalidArgument, "build"));
+    if (!built || !built->failures.empty()) Fail("the build failed");
   }
 
   void Run() {
@@ -122,7 +117,7 @@ class Mixed {
     ExternalId ids[10];
     const auto hits = index_->Search(VectorView(queries_[i % queries_.rows()], type_, rows_.dim()),
                                      {.k = 10, .search_list_size = args_.list}, ids, {});
-    if (!hits) Check(tl::unexpected(hits.error()));
+    if (!hits) Fail(hits.error().message);
   }
 
   double SearchesPerSecond() {
@@ -138,9 +133,9 @@ class Mixed {
     for (; !stop.load(std::memory_order_relaxed); ++n) {
       const size_t row = next_ % rows_.rows(), oldest = (next_ - args_.live) % rows_.rows();
       const auto start = Clock::now();
-      Check(index_->Insert(row, VectorView(rows_[row], type_, rows_.dim())));
+      Need(index_->Insert(row, VectorView(rows_[row], type_, rows_.dim())));
       const auto inserted = Clock::now();
-      Check(index_->Delete(oldest));
+      Need(index_->Delete(oldest));
       phase.insert_us.push_back(std::chrono::duration<double>(inserted - start).count() * 1e6);
       phase.delete_us.push_back(Since(inserted) * 1e6);
       ++next_;

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "churn/need.h"
+#include "need.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
 
