@@ -20,9 +20,10 @@
 // still to get one: that writer's step 2 comes either before the repairer takes u's lock, which
 // then sees the edge, or after, when it sees v deleted.
 //
-// WRITES AFTER A COMPUTATION (prune, repair). Copy() gives the row's version; Replace() takes the
-// lock, refuses if the version moved, keeps only what the row holds, adds only what was pushed
-// before and is live now. A version is 32 bits and moves once per write.
+// WRITES AFTER A COMPUTATION. Prune: Copy() gives the row's version; Replace() takes the lock,
+// refuses if the version moved, keeps only what the row holds, adds only what was pushed before and
+// is live now. A version is 32 bits and moves once per write. Repair: Swap() puts one edge, pushed
+// before, in the place of another, whatever else the row holds by now; it needs no version.
 //
 // REACHABILITY. Every slot has a birth number; the start point's is 0, the least. An edge may carry
 // the *guard* bit, under four rules:
