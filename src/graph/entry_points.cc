@@ -11,6 +11,12 @@ size_t EntryPoints::Copy(SlotId* out) const {
   return n;
 }
 
+SlotId EntryPoints::Any(uint32_t seed) const {
+  const size_t n = size_.load(std::memory_order_acquire);
+  if (n == 0) return kNoSlot;
+  return entries_[(seed * uint64_t{0x9e3779b97f4a7c15} >> 32) % n].load(std::memory_order_relaxed);
+}
+
 void EntryPoints::Offer(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch) {
   if (distance <= radius_.load(std::memory_order_relaxed) || !choosing_.TryLock()) return;
   if (size_.load(std::memory_order_relaxed) == kMax) Thin(guard, scratch);

@@ -36,6 +36,9 @@ class EntryPoints {
   // Readers, under a guard: the entries, at most kMax, into `out`.
   size_t Copy(SlotId* out) const;
 
+  // One of them, chosen by `seed`, which is spread; kNoSlot if there is none.
+  SlotId Any(uint32_t seed) const;
+
   // A live point whose nearest entry, or start point, is at `distance` in the graph's geometry.
   // Returns at once where that is near enough, or while another thread is choosing.
   void Offer(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch);

@@ -113,15 +113,21 @@ class Graph {
               const Recorder& recorder, Guard& guard, Scratch& scratch) const;
 
   // RobustPrune (DiskANN paper, algorithm 2), with the rounds of DiskANN's code: scratch.pool,
-  // sorted here, to scratch.selected, at most `degree`.
+  // sorted here, to scratch.selected, at most `degree`; the last places are for what is far.
   void Prune(size_t degree, Guard& guard, Scratch& scratch) const;
-  void Choose(size_t i, size_t degree, Guard& guard, Scratch& scratch) const;
+  void Choose(float alpha, size_t degree, size_t reserved, float far, Guard& guard,
+              Scratch& scratch) const;
+  void Occlude(const std::byte* row, size_t first, Guard& guard, Scratch& scratch) const;
   // To scratch.selected: of what a search for p expands, and of p's row, what prune leaves.
   void SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const;
 
   // Adds p's live neighbours that are not in scratch.pool to it: without them a second pass loses
   // the long edges, which no search for p meets again.
   void AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const;
+
+  // Adds points that are far from p to scratch.pool: what the search did not come to because its
+  // list was full of nearer ones.
+  void AddFar(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const;
 
   // Replaces p's row by scratch.selected, pushing those that are new to it.
   Status WriteOut(SlotId p, Guard& guard, Scratch& scratch);
@@ -144,13 +150,15 @@ class Graph {
 
   // Repair, step by step; see repair.cc.
   void CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const;
+  void MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const;
   void ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const;
   static size_t NearestUsable(const Scratch& scratch);
-  SlotId NearestHeir(SlotId p, Guard& guard, Scratch& scratch) const;
+  static SlotId NearestHeir(const Scratch& scratch);
   void Support(SlotId w, Guard& guard, Scratch& scratch);
   void Rejuvenate(SlotId w, Scratch& scratch);
   bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
   SlotId PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch);
+  size_t ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const;
   bool OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const;
   static uint32_t FindHeir(SlotId slot, const Scratch& scratch);
   const float* HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const;
@@ -161,6 +169,12 @@ class Graph {
   bool GuardWithout(SlotId x, SlotId leaving, Evict evict, Guard& guard, Scratch& scratch);
   bool Resettle(SlotId p, std::span<const SlotId> dependents, Guard& guard, Scratch& scratch);
   bool GuardedBesides(SlotId x, SlotId leaving) const;
+
+  // What is far: so many times as far as the middle of those that are looked at. Distances are
+  // squared for L2.
+  static constexpr float kFar = 3;
+  // A list keeps one place in so many, at least one, for what is far.
+  static constexpr uint32_t kFarShare = 16;
 
   // Constant after construction.
   const IndexOptions options_;

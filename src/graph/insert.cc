@@ -21,6 +21,7 @@ void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& s
     return candidate.slot == p || slots_.tag(candidate.slot) != Tag::kLive;
   });
   AddOwnRow(p, scorer, guard, scratch);
+  if (scratch.best.size() >= list_size) AddFar(p, scorer, guard, scratch);
   Prune(neighbors_.max_degree(), guard, scratch);
 }
 
@@ -41,6 +42,34 @@ void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scr
       return candidate.slot == scratch.ids[i];
     });
     if (scratch.returnable[i] && !there)
+      scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
+  }
+}
+
+// Where clusters are larger than a list, a search from within meets nobody outside, and every point
+// that goes takes its edges to other clusters with it: in the end none are left. So p takes over
+// from its nearest neighbour, and from an entry point.
+void Graph::AddFar(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
+  const CandidateList& best = scratch.best;
+  size_t n = 0;
+  for (size_t i = 0; i < best.size() && n == 0; ++i)
+    if (best[i].slot != p && best.IsReturnable(i)) n = neighbors_.Copy(best[i].slot, scratch.ids);
+  ++guard.work.lists_read;
+  if (const SlotId entry = entries_.Any(p); entry != kNoSlot) scratch.ids[n++] = entry;
+  n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.returnable);
+  RamFeatureStore::Reader reader(features_);
+  reader.Fetch(scratch.ids, n, scratch.rows);
+  scorer.Score(scratch.rows, n, scratch.distances);
+  guard.work.rows_fetched += n;
+  guard.work.distances += n;
+  const float far = kFar * best[best.size() / 2].distance;
+  // A copy that is caught half-way may name a slot twice, and the entry may be in it, too.
+  for (size_t i = 0; i < n; ++i) {
+    const auto is_same = [&](const Candidate& candidate) {
+      return candidate.slot == scratch.ids[i];
+    };
+    if (scratch.returnable[i] && scratch.distances[i] > far && scratch.ids[i] != p &&
+        std::none_of(scratch.pool.begin(), scratch.pool.end(), is_same))
       scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
   }
 }

@@ -5,27 +5,23 @@
 
 namespace shoal {
 
-// Takes candidate i of those that are open for a neighbour: notes of every later one how near a
-// search gets to it through i, the largest d(p, x) / d(i, x), and closes those to which it gets so
-// near that even the last round has no use for them.
-void Graph::Choose(size_t i, size_t degree, Guard& guard, Scratch& scratch) const {
+// A search gets from p to an open candidate x through a chosen neighbour, whose row this is, as
+// near as d(p, x) / d(row, x) tells: notes the largest of each candidate, from the `first` on, and
+// closes those to which a search gets so near that even the last round has no use for them.
+void Graph::Occlude(const std::byte* row, size_t first, Guard& guard, Scratch& scratch) const {
   Scratch::Open& open = scratch.open;
-  scratch.selected.push_back(open.slots[i]);
-  open.ratios[i] = std::numeric_limits<float>::infinity();
-  if (scratch.selected.size() == degree) return;
-  const size_t later = i + 1, n = open.size - later;
+  const size_t n = open.size - first;
   float* const between = open.between.data();
-  codec_.BindRow(open.rows[i], scratch.pair_buffer.data())
-      .Score(open.rows.data() + later, n, between);
+  codec_.BindRow(row, scratch.pair_buffer.data()).Score(open.rows.data() + first, n, between);
   guard.work.distances += n;
-  const float* const distances = open.distances.data() + later;
-  float* const ratios = open.ratios.data() + later;
+  const float* const distances = open.distances.data() + first;
+  float* const ratios = open.ratios.data() + first;
   for (size_t j = 0; j < n; ++j) {  // No branch: this is a vector loop.
     const float r = distances[j] / std::max(between[j], std::numeric_limits<float>::min());
     ratios[j] = std::max(ratios[j], between[j] > 0 ? r : std::numeric_limits<float>::max());
   }
-  size_t kept = later;
-  for (size_t j = later; j < open.size; ++j) {
+  size_t kept = first;
+  for (size_t j = first; j < open.size; ++j) {
     open.slots[kept] = open.slots[j];
     open.rows[kept] = open.rows[j];
     open.distances[kept] = open.distances[j];
@@ -33,6 +29,21 @@ void Graph::Choose(size_t i, size_t degree, Guard& guard, Scratch& scratch) cons
     kept += open.ratios[j] <= options_.alpha ? 1 : 0;
   }
   open.size = kept;
+}
+
+// Chooses of those that are open and no more occluded than by alpha, nearest first, until there are
+// `degree`. The last `reserved` places are for those beyond `far`.
+void Graph::Choose(float alpha, size_t degree, size_t reserved, float far, Guard& guard,
+                   Scratch& scratch) const {
+  Scratch::Open& open = scratch.open;
+  auto& selected = scratch.selected;
+  for (size_t i = 0; i < open.size && selected.size() < degree; ++i) {
+    if (open.ratios[i] > alpha) continue;
+    if (selected.size() + reserved >= degree && open.distances[i] <= far) continue;
+    selected.push_back(open.slots[i]);
+    open.ratios[i] = std::numeric_limits<float>::infinity();
+    if (selected.size() < degree) Occlude(open.rows[i], i + 1, guard, scratch);
+  }
 }
 
 void Graph::Prune(size_t degree, Guard& guard, Scratch& scratch) const {
@@ -51,10 +62,14 @@ void Graph::Prune(size_t degree, Guard& guard, Scratch& scratch) const {
   }
   scratch.pair_buffer.resize(codec_.buffer_bytes());
   scratch.selected.clear();
-  const float rounds[] = {1.0f, options_.alpha};
-  for (const float alpha : rounds)
-    for (size_t i = 0; i < open.size && scratch.selected.size() < degree; ++i)
-      if (open.ratios[i] <= alpha) Choose(i, degree, guard, scratch);
+  Choose(1.0f, degree, 0, 0, guard, scratch);
+  if (scratch.selected.size() == degree || open.size == 0) return;
+  const float far = kFar * pool[pool.size() / 2].distance;
+  const size_t most = std::max<size_t>(neighbors_.max_degree() / kFarShare, 1);
+  size_t reserved = 0;
+  for (size_t i = open.size; i > 0 && open.distances[i - 1] > far && reserved < most; --i)
+    reserved += open.ratios[i - 1] <= options_.alpha ? 1 : 0;
+  Choose(options_.alpha, degree, reserved, far, guard, scratch);
 }
 
 }  // namespace shoal

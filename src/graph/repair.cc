@@ -1,11 +1,11 @@
 // Taking a deleted point out of the graph: the local rule.
 //
 // Every in-neighbour z of a deleted p gets, in p's place, the nearest to z of p's out- and
-// in-neighbours; an out-neighbour of p that is left with few in-edges gets one from the nearest of
-// them. Degrees stay as they are, no list is pruned but one that overflows, and no row is touched
-// that did not name p. (After IP-DiskANN's replacement edges, "In-Place Updates of a Graph Index",
-// 2025, and Greator's single replacement, 2025, on exact reverse lists; docs/algorithms.md has the
-// rules that lost.)
+// in-neighbours, where z is far from p the nearest of those that are near p; an out-neighbour of p
+// that is left with few in-edges gets one from the nearest of them. Degrees stay as they are, no
+// list is pruned but one that overflows, and no row is touched that did not name p. (After
+// IP-DiskANN's replacement edges, "In-Place Updates of a Graph Index", 2025, and Greator's single
+// replacement, 2025, on exact reverse lists; docs/algorithms.md has the rules that lost.)
 //
 // Order: new edges first; then p's neighbours get other guards than p; then the edges to p go; p's
 // own list last. So a search that is at p finds its way on, and one that starts later is led around
@@ -39,6 +39,7 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   guard.work.lists_read += 2;
   SHOAL_RACE_POINT("repair.copied");
   CollectHeirs(p, guard, scratch);
+  MeasureFromLeaving(p, guard, scratch);
   for (const SlotId w : r.out) Support(w, guard, scratch);
   for (const SlotId w : r.out) Rejuvenate(w, scratch);
   if (!ReleaseGuarded(p, most_steps, guard, scratch)) {
@@ -60,7 +61,7 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   SHOAL_RACE_POINT("repair.before_clearing");
   neighbors_.ClearRow(p);
   ++guard.work.lists_written;
-  entries_.Forget(p, r.heirs.empty() ? kNoSlot : NearestHeir(p, guard, scratch));
+  entries_.Forget(p, r.heirs.empty() ? kNoSlot : NearestHeir(scratch));
   return true;
 }
 
@@ -101,6 +102,16 @@ void Graph::CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const {
   guard.work.rows_fetched += r.heirs.size();
 }
 
+void Graph::MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  if (r.heirs.empty()) return;
+  ScoreHeirs(p, guard, scratch);
+  r.from_leaving = r.distances;
+  const auto middle = r.distances.begin() + static_cast<ptrdiff_t>(r.distances.size() / 2);
+  std::nth_element(r.distances.begin(), middle, r.distances.end());
+  r.far = kFar * *middle;
+}
+
 // The position of `slot` among the heirs; their number if it is none.
 uint32_t Graph::FindHeir(SlotId slot, const Scratch& scratch) {
   const Scratch::Repair& r = scratch.repair;
@@ -133,11 +144,10 @@ size_t Graph::NearestUsable(const Scratch& scratch) {
   return static_cast<size_t>(at - distances.begin());
 }
 
-SlotId Graph::NearestHeir(SlotId p, Guard& guard, Scratch& scratch) const {
-  if (!entries_.Contains(p)) return kNoSlot;
-  ScoreHeirs(p, guard, scratch);
-  const size_t nearest = NearestUsable(scratch);
-  return nearest < scratch.repair.heirs.size() ? scratch.repair.heirs[nearest] : kNoSlot;
+SlotId Graph::NearestHeir(const Scratch& scratch) {
+  const auto& from = scratch.repair.from_leaving;
+  const auto nearest = std::min_element(from.begin(), from.end()) - from.begin();
+  return scratch.repair.heirs[static_cast<size_t>(nearest)];
 }
 
 // An edge from the nearest heir that has none to w, if w is left with few in-edges.
@@ -172,32 +182,49 @@ void Graph::Rejuvenate(SlotId w, Scratch& scratch) {
   neighbors_.AdoptGuards(w, scratch.repair.adopting);
 }
 
-// Pushes z's future edge to the nearest usable heir that z's row, in front of whose prune it would
-// stand, does not occlude, as far as one can tell from those of the row that are heirs themselves;
-// if that can be said of none of the nearest few, to the nearest. kNoSlot: there is none.
+// Pushes z's future edge to an heir: where the edge to p is long, one that a search for p's
+// neighbours gets nearer to them by; else any that is usable. kNoSlot: there is none.
 // scratch.repair.distances are those from z; those of heirs that were tried or are in the row
 // become unusable.
 SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch) {
-  constexpr int kTries = 8;
   Scratch::Repair& r = scratch.repair;
   const size_t heirs = r.heirs.size();
   r.in_row.assign(heirs, kUnusable);
   for (const SlotId v : row)
     if (const uint32_t i = FindHeir(v, scratch); i < heirs)
       r.in_row[i] = std::exchange(r.distances[i], kUnusable);
-  size_t nearest = heirs, chosen = heirs;
-  for (int i = 0; i < kTries && chosen == heirs; ++i) {
-    const size_t candidate = NearestUsable(scratch);
-    if (candidate == heirs) break;
-    if (i == 0) nearest = candidate;
-    if (!OccludedByHeirs(candidate, guard, scratch)) chosen = candidate;
-    r.distances[candidate] = kUnusable;
+  size_t chosen = heirs, nearest = heirs;
+  if (const uint32_t i = FindHeir(z, scratch); i < heirs && r.from_leaving[i] > r.far) {
+    r.usable = r.distances;
+    for (size_t j = 0; j < heirs; ++j)
+      if (options_.alpha * r.from_leaving[j] > r.from_leaving[i]) r.distances[j] = kUnusable;
+    chosen = ChooseHeir(guard, scratch, nearest);
+    r.distances.swap(r.usable);
   }
+  if (chosen == heirs) chosen = ChooseHeir(guard, scratch, nearest);
   for (size_t i = chosen < heirs ? chosen : nearest; i < heirs; i = NearestUsable(scratch)) {
     r.distances[i] = kUnusable;
     if (neighbors_.Push(z, r.heirs[i]) == NeighborLists::LinkResult::kLinked) return r.heirs[i];
   }
   return kNoSlot;
+}
+
+// The nearest usable heir that the row, in front of whose prune it would stand, does not occlude,
+// as far as one can tell from those of the row that are heirs themselves; the heirs' number if that
+// can be said of none of the nearest few, of whom `nearest` is the first.
+size_t Graph::ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const {
+  constexpr int kTries = 8;
+  Scratch::Repair& r = scratch.repair;
+  const size_t heirs = r.heirs.size();
+  for (int i = 0; i < kTries; ++i) {
+    const size_t candidate = NearestUsable(scratch);
+    if (candidate == heirs) break;
+    if (i == 0) nearest = candidate;
+    const bool is_occluded = OccludedByHeirs(candidate, guard, scratch);
+    r.distances[candidate] = kUnusable;
+    if (!is_occluded) return candidate;
+  }
+  return heirs;
 }
 
 // Whether one of the heirs in the row (in_row) is nearer and so near to the candidate that a search

@@ -53,6 +53,9 @@ struct Scratch final : ScratchBase {
     std::vector<SlotId> heirs;           // The live ones that may take its place,
     std::vector<uint32_t> positions;     // hash table of their positions + 1,
     std::vector<const std::byte*> rows;  // their rows,
+    std::vector<float> from_leaving;     // how far they are from the deleted point,
+    float far = 0;                       // which of these distances are long,
+    std::vector<float> usable;           // (a copy of `distances` while some are struck out)
     std::vector<float> distances;        // and how far they are from the slot last scored.
     std::vector<float> between;          // heirs x heirs: between two of them, where known;
     std::vector<uint8_t> has_between;    // known from this one.
@@ -68,8 +71,9 @@ struct Scratch final : ScratchBase {
     size_t bytes() const {
       const size_t words = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
                            adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
-                           distances.capacity() + missing.capacity() + found.capacity() +
-                           positions.capacity() + in_row.capacity();
+                           distances.capacity() + from_leaving.capacity() + usable.capacity() +
+                           missing.capacity() + found.capacity() + positions.capacity() +
+                           in_row.capacity();
       return (words + between.capacity()) * sizeof(SlotId) + has_between.capacity() +
              (rows.capacity() + missing_rows.capacity()) * sizeof(void*);
     }
