@@ -101,7 +101,10 @@ Status IndexImpl::Import(const GraphImage& image) {
   // Older points first, so that each finds its guards guarded.
   for (const uint32_t i : order) {
     auto guard = epochs_.Pin();
-    graph_.EnsureGuarded(slots[i], kNoSlot, guard, ScratchOf(guard));
+    Scratch& scratch = ScratchOf(guard);
+    if (graph_.EnsureGuarded(slots[i], kNoSlot, guard, scratch)) continue;
+    graph_.LinkInAnywhere(slots[i], guard, scratch);
+    if (neighbors_.GuardCount(slots[i]) == 0) return OutOfMemory(options_, "index image");
   }
   return {};
 }
