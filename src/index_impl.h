@@ -104,6 +104,7 @@ class IndexImpl {
   };
   std::vector<SlotId> MembersAtOnce() const;
   static Members Number(std::vector<SlotId> slots);
+  void AppendEntries(const Members& members, std::vector<std::byte>& block);
   // Replaces `list` by the numbers of the members that u, a member or the start point, points at
   // now, in the order of its row.
   void MemberList(SlotId u, const Members& members, EpochRegistry::Guard& guard,

@@ -75,21 +75,38 @@ class IndexImpl::Loader {
     if (Status ok = LoadVector(Section::kStart, 0, block, 0, kStart); !ok) return ok;
     size_t at = header_.vector_bytes();
     if (Status ok = LoadList(Section::kStart, 0, block, at, kStart); !ok) return ok;
-    const auto left = block.size() - at;
-    const size_t n = left < 8 ? 0 : NumberAt<uint32_t>(block, at);
-    if (left < 8 || n > EntryPoints::kMax || left != 8 + 4 * n)
-      return reader_.Broken(Section::kStart, 0, at, "entry points",
-                            "at most 64, which fill the section",
-                            std::to_string(n) + " in " + std::to_string(left) + " bytes");
-    const auto radius = NumberAt<float>(block, at + 4);
-    if (!(radius >= 0 && std::isfinite(radius)))
-      return reader_.Broken(Section::kStart, 0, at + 4, "radius", "a number of at least 0",
-                            std::to_string(radius));
-    std::vector<SlotId> entries;
-    if (Status ok = TakePoints(Section::kStart, 0, block, at + 8, n, kStart, entries); !ok)
-      return ok;
-    index_.graph_.entries().Restore(entries, radius);
+    if (Status ok = LoadEntries(block, at); !ok) return ok;
     index_.codec_.RaiseMaxNormSq(header_.max_norm_sq);
+    return {};
+  }
+
+  Status LoadEntries(const Block& block, size_t at) {
+    std::vector<EntryPoints::Saved> sets;
+    size_t most = EntryPoints::kMostRoots, due = 1;
+    for (; due > 0; --due) {
+      const auto left = block.size() - at;
+      constexpr size_t kBefore = 8;  // Their number and radius.
+      const size_t n = left < kBefore ? 0 : NumberAt<uint32_t>(block, at);
+      if (left < kBefore || n > most || left < kBefore + 4 * n)
+        return reader_.Broken(Section::kStart, 0, at, "entry points",
+                              "at most " + std::to_string(most) + ", within the section",
+                              std::to_string(n) + " in " + std::to_string(left) + " bytes");
+      auto& set = sets.emplace_back();
+      set.radius = NumberAt<float>(block, at + 4);
+      if (!(set.radius >= 0 && std::isfinite(set.radius)))
+        return reader_.Broken(Section::kStart, 0, at + 4, "radius", "a number of at least 0",
+                              std::to_string(set.radius));
+      at += kBefore;
+      if (Status ok = TakePoints(Section::kStart, 0, block, at, n, kStart, set.slots); !ok)
+        return ok;
+      at += 4 * n;
+      if (sets.size() == 1) due += n;
+      most = EntryPoints::kMostLeaves;
+    }
+    if (at != block.size())
+      return reader_.Broken(Section::kStart, 0, at, "end of the entry points",
+                            std::to_string(block.size()), std::to_string(at));
+    index_.graph_.entries().Restore(sets);
     return {};
   }
 

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <new>
 #include <string>
+#include <unordered_set>
 
 #include "base/hooks.h"
 #include "index_impl.h"
@@ -21,7 +22,8 @@
 
 namespace shoal {
 
-static_assert(EntryPoints::kMax <= kMaxSnapshotEntries);
+static_assert(EntryPoints::kMostRoots == kMaxSnapshotRoots);
+static_assert(EntryPoints::kMostLeaves == kMaxSnapshotLeaves);
 
 std::vector<SlotId> IndexImpl::MembersAtOnce() const {
   std::vector<SlotId> slots =
@@ -120,23 +122,43 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     block.clear();
     append_vector(start);
     append_list(start);
-    SlotId entries[EntryPoints::kMax];
-    const size_t n = graph_.entries().Copy(entries);
-    list.clear();
-    for (size_t i = 0; i < n; ++i) {
-      const uint32_t number = members.NumberOf(entries[i]);
-      if (number != kNoSlot && std::find(list.begin(), list.end(), number) == list.end())
-        list.push_back(number);
-    }
-    PutNumber(block, static_cast<uint32_t>(list.size()));
-    PutNumber(block, graph_.entries().radius());
-    for (const uint32_t number : list) PutNumber(block, number);
+    AppendEntries(members, block);
     ok = writer->Append(block);
   }
   header.max_norm_sq = codec_.max_norm_sq();
   if (ok) ok = writer->Commit(header);
   if (ok && batch.progress) batch.progress(header.points, header.points);
   return ok;
+}
+
+// Those that are members, each once. A root that is none leaves its place to one of its leaves.
+void IndexImpl::AppendEntries(const Members& members, std::vector<std::byte>& block) {
+  std::vector<EntryPoints::Saved> sets = graph_.entries().Save();
+  std::unordered_set<uint32_t> met;
+  for (auto& [slots, radius] : sets) {
+    for (SlotId& slot : slots) {
+      slot = members.NumberOf(slot);
+      if (slot != kNoSlot && !met.insert(slot).second) slot = kNoSlot;
+    }
+    if (&slots != &sets.front().slots) std::erase(slots, kNoSlot);
+  }
+  std::vector<SlotId>& roots = sets.front().slots;
+  for (size_t i = roots.size(); i-- > 0;) {
+    std::vector<SlotId>& leaves = sets[i + 1].slots;
+    if (roots[i] != kNoSlot) continue;
+    if (leaves.empty()) {
+      roots.erase(roots.begin() + static_cast<ptrdiff_t>(i));
+      sets.erase(sets.begin() + static_cast<ptrdiff_t>(i) + 1);
+    } else {
+      roots[i] = leaves.back();
+      leaves.pop_back();
+    }
+  }
+  for (const auto& [slots, radius] : sets) {
+    PutNumber(block, static_cast<uint32_t>(slots.size()));
+    PutNumber(block, radius);
+    for (const uint32_t number : slots) PutNumber(block, number);
+  }
 }
 
 Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch) {

@@ -80,13 +80,13 @@ def snapshot_bytes():
     vectors = bytes(range(12))
     ids = struct.pack("<3Q", 7, 2**64 - 1, 0)
     lists = struct.pack("<II II III", 1, 1, 1, 2, 2, 0, 1)
-    start = bytes(4) + struct.pack("<III IfI", 2, 0, 1, 1, 2.5, 2)
+    start = bytes(4) + struct.pack("<III IfI IfI", 2, 0, 1, 1, 2.5, 2, 1, 0.5, 0)
     offset, body, directory = 4096, b"", b""
     for block in (vectors, ids, lists, start):
         directory += struct.pack("<QII", offset + len(body), len(block), crc32c(block))
         body += block
     header = b"\x89SHOAL\r\n" + struct.pack(
-        "<II QQQ IIIIIff I QII I", 1, 4096, 4096 + len(body) + 64, 3, 6, 4, 3, 0, 8, 50, 1.5, 0, 16,
+        "<II QQQ IIIIIff I QII I", 2, 4096, 4096 + len(body) + 64, 3, 6, 4, 3, 0, 8, 50, 1.5, 0, 16,
         4096 + len(body), 4, crc32c(directory), 1)
     header += bytes(4092 - len(header))
     return header + struct.pack("<I", crc32c(header)) + body + directory
@@ -203,7 +203,7 @@ class Snapshots(Case):
             out = self.good("utils/snapshot_info", file, *flags)
             lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in out.splitlines())
             self.assertEqual(lines, {
-                "file": str(file), "format version": "1", "bytes": str(len(snapshot_bytes())),
+                "file": str(file), "format version": "2", "bytes": str(len(snapshot_bytes())),
                 "points": "3", "dimension": "4", "element type": "uint8", "metric": "l2",
                 "max_degree (R)": "8", "build_list_size (L)": "50", "alpha": "1.5",
                 "edges": "6 (2.0 a point)", "checksums": checksums})
@@ -217,9 +217,10 @@ class Snapshots(Case):
         self.bad("x.shoal: ids, offset 4108: checksum of 24 bytes: expected 0x",
                  "utils/snapshot_info", file, "--verify")
         bad = lambda text, data: self.bad(text, "utils/snapshot_info", self.write("x.shoal", data))
-        bad("size: expected 4252 bytes by its header, found 4251 bytes", whole[:-1])
-        bad("format version: expected at most 1, found 2: written by a newer shoal",
-            whole[:8] + b"\2" + whole[9:])
+        bad("size: expected 4264 bytes by its header, found 4263 bytes", whole[:-1])
+        for version, author in ((1, "an older"), (3, "a newer")):
+            bad(f"format version: expected 2, found {version}: written by {author} shoal",
+                whole[:8] + bytes([version]) + whole[9:])
         bad("magic number: expected \\x89SHOAL\\x0d\\x0a, the beginning of a shoal snapshot, "
             "found \\xd0\\x07", bin_bytes(self.base, "B"))
         self.bad("cannot open for reading", "utils/snapshot_info", self.path("missing"))

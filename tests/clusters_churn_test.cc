@@ -9,6 +9,7 @@
 #include <set>
 
 #include "shoal/index.h"
+#include "tests/temp_folder.h"
 #include "tests/test_data.h"
 
 namespace shoal {
@@ -127,6 +128,39 @@ TEST_P(ClustersChurn, LosesNoRecallAgainstAFreshIndex) {
     std::printf("L=%zu: recall@10 %.4f, fresh %.4f\n", list_size, recall, recall_of_fresh);
     EXPECT_GE(recall, recall_of_fresh - 0.003) << "L=" << list_size;
   }
+}
+
+// Far more clusters than there are roots of the entry points, each larger than the search's list.
+TEST(ClustersOneAfterAnother, AreFoundAndStillAfterALoad) {
+  constexpr size_t kClusters = 300, kEach = 60;
+  test::Generator generator(ScalarType::kFloat32,
+                            {.dim = 24, .clusters = kClusters, .spread = 0.15}, 3);
+  Rows rows(ScalarType::kFloat32, 24), queries(ScalarType::kFloat32, 24);
+  for (size_t i = 0; i < kClusters * kEach; ++i) rows.Add(generator.Row(i / kEach));
+  for (size_t i = 0; i < kClusters; ++i) queries.Add(generator.Row(i));
+  Result<Index> index = Index::Create({.dim = 24, .max_degree = 16, .build_list_size = 40});
+  ASSERT_TRUE(index);
+  for (size_t i = 0; i < rows.size(); ++i) ASSERT_TRUE(index->Insert(i, rows[i]));
+
+  const auto recall_of = [&](const Index& searched) {
+    double sum = 0;
+    for (size_t q = 0; q < queries.size(); ++q) {
+      std::vector<ExternalId> ids(10);
+      ids.resize(*searched.Search(queries[q], {.k = 10, .search_list_size = 40}, ids, {}));
+      // The ten nearest are all of the query's own cluster.
+      for (const ExternalId id : ids) sum += id / kEach == q ? 0.1 : 0;
+    }
+    return sum / kClusters;
+  };
+  const double recall = recall_of(*index);
+  std::printf("share of hits in the right cluster: %.4f\n", recall);
+  EXPECT_GE(recall, 0.98);
+
+  const TempFolder folder;
+  ASSERT_TRUE(index->Save(folder / "x.shoal"));
+  const Result<Index> loaded = Index::Load(folder / "x.shoal");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_NEAR(recall_of(*loaded), recall, 0.01);
 }
 
 }  // namespace

@@ -171,7 +171,7 @@ TEST_F(SnapshotDamage, ResealedItIsAnErrorOrAnIndexThatHolds) {
   EXPECT_GT(loads, 100u);
 }
 
-TEST_F(SnapshotDamage, WrongMagicAndNewerVersionHaveMessagesOfTheirOwn) {
+TEST_F(SnapshotDamage, WrongMagicAndOtherVersionsHaveMessagesOfTheirOwn) {
   Save(20);
   std::string bytes = whole_;
   Set(bytes, 0, uint64_t{0x6669772d6c616f68});
@@ -182,15 +182,19 @@ TEST_F(SnapshotDamage, WrongMagicAndNewerVersionHaveMessagesOfTheirOwn) {
   WriteBytes(path_, "");
   EXPECT_THAT(Index::Load(path_).error().message, HasSubstr("found an empty file"));
   for (const bool resealed : {false, true}) {
-    bytes = whole_;
-    Set(bytes, 8, uint32_t{2});
-    if (resealed) Reseal(bytes);
-    WriteBytes(path_, bytes);
-    const auto newer = Index::Load(path_);
-    ASSERT_FALSE(newer);
-    EXPECT_EQ(newer.error().code, ErrorCode::kUnsupported);
-    EXPECT_THAT(newer.error().message,
-                HasSubstr("format version: expected at most 1, found 2: written by a newer shoal"));
+    for (const uint32_t version : {1u, 3u}) {
+      bytes = whole_;
+      Set(bytes, 8, version);
+      if (resealed) Reseal(bytes);
+      WriteBytes(path_, bytes);
+      const auto other = Index::Load(path_);
+      ASSERT_FALSE(other);
+      EXPECT_EQ(other.error().code, ErrorCode::kUnsupported);
+      EXPECT_THAT(other.error().message,
+                  HasSubstr(version == 1
+                                ? "format version: expected 2, found 1: written by an older shoal"
+                                : "format version: expected 2, found 3: written by a newer shoal"));
+    }
   }
   const auto missing = Index::Load(folder_ / "missing");
   ASSERT_FALSE(missing);
@@ -222,6 +226,7 @@ TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
   const size_t vectors = OffsetOf(0), ids = OffsetOf(1), lists = OffsetOf(2), start = OffsetOf(3);
   const size_t start_list = start + 4 * kDim;
   const size_t entries = start_list + 4 + 4 * At<uint32_t>(whole_, start_list);
+  const size_t leaves = entries + 8 + 4 * At<uint32_t>(whole_, entries);  // Of the first root.
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   const auto bits = [](float value) {
     uint32_t word;
@@ -253,7 +258,9 @@ TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
       {lists + 4, At<uint32_t>(whole_, lists + 8), "point 0: expected each point once, found "},
       {start, bits(kNan), "start, offset "},
       {start_list + 4, 300, "start point: expected another point below 300, found 300"},
-      {entries, 65, "entry points: expected at most 64, which fill the section, found 65"},
+      {entries, 21, "entry points: expected at most 20, within the section, found 21"},
+      {leaves, 97, "entry points: expected at most 96, within the section, found 97"},
+      {leaves + 4, bits(-1), "radius: expected a number of at least 0, found -1"},
       {entries + 4, bits(kNan), "radius: expected a number of at least 0, found nan"},
   };
   for (const auto& [at, value, message] : cases) {
@@ -277,7 +284,7 @@ TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
 }
 
 // A file made by hand from docs/file_formats.md is loaded, and saved again as the same bytes:
-// version 1 stays as it is. Three uint8 points under inner product.
+// version 2 stays as it is. Three uint8 points under inner product.
 TEST_F(SnapshotDamage, AFileMadeFromTheFormatPageIsLoadedAndSavedAsTheSameBytes) {
   std::string bytes(kHeaderBytes, '\0');
   std::string directory;
@@ -295,11 +302,13 @@ TEST_F(SnapshotDamage, AFileMadeFromTheFormatPageIsLoadedAndSavedAsTheSameBytes)
   end_block();
   add(bytes, 2u, 2u, 1u, 1u, 2u, 1u, 0u);  // 0: 2, 1; 1: 2; 2: 0.
   end_block();
-  add(bytes, uint8_t{3}, uint8_t{4}, 1u, 0u, 2u, 2.5f, 2u, 1u);
+  add(bytes, uint8_t{3}, uint8_t{4}, 1u, 0u);
+  // Roots 2 and 1; the first has leaf 0, the second none.
+  add(bytes, 2u, 2.5f, 2u, 1u, 1u, 0.5f, 0u, 0u, 0.0f);
   end_block();
   bytes.replace(0, 8, "\x89SHOAL\r\n");
   std::string fields;
-  add(fields, 1u, 4096u, uint64_t{bytes.size() + 64}, uint64_t{3}, uint64_t{5}, 2u, 3u, 1u, 4u, 50u,
+  add(fields, 2u, 4096u, uint64_t{bytes.size() + 64}, uint64_t{3}, uint64_t{5}, 2u, 3u, 1u, 4u, 50u,
       1.5f, 3000.0f, 32768u, uint64_t{bytes.size()}, 4u, 0u, 1u);
   bytes.replace(8, fields.size(), fields);
   bytes += directory;

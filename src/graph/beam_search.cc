@@ -40,6 +40,36 @@ void Graph::Expand(SlotId slot, const Scorer& scorer, const SlotTable::Moment& s
   Visit(scorer, n, since, recorder, guard, scratch);
 }
 
+// Where the search begins: the start point and the roots, then the leaves of the nearest roots, if
+// there are clusters. (Of the nearest two: neighbours may lie on both sides of a border.)
+void Graph::Begin(SlotId start_slot, const Scorer& scorer, const SlotTable::Moment& since,
+                  const Recorder& recorder, Guard& guard, Scratch& scratch) const {
+  constexpr size_t kNearRoots = 2;
+  constexpr uint64_t kLook = 8;  // An insert in so many looks at leaves whether it helps or not.
+  SlotId roots[EntryPoints::kMostRoots];
+  const size_t n = entries_.CopyRoots(roots);
+  scratch.ids[0] = start_slot;
+  std::copy_n(roots, n, scratch.ids + 1);
+  Visit(scorer, n + 1, since, recorder, guard, scratch);
+  MetEntries& met = scratch.met;
+  met = {.root_distance = scratch.best[0].distance};
+  SlotId near[kNearRoots];
+  size_t found = 0;
+  for (size_t i = 0; i < scratch.best.size() && found < kNearRoots; ++i)
+    if (scratch.best[i].slot != start_slot) near[found++] = scratch.best[i].slot;
+  if (found > 0) met.root = near[0];
+  const bool is_due =
+      recorder.expanded != nullptr && inserts_.load(std::memory_order_relaxed) % kLook == 0;
+  met.leaves = entries_.HasClusters() || (is_due && entries_.MayHaveClusters());
+  size_t leaves = 0;
+  for (size_t i = 0; i < found && met.leaves; ++i) {
+    const auto at = static_cast<size_t>(std::find(roots, roots + n, near[i]) - roots);
+    if (at < n) leaves += entries_.CopyLeaves(at, near[i], scratch.ids + leaves);
+  }
+  if (leaves > 0) Visit(scorer, leaves, since, recorder, guard, scratch);
+  met.distance = scratch.best[0].distance;
+}
+
 void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
                        Guard& guard, Scratch& scratch) const {
   scratch.best.Reset(list_size);
@@ -48,10 +78,7 @@ void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& r
   if (start_slot == kNoSlot) return;
   const SlotTable::Moment since = slots_.Now();
   SHOAL_RACE_POINT("search.after_high_water");
-  scratch.ids[0] = start_slot;
-  const size_t entries = 1 + entries_.Copy(scratch.ids + 1);
-  Visit(scorer, entries, since, recorder, guard, scratch);
-  scratch.entry_distance = scratch.best[0].distance;
+  Begin(start_slot, scorer, since, recorder, guard, scratch);
   while (scratch.best.HasUnexpanded()) {
     const Candidate nearest = scratch.best.PopUnexpanded();
     if (recorder.expanded != nullptr && nearest.slot != start_slot)

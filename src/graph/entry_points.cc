@@ -4,91 +4,311 @@
 #include <limits>
 
 namespace shoal {
+namespace {
 
-size_t EntryPoints::Copy(SlotId* out) const {
-  const size_t n = size_.load(std::memory_order_acquire);
-  for (size_t i = 0; i < n; ++i) out[i] = entries_[i].load(std::memory_order_relaxed);
+uint32_t HashOf(SlotId slot) {
+  return static_cast<uint32_t>(slot * uint64_t{0x9e3779b97f4a7c15} >> 32);
+}
+
+}  // namespace
+
+size_t EntryPoints::Set::Copy(SlotId* out) const {
+  const size_t n = Size();
+  for (size_t i = 0; i < n; ++i) out[i] = At(i);
   return n;
 }
 
+size_t EntryPoints::Set::Find(SlotId p) const {
+  const size_t n = Size();
+  for (size_t i = 0; i < n; ++i)
+    if (At(i) == p) return i;
+  return kPlaces;
+}
+
+void EntryPoints::Set::Add(SlotId p) {
+  const size_t n = Size();
+  slots[n].store(p, std::memory_order_relaxed);
+  size.store(n + 1, std::memory_order_release);
+}
+
+void EntryPoints::Set::Remove(size_t i) {
+  const size_t last = Size() - 1;
+  slots[i].store(At(last), std::memory_order_relaxed);
+  size.store(last, std::memory_order_release);
+  if (last == 0) radius.store(0, std::memory_order_relaxed);
+}
+
+void EntryPoints::Set::Assign(std::span<const SlotId> points, float new_radius) {
+  radius.store(new_radius, std::memory_order_relaxed);
+  for (size_t i = 0; i < points.size(); ++i) slots[i].store(points[i], std::memory_order_relaxed);
+  size.store(points.size(), std::memory_order_release);
+}
+
+void EntryPoints::Set::Assign(const Set& other) {
+  SlotId points[kPlaces];
+  const size_t n = other.Copy(points);
+  Assign({points, n}, other.Radius());
+}
+
+size_t EntryPoints::CopyLeaves(size_t at, SlotId root, SlotId* out) const {
+  return roots_.At(at) == root ? leaves_[at].Copy(out) : 0;
+}
+
 SlotId EntryPoints::Any(uint32_t seed) const {
-  const size_t n = size_.load(std::memory_order_acquire);
-  if (n == 0) return kNoSlot;
-  return entries_[(seed * uint64_t{0x9e3779b97f4a7c15} >> 32) % n].load(std::memory_order_relaxed);
-}
-
-void EntryPoints::Offer(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch) {
-  if (distance <= radius_.load(std::memory_order_relaxed) || !choosing_.TryLock()) return;
-  if (size_.load(std::memory_order_relaxed) == kMax) Thin(guard, scratch);
-  const size_t n = size_.load(std::memory_order_relaxed);
-  if (distance > radius_.load(std::memory_order_relaxed)) {
-    entries_[n].store(p, std::memory_order_relaxed);
-    size_.store(n + 1, std::memory_order_release);
-  }
-  choosing_.Unlock();
-}
-
-void EntryPoints::Restore(std::span<const SlotId> entries, float radius) {
-  const MutexLock lock(choosing_);
-  for (size_t i = 0; i < entries.size(); ++i)
-    entries_[i].store(entries[i], std::memory_order_relaxed);
-  radius_.store(radius, std::memory_order_relaxed);
-  size_.store(entries.size(), std::memory_order_release);
+  const size_t roots = roots_.Size();
+  if (roots == 0) return kNoSlot;
+  const uint32_t hash = HashOf(seed);
+  const size_t root = hash % roots;
+  const Set& leaves = leaves_[root];
+  const size_t leaf = hash / kPlaces % (leaves.Size() + 1);
+  return leaf < leaves.Size() ? leaves.At(leaf) : roots_.At(root);
 }
 
 bool EntryPoints::Contains(SlotId p) const {
-  const size_t n = size_.load(std::memory_order_acquire);
-  for (size_t i = 0; i < n; ++i)
-    if (entries_[i].load(std::memory_order_relaxed) == p) return true;
+  if (counts_[HashOf(p) % kFilter].load(std::memory_order_relaxed) == 0) return false;
+  const size_t roots = roots_.Size();
+  for (size_t i = 0; i < roots; ++i)
+    if (roots_.At(i) == p || leaves_[i].Has(p)) return true;
   return false;
+}
+
+void EntryPoints::Count(SlotId p, int change) {
+  auto& count = counts_[HashOf(p) % kFilter];
+  const uint8_t now = count.load(std::memory_order_relaxed);
+  // Where it is full it counts no more, and says for ever that there may be one.
+  if (now < std::numeric_limits<uint8_t>::max())
+    count.store(static_cast<uint8_t>(now + change), std::memory_order_relaxed);
+}
+
+void EntryPoints::Offer(SlotId p, const MetEntries& met, EpochRegistry::Guard& guard,
+                        Scratch& scratch) {
+  const auto is_root = [&] { return roots_.Size() == 0 || met.root_distance > roots_.Radius(); };
+  if (!is_root()) {
+    const size_t root = roots_.Find(met.root);
+    if (!met.leaves || root == kPlaces || met.distance <= leaves_[root].Radius()) return;
+  }
+  if (!choosing_.TryLock()) return;
+  if (is_root()) {
+    AddRoot(p, met.root_distance, guard, scratch);
+  } else if (const size_t root = roots_.Find(met.root); met.leaves && root < kPlaces) {
+    AddLeaf(root, p, met.distance, guard, scratch);
+  }
+  LookForClusters();
+  choosing_.Unlock();
+}
+
+void EntryPoints::AddRoot(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch) {
+  if (roots_.Size() == kMostRoots) {
+    ThinRoots(guard, scratch);
+    if (distance <= roots_.Radius()) return Rehome(p, guard, scratch);
+  }
+  const size_t at = roots_.Size();
+  leaves_[at].Assign({}, 0);
+  roots_.Add(p);
+  Count(p, 1);
+  for (size_t i = 0; i < at; ++i) TakeLeaves(i, at, guard, scratch);
+}
+
+void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard,
+                             Scratch& scratch) {
+  SlotId ids[kPlaces];
+  bool returnable[kPlaces];
+  const std::byte* rows[kPlaces];
+  float before[kPlaces], now[kPlaces];
+  const SlotId roots[] = {roots_.At(from), roots_.At(to)};
+  for (const SlotId root : roots)
+    if (!IsReadable(slots_.tag(root))) return;
+  const size_t n = slots_.KeepReadable(ids, leaves_[from].Copy(ids), slots_.Now(), returnable);
+  RamFeatureStore::Reader(features_).Fetch(ids, n, rows);
+  scratch.pair_buffer.resize(codec_.buffer_bytes());
+  const auto score = [&](SlotId root, float* out) {
+    codec_.BindRow(features_.Own(root), scratch.pair_buffer.data()).Score(rows, n, out);
+    guard.work.distances += n;
+  };
+  score(roots[0], before);
+  score(roots[1], now);
+  for (size_t i = 0; i < n; ++i) {
+    const size_t leaf = leaves_[from].Find(ids[i]);
+    if (now[i] >= before[i] || leaf == kPlaces) continue;
+    leaves_[from].Remove(leaf);
+    Count(ids[i], -1);
+    const float nearest = Nearest(ids[i], leaves_[to], guard, scratch).distance;
+    AddLeaf(to, ids[i], std::min(now[i], nearest), guard, scratch);
+  }
+}
+
+void EntryPoints::AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::Guard& guard,
+                          Scratch& scratch) {
+  Set& leaves = leaves_[root];
+  if (leaves.Size() == kMostLeaves) ThinLeaves(leaves, guard, scratch);
+  if (distance <= leaves.Radius()) return;
+  leaves.Add(p);
+  Count(p, 1);
+}
+
+void EntryPoints::ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) {
+  const std::vector<bool> stays = Thin(roots_, guard, scratch);
+  std::vector<SlotId> gone;
+  for (size_t i = stays.size(); i-- > 0;) {
+    if (stays[i]) continue;
+    gone.push_back(roots_.At(i));
+    SlotId leaves[kPlaces];
+    gone.insert(gone.end(), leaves, leaves + leaves_[i].Copy(leaves));
+    leaves_[i].Assign({}, 0);
+    RemoveRoot(i);
+  }
+  for (const SlotId p : gone) {
+    Count(p, -1);
+    if (slots_.tag(p) == Tag::kLive) Rehome(p, guard, scratch);
+  }
+}
+
+void EntryPoints::ThinLeaves(Set& leaves, EpochRegistry::Guard& guard, Scratch& scratch) {
+  const std::vector<bool> stays = Thin(leaves, guard, scratch);
+  for (size_t i = stays.size(); i-- > 0;) {
+    if (stays[i]) continue;
+    Count(leaves.At(i), -1);
+    leaves.Remove(i);
+  }
+}
+
+void EntryPoints::LookForClusters() {
+  constexpr float kFine = 0.25f;  // Of the roots' radius.
+  constexpr size_t kEnough = 4;   // Sets that were full once, of which a quarter is fine.
+  size_t full = 0, fine = 0;
+  for (size_t i = 0; i < roots_.Size(); ++i) {
+    const float radius = leaves_[i].Radius();
+    full += radius > 0 ? 1 : 0;
+    fine += radius > 0 && radius < kFine * roots_.Radius() ? 1 : 0;
+  }
+  has_clusters_.store(MayHaveClusters() && full >= kEnough && 4 * fine >= full,
+                      std::memory_order_relaxed);
+}
+
+std::vector<bool> EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) {
+  SlotId all[kPlaces], readable[kPlaces];
+  bool returnable[kPlaces];
+  const std::byte* rows[kPlaces];
+  const size_t n = set.Copy(all);
+  std::copy_n(all, n, readable);
+  const size_t there = slots_.KeepReadable(readable, n, slots_.Now(), returnable);
+  RamFeatureStore::Reader(features_).Fetch(readable, there, rows);
+  scratch.pair_buffer.resize(codec_.buffer_bytes());
+  std::vector<float> between(there * there);  // Row i: from i to those before it.
+  for (size_t i = 0; i < there; ++i)
+    codec_.BindRow(rows[i], scratch.pair_buffer.data()).Score(rows, i, &between[i * there]);
+  guard.work.distances += there * (there - 1) / 2;
+  // Of the two that are closest the later one goes, until there is room again.
+  std::vector<bool> gone(there);
+  float radius = set.Radius();
+  for (size_t left = there; left > n * 3 / 4; --left) {
+    float closest = std::numeric_limits<float>::infinity();
+    size_t later = there;
+    for (size_t i = 0; i < there; ++i) {
+      for (size_t j = 0; j < i && !gone[i]; ++j) {
+        if (gone[j] || between[i * there + j] >= closest) continue;
+        closest = between[i * there + j];
+        later = i;
+      }
+    }
+    if (later == there) break;
+    gone[later] = true;
+    radius = std::max(radius, closest);
+  }
+  set.radius.store(radius, std::memory_order_relaxed);
+  std::vector<bool> stays(n);
+  for (size_t i = 0, at = 0; i < n; ++i)
+    if (at < there && readable[at] == all[i]) stays[i] = !gone[at++];
+  return stays;
+}
+
+Candidate EntryPoints::Nearest(SlotId p, const Set& set, EpochRegistry::Guard& guard,
+                               Scratch& scratch) {
+  SlotId ids[kPlaces];
+  bool returnable[kPlaces];
+  const std::byte* rows[kPlaces];
+  float distances[kPlaces];
+  const size_t n = slots_.KeepReadable(ids, set.Copy(ids), slots_.Now(), returnable);
+  RamFeatureStore::Reader(features_).Fetch(ids, n, rows);
+  scratch.pair_buffer.resize(codec_.buffer_bytes());
+  codec_.BindRow(features_.Own(p), scratch.pair_buffer.data()).Score(rows, n, distances);
+  guard.work.distances += n;
+  Candidate nearest{std::numeric_limits<float>::infinity(), kNoSlot};
+  for (size_t i = 0; i < n; ++i)
+    if (distances[i] < nearest.distance) nearest = {distances[i], ids[i]};
+  return nearest;
+}
+
+void EntryPoints::Rehome(SlotId p, EpochRegistry::Guard& guard, Scratch& scratch) {
+  const Candidate root = Nearest(p, roots_, guard, scratch);
+  const size_t at = roots_.Find(root.slot);
+  if (at == kPlaces) return;
+  const Candidate leaf = Nearest(p, leaves_[at], guard, scratch);
+  AddLeaf(at, p, std::min(root.distance, leaf.distance), guard, scratch);
+}
+
+void EntryPoints::RemoveRoot(size_t at) {
+  const size_t last = roots_.Size() - 1;
+  if (at != last) leaves_[at].Assign(leaves_[last]);
+  roots_.Remove(at);
+}
+
+void EntryPoints::Replace(Set& set, size_t i, SlotId by) {
+  Count(set.At(i), -1);
+  set.slots[i].store(by, std::memory_order_relaxed);
+  Count(by, 1);
 }
 
 void EntryPoints::Forget(SlotId p, SlotId heir) {
   if (!Contains(p)) return;
   const MutexLock lock(choosing_);
-  size_t n = size_.load(std::memory_order_relaxed);
-  for (size_t i = 0; i < n;) {
-    if (entries_[i].load(std::memory_order_relaxed) != p) {
-      ++i;
-    } else if (heir != kNoSlot && !Contains(heir)) {
-      entries_[i].store(heir, std::memory_order_relaxed);
+  const auto may_come = [&] { return heir != kNoSlot && !Contains(heir); };
+  for (size_t i = roots_.Size(); i-- > 0;) {
+    Set& leaves = leaves_[i];
+    for (size_t j = leaves.Size(); j-- > 0;) {
+      if (leaves.At(j) != p) continue;
+      if (may_come()) {
+        Replace(leaves, j, heir);
+      } else {
+        Count(p, -1);
+        leaves.Remove(j);
+      }
+    }
+    if (roots_.At(i) != p) continue;
+    if (may_come()) {
+      Replace(roots_, i, heir);
+    } else if (leaves.Size() > 0) {
+      Count(p, -1);
+      roots_.slots[i].store(leaves.At(0), std::memory_order_relaxed);
+      leaves.Remove(0);
     } else {
-      entries_[i].store(entries_[--n].load(std::memory_order_relaxed), std::memory_order_relaxed);
-      size_.store(n, std::memory_order_release);
+      Count(p, -1);
+      RemoveRoot(i);
     }
   }
+  LookForClusters();
 }
 
-void EntryPoints::Thin(EpochRegistry::Guard& guard, Scratch& scratch) {
-  SlotId all[kMax];
-  bool returnable[kMax];
-  const std::byte* rows[kMax];
-  float between[kMax];
-  // Three quarters stay at most, so that the next ones come in without thinning again.
-  for (size_t n = kMax; n > kMax * 3 / 4;) {
-    n = slots_.KeepReadable(all, Copy(all), slots_.Now(), returnable);
-    RamFeatureStore::Reader(features_).Fetch(all, n, rows);
-    // Of distances that are squares, a factor of two is a radius one and a half times as large.
-    float radius = 2 * radius_.load(std::memory_order_relaxed);
-    float closest = std::numeric_limits<float>::max();
-    size_t kept = 0;
-    for (size_t i = 0; i < n; ++i) {
-      const Scorer scorer = codec_.BindRow(rows[i], scratch.pair_buffer.data());
-      scorer.Score(rows, kept, between);
-      guard.work.distances += kept;
-      const float nearest = kept == 0 ? std::numeric_limits<float>::max()
-                                      : *std::min_element(between, between + kept);
-      closest = std::min(closest, nearest);
-      if (nearest <= radius) continue;
-      all[kept] = all[i];
-      rows[kept++] = rows[i];
-    }
-    // The first time there is no radius to double: the closest two set it.
-    radius_.store(std::max(radius, closest), std::memory_order_relaxed);
-    for (size_t i = 0; i < kept; ++i) entries_[i].store(all[i], std::memory_order_relaxed);
-    size_.store(kept, std::memory_order_release);
-    n = kept;
+std::vector<EntryPoints::Saved> EntryPoints::Save() {
+  const MutexLock lock(choosing_);
+  std::vector<Saved> sets;
+  const auto add = [&](const Set& set) {
+    SlotId slots[kPlaces];
+    const size_t n = set.Copy(slots);
+    sets.push_back({{slots, slots + n}, set.Radius()});
+  };
+  add(roots_);
+  for (size_t i = 0; i < roots_.Size(); ++i) add(leaves_[i]);
+  return sets;
+}
+
+void EntryPoints::Restore(std::span<const Saved> sets) {
+  const MutexLock lock(choosing_);
+  for (size_t i = 0; i < sets.size(); ++i) {
+    (i == 0 ? roots_ : leaves_[i - 1]).Assign(sets[i].slots, sets[i].radius);
+    for (const SlotId p : sets[i].slots) Count(p, 1);
   }
+  LookForClusters();
 }
 
 }  // namespace shoal

@@ -4,19 +4,23 @@
 // distant clusters, above all when they arrive one after another, few edges lead from one cluster
 // to another, and a search whose list is smaller than a cluster cannot get out of the wrong one.
 //
-// IDEA. Keep at most kMax points such that every point ever offered was within some radius of one
-// of them: the doubling algorithm for incremental k-centre clustering (Charikar, Chekuri, Feder,
-// Motwani, "Incremental clustering and dynamic information retrieval", STOC 1997). A search scores
-// them all first; they are read by every search, so they stay in the near caches.
+// IDEA. Keep at most so many points such that every point ever offered was within some radius of
+// one of them: the doubling algorithm for incremental k-centre clustering (Charikar, Chekuri,
+// Feder, Motwani, "Incremental clustering and dynamic information retrieval", STOC 1997). Do it
+// twice: the roots cover the data, and each root has leaves that cover what is nearest to that
+// root. A search scores all roots first, then the leaves of the nearest; roots are read by every
+// search, so they stay in the near caches.
 //
 // They are ordinary live points. Who repairs a deleted entry puts a neighbour in its place, so the
 // entries follow data that drifts. A search takes an entry for a hint: one whose slot is not
 // readable any more, or has another tenant, costs it nothing but a worse beginning.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <span>
+#include <vector>
 
 #include "base/mutex.h"
 #include "codec/full_codec.h"
@@ -28,44 +32,104 @@ namespace shoal {
 
 class EntryPoints {
  public:
-  static constexpr size_t kMax = 64;
+  static constexpr size_t kMostRoots = 20;
+  static constexpr size_t kMostLeaves = 96;  // Of a root.
 
   EntryPoints(const FullCodec& codec, const SlotTable& slots, RamFeatureStore& features)
       : codec_(codec), slots_(slots), features_(features) {}
 
-  // Readers, under a guard: the entries, at most kMax, into `out`.
-  size_t Copy(SlotId* out) const;
+  // --- Readers, under a guard.
 
-  // One of them, chosen by `seed`, which is spread; kNoSlot if there is none.
+  // The roots, into `out`, which holds kMostRoots.
+  size_t CopyRoots(SlotId* out) const { return roots_.Copy(out); }
+  // The leaves of `root`, which was the `at`-th of the roots: none if it is that no more. `out`
+  // holds kMostLeaves.
+  size_t CopyLeaves(size_t at, SlotId root, SlotId* out) const;
+  // Whether the data have clusters, so that a search should look at leaves.
+  bool HasClusters() const { return has_clusters_.load(std::memory_order_relaxed); }
+  // In fewer points every one could be a leaf.
+  bool MayHaveClusters() const { return slots_.high_water() > kMostRoots * kMostLeaves; }
+  // One of all, chosen by `seed`; kNoSlot if there is none.
   SlotId Any(uint32_t seed) const;
-
-  // A live point whose nearest entry, or start point, is at `distance` in the graph's geometry.
-  // Returns at once where that is near enough, or while another thread is choosing.
-  void Offer(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch);
-
-  // As Offer left it, for saving; and back, before the first search. `entries`: live points, at
-  // most kMax, each once.
-  float radius() const { return radius_.load(std::memory_order_relaxed); }
-  void Restore(std::span<const SlotId> entries, float radius);
-
   // Whether p is an entry.
   bool Contains(SlotId p) const;
+
+  // --- Writers, under a guard.
+
+  // A live point, and what a search for it met. Returns at once where an entry is near enough, or
+  // while another thread is choosing.
+  void Offer(SlotId p, const MetEntries& met, EpochRegistry::Guard& guard, Scratch& scratch);
   // p is deleted: `heir`, which is near it, is an entry in its place; kNoSlot: nobody is.
   void Forget(SlotId p, SlotId heir);
 
+  // For saving, and back, before the first search: the roots, then the leaves of each root. Slots
+  // of live points, each once, at most as many in a set as it may have.
+  struct Saved {
+    std::vector<SlotId> slots;
+    float radius = 0;
+  };
+  std::vector<Saved> Save();
+  void Restore(std::span<const Saved> sets);
+
  private:
-  // Keeps those that are farther than radius_ from every one kept before.
-  void Thin(EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
+  static constexpr size_t kPlaces = std::max(kMostRoots, kMostLeaves);
+
+  // Points of which each was farther than `radius` from all others when it came.
+  struct Set {
+    std::array<std::atomic<SlotId>, kPlaces> slots{};
+    std::atomic<size_t> size{0};
+    std::atomic<float> radius{0};
+
+    size_t Copy(SlotId* out) const;
+    bool Has(SlotId p) const { return Find(p) < kPlaces; }
+    size_t Find(SlotId p) const;  // kPlaces: it is not there.
+    SlotId At(size_t i) const { return slots[i].load(std::memory_order_relaxed); }
+    size_t Size() const { return size.load(std::memory_order_acquire); }
+    float Radius() const { return radius.load(std::memory_order_relaxed); }
+    // By one writer at a time.
+    void Add(SlotId p);
+    void Remove(size_t i);  // The last takes its place.
+    void Assign(std::span<const SlotId> points, float new_radius);
+    void Assign(const Set& other);
+  };
+
+  void AddRoot(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch)
+      SHOAL_REQUIRES(choosing_);
+  void AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch)
+      SHOAL_REQUIRES(choosing_);
+  // A new root, `to`, takes over what is nearer to it than to `from`.
+  void TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard, Scratch& scratch)
+      SHOAL_REQUIRES(choosing_);
+  // Enlarges a full set's radius until three quarters of it are left, so that the next ones come in
+  // without thinning again: which stay.
+  std::vector<bool> Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch)
+      SHOAL_REQUIRES(choosing_);
+  void ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
+  void ThinLeaves(Set& leaves, EpochRegistry::Guard& guard, Scratch& scratch)
+      SHOAL_REQUIRES(choosing_);
+  // A point that was an entry of a root that is none any more becomes a leaf where it is needed.
+  void Rehome(SlotId p, EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
+  // The nearest of the set to p; kNoSlot if there is none.
+  Candidate Nearest(SlotId p, const Set& set, EpochRegistry::Guard& guard, Scratch& scratch);
+  // From the sets as they are, so that a loaded index thinks as the saved one did.
+  void LookForClusters() SHOAL_REQUIRES(choosing_);
+  void RemoveRoot(size_t at) SHOAL_REQUIRES(choosing_);
+  void Replace(Set& set, size_t i, SlotId by) SHOAL_REQUIRES(choosing_);
+  // One more entry, or one less, is p.
+  void Count(SlotId p, int change) SHOAL_REQUIRES(choosing_);
 
   // Constant after construction.
   const FullCodec& codec_;
   const SlotTable& slots_;
   RamFeatureStore& features_;
 
-  // Written under choosing_, read by all.
-  std::array<std::atomic<SlotId>, kMax> entries_{};
-  std::atomic<size_t> size_{0};
-  std::atomic<float> radius_{0};
+  // Written under choosing_, read by all. leaves_[i] are those of the i-th root.
+  Set roots_;
+  std::array<Set, kMostRoots> leaves_;
+  std::atomic<bool> has_clusters_{false};
+  // How many entries have this hash: most points that are deleted are none, and learn that here.
+  static constexpr size_t kFilter = 1 << 14;
+  std::array<std::atomic<uint8_t>, kFilter> counts_{};
 
   Mutex choosing_;
 };

@@ -106,6 +106,8 @@ class Graph {
  private:
   Status CheckReachable(SlotId slots, size_t& unreachable) const;
 
+  void Begin(SlotId start_slot, const Scorer& scorer, const SlotTable::Moment& since,
+             const Recorder& recorder, Guard& guard, Scratch& scratch) const;
   // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
   void Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since,
              const Recorder& recorder, Guard& guard, Scratch& scratch) const;

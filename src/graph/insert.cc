@@ -201,13 +201,13 @@ bool Graph::ForceLink(SlotId u, SlotId p, SlotId leaving, Evict evict, Guard& gu
 }
 
 bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
-  const float entry_distance = scratch.entry_distance;  // Of LinkOut's search.
+  const MetEntries met = scratch.met;  // By LinkOut's search.
   SlotId out[kMaxDegree];
   const size_t n = neighbors_.Copy(p, out);
   for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
-  entries_.Offer(p, entry_distance, guard, scratch);
+  entries_.Offer(p, met, guard, scratch);
   return EnsureGuarded(p, kNoSlot, guard, scratch);
 }
 

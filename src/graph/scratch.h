@@ -11,6 +11,14 @@
 
 namespace shoal {
 
+// What a search met of the entry points (entry_points.h).
+struct MetEntries {
+  SlotId root = kNoSlot;    // The nearest.
+  float root_distance = 0;  // Of the nearest of the start point and the roots,
+  float distance = 0;       // and of all where the search began.
+  bool leaves = false;      // Whether leaves were among these.
+};
+
 struct Scratch final : ScratchBase {
   // Reserves what writers need once they have begun to change lists: nothing throws from there on.
   Scratch() {
@@ -90,7 +98,7 @@ struct Scratch final : ScratchBase {
   CandidateList best;
   VisitedSet visited;
   // Of the last search: the distance of the start or entry point that was nearest.
-  float entry_distance = 0;
+  MetEntries met;
 
   // Inserts: what the search expanded, and the selection among it.
   std::vector<Candidate> pool;

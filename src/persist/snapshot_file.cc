@@ -86,11 +86,12 @@ Status CheckVersion(const InputFile& file, const HeaderBytes& bytes, size_t ther
                     magic.empty() ? "an empty file" : Printable(magic));
   if (there < kFileBytesAt) return {};
   const auto version = Take<uint32_t>(bytes, kVersionAt);
-  if (version > kSnapshotVersion)
+  if (version > 0 && version != kSnapshotVersion)
     return Mismatch(ErrorCode::kUnsupported, file.path(), "format version",
-                    "at most " + std::to_string(kSnapshotVersion),
-                    std::to_string(version) + ": written by a newer shoal");
-  if (version != kSnapshotVersion)
+                    std::to_string(kSnapshotVersion),
+                    std::to_string(version) + ": written by " +
+                        (version > kSnapshotVersion ? "a newer" : "an older") + " shoal");
+  if (version == 0)
     return Mismatch(ErrorCode::kCorrupt, file.path(), "format version",
                     std::to_string(kSnapshotVersion), std::to_string(version));
   return {};
@@ -311,7 +312,7 @@ Status SnapshotReader::CheckEntry(SnapshotSection section, size_t block, uint64_
       break;
     case SnapshotSection::kStart:
       least = header_.vector_bytes() + 12;
-      most = least + list + uint64_t{4} * kMaxSnapshotEntries;
+      most = least + list + uint64_t{4} * kMaxSnapshotEntryWords;
       break;
   }
   const std::string where = "directory: " + std::string(SnapshotSectionName(section)) + ", block " +

@@ -29,9 +29,12 @@
 
 namespace shoal {
 
-inline constexpr uint32_t kSnapshotVersion = 1;
-// Most entry points that a file may name.
-inline constexpr uint32_t kMaxSnapshotEntries = 64;
+inline constexpr uint32_t kSnapshotVersion = 2;
+// Most entry points that a file may name, and the words beside them.
+inline constexpr uint32_t kMaxSnapshotRoots = 20;
+inline constexpr uint32_t kMaxSnapshotLeaves = 96;  // Of a root.
+inline constexpr uint32_t kMaxSnapshotEntryWords =
+    2 + kMaxSnapshotRoots * (1 + 2 + kMaxSnapshotLeaves);
 
 // In the order of the file.
 enum class SnapshotSection : uint8_t {
