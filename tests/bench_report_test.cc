@@ -238,6 +238,8 @@ TEST(ParseResults, MistakesNameFilePathExpectedAndFound) {
               HasSubstr("points[0].qps[0]: expected a number above 0, found 0"));
   EXPECT_THAT(ErrorOf(R"({"stream": {"engine": "e", "steps": [{"step": 1, "live": "many"}]}})"),
               HasSubstr("stream.steps[0].live: expected a number of at least 0, found \"many\""));
+  EXPECT_THAT(ErrorOf(R"({"concurrent": {"writes": {"count": "x"}}})"),
+              HasSubstr("concurrent.writes.count: expected a number of at least 0, found \"x\""));
   EXPECT_THAT(ErrorOf(R"({"memory": [{"engine": "e", "bytes_per_point": 1, "parts": {"a": -1}}]})"),
               HasSubstr("memory[0].parts.a: expected a number of at least 0, found -1"));
 }
@@ -324,6 +326,26 @@ TEST(GroupStreams, StreamsOfTheSameStepsShareTheirPlots) {
   const std::vector<StreamGroup> groups = GroupStreams(file);
   ASSERT_THAT(groups, SizeIs(2));
   EXPECT_THAT(groups[0], SizeIs(2));
+}
+
+TEST(AddStreams, OperationsThatOverlappedHaveTheirRatesAndTailsInATable) {
+  const Json document = Json::parse(R"({"runs": [{"type": "concurrent-runbook", "results": {
+      "stream": {"engine": "e", "steps": [{"step": 1, "operation": "insert"}]},
+      "concurrent": {"recall_low": 0.97, "structure": "sound", "deletes": {"rate": 2},
+                     "searches": {"count": 1000, "rate": 99.6, "p50_us": 10, "p99_us": 20,
+                                  "p999_us": 30, "max_us": 4000}}}}]})");
+  const auto file = ParseResults(document, "r.json");
+  ASSERT_TRUE(file) << file.error();
+  Stylist stylist;
+  Drawing drawing("r", stylist);
+  Section section;
+  AddStreams(*file, GroupStreams(*file)[0], drawing, section);
+  ASSERT_THAT(section.tables, SizeIs(3));
+  EXPECT_THAT(section.tables[1].rows,
+              ElementsAre(ElementsAre("searches", "1,000", "100", "10", "20", "30", "4,000"),
+                          ElementsAre("deletes", "-", "2", "-", "-", "-", "-")));
+  EXPECT_THAT(section.tables[2].rows,
+              ElementsAre(ElementsAre("recall low", "0.97"), ElementsAre("structure", "sound")));
 }
 
 TEST(Draw, NothingAndOnePointAndEqualPointsArePlotsToo) {

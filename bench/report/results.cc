@@ -194,7 +194,37 @@ Stream ReadStream(Reader& reader, const At& at) {
   return stream;
 }
 
-// "curves", "builds", "memory", "settings", "stream"; and what is plain.
+// The members of an object that are plain numbers or texts.
+Facts PlainMembers(const Json& json) {
+  Facts facts;
+  if (!json.is_object()) return facts;
+  for (const auto& [name, value] : json.items()) {
+    if (!value.is_primitive() || value.is_null()) continue;
+    const bool count = value.is_number_integer();
+    facts.emplace_back(name, count ? Number(value.get<double>(), Unit::kNumber) : Plain(value));
+  }
+  return facts;
+}
+
+Overlap ReadOverlap(Reader& reader, const At& at) {
+  Overlap overlap;
+  for (const std::string_view name : {"searches", "writes", "deletes"}) {
+    const Json* kind = reader.Find(at, name);
+    if (kind == nullptr) continue;
+    const At of{kind, Reader::Path(at, name)};
+    overlap.kinds.push_back({.name = std::string(name),
+                             .count = reader.Number(of, "count"),
+                             .rate = reader.Number(of, "rate"),
+                             .p50_us = reader.Number(of, "p50_us"),
+                             .p99_us = reader.Number(of, "p99_us"),
+                             .p999_us = reader.Number(of, "p999_us"),
+                             .max_us = reader.Number(of, "max_us")});
+  }
+  overlap.plain = PlainMembers(*at.json);
+  return overlap;
+}
+
+// "curves", "builds", "memory", "settings", "stream", "concurrent"; and what is plain.
 void ReadSections(Reader& reader, const At& at, Run& run) {
   reader.Each(at, "curves", [&](const At& a) { run.curves.push_back(ReadCurve(reader, a)); });
   reader.Each(at, "builds", [&](const At& a) { run.builds.push_back(ReadBuild(reader, a)); });
@@ -208,12 +238,10 @@ void ReadSections(Reader& reader, const At& at, Run& run) {
   if (const Json* stream = reader.Find(at, "stream")) {
     run.stream = ReadStream(reader, {stream, Reader::Path(at, "stream")});
   }
-  if (!at.json->is_object()) return;
-  for (const auto& [name, value] : at.json->items()) {
-    if (!value.is_primitive() || value.is_null()) continue;
-    const bool count = value.is_number_integer();
-    run.plain.emplace_back(name, count ? Number(value.get<double>(), Unit::kNumber) : Plain(value));
+  if (const Json* overlap = reader.Find(at, "concurrent")) {
+    run.overlap = ReadOverlap(reader, {overlap, Reader::Path(at, "concurrent")});
   }
+  run.plain = PlainMembers(*at.json);
 }
 
 Run ReadRun(Reader& reader, const At& at) {

@@ -55,6 +55,16 @@ struct Stream {
 
 using Facts = std::vector<std::pair<std::string, std::string>>;
 
+// Operations that overlapped, over a whole run.
+struct OverlapKind {
+  std::string name = {};  // searches, writes, deletes
+  std::optional<double> count = {}, rate = {}, p50_us = {}, p99_us = {}, p999_us = {}, max_us = {};
+};
+struct Overlap {
+  std::vector<OverlapKind> kinds = {};
+  Facts plain = {};  // Bounds of the recall, and what no run may show.
+};
+
 struct Run {
   std::string type = {}, name = {}, status = {}, error = {}, started = {};
   std::optional<double> seconds = {}, others_cores = {}, stolen = {};
@@ -66,6 +76,7 @@ struct Run {
   std::vector<Memory> memory = {};
   std::vector<std::pair<std::string, Facts>> settings = {};  // Of each engine.
   std::optional<Stream> stream = {};
+  std::optional<Overlap> overlap = {};
   Facts plain = {};  // Members of the results that are plain numbers or texts.
 };
 struct ResultsFile {

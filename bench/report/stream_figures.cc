@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "report/figures.h"
 #include "report/statistics.h"
@@ -289,6 +290,30 @@ Table Summary(const StreamGroup& group) {
   return table;
 }
 
+// "recall_low" as people write it.
+std::string Words(std::string_view name) {
+  std::string words(name);
+  std::replace(words.begin(), words.end(), '_', ' ');
+  return words;
+}
+
+void AddOverlap(const Run& run, const std::string& engine, Section& section) {
+  Table table{fmt::format("{}, everything at the same time, over the whole run:", engine),
+              {"operation", "count", "per second", "p50 µs", "p99 µs", "p99.9 µs", "longest µs"},
+              {}};
+  for (const OverlapKind& kind : run.overlap->kinds) {
+    const auto cell = [](const std::optional<double>& value) {
+      return value ? Number(std::round(*value), Unit::kNumber) : std::string("-");
+    };
+    table.rows.push_back({kind.name, cell(kind.count), cell(kind.rate), cell(kind.p50_us),
+                          cell(kind.p99_us), cell(kind.p999_us), cell(kind.max_us)});
+  }
+  section.tables.push_back(std::move(table));
+  Table facts{"What the log of that run allows:", {"figure", "value"}, {}};
+  for (const auto& [name, value] : run.overlap->plain) facts.rows.push_back({Words(name), value});
+  section.tables.push_back(std::move(facts));
+}
+
 bool SameSteps(const Stream& a, const Stream& b) {
   return std::equal(a.steps.begin(), a.steps.end(), b.steps.begin(), b.steps.end(),
                     [](const StreamStep& s, const StreamStep& t) {
@@ -324,6 +349,8 @@ void AddStreams(const ResultsFile& file, const StreamGroup& group, Drawing& draw
     section.figures.push_back(std::move(figure));
   }
   section.tables.push_back(Summary(group));
+  for (const Run* run : group)
+    if (run->overlap) AddOverlap(*run, NameOf(group, *run), section);
 }
 
 }  // namespace shoal::bench::report
