@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <random>
 #include <set>
 
 #include "shoal/index.h"
@@ -221,6 +222,23 @@ TEST(Dimension, Of1536IsFound) {
         ASSERT_EQ(index.Search(rows[i], {.k = 1})->at(0).id, i);
     }
   }
+}
+
+// Finite vectors, no two of which are at a finite distance.
+TEST(HugeVectors, WhoseDistancesOverflowBreakNothing) {
+  constexpr size_t kN = 500;
+  Index index = *Index::Create({.dim = 16, .max_degree = 8, .build_list_size = 20});
+  std::mt19937_64 random(19);
+  std::vector<float> vector(16);
+  for (size_t id = 0; id < kN; ++id) {
+    for (float& x : vector) x = random() % 2 == 0 ? 3e38f : -3e38f;
+    ASSERT_TRUE(index.Insert(id, vector));
+    if (id % 3 == 0) {
+      ASSERT_TRUE(index.Delete(id));
+    }
+  }
+  EXPECT_TRUE(index.CheckStructure());
+  EXPECT_EQ(index.Search(vector, {.k = 10})->size(), 10u);
 }
 
 TEST(RangeSearch, FindsWhatBruteForceFindsAtEveryRadius) {

@@ -46,6 +46,7 @@ void Graph::Begin(SlotId start_slot, const Scorer& scorer, const SlotTable::Mome
                   const Recorder& recorder, Guard& guard, Scratch& scratch) const {
   constexpr size_t kNearRoots = 2;
   constexpr uint64_t kLook = 8;  // An insert in so many looks at leaves whether it helps or not.
+  static_assert(kNearRoots * EntryPoints::kMostLeaves <= Scratch::kMaxIds);
   SlotId roots[EntryPoints::kMostRoots];
   const size_t n = entries_.CopyRoots(roots);
   scratch.ids[0] = start_slot;

@@ -87,6 +87,7 @@ void EntryPoints::Offer(SlotId p, const MetEntries& met, EpochRegistry::Guard& g
     const size_t root = roots_.Find(met.root);
     if (!met.leaves || root == kPlaces || met.distance <= leaves_[root].Radius()) return;
   }
+  scratch.pair_buffer.resize(codec_.buffer_bytes());  // Nothing throws under the lock.
   if (!choosing_.TryLock()) return;
   if (is_root()) {
     AddRoot(p, met.root_distance, guard, scratch);
@@ -120,7 +121,6 @@ void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard
     if (!IsReadable(slots_.tag(root))) return;
   const size_t n = slots_.KeepReadable(ids, leaves_[from].Copy(ids), slots_.Now(), returnable);
   RamFeatureStore::Reader(features_).Fetch(ids, n, rows);
-  scratch.pair_buffer.resize(codec_.buffer_bytes());
   const auto score = [&](SlotId root, float* out) {
     codec_.BindRow(features_.Own(root), scratch.pair_buffer.data()).Score(rows, n, out);
     guard.work.distances += n;
@@ -147,25 +147,25 @@ void EntryPoints::AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::
 }
 
 void EntryPoints::ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) {
-  const std::vector<bool> stays = Thin(roots_, guard, scratch);
-  std::vector<SlotId> gone;
-  for (size_t i = stays.size(); i-- > 0;) {
+  const Chosen stays = Thin(roots_, guard, scratch);
+  SlotId gone[kMostRoots * (1 + kMostLeaves)];
+  size_t n = 0;
+  for (size_t i = roots_.Size(); i-- > 0;) {
     if (stays[i]) continue;
-    gone.push_back(roots_.At(i));
-    SlotId leaves[kPlaces];
-    gone.insert(gone.end(), leaves, leaves + leaves_[i].Copy(leaves));
+    gone[n++] = roots_.At(i);
+    n += leaves_[i].Copy(gone + n);
     leaves_[i].Assign({}, 0);
     RemoveRoot(i);
   }
-  for (const SlotId p : gone) {
+  for (const SlotId p : std::span(gone, n)) {
     Count(p, -1);
     if (slots_.tag(p) == Tag::kLive) Rehome(p, guard, scratch);
   }
 }
 
 void EntryPoints::ThinLeaves(Set& leaves, EpochRegistry::Guard& guard, Scratch& scratch) {
-  const std::vector<bool> stays = Thin(leaves, guard, scratch);
-  for (size_t i = stays.size(); i-- > 0;) {
+  const Chosen stays = Thin(leaves, guard, scratch);
+  for (size_t i = leaves.Size(); i-- > 0;) {
     if (stays[i]) continue;
     Count(leaves.At(i), -1);
     leaves.Remove(i);
@@ -185,38 +185,36 @@ void EntryPoints::LookForClusters() {
                       std::memory_order_relaxed);
 }
 
-std::vector<bool> EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) {
+EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) {
   SlotId all[kPlaces], readable[kPlaces];
   bool returnable[kPlaces];
   const std::byte* rows[kPlaces];
+  float between[kPlaces][kPlaces];  // Row i: from i to those before it.
   const size_t n = set.Copy(all);
   std::copy_n(all, n, readable);
   const size_t there = slots_.KeepReadable(readable, n, slots_.Now(), returnable);
   RamFeatureStore::Reader(features_).Fetch(readable, there, rows);
-  scratch.pair_buffer.resize(codec_.buffer_bytes());
-  std::vector<float> between(there * there);  // Row i: from i to those before it.
-  for (size_t i = 0; i < there; ++i)
-    codec_.BindRow(rows[i], scratch.pair_buffer.data()).Score(rows, i, &between[i * there]);
+  for (size_t i = 1; i < there; ++i)
+    codec_.BindRow(rows[i], scratch.pair_buffer.data()).Score(rows, i, between[i]);
   guard.work.distances += there * (there - 1) / 2;
   // Of the two that are closest the later one goes, until there is room again.
-  std::vector<bool> gone(there);
+  Chosen gone{};
   float radius = set.Radius();
   for (size_t left = there; left > n * 3 / 4; --left) {
-    float closest = std::numeric_limits<float>::infinity();
+    float closest = 0;
     size_t later = there;
-    for (size_t i = 0; i < there; ++i) {
+    for (size_t i = 1; i < there; ++i) {
       for (size_t j = 0; j < i && !gone[i]; ++j) {
-        if (gone[j] || between[i * there + j] >= closest) continue;
-        closest = between[i * there + j];
+        if (gone[j] || (later < there && between[i][j] >= closest)) continue;
+        closest = between[i][j];
         later = i;
       }
     }
-    if (later == there) break;
     gone[later] = true;
     radius = std::max(radius, closest);
   }
   set.radius.store(radius, std::memory_order_relaxed);
-  std::vector<bool> stays(n);
+  Chosen stays{};
   for (size_t i = 0, at = 0; i < n; ++i)
     if (at < there && readable[at] == all[i]) stays[i] = !gone[at++];
   return stays;
@@ -230,7 +228,6 @@ Candidate EntryPoints::Nearest(SlotId p, const Set& set, EpochRegistry::Guard& g
   float distances[kPlaces];
   const size_t n = slots_.KeepReadable(ids, set.Copy(ids), slots_.Now(), returnable);
   RamFeatureStore::Reader(features_).Fetch(ids, n, rows);
-  scratch.pair_buffer.resize(codec_.buffer_bytes());
   codec_.BindRow(features_.Own(p), scratch.pair_buffer.data()).Score(rows, n, distances);
   guard.work.distances += n;
   Candidate nearest{std::numeric_limits<float>::infinity(), kNoSlot};

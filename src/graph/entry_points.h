@@ -72,7 +72,7 @@ class EntryPoints {
   void Restore(std::span<const Saved> sets);
 
  private:
-  static constexpr size_t kPlaces = std::max(kMostRoots, kMostLeaves);
+  static constexpr size_t kPlaces = std::max(kMostRoots, kMostLeaves);  // Of a set.
 
   // Points of which each was farther than `radius` from all others when it came.
   struct Set {
@@ -102,8 +102,8 @@ class EntryPoints {
       SHOAL_REQUIRES(choosing_);
   // Enlarges a full set's radius until three quarters of it are left, so that the next ones come in
   // without thinning again: which stay.
-  std::vector<bool> Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
+  using Chosen = std::array<bool, kPlaces>;  // By place.
+  Chosen Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
   void ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
   void ThinLeaves(Set& leaves, EpochRegistry::Guard& guard, Scratch& scratch)
       SHOAL_REQUIRES(choosing_);
