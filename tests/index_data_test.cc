@@ -7,6 +7,7 @@
 #include <set>
 
 #include "shoal/index.h"
+#include "tests/temp_folder.h"
 #include "tests/test_data.h"
 
 namespace shoal {
@@ -239,6 +240,11 @@ TEST(HugeVectors, WhoseDistancesOverflowBreakNothing) {
   }
   EXPECT_TRUE(index.CheckStructure());
   EXPECT_EQ(index.Search(vector, {.k = 10})->size(), 10u);
+  const TempFolder folder;
+  ASSERT_TRUE(index.Save(folder / "x.shoal"));
+  const Result<Index> loaded = Index::Load(folder / "x.shoal");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->size(), index.size());
 }
 
 TEST(RangeSearch, FindsWhatBruteForceFindsAtEveryRadius) {

@@ -211,7 +211,8 @@ EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scr
       }
     }
     gone[later] = true;
-    radius = std::max(radius, closest);
+    // Finite, for a snapshot takes no other.
+    radius = std::max(radius, std::min(closest, std::numeric_limits<float>::max()));
   }
   set.radius.store(radius, std::memory_order_relaxed);
   Chosen stays{};

@@ -97,8 +97,7 @@ struct Scratch final : ScratchBase {
 
   CandidateList best;
   VisitedSet visited;
-  // Of the last search: the distance of the start or entry point that was nearest.
-  MetEntries met;
+  MetEntries met;  // By the last search.
 
   // Inserts: what the search expanded, and the selection among it.
   std::vector<Candidate> pool;
