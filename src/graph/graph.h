@@ -123,6 +123,13 @@ class Graph {
   // To scratch.selected: of what a search for p expands, and of p's row, what prune leaves.
   void SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const;
 
+  // Scores those of scratch.ids[0, n) that are readable: they come to the front. Returns how many.
+  size_t ScoreReadable(const Scorer& scorer, size_t n, Guard& guard, Scratch& scratch) const;
+  // Likewise, and adds those to scratch.pool that are live, farther than `beyond`, not p and not in
+  // it.
+  void AddToPool(SlotId p, const Scorer& scorer, size_t n, float beyond, Guard& guard,
+                 Scratch& scratch) const;
+
   // Adds p's live neighbours that are not in scratch.pool to it: without them a second pass loses
   // the long edges, which no search for p meets again.
   void AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 #include "base/hooks.h"
@@ -25,25 +26,35 @@ void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& s
   Prune(neighbors_.max_degree(), guard, scratch);
 }
 
-void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
-  size_t n = neighbors_.Copy(p, scratch.ids);
-  if (n == 0) return;
-  ++guard.work.lists_read;
+size_t Graph::ScoreReadable(const Scorer& scorer, size_t n, Guard& guard, Scratch& scratch) const {
   n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.returnable);
   RamFeatureStore::Reader reader(features_);
   reader.Fetch(scratch.ids, n, scratch.rows);
   scorer.Score(scratch.rows, n, scratch.distances);
   guard.work.rows_fetched += n;
   guard.work.distances += n;
-  const size_t found = scratch.pool.size();
+  return n;
+}
+
+void Graph::AddToPool(SlotId p, const Scorer& scorer, size_t n, float beyond, Guard& guard,
+                      Scratch& scratch) const {
+  n = ScoreReadable(scorer, n, guard, scratch);
   for (size_t i = 0; i < n; ++i) {
-    const auto end = scratch.pool.begin() + static_cast<ptrdiff_t>(found);
-    const bool there = std::any_of(scratch.pool.begin(), end, [&](const Candidate& candidate) {
+    // The copy of a row that is caught half-way may name a slot twice.
+    const auto is_same = [&](const Candidate& candidate) {
       return candidate.slot == scratch.ids[i];
-    });
-    if (scratch.returnable[i] && !there)
+    };
+    if (scratch.returnable[i] && scratch.distances[i] > beyond && scratch.ids[i] != p &&
+        std::none_of(scratch.pool.begin(), scratch.pool.end(), is_same))
       scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
   }
+}
+
+void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
+  const size_t n = neighbors_.Copy(p, scratch.ids);
+  if (n == 0) return;
+  ++guard.work.lists_read;
+  AddToPool(p, scorer, n, -std::numeric_limits<float>::infinity(), guard, scratch);
 }
 
 // Where clusters are larger than a list, a search from within meets nobody outside, and every point
@@ -56,22 +67,7 @@ void Graph::AddFar(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratc
     if (best[i].slot != p && best.IsReturnable(i)) n = neighbors_.Copy(best[i].slot, scratch.ids);
   ++guard.work.lists_read;
   if (const SlotId entry = entries_.Any(p); entry != kNoSlot) scratch.ids[n++] = entry;
-  n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.returnable);
-  RamFeatureStore::Reader reader(features_);
-  reader.Fetch(scratch.ids, n, scratch.rows);
-  scorer.Score(scratch.rows, n, scratch.distances);
-  guard.work.rows_fetched += n;
-  guard.work.distances += n;
-  const float far = kFar * best[best.size() / 2].distance;
-  // A copy that is caught half-way may name a slot twice, and the entry may be in it, too.
-  for (size_t i = 0; i < n; ++i) {
-    const auto is_same = [&](const Candidate& candidate) {
-      return candidate.slot == scratch.ids[i];
-    };
-    if (scratch.returnable[i] && scratch.distances[i] > far && scratch.ids[i] != p &&
-        std::none_of(scratch.pool.begin(), scratch.pool.end(), is_same))
-      scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
-  }
+  AddToPool(p, scorer, n, kFar * best[best.size() / 2].distance, guard, scratch);
 }
 
 Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
@@ -129,14 +125,9 @@ uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scrat
   ++guard.work.lists_read;
   if (extra != kNoSlot && std::find(scratch.ids, scratch.ids + n, extra) == scratch.ids + n)
     scratch.ids[n++] = extra;
-  n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.returnable);
-  RamFeatureStore::Reader reader(features_);
-  reader.Fetch(scratch.ids, n, scratch.rows);
   scratch.query_buffer.resize(codec_.buffer_bytes());
   const Scorer scorer = codec_.BindRow(features_.Own(u), scratch.query_buffer.data());
-  scorer.Score(scratch.rows, n, scratch.distances);
-  guard.work.rows_fetched += n;
-  guard.work.distances += n;
+  n = ScoreReadable(scorer, n, guard, scratch);
   scratch.pool.clear();
   for (size_t i = 0; i < n; ++i)
     if (scratch.returnable[i]) scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
