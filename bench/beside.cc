@@ -4,17 +4,23 @@
 //
 // An index of all rows but those that are kept back for inserts. Work, on one thread:
 //   consolidate   --share of the points were deleted and not repaired (RepairPolicy::kManual)
+//   delete        --share of the points go, one by one, each repaired at once
 //   save          the whole index into --file, which is removed afterwards
 // Beside it another thread searches, inserts a row and deletes it again, in turn,
 // as fast as it can. Before that it does the same beside a thread that only spins. Printed: seconds
-// and CPU of the work, how far the process grew during it, and the latencies of both times.
+// and CPU of the work, how far the process grew during it, and the latencies of both times. Where
+// points went also what a delete costs by an insert's cost, the bytes of a point that is left, and
+// how the index compares with a fresh one of the same points (churn/curve.h).
+//
+// --index FILE keeps the built index: a second run loads it from there.
 #include <fmt/format.h>
-#include <sys/resource.h>
+#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -23,6 +29,7 @@
 #include <thread>
 #include <vector>
 
+#include "churn/curve.h"
 #include "need.h"
 #include "shoal/index.h"
 #include "worker/worker.h"
@@ -36,18 +43,15 @@ double Since(Clock::time_point begin) {
 }
 
 struct Arguments {
-  std::string data, queries, type = "f32", work = "consolidate", file = "beside.shoal";
+  std::string data, queries, index, type = "f32", work = "consolidate", file = "beside.shoal";
   size_t rows = 0, list = 64, threads = 2;
   double share = 0.1, idle_seconds = 5;
 };
 
 double ThreadCpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_THREAD, &usage);
-  const auto seconds = [](timeval t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
 // A line of /proc/self/status, in MB.
@@ -61,6 +65,7 @@ double StatusMb(const std::string& key) {
 // Latencies in microseconds of what one thread did for a while.
 struct Latencies {
   std::vector<double> search, insert, erase;
+  double insert_cpu = 0;  // Seconds.
 };
 
 class Beside {
@@ -72,15 +77,19 @@ class Beside {
         queries_(Rows::Read(args.queries, Kind(), 0)),
         built_(rows_.rows() - rows_.rows() / 10),
         next_(built_),
-        index_(Index::Create({.dim = static_cast<uint32_t>(rows_.dim()),
-                              .scalar_type = type_,
-                              .repair = args.work == "consolidate" ? RepairPolicy::kManual
-                                                                   : RepairPolicy::kImmediate})) {
-    std::vector<ExternalId> ids(built_);
-    std::iota(ids.begin(), ids.end(), ExternalId{0});
-    const auto report = index_->InsertMany(
-        ids, MatrixView(rows_.data(), type_, built_, rows_.dim()), {.threads = args.threads});
-    if (!report || !report->failures.empty()) Fail("the build failed");
+        ids_(built_),
+        index_(Index::Create(Options())) {
+    std::iota(ids_.begin(), ids_.end(), ExternalId{0});
+    if (!args.index.empty() && std::filesystem::exists(args.index)) {
+      LoadOptions options;
+      options.repair = Options().repair;
+      index_ = Index::Load(args.index, options);
+      if (!index_) Fail(index_.error().message);
+      if (index_->size() != built_) Fail(args.index + ": is of other points");
+      return;
+    }
+    Build(*index_);
+    if (!args.index.empty()) Need(index_->Save(args.index));
   }
 
   void Run() {
@@ -92,15 +101,18 @@ class Beside {
       for (const auto begin = Clock::now(); Since(begin) < args_.idle_seconds;)
         __builtin_ia32_pause();
     });
-    const size_t deleted = args_.work == "consolidate" ? DeleteSome() : 0;
+    std::vector<ExternalId> leaving;
+    if (args_.work != "save") leaving = Leaving();
+    if (args_.work == "consolidate") Delete(leaving);
     double cpu = 0, seconds = 0, resident = 0, most = 0;
     Meanwhile(args_.work, [&] {
       const auto begin = Clock::now();
       std::ofstream("/proc/self/clear_refs") << "5";  // VmHWM starts again from here.
       resident = StatusMb("VmRSS:");
       cpu = ThreadCpuSeconds();
-      Need(args_.work == "save" ? index_->Save(args_.file, {.threads = 1})
-                                : index_->Consolidate({.threads = 1}));
+      if (args_.work == "save") Need(index_->Save(args_.file, {.threads = 1}));
+      if (args_.work == "consolidate") Need(index_->Consolidate({.threads = 1}));
+      if (args_.work == "delete") Delete(leaving);
       cpu = ThreadCpuSeconds() - cpu;
       seconds = Since(begin);
       most = StatusMb("VmHWM:");
@@ -108,25 +120,70 @@ class Beside {
     fmt::print(
         "\n{}: {:.2f} s, {:.2f} s of CPU; resident {:.0f} MB, at most {:.0f} MB ({:+.1f} %)\n",
         args_.work, seconds, cpu, resident, most, 100 * (most / resident - 1));
-    if (deleted > 0)
-      fmt::print("{} deleted points, {:.0f} a second, {:.0f} a CPU second; {} pending\n", deleted,
-                 static_cast<double>(deleted) / seconds, static_cast<double>(deleted) / cpu,
-                 index_->Stats().pending_repairs);
     if (args_.work == "save") std::filesystem::remove(args_.file);
+    if (!leaving.empty()) {
+      const auto deleted = static_cast<double>(leaving.size());
+      fmt::print("{} deleted points, {:.0f} a second, {:.0f} a CPU second; {} pending\n", deleted,
+                 deleted / seconds, deleted / cpu, index_->Stats().pending_repairs);
+      fmt::print("a delete takes {:.1f} us of CPU, {:.3f} of an insert's {:.1f}\n",
+                 cpu / deleted * 1e6, cpu / deleted * 1e6 / insert_us_, insert_us_);
+      CompareWithFresh(leaving);
+    }
     Need(index_->CheckStructure());
   }
 
  private:
   Element Kind() const { return args_.type == "u8" ? Element::kUint8 : Element::kFloat32; }
 
-  size_t DeleteSome() {
-    std::vector<ExternalId> ids(built_);
-    std::iota(ids.begin(), ids.end(), ExternalId{0});
+  IndexOptions Options() const {
+    return {
+        .dim = static_cast<uint32_t>(rows_.dim()),
+        .scalar_type = type_,
+        .repair = args_.work == "consolidate" ? RepairPolicy::kManual : RepairPolicy::kImmediate};
+  }
+  MatrixView First(size_t rows) const { return {rows_.data(), type_, rows, rows_.dim()}; }
+
+  void Build(Index& index) {
+    const auto report = Need(index.InsertMany(ids_, First(built_), {.threads = args_.threads}));
+    if (!report.failures.empty()) Fail(report.failures[0].error.message);
+  }
+
+  std::vector<ExternalId> Leaving() const {
+    std::vector<ExternalId> ids = ids_;
     std::mt19937_64 random(1);
     std::shuffle(ids.begin(), ids.end(), random);
     ids.resize(static_cast<size_t>(static_cast<double>(built_) * args_.share));
+    return ids;
+  }
+  void Delete(const std::vector<ExternalId>& ids) {
     for (const ExternalId id : ids) Need(index_->Delete(id));
-    return ids.size();
+  }
+
+  // index_ against an index of what is left.
+  void CompareWithFresh(const std::vector<ExternalId>& gone) {
+    Matrix left = Need(Matrix::Create(type_, built_ - gone.size(), rows_.dim()));
+    std::vector<bool> is_gone(built_, false);
+    for (const ExternalId id : gone) is_gone[id] = true;
+    std::erase_if(ids_, [&](ExternalId id) { return is_gone[id]; });
+    for (size_t i = 0; i < ids_.size(); ++i)
+      std::memcpy(left.data() + i * left.row_bytes(), rows_[ids_[i]], left.row_bytes());
+    Index fresh = Need(Index::Create(Options()));
+    (void)Need(fresh.InsertMany(ids_, left, {.threads = args_.threads}));
+    const MatrixView queries(queries_.data(), type_, queries_.rows(), queries_.dim());
+    const std::vector<uint32_t> ids(ids_.begin(), ids_.end());
+    const TruthSet truth = Need(ExactSearch(left, queries, {.k = kCurveK, .ids = ids}));
+    const Curve after = MeasureCurve(*index_, queries, truth);
+    const Difference difference = Compare(after, MeasureCurve(fresh, queries, truth));
+    Need(index_->Compact());
+    fmt::print(
+        "{} points left, {:.0f} bytes each (fresh {:.0f}); recall@10 at L = {} {:.4f}; at equal"
+        " distances against a fresh index mean {:+.4f}, least {:+.4f}; {:.3f} times the distances"
+        " at equal recall\n",
+        ids.size(), Bytes(*index_), Bytes(fresh), kCurveLists[1], after[1].recall, difference.mean,
+        difference.least, difference.distances);
+  }
+  static double Bytes(const Index& index) {
+    return static_cast<double>(index.Stats().memory.total()) / static_cast<double>(index.size());
   }
 
   // Runs `work` here and searches and updates on another thread until it is done.
@@ -147,7 +204,10 @@ class Beside {
       std::sort(values.begin(), values.end());
       return values[static_cast<size_t>(static_cast<double>(values.size() - 1) * share)];
     };
-    auto& [search, insert, erase] = latencies;
+    auto& [search, insert, erase, insert_cpu] = latencies;
+    if (insert_us_ == 0)
+      insert_us_ =
+          std::accumulate(insert.begin(), insert.end(), 0.0) / static_cast<double>(insert.size());
     fmt::print(
         "| {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} |"
         " {:.0f} |\n",
@@ -169,8 +229,10 @@ class Beside {
       if (!hits) Fail(hits.error().message);
     });
     const size_t spare = rows_.rows() - built_, row = built_ + (next_ - built_) % spare;
+    latencies.insert_cpu -= ThreadCpuSeconds();
     timed(latencies.insert,
           [&] { Need(index_->Insert(next_, VectorView(rows_[row], type_, rows_.dim()))); });
+    latencies.insert_cpu += ThreadCpuSeconds();
     timed(latencies.erase, [&] { Need(index_->Delete(next_)); });
     ++next_;
   }
@@ -182,6 +244,8 @@ class Beside {
   const size_t built_;
   size_t next_;  // The id of the next insert.
   size_t turn_ = 0;
+  double insert_us_ = 0;         // CPU of one beside the idle loop, mean.
+  std::vector<ExternalId> ids_;  // Of the points that were built.
   Result<Index> index_;
 };
 
@@ -199,8 +263,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "u8"}))
       ->capture_default_str();
   app.add_option("--work", args.work, "what")
-      ->check(CLI::IsMember({"consolidate", "save"}))
+      ->check(CLI::IsMember({"consolidate", "delete", "save"}))
       ->capture_default_str();
+  app.add_option("--index", args.index, "keeps the built index");
   app.add_option("--file", args.file, "of the save")->capture_default_str();
   app.add_option("--rows", args.rows, "of the file; 0: all")->capture_default_str();
   app.add_option("--share", args.share, "of the points that are deleted")

@@ -32,6 +32,7 @@
 #include <thread>
 #include <vector>
 
+#include "churn/curve.h"
 #include "churn/points.h"
 #include "need.h"
 #include "shoal/dataset.h"
@@ -41,9 +42,6 @@
 
 namespace shoal::bench {
 namespace {
-
-constexpr size_t kK = 10;
-const std::vector<size_t> kLists = {10, 16, 24, 32, 48, 64, 100, 160};
 
 struct Arguments {
   std::string data, queries, state, scenario = "random", type = "u8", policy = "immediate";
@@ -76,21 +74,6 @@ Matrix Read(const std::string& path, const std::string& type) {
     std::memcpy(floats.data() + i * sizeof(float), &value, sizeof(float));
   }
   return floats;
-}
-
-struct Point {
-  double distances = 0;
-  double recall = 0;
-};
-
-// y at x on a curve with rising x, linear between its points and from the nearest two beyond them.
-double At(const std::vector<Point>& curve, double x, double Point::*from, double Point::*to) {
-  size_t i = 1;
-  while (i + 1 < curve.size() && curve[i].*from < x) ++i;
-  const Point &a = curve[i - 1], &b = curve[i];
-  if (b.*from == a.*from) return b.*to;
-  const double t = (x - a.*from) / (b.*from - a.*from);
-  return a.*to + t * (b.*to - a.*to);
 }
 
 // The last rows of the file; `queries`, if a file is named.
@@ -269,45 +252,15 @@ class Churn {
     points_.Go(ids);
   }
 
-  std::vector<Point> Curve(const Index& index, const TruthSet& truth) const {
-    std::vector<Point> curve;
-    const size_t n = queries_.rows();
-    std::vector<ExternalId> ids(n * kK);
-    std::vector<uint32_t> counts(n);
-    std::vector<WorkCounters> work(n);
-    for (const size_t list : kLists) {
-      Need(index.SearchMany(queries_, {.k = kK, .search_list_size = list},
-                            {.ids = ids, .distances = {}, .counts = counts, .work = work}));
-      Point point;
-      for (size_t q = 0; q < n; ++q) {
-        const std::vector<uint64_t> found(ids.begin() + static_cast<ptrdiff_t>(q * kK),
-                                          ids.begin() + static_cast<ptrdiff_t>(q * kK + counts[q]));
-        point.recall += Recall(truth, q, found, kK) / static_cast<double>(n);
-        point.distances += static_cast<double>(work[q].distances) / static_cast<double>(n);
-      }
-      curve.push_back(point);
-    }
-    return curve;
-  }
-
   void Report(size_t turn) {
     const Matrix live = RowsOf(points_.live());
     const std::vector<uint32_t> ids(points_.live().begin(), points_.live().end());
-    const TruthSet truth = Need(ExactSearch(live, queries_, {.k = kK, .ids = ids}));
+    const TruthSet truth = Need(ExactSearch(live, queries_, {.k = kCurveK, .ids = ids}));
     Index fresh = Need(Index::Create(Options()));
     (void)Need(fresh.InsertMany(points_.live(), live, {.threads = args_.threads}));
-    const auto churned = Curve(index_, truth), anew = Curve(fresh, truth);
-    double least = 1, sum = 0, ratio = 0;
-    size_t ratios = 0;
-    for (const Point& point : churned) {
-      const double difference =
-          point.recall - At(anew, point.distances, &Point::distances, &Point::recall);
-      least = std::min(least, difference);
-      sum += difference;
-      if (point.recall < 0.8 || point.recall > 0.995) continue;
-      ratio += point.distances / At(anew, point.recall, &Point::recall, &Point::distances);
-      ++ratios;
-    }
+    const auto churned = MeasureCurve(index_, queries_, truth);
+    const auto anew = MeasureCurve(fresh, queries_, truth);
+    const Difference difference = Compare(churned, anew);
     const Status structure = index_.CheckStructure();
     const IndexStats stats = index_.Stats();
     std::sort(delete_us_.begin(), delete_us_.end());
@@ -321,14 +274,12 @@ class Churn {
     fmt::print(
         "{:>5}{:>8}{:>9.4f}{:>9.4f}{:>+9.4f}{:>+9.4f}{:>8.3f}{:>9.1f}{:>9.1f}{:>7.3f}{:>8.1f}{:>9}"
         "{:>9}{:>7}{:>8.0f}\n",
-        turn, ids.size(), churned[1].recall, churned[5].recall, least,
-        sum / static_cast<double>(churned.size()),
-        ratios == 0 ? 0.0 : ratio / static_cast<double>(ratios), insert_us, delete_us,
-        insert_us > 0 ? delete_us / insert_us : 0.0,
+        turn, ids.size(), churned[1].recall, churned[5].recall, difference.least, difference.mean,
+        difference.distances, insert_us, delete_us, insert_us > 0 ? delete_us / insert_us : 0.0,
         percentile(50) > 0 ? percentile(99) / percentile(50) : 0.0, stats.rebirths, stats.relinked,
         stats.unreachable, static_cast<double>(most_memory_) / static_cast<double>(args_.live));
     for (size_t i = 0; args_.curves && i < churned.size(); ++i)
-      fmt::print("      L={:<4} churned {:6.0f} {:.4f}   fresh {:6.0f} {:.4f}\n", kLists[i],
+      fmt::print("      L={:<4} churned {:6.0f} {:.4f}   fresh {:6.0f} {:.4f}\n", kCurveLists[i],
                  churned[i].distances, churned[i].recall, anew[i].distances, anew[i].recall);
     if (!structure) fmt::print("      structure: {}\n", structure.error().message);
     std::fflush(stdout);
