@@ -7,12 +7,18 @@
 // do alone. Beside it one thread (a) spins: its core is busy, nothing else happens; (b) inserts a
 // row and deletes the oldest point, as fast as it can. Then (c) it does so without searches. Rounds
 // of a, b, c in turn; medians of the rounds.
+//
+// With --save FILE there are two more phases: (d) as b, while a third thread saves the whole index,
+// as often as the phase has time for, and (e) as d, but with a thread that spins in its place: what
+// one more busy core costs where there are no more cores.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <numeric>
 #include <string>
@@ -32,18 +38,29 @@ double Since(Clock::time_point begin) {
 }
 
 struct Arguments {
-  std::string data, queries, type = "f32", policy = "immediate";
+  std::string data, queries, save, type = "f32", policy = "immediate";
   size_t live = 200000, list = 64, rounds = 3;
   double seconds = 10, load = 0.5;
 };
 
 enum class Writer { kSpin, kUpdate };
+enum class Third { kNone, kSpin, kSave };
 
 struct Phase {
   std::vector<double> latencies_us;
   double updates_per_second = 0;
   std::vector<double> insert_us, delete_us;
+  std::vector<double> save_seconds;
+  double growth = 0;  // Most memory during the saves by that before them.
 };
+
+// A line of /proc/self/status, in kB.
+double StatusKb(const std::string& key) {
+  std::ifstream lines("/proc/self/status");
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(key)) return std::stod(line.substr(key.size()));
+  return 0;
+}
 
 double Percentile(std::vector<double> values, double share) {
   if (values.empty()) return 0;
@@ -76,7 +93,7 @@ class Mixed {
     fmt::print(
         "{} points {}, L = {}: a thread alone does {:.0f} searches/s; {:.0f} a second are due\n\n",
         args_.live, args_.type, args_.list, alone, rate);
-    std::map<std::string, std::vector<double>> figures;
+    Figures figures;
     for (size_t round = 0; round < args_.rounds; ++round) {
       const Phase spin = Both(Writer::kSpin, rate), update = Both(Writer::kUpdate, rate);
       Phase writes;
@@ -87,13 +104,21 @@ class Mixed {
       });
       Update(stop, writes);
       timer.join();
-      for (const double p : {0.5, 0.99, 0.999, 1.0}) {
-        figures[fmt::format("search {:>5} us, core busy", p)].push_back(
-            Percentile(spin.latencies_us, p));
-        figures[fmt::format("search {:>5} us, updates", p)].push_back(
-            Percentile(update.latencies_us, p));
-        figures[fmt::format("search {:>5} ratio", p)].push_back(Percentile(update.latencies_us, p) /
-                                                                Percentile(spin.latencies_us, p));
+      Note(figures, "core busy", "updates", spin, update);
+      if (!args_.save.empty()) {
+        const Phase third = Both(Writer::kUpdate, rate, Third::kSpin);
+        const Phase saves = Both(Writer::kUpdate, rate, Third::kSave);
+        Note(figures, "updates and a busy third", "updates and saves", third, saves);
+        figures["save, s"].push_back(Percentile(saves.save_seconds, 0.5));
+        figures["saves in a phase"].push_back(static_cast<double>(saves.save_seconds.size()));
+        figures["save, memory by that before"].push_back(saves.growth);
+        for (const auto& [name, phase] :
+             {std::pair("busy third", &third), std::pair("saves", &saves)}) {
+          const double longest =
+              std::max(Percentile(phase->insert_us, 1), Percentile(phase->delete_us, 1));
+          figures[fmt::format("longest update us, {}", name)].push_back(longest);
+          figures[fmt::format("updates/s, {}", name)].push_back(phase->updates_per_second);
+        }
       }
       figures["updates/s, alone"].push_back(writes.updates_per_second);
       figures["updates/s, beside searches"].push_back(update.updates_per_second);
@@ -120,6 +145,19 @@ class Mixed {
     if (!hits) Fail(hits.error().message);
   }
 
+  using Figures = std::map<std::string, std::vector<double>>;
+  static void Note(Figures& figures, const char* without, const char* with, const Phase& before,
+                   const Phase& after) {
+    for (const double p : {0.5, 0.99, 0.999, 1.0}) {
+      const double first = Percentile(before.latencies_us, p);
+      const double second = Percentile(after.latencies_us, p);
+      figures[fmt::format("search {:>5} us, {}", p, without)].push_back(first);
+      figures[fmt::format("search {:>5} us, {}", p, with)].push_back(second);
+      figures[fmt::format("search {:>5} ratio, {} by {}", p, with, without)].push_back(second /
+                                                                                       first);
+    }
+  }
+
   double SearchesPerSecond() {
     const auto begin = Clock::now();
     size_t n = 0;
@@ -143,12 +181,28 @@ class Mixed {
     phase.updates_per_second = static_cast<double>(n) / Since(begin);
   }
 
-  Phase Both(Writer writer, double rate) {
+  void Save(const std::atomic<bool>& stop, Phase& phase) {
+    std::ofstream("/proc/self/clear_refs") << "5";  // VmHWM starts again from here.
+    const double resident = StatusKb("VmRSS:");
+    do {
+      const auto begin = Clock::now();
+      Need(index_->Save(args_.save, {.threads = 1}));
+      phase.save_seconds.push_back(Since(begin));
+    } while (!stop.load(std::memory_order_relaxed));
+    phase.growth = StatusKb("VmHWM:") / resident;
+    std::filesystem::remove(args_.save);
+  }
+
+  Phase Both(Writer writer, double rate, Third third = Third::kNone) {
     Phase phase;
     std::atomic<bool> stop{false};
     std::thread beside([&] {
       if (writer == Writer::kUpdate) return Update(stop, phase);
       while (!stop.load(std::memory_order_relaxed)) __builtin_ia32_pause();
+    });
+    std::thread third_thread([&] {
+      if (third == Third::kSave) Save(stop, phase);
+      while (third == Third::kSpin && !stop.load(std::memory_order_relaxed)) __builtin_ia32_pause();
     });
     const auto interval =
         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1.0 / rate));
@@ -163,6 +217,7 @@ class Mixed {
     }
     stop = true;
     beside.join();
+    third_thread.join();
     return phase;
   }
 
@@ -183,6 +238,7 @@ int main(int argc, char** argv) {
   app.add_option("--data", args.data, "rows, .u8bin")->required();
   app.add_option("--queries", args.queries, "queries, .u8bin")->required();
   app.add_option("--type", args.type, "f32 or u8")->capture_default_str();
+  app.add_option("--save", args.save, "a file: also searches and updates beside saves to it");
   app.add_option("--policy", args.policy, "immediate or background")->capture_default_str();
   app.add_option("--live", args.live, "points in the index")->capture_default_str();
   app.add_option("--list", args.list, "L of the searches")->capture_default_str();

@@ -229,6 +229,8 @@ IndexStats IndexImpl::Stats() const {
   stats.slots_used = slots;
   stats.pending_repairs = repairs_.size();
   stats.retired_slots = slots_.retired();
+  stats.retirements = slots_.retires();
+  stats.restarts = graph_.restarts();
   stats.rebirths = graph_.rebirths();
   stats.relinked = graph_.relinked();
   stats.unreachable = unreachable_.load(std::memory_order_relaxed);

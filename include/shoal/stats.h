@@ -46,6 +46,8 @@ struct IndexStats {
   double average_degree = 0;     // edges / slots with a list.
   uint64_t pending_repairs = 0;  // Deleted points that lists still lead through.
   uint64_t retired_slots = 0;    // Slots that wait for readers to leave.
+  uint64_t retirements = 0;      // Slots that ever became unreadable.
+  uint64_t restarts = 0;         // Lists computed again, since another writer was ahead.
   uint64_t rebirths = 0;         // Points that repairs kept reachable by what pointed at them.
   uint64_t relinked = 0;         // Points that they kept reachable by a new edge.
   uint64_t unreachable = 0;      // Live points that the last CheckStructure could not reach.

@@ -85,6 +85,8 @@ class Graph {
   // How often a repair gave a point a new guard by rebirth, and how often only by a new edge.
   uint64_t rebirths() const { return rebirths_.load(std::memory_order_relaxed); }
   uint64_t relinked() const { return relinked_.load(std::memory_order_relaxed); }
+  // How often a row had moved on before what was computed for it could be written.
+  uint64_t restarts() const { return restarts_.load(std::memory_order_relaxed); }
 
   // Searches for a live point again and renews its list and its in-edges.
   void Relink(SlotId p, Guard& guard, Scratch& scratch);
@@ -202,6 +204,7 @@ class Graph {
   std::atomic<uint64_t> inserts_{0};
   std::atomic<uint64_t> rebirths_{0};
   std::atomic<uint64_t> relinked_{0};
+  std::atomic<uint64_t> restarts_{0};
 };
 
 }  // namespace shoal

@@ -103,7 +103,10 @@ bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted
   replacement.wanted = wanted;
   replacement.take_back.clear();
   replacement.added.clear();
-  if (!neighbors_.Replace(u, replacement)) return false;
+  if (!neighbors_.Replace(u, replacement)) {
+    restarts_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
   ++guard.work.lists_written;
   neighbors_.PrefetchReverse(replacement.take_back);
   for (const SlotId v : replacement.take_back) neighbors_.TakeBack(u, v);

@@ -178,6 +178,11 @@ size_t SlotTable::retired() const {
   return retired_.size();
 }
 
+uint64_t SlotTable::retires() const {
+  const MutexLock lock(mutex_);
+  return retires_;
+}
+
 uint64_t SlotTable::ResidentBytes() const {
   const MutexLock lock(mutex_);
   const SlotId slots = high_water_.load(std::memory_order_relaxed);

@@ -99,7 +99,8 @@ class SlotTable {
   size_t Reclaim();
 
   size_t live() const { return live_.load(std::memory_order_relaxed); }
-  size_t retired() const;
+  size_t retired() const;    // That wait.
+  uint64_t retires() const;  // Ever.
   // Resident bytes of tags, external ids and the free list.
   uint64_t ResidentBytes() const;
   // Those of another column that grows with the table.

@@ -75,7 +75,10 @@ struct Log {
 class HistoryStress {
  public:
   explicit HistoryStress(const StressOptions& options)
-      : threads_(options.threads), stress_("history_stress", options), logs_(threads_) {
+      : threads_(options.threads),
+        is_long_(options.seconds >= 60),
+        stress_("history_stress", options),
+        logs_(threads_) {
     for (auto& latest : latest_) latest = kAbsent;
   }
 
@@ -95,6 +98,7 @@ class HistoryStress {
     if (missed_ > 3 + sought_ / 10000) stress_.Violation("more than 1 in 10,000 points not found");
     if (missed_in_motion_ > 3 + sought_in_motion_ / 1000)
       stress_.Violation("more than 1 in 1,000 points not found while they were upserted");
+    if (is_long_ && restarts_ == 0) stress_.Violation("no prune started again");
     return stress_.Finish({{"rounds", rounds_},
                            {"inserts", inserts_},
                            {"refused reservations", refused_},
@@ -109,8 +113,10 @@ class HistoryStress {
                            {"refines", refines_},
                            {"consolidates", consolidates_},
                            {"compacts", compacts_},
+                           {"readable to unreadable", retired_},
                            {"slots reused", reused_}},
-                          {{"missed", missed_},
+                          {{"prune restarts", restarts_},
+                           {"missed", missed_},
                            {"missed in motion", missed_in_motion_},
                            {"hits of vectors just left", just_left_}});
   }
@@ -129,6 +135,7 @@ class HistoryStress {
                                                      .build_list_size = 30,
                                                      .repair = policy,
                                                      .repair_threads = 2}));
+    before_ = {};
     initial_.assign(kIds, kAbsent);
     for (auto& latest : latest_) latest = kAbsent;
     published_ = 0;
@@ -378,9 +385,13 @@ class HistoryStress {
     stress_.Check(stats.pending_repairs == 0, "repairs are left after Consolidate");
     if (published_ > stats.slots_used) reused_ += published_ - stats.slots_used;
     published_ = stats.slots_used;
+    retired_ += stats.retirements - before_.retirements;
+    restarts_ += stats.restarts - before_.restarts;
+    before_ = stats;
   }
 
   const size_t threads_;
+  const bool is_long_;  // Long enough for what is rare to happen.
   Stress stress_;
   std::unique_ptr<Index> index_;
   std::vector<Log> logs_;  // Of each thread.
@@ -388,9 +399,10 @@ class HistoryStress {
   std::atomic<uint64_t> clock_{1}, versions_{0}, published_{0};
   // Written between rounds.
   std::vector<uint64_t> initial_;  // Version of each id when the round begins.
+  IndexStats before_;              // When the last round ended.
   bool done_ = false;
   uint64_t indexes_ = 0, rounds_ = 0, hits_ = 0, sought_ = 0, sought_in_motion_ = 0, missed_ = 0,
-           missed_in_motion_ = 0, reused_ = 0, just_left_ = 0;
+           missed_in_motion_ = 0, reused_ = 0, retired_ = 0, restarts_ = 0, just_left_ = 0;
   std::atomic<uint64_t> inserts_{0}, refused_{0}, upserts_{0}, deletes_{0}, not_found_{0},
       searches_{0}, gets_{0}, refines_{0}, consolidates_{0}, compacts_{0};
 };
