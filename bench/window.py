@@ -12,12 +12,12 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 import time
 
+import diskann_programs
 import machine
 
 
@@ -57,8 +57,8 @@ def diskann(args):
     with tempfile.TemporaryDirectory(prefix="shoal-window-") as folder:
         folder = pathlib.Path(folder)
         data, queries = folder / "rows.fbin", folder / "queries.fbin"
-        to_float(args.shared / "sift-1m.u8bin", data, args.rows)
-        to_float(args.shared / "sift-query-1k.u8bin", queries, None)
+        diskann_programs.to_float(args.shared / "sift-1m.u8bin", data, args.rows)
+        diskann_programs.to_float(args.shared / "sift-query-1k.u8bin", queries, None)
         interval = args.window // 4
         command = [args.diskann / "test_streaming_scenario", "--data_type", "float", "--dist_fn",
                    "l2", "--data_path", data, "--index_path_prefix", folder / "x", "-R",
@@ -79,34 +79,9 @@ def diskann(args):
                     ended = time.monotonic()
         updates = args.rows - args.window - 2 * interval
         name = f"x.after-streaming-act{args.window}-cons{interval}-max{args.rows}"
-        ours = args.programs.parent / "apps"
-        subprocess.run(list(map(str, [
-            ours / "utils" / "compute_groundtruth", "--data_type", "float", "--dist_fn", "l2",
-            "--base_file", folder / f"{name}.data", "--query_file", queries, "--K", 10, "--gt_file",
-            folder / "gt", "--tags_file", folder / f"{name}.tags"])), check=True,
-            stdout=subprocess.DEVNULL)
-        searched = subprocess.run(list(map(str, [
-            args.diskann / "search_memory_index", "--data_type", "float", "--dist_fn", "l2",
-            "--index_path_prefix", folder / name, "--result_path", folder / "r", "--query_file",
-            queries, "--gt_file", folder / "gt", "-K", 10, "-L", args.list, "-T", 1, "--dynamic",
-            "true", "--tags", 1])), check=True, stdout=subprocess.PIPE, text=True).stdout
-        cells = next(line.split() for line in searched.splitlines()
-                     if re.match(rf"\s*{args.list}\s+[\d.]+\s", line))
+        recall, search_us = diskann_programs.search(args.diskann, folder / name, queries, args.list)
         return {"seconds": ended - filled, "updates_per_second": updates / (ended - filled),
-                "recall": float(cells[-1]) / 100, "search_us": float(cells[2])}
-
-
-def to_float(source, target, rows):
-    import array
-    import struct
-    with open(source, "rb") as file:
-        have, dim = struct.unpack("<ii", file.read(8))
-        rows = have if rows is None else min(rows, have)
-        with open(target, "wb") as out:
-            out.write(struct.pack("<ii", rows, dim))
-            for begin in range(0, rows, 10000):
-                block = file.read(min(10000, rows - begin) * dim)
-                array.array("f", list(block)).tofile(out)
+                "recall": recall, "search_us": search_us}
 
 
 def main():
