@@ -4,7 +4,8 @@
 //
 // Fills the window, then lets the rest of the rows pass through it: every thread takes the next
 // row, inserts it and deletes the one that leaves. The clock runs from the full window until all
-// work that this causes has ended. Then recall@10 of the last window, one thread.
+// work that this causes has ended. Then recall@10 of the last window, one thread, at each of
+// --search-lists.
 #pragma once
 
 #include <fmt/format.h>
@@ -26,7 +27,8 @@ namespace shoal::bench {
 
 struct WindowOptions {
   std::string data, queries, type = "f32";
-  size_t window = 200000, rows = 0, threads = 2, list = 100, search_list = 100;
+  size_t window = 200000, rows = 0, threads = 2, list = 100;
+  std::vector<size_t> search_lists = {100};
   uint32_t degree = 32;
 };
 
@@ -66,12 +68,10 @@ class Window {
     engine_.Finish();
     const double seconds = since(begin), cpu_seconds = CpuSeconds() - cpu;
     const auto updates = static_cast<double>(rows_.rows() - window);
-    double us = 0;
-    const double recall = Recall(us);
     fmt::print(
         "{{\"fill_seconds\": {:.2f}, \"seconds\": {:.2f}, \"cpu_seconds\": {:.2f}, "
-        "\"updates_per_second\": {:.1f}, \"recall\": {:.4f}, \"search_us\": {:.1f}}}\n",
-        filling, seconds, cpu_seconds, updates / seconds, recall, us);
+        "\"updates_per_second\": {:.1f}, \"searches\": [{}]}}\n",
+        filling, seconds, cpu_seconds, updates / seconds, Searches());
   }
 
  private:
@@ -86,7 +86,8 @@ class Window {
     for (std::thread& thread : threads) thread.join();
   }
 
-  double Recall(double& us) {
+  // Of every list size its recall and time, as JSON.
+  std::string Searches() {
     constexpr size_t kK = 10;
     const ScalarType type = element_ == Element::kUint8 ? ScalarType::kUint8 : ScalarType::kFloat32;
     const size_t first = rows_.rows() - options_.window;
@@ -95,17 +96,22 @@ class Window {
     const auto truth = ExactSearch(MatrixView(rows_[first], type, options_.window, rows_.dim()),
                                    MatrixView(queries_.data(), type, queries_.rows(), rows_.dim()),
                                    {.k = kK, .ids = ids});
-    double sum = 0;
-    const auto begin = std::chrono::steady_clock::now();
-    std::vector<std::vector<uint64_t>> found(queries_.rows());
-    for (size_t q = 0; q < queries_.rows(); ++q) {
-      found[q].resize(kK);
-      found[q].resize(engine_.Search(queries_[q], kK, options_.search_list, found[q].data()));
+    const auto n = static_cast<double>(queries_.rows());
+    std::string searches;
+    for (const size_t list : options_.search_lists) {
+      double sum = 0;
+      const auto begin = std::chrono::steady_clock::now();
+      std::vector<std::vector<uint64_t>> found(queries_.rows());
+      for (size_t q = 0; q < queries_.rows(); ++q) {
+        found[q].resize(kK);
+        found[q].resize(engine_.Search(queries_[q], kK, list, found[q].data()));
+      }
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+      for (size_t q = 0; q < queries_.rows(); ++q) sum += Recall(*truth, q, found[q], kK);
+      searches += fmt::format("{}{{\"list\": {}, \"recall\": {:.4f}, \"search_us\": {:.1f}}}",
+                              searches.empty() ? "" : ", ", list, sum / n, took.count() * 1e6 / n);
     }
-    us = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() * 1e6 /
-         static_cast<double>(queries_.rows());
-    for (size_t q = 0; q < queries_.rows(); ++q) sum += shoal::Recall(*truth, q, found[q], kK);
-    return sum / static_cast<double>(queries_.rows());
+    return searches;
   }
 
   const WindowOptions options_;
@@ -127,7 +133,9 @@ int WindowMain(int argc, char** argv) {
   app.add_option("--threads", options.threads, "threads")->capture_default_str();
   app.add_option("--degree", options.degree, "R, or 2 M")->capture_default_str();
   app.add_option("--list", options.list, "L, or ef_construction")->capture_default_str();
-  app.add_option("--search-list", options.search_list, "L, or ef")->capture_default_str();
+  app.add_option("--search-lists", options.search_lists, "each L, or ef")
+      ->delimiter(',')
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   Window<Engine>(options).Run();
   return 0;

@@ -33,7 +33,8 @@ def parse_arguments():
     parser.add_argument("--rows", type=int, default=1000000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--degree", type=int, default=32)
-    parser.add_argument("--list", type=int, default=100, help="of inserts, and of the searches")
+    parser.add_argument("--list", type=int, default=100, help="of the inserts")
+    parser.add_argument("--search-lists", default="100,120", help="of the searches, each")
     parser.add_argument("--engines", default="shoal-f32,shoal-u8,hnswlib-f32,diskann-f32")
     return parser.parse_args()
 
@@ -45,7 +46,7 @@ def window_program(args, name, kind):
     command = [program, "--data", args.shared / "sift-1m.u8bin", "--queries",
                args.shared / "sift-query-1k.u8bin", "--type", kind, "--window", args.window,
                "--rows", args.rows, "--threads", args.threads, "--degree", args.degree, "--list",
-               args.list, "--search-list", args.list]
+               args.list, "--search-lists", args.search_lists]
     done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
@@ -79,9 +80,11 @@ def diskann(args):
                     ended = time.monotonic()
         updates = args.rows - args.window - 2 * interval
         name = f"x.after-streaming-act{args.window}-cons{interval}-max{args.rows}"
-        recall, search_us = diskann_programs.search(args.diskann, folder / name, queries, args.list)
+        searches = [dict(zip(("list", "recall", "search_us"), (size, *diskann_programs.search(
+            args.diskann, folder / name, queries, size))))
+            for size in map(int, args.search_lists.split(","))]
         return {"seconds": ended - filled, "updates_per_second": updates / (ended - filled),
-                "recall": recall, "search_us": search_us}
+                "searches": searches}
 
 
 def main():
@@ -99,12 +102,14 @@ def main():
                 if not e.startswith("shoal") and e.endswith("f32")), default=None)
     print(f"Window of {args.window} over {args.rows} rows, R = {args.degree}, L = {args.list}, "
           f"{args.threads} threads, {machine.facts()['cpu']}, {machine.facts()['date']}\n")
-    print("| engine | updates/s | of the better f32 peer | recall@10 | search us |")
-    print("|---|---|---|---|---|")
+    sizes = args.search_lists.split(",")
+    print("| engine | updates/s | of the better f32 peer |" +
+          "".join(f" recall@10, L = {size} | search us |" for size in sizes))
+    print("|---|---|---|" + "---|---|" * len(sizes))
     for engine, r in results.items():
         ratio = f"{r['updates_per_second'] / best:.2f}" if best else ""
-        print(f"| {engine} | {r['updates_per_second']:,.0f} | {ratio} | {r['recall']:.4f} | "
-              f"{r['search_us']:.0f} |")
+        print(f"| {engine} | {r['updates_per_second']:,.0f} | {ratio} |" +
+              "".join(f" {s['recall']:.4f} | {s['search_us']:.0f} |" for s in r["searches"]))
 
 
 if __name__ == "__main__":
