@@ -9,7 +9,6 @@
 // as fast as it can. Before that it does the same beside a thread that only spins. Printed: seconds
 // and CPU of the work, how far the process grew during it, and the latencies of both times.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -23,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "cpu_time.h"
 #include "need.h"
 #include "shoal/index.h"
 #include "worker/worker.h"
@@ -40,15 +40,6 @@ struct Arguments {
   size_t rows = 0, list = 64, threads = 2;
   double share = 0.1, idle_seconds = 5;
 };
-
-double ThreadCpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_THREAD, &usage);
-  const auto seconds = [](timeval t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 // A line of /proc/self/status, in MB.
 double StatusMb(const std::string& key) {
