@@ -14,7 +14,6 @@
 //
 // --index FILE keeps the built index: a second run loads it from there.
 #include <fmt/format.h>
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -30,6 +29,7 @@
 #include <vector>
 
 #include "churn/curve.h"
+#include "cpu_time.h"
 #include "need.h"
 #include "shoal/index.h"
 #include "worker/worker.h"
@@ -47,12 +47,6 @@ struct Arguments {
   size_t rows = 0, list = 64, threads = 2;
   double share = 0.1, idle_seconds = 5;
 };
-
-double ThreadCpuSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 // A line of /proc/self/status, in MB.
 double StatusMb(const std::string& key) {

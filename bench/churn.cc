@@ -20,7 +20,6 @@
 // equal recall: distances of the churned index by those of the fresh one. Seeds are fixed: a run
 // with one thread repeats exactly.
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -34,6 +33,7 @@
 
 #include "churn/curve.h"
 #include "churn/points.h"
+#include "cpu_time.h"
 #include "need.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
@@ -54,15 +54,6 @@ struct Arguments {
 using Clock = std::chrono::steady_clock;
 double Since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](timeval t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 Matrix Read(const std::string& path, const std::string& type) {

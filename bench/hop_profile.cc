@@ -28,6 +28,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu_time.h"
 #include "distance/kernels.h"
 #include "shoal/dataset.h"
 #include "shoal/index.h"
@@ -38,12 +39,6 @@ namespace shoal::bench {
 namespace {
 
 constexpr size_t kK = 10;
-
-double ThreadCpuSeconds() {
-  timespec t{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
 
 // Samples of the instruction pointer of the thread that made it, by its own CPU clock.
 class Sampler {

@@ -1,12 +1,11 @@
 // hnswlib behind the worker's protocol. Compiled for the machine it runs on, as its users do.
-#include <hnswlib/hnswlib.h>
-
 #include <atomic>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "hnswlib_search.h"
 #include "worker/worker.h"
 
 namespace shoal::bench {
@@ -36,33 +35,18 @@ class HnswOf : public Hnsw {
   void SetEf(size_t ef) override { graph_.setEf(ef); }
 
   size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
-    auto found = graph_.searchKnn(query, k);
-    const size_t n = found.size();
-    for (size_t i = n; i-- > 0; found.pop()) ids[i] = static_cast<uint32_t>(found.top().second);
-    return n;
+    return SearchHnsw(graph_, query, k, ids);
   }
 
-  // hnswlib's own counters are off in searchKnn, and would count visited points again: so a
-  // distance function that counts stands in, outside of timed runs.
   size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
                        uint64_t& distances) override {
-    counted_ = 0;
-    original_ = graph_.fstdistfunc_;
-    graph_.fstdistfunc_ = &CountingDistance;
+    const DistanceCount count(graph_);
     const size_t n = Search(query, k, ids);
-    graph_.fstdistfunc_ = original_;
-    distances += counted_;
+    distances += count.counted();
     return n;
   }
 
  private:
-  static Distance CountingDistance(const void* a, const void* b, const void* dim) {
-    ++counted_;
-    return original_(a, b, dim);
-  }
-  static inline uint64_t counted_ = 0;
-  static inline hnswlib::DISTFUNC<Distance> original_ = nullptr;
-
   Space space_;
   hnswlib::HierarchicalNSW<Distance> graph_;
 };

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -20,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "cpu_time.h"
 #include "shoal/exact.h"
 #include "worker/worker.h"
 
@@ -31,15 +31,6 @@ struct WindowOptions {
   std::vector<size_t> search_lists = {100};
   uint32_t degree = 32;
 };
-
-inline double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](timeval t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 // Engine(options, dim): Insert(id, row), Replace(leaving, id, row), Finish(), and
 // Search(query, k, list, ids) -> hits; the first two from any thread.

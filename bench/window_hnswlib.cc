@@ -1,6 +1,5 @@
 // The sliding window on hnswlib, with allow_replace_deleted; see window.h.
-#include <hnswlib/hnswlib.h>
-
+#include "hnswlib_search.h"
 #include "window.h"
 
 namespace shoal::bench {
@@ -21,10 +20,7 @@ class HnswWindow {
   void Finish() {}
   size_t Search(const std::byte* query, size_t k, size_t list, uint64_t* ids) {
     graph_.setEf(list);
-    auto found = graph_.searchKnn(query, k);
-    const size_t n = found.size();
-    for (size_t i = n; i-- > 0; found.pop()) ids[i] = found.top().second;
-    return n;
+    return SearchHnsw(graph_, query, k, ids);
   }
 
  private:
