@@ -16,6 +16,7 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"inputs", "list the types of jobs, or print an example of one", AddInputs},
     {"benchmarks", "list what this program can run", AddBenchmarks},
+    {"machine", "print what results say of this machine and this build", AddMachine},
     {"skeleton", "print an empty job file", AddSkeleton},
     {"run", "run the jobs of a file", AddRun},
     {"generate-runbook", "write a runbook of the streaming track", AddGenerateRunbook},
