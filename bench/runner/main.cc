@@ -28,7 +28,7 @@ constexpr Verb kVerbs[] = {
 }  // namespace shoal::bench
 
 // CLI11 throws on mistakes of ours only, in which case to end is right.
-int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): throws on our bugs only.
   CLI::App app("Measures shoal: jobs in, results and verdicts out.", "shoal-bench");
   app.require_subcommand(1);
   int status = 0;
