@@ -57,8 +57,8 @@ Result<std::string> Generate(GenerateArguments args) {
   if (!runbook) return tl::unexpected(runbook.error());
   const std::string text = RunbookText(*runbook, GenerateComments(options));
   if (auto ok = WriteText(args.output, text); !ok) return tl::unexpected(ok.error());
-  return fmt::format("{}: {} steps, at most {} points\n", args.output, runbook->steps.size(),
-                     runbook->max_points);
+  return fmt::format("{}: {} steps, at most {} points, seed {}\n", args.output,
+                     runbook->steps.size(), runbook->max_points, options.seed);
 }
 
 }  // namespace
