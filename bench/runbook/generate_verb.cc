@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "base/file.h"
+#include "jobs/input.h"
 #include "runbook/clusters.h"
 #include "runbook/generate.h"
-#include "runbook/input.h"
 #include "runbook/runbook.h"
 
 namespace shoal::bench {
