@@ -73,7 +73,7 @@ class Comparison:
         self.base, self.queries, truth, self.rows = data_sets(args.shared, args.data_dir)[args.data]
         self.truth = curves.Truth(truth)
         self.workers = {}
-        self.results = {"machine": machine.facts(), "arguments": vars(args), "engines": {}}
+        self.results = {"machine": machine.facts(args.programs), "arguments": vars(args), "engines": {}}
 
     def start(self, engine):
         """Starts an engine and gets it an index, of its cache or built."""
@@ -107,7 +107,7 @@ class Comparison:
                 opened = worker.ask("open", path=path + ".index")
                 growth = {key: opened[key] for key in ("rss_before", "rss_after")}
                 return {**built, **growth, "from": f"cache, built {built['machine']['date']}"}
-        facts, others = machine.facts(), machine.OthersMeter()
+        facts, others = machine.facts(self.args.programs), machine.OthersMeter()
         built = worker.ask("build", **options)
         built.update(options, machine=facts, others=others.cores(built["request_cpu_seconds"]))
         built["huge"] = engine.huge

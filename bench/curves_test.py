@@ -95,6 +95,11 @@ class ComparisonTest(unittest.TestCase):
         self.assertNotIn(folder, text)
         document = json.loads(text)
         self.assertEqual((document["schema"], document["version"]), ("shoal-bench-results", 1))
+        told = [os.path.join(PROGRAMS, "shoal-bench"), "machine"]
+        told = json.loads(subprocess.run(told, check=True, capture_output=True).stdout)
+        self.assertEqual(set(document["machine"]), set(told))
+        for fact in ("cpu", "cores", "kernel", "isa", "commit", "compiler", "build_type"):
+            self.assertEqual(document["machine"][fact], told[fact])
         sections = document["runs"][0]["results"]
         self.assertEqual([(c["engine"], c["threads"]) for c in sections["curves"]],
                          [("shoal-f32", 1), ("shoal-f32", 2)])

@@ -1,8 +1,10 @@
 """What a measurement was taken on, and who else used the machine meanwhile."""
 import datetime
+import json
 import os
 import platform
 import subprocess
+import sys
 import time
 
 
@@ -14,29 +16,29 @@ def _first_line_with(path, prefix):
         return "?"
 
 
-def _commit():
-    """Of this tree; with a + where it was changed since."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    command = ["git", "-C", here, "describe", "--always", "--dirty=+", "--exclude=*"]
+def _build_facts(programs):
+    """Of the build that the folder `programs` is of."""
+    path = os.path.join(programs, "shoal-bench")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run([path, "machine"], capture_output=True, text=True, check=True)
     except OSError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+        sys.exit(f"{path}: expected a program, which says of what commit it was built; found none")
+    told = json.loads(done.stdout)
+    return {key: told[key] for key in ("isa", "commit", "compiler", "build_type")}
 
 
-def facts():
-    """What a reader of the results wants to know of this machine."""
+def facts(programs=None):
+    """What a reader of the results wants to know of this machine; of a build too, if one is named."""
     huge = "/sys/kernel/mm/transparent_hugepage/enabled"
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _commit(),
         "cpu": _first_line_with("/proc/cpuinfo", "model name"),
         "cores": len(os.sched_getaffinity(0)),
         "memory": _first_line_with("/proc/meminfo", "MemTotal"),
         "kernel": platform.release(),
         "huge_pages": open(huge, encoding="ascii").read().strip() if os.path.exists(huge) else "none",
         "load_at_start": os.getloadavg()[0],
+        **(_build_facts(programs) if programs else {}),
     }
 
 

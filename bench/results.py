@@ -74,8 +74,13 @@ def _machine(facts):
     """The names that shoal-bench gives to the same facts."""
     words = facts["memory"].split()
     kilobytes = int(words[0]) if words and words[0].isdigit() else 0
-    kept = {key: facts[key] for key in ("cpu", "cores", "kernel", "commit") if key in facts}
-    return {**kept, "memory_bytes": 1024 * kilobytes, "date": _utc(facts["date"])}
+    same = ("cpu", "cores", "isa", "commit", "compiler", "build_type")
+    return {
+        **{key: facts[key] for key in same if key in facts},
+        "memory_bytes": 1024 * kilobytes,
+        "kernel": f"Linux {facts['kernel']}",
+        "date": _utc(facts["date"]),
+    }
 
 
 def _others(engines):

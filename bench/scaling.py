@@ -86,7 +86,7 @@ def main():
         worker.close()
     if args.out:
         with open(args.out, "w", encoding="utf-8") as file:
-            results = {"machine": machine.facts(), "arguments": vars(args)}
+            results = {"machine": machine.facts(args.programs), "arguments": vars(args)}
             json.dump({**results, "inserts": inserts, "searches": searches}, file, indent=1)
     print(f"{args.engine}, {count:,} rows of {args.data}, {machine.facts()['date']}:\n")
     print("| operation | 1 process x 2 threads, /s | 2 processes x 1 thread, /s | ratio | others' cores |")

@@ -92,5 +92,31 @@ TEST(DataTest, ANumberThatTheTypeCannotHoldIsNamed) {
   }
 }
 
+TEST(DataTest, OnlyRowsWhoseDistancesAreExactInAnyOrderPass) {
+  struct Case {
+    float value;
+    ScalarType type;
+    const char* found;  // Empty: exact.
+  };
+  for (const Case& c :
+       {Case{-3, ScalarType::kFloat32, ""}, Case{2048, ScalarType::kFloat32, ""},
+        Case{2048, ScalarType::kFloat16, ""}, Case{255, ScalarType::kUint8, ""},
+        Case{0.5, ScalarType::kFloat32, "row 1, column 2: expected an integer, found 0.5"},
+        Case{-0.5, ScalarType::kFloat16, "row 1, column 2: expected an integer, found -0.5"},
+        Case{2049, ScalarType::kFloat32,
+             "row 1: squared length: expected at most 4194304, found 4198401"}}) {
+    Matrix floats = *Matrix::Create(ScalarType::kFloat32, 2, 3);
+    std::memset(floats.data(), 0, 6 * sizeof(float));
+    std::memcpy(floats.data() + 5 * sizeof(float), &c.value, sizeof(float));
+    const auto rows = ConvertRows(std::move(floats), c.type, "rows.fbin");
+    ASSERT_TRUE(rows) << rows.error();
+    const auto exact = CheckExact(*rows, "rows.fbin");
+    EXPECT_EQ(exact.has_value(), std::string_view(c.found).empty()) << c.value;
+    if (!exact) {
+      EXPECT_EQ(exact.error(), std::string("rows.fbin: ") + c.found);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace shoal::bench

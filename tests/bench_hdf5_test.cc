@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "runbook/hdf5_file.h"
-#include "runbook/input.h"
+#include "jobs/hdf5_file.h"
+#include "jobs/input.h"
 #include "temp_folder.h"
 
 namespace shoal::bench {
@@ -195,6 +195,33 @@ TEST(Input, Hdf5NeedsNoSecondFileAndNamesItsMetric) {
   EXPECT_EQ(input->rows.rows(), 2u);
   EXPECT_EQ(input->queries.type(), ScalarType::kUint8);
   EXPECT_EQ(std::to_integer<int>(input->queries.data()[1]), 8);
+}
+
+TEST(Input, TheFilesTruthComesWithItWhereItIsThatOfTheRowsAndTheMetric) {
+  const TempFolder folder;
+  const auto path = folder / "all.hdf5";
+  Hdf5Maker(path)
+      .Attribute("distance", "euclidean")
+      .Table("train", H5T_NATIVE_FLOAT, 2, std::vector<float>{1, 2, 3, 4, 5, 6})
+      .Table("test", H5T_NATIVE_FLOAT, 2, std::vector<float>{5, 5})
+      .Table("neighbors", H5T_NATIVE_INT64, 1, std::vector<int64_t>{2});
+  InputRequest request;
+  request.base_file = path;
+  const auto whole = ReadInput(request);
+  ASSERT_TRUE(whole) << whole.error();
+  ASSERT_TRUE(whole->truth);
+  EXPECT_THAT(whole->truth->ids, ElementsAre(2u));
+  InputRequest fewer = request, other = request, asked = request;
+  fewer.rows = 2;
+  other.metric = Metric::kInnerProduct;
+  asked.query_file = folder / "queries.fbin";
+  const std::vector<float> query = {1, 2};
+  ASSERT_TRUE(WriteBin(asked.query_file, MatrixView(std::span<const float>(query), 2)));
+  for (const InputRequest& changed : {fewer, other, asked}) {
+    const auto input = ReadInput(changed);
+    ASSERT_TRUE(input) << input.error();
+    EXPECT_FALSE(input->truth);
+  }
 }
 
 TEST(Input, DimensionsMustAgree) {

@@ -331,7 +331,7 @@ TEST(GroupStreams, StreamsOfTheSameStepsShareTheirPlots) {
 TEST(AddStreams, OperationsThatOverlappedHaveTheirRatesAndTailsInATable) {
   const Json document = Json::parse(R"({"runs": [{"type": "concurrent-runbook", "results": {
       "stream": {"engine": "e", "steps": [{"step": 1, "operation": "insert"}]},
-      "concurrent": {"recall_low": 0.97, "structure": "sound", "deletes": {"rate": 2},
+      "concurrent": {"recall_low": 0.97, "structure": "sound", "seconds": 64.945285966, "deletes": {"rate": 2},
                      "searches": {"count": 1000, "rate": 99.6, "p50_us": 10, "p99_us": 20,
                                   "p999_us": 30, "max_us": 4000}}}}]})");
   const auto file = ParseResults(document, "r.json");
@@ -342,10 +342,12 @@ TEST(AddStreams, OperationsThatOverlappedHaveTheirRatesAndTailsInATable) {
   AddStreams(*file, GroupStreams(*file)[0], drawing, section);
   ASSERT_THAT(section.tables, SizeIs(3));
   EXPECT_THAT(section.tables[1].rows,
-              ElementsAre(ElementsAre("searches", "1,000", "100", "10", "20", "30", "4,000"),
+              ElementsAre(ElementsAre("searches", "1,000", "100", "10\u00a0µs", "20\u00a0µs",
+                                      "30\u00a0µs", "4\u00a0ms"),
                           ElementsAre("deletes", "-", "2", "-", "-", "-", "-")));
   EXPECT_THAT(section.tables[2].rows,
-              ElementsAre(ElementsAre("recall low", "0.97"), ElementsAre("structure", "sound")));
+              ElementsAre(ElementsAre("recall low", "0.97"), ElementsAre("structure", "sound"),
+                          ElementsAre("seconds", "64.9453")));
 }
 
 TEST(Draw, NothingAndOnePointAndEqualPointsArePlotsToo) {

@@ -189,6 +189,13 @@ TEST_F(StreamJob, MistakesNameTheFieldOrTheStep) {
                 c["groundtruth"] = {{"directory", "gt"}};
               }),
               HasSubstr("groundtruth.directory: expected a file, found no \"gt/step2.gt100\""));
+  std::filesystem::create_directory(folder_ / "gt");
+  WriteBytes(folder_ / "gt/step2.gt100", "only the first search's");
+  EXPECT_THAT(message([](Json& c) {
+                c["groundtruth"] = {{"directory", "gt"}};
+              }),
+              AllOf(HasSubstr("jobs[0].content.groundtruth.directory: "),
+                    HasSubstr("step5.gt<K>: expected one file, found none")));
   EXPECT_THAT(message([](Json& c) { c["data"]["rows"] = 500; }),
               HasSubstr("step 1: expected rows below 500, those of the data, found 799"));
   EXPECT_THAT(message([](Json& c) { c["speed"] = 1; }), HasSubstr("content.speed: expected"));

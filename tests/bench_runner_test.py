@@ -252,6 +252,19 @@ class IndexJobTest(RunnerTest):
         self.expect_refusal(self.run_file(self.jobs(job, search_directories=["data"])),
                             "jobs[0].content.stream.live", "found 700")
 
+    def test_a_baseline_refuses_numbers_that_make_it_depend_on_the_machine(self):
+        values = [float(self.random.randrange(256)) for _ in range(600 * 8)]
+        values[8 * 7 + 3] = 0.25
+        (self.folder / "data/base.fbin").write_bytes(struct.pack(f"<ii{len(values)}f", 600, 8, *values))
+        content = {"data": {"rows": 600, "base_file": "base.fbin", "query_file": "queries.u8bin"},
+                   "scalar_types": ["float32"], "modes": ["insert"],
+                   "stream": {"live": 400, "step": 100, "rounds": 2}}
+        done = self.run_file(self.jobs({"type": "baseline", "content": content},
+                                       search_directories=["data"]))
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(self.read_results()["runs"][0]["error"],
+                         r"base\.fbin: row 7, column 3: expected an integer, found 0\.25$")
+
     def test_inputs_that_do_not_belong_together_are_refused(self):
         self.write_rows("data/other.u8bin", 20, dim=9)
         done = self.run_file(self.jobs(self.job(query_file="other.u8bin"),

@@ -1,5 +1,6 @@
 // Ground truth of runbooks: the incremental computation against brute force at every search, its
 // files, and the track's rule about ties.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -41,6 +42,13 @@ struct TruthCase {
   ScalarType type;
   Metric metric;
 };
+
+std::string NameOf(const TruthCase& c) {
+  return fmt::format("{}_{}_{}", PatternName(c.pattern), ScalarTypeName(c.type),
+                     MetricName(c.metric));
+}
+
+void PrintTo(const TruthCase& c, std::ostream* out) { *out << NameOf(c); }
 
 class IncrementalTruth : public testing::TestWithParam<TruthCase> {};
 
@@ -89,10 +97,9 @@ INSTANTIATE_TEST_SUITE_P(
                     TruthCase{Pattern::kReplaceAcross, ScalarType::kFloat32,
                               Metric::kInnerProduct}),
     [](const auto& each) {
-      std::string name(PatternName(each.param.pattern));
+      std::string name = NameOf(each.param);
       std::replace(name.begin(), name.end(), '-', '_');
-      return name + "_" + std::string(ScalarTypeName(each.param.type)) + "_" +
-             std::string(MetricName(each.param.metric));
+      return name;
     });
 
 TEST(StreamTruth, SmallChangesCostWhatCameAndNotWhatIsThere) {

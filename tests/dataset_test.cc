@@ -29,6 +29,8 @@ struct Format {
   std::function<Result<Matrix>(const std::filesystem::path&, ScalarType, const ReadOptions&)> read;
 };
 
+void PrintTo(const Format& format, std::ostream* out) { *out << format.name; }
+
 std::vector<Format> AllFormats() {
   std::vector<Format> formats;
   const auto read_npy = [](const std::filesystem::path& path, ScalarType,

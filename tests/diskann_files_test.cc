@@ -9,6 +9,7 @@
 #include <random>
 
 #include "shoal/dataset.h"
+#include "tests/print_types.h"
 #include "tests/temp_folder.h"
 
 namespace shoal {

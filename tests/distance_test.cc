@@ -150,10 +150,14 @@ std::vector<Case> AllCases() {
   return cases;
 }
 
-std::string CaseName(const testing::TestParamInfo<Case>& info) {
-  return std::string(info.param.set->isa) + "_" + std::string(ScalarTypeName(info.param.type)) +
-         (info.param.op == Op::kL2 ? "_l2" : "_dot");
+std::string NameOf(const Case& c) {
+  return std::string(c.set->isa) + "_" + std::string(ScalarTypeName(c.type)) +
+         (c.op == Op::kL2 ? "_l2" : "_dot");
 }
+
+std::string CaseName(const testing::TestParamInfo<Case>& info) { return NameOf(info.param); }
+
+void PrintTo(const Case& c, std::ostream* out) { *out << NameOf(c); }
 
 class Kernels : public testing::TestWithParam<Case> {
  protected:

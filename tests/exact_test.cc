@@ -16,6 +16,7 @@
 
 #include "distance/block_dot.h"
 #include "exact/exact_search.h"
+#include "print_types.h"
 
 namespace shoal {
 namespace {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/memory.h"
+#include "tests/print_types.h"
 #include "tests/test_data.h"
 
 namespace shoal {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "shoal/index.h"
+#include "tests/print_types.h"
 #include "tests/test_data.h"
 
 namespace shoal {

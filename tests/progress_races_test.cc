@@ -16,6 +16,7 @@
 
 #include "shoal/index.h"
 #include "support/sequencer.h"
+#include "tests/print_types.h"
 #include "tests/temp_folder.h"
 
 namespace shoal::testing {

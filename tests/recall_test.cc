@@ -6,6 +6,7 @@
 
 #include "shoal/dataset.h"
 #include "shoal/index.h"
+#include "tests/print_types.h"
 #include "tests/test_data.h"
 
 namespace shoal {

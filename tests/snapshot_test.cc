@@ -8,6 +8,7 @@
 #include <set>
 
 #include "shoal/index.h"
+#include "tests/print_types.h"
 #include "tests/temp_folder.h"
 #include "tests/test_data.h"
 

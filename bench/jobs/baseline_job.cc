@@ -25,13 +25,16 @@ struct BaselineOptions {
 };
 
 // The numbers of a uint8 file as another type: int8 gets the halves, as the classic bytes of
-// descriptors go to 255.
+// descriptors go to 255. Refused: numbers whose distances depend on the instruction set.
 Expected<Matrix> ReadAs(const std::filesystem::path& path, size_t rows, ScalarType type) {
   Expected<Matrix> read = ReadRows(path, rows);
   if (!read) return read;
   if (type == ScalarType::kInt8 && read->type() == ScalarType::kUint8)
     for (size_t i = 0; i < read->rows() * read->dim(); ++i) read->data()[i] >>= 1;
-  return ConvertRows(std::move(*read), type, path.string());
+  read = ConvertRows(std::move(*read), type, path.string());
+  if (read)
+    if (auto exact = CheckExact(*read, path.string()); !exact) return tl::unexpected(exact.error());
+  return read;
 }
 
 Expected<IntegerSet> MakeRows(const BaselineOptions& options, ScalarType type) {

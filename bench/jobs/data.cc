@@ -8,6 +8,9 @@
 namespace shoal::bench {
 namespace {
 
+// |a - b|^2 <= (|a| + |b|)^2 <= 2^24, up to which a float holds every integer.
+constexpr double kMostSquaredLength = 1 << 22;
+
 template <class T>
 T ElementAt(const std::byte* data, size_t i) {
   T value;
@@ -86,6 +89,24 @@ Expected<Matrix> ConvertRows(Matrix rows, ScalarType type, std::string_view name
                     name, i / rows.dim(), i % rows.dim(), ScalarTypeName(type), value));
   }
   return converted;
+}
+
+Expected<void> CheckExact(const Matrix& rows, std::string_view name) {
+  if (rows.type() == ScalarType::kInt8 || rows.type() == ScalarType::kUint8) return {};
+  for (size_t row = 0; row < rows.rows(); ++row) {
+    double squared_length = 0;
+    for (size_t column = 0; column < rows.dim(); ++column) {
+      const float value = ToFloat(rows, row * rows.dim() + column);
+      if (std::trunc(value) != value)
+        return tl::unexpected(fmt::format("{}: row {}, column {}: expected an integer, found {}",
+                                          name, row, column, value));
+      squared_length += double{value} * value;
+    }
+    if (squared_length > kMostSquaredLength)
+      return tl::unexpected(fmt::format("{}: row {}: squared length: expected at most {}, found {}",
+                                        name, row, kMostSquaredLength, squared_length));
+  }
+  return {};
 }
 
 std::string_view ShortName(ScalarType type) {

@@ -18,6 +18,12 @@ Expected<Matrix> ReadRows(const std::filesystem::path& path, size_t max_rows = 0
 // cannot hold exactly.
 Expected<Matrix> ConvertRows(Matrix rows, ScalarType type, std::string_view name);
 
+// Why distances between these rows and others like them may not be exact as floats, in any order of
+// the sums; names `name`, row and column. Elements of floats have to be integers, and a row's
+// squared length at most 2^22: then dot products and squared distances, and all their partial sums,
+// are integers of at most 2^24. Rows of bytes are always exact.
+Expected<void> CheckExact(const Matrix& rows, std::string_view name);
+
 // "f32", "f16", "i8", "u8": as engines are called.
 std::string_view ShortName(ScalarType type);
 

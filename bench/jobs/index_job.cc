@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "jobs/data.h"
+#include "jobs/input.h"
 #include "jobs/jobs.h"
 #include "jobs/timed_search.h"
 #include "runner/timing.h"
@@ -20,8 +21,8 @@ namespace {
 enum class Refined { kNo, kYes };
 
 struct IndexJobOptions {
-  std::filesystem::path base_file, query_file, truth_file;  // truth_file empty: computed.
-  size_t rows = 0;                                          // 0: all of the file.
+  InputRequest data;
+  std::filesystem::path truth_file;  // Empty: the data's own, or computed.
   IndexOptions index;
   std::vector<uint64_t> build_threads;
   Refined refined = Refined::kNo;
@@ -61,9 +62,7 @@ class Doubts {
 
 class IndexJob final : public Job {
  public:
-  explicit IndexJob(IndexJobOptions options)
-      : options_(std::move(options)),
-        engine_(fmt::format("shoal-{}", ShortName(options_.index.scalar_type))) {}
+  explicit IndexJob(IndexJobOptions options) : options_(std::move(options)) {}
 
   Expected<Json> Run(const JobContext& context) override {
     if (auto loaded = Load(context); !loaded) return tl::unexpected(loaded.error());
@@ -79,19 +78,18 @@ class IndexJob final : public Job {
 
  private:
   Expected<void> Load(const JobContext& context) {
-    for (const auto& [file, max_rows, matrix] :
-         {std::tuple(&options_.base_file, options_.rows, &rows_),
-          std::tuple(&options_.query_file, size_t{0}, &queries_)}) {
-      Expected<Matrix> read = ReadRows(*file, max_rows);
-      if (read) read = ConvertRows(std::move(*read), options_.index.scalar_type, file->string());
-      if (!read) return tl::unexpected(read.error());
-      *matrix = std::move(*read);
-    }
-    if (queries_.dim() != rows_.dim())
-      return tl::unexpected(fmt::format("{}: dimension: expected {} as in {}, found {}",
-                                        options_.query_file.string(), rows_.dim(),
-                                        options_.base_file.string(), queries_.dim()));
+    Expected<Input> input = ReadInput(options_.data);
+    if (!input) return tl::unexpected(input.error());
+    rows_ = std::move(input->rows);
+    queries_ = std::move(input->queries);
+    engine_ = fmt::format("shoal-{}", ShortName(rows_.type()));
+    options_.index.scalar_type = rows_.type();
+    options_.index.metric = input->metric;
     options_.index.dim = static_cast<uint32_t>(rows_.dim());
+    if (options_.truth_file.empty() && input->truth && input->truth->k >= options_.k) {
+      truth_ = std::move(*input->truth);
+      return {};
+    }
     return LoadTruth(context);
   }
 
@@ -108,9 +106,8 @@ class IndexJob final : public Job {
     truth_ = std::move(*truth);
     const std::string file = options_.truth_file.string();
     if (truth_.queries != queries_.rows())
-      return tl::unexpected(fmt::format("{}: queries: expected {} as in {}, found {}", file,
-                                        queries_.rows(), options_.query_file.string(),
-                                        truth_.queries));
+      return tl::unexpected(
+          fmt::format("{}: queries: expected {}, found {}", file, queries_.rows(), truth_.queries));
     if (truth_.k < options_.k)
       return tl::unexpected(
           fmt::format("{}: k: expected at least {}, found {}", file, options_.k, truth_.k));
@@ -219,7 +216,7 @@ class IndexJob final : public Job {
   }
 
   IndexJobOptions options_;
-  const std::string engine_;
+  std::string engine_;  // Of the rows' type.
   Matrix rows_, queries_;
   TruthSet truth_;
   std::unique_ptr<Index> index_;
@@ -227,14 +224,8 @@ class IndexJob final : public Job {
 };
 
 void ParseData(FieldReader& data, const JobContext& context, IndexJobOptions& options) {
-  options.base_file = data.InputFile("base_file", context.find_input);
-  options.query_file = data.InputFile("query_file", context.find_input);
+  options.data = ParseInput(data, context);
   options.truth_file = data.InputFile("truth_file", context.find_input, "");
-  options.rows = data.Unsigned("rows", {}, 0);
-  options.index.scalar_type =
-      *ParseScalarType(data.OneOf("scalar_type", {"float32", "float16", "int8", "uint8"}));
-  options.index.metric =
-      *ParseMetric(data.OneOf("metric", {"l2", "inner_product", "cosine"}, "l2"));
 }
 
 void ParseBuild(FieldReader& build, IndexJobOptions& options) {

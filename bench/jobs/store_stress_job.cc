@@ -10,6 +10,7 @@
 
 #include "jobs/jobs.h"
 #include "jobs/store_stress.h"
+#include "runner/timing.h"
 #include "store/tag.h"
 
 namespace shoal::bench {
@@ -37,12 +38,14 @@ class StoreStressJob final : public Job {
   explicit StoreStressJob(const StoreStressOptions& options) : options_(options) {}
 
   Expected<Json> Run(const JobContext& context) override {
+    const Timing timing(context, "the threads");
     const StoreStressCounts counts = RunStoreStress(options_, [&](const StoreStressCounts& so_far) {
       context.checkpoint(ToJson(so_far));
       context.say(fmt::format("{:.0f} s: {} rows read, {} acquired, {} retired, {} transitions",
                               so_far.elapsed_secs, so_far.reads, so_far.acquires_ok,
                               so_far.retires_ok, so_far.transitions));
     });
+    timing.Stop();
     if (std::string verdict = Verdict(counts); !verdict.empty()) context.violated(verdict);
     return ToJson(counts);
   }

@@ -74,7 +74,12 @@ figure p { margin: .35rem 0; }
 .swatch { flex: none; margin-right: .4rem; }
 .table { margin: 1rem 0; }
 .caption { color: var(--soft); font-size: .85rem; line-height: 1.4; margin: 0 0 .3rem; }
-.scroll { overflow-x: auto; }
+/* A shadow where a wide table goes on: at rest the first two gradients hide the others. */
+.scroll { overflow-x: auto; background:
+  linear-gradient(to right, var(--ground) 40%, transparent) left / 2rem 100% no-repeat local,
+  linear-gradient(to left, var(--ground) 40%, transparent) right / 2rem 100% no-repeat local,
+  linear-gradient(to right, var(--rule), transparent) left / .7rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--rule), transparent) right / .7rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .85rem; line-height: 1.35;
   font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--rule); vertical-align: top; }
@@ -102,9 +107,12 @@ pre { background: var(--tint); padding: .6rem; overflow-x: auto; font-size: .8re
   @page { margin: 14mm; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }
   nav, details { display: none; }
-  h2, h3, .caption { break-after: avoid; }
+  h2, h3, .caption, .caveat { break-after: avoid; }
+  /* Two plots a page. */
+  figure { margin: .6rem 0; }
+  .plot { width: 84%; }
   .drawing, .table, tr { break-inside: avoid; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; background: none; }
   .source, .caption { font-size: 8pt; }
   table { font-size: 8pt; }
   th, td { padding: .15rem .35rem; }

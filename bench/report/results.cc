@@ -104,8 +104,9 @@ class Reader {
 
 using At = Reader::At;
 
-// A plain value as people read it.
+// A plain value as people read it: fractions to six digits, which tell any two recalls apart.
 std::string Plain(const Json& json) {
+  if (json.is_number_float()) return fmt::format("{:.6g}", json.get<double>());
   return json.is_string() ? json.get<std::string>() : json.dump();
 }
 

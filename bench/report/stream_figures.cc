@@ -261,11 +261,20 @@ std::optional<Figure> RateBars(const StreamGroup& group, Drawing& drawing) {
                 .better = "Longer is better: updates that a second has room for."};
 }
 
+// "2.5 ms" as one word, which a narrow table does not break.
+std::string Latency(const std::optional<double>& us) {
+  if (!us) return "-";
+  std::string text = Number(*us, Unit::kMicroseconds);
+  if (const size_t blank = text.find(' '); blank != std::string::npos)
+    text.replace(blank, 1, "\u00a0");
+  return text;
+}
+
 Table Summary(const StreamGroup& group) {
-  Table table{"Of the whole stream (medians of the steps that search):",
-              {"engine", "steps", "recall, mean", "recall, least", "p50 µs", "p99 µs", "p99.9 µs",
-               "memory, most"},
-              {}};
+  Table table{
+      "Of the whole stream (medians of the steps that search):",
+      {"engine", "steps", "recall, mean", "recall, least", "p50", "p99", "p99.9", "memory, most"},
+      {}};
   for (const Run* run : group) {
     const Stream& stream = *run->stream;
     double sum = 0, count = 0, least = 1, memory = 0;
@@ -277,8 +286,7 @@ Table Summary(const StreamGroup& group) {
       least = std::min(least, *s.recall);
     }
     const auto typical = [&](Value value) {
-      const std::optional<double> us = Typical(stream, value, Steps::kSearches);
-      return us ? fmt::format("{:.0f}", *us) : std::string("-");
+      return Latency(Typical(stream, value, Steps::kSearches));
     };
     table.rows.push_back({NameOf(group, *run), fmt::format("{}", stream.steps.size()),
                           count > 0 ? fmt::format("{:.4f}", sum / count) : "-",
@@ -299,14 +307,14 @@ std::string Words(std::string_view name) {
 
 void AddOverlap(const Run& run, const std::string& engine, Section& section) {
   Table table{fmt::format("{}, everything at the same time, over the whole run:", engine),
-              {"operation", "count", "per second", "p50 µs", "p99 µs", "p99.9 µs", "longest µs"},
+              {"operation", "count", "per second", "p50", "p99", "p99.9", "longest"},
               {}};
   for (const OverlapKind& kind : run.overlap->kinds) {
     const auto cell = [](const std::optional<double>& value) {
       return value ? Number(std::round(*value), Unit::kNumber) : std::string("-");
     };
-    table.rows.push_back({kind.name, cell(kind.count), cell(kind.rate), cell(kind.p50_us),
-                          cell(kind.p99_us), cell(kind.p999_us), cell(kind.max_us)});
+    table.rows.push_back({kind.name, cell(kind.count), cell(kind.rate), Latency(kind.p50_us),
+                          Latency(kind.p99_us), Latency(kind.p999_us), Latency(kind.max_us)});
   }
   section.tables.push_back(std::move(table));
   Table facts{"What the log of that run allows:", {"figure", "value"}, {}};

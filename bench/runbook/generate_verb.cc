@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "base/file.h"
+#include "jobs/input.h"
 #include "runbook/clusters.h"
 #include "runbook/generate.h"
-#include "runbook/input.h"
 #include "runbook/runbook.h"
 
 namespace shoal::bench {
@@ -57,8 +57,8 @@ Result<std::string> Generate(GenerateArguments args) {
   if (!runbook) return tl::unexpected(runbook.error());
   const std::string text = RunbookText(*runbook, GenerateComments(options));
   if (auto ok = WriteText(args.output, text); !ok) return tl::unexpected(ok.error());
-  return fmt::format("{}: {} steps, at most {} points\n", args.output, runbook->steps.size(),
-                     runbook->max_points);
+  return fmt::format("{}: {} steps, at most {} points, seed {}\n", args.output,
+                     runbook->steps.size(), runbook->max_points, options.seed);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@
 
 #include "runbook/arrivals.h"
 #include "runbook/history.h"
-#include "runbook/input.h"
+#include "jobs/input.h"
 #include "runbook/runbook.h"
 #include "runbook/stream_step.h"
 #include "shoal/index.h"

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "runbook/input.h"
+#include "jobs/input.h"
 #include "runbook/live_points.h"
 #include "runbook/runbook.h"
 #include "runbook/stream_step.h"

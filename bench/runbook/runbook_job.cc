@@ -203,7 +203,7 @@ void ParseSearch(FieldReader& search, ReplayOptions& replay) {
   replay.passes = search.Unsigned("passes", {1, 1000}, 1);
 }
 
-// The folder is where the file of the first search is.
+// The folder is where the file of the first search is; it has to have those of all.
 void ParseTruth(FieldReader& truth, const JobContext& context, RunbookJobOptions& options) {
   const std::string directory = truth.Text("directory", "");
   options.cache = truth.Text("cache", "groundtruth");
@@ -220,6 +220,12 @@ void ParseTruth(FieldReader& truth, const JobContext& context, RunbookJobOptions
   const auto file = context.find_input(name);
   if (!file) return truth.FailWith(fmt::format("{}: {}", truth.PathOf("directory"), file.error()));
   options.truth_folder = file->parent_path();
+  for (const Step& step : steps) {
+    if (step.operation != Operation::kSearch) continue;
+    if (const auto found = FindStepTruth(options.truth_folder, step.number); !found)
+      return truth.FailWith(
+          fmt::format("{}: {}", truth.PathOf("directory"), found.error().message));
+  }
 }
 
 class RunbookType final : public JobType {

@@ -4,26 +4,10 @@
 
 #include <utility>
 
-#include "runbook/hdf5_file.h"
 #include "runbook/live_points.h"
 
 namespace shoal::bench {
 namespace {
-
-// "file": as the data says.
-constexpr const char* kOfFile = "file";
-
-void ParseData(FieldReader& data, const JobContext& context, InputRequest& request) {
-  request.base_file = data.InputFile("base_file", context.find_input);
-  request.query_file = data.InputFile("query_file", context.find_input, "");
-  if (data.ok() && request.query_file.empty() && !IsHdf5Name(request.base_file))
-    data.Fail("query_file", "a file, as base_file is no HDF5", "nothing");
-  request.rows = data.Unsigned("rows", {}, 0);
-  request.type = ParseScalarType(
-      data.OneOf("scalar_type", {kOfFile, "float32", "float16", "int8", "uint8"}, kOfFile));
-  request.metric =
-      ParseMetric(data.OneOf("metric", {kOfFile, "l2", "inner_product", "cosine"}, kOfFile));
-}
 
 void ParseBook(FieldReader& book, const JobContext& context, Runbook& runbook) {
   const auto file = book.InputFile("file", context.find_input);
@@ -51,7 +35,7 @@ void ParseBuild(FieldReader& build, IndexOptions& index) {
 StreamFields ParseStreamFields(FieldReader& content, const JobContext& context,
                                const FieldReader::ReadObject& more) {
   StreamFields fields;
-  content.Object("data", [&](FieldReader& data) { ParseData(data, context, fields.data); });
+  content.Object("data", [&](FieldReader& data) { fields.data = ParseInput(data, context); });
   content.Object("runbook", [&](FieldReader& book) { ParseBook(book, context, fields.runbook); });
   content.Object(
       "build",
@@ -68,7 +52,7 @@ Json StreamSkeleton() {
            {{"base_file", "sift-1m.u8bin"},
             {"query_file", "sift-query-1k.u8bin"},
             {"rows", 100000},
-            {"scalar_type", kOfFile},
+            {"scalar_type", "file"},
             {"metric", "l2"}}},
           {"runbook", {{"file", "runbook.yaml"}, {"dataset", ""}}},
           {"build",

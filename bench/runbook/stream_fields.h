@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "runbook/input.h"
+#include "jobs/input.h"
 #include "runbook/runbook.h"
 #include "runner/job.h"
 #include "shoal/options.h"

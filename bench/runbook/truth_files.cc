@@ -35,28 +35,35 @@ std::optional<size_t> DepthOf(const std::string& name, size_t step) {
   return depth;
 }
 
+tl::unexpected<Error> Wrong(const std::filesystem::path& folder, std::string_view field,
+                            std::string_view expected, std::string_view found) {
+  return MakeError(ErrorCode::kCorrupt, fmt::format("{}: {}: expected {}, found {}",
+                                                    folder.string(), field, expected, found));
+}
+
 }  // namespace
 
-Result<TruthSet> ReadStepTruth(const std::filesystem::path& folder, size_t step, size_t queries,
-                               size_t k) {
-  const auto wrong = [&](std::string_view field, std::string_view expected,
-                         std::string_view found) {
-    return MakeError(ErrorCode::kCorrupt, fmt::format("{}: {}: expected {}, found {}",
-                                                      folder.string(), field, expected, found));
-  };
+Result<std::filesystem::path> FindStepTruth(const std::filesystem::path& folder, size_t step) {
   std::vector<std::filesystem::path> files;
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
     if (DepthOf(entry.path().filename().string(), step)) files.push_back(entry.path());
-  if (failed) return wrong("folder", "to read it", failed.message());
+  if (failed) return Wrong(folder, "folder", "to read it", failed.message());
   if (files.size() != 1) {
-    return wrong(fmt::format("step{}.gt<K>", step), "one file",
+    return Wrong(folder, fmt::format("step{}.gt<K>", step), "one file",
                  files.empty() ? "none" : fmt::format("{}", files.size()));
   }
-  auto truth = ReadTruthSet(files.front());
+  return files.front();
+}
+
+Result<TruthSet> ReadStepTruth(const std::filesystem::path& folder, size_t step, size_t queries,
+                               size_t k) {
+  const auto file = FindStepTruth(folder, step);
+  if (!file) return tl::unexpected(file.error());
+  auto truth = ReadTruthSet(*file);
   if (!truth) return truth;
   if (truth->queries != queries || truth->k < k) {
-    return wrong(files.front().filename().string(), fmt::format("{} queries, k >= {}", queries, k),
+    return Wrong(folder, file->filename().string(), fmt::format("{} queries, k >= {}", queries, k),
                  fmt::format("{} queries, k = {}", truth->queries, truth->k));
   }
   return truth;

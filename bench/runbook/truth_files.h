@@ -15,8 +15,10 @@
 
 namespace shoal::bench {
 
-// The truth of a step from <folder>/step<N>.gt<K>, the track's name for it, K >= k. Corrupt:
-// another number of queries, or none or several such files.
+// <folder>/step<N>.gt<K>, the track's name for the truth of a step. Corrupt: none or several.
+Result<std::filesystem::path> FindStepTruth(const std::filesystem::path& folder, size_t step);
+
+// The truth in that file, K >= k. Corrupt: also another number of queries.
 Result<TruthSet> ReadStepTruth(const std::filesystem::path& folder, size_t step, size_t queries,
                                size_t k);
 

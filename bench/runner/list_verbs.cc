@@ -1,4 +1,4 @@
-// inputs, benchmarks, skeleton: what there is.
+// inputs, benchmarks, machine, skeleton: what there is.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runner/job_file.h"
+#include "runner/machine.h"
 #include "runner/verb.h"
 
 namespace shoal::bench {
@@ -52,6 +53,10 @@ void AddInputs(CLI::App& app, int& status) {
 }
 
 void AddBenchmarks(CLI::App& app, int& /*status*/) { app.callback(PrintList); }
+
+void AddMachine(CLI::App& app, int& /*status*/) {
+  app.callback([] { Print(MachineFacts()); });
+}
 
 void AddSkeleton(CLI::App& app, int& status) {
   static std::vector<std::string> names;

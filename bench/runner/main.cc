@@ -16,6 +16,7 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"inputs", "list the types of jobs, or print an example of one", AddInputs},
     {"benchmarks", "list what this program can run", AddBenchmarks},
+    {"machine", "print what results say of this machine and this build", AddMachine},
     {"skeleton", "print an empty job file", AddSkeleton},
     {"run", "run the jobs of a file", AddRun},
     {"generate-runbook", "write a runbook of the streaming track", AddGenerateRunbook},
@@ -27,7 +28,7 @@ constexpr Verb kVerbs[] = {
 }  // namespace shoal::bench
 
 // CLI11 throws on mistakes of ours only, in which case to end is right.
-int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape)
+int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): throws on our bugs only.
   CLI::App app("Measures shoal: jobs in, results and verdicts out.", "shoal-bench");
   app.require_subcommand(1);
   int status = 0;

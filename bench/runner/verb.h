@@ -11,6 +11,7 @@ using AddVerb = void (*)(CLI::App& app, int& status);
 
 void AddInputs(CLI::App& app, int& status);
 void AddBenchmarks(CLI::App& app, int& status);
+void AddMachine(CLI::App& app, int& status);
 void AddSkeleton(CLI::App& app, int& status);
 void AddRun(CLI::App& app, int& status);
 void AddCheck(CLI::App& app, int& status);

@@ -1,11 +1,12 @@
-// The vectors that a streaming job works on, from whatever file they are in.
+// The vectors that a job works on, from whatever file they are in.
 #pragma once
 
 #include <filesystem>
 #include <optional>
 
-#include "runner/json.h"
+#include "runner/job.h"
 #include "shoal/dataset.h"
+#include "shoal/exact.h"
 #include "shoal/types.h"
 
 namespace shoal::bench {
@@ -22,7 +23,12 @@ struct Input {
   Matrix rows;
   Matrix queries;  // Of the same type and dimension.
   Metric metric = Metric::kL2;
+  // Of the file, where it has some and its rows, queries and metric are those that are used.
+  std::optional<TruthSet> truth;
 };
+
+// The fields of a job's "data" that say so.
+InputRequest ParseInput(FieldReader& data, const JobContext& context);
 
 // Everything is converted to one type. An error names the file.
 Expected<Input> ReadInput(const InputRequest& request);

@@ -1,4 +1,4 @@
-#include "runbook/input.h"
+#include "jobs/input.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "jobs/data.h"
-#include "runbook/hdf5_file.h"
+#include "jobs/hdf5_file.h"
 
 namespace shoal::bench {
 namespace {
@@ -25,7 +25,24 @@ Expected<Hdf5Dataset> ReadAll(const std::filesystem::path& file) {
   return std::move(*all);
 }
 
+// "file": as the data says.
+constexpr const char* kOfFile = "file";
+
 }  // namespace
+
+InputRequest ParseInput(FieldReader& data, const JobContext& context) {
+  InputRequest request;
+  request.base_file = data.InputFile("base_file", context.find_input);
+  request.query_file = data.InputFile("query_file", context.find_input, "");
+  if (data.ok() && request.query_file.empty() && !IsHdf5Name(request.base_file))
+    data.Fail("query_file", "a file, as base_file is no HDF5", "nothing");
+  request.rows = data.Unsigned("rows", {}, 0);
+  request.type = ParseScalarType(
+      data.OneOf("scalar_type", {kOfFile, "float32", "float16", "int8", "uint8"}, kOfFile));
+  request.metric =
+      ParseMetric(data.OneOf("metric", {kOfFile, "l2", "inner_product", "cosine"}, kOfFile));
+  return request;
+}
 
 Expected<Matrix> ReadBase(const std::filesystem::path& file, size_t rows) {
   if (!IsHdf5Name(file)) return ReadRows(file, rows);
@@ -42,6 +59,9 @@ Expected<Input> ReadInput(const InputRequest& request) {
     auto all = ReadAll(request.base_file);
     if (!all) return tl::unexpected(all.error());
     input.metric = all->metric;
+    if (query_file.empty() && request.metric.value_or(all->metric) == all->metric &&
+        (request.rows == 0 || request.rows >= all->rows.rows()))
+      input.truth = std::move(all->truth);
     rows = FirstRows(std::move(all->rows), request.rows);
     queries = std::move(all->queries);
     if (query_file.empty()) query_file = request.base_file;

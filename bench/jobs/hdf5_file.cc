@@ -1,4 +1,4 @@
-#include "runbook/hdf5_file.h"
+#include "jobs/hdf5_file.h"
 
 #include <fmt/format.h>
 #include <hdf5.h>
