@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "jobs/input.h"
 #include "runbook/arrivals.h"
 #include "runbook/history.h"
-#include "jobs/input.h"
 #include "runbook/runbook.h"
 #include "runbook/stream_step.h"
 #include "shoal/index.h"
