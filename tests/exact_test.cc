@@ -3,12 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -16,65 +13,19 @@
 
 #include "distance/block_dot.h"
 #include "exact/exact_search.h"
-#include "print_types.h"
+#include "tests/exact_rows.h"
+#include "tests/print_types.h"
 
 namespace shoal {
 namespace {
 
 using exact::ExactSearchWith;
-using testing::HasSubstr;
-
-constexpr ScalarType kTypes[] = {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8,
-                                 ScalarType::kUint8};
-constexpr Metric kMetrics[] = {Metric::kL2, Metric::kInnerProduct, Metric::kCosine};
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-bool IsInteger(ScalarType type) { return type == ScalarType::kInt8 || type == ScalarType::kUint8; }
-
-// Rows of any type, with the same numbers in double beside them.
-struct Rows {
-  ScalarType type;
-  size_t rows;
-  size_t dim;
-  std::vector<std::byte> bytes;
-  std::vector<double> values;
-
-  Rows(ScalarType t, size_t n, size_t d)
-      : type(t), rows(n), dim(d), bytes(n * d * ScalarSize(t)), values(n * d) {}
-  void Set(size_t i, double value) {
-    std::byte* at = bytes.data() + i * ScalarSize(type);
-    const auto put = [at](auto v) { std::memcpy(at, &v, sizeof(v)); };
-    switch (type) {
-      case ScalarType::kFloat32: put(static_cast<float>(value)); break;
-      case ScalarType::kFloat16: put(FloatToHalf(static_cast<float>(value))); break;
-      case ScalarType::kInt8: put(static_cast<int8_t>(value)); break;
-      case ScalarType::kUint8: put(static_cast<uint8_t>(value)); break;
-    }
-    values[i] = type == ScalarType::kFloat32   ? static_cast<double>(static_cast<float>(value))
-                : type == ScalarType::kFloat16 ? HalfToFloat(FloatToHalf(static_cast<float>(value)))
-                                               : std::trunc(value);
-  }
-  MatrixView view() const { return {bytes.data(), type, rows, dim}; }
-  const double* row(size_t i) const { return values.data() + i * dim; }
-};
-
-// Normal numbers for floats, the whole range for integers.
-Rows RandomRows(ScalarType type, size_t rows, size_t dim, uint32_t seed) {
-  Rows result(type, rows, dim);
-  std::mt19937 random(seed);
-  std::normal_distribution<double> normal;
-  std::uniform_int_distribution<int> byte(0, 255);
-  for (size_t i = 0; i < rows * dim; ++i) {
-    const double value = !IsInteger(type)             ? normal(random)
-                         : type == ScalarType::kUint8 ? byte(random)
-                                                      : byte(random) - 128;
-    result.Set(i, value);
-  }
-  // No zero vectors, for cosine's sake.
-  for (size_t i = 0; i < rows; ++i)
-    if (result.values[i * dim] == 0) result.Set(i * dim, 1);
-  return result;
-}
+using exact_test::IsInteger;
+using exact_test::kInfinity;
+using exact_test::kMetrics;
+using exact_test::kTypes;
+using exact_test::RandomRows;
+using exact_test::Rows;
 
 double NaiveDistance(Metric metric, const double* a, const double* b, size_t dim) {
   long double l2 = 0;
@@ -465,186 +416,6 @@ TEST(Exact, ProgressNeverOverlapsNeverGoesBackAndEndsWithAll) {
   EXPECT_TRUE(std::is_sorted(calls.begin(), calls.end()));
   EXPECT_EQ(std::count(calls.begin(), calls.end(), 300u), 1);
   EXPECT_EQ(calls.back(), 300u);
-}
-
-std::string MessageOf(MatrixView base, MatrixView queries, const ExactOptions& options) {
-  const auto truth = ExactSearch(base, queries, options);
-  if (truth.has_value()) return "no error";
-  EXPECT_EQ(truth.error().code, ErrorCode::kInvalidArgument);
-  return truth.error().message;
-}
-
-TEST(ExactErrors, NameTheFieldTheExpectedAndTheFound) {
-  const Rows base = RandomRows(ScalarType::kFloat32, 10, 4, 24);
-  const Rows queries = RandomRows(ScalarType::kFloat32, 2, 4, 25);
-  ExactOptions options;
-  options.k = 0;
-  EXPECT_THAT(MessageOf(base.view(), queries.view(), options), HasSubstr("k is 0"));
-  options.k = 3;
-  EXPECT_THAT(MessageOf(base.view(), Rows(ScalarType::kFloat32, 2, 5).view(), options),
-              HasSubstr("queries have dimension 5, expected 4"));
-  EXPECT_THAT(MessageOf(base.view(), Rows(ScalarType::kUint8, 2, 4).view(), options),
-              HasSubstr("queries are uint8, expected float32"));
-  EXPECT_THAT(MessageOf(base.view().Slice(0, 0), queries.view(), options),
-              HasSubstr("base has no rows"));
-  EXPECT_THAT(MessageOf(base.view(), queries.view().Slice(0, 0), options),
-              HasSubstr("queries has no rows"));
-  const std::vector<uint32_t> ids(9);
-  options.ids = ids;
-  EXPECT_THAT(MessageOf(base.view(), queries.view(), options),
-              HasSubstr("ids has 9 entries, expected 10"));
-  options.ids = {};
-  const std::vector<uint8_t> include(11);
-  options.include = include;
-  EXPECT_THAT(MessageOf(base.view(), queries.view(), options),
-              HasSubstr("include has 11 entries, expected 10"));
-}
-
-TEST(ExactErrors, NameTheRowThatIsNotFiniteOrZero) {
-  for (const ScalarType type : {ScalarType::kFloat32, ScalarType::kFloat16}) {
-    const Rows good = RandomRows(type, 1000, 6, 26);
-    Rows bad = good;
-    bad.Set(777 * 6 + 2, std::nan(""));
-    bad.Set(888 * 6 + 3, kInfinity);
-    ExactOptions options;
-    options.k = 3;
-    for (const Metric metric : kMetrics) {
-      options.metric = metric;
-      EXPECT_THAT(MessageOf(bad.view(), good.view(), options),
-                  HasSubstr("base row 777, element 2 is NaN"));
-      EXPECT_THAT(MessageOf(good.view(), bad.view().Slice(800, 100), options),
-                  HasSubstr("queries row 88, element 3 is infinite"));
-    }
-  }
-  for (const ScalarType type : kTypes) {
-    const Rows good = RandomRows(type, 100, 6, 27);
-    Rows bad = good;
-    for (size_t i = 0; i < 6; ++i) bad.Set(55 * 6 + i, 0);
-    ExactOptions options;
-    options.k = 3;
-    EXPECT_EQ(MessageOf(bad.view(), bad.view(), options), "no error");
-    options.metric = Metric::kCosine;
-    EXPECT_THAT(MessageOf(bad.view(), good.view(), options),
-                HasSubstr("base row 55 is a zero vector"));
-    EXPECT_THAT(MessageOf(good.view(), bad.view(), options),
-                HasSubstr("queries row 55 is a zero vector"));
-  }
-}
-
-TEST(ExactErrors, AnAbsurdKIsOutOfMemoryNotACrash) {
-  const Rows base = RandomRows(ScalarType::kUint8, 10, 4, 28);
-  ExactOptions options;
-  options.k = std::numeric_limits<size_t>::max() / 2;
-  const auto truth = ExactSearch(base.view(), base.view(), options);
-  ASSERT_FALSE(truth.has_value());
-  EXPECT_EQ(truth.error().code, ErrorCode::kOutOfMemory);
-}
-
-TruthSet SmallTruth() {
-  TruthSet truth;
-  truth.queries = 2;
-  truth.k = 4;
-  truth.ids = {10, 11, 12, 13, 20, 21, TruthSet::kNoNeighbor, TruthSet::kNoNeighbor};
-  truth.distances = {1, 2, 2, 3, 1, 5, kInfinity, kInfinity};
-  truth.counts = {4, 2};
-  return truth;
-}
-
-double RecallOf(const TruthSet& truth, size_t query, std::vector<uint64_t> found, size_t k) {
-  return Recall(truth, query, found, k);
-}
-
-TEST(Recall, CountsTiesWithTheLastAsTrue) {
-  TruthSet truth = SmallTruth();
-  EXPECT_EQ(RecallOf(truth, 0, {10, 12}, 2), 1.0);
-  EXPECT_EQ(RecallOf(truth, 0, {10, 13}, 2), 0.5);
-  EXPECT_EQ(RecallOf(truth, 0, {11, 12}, 2), 1.0);
-  truth.distances.clear();
-  EXPECT_EQ(RecallOf(truth, 0, {10, 12}, 2), 0.5);
-}
-
-TEST(Recall, CountsOnlyTheFirstKAndNoneTwice) {
-  const TruthSet truth = SmallTruth();
-  EXPECT_EQ(RecallOf(truth, 0, {99, 98, 10, 11}, 2), 0.0);
-  EXPECT_EQ(RecallOf(truth, 0, {10, 10}, 2), 0.5);
-  EXPECT_EQ(RecallOf(truth, 0, {10}, 2), 0.5);
-  EXPECT_EQ(RecallOf(truth, 0, {}, 2), 0.0);
-  EXPECT_EQ(RecallOf(truth, 0, {13, 12, 11, 10}, 4), 1.0);
-}
-
-TEST(Recall, IsOfTheNeighboursThatThereAre) {
-  const TruthSet truth = SmallTruth();
-  EXPECT_EQ(RecallOf(truth, 1, {20, 21}, 4), 1.0);
-  EXPECT_EQ(RecallOf(truth, 1, {20, TruthSet::kNoNeighbor}, 4), 0.5);
-}
-
-TEST(Recall, IsNoNumberWhereTheTruthIsTooShort) {
-  EXPECT_TRUE(std::isnan(RecallOf(SmallTruth(), 0, {10}, 5)));
-}
-
-// Where the checked-in ground truth lies: $SHOAL_DATA, or beside the source tree.
-std::filesystem::path DataDirectory() {
-  if (const char* data = std::getenv("SHOAL_DATA")) return data;
-  return std::filesystem::path(__FILE__).parent_path() / "../../shared/data";
-}
-
-// The first `rows` rows of a uint8 .bin, or a truthset's ids and distances.
-std::vector<char> ReadBytes(const std::filesystem::path& path, size_t offset, size_t bytes) {
-  std::ifstream file(path, std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(offset));
-  std::vector<char> data(bytes);
-  file.read(data.data(), static_cast<std::streamsize>(bytes));
-  EXPECT_TRUE(file.good()) << path;
-  return data;
-}
-
-TEST(ExactOnSift, AgreesWithTheGroundTruthThatCameWithTheData) {
-  const auto directory = DataDirectory();
-  if (!std::filesystem::exists(directory / "sift-100k.gt100"))
-    GTEST_SKIP() << "no data at " << directory;
-  constexpr size_t kRows = 100000;
-  constexpr size_t kQueries = 1000;
-  constexpr size_t kDim = 128;
-  constexpr size_t kK = 100;
-  const auto base = ReadBytes(directory / "sift-1m.u8bin", 8, kRows * kDim);
-  const auto queries = ReadBytes(directory / "sift-query-1k.u8bin", 8, kQueries * kDim);
-  const auto gt = ReadBytes(directory / "sift-100k.gt100", 8, kQueries * kK * 8);
-  std::vector<uint32_t> ids(kQueries * kK);
-  std::vector<float> distances(kQueries * kK);
-  std::memcpy(ids.data(), gt.data(), kQueries * kK * 4);
-  std::memcpy(distances.data(), gt.data() + kQueries * kK * 4, kQueries * kK * 4);
-
-  ExactOptions options;
-  options.k = kK;
-  const auto as_bytes = ExactSearch({base.data(), ScalarType::kUint8, kRows, kDim},
-                                    {queries.data(), ScalarType::kUint8, kQueries, kDim}, options);
-  ASSERT_TRUE(as_bytes.has_value());
-  EXPECT_EQ(as_bytes->distances, distances);
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (as_bytes->ids[i] == ids[i]) continue;
-    // Only ties may be in another order, or cut off elsewhere.
-    const size_t query = i / kK;
-    const uint32_t row = as_bytes->ids[i];
-    int32_t distance = 0;
-    for (size_t d = 0; d < kDim; ++d) {
-      const int diff = static_cast<uint8_t>(base[row * kDim + d]) -
-                       static_cast<uint8_t>(queries[query * kDim + d]);
-      distance += diff * diff;
-    }
-    ASSERT_EQ(static_cast<float>(distance), distances[i]) << "query " << query;
-  }
-
-  // The same numbers as float32 give the same answer: every distance is a whole number.
-  std::vector<float> float_base(kRows * kDim);
-  std::vector<float> float_queries(kQueries * kDim);
-  for (size_t i = 0; i < base.size(); ++i) float_base[i] = static_cast<uint8_t>(base[i]);
-  for (size_t i = 0; i < queries.size(); ++i) float_queries[i] = static_cast<uint8_t>(queries[i]);
-  const auto as_floats =
-      ExactSearch(MatrixView(std::span<const float>(float_base), kDim),
-                  MatrixView(std::span<const float>(float_queries), kDim), options);
-  ASSERT_TRUE(as_floats.has_value());
-  EXPECT_EQ(as_floats->ids, as_bytes->ids);
-  EXPECT_EQ(as_floats->distances, as_bytes->distances);
 }
 
 }  // namespace

@@ -17,14 +17,9 @@ import subprocess
 import sys
 import tempfile
 import unittest
-import unittest.mock
 
 CXX = (".h", ".cc")
 MAX_LINES = 450
-# File -> why it may be longer than MAX_LINES.
-LONG_FILES = {
-    "tests/exact_test.cc": "one typed suite against a reference, with its generators",
-}
 
 SKIPPED_DIRECTORIES = re.compile(r"^(\.git|\.cache|build(-.*)?|out|__pycache__)$")
 # Markdown: [text](target), and `path/with.ext` of this tree's folders in code quotes.
@@ -119,12 +114,9 @@ def check_length(root):
     found = []
     for file in files(root, CXX):
         path, length = relative(file, root), len(lines_of(file))
-        if length > MAX_LINES and path not in LONG_FILES:
+        if length > MAX_LINES:
             found.append(f"{path}: {length} lines, {MAX_LINES} at most: two ideas in one room?")
-        if length <= MAX_LINES and path in LONG_FILES:
-            found.append(f"{path}: {length} lines: no exception needed any more (LONG_FILES)")
-    return found + [f"{path}: in LONG_FILES, but not in the tree" for path in LONG_FILES
-                    if not (root / path).exists()]
+    return found
 
 
 CHECKS = {"format": check_format, "links": check_links, "paths": check_paths,
@@ -154,8 +146,7 @@ class SelfTest(unittest.TestCase):
             file.write_text(text)
             (file.parent / "note.md").write_text("# Note\n")
             shutil.copy(pathlib.Path(__file__).parent.parent / ".clang-format", directory)
-            with unittest.mock.patch.dict(LONG_FILES, clear=True):
-                return CHECKS[check](pathlib.Path(directory))
+            return CHECKS[check](pathlib.Path(directory))
 
     def test_what_is_wrong_is_found(self):
         for check, (path, text) in self.BAD.items():

@@ -1,0 +1,127 @@
+// Recall by a truth set, and the truth sets that come with the shared data.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <vector>
+
+#include "shoal/exact.h"
+
+namespace shoal {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+TruthSet SmallTruth() {
+  TruthSet truth;
+  truth.queries = 2;
+  truth.k = 4;
+  truth.ids = {10, 11, 12, 13, 20, 21, TruthSet::kNoNeighbor, TruthSet::kNoNeighbor};
+  truth.distances = {1, 2, 2, 3, 1, 5, kInfinity, kInfinity};
+  truth.counts = {4, 2};
+  return truth;
+}
+
+double RecallOf(const TruthSet& truth, size_t query, std::vector<uint64_t> found, size_t k) {
+  return Recall(truth, query, found, k);
+}
+
+TEST(Recall, CountsTiesWithTheLastAsTrue) {
+  TruthSet truth = SmallTruth();
+  EXPECT_EQ(RecallOf(truth, 0, {10, 12}, 2), 1.0);
+  EXPECT_EQ(RecallOf(truth, 0, {10, 13}, 2), 0.5);
+  EXPECT_EQ(RecallOf(truth, 0, {11, 12}, 2), 1.0);
+  truth.distances.clear();
+  EXPECT_EQ(RecallOf(truth, 0, {10, 12}, 2), 0.5);
+}
+
+TEST(Recall, CountsOnlyTheFirstKAndNoneTwice) {
+  const TruthSet truth = SmallTruth();
+  EXPECT_EQ(RecallOf(truth, 0, {99, 98, 10, 11}, 2), 0.0);
+  EXPECT_EQ(RecallOf(truth, 0, {10, 10}, 2), 0.5);
+  EXPECT_EQ(RecallOf(truth, 0, {10}, 2), 0.5);
+  EXPECT_EQ(RecallOf(truth, 0, {}, 2), 0.0);
+  EXPECT_EQ(RecallOf(truth, 0, {13, 12, 11, 10}, 4), 1.0);
+}
+
+TEST(Recall, IsOfTheNeighboursThatThereAre) {
+  const TruthSet truth = SmallTruth();
+  EXPECT_EQ(RecallOf(truth, 1, {20, 21}, 4), 1.0);
+  EXPECT_EQ(RecallOf(truth, 1, {20, TruthSet::kNoNeighbor}, 4), 0.5);
+}
+
+TEST(Recall, IsNoNumberWhereTheTruthIsTooShort) {
+  EXPECT_TRUE(std::isnan(RecallOf(SmallTruth(), 0, {10}, 5)));
+}
+
+// Where the checked-in ground truth lies: $SHOAL_DATA, or beside the source tree.
+std::filesystem::path DataDirectory() {
+  if (const char* data = std::getenv("SHOAL_DATA")) return data;
+  return std::filesystem::path(__FILE__).parent_path() / "../../shared/data";
+}
+
+// The first `rows` rows of a uint8 .bin, or a truthset's ids and distances.
+std::vector<char> ReadBytes(const std::filesystem::path& path, size_t offset, size_t bytes) {
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(offset));
+  std::vector<char> data(bytes);
+  file.read(data.data(), static_cast<std::streamsize>(bytes));
+  EXPECT_TRUE(file.good()) << path;
+  return data;
+}
+
+TEST(ExactOnSift, AgreesWithTheGroundTruthThatCameWithTheData) {
+  const auto directory = DataDirectory();
+  if (!std::filesystem::exists(directory / "sift-100k.gt100"))
+    GTEST_SKIP() << "no data at " << directory;
+  constexpr size_t kRows = 100000;
+  constexpr size_t kQueries = 1000;
+  constexpr size_t kDim = 128;
+  constexpr size_t kK = 100;
+  const auto base = ReadBytes(directory / "sift-1m.u8bin", 8, kRows * kDim);
+  const auto queries = ReadBytes(directory / "sift-query-1k.u8bin", 8, kQueries * kDim);
+  const auto gt = ReadBytes(directory / "sift-100k.gt100", 8, kQueries * kK * 8);
+  std::vector<uint32_t> ids(kQueries * kK);
+  std::vector<float> distances(kQueries * kK);
+  std::memcpy(ids.data(), gt.data(), kQueries * kK * 4);
+  std::memcpy(distances.data(), gt.data() + kQueries * kK * 4, kQueries * kK * 4);
+
+  ExactOptions options;
+  options.k = kK;
+  const auto as_bytes = ExactSearch({base.data(), ScalarType::kUint8, kRows, kDim},
+                                    {queries.data(), ScalarType::kUint8, kQueries, kDim}, options);
+  ASSERT_TRUE(as_bytes.has_value());
+  EXPECT_EQ(as_bytes->distances, distances);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (as_bytes->ids[i] == ids[i]) continue;
+    // Only ties may be in another order, or cut off elsewhere.
+    const size_t query = i / kK;
+    const uint32_t row = as_bytes->ids[i];
+    int32_t distance = 0;
+    for (size_t d = 0; d < kDim; ++d) {
+      const int diff = static_cast<uint8_t>(base[row * kDim + d]) -
+                       static_cast<uint8_t>(queries[query * kDim + d]);
+      distance += diff * diff;
+    }
+    ASSERT_EQ(static_cast<float>(distance), distances[i]) << "query " << query;
+  }
+
+  // The same numbers as float32 give the same answer: every distance is a whole number.
+  std::vector<float> float_base(kRows * kDim);
+  std::vector<float> float_queries(kQueries * kDim);
+  for (size_t i = 0; i < base.size(); ++i) float_base[i] = static_cast<uint8_t>(base[i]);
+  for (size_t i = 0; i < queries.size(); ++i) float_queries[i] = static_cast<uint8_t>(queries[i]);
+  const auto as_floats =
+      ExactSearch(MatrixView(std::span<const float>(float_base), kDim),
+                  MatrixView(std::span<const float>(float_queries), kDim), options);
+  ASSERT_TRUE(as_floats.has_value());
+  EXPECT_EQ(as_floats->ids, as_bytes->ids);
+  EXPECT_EQ(as_floats->distances, as_bytes->distances);
+}
+
+}  // namespace
+}  // namespace shoal
