@@ -7,8 +7,6 @@ Both are called by the same command line, test_insert_deletes_consolidate's; the
 that each prints for its consolidation. Then recall@10 of what is left, each by its own program.
 What others wait meanwhile is bench/beside's: DiskANN's program searches nothing then.
 """
-import argparse
-import os
 import pathlib
 import re
 import sys
@@ -19,16 +17,8 @@ import machine
 
 
 def parse_arguments():
-    here = pathlib.Path(__file__).resolve().parent
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawTextHelpFormatter)
-    shared = os.environ.get("SHOAL_DATA", here.parent.parent / "shared" / "data")
-    parser.add_argument("--shared", type=pathlib.Path, default=pathlib.Path(shared))
-    parser.add_argument("--diskann", type=pathlib.Path, help="folder of DiskANN's programs")
-    parser.add_argument("--rows", type=int, default=1000000)
+    parser = diskann_programs.parser(__doc__)
     parser.add_argument("--share", type=float, default=0.1, help="of the rows that are deleted")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--degree", type=int, default=32)
     parser.add_argument("--list", type=int, default=64, help="of inserts, and of the searches")
     return parser.parse_args()
 
@@ -45,7 +35,7 @@ def consolidate(programs, args, folder):
     inserting = float(re.search(r"Insertion time ([\d.e+]+)", output)[1])
     seconds = float(re.search(r"Starting consolidate_deletes\.\.\.\s*done in ([\d.e+]+)", output)[1])
     recall, search_us = diskann_programs.search(
-        programs, folder / f"x.after-delete-del{deleted}-{args.rows}", queries, args.list)
+        programs, folder / f"x.after-delete-del{deleted}-{args.rows}", queries, args.list, args.apps)
     return {"insert": inserting / args.rows * 1e6, "seconds": seconds, "rate": deleted / seconds,
             "recall": recall, "search_us": search_us}
 
@@ -57,7 +47,7 @@ def main():
         folder = pathlib.Path(folder)
         diskann_programs.to_float(args.shared / "sift-1m.u8bin", folder / "rows.fbin", args.rows)
         diskann_programs.to_float(args.shared / "sift-query-1k.u8bin", folder / "queries.fbin", None)
-        for name, programs in (("shoal", diskann_programs.OURS), ("DiskANN", args.diskann)):
+        for name, programs in (("shoal", args.apps), ("DiskANN", args.diskann)):
             if programs is None:
                 print(f"{name}: not here (--diskann)", file=sys.stderr)
                 continue

@@ -1,11 +1,27 @@
 """What jobs need that run DiskANN's programs, or ours of the same names."""
+import argparse
 import array
+import os
 import pathlib
 import re
 import struct
 import subprocess
 
 OURS = pathlib.Path(__file__).resolve().parent.parent / "build" / "apps"
+
+
+def parser(description):
+    """The arguments that jobs beside DiskANN have in common."""
+    result = argparse.ArgumentParser(description=description,
+                                     formatter_class=argparse.RawTextHelpFormatter)
+    shared = os.environ.get("SHOAL_DATA", OURS.parents[2] / "shared" / "data")
+    result.add_argument("--shared", type=pathlib.Path, default=pathlib.Path(shared))
+    result.add_argument("--apps", type=pathlib.Path, default=OURS, help="folder of our programs")
+    result.add_argument("--diskann", type=pathlib.Path, help="folder of DiskANN's programs")
+    result.add_argument("--rows", type=int, default=1000000)
+    result.add_argument("--threads", type=int, default=2)
+    result.add_argument("--degree", type=int, default=32)
+    return result
 
 
 def to_float(source, target, rows):
@@ -30,10 +46,10 @@ def run(program, **flags):
                           text=True).stdout
 
 
-def search(programs, index, queries, search_list):
+def search(programs, index, queries, search_list, ours=OURS):
     """recall@10 and the mean microseconds of a search of a float index with tags, one thread."""
     truth, result = f"{index}.truth", f"{index}.result"
-    run(OURS / "utils" / "compute_groundtruth", data_type="float", dist_fn="l2",
+    run(ours / "utils" / "compute_groundtruth", data_type="float", dist_fn="l2",
         base_file=f"{index}.data", query_file=queries, K=10, gt_file=truth,
         tags_file=f"{index}.tags")
     output = run(programs / "search_memory_index", data_type="float", dist_fn="l2",

@@ -8,9 +8,7 @@ updates cause has ended. hnswlib takes part where window_hnswlib was built, Disk
 --diskann names the folder of its programs: its test_streaming_scenario inserts and consolidates in
 intervals, so its rate is that of the intervals after the first full window.
 """
-import argparse
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -22,17 +20,9 @@ import machine
 
 
 def parse_arguments():
-    here = pathlib.Path(__file__).resolve().parent
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawTextHelpFormatter)
-    shared = os.environ.get("SHOAL_DATA", here.parent.parent / "shared" / "data")
-    parser.add_argument("--shared", type=pathlib.Path, default=pathlib.Path(shared))
-    parser.add_argument("--programs", type=pathlib.Path, default=here.parent / "build" / "bench")
-    parser.add_argument("--diskann", type=pathlib.Path, help="folder of test_streaming_scenario")
+    parser = diskann_programs.parser(__doc__)
+    parser.add_argument("--programs", type=pathlib.Path, default=diskann_programs.OURS.parent / "bench")
     parser.add_argument("--window", type=int, default=200000)
-    parser.add_argument("--rows", type=int, default=1000000)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--degree", type=int, default=32)
     parser.add_argument("--list", type=int, default=100, help="of the inserts")
     parser.add_argument("--search-lists", default="100,120", help="of the searches, each")
     parser.add_argument("--engines", default="shoal-f32,shoal-u8,hnswlib-f32,diskann-f32")
@@ -81,7 +71,7 @@ def diskann(args):
         updates = args.rows - args.window - 2 * interval
         name = f"x.after-streaming-act{args.window}-cons{interval}-max{args.rows}"
         searches = [dict(zip(("list", "recall", "search_us"), (size, *diskann_programs.search(
-            args.diskann, folder / name, queries, size))))
+            args.diskann, folder / name, queries, size, args.apps))))
             for size in map(int, args.search_lists.split(","))]
         return {"seconds": ended - filled, "updates_per_second": updates / (ended - filled),
                 "searches": searches}
