@@ -21,7 +21,6 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <random>
 #include <string>
@@ -31,6 +30,7 @@
 #include "churn/curve.h"
 #include "cpu_time.h"
 #include "need.h"
+#include "peak_memory.h"
 #include "shoal/index.h"
 #include "worker/worker.h"
 
@@ -47,14 +47,6 @@ struct Arguments {
   size_t rows = 0, list = 64, threads = 2;
   double share = 0.1, idle_seconds = 5;
 };
-
-// A line of /proc/self/status, in MB.
-double StatusMb(const std::string& key) {
-  std::ifstream lines("/proc/self/status");
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(key)) return std::stod(line.substr(key.size())) / 1024;
-  return 0;
-}
 
 // Latencies in microseconds of what one thread did for a while.
 struct Latencies {
@@ -101,15 +93,15 @@ class Beside {
     double cpu = 0, seconds = 0, resident = 0, most = 0;
     Meanwhile(args_.work, [&] {
       const auto begin = Clock::now();
-      std::ofstream("/proc/self/clear_refs") << "5";  // VmHWM starts again from here.
-      resident = StatusMb("VmRSS:");
+      const PeakMemory memory;
       cpu = ThreadCpuSeconds();
       if (args_.work == "save") Need(index_->Save(args_.file, {.threads = 1}));
       if (args_.work == "consolidate") Need(index_->Consolidate({.threads = 1}));
       if (args_.work == "delete") Delete(leaving);
       cpu = ThreadCpuSeconds() - cpu;
       seconds = Since(begin);
-      most = StatusMb("VmHWM:");
+      resident = memory.before_mb();
+      most = PeakMemory::most_mb();
     });
     fmt::print(
         "\n{}: {:.2f} s, {:.2f} s of CPU; resident {:.0f} MB, at most {:.0f} MB ({:+.1f} %)\n",
@@ -199,9 +191,7 @@ class Beside {
       return values[static_cast<size_t>(static_cast<double>(values.size() - 1) * share)];
     };
     auto& [search, insert, erase, insert_cpu] = latencies;
-    if (insert_us_ == 0)
-      insert_us_ =
-          std::accumulate(insert.begin(), insert.end(), 0.0) / static_cast<double>(insert.size());
+    if (insert_us_ == 0) insert_us_ = insert_cpu * 1e6 / static_cast<double>(insert.size());
     fmt::print(
         "| {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} |"
         " {:.0f} |\n",

@@ -18,7 +18,6 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <numeric>
 #include <string>
@@ -26,6 +25,7 @@
 #include <vector>
 
 #include "need.h"
+#include "peak_memory.h"
 #include "shoal/index.h"
 #include "worker/worker.h"
 
@@ -53,14 +53,6 @@ struct Phase {
   std::vector<double> save_seconds;
   double growth = 0;  // Most memory during the saves by that before them.
 };
-
-// A line of /proc/self/status, in kB.
-double StatusKb(const std::string& key) {
-  std::ifstream lines("/proc/self/status");
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(key)) return std::stod(line.substr(key.size()));
-  return 0;
-}
 
 double Percentile(std::vector<double> values, double share) {
   if (values.empty()) return 0;
@@ -182,14 +174,13 @@ class Mixed {
   }
 
   void Save(const std::atomic<bool>& stop, Phase& phase) {
-    std::ofstream("/proc/self/clear_refs") << "5";  // VmHWM starts again from here.
-    const double resident = StatusKb("VmRSS:");
+    const PeakMemory memory;
     do {
       const auto begin = Clock::now();
       Need(index_->Save(args_.save, {.threads = 1}));
       phase.save_seconds.push_back(Since(begin));
     } while (!stop.load(std::memory_order_relaxed));
-    phase.growth = StatusKb("VmHWM:") / resident;
+    phase.growth = PeakMemory::most_mb() / memory.before_mb();
     std::filesystem::remove(args_.save);
   }
 
