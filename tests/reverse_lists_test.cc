@@ -78,6 +78,8 @@ TEST_F(ReverseLists, AgreesWithAMultisetAcrossManyLists) {
       if (there != model[i].end()) model[i].erase(there);
     }
     ASSERT_EQ(list.Contains(id), model[i].count(id) > 0);
+    const size_t n = random() % 60;
+    ASSERT_EQ(list.HasMoreThan(n), model[i].size() > n);
     if (step % 100 == 0) {
       ASSERT_EQ(Sorted(heads[i]), std::vector<SlotId>(model[i].begin(), model[i].end()));
     }

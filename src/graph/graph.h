@@ -151,6 +151,8 @@ class Graph {
   // An edge from u to p, if need be in place of others; p may lose against them. True: the edge is
   // there now, and was not before.
   bool LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
+  // LinkOrPrune to p from each of its neighbours; their number.
+  size_t LinkBack(SlotId p, Guard& guard, Scratch& scratch);
   // An edge from u that guards p, in place of u's farthest neighbour that can do without, and
   // without `leaving`, too. False: there is none, u may not guard p, or u or p is not live.
   enum class Evict : uint8_t { kWhatIsNotNeeded, kWhatGuardsNobody };
@@ -171,6 +173,10 @@ class Graph {
   SlotId PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch);
   size_t ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const;
   bool OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const;
+  bool OccludedByOthers(size_t candidate, Guard& guard, Scratch& scratch) const;
+  void PrefetchOthers(SlotId z) const;
+  // How many of a row that are no heirs have a say in the choice: see docs/algorithms.md, D15.
+  size_t MostOthers() const { return neighbors_.max_degree() / 4; }
   static uint32_t FindHeir(SlotId slot, const Scratch& scratch);
   const float* HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const;
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);

@@ -194,11 +194,16 @@ bool Graph::ForceLink(SlotId u, SlotId p, SlotId leaving, Evict evict, Guard& gu
   return neighbors_.Guards(u, p);
 }
 
-bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
-  const MetEntries met = scratch.met;  // By LinkOut's search.
+size_t Graph::LinkBack(SlotId p, Guard& guard, Scratch& scratch) {
   SlotId out[kMaxDegree];
   const size_t n = neighbors_.Copy(p, out);
   for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
+  return n;
+}
+
+bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
+  const MetEntries met = scratch.met;  // By LinkOut's search.
+  const size_t n = LinkBack(p, guard, scratch);
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
   entries_.Offer(p, met, guard, scratch);
@@ -246,10 +251,7 @@ void Graph::Relink(SlotId p, Guard& guard, Scratch& scratch) {
   if (slots_.tag(p) != Tag::kLive) return;
   SelectNeighbors(p, options_.build_list_size, guard, scratch);
   // Out of memory here leaves the old list, which is no worse than before.
-  if (!WriteOut(p, guard, scratch)) return;
-  SlotId out[kMaxDegree];
-  const size_t n = neighbors_.Copy(p, out);
-  for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
+  if (WriteOut(p, guard, scratch)) LinkBack(p, guard, scratch);
 }
 
 }  // namespace shoal

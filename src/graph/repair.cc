@@ -1,9 +1,10 @@
 // Taking a deleted point out of the graph: the local rule.
 //
 // Every in-neighbour z of a deleted p gets, in p's place, the nearest to z of p's out- and
-// in-neighbours, where z is far from p the nearest of those that are near p; an out-neighbour of p
-// that is left with few in-edges gets one from the nearest of them. Degrees stay as they are, no
-// list is pruned but one that overflows, and no row is touched that did not name p. (After
+// in-neighbours (its heirs: heirs.cc) to which z's row has no way yet, where z is far from p the
+// nearest of those that are near p; an out-neighbour of p that is left with few in-edges gets one
+// from the nearest of them. Degrees stay as they are, no list is pruned but one that overflows, and
+// no list is read for it that did not name p. (After
 // IP-DiskANN's replacement edges, "In-Place Updates of a Graph Index", 2025, and Greator's single
 // replacement, 2025, on exact reverse lists; docs/algorithms.md has the rules that lost.)
 //
@@ -11,8 +12,6 @@
 // own list last. So a search that is at p finds its way on, and one that starts later is led around
 // it.
 #include <algorithm>
-#include <bit>
-#include <limits>
 #include <utility>
 
 #include "base/hooks.h"
@@ -21,11 +20,8 @@
 namespace shoal {
 namespace {
 
-constexpr float kUnusable = std::numeric_limits<float>::infinity();
 // A repair that may take so many steps looks at the whole graph, if all else fails.
 constexpr size_t kResettleFrom = 1000;
-
-size_t HashOf(SlotId slot) { return slot * uint64_t{0x9e3779b97f4a7c15} >> 32; }
 
 }  // namespace
 
@@ -39,6 +35,7 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   guard.work.lists_read += 2;
   SHOAL_RACE_POINT("repair.copied");
   CollectHeirs(p, guard, scratch);
+  neighbors_.PrefetchReverse(r.heirs);
   MeasureFromLeaving(p, guard, scratch);
   for (const SlotId w : r.out) Support(w, guard, scratch);
   for (const SlotId w : r.out) Rejuvenate(w, scratch);
@@ -56,6 +53,7 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   constexpr size_t kAhead = 4;
   for (size_t i = 0; i < r.in.size(); ++i) {
     if (i + kAhead < r.in.size()) neighbors_.PrefetchForWriting(r.in[i + kAhead]);
+    if (i + 1 < r.in.size()) PrefetchOthers(r.in[i + 1]);
     ReplaceIn(r.in[i], p, guard, scratch);
   }
   SHOAL_RACE_POINT("repair.before_clearing");
@@ -65,96 +63,14 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   return true;
 }
 
-// scratch.repair.heirs: p's live neighbours, out and in; where few of them live, also those to
-// which deleted neighbours lead.
-void Graph::CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
-  const size_t most = size_t{4} * neighbors_.max_degree();
-  const size_t enough = neighbors_.max_degree() / 2;
-  r.heirs.clear();
-  r.dead.clear();
-  scratch.visited.Reset(2 * most);
-  scratch.visited.Insert(p);
-  const auto add = [&](SlotId slot) {
-    if (r.heirs.size() == most || !scratch.visited.Insert(slot)) return;
-    const Tag tag = slots_.tag(slot);
-    if (tag == Tag::kLive) r.heirs.push_back(slot);
-    if (tag == Tag::kDeleted) r.dead.push_back(slot);
-  };
-  for (const SlotId w : r.out) add(w);
-  for (const SlotId z : r.in) add(z);
-  SlotId row[kMaxDegree];
-  for (size_t i = 0; i < r.dead.size() && i < most && r.heirs.size() < enough; ++i) {
-    const size_t n = neighbors_.Copy(r.dead[i], row);
-    for (size_t j = 0; j < n; ++j) add(row[j]);
-  }
-  r.positions.assign(std::bit_ceil(2 * r.heirs.size() + 1), 0);
-  for (uint32_t i = 0; i < r.heirs.size(); ++i) {
-    size_t at = HashOf(r.heirs[i]) & (r.positions.size() - 1);
-    while (r.positions[at] != 0) at = (at + 1) & (r.positions.size() - 1);
-    r.positions[at] = i + 1;
-  }
-  r.rows.resize(r.heirs.size());
-  r.distances.resize(r.heirs.size());
-  r.between.resize(r.heirs.size() * r.heirs.size());
-  r.has_between.assign(r.heirs.size(), false);
-  RamFeatureStore::Reader(features_).Fetch(r.heirs.data(), r.heirs.size(), r.rows.data());
-  guard.work.rows_fetched += r.heirs.size();
-}
-
-void Graph::MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
-  if (r.heirs.empty()) return;
-  ScoreHeirs(p, guard, scratch);
-  r.from_leaving = r.distances;
-  const auto middle = r.distances.begin() + static_cast<ptrdiff_t>(r.distances.size() / 2);
-  std::nth_element(r.distances.begin(), middle, r.distances.end());
-  r.far = kFar * *middle;
-}
-
-// The position of `slot` among the heirs; their number if it is none.
-uint32_t Graph::FindHeir(SlotId slot, const Scratch& scratch) {
-  const Scratch::Repair& r = scratch.repair;
-  const size_t mask = r.positions.size() - 1;
-  for (size_t at = HashOf(slot) & mask; r.positions[at] != 0; at = (at + 1) & mask)
-    if (r.heirs[r.positions[at] - 1] == slot) return r.positions[at] - 1;
-  return static_cast<uint32_t>(r.heirs.size());
-}
-
-// scratch.repair.distances: of all heirs from `slot`, which itself is unusable.
-void Graph::ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
-  const size_t n = r.heirs.size();
-  if (const uint32_t i = FindHeir(slot, scratch); i < n) {
-    std::copy_n(HeirDistances(i, guard, scratch), n, r.distances.begin());
-    r.distances[i] = kUnusable;
-    return;
-  }
-  scratch.query_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRow(features_.Own(slot), scratch.query_buffer.data())
-      .Score(r.rows.data(), n, r.distances.data());
-  guard.work.distances += n;
-}
-
-// The position of the nearest heir that is not marked unusable; their number if there is none.
-size_t Graph::NearestUsable(const Scratch& scratch) {
-  const auto& distances = scratch.repair.distances;
-  const auto at = std::min_element(distances.begin(), distances.end());
-  if (at == distances.end() || *at == kUnusable) return distances.size();
-  return static_cast<size_t>(at - distances.begin());
-}
-
-SlotId Graph::NearestHeir(const Scratch& scratch) {
-  const auto& from = scratch.repair.from_leaving;
-  const auto nearest = std::min_element(from.begin(), from.end()) - from.begin();
-  return scratch.repair.heirs[static_cast<size_t>(nearest)];
-}
-
-// An edge from the nearest heir that has none to w, if w is left with few in-edges.
+// An edge from the nearest heir that has none to w, if w is left with few in-edges; with very few,
+// one from each of w's own neighbours that will have it, as when w came: of p's heirs, none need be
+// near w.
 void Graph::Support(SlotId w, Guard& guard, Scratch& scratch) {
   if (slots_.tag(w) != Tag::kLive) return;
-  if (neighbors_.InDegree(w) > neighbors_.max_degree() / 2) return;
+  if (neighbors_.HasMoreIn(w, neighbors_.max_degree() / 2)) return;
   LinkFromHeir(w, guard, scratch);
+  if (!neighbors_.HasMoreIn(w, neighbors_.max_degree() / 4)) LinkBack(w, guard, scratch);
 }
 
 bool Graph::LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch) {
@@ -164,7 +80,7 @@ bool Graph::LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch) {
   for (int i = 0; i < kTries; ++i) {
     const size_t nearest = NearestUsable(scratch);
     if (nearest == r.heirs.size()) return false;
-    r.distances[nearest] = kUnusable;
+    r.distances[nearest] = Scratch::kUnusable;
     if (LinkOrPrune(r.heirs[nearest], w, guard, scratch)) return true;
   }
   return false;
@@ -189,83 +105,30 @@ void Graph::Rejuvenate(SlotId w, Scratch& scratch) {
 SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
   const size_t heirs = r.heirs.size();
-  r.in_row.assign(heirs, kUnusable);
-  for (const SlotId v : row)
-    if (const uint32_t i = FindHeir(v, scratch); i < heirs)
-      r.in_row[i] = std::exchange(r.distances[i], kUnusable);
+  r.in_row.assign(heirs, Scratch::kUnusable);
+  r.others.Begin(z);
+  for (const SlotId v : row) {
+    if (const uint32_t i = FindHeir(v, scratch); i < heirs) {
+      r.in_row[i] = std::exchange(r.distances[i], Scratch::kUnusable);
+    } else if (r.others.slots.size() < MostOthers() && slots_.tag(v) == Tag::kLive) {
+      r.others.slots.push_back(v);
+    }
+  }
   size_t chosen = heirs, nearest = heirs;
   if (const uint32_t i = FindHeir(z, scratch); i < heirs && r.from_leaving[i] > r.far) {
     r.usable = r.distances;
     for (size_t j = 0; j < heirs; ++j)
-      if (options_.alpha * r.from_leaving[j] > r.from_leaving[i]) r.distances[j] = kUnusable;
+      if (options_.alpha * r.from_leaving[j] > r.from_leaving[i])
+        r.distances[j] = Scratch::kUnusable;
     chosen = ChooseHeir(guard, scratch, nearest);
     r.distances.swap(r.usable);
   }
   if (chosen == heirs) chosen = ChooseHeir(guard, scratch, nearest);
   for (size_t i = chosen < heirs ? chosen : nearest; i < heirs; i = NearestUsable(scratch)) {
-    r.distances[i] = kUnusable;
+    r.distances[i] = Scratch::kUnusable;
     if (neighbors_.Push(z, r.heirs[i]) == NeighborLists::LinkResult::kLinked) return r.heirs[i];
   }
   return kNoSlot;
-}
-
-// The nearest usable heir that the row, in front of whose prune it would stand, does not occlude,
-// as far as one can tell from those of the row that are heirs themselves; the heirs' number if that
-// can be said of none of the nearest few, of whom `nearest` is the first.
-size_t Graph::ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const {
-  constexpr int kTries = 8;
-  Scratch::Repair& r = scratch.repair;
-  const size_t heirs = r.heirs.size();
-  for (int i = 0; i < kTries; ++i) {
-    const size_t candidate = NearestUsable(scratch);
-    if (candidate == heirs) break;
-    if (i == 0) nearest = candidate;
-    const bool is_occluded = OccludedByHeirs(candidate, guard, scratch);
-    r.distances[candidate] = kUnusable;
-    if (!is_occluded) return candidate;
-  }
-  return heirs;
-}
-
-// Whether one of the heirs in the row (in_row) is nearer and so near to the candidate that a search
-// gets there through it: see Choose.
-bool Graph::OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const {
-  const Scratch::Repair& r = scratch.repair;
-  const float distance = r.distances[candidate];
-  const float* const between = HeirDistances(static_cast<uint32_t>(candidate), guard, scratch);
-  unsigned occluders = 0;
-  for (size_t i = 0; i < r.heirs.size(); ++i)  // No branch: this is a vector loop.
-    occluders |= static_cast<unsigned>(r.in_row[i] < distance) &
-                 static_cast<unsigned>(distance > options_.alpha * between[i]);
-  return occluders != 0;
-}
-
-// Distances of all heirs from heir i. Each pair is computed once a repair: a row that is new takes
-// from the known ones what they have.
-const float* Graph::HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
-  const size_t n = r.heirs.size();
-  float* between = &r.between[i * n];
-  if (r.has_between[i]) return between;
-  r.missing.clear();
-  r.missing_rows.clear();
-  for (uint32_t j = 0; j < n; ++j) {
-    if (r.has_between[j]) {
-      between[j] = r.between[j * n + i];
-    } else {
-      r.missing.push_back(j);
-      r.missing_rows.push_back(r.rows[j]);
-    }
-  }
-  const size_t missing = r.missing.size();
-  r.found.resize(missing);
-  scratch.pair_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRow(r.rows[i], scratch.pair_buffer.data())
-      .Score(r.missing_rows.data(), missing, r.found.data());
-  guard.work.distances += missing;
-  for (size_t j = 0; j < missing; ++j) between[r.missing[j]] = r.found[j];
-  r.has_between[i] = true;
-  return between;
 }
 
 void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {

@@ -1,6 +1,7 @@
 // The working memory of one operation. Owned by an epoch cell: whoever holds the cell has it.
 #pragma once
 
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -54,12 +55,46 @@ struct Scratch final : ScratchBase {
     }
   };
 
+  // Of heirs that are not to be chosen: no distance is that long.
+  static constexpr float kUnusable = std::numeric_limits<float>::infinity();
+
+  // Where an heir stands among the heirs.
+  struct Place {
+    SlotId heir;
+    uint32_t position;
+  };
+
+  // The first few of a row that are no heirs, and once one asks for them (measured), their rows and
+  // how far they are from the row's owner and from the candidate asked for last.
+  struct Others {
+    SlotId owner = kNoSlot;
+    bool measured = false;
+    std::vector<SlotId> slots;
+    std::vector<const std::byte*> rows;
+    std::vector<float> from_owner, from_candidate;
+
+    void Begin(SlotId of) {
+      owner = of;
+      measured = false;
+      slots.clear();
+    }
+    void Resize(size_t n) {
+      rows.resize(n);
+      from_owner.resize(n);
+      from_candidate.resize(n);
+    }
+    size_t bytes() const {
+      return slots.capacity() * sizeof(SlotId) + rows.capacity() * sizeof(void*) +
+             (from_owner.capacity() + from_candidate.capacity()) * sizeof(float);
+    }
+  };
+
   // What a repair works with, beside what its searches and prunes take from the rest.
   struct Repair {
     std::vector<SlotId> in, out;         // Of the deleted point.
     std::vector<SlotId> dead;            // Its neighbours that are deleted, too.
     std::vector<SlotId> heirs;           // The live ones that may take its place,
-    std::vector<uint32_t> positions;     // hash table of their positions + 1,
+    std::vector<Place> places;           // a hash table of their positions,
     std::vector<const std::byte*> rows;  // their rows,
     std::vector<float> from_leaving;     // how far they are from the deleted point,
     float far = 0;                       // which of these distances are long,
@@ -71,6 +106,7 @@ struct Scratch final : ScratchBase {
     std::vector<const std::byte*> missing_rows;  // their rows
     std::vector<float> found;                    // and the distances.
     std::vector<float> in_row;                   // How far heirs are that the row at hand has.
+    Others others;                               // And what else the row at hand has.
     std::vector<SlotId> adopting;
     std::vector<SlotId> refused;
     std::vector<std::pair<SlotId, SlotId>>
@@ -80,9 +116,9 @@ struct Scratch final : ScratchBase {
       const size_t words = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
                            adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
                            distances.capacity() + from_leaving.capacity() + usable.capacity() +
-                           missing.capacity() + found.capacity() + positions.capacity() +
-                           in_row.capacity();
+                           missing.capacity() + found.capacity() + in_row.capacity();
       return (words + between.capacity()) * sizeof(SlotId) + has_between.capacity() +
+             places.capacity() * sizeof(Place) + others.bytes() +
              (rows.capacity() + missing_rows.capacity()) * sizeof(void*);
     }
   };

@@ -256,6 +256,7 @@ bool NeighborLists::Rebirth(SlotId u, std::vector<SlotId>& refused) {
 
 uint32_t NeighborLists::AdoptGuards(SlotId v, std::vector<SlotId>& in) {
   Reverse(v, in);
+  for (const SlotId u : in) PrefetchForWriting(u);
   for (const SlotId u : in) {
     const ListLock lock(meta_[u]);
     if (!MayPointOut(u) || !MayGuard(u, v)) continue;
@@ -335,10 +336,10 @@ void NeighborLists::Reverse(SlotId v, std::vector<SlotId>& in) const {
   ReverseList(reverse_, meta.reverse).AppendTo(in);
 }
 
-size_t NeighborLists::InDegree(SlotId v) const {
+bool NeighborLists::HasMoreIn(SlotId v, size_t n) const {
   Meta& meta = meta_[v];
   const ListLock lock(meta);
-  return ReverseList(reverse_, meta.reverse).size();
+  return ReverseList(reverse_, meta.reverse).HasMoreThan(n);
 }
 
 void NeighborLists::Forget(SlotId slot) {

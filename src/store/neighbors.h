@@ -179,8 +179,8 @@ class NeighborLists {
     Reverse(v, in);
     return in;
   }
-  // Length of v's reverse list.
-  size_t InDegree(SlotId v) const;
+  // Whether v has more than n in-edges; calls for the memory that taking one back will touch.
+  bool HasMoreIn(SlotId v, size_t n) const;
 
   // Frees what an available slot still holds.
   void Forget(SlotId slot);

@@ -192,12 +192,16 @@ void ReverseList::AppendTo(std::vector<SlotId>& out) const {
   }
 }
 
-size_t ReverseList::size() const {
-  if (head() == ReversePool::kNone) return 0;
-  size_t n = Count(pool_[head()]);  // All chunks but the first are full.
-  for (ReversePool::ChunkId c = pool_[head()].next; c != ReversePool::kNone; c = pool_[c].next)
-    n += ReversePool::kChunkIds;
-  return n;
+bool ReverseList::HasMoreThan(size_t n) const {
+  if (head() == ReversePool::kNone) return false;
+  size_t known = Count(pool_[head()]);  // All chunks but the first are full.
+  ReversePool::ChunkId next = pool_[head()].next;
+  __builtin_prefetch(&pool_[next], 1);
+  while (known <= n && next != ReversePool::kNone) {
+    known += ReversePool::kChunkIds;
+    if (known <= n) next = pool_[next].next;
+  }
+  return known > n;
 }
 
 void ReverseList::Clear() {

@@ -90,7 +90,9 @@ class ReverseList {
   bool Remove(SlotId id);
   bool Contains(SlotId id) const;
   void AppendTo(std::vector<SlotId>& out) const;
-  size_t size() const;
+  // Whether it has more than n ids, by the fewest chunks that tell. Calls for the memory of the
+  // second chunk.
+  bool HasMoreThan(size_t n) const;
   void Clear();
   // Moves chunks at or above `bound` below it, as far as there are free ones.
   void MoveBelow(ReversePool::ChunkId bound);

@@ -1,0 +1,211 @@
+// The heirs of a deleted point: who they are, how far from each other, and whom of them a row
+// takes.
+#include <algorithm>
+#include <bit>
+
+#include "graph/graph.h"
+
+namespace shoal {
+namespace {
+
+constexpr float kUnusable = Scratch::kUnusable;
+
+// Whether one of n points is nearer to a row's owner than a candidate, and so near to the candidate
+// that a search gets there through it: see Graph::Choose.
+bool AnyOccludes(const float* from_owner, const float* from_candidate, size_t n, float distance,
+                 float alpha) {
+  unsigned occluders = 0;
+  for (size_t i = 0; i < n; ++i)  // No branch: this is a vector loop.
+    occluders |= static_cast<unsigned>(from_owner[i] < distance) &
+                 static_cast<unsigned>(distance > alpha * from_candidate[i]);
+  return occluders != 0;
+}
+
+size_t HashOf(SlotId slot) { return slot * uint64_t{0x9e3779b97f4a7c15} >> 32; }
+
+}  // namespace
+
+// scratch.repair.heirs: p's live neighbours, out and in; where few of them live, also those to
+// which deleted neighbours lead.
+void Graph::CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  const size_t most = size_t{4} * neighbors_.max_degree();
+  const size_t enough = neighbors_.max_degree() / 2;
+  r.heirs.clear();
+  r.dead.clear();
+  scratch.visited.Reset(2 * most);
+  scratch.visited.Insert(p);
+  const auto add = [&](SlotId slot) {
+    if (r.heirs.size() == most || !scratch.visited.Insert(slot)) return;
+    const Tag tag = slots_.tag(slot);
+    if (tag == Tag::kLive) r.heirs.push_back(slot);
+    if (tag == Tag::kDeleted) r.dead.push_back(slot);
+  };
+  for (const SlotId w : r.out) add(w);
+  for (const SlotId z : r.in) add(z);
+  SlotId row[kMaxDegree];
+  for (size_t i = 0; i < r.dead.size() && i < most && r.heirs.size() < enough; ++i) {
+    const size_t n = neighbors_.Copy(r.dead[i], row);
+    for (size_t j = 0; j < n; ++j) add(row[j]);
+  }
+  r.places.assign(std::bit_ceil(2 * r.heirs.size() + 1), {kNoSlot, 0});
+  for (uint32_t i = 0; i < r.heirs.size(); ++i) {
+    size_t at = HashOf(r.heirs[i]) & (r.places.size() - 1);
+    while (r.places[at].heir != kNoSlot) at = (at + 1) & (r.places.size() - 1);
+    r.places[at] = {r.heirs[i], i};
+  }
+  r.rows.resize(r.heirs.size());
+  r.distances.resize(r.heirs.size());
+  r.between.resize(r.heirs.size() * r.heirs.size());
+  r.has_between.assign(r.heirs.size(), false);
+  RamFeatureStore::Reader(features_).Fetch(r.heirs.data(), r.heirs.size(), r.rows.data());
+  guard.work.rows_fetched += r.heirs.size();
+}
+
+void Graph::MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  if (r.heirs.empty()) return;
+  ScoreHeirs(p, guard, scratch);
+  r.from_leaving = r.distances;
+  const auto middle = r.distances.begin() + static_cast<ptrdiff_t>(r.distances.size() / 2);
+  std::nth_element(r.distances.begin(), middle, r.distances.end());
+  r.far = kFar * *middle;
+}
+
+// Calls for what the choice for z will want of its row's others.
+void Graph::PrefetchOthers(SlotId z) const {
+  SlotId row[kMaxDegree];
+  const size_t n = std::min(neighbors_.Copy(z, row), MostOthers());
+  for (size_t i = 0; i < n; ++i) {
+    slots_.PrefetchTag(row[i]);
+    features_.PrefetchFront(row[i]);
+  }
+}
+
+// The position of `slot` among the heirs; their number if it is none.
+uint32_t Graph::FindHeir(SlotId slot, const Scratch& scratch) {
+  const Scratch::Repair& r = scratch.repair;
+  const size_t mask = r.places.size() - 1;
+  for (size_t at = HashOf(slot) & mask; r.places[at].heir != kNoSlot; at = (at + 1) & mask)
+    if (r.places[at].heir == slot) return r.places[at].position;
+  return static_cast<uint32_t>(r.heirs.size());
+}
+
+// scratch.repair.distances: of all heirs from `slot`, which itself is unusable.
+void Graph::ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  const size_t n = r.heirs.size();
+  if (const uint32_t i = FindHeir(slot, scratch); i < n) {
+    std::copy_n(HeirDistances(i, guard, scratch), n, r.distances.begin());
+    r.distances[i] = kUnusable;
+    return;
+  }
+  scratch.query_buffer.resize(codec_.buffer_bytes());
+  codec_.BindRow(features_.Own(slot), scratch.query_buffer.data())
+      .Score(r.rows.data(), n, r.distances.data());
+  guard.work.distances += n;
+}
+
+// The position of the nearest heir that is not marked unusable; their number if there is none.
+size_t Graph::NearestUsable(const Scratch& scratch) {
+  const auto& distances = scratch.repair.distances;
+  constexpr size_t kLanes = 8;  // Of vector loops: this is asked for a hundred times a repair.
+  float least[kLanes];
+  std::fill_n(least, kLanes, kUnusable);
+  const size_t n = distances.size();
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane)
+      least[lane] = distances[i + lane] < least[lane] ? distances[i + lane] : least[lane];
+  for (; i < n; ++i) least[0] = std::min(least[0], distances[i]);
+  const float nearest = *std::min_element(least, least + kLanes);
+  if (nearest == kUnusable) return n;
+  return static_cast<size_t>(std::find(distances.begin(), distances.end(), nearest) -
+                             distances.begin());
+}
+
+SlotId Graph::NearestHeir(const Scratch& scratch) {
+  const auto& from = scratch.repair.from_leaving;
+  const auto nearest = std::min_element(from.begin(), from.end()) - from.begin();
+  return scratch.repair.heirs[static_cast<size_t>(nearest)];
+}
+
+// The nearest usable heir that the row, in front of whose prune it would stand, does not occlude,
+// as far as one can tell from those of the row that are heirs themselves and the first few others;
+// the heirs' number if that can be said of none of the nearest few, of whom `nearest` is the first.
+size_t Graph::ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const {
+  constexpr int kTries = 8;
+  Scratch::Repair& r = scratch.repair;
+  const size_t heirs = r.heirs.size();
+  for (int i = 0; i < kTries; ++i) {
+    const size_t candidate = NearestUsable(scratch);
+    if (candidate == heirs) break;
+    if (i == 0) nearest = candidate;
+    const bool is_occluded =
+        OccludedByHeirs(candidate, guard, scratch) || OccludedByOthers(candidate, guard, scratch);
+    r.distances[candidate] = kUnusable;
+    if (!is_occluded) return candidate;
+  }
+  return heirs;
+}
+
+// By the heirs in the row (in_row), whose distances from the candidate serve other rows, too.
+bool Graph::OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const {
+  const Scratch::Repair& r = scratch.repair;
+  const float* const between = HeirDistances(static_cast<uint32_t>(candidate), guard, scratch);
+  return AnyOccludes(r.in_row.data(), between, r.heirs.size(), r.distances[candidate],
+                     options_.alpha);
+}
+
+// By the row's others, which are measured for the first candidate that gets here.
+bool Graph::OccludedByOthers(size_t candidate, Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  Scratch::Others& others = r.others;
+  const size_t n = others.slots.size();
+  if (n == 0) return false;
+  scratch.pair_buffer.resize(codec_.buffer_bytes());
+  if (!others.measured) {
+    others.measured = true;
+    others.Resize(n);
+    RamFeatureStore::Reader(features_).Fetch(others.slots.data(), n, others.rows.data());
+    guard.work.rows_fetched += n;
+    codec_.BindRow(features_.Own(others.owner), scratch.pair_buffer.data())
+        .Score(others.rows.data(), n, others.from_owner.data());
+    guard.work.distances += n;
+  }
+  codec_.BindRow(r.rows[candidate], scratch.pair_buffer.data())
+      .Score(others.rows.data(), n, others.from_candidate.data());
+  guard.work.distances += n;
+  return AnyOccludes(others.from_owner.data(), others.from_candidate.data(), n,
+                     r.distances[candidate], options_.alpha);
+}
+
+// Distances of all heirs from heir i. Each pair is computed once a repair: a row that is new takes
+// from the known ones what they have.
+const float* Graph::HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  const size_t n = r.heirs.size();
+  float* between = &r.between[i * n];
+  if (r.has_between[i]) return between;
+  r.missing.clear();
+  r.missing_rows.clear();
+  for (uint32_t j = 0; j < n; ++j) {
+    if (r.has_between[j]) {
+      between[j] = r.between[j * n + i];
+    } else {
+      r.missing.push_back(j);
+      r.missing_rows.push_back(r.rows[j]);
+    }
+  }
+  const size_t missing = r.missing.size();
+  r.found.resize(missing);
+  scratch.pair_buffer.resize(codec_.buffer_bytes());
+  codec_.BindRow(r.rows[i], scratch.pair_buffer.data())
+      .Score(r.missing_rows.data(), missing, r.found.data());
+  guard.work.distances += missing;
+  for (size_t j = 0; j < missing; ++j) between[r.missing[j]] = r.found[j];
+  r.has_between[i] = true;
+  return between;
+}
+
+}  // namespace shoal
