@@ -10,6 +10,7 @@ intervals, so its rate is that of the intervals after the first full window.
 """
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,23 +26,25 @@ def parse_arguments():
     parser.add_argument("--window", type=int, default=200000)
     parser.add_argument("--list", type=int, default=100, help="of the inserts")
     parser.add_argument("--search-lists", default="100,120", help="of the searches, each")
-    parser.add_argument("--engines", default="shoal-f32,shoal-u8,hnswlib-f32,diskann-f32")
+    parser.add_argument("--engines", default="shoal-f32,shoal-u8,hnswlib-f32,diskann-f32",
+                        help="each perhaps with a degree of its own: shoal-f32:41 (DiskANN's lists\n"
+                             "hold 1.3 R edges between prunes)")
     return parser.parse_args()
 
 
-def window_program(args, name, kind):
+def window_program(args, name, kind, degree):
     program = args.programs / f"window_{name}"
     if not program.exists():
         return None
     command = [program, "--data", args.shared / "sift-1m.u8bin", "--queries",
                args.shared / "sift-query-1k.u8bin", "--type", kind, "--window", args.window,
-               "--rows", args.rows, "--threads", args.threads, "--degree", args.degree, "--list",
+               "--rows", args.rows, "--threads", args.threads, "--degree", degree, "--list",
                args.list, "--search-lists", args.search_lists]
     done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
 
-def diskann(args):
+def diskann(args, degree):
     """DiskANN's own program; recall by its own search."""
     if not args.diskann:
         return None
@@ -53,7 +56,7 @@ def diskann(args):
         interval = args.window // 4
         command = [args.diskann / "test_streaming_scenario", "--data_type", "float", "--dist_fn",
                    "l2", "--data_path", data, "--index_path_prefix", folder / "x", "-R",
-                   args.degree, "-L", args.list, "--insert_threads", args.threads,
+                   degree, "-L", args.list, "--insert_threads", args.threads,
                    "--consolidate_threads", args.threads, "--max_points_to_insert", args.rows,
                    "--active_window", args.window, "--consolidate_interval", interval,
                    "--start_point_norm", 508]
@@ -81,15 +84,19 @@ def main():
     args = parse_arguments()
     results = {}
     for engine in args.engines.split(","):
-        name, kind = engine.split("-")
-        result = diskann(args) if name == "diskann" else window_program(args, name, kind)
+        parts = re.fullmatch(r"(shoal|hnswlib|diskann)-(f32|u8)(?::(\d+))?", engine)
+        if not parts:
+            sys.exit(f"--engines: {engine}: expected shoal-f32, shoal-f32:41, hnswlib-u8 and the like")
+        name, kind, degree = parts[1], parts[2], parts[3] or args.degree
+        result = (diskann(args, degree) if name == "diskann" else
+                  window_program(args, name, kind, degree))
         if result is None:
             print(f"{engine}: not here", file=sys.stderr)
             continue
         results[engine] = result
         print(f"{engine}: {json.dumps(result)}", file=sys.stderr, flush=True)
     best = max((r["updates_per_second"] for e, r in results.items()
-                if not e.startswith("shoal") and e.endswith("f32")), default=None)
+                if not e.startswith("shoal") and "-f32" in e), default=None)
     print(f"Window of {args.window} over {args.rows} rows, R = {args.degree}, L = {args.list}, "
           f"{args.threads} threads, {machine.facts()['cpu']}, {machine.facts()['date']}\n")
     sizes = args.search_lists.split(",")
