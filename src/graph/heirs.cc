@@ -1,5 +1,4 @@
-// The heirs of a deleted point: who they are, how far from each other, and whom of them a row
-// takes.
+// The heirs of a deleted point: who they are, how far apart, and whom of them a row takes.
 #include <algorithm>
 #include <bit>
 
