@@ -82,8 +82,8 @@ class IndexImpl {
   void AfterDelete(EpochRegistry::Guard& guard);
   // Repairs that fail in a row, several of each that is due: then there is no memory.
   // Rebirths (store/neighbors.h) that a repair does elsewhere: a bound against writers who undo
-  // each.
-  static constexpr size_t kManySteps = 100000;
+  // each. The oldest points of an index alone guard, one through the other, a share of all.
+  size_t ManySteps() const { return 100000 + size_t{4} * slots_.high_water(); }
   static size_t MostFailures(size_t due) { return 64 + 4 * due; }
   // Repairs what was taken from the queue, or puts it back. `most_steps`: see Graph::Repair.
   bool RepairTaken(const RepairQueue::Due& due, size_t most_steps, EpochRegistry::Guard& guard);

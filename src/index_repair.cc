@@ -29,7 +29,7 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
     const auto due = repairs_.Take();
     if (!due) return;
     const bool too_many = repairs_.size() > kMostPutOff;
-    RepairTaken(*due, too_many ? kManySteps : kStepsOfADelete, guard);
+    RepairTaken(*due, too_many ? ManySteps() : kStepsOfADelete, guard);
   }
 }
 
@@ -66,7 +66,7 @@ void IndexImpl::RepairInBackground() {
     bool repaired = false;
     {
       auto guard = epochs_.Pin();
-      repaired = RepairTaken(*due, kManySteps, guard);
+      repaired = RepairTaken(*due, ManySteps(), guard);
     }
     // The remainder of its time it rests; and what cannot be repaired now is not tried in a loop.
     const auto worked = Clock::now() - begin;
@@ -85,7 +85,7 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   const auto work = [&] {
     while (const auto due = repairs_.TakeFor(debt)) {
       auto guard = epochs_.Pin();
-      if (RepairTaken(*due, kManySteps, guard)) {
+      if (RepairTaken(*due, ManySteps(), guard)) {
         failed_in_a_row.store(0, std::memory_order_relaxed);
         const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
@@ -139,7 +139,7 @@ bool IndexImpl::MoveDown(SlotId from) {
     return true;
   }
   repairs_.Push(left);
-  if (const auto due = repairs_.Take()) RepairTaken(*due, kManySteps, guard);
+  if (const auto due = repairs_.Take()) RepairTaken(*due, ManySteps(), guard);
   return true;
 }
 

@@ -39,7 +39,7 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
     const auto put_off = repairs_.Take();
     if (!put_off) return std::nullopt;
     auto guard = epochs_.Pin();
-    if (!RepairTaken(*put_off, kManySteps, guard)) return std::nullopt;
+    if (!RepairTaken(*put_off, ManySteps(), guard)) return std::nullopt;
   }
 }
 
@@ -114,7 +114,7 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
     // other inserts have been faster.
     for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
       if (const auto due = repairs_.Take()) {
-        failed = RepairTaken(*due, kManySteps, guard) ? 0 : failed + 1;
+        failed = RepairTaken(*due, ManySteps(), guard) ? 0 : failed + 1;
       } else {
         std::this_thread::yield();
       }
