@@ -15,7 +15,7 @@ namespace {
 
 // Rebirths (store/neighbors.h) that a repair within a Delete does at most; the next ones go on.
 constexpr size_t kStepsOfADelete = 16;
-// Repairs put off by then are the hard ones: the next Delete sees one of them through.
+// Repairs put off by then are the hard ones: the next Delete goes further with one of them.
 constexpr size_t kMostPutOff = 16;
 constexpr int kCompactPasses = 3;
 
@@ -29,7 +29,7 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
     const auto due = repairs_.Take();
     if (!due) return;
     const bool too_many = repairs_.size() > kMostPutOff;
-    RepairTaken(*due, too_many ? ManySteps() : kStepsOfADelete, guard);
+    RepairTaken(*due, too_many ? StepsOf(*due) : kStepsOfADelete, guard);
   }
 }
 
@@ -66,7 +66,7 @@ void IndexImpl::RepairInBackground() {
     bool repaired = false;
     {
       auto guard = epochs_.Pin();
-      repaired = RepairTaken(*due, ManySteps(), guard);
+      repaired = RepairTaken(*due, StepsOf(*due), guard);
     }
     // The remainder of its time it rests; and what cannot be repaired now is not tried in a loop.
     const auto worked = Clock::now() - begin;
@@ -85,7 +85,7 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   const auto work = [&] {
     while (const auto due = repairs_.TakeFor(debt)) {
       auto guard = epochs_.Pin();
-      if (RepairTaken(*due, ManySteps(), guard)) {
+      if (RepairTaken(*due, StepsOf(*due), guard)) {
         failed_in_a_row.store(0, std::memory_order_relaxed);
         const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
@@ -139,7 +139,7 @@ bool IndexImpl::MoveDown(SlotId from) {
     return true;
   }
   repairs_.Push(left);
-  if (const auto due = repairs_.Take()) RepairTaken(*due, ManySteps(), guard);
+  if (const auto due = repairs_.Take()) RepairTaken(*due, StepsOf(*due), guard);
   return true;
 }
 

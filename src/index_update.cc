@@ -114,7 +114,7 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
     // other inserts have been faster.
     for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
       if (const auto due = repairs_.Take()) {
-        failed = RepairTaken(*due, ManySteps(), guard) ? 0 : failed + 1;
+        failed = RepairTaken(*due, StepsOf(*due), guard) ? 0 : failed + 1;
       } else {
         std::this_thread::yield();
       }

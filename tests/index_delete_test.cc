@@ -304,6 +304,25 @@ TEST(DeletingMemory, IsFlatOverTwentyTurnovers) {
   ExpectWhole(index);
 }
 
+// The oldest points of an index guard the next oldest, these the next, one alone each: a tree of
+// tens of thousands, much of it deleted, too. Who insisted on releasing its root first did not come
+// back.
+TEST(DeletingTheOldest, OfAHundredThousandComesToAnEnd) {
+  constexpr size_t kN = 100000, kDim = 8;
+  const Rows rows = test::Generator(ScalarType::kUint8, {.dim = kDim, .clusters = 0}, 1).Many(kN);
+  Index index = std::move(*Index::Create({.dim = kDim,
+                                          .scalar_type = ScalarType::kUint8,
+                                          .max_degree = 8,
+                                          .build_list_size = 12,
+                                          .repair = RepairPolicy::kManual}));
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->inserted, kN);
+  ASSERT_TRUE(index.DeleteMany(test::Iota(kN / 10), kOneThread));
+  ASSERT_TRUE(index.Consolidate(kOneThread));
+  EXPECT_EQ(index.Stats().pending_repairs, 0u);
+  EXPECT_LT(index.Stats().rebirths, 50 * kN);  // 13 a point when this was written.
+  ExpectWhole(index);
+}
+
 // At the limit an Upsert is refused, and leaves nothing behind, since its new slot comes first; a
 // Delete makes room.
 TEST(DeletingMemory, AtTheLimitADeleteMakesRoomAndAnUpsertThatIsRefusedLeavesTheOldVector) {

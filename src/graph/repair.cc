@@ -20,8 +20,9 @@
 namespace shoal {
 namespace {
 
-// A repair that may take so many steps looks at the whole graph, if all else fails.
-constexpr size_t kResettleFrom = 1000;
+// A repair that may take so many steps has been put off before: it looks at the whole graph, if all
+// else fails.
+constexpr size_t kResettleFrom = 100000;
 
 }  // namespace
 
