@@ -255,7 +255,7 @@ class RandomRun {
     const Rows query = AnyQuery();
     const size_t k = 1 + Below(2 * rows_.size() + 2);
     const auto hits = index_.Search(query[0], {.k = k, .search_list_size = rows_.size() + 1});
-    ASSERT_TRUE(hits);
+    ASSERT_TRUE(hits) << hits.error().message;
     ASSERT_EQ(hits->size(), std::min(k, model_.size()));
     ASSERT_NO_FATAL_FAILURE(ExpectSound(query, *hits));
     const auto truth = Truth(query);
@@ -273,7 +273,7 @@ class RandomRun {
     const SearchOptions options{.k = 1 + Below(20), .search_list_size = Below(40)};
     const bool repaired = index_.Stats().pending_repairs == 0;
     const auto hits = index_.Search(query[0], options);
-    ASSERT_TRUE(hits);
+    ASSERT_TRUE(hits) << hits.error().message;
     // Beyond some number of deleted points on its way a search gives up.
     ASSERT_LE(hits->size(), std::min(options.k, model_.size()));
     if (repaired) {
@@ -289,7 +289,7 @@ class RandomRun {
     const auto radius = static_cast<float>(truth[Below(truth.size())].distance);
     const auto hits =
         index_.RangeSearch(query[0], {.radius = radius, .search_list_size = rows_.size() + 1});
-    ASSERT_TRUE(hits);
+    ASSERT_TRUE(hits) << hits.error().message;
     ASSERT_NO_FATAL_FAILURE(ExpectSound(query, *hits));
     std::set<ExternalId> found;
     for (const Hit& hit : *hits) {

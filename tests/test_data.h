@@ -140,8 +140,9 @@ class Generator {
                                         : centres_[cluster][i] + shape_.spread * normal_(random_);
       row[i] = Scaled(factor * x);
     }
-    // Integers may round to nothing.
-    if (IsInteger(type_)) row[0] = std::abs(row[0]) < 1 ? 1 : row[0];
+    // Integers may round to nothing, and what is below nothing does for uint8.
+    const double size = type_ == ScalarType::kUint8 ? row[0] : std::abs(row[0]);
+    if (IsInteger(type_) && size < 1) row[0] = 1;
     return row;
   }
   std::vector<double> Row() {
