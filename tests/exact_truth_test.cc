@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "shoal/exact.h"
+#include "tests/test_data.h"
 
 namespace shoal {
 namespace {
@@ -58,12 +58,6 @@ TEST(Recall, IsNoNumberWhereTheTruthIsTooShort) {
   EXPECT_TRUE(std::isnan(RecallOf(SmallTruth(), 0, {10}, 5)));
 }
 
-// Where the checked-in ground truth lies: $SHOAL_DATA, or beside the source tree.
-std::filesystem::path DataDirectory() {
-  if (const char* data = std::getenv("SHOAL_DATA")) return data;
-  return std::filesystem::path(__FILE__).parent_path() / "../../shared/data";
-}
-
 // The first `rows` rows of a uint8 .bin, or a truthset's ids and distances.
 std::vector<char> ReadBytes(const std::filesystem::path& path, size_t offset, size_t bytes) {
   std::ifstream file(path, std::ios::binary);
@@ -75,16 +69,15 @@ std::vector<char> ReadBytes(const std::filesystem::path& path, size_t offset, si
 }
 
 TEST(ExactOnSift, AgreesWithTheGroundTruthThatCameWithTheData) {
-  const auto directory = DataDirectory();
-  if (!std::filesystem::exists(directory / "sift-100k.gt100"))
-    GTEST_SKIP() << "no data at " << directory;
+  const auto folder = test::DataFolder();
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no shared data in " << folder;
   constexpr size_t kRows = 100000;
   constexpr size_t kQueries = 1000;
   constexpr size_t kDim = 128;
   constexpr size_t kK = 100;
-  const auto base = ReadBytes(directory / "sift-1m.u8bin", 8, kRows * kDim);
-  const auto queries = ReadBytes(directory / "sift-query-1k.u8bin", 8, kQueries * kDim);
-  const auto gt = ReadBytes(directory / "sift-100k.gt100", 8, kQueries * kK * 8);
+  const auto base = ReadBytes(folder / "sift-1m.u8bin", 8, kRows * kDim);
+  const auto queries = ReadBytes(folder / "sift-query-1k.u8bin", 8, kQueries * kDim);
+  const auto gt = ReadBytes(folder / "sift-100k.gt100", 8, kQueries * kK * 8);
   std::vector<uint32_t> ids(kQueries * kK);
   std::vector<float> distances(kQueries * kK);
   std::memcpy(ids.data(), gt.data(), kQueries * kK * 4);
