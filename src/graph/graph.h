@@ -163,22 +163,22 @@ class Graph {
 
   // Repair, step by step; see repair.cc.
   void CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const;
+  void MeasureBetweenHeirs(Guard& guard, Scratch& scratch) const;
   void MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const;
   void ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const;
   static size_t NearestUsable(const Scratch& scratch);
   static SlotId NearestHeir(const Scratch& scratch);
   void Support(SlotId w, Guard& guard, Scratch& scratch);
-  void Rejuvenate(SlotId w, Scratch& scratch);
+  void Rejuvenate(SlotId w, SlotId p, Scratch& scratch);
   bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
   SlotId PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch);
   size_t ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const;
-  bool OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const;
+  bool OccludedByHeirs(size_t candidate, const Scratch& scratch) const;
   bool OccludedByOthers(size_t candidate, Guard& guard, Scratch& scratch) const;
   void PrefetchOthers(SlotId z) const;
   // How many of a row that are no heirs have a say in the choice: see docs/algorithms.md, D15.
   size_t MostOthers() const { return neighbors_.max_degree() / 4; }
   static uint32_t FindHeir(SlotId slot, const Scratch& scratch);
-  const float* HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const;
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
   bool ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
   bool Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);

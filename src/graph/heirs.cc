@@ -47,7 +47,8 @@ void Graph::CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const {
     const size_t n = neighbors_.Copy(r.dead[i], row);
     for (size_t j = 0; j < n; ++j) add(row[j]);
   }
-  r.places.assign(std::bit_ceil(2 * r.heirs.size() + 1), {kNoSlot, 0});
+  // Large: a thousand lookups a repair, most of them of slots that are not there.
+  r.places.assign(std::bit_ceil(8 * r.heirs.size() + 1), {kNoSlot, 0});
   for (uint32_t i = 0; i < r.heirs.size(); ++i) {
     size_t at = HashOf(r.heirs[i]) & (r.places.size() - 1);
     while (r.places[at].heir != kNoSlot) at = (at + 1) & (r.places.size() - 1);
@@ -55,10 +56,24 @@ void Graph::CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const {
   }
   r.rows.resize(r.heirs.size());
   r.distances.resize(r.heirs.size());
-  r.between.resize(r.heirs.size() * r.heirs.size());
-  r.has_between.assign(r.heirs.size(), false);
   RamFeatureStore::Reader(features_).Fetch(r.heirs.data(), r.heirs.size(), r.rows.data());
   guard.work.rows_fetched += r.heirs.size();
+}
+
+// Most heirs are in-neighbours and all their distances will be asked for, so none is left out.
+void Graph::MeasureBetweenHeirs(Guard& guard, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  const size_t n = r.heirs.size();
+  r.between.resize(n * n);
+  scratch.pair_buffer.resize(codec_.buffer_bytes());
+  for (size_t i = 0; i < n; ++i) {
+    float* const from_i = &r.between[i * n];
+    from_i[i] = 0;
+    for (size_t j = 0; j < i; ++j) from_i[j] = r.between[j * n + i];
+    codec_.BindRow(r.rows[i], scratch.pair_buffer.data())
+        .Score(r.rows.data() + i + 1, n - i - 1, from_i + i + 1);
+  }
+  guard.work.distances += n * (n - 1) / 2;
 }
 
 void Graph::MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const {
@@ -95,7 +110,7 @@ void Graph::ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
   const size_t n = r.heirs.size();
   if (const uint32_t i = FindHeir(slot, scratch); i < n) {
-    std::copy_n(HeirDistances(i, guard, scratch), n, r.distances.begin());
+    std::copy_n(&r.between[i * n], n, r.distances.begin());
     r.distances[i] = kUnusable;
     return;
   }
@@ -141,18 +156,18 @@ size_t Graph::ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const 
     if (candidate == heirs) break;
     if (i == 0) nearest = candidate;
     const bool is_occluded =
-        OccludedByHeirs(candidate, guard, scratch) || OccludedByOthers(candidate, guard, scratch);
+        OccludedByHeirs(candidate, scratch) || OccludedByOthers(candidate, guard, scratch);
     r.distances[candidate] = kUnusable;
     if (!is_occluded) return candidate;
   }
   return heirs;
 }
 
-// By the heirs in the row (in_row), whose distances from the candidate serve other rows, too.
-bool Graph::OccludedByHeirs(size_t candidate, Guard& guard, Scratch& scratch) const {
+// By the heirs in the row (in_row).
+bool Graph::OccludedByHeirs(size_t candidate, const Scratch& scratch) const {
   const Scratch::Repair& r = scratch.repair;
-  const float* const between = HeirDistances(static_cast<uint32_t>(candidate), guard, scratch);
-  return AnyOccludes(r.in_row.data(), between, r.heirs.size(), r.distances[candidate],
+  const size_t n = r.heirs.size();
+  return AnyOccludes(r.in_row.data(), &r.between[candidate * n], n, r.distances[candidate],
                      options_.alpha);
 }
 
@@ -177,34 +192,6 @@ bool Graph::OccludedByOthers(size_t candidate, Guard& guard, Scratch& scratch) c
   guard.work.distances += n;
   return AnyOccludes(others.from_owner.data(), others.from_candidate.data(), n,
                      r.distances[candidate], options_.alpha);
-}
-
-// Distances of all heirs from heir i. Each pair is computed once a repair: a row that is new takes
-// from the known ones what they have.
-const float* Graph::HeirDistances(uint32_t i, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
-  const size_t n = r.heirs.size();
-  float* between = &r.between[i * n];
-  if (r.has_between[i]) return between;
-  r.missing.clear();
-  r.missing_rows.clear();
-  for (uint32_t j = 0; j < n; ++j) {
-    if (r.has_between[j]) {
-      between[j] = r.between[j * n + i];
-    } else {
-      r.missing.push_back(j);
-      r.missing_rows.push_back(r.rows[j]);
-    }
-  }
-  const size_t missing = r.missing.size();
-  r.found.resize(missing);
-  scratch.pair_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRow(r.rows[i], scratch.pair_buffer.data())
-      .Score(r.missing_rows.data(), missing, r.found.data());
-  guard.work.distances += missing;
-  for (size_t j = 0; j < missing; ++j) between[r.missing[j]] = r.found[j];
-  r.has_between[i] = true;
-  return between;
 }
 
 }  // namespace shoal

@@ -37,9 +37,10 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   SHOAL_RACE_POINT("repair.copied");
   CollectHeirs(p, guard, scratch);
   neighbors_.PrefetchReverse(r.heirs);
+  MeasureBetweenHeirs(guard, scratch);
   MeasureFromLeaving(p, guard, scratch);
   for (const SlotId w : r.out) Support(w, guard, scratch);
-  for (const SlotId w : r.out) Rejuvenate(w, scratch);
+  for (const SlotId w : r.out) Rejuvenate(w, p, scratch);
   if (!ReleaseGuarded(p, most_steps, guard, scratch)) {
     if (most_steps < kResettleFrom) return false;
     r.refused.clear();
@@ -87,11 +88,12 @@ bool Graph::LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch) {
   return false;
 }
 
-// Rebirth of those who are about to lose one of a few guards, while they need not drag others
-// along: without it, old points come to guard each other in long chains.
-void Graph::Rejuvenate(SlotId w, Scratch& scratch) {
+// Rebirth of w if p is one of its few guards, while that need not drag others along: without it, old
+// points come to guard each other in long chains.
+void Graph::Rejuvenate(SlotId w, SlotId p, Scratch& scratch) {
   constexpr uint32_t kFewGuards = 2;
   if (slots_.tag(w) != Tag::kLive || neighbors_.GuardCount(w) > kFewGuards) return;
+  if (!neighbors_.Guards(p, w)) return;
   std::vector<SlotId>& refused = scratch.repair.refused;
   refused.clear();
   if (!neighbors_.Rebirth(w, refused)) return;

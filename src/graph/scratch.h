@@ -100,13 +100,9 @@ struct Scratch final : ScratchBase {
     float far = 0;                       // which of these distances are long,
     std::vector<float> usable;           // (a copy of `distances` while some are struck out)
     std::vector<float> distances;        // and how far they are from the slot last scored.
-    std::vector<float> between;          // heirs x heirs: between two of them, where known;
-    std::vector<uint8_t> has_between;    // known from this one.
-    std::vector<uint32_t> missing;       // Of one heir, the others from which it is not known,
-    std::vector<const std::byte*> missing_rows;  // their rows
-    std::vector<float> found;                    // and the distances.
-    std::vector<float> in_row;                   // How far heirs are that the row at hand has.
-    Others others;                               // And what else the row at hand has.
+    std::vector<float> between;          // (heirs x heirs: between two of them)
+    std::vector<float> in_row;           // How far heirs are that the row at hand has.
+    Others others;                       // And what else the row at hand has.
     std::vector<SlotId> adopting;
     std::vector<SlotId> refused;
     std::vector<std::pair<SlotId, SlotId>>
@@ -116,10 +112,9 @@ struct Scratch final : ScratchBase {
       const size_t words = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
                            adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
                            distances.capacity() + from_leaving.capacity() + usable.capacity() +
-                           missing.capacity() + found.capacity() + in_row.capacity();
-      return (words + between.capacity()) * sizeof(SlotId) + has_between.capacity() +
-             places.capacity() * sizeof(Place) + others.bytes() +
-             (rows.capacity() + missing_rows.capacity()) * sizeof(void*);
+                           between.capacity() + in_row.capacity();
+      return words * sizeof(SlotId) + places.capacity() * sizeof(Place) + others.bytes() +
+             rows.capacity() * sizeof(void*);
     }
   };
 
