@@ -3,9 +3,9 @@
 //   window_shoal --data ROWS.u8bin --queries Q.u8bin --window 200000 --threads 2
 //
 // Fills the window, then lets the rest of the rows pass through it: every thread takes the next
-// row, inserts it and deletes the one that leaves. The clock runs from the full window until all
-// work that this causes has ended. Then recall@10 of the last window, one thread, at each of
-// --search-lists.
+// row, inserts it and deletes the one that leaves; with --batch so many rows come at once, and then
+// as many go. The clock runs from the full window until all work that this causes has ended. Then
+// recall@10 of the last window, one thread, at each of --search-lists.
 #pragma once
 
 #include <fmt/format.h>
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "cpu_time.h"
+#include "need.h"
 #include "shoal/exact.h"
 #include "worker/worker.h"
 
@@ -27,13 +28,14 @@ namespace shoal::bench {
 
 struct WindowOptions {
   std::string data, queries, type = "f32";
-  size_t window = 200000, rows = 0, threads = 2, list = 100;
+  size_t window = 200000, rows = 0, threads = 2, list = 100, batch = 0;
   std::vector<size_t> search_lists = {100};
   uint32_t degree = 32;
 };
 
 // Engine(options, dim): Insert(id, row), Replace(leaving, id, row), Finish(), and
-// Search(query, k, list, ids) -> hits; the first two from any thread.
+// Search(query, k, list, ids) -> hits; the first two from any thread. Perhaps also
+// ReplaceMany(leaving, id, rows, n): rows `id` to `id` + n come, then n from `leaving` on go.
 template <class Engine>
 class Window {
  public:
@@ -55,7 +57,11 @@ class Window {
     const double filling = since(begin);
     begin = Clock::now();
     const double cpu = CpuSeconds();
-    Parallel(window, rows_.rows(), [&](size_t i) { engine_.Replace(i - window, i, rows_[i]); });
+    if (options_.batch == 0) {
+      Parallel(window, rows_.rows(), [&](size_t i) { engine_.Replace(i - window, i, rows_[i]); });
+    } else {
+      ReplaceInBatches();
+    }
     engine_.Finish();
     const double seconds = since(begin), cpu_seconds = CpuSeconds() - cpu;
     const auto updates = static_cast<double>(rows_.rows() - window);
@@ -75,6 +81,16 @@ class Window {
         for (size_t i; (i = next.fetch_add(1)) < end;) work(i);
       });
     for (std::thread& thread : threads) thread.join();
+  }
+
+  void ReplaceInBatches() {
+    if constexpr (requires { engine_.ReplaceMany(0, 0, rows_[0], 1); }) {
+      const size_t window = options_.window, end = rows_.rows();
+      for (size_t at = window; at < end; at += options_.batch)
+        engine_.ReplaceMany(at - window, at, rows_[at], std::min(options_.batch, end - at));
+    } else {
+      Fail("--batch: this engine takes points one by one");
+    }
   }
 
   // Of every list size its recall and time, as JSON.
@@ -122,6 +138,7 @@ int WindowMain(int argc, char** argv) {
   app.add_option("--window", options.window, "points in the index")->capture_default_str();
   app.add_option("--rows", options.rows, "rows of the file that pass; 0: all");
   app.add_option("--threads", options.threads, "threads")->capture_default_str();
+  app.add_option("--batch", options.batch, "rows that come, then go, at a time; 0: one by one");
   app.add_option("--degree", options.degree, "R, or 2 M")->capture_default_str();
   app.add_option("--list", options.list, "L, or ef_construction")->capture_default_str();
   app.add_option("--search-lists", options.search_lists, "each L, or ef")

@@ -28,11 +28,12 @@ def parse_arguments():
     parser.add_argument("--search-lists", default="100,120", help="of the searches, each")
     parser.add_argument("--engines", default="shoal-f32,shoal-u8,hnswlib-f32,diskann-f32",
                         help="each perhaps with a degree of its own: shoal-f32:41 (DiskANN's lists\n"
-                             "hold 1.3 R edges between prunes)")
+                             "hold 1.3 R edges between prunes), and shoal's with points that come\n"
+                             "and go so many at a time: shoal-f32:36@50000")
     return parser.parse_args()
 
 
-def window_program(args, name, kind, degree):
+def window_program(args, name, kind, degree, batch):
     program = args.programs / f"window_{name}"
     if not program.exists():
         return None
@@ -40,6 +41,8 @@ def window_program(args, name, kind, degree):
                args.shared / "sift-query-1k.u8bin", "--type", kind, "--window", args.window,
                "--rows", args.rows, "--threads", args.threads, "--degree", degree, "--list",
                args.list, "--search-lists", args.search_lists]
+    if batch:
+        command += ["--batch", batch]
     done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
@@ -84,12 +87,12 @@ def main():
     args = parse_arguments()
     results = {}
     for engine in args.engines.split(","):
-        parts = re.fullmatch(r"(shoal|hnswlib|diskann)-(f32|u8)(?::(\d+))?", engine)
+        parts = re.fullmatch(r"(shoal|hnswlib|diskann)-(f32|u8)(?::(\d+))?(?:@(\d+))?", engine)
         if not parts:
             sys.exit(f"--engines: {engine}: expected shoal-f32, shoal-f32:41, hnswlib-u8 and the like")
         name, kind, degree = parts[1], parts[2], parts[3] or args.degree
         result = (diskann(args, degree) if name == "diskann" else
-                  window_program(args, name, kind, degree))
+                  window_program(args, name, kind, degree, parts[4]))
         if result is None:
             print(f"{engine}: not here", file=sys.stderr)
             continue

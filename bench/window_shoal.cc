@@ -10,6 +10,7 @@ class ShoalWindow {
   ShoalWindow(const WindowOptions& options, size_t dim)
       : type_(options.type == "u8" ? ScalarType::kUint8 : ScalarType::kFloat32),
         dim_(dim),
+        threads_(options.threads),
         index_(Index::Create({.dim = static_cast<uint32_t>(dim),
                               .scalar_type = type_,
                               .max_degree = options.degree,
@@ -22,6 +23,15 @@ class ShoalWindow {
     Insert(id, row);
     Check(index_->Delete(leaving));
   }
+  void ReplaceMany(size_t leaving, size_t id, const std::byte* rows, size_t n) {
+    ids_.resize(n);
+    std::iota(ids_.begin(), ids_.end(), id);
+    const auto in =
+        index_->InsertMany(ids_, MatrixView(rows, type_, n, dim_), {.threads = threads_});
+    std::iota(ids_.begin(), ids_.end(), leaving);
+    const auto out = index_->DeleteMany(ids_, {.threads = threads_});
+    if (!in || in->inserted < n || !out || out->deleted < n) Fail("a batch failed");
+  }
   void Finish() { Check(index_->Consolidate()); }
   size_t Search(const std::byte* query, size_t k, size_t list, uint64_t* ids) {
     return *index_->Search(VectorView(query, type_, dim_), {.k = k, .search_list_size = list},
@@ -30,12 +40,12 @@ class ShoalWindow {
 
  private:
   static void Check(const Status& status) {
-    if (status) return;
-    fmt::print(stderr, "window_shoal: {}\n", status.error().message);
-    std::exit(1);
+    if (!status) Fail(status.error().message);
   }
   const ScalarType type_;
   const size_t dim_;
+  const size_t threads_;
+  std::vector<ExternalId> ids_;
   Result<Index> index_;
 };
 

@@ -125,6 +125,7 @@ class IndexImpl {
   Status EnsureStart(VectorView vector);
   // Of valid rows, the one nearest the middle of a sample; rows.rows() if there is no valid one.
   size_t CentralRow(MatrixView rows) const;
+  std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;
 
   // Constant after construction.

@@ -1,12 +1,14 @@
 // The index's writers: insert, upsert, delete. What comes after a delete is in index_repair.cc.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <string>
 
 #include "base/hooks.h"
 #include "base/parallel.h"
 #include "index_impl.h"
+#include "index_order.h"
 
 namespace shoal {
 namespace {
@@ -239,13 +241,31 @@ Status IndexImpl::Delete(ExternalId id) {
   }
 }
 
+// Positions of ids by the slots of their points: what came in one batch is near each other there
+// (InsertOrder), and so are the rows and lists that its repairs want. Empty: as they are.
+std::vector<uint32_t> IndexImpl::DeleteOrder(std::span<const ExternalId> ids) {
+  if (ids.size() < kOrderedFrom || ids.size() > std::numeric_limits<uint32_t>::max()) return {};
+  std::vector<std::pair<SlotId, uint32_t>> by_slot;
+  by_slot.reserve(ids.size());
+  for (const ExternalId id : ids)
+    by_slot.emplace_back(ids_.Lock(id).slot().value_or(kNoSlot),
+                         static_cast<uint32_t>(by_slot.size()));
+  std::sort(by_slot.begin(), by_slot.end());
+  std::vector<uint32_t> order;
+  order.reserve(ids.size());
+  for (const auto& [slot, position] : by_slot) order.push_back(position);
+  return order;
+}
+
 Result<DeleteReport> IndexImpl::DeleteMany(std::span<const ExternalId> ids,
                                            const BatchOptions& batch) {
   DeleteReport report;
   Mutex reporting;
   try {
+    const std::vector<uint32_t> order = DeleteOrder(ids);
     ParallelFor(batch.threads, ids.size(), kGrain, batch.progress, [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end; ++i) {
+      for (size_t at = begin; at < end; ++at) {
+        const size_t i = order.empty() ? at : order[at];
         Status deleted = Delete(ids[i]);
         if (deleted) continue;
         const MutexLock lock(reporting);
@@ -308,8 +328,10 @@ Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matr
       // A failure here is every row's failure, and reported there.
       if (central < rows.rows()) (void)EnsureStart(rows[central]);
     }
+    const std::vector<uint32_t> order = InsertOrder(codec_, rows, size(), batch.threads);
     ParallelFor(batch.threads, rows.rows(), kGrain, batch.progress, [&](size_t begin, size_t end) {
-      for (size_t i = begin; i < end; ++i) {
+      for (size_t at = begin; at < end; ++at) {
+        const size_t i = order.empty() ? at : order[at];
         Status inserted = Insert(ids[i], rows[i]);
         if (inserted) continue;
         const MutexLock lock(reporting);

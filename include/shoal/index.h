@@ -78,10 +78,11 @@ class SHOAL_API Index {
   // OutOfMemory.
   Status Insert(ExternalId id, VectorView vector);
 
-  // Adds rows.rows() points, row i as ids[i], on several threads. Rows that fail are reported, the
-  // others stay. InvalidArgument (and nothing is inserted) if the numbers of ids and rows differ.
-  // OutOfMemory if there is not even memory for the report: rows inserted by then stay.
-  // With threads = 1 the graph depends on the rows, their order and the options alone.
+  // Adds rows.rows() points, row i as ids[i], on several threads; tens of thousands of them in an
+  // order that keeps caches warm. Rows that fail are reported, the others stay. InvalidArgument
+  // (and nothing is inserted) if the numbers of ids and rows differ. OutOfMemory if there is not
+  // even memory for the report: rows inserted by then stay. With threads = 1 the graph depends on
+  // the rows, their order and the options alone.
   Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                   const BatchOptions& batch = {});
 

@@ -88,8 +88,8 @@ bool Graph::LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch) {
   return false;
 }
 
-// Rebirth of w if p is one of its few guards, while that need not drag others along: without it, old
-// points come to guard each other in long chains.
+// Rebirth of w if p is one of its few guards, while that need not drag others along: without it,
+// old points come to guard each other in long chains.
 void Graph::Rejuvenate(SlotId w, SlotId p, Scratch& scratch) {
   constexpr uint32_t kFewGuards = 2;
   if (slots_.tag(w) != Tag::kLive || neighbors_.GuardCount(w) > kFewGuards) return;
