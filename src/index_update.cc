@@ -15,6 +15,9 @@ namespace {
 
 // Rows, ids or slots that one thread takes at a time from a batch.
 constexpr size_t kGrain = 8;
+// Of batches in an order of their own: so many that threads are in different regions, for points
+// that are inserted at the same time do not find each other.
+constexpr size_t kOrderedGrain = 512;
 
 tl::unexpected<Error> Invalid(const std::string& message) {
   return MakeError(ErrorCode::kInvalidArgument, message);
@@ -263,7 +266,8 @@ Result<DeleteReport> IndexImpl::DeleteMany(std::span<const ExternalId> ids,
   Mutex reporting;
   try {
     const std::vector<uint32_t> order = DeleteOrder(ids);
-    ParallelFor(batch.threads, ids.size(), kGrain, batch.progress, [&](size_t begin, size_t end) {
+    const size_t grain = order.empty() ? kGrain : kOrderedGrain;
+    ParallelFor(batch.threads, ids.size(), grain, batch.progress, [&](size_t begin, size_t end) {
       for (size_t at = begin; at < end; ++at) {
         const size_t i = order.empty() ? at : order[at];
         Status deleted = Delete(ids[i]);
@@ -329,7 +333,8 @@ Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matr
       if (central < rows.rows()) (void)EnsureStart(rows[central]);
     }
     const std::vector<uint32_t> order = InsertOrder(codec_, rows, size(), batch.threads);
-    ParallelFor(batch.threads, rows.rows(), kGrain, batch.progress, [&](size_t begin, size_t end) {
+    const size_t grain = order.empty() ? kGrain : kOrderedGrain;
+    ParallelFor(batch.threads, rows.rows(), grain, batch.progress, [&](size_t begin, size_t end) {
       for (size_t at = begin; at < end; ++at) {
         const size_t i = order.empty() ? at : order[at];
         Status inserted = Insert(ids[i], rows[i]);
