@@ -319,7 +319,7 @@ TEST(DeletingTheOldest, OfAHundredThousandComesToAnEnd) {
   ASSERT_TRUE(index.DeleteMany(test::Iota(kN / 10), kOneThread));
   ASSERT_TRUE(index.Consolidate(kOneThread));
   EXPECT_EQ(index.Stats().pending_repairs, 0u);
-  EXPECT_LT(index.Stats().rebirths, 50 * kN);  // 13 a point when this was written.
+  EXPECT_LT(index.Stats().rebirths, 50 * kN);  // 7 a point when this was written.
   ExpectWhole(index);
 }
 

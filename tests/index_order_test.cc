@@ -22,9 +22,7 @@ using test::Rows;
 constexpr uint32_t kDim = 4;
 constexpr size_t kMany = 2 * kOrderedFrom + 1000;
 
-Rows ManyRows(size_t n = kMany) {
-  return Generator(ScalarType::kFloat32, {.dim = kDim}, 3).Many(n);
-}
+Rows ManyRows() { return Generator(ScalarType::kFloat32, {.dim = kDim}, 3).Many(kMany); }
 
 std::vector<uint32_t> OrderOf(MatrixView rows, size_t points, size_t threads = 2) {
   return InsertOrder(FullCodec(ScalarType::kFloat32, Metric::kL2, kDim), rows, points, threads);
