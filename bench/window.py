@@ -88,8 +88,9 @@ def main():
     results = {}
     for engine in args.engines.split(","):
         parts = re.fullmatch(r"(shoal|hnswlib|diskann)-(f32|u8)(?::(\d+))?(?:@(\d+))?", engine)
-        if not parts:
-            sys.exit(f"--engines: {engine}: expected shoal-f32, shoal-f32:41, hnswlib-u8 and the like")
+        if not parts or (parts[4] and parts[1] != "shoal"):
+            sys.exit(f"--engines: {engine}: expected shoal-f32:41, shoal-f32@50000, hnswlib-u8 "
+                     "and the like")
         name, kind, degree = parts[1], parts[2], parts[3] or args.degree
         result = (diskann(args, degree) if name == "diskann" else
                   window_program(args, name, kind, degree, parts[4]))
