@@ -114,9 +114,9 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
   try {
     Scratch& scratch = ScratchOf(guard);
     bool guarded = graph_.LinkIn(p, guard, scratch);
-    // Else all rows that may guard p are full of others' last guards. p is the youngest, and there
-    // are fewer live points than places: some of these are deleted points', whose repair is due, or
-    // other inserts have been faster.
+    // Else all rows that may guard p are full of others' last guards. p is made the youngest at
+    // each try, and there are fewer live points than places: some of these are deleted points',
+    // whose repair is due, or other inserts have been faster.
     for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
       if (const auto due = repairs_.Take()) {
         failed = RepairTaken(*due, StepsOf(*due), guard) ? 0 : failed + 1;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <random>
+#include <vector>
 
 #include "codec/full_codec.h"
 #include "graph/graph.h"
@@ -261,6 +263,28 @@ TEST_F(IndexRaceTest, PointsThatAreBornFirstAndLinkedLastAreReachable) {
   for (size_t i = 0; i < late.size(); ++i)
     EXPECT_THAT(Nearest(static_cast<float>(i) * 3 + 0.5f, 1), ElementsAre(1000 + i));
   ExpectWhole();
+}
+
+// As above, but only the start point is older, and its few places have gone to others, which nobody
+// else guards: an insert that only older rows may guard would look for a guard for ever.
+TEST(InsertRaceTest, TheVeryFirstPointIsGuardedByLaterOnesIfAllOvertakeIt) {
+  constexpr size_t kDim = 96, kLater = 1000;
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  std::vector<std::array<float, kDim>> rows(1 + kLater);
+  for (auto& row : rows)
+    for (float& x : row) x = normal(random);
+  for (const char* point : {"write_out.before_commit", "insert.published"}) {
+    Index index = *Index::Create({.dim = kDim, .max_degree = 4, .build_list_size = 4});
+    Sequencer sequencer;
+    sequencer.Start("first", [&] { EXPECT_TRUE(index.Insert(0, rows[0])); });
+    ASSERT_TRUE(sequencer.RunTo("first", point));
+    for (ExternalId id = 1; id <= kLater; ++id) ASSERT_TRUE(index.Insert(id, rows[id]));
+    ASSERT_TRUE(sequencer.RunToEnd("first")) << "overtaken at " << point;
+    const Status whole = index.CheckStructure();
+    EXPECT_TRUE(whole) << whole.error().message;
+    EXPECT_TRUE(index.Contains(0));
+  }
 }
 
 TEST_F(IndexRaceTest, RowsRewrittenUnderAPlannedWriteAreWrittenFromAFreshCopy) {

@@ -186,6 +186,8 @@ class Graph {
   bool GuardWithout(SlotId x, SlotId leaving, Evict evict, Guard& guard, Scratch& scratch);
   bool Resettle(SlotId p, std::span<const SlotId> dependents, Guard& guard, Scratch& scratch);
   bool GuardedBesides(SlotId x, SlotId leaving) const;
+  // Rebirth of p, which guards nobody. False: by now it does. Takes no memory.
+  bool BecomeYoungest(SlotId p, Scratch& scratch);
 
   // What is far: so many times as far as the middle of those that are looked at. Distances are
   // squared for L2.

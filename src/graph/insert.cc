@@ -210,13 +210,19 @@ bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
   return EnsureGuarded(p, kNoSlot, guard, scratch);
 }
 
-// First, whoever points at p already. Then, in widening circles, the nearest point that may guard p
-// and has an edge to spare gives it up.
+// First, whoever points at p already. Then whoever came since p was born: others may have filled
+// every row that is older than p with last guards while p was on its way, so p, which guards nobody
+// as long as it has no guard itself, becomes the youngest. Then, in widening circles, the nearest
+// point that may guard p and has an edge to spare gives it up.
 bool Graph::EnsureGuarded(SlotId p, SlotId leaving, Guard& guard, Scratch& scratch) {
   const auto done = [&] { return slots_.tag(p) != Tag::kLive || GuardedBesides(p, leaving); };
   if (done()) return true;
   neighbors_.AdoptGuards(p, scratch.repair.adopting);
   if (done()) return true;
+  if (leaving == kNoSlot && BecomeYoungest(p, scratch)) {
+    neighbors_.AdoptGuards(p, scratch.repair.adopting);
+    if (done()) return true;
+  }
   const size_t all = slots_.high_water();
   std::vector<Candidate> nearest;
   for (size_t list_size = options_.build_list_size;; list_size *= 4) {
@@ -237,7 +243,13 @@ bool Graph::EnsureGuarded(SlotId p, SlotId leaving, Guard& guard, Scratch& scrat
   }
 }
 
+bool Graph::BecomeYoungest(SlotId p, Scratch& scratch) {
+  scratch.repair.refused.clear();
+  return neighbors_.Rebirth(p, scratch.repair.refused);
+}
+
 void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
+  if (neighbors_.GuardCount(p) == 0) BecomeYoungest(p, scratch);
   const SlotId slots = slots_.high_water();
   for (SlotId u = start(); u < slots + start(); ++u) {
     if (slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0) return;

@@ -26,7 +26,7 @@ struct Scratch final : ScratchBase {
     constexpr size_t kPool = 1024;
     pool.reserve(kPool);
     open.Resize(kPool);
-    for (auto* ids_of_row : {&selected, &wanted, &pushed, &replacement.added})
+    for (auto* ids_of_row : {&selected, &wanted, &pushed, &replacement.added, &repair.refused})
       ids_of_row->reserve(kMaxIds);
     replacement.take_back.reserve(2 * kMaxIds);  // All of the old row and all of the new.
   }
