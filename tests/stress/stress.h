@@ -69,8 +69,14 @@ class Random {
   uint64_t state_;
 };
 
+// The race points until this thread sleeps for so long that others overtake it by hundreds of
+// calls; 0: it does not.
+inline thread_local uint64_t points_until_stall = 0;
+
 #if defined(SHOAL_TEST_HOOKS)
 inline void YieldAtRandom(const char* /*point*/) {
+  if (points_until_stall > 0 && --points_until_stall == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   static std::atomic<uint64_t> threads{0};
   thread_local Random random(threads.fetch_add(1, std::memory_order_relaxed));
   if (!random.OneIn(32)) return;
