@@ -5,9 +5,9 @@
 // distance: for l2 and cosine the metric does; for inner product the points are put on a sphere by
 // one more coordinate sqrt(M^2 - |x|^2), M the largest norm so far, where squared l2 orders as the
 // inner product does for queries without that coordinate (Bachrach et al., "Speeding up the Xbox
-// recommender system", RecSys 2014). The coordinate is computed from the row's norm, not stored,
-// and counts half: where norms vary a graph of inner products alone finds more, where all vectors
-// point the same way one of the whole sphere does, and half is near the better one in both.
+// recommender system", RecSys 2014). The coordinate is computed from the row's norm, not stored.
+// Where norms vary the graph wants edges of both kinds (Graph::Prune): a row can also be scored
+// against as if it were a query.
 //
 // Row layout: dim elements, then, for inner product and cosine, one float at the next multiple of
 // four bytes: |x|^2, and 1/|x|.
@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "distance/kernels.h"
@@ -40,8 +41,9 @@ class Scorer {
   size_t dim_ = 0;
   size_t trailer_ = 0;  // Offset of the row's trailing float.
   Finish finish_ = Finish::kNone;
-  float query_factor_ = 0;  // kCosine: 1/|q|. kSphere: sqrt(M^2 - |q|^2).
-  float max_norm_sq_ = 0;   // kSphere: M^2.
+  float query_factor_ = 0;   // kCosine: 1/|q|. kSphere: sqrt(M^2 - |q|^2).
+  float query_norm_sq_ = 0;  // kSphere.
+  float max_norm_sq_ = 0;    // kSphere: M^2.
 };
 
 class FullCodec {
@@ -60,12 +62,17 @@ class FullCodec {
   // Inner product: the largest squared norm that was ever encoded; else 0.
   float max_norm_sq() const { return max_norm_sq_.load(std::memory_order_relaxed); }
   void RaiseMaxNormSq(float norm_sq);
+  // Inner product: norms of what was encoded differ by so much (a standard deviation of 1.5 %) that
+  // the largest products and the shortest distances are not the same rows'.
+  bool NormsVary() const;
   // The vector of a row, dim elements of the scalar type, is at its front.
 
   // Scores in the metric. The vector and `buffer` (buffer_bytes()) must outlive the scorer.
   Scorer BindQuery(VectorView query, std::byte* buffer) const;
   // Scores in the graph's geometry, from a stored row.
   Scorer BindRow(const std::byte* row, std::byte* buffer) const;
+  // Inner product: scores in the metric, as if the stored row were a query.
+  Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const;
   // Kernel figures (squared l2, or the negated inner product) between vectors that are no rows, for
   // choosing among them.
   void ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
@@ -74,6 +81,7 @@ class FullCodec {
  private:
   Scorer Bind(const void* elements, std::byte* buffer) const;
   double SquaredNorm(const void* elements) const;
+  void NoteNorm(float norm_sq);
 
   const ScalarType type_;
   const Metric metric_;
@@ -81,7 +89,10 @@ class FullCodec {
   const size_t trailer_;
   const size_t row_bytes_;
   const distance::KernelSet& kernels_;
-  std::atomic<float> max_norm_sq_{0};  // kInnerProduct: M^2, only grows.
+  // kInnerProduct: M^2, only grows; and of the logarithms of all squared norms but 0.
+  std::atomic<float> max_norm_sq_{0};
+  std::atomic<double> log_norms_{0}, log_norms_sq_{0};
+  std::atomic<uint64_t> norms_{0};
 };
 
 }  // namespace shoal

@@ -117,11 +117,18 @@ class Graph {
               const Recorder& recorder, Guard& guard, Scratch& scratch) const;
 
   // RobustPrune (DiskANN paper, algorithm 2), with the rounds of DiskANN's code: scratch.pool,
-  // sorted here, to scratch.selected, at most `degree`; the last places are for what is far.
-  void Prune(size_t degree, Guard& guard, Scratch& scratch) const;
-  void Choose(float alpha, size_t degree, size_t reserved, float far, Guard& guard,
+  // which are p's candidates, sorted here, to scratch.selected, at most `degree`; the last places
+  // are for what is far. Where norms vary, half of them are first chosen by p's product with them.
+  void Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const;
+  void ChooseByProduct(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const;
+  void OpenAll(std::span<const Candidate> candidates, Scratch& scratch) const;
+  enum class By : uint8_t { kDistance, kProduct };
+  void Choose(By by, float alpha, size_t degree, size_t reserved, float far, Guard& guard,
               Scratch& scratch) const;
-  void Occlude(const std::byte* row, size_t first, Guard& guard, Scratch& scratch) const;
+  void Occlude(By by, const std::byte* row, size_t first, Guard& guard, Scratch& scratch) const;
+  // To scratch.pool: what searches for p expand.
+  size_t CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size, Guard& guard,
+                           Scratch& scratch) const;
   // To scratch.selected: of what a search for p expands, and of p's row, what prune leaves.
   void SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const;
 

@@ -17,13 +17,44 @@ void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& s
   scratch.pool.clear();
   scratch.query_buffer.resize(codec_.buffer_bytes());
   const Scorer scorer = codec_.BindRow(features_.Own(p), scratch.query_buffer.data());
-  BeamSearch(scorer, list_size, {.expanded = &scratch.pool}, guard, scratch);
+  list_size = CollectCandidates(p, scorer, list_size, guard, scratch);
   std::erase_if(scratch.pool, [&](const Candidate& candidate) {
     return candidate.slot == p || slots_.tag(candidate.slot) != Tag::kLive;
   });
   AddOwnRow(p, scorer, guard, scratch);
   if (scratch.best.size() >= list_size) AddFar(p, scorer, guard, scratch);
-  Prune(neighbors_.max_degree(), guard, scratch);
+  Prune(p, neighbors_.max_degree(), guard, scratch);
+}
+
+// Where norms vary, two searches: for those that p's product with is largest, as a query finds
+// them, and half as wide for those that p is near. The second is the last: what it leaves in the
+// scratch is in the graph's geometry. Returns how wide that one was.
+size_t Graph::CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size, Guard& guard,
+                                Scratch& scratch) const {
+  if (!codec_.NormsVary()) {
+    BeamSearch(scorer, list_size, {.expanded = &scratch.pool}, guard, scratch);
+    return list_size;
+  }
+  auto& found = scratch.by_product;
+  found.clear();
+  BeamSearch(codec_.BindRowAsQuery(features_.Own(p), scratch.query_buffer.data()), list_size,
+             {.expanded = &found}, guard, scratch);
+  list_size = (list_size + 1) / 2;
+  BeamSearch(scorer, list_size, {.expanded = &scratch.pool}, guard, scratch);
+  // Those that only the first has met, with their distances.
+  const auto by_slot = [](const Candidate& a, const Candidate& b) { return a.slot < b.slot; };
+  std::sort(scratch.pool.begin(), scratch.pool.end(), by_slot);
+  const size_t near = scratch.pool.size();
+  for (size_t i = 0; i < found.size();) {
+    size_t n = 0;
+    for (; i < found.size() && n < kMaxDegree; ++i)
+      if (!std::binary_search(scratch.pool.begin(), scratch.pool.begin() + near, found[i], by_slot))
+        scratch.ids[n++] = found[i].slot;
+    n = ScoreReadable(scorer, n, guard, scratch);
+    for (size_t j = 0; j < n; ++j)
+      if (scratch.returnable[j]) scratch.pool.push_back({scratch.distances[j], scratch.ids[j]});
+  }
+  return list_size;
 }
 
 size_t Graph::ScoreReadable(const Scorer& scorer, size_t n, Guard& guard, Scratch& scratch) const {
@@ -162,7 +193,7 @@ bool Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   SHOAL_RACE_POINT("link_or_prune.full");
   for (;;) {
     const uint32_t version = PoolFromRow(u, p, guard, scratch);
-    Prune(overflow_degree_, guard, scratch);
+    Prune(u, overflow_degree_, guard, scratch);
     if (!ReplaceRow(u, version, p, guard, scratch)) continue;
     const auto& added = scratch.replacement.added;
     return std::find(added.begin(), added.end(), p) != added.end();

@@ -4,21 +4,39 @@
 #include "graph/graph.h"
 
 namespace shoal {
+namespace {
+
+void SortNearestFirst(std::vector<Candidate>& candidates) {
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;
+  });
+}
+
+}  // namespace
 
 // A search gets from p to an open candidate x through a chosen neighbour, whose row this is, as
 // near as d(p, x) / d(row, x) tells: notes the largest of each candidate, from the `first` on, and
 // closes those to which a search gets so near that even the last round has no use for them.
-void Graph::Occlude(const std::byte* row, size_t first, Guard& guard, Scratch& scratch) const {
+void Graph::Occlude(By by, const std::byte* row, size_t first, Guard& guard,
+                    Scratch& scratch) const {
   Scratch::Open& open = scratch.open;
   const size_t n = open.size - first;
   float* const between = open.between.data();
-  codec_.BindRow(row, scratch.pair_buffer.data()).Score(open.rows.data() + first, n, between);
+  std::byte* const buffer = scratch.pair_buffer.data();
+  const Scorer scorer =
+      by == By::kProduct ? codec_.BindRowAsQuery(row, buffer) : codec_.BindRow(row, buffer);
+  scorer.Score(open.rows.data() + first, n, between);
   guard.work.distances += n;
   const float* const distances = open.distances.data() + first;
   float* const ratios = open.ratios.data() + first;
-  for (size_t j = 0; j < n; ++j) {  // No branch: this is a vector loop.
-    const float r = distances[j] / std::max(between[j], std::numeric_limits<float>::min());
-    ratios[j] = std::max(ratios[j], between[j] > 0 ? r : std::numeric_limits<float>::max());
+  if (by == By::kProduct) {  // Products may have either sign: no ratio, but who has the larger one.
+    for (size_t j = 0; j < n; ++j)
+      ratios[j] = between[j] < distances[j] ? std::numeric_limits<float>::max() : ratios[j];
+  } else {
+    for (size_t j = 0; j < n; ++j) {  // No branch: this is a vector loop.
+      const float r = distances[j] / std::max(between[j], std::numeric_limits<float>::min());
+      ratios[j] = std::max(ratios[j], between[j] > 0 ? r : std::numeric_limits<float>::max());
+    }
   }
   size_t kept = first;
   for (size_t j = first; j < open.size; ++j) {
@@ -33,7 +51,7 @@ void Graph::Occlude(const std::byte* row, size_t first, Guard& guard, Scratch& s
 
 // Chooses of those that are open and no more occluded than by alpha, nearest first, until there are
 // `degree`. The last `reserved` places are for those beyond `far`.
-void Graph::Choose(float alpha, size_t degree, size_t reserved, float far, Guard& guard,
+void Graph::Choose(By by, float alpha, size_t degree, size_t reserved, float far, Guard& guard,
                    Scratch& scratch) const {
   Scratch::Open& open = scratch.open;
   auto& selected = scratch.selected;
@@ -42,34 +60,62 @@ void Graph::Choose(float alpha, size_t degree, size_t reserved, float far, Guard
     if (selected.size() + reserved >= degree && open.distances[i] <= far) continue;
     selected.push_back(open.slots[i]);
     open.ratios[i] = std::numeric_limits<float>::infinity();
-    if (selected.size() < degree) Occlude(open.rows[i], i + 1, guard, scratch);
+    if (selected.size() < degree) Occlude(by, open.rows[i], i + 1, guard, scratch);
   }
 }
 
-void Graph::Prune(size_t degree, Guard& guard, Scratch& scratch) const {
-  ++guard.work.prunes;
-  auto& pool = scratch.pool;
-  std::sort(pool.begin(), pool.end(), [](const Candidate& a, const Candidate& b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;
-  });
+void Graph::OpenAll(std::span<const Candidate> candidates, Scratch& scratch) const {
   Scratch::Open& open = scratch.open;
-  open.Resize(pool.size());
-  for (size_t i = 0; i < pool.size(); ++i) {
-    open.slots[i] = pool[i].slot;
-    open.rows[i] = features_.Own(pool[i].slot);
-    open.distances[i] = pool[i].distance;
+  open.Resize(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    open.slots[i] = candidates[i].slot;
+    open.rows[i] = features_.Own(candidates[i].slot);
+    open.distances[i] = candidates[i].distance;
     open.ratios[i] = 0;
   }
+}
+
+// A query's answers are those whose products with it are largest, long rows mostly, and the way
+// from one to the next leads over whose product with the one is large: not over those that are near
+// it, which are as long as itself. But by products alone all would point at the same few.
+// (docs/algorithms.md, D26; after Morozov and Babenko, "Non-metric similarity graphs for maximum
+// inner product search", NeurIPS 2018.)
+void Graph::ChooseByProduct(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const {
+  auto& candidates = scratch.by_product;
+  candidates = scratch.pool;
+  OpenAll(candidates, scratch);
+  Scratch::Open& open = scratch.open;
+  codec_.BindRowAsQuery(features_.Own(p), scratch.pair_buffer.data())
+      .Score(open.rows.data(), open.size, open.distances.data());
+  guard.work.distances += open.size;
+  for (size_t i = 0; i < candidates.size(); ++i) candidates[i].distance = open.distances[i];
+  SortNearestFirst(candidates);
+  OpenAll(candidates, scratch);
+  Choose(By::kProduct, 1.0f, degree, 0, 0, guard, scratch);
+}
+
+void Graph::Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const {
+  ++guard.work.prunes;
+  auto& pool = scratch.pool;
+  auto& selected = scratch.selected;
   scratch.pair_buffer.resize(codec_.buffer_bytes());
-  scratch.selected.clear();
-  Choose(1.0f, degree, 0, 0, guard, scratch);
-  if (scratch.selected.size() == degree || open.size == 0) return;
+  selected.clear();
+  if (codec_.NormsVary()) ChooseByProduct(p, degree / 2, guard, scratch);
+  SortNearestFirst(pool);
+  OpenAll(pool, scratch);
+  Scratch::Open& open = scratch.open;
+  if (!selected.empty())
+    for (size_t i = 0; i < open.size; ++i)
+      if (std::find(selected.begin(), selected.end(), open.slots[i]) != selected.end())
+        open.ratios[i] = std::numeric_limits<float>::infinity();
+  Choose(By::kDistance, 1.0f, degree, 0, 0, guard, scratch);
+  if (selected.size() == degree || open.size == 0) return;
   const float far = kFar * pool[pool.size() / 2].distance;
   const size_t most = std::max<size_t>(neighbors_.max_degree() / kFarShare, 1);
   size_t reserved = 0;
   for (size_t i = open.size; i > 0 && open.distances[i - 1] > far && reserved < most; --i)
     reserved += open.ratios[i - 1] <= options_.alpha ? 1 : 0;
-  Choose(options_.alpha, degree, reserved, far, guard, scratch);
+  Choose(By::kDistance, options_.alpha, degree, reserved, far, guard, scratch);
 }
 
 }  // namespace shoal

@@ -132,6 +132,7 @@ struct Scratch final : ScratchBase {
 
   // Inserts: what the search expanded, and the selection among it.
   std::vector<Candidate> pool;
+  std::vector<Candidate> by_product;  // Of the same, where distances are negated products.
   Open open;
   std::vector<SlotId> selected;
   std::vector<SlotId> wanted;
@@ -152,7 +153,7 @@ struct Scratch final : ScratchBase {
 
   size_t bytes() const override {
     return sizeof(*this) + best.bytes() + visited.bytes() +
-           (pool.capacity() + within.capacity()) * sizeof(Candidate) +
+           (pool.capacity() + by_product.capacity() + within.capacity()) * sizeof(Candidate) +
            (selected.capacity() + wanted.capacity() + pushed.capacity() +
             replacement.take_back.capacity() + replacement.added.capacity()) *
                sizeof(uint32_t) +
