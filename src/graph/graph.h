@@ -173,6 +173,7 @@ class Graph {
   void MeasureBetweenHeirs(Guard& guard, Scratch& scratch) const;
   void MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const;
   void ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const;
+  void ScoreHeirsByProduct(SlotId slot, Guard& guard, Scratch& scratch) const;
   static size_t NearestUsable(const Scratch& scratch);
   static SlotId NearestHeir(const Scratch& scratch);
   void Support(SlotId w, Guard& guard, Scratch& scratch);

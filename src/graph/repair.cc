@@ -102,9 +102,10 @@ void Graph::Rejuvenate(SlotId w, SlotId p, Scratch& scratch) {
 }
 
 // Pushes z's future edge to an heir: where the edge to p is long, one that a search for p's
-// neighbours gets nearer to them by; else any that is usable. kNoSlot: there is none.
-// scratch.repair.distances are those from z; those of heirs that were tried or are in the row
-// become unusable.
+// neighbours gets nearer to them by; else any that is usable. Where norms vary, the one with the
+// largest product: the edges to such are the ones that are hard to come by (docs/algorithms.md,
+// D26). kNoSlot: there is none. scratch.repair.distances are those from z; those of heirs that were
+// tried or are in the row become unusable.
 SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
   const size_t heirs = r.heirs.size();
@@ -118,15 +119,20 @@ SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scra
     }
   }
   size_t chosen = heirs, nearest = heirs;
-  if (const uint32_t i = FindHeir(z, scratch); i < heirs && r.from_leaving[i] > r.far) {
-    r.usable = r.distances;
-    for (size_t j = 0; j < heirs; ++j)
-      if (options_.alpha * r.from_leaving[j] > r.from_leaving[i])
-        r.distances[j] = Scratch::kUnusable;
-    chosen = ChooseHeir(guard, scratch, nearest);
-    r.distances.swap(r.usable);
+  if (codec_.NormsVary()) {
+    ScoreHeirsByProduct(z, guard, scratch);
+    nearest = NearestUsable(scratch);
+  } else {
+    if (const uint32_t i = FindHeir(z, scratch); i < heirs && r.from_leaving[i] > r.far) {
+      r.usable = r.distances;
+      for (size_t j = 0; j < heirs; ++j)
+        if (options_.alpha * r.from_leaving[j] > r.from_leaving[i])
+          r.distances[j] = Scratch::kUnusable;
+      chosen = ChooseHeir(guard, scratch, nearest);
+      r.distances.swap(r.usable);
+    }
+    if (chosen == heirs) chosen = ChooseHeir(guard, scratch, nearest);
   }
-  if (chosen == heirs) chosen = ChooseHeir(guard, scratch, nearest);
   for (size_t i = chosen < heirs ? chosen : nearest; i < heirs; i = NearestUsable(scratch)) {
     r.distances[i] = Scratch::kUnusable;
     if (neighbors_.Push(z, r.heirs[i]) == NeighborLists::LinkResult::kLinked) return r.heirs[i];
