@@ -70,7 +70,7 @@ TEST_P(Recall, OnClustersHoldsItsFloor) {
   const Rows base = generator.Many(3000), queries = generator.Many(100);
   // Under inner product uint8's clusters are far from the origin, all in one direction: a point's
   // largest products are with the same few, and rows lead there as well as to what is near.
-  if (metric() == Metric::kInnerProduct) return ExpectFloors(base, queries, 0.99, 0.995, 490);
+  if (metric() == Metric::kInnerProduct) return ExpectFloors(base, queries, 0.99, 0.995, 450);
   ExpectFloors(base, queries, 0.99, 0.995, 350);
 }
 

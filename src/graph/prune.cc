@@ -104,10 +104,12 @@ void Graph::Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const
   SortNearestFirst(pool);
   OpenAll(pool, scratch);
   Scratch::Open& open = scratch.open;
-  if (!selected.empty())
-    for (size_t i = 0; i < open.size; ++i)
-      if (std::find(selected.begin(), selected.end(), open.slots[i]) != selected.end())
-        open.ratios[i] = std::numeric_limits<float>::infinity();
+  // What is chosen is not open, and occludes as if it had been chosen by distance.
+  for (size_t i = 0; i < open.size && !selected.empty(); ++i)
+    if (std::find(selected.begin(), selected.end(), open.slots[i]) != selected.end())
+      open.ratios[i] = std::numeric_limits<float>::infinity();
+  for (const SlotId chosen : selected)
+    Occlude(By::kDistance, features_.Own(chosen), 0, guard, scratch);
   Choose(By::kDistance, 1.0f, degree, 0, 0, guard, scratch);
   if (selected.size() == degree || open.size == 0) return;
   const float far = kFar * pool[pool.size() / 2].distance;

@@ -65,8 +65,8 @@ struct Shape {
 
   IndexOptions options;
   size_t threads, ids, vectors, calls;
-  std::array<uint64_t, 5>
-      shares{};  // Insert, upsert, delete, read; rarely, one for the whole index.
+  // Of inserts, upserts, deletes, searches and gets. (One call in 200 is for many points.)
+  std::array<uint64_t, 5> shares{};
 };
 
 // For a round's files.
