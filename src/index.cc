@@ -235,8 +235,9 @@ IndexStats IndexImpl::Stats() const {
   stats.relinked = graph_.relinked();
   stats.unreachable = unreachable_.load(std::memory_order_relaxed);
   stats.edges = neighbors_.edges();
+  const uint64_t listed = stats.points + stats.pending_repairs + (slots == 0 ? 0 : 1);
   stats.average_degree =
-      slots == 0 ? 0 : static_cast<double>(stats.edges) / static_cast<double>(slots);
+      listed == 0 ? 0 : static_cast<double>(stats.edges) / static_cast<double>(listed);
   stats.epoch = epochs_.Current();
   stats.oldest_pin = epochs_.OldestPin();
   stats.work = epochs_.Work();
@@ -263,11 +264,13 @@ Status IndexImpl::CheckStructure() {
       return MakeError(ErrorCode::kCorrupt, "structure: slot " + std::to_string(slot) + " has id " +
                                                 std::to_string(id) + ", which is mapped elsewhere");
   }
-  if (live.size() != slots_.live())
-    return MakeError(ErrorCode::kCorrupt, "structure: live points: counted " +
-                                              std::to_string(live.size()) + ", kept " +
-                                              std::to_string(slots_.live()));
-  return {};
+  size_t mapped = 0;
+  ids_.ForEach([&](SlotId) { ++mapped; });
+  if (mapped != live.size())
+    return MakeError(ErrorCode::kCorrupt, "structure: ids: " + std::to_string(mapped) +
+                                              " are mapped, to " + std::to_string(live.size()) +
+                                              " live points");
+  return slots_.CheckCounts(repairs_.size());
 }
 
 Index::Index(std::unique_ptr<IndexImpl> impl) : impl_(std::move(impl)) {}

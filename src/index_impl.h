@@ -100,6 +100,7 @@ class IndexImpl {
   bool MoveDown(SlotId from);
   SlotId MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard);
   void Trim();
+  void GiveBackGaps();
 
   // The points of one instant: each id is mapped to one of them, which was live. They stay readable
   // under a guard that is older. `numbers`: the place of a slot in `slots`; kNoSlot: in none.

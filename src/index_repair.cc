@@ -43,6 +43,7 @@ bool IndexImpl::RepairTaken(const RepairQueue::Due& due, size_t most_steps,
   }
   if (repaired) {
     repairs_.Done(due);
+    GiveBackGaps();
   } else {
     repairs_.Again(due);
   }
@@ -110,8 +111,17 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
 }
 
 void IndexImpl::Trim() {
+  const auto forget = [this](SlotId slot) { neighbors_.Forget(slot); };
   const MutexLock lock(trimming_);
-  slots_.Trim([this](SlotId slot) { neighbors_.Forget(slot); });
+  slots_.GiveBackGaps(forget);
+  slots_.Trim(forget);
+}
+
+// After a repair, when many slots have come back.
+void IndexImpl::GiveBackGaps() {
+  if (!slots_.ManyCameBack() || !trimming_.TryLock()) return;
+  slots_.GiveBackGaps([this](SlotId slot) { neighbors_.Forget(slot); });
+  trimming_.Unlock();
 }
 
 // The point in slot `from` moves to a lower slot. False: there is none, or no memory.

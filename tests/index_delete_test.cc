@@ -280,6 +280,26 @@ TEST(DeletingMemory, NineTenthsOfThePointsTakeMoreThanEightTenthsOfTheMemoryWith
   ExpectWhole(index);
 }
 
+// Who came first goes first: what they leave is in front of who stays.
+TEST(DeletingMemory, OfThoseInTheMiddleComesBackWithoutCompact) {
+  constexpr size_t kN = 8000, kDim = 512, kFirst = 1000, kLast = 7000;
+  const Rows rows = RandomRows(kN, kDim);
+  Index index = std::move(*Index::Create({.dim = kDim, .max_degree = 24, .build_list_size = 50}));
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->inserted, kN);
+  const uint64_t before = index.Stats().memory.vectors;
+  std::vector<ExternalId> gone = test::Iota(kN);
+  gone = {gone.begin() + kFirst, gone.begin() + kLast};
+  ASSERT_EQ(index.DeleteMany(gone, kOneThread)->deleted, gone.size());
+  ASSERT_TRUE(index.Consolidate(kOneThread));
+  // 6,000 rows of 2 KB, but for the pages at both ends.
+  EXPECT_LE(index.Stats().memory.vectors, before - (uint64_t{10} << 20));
+  ExpectWhole(index);
+  for (const ExternalId id : gone) ASSERT_TRUE(index.Insert(id, rows[id]));
+  EXPECT_LE(index.Stats().memory.vectors, before);
+  EXPECT_LE(Lost(index, rows, test::Iota(kN), 400), 8u);  // One in a thousand.
+  ExpectWhole(index);
+}
+
 TEST(DeletingMemory, IsFlatOverTwentyTurnovers) {
   constexpr size_t kN = 3000, kDim = 32;
   const Rows rows = RandomRows(kN, kDim);

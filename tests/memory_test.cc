@@ -118,6 +118,38 @@ TEST(Reservation, ResidentCountsWhatWasTouched) {
   EXPECT_LE(memory.Resident(used), 4 * kHugePage);
 }
 
+TEST(Reservation, AGapIsWholePagesNotChargedZeroAndComesBackUnlessTheBudgetRefuses) {
+  MemoryBudget budget(8 * kHugePage);
+  Reservation memory = Reservation::Reserve(8 * kHugePage);
+  ASSERT_TRUE(memory.Commit(8 * kHugePage, budget));
+  std::memset(memory.base(), 1, 8 * kHugePage);
+  // Of [1.5, 5.5) the pages 2, 3 and 4 are whole, of which 2 and 3 begin below 3.1.
+  const auto pages = [](double n) { return static_cast<size_t>(n * kHugePage); };
+  EXPECT_EQ(memory.GiveBack(pages(1.5), pages(5.5), pages(3.1), budget), 2 * kHugePage);
+  EXPECT_EQ(memory.GiveBack(pages(1.5), pages(5.5), pages(5.5), budget), kHugePage);
+  EXPECT_EQ(memory.GiveBack(pages(1.5), pages(5.5), pages(5.5), budget), 0u);
+  EXPECT_EQ(budget.used(), 5 * kHugePage);
+  EXPECT_EQ(memory.Resident(8 * kHugePage), 5 * kHugePage);
+  EXPECT_EQ(memory.base()[pages(2) - 1], std::byte{1});
+  EXPECT_EQ(memory.base()[pages(2)], std::byte{0});
+  EXPECT_EQ(memory.base()[pages(5) - 1], std::byte{0});
+  EXPECT_EQ(memory.base()[pages(5)], std::byte{1});
+  ASSERT_TRUE(memory.TakeBack(pages(3.5), pages(3.6), budget));
+  EXPECT_EQ(budget.used(), 6 * kHugePage);
+  ASSERT_TRUE(memory.TakeBack(pages(3.5), pages(3.6), budget)) << "it is there";
+  EXPECT_EQ(budget.used(), 6 * kHugePage);
+  ASSERT_TRUE(budget.TryCharge(2 * kHugePage));
+  EXPECT_FALSE(memory.TakeBack(pages(2), pages(2.1), budget));
+  budget.Release(2 * kHugePage);
+  // Behind the end no gap is left, and none is released twice.
+  memory.Decommit(pages(3), budget);
+  EXPECT_EQ(budget.used(), 2 * kHugePage);
+  ASSERT_TRUE(memory.Commit(8 * kHugePage, budget));
+  EXPECT_EQ(budget.used(), 7 * kHugePage);
+  ASSERT_TRUE(memory.TakeBack(0, pages(8), budget));
+  EXPECT_EQ(budget.used(), 8 * kHugePage);
+}
+
 // A record of its own for every slot, in segments of 2^shift slots.
 class SmallSegments : public ::testing::TestWithParam<unsigned> {};
 INSTANTIATE_TEST_SUITE_P(Shift, SmallSegments, ::testing::Values(2, 4, 7, 12));

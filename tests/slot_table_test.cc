@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 #include <thread>
 
@@ -195,6 +196,102 @@ TEST(SlotTableUnderALimit, AcquireFailsWithoutMemoryAndWorksAgainWhenASlotComesB
   EXPECT_EQ(slots.high_water(), 3u * 256u);
   owned.pop_back();
   EXPECT_EQ(slots.Acquire()->id(), 3u * 256u - 1);
+}
+
+// 64 KB of records a slot: 32 slots fill a page of 2 MB.
+class SlotTableGaps : public ::testing::TestWithParam<unsigned> {
+ protected:
+  static constexpr SlotId kSlots = 1000;
+  void SetUp() override {
+    ASSERT_TRUE(slots_.Init(GetParam()));
+    for (SlotId slot = 0; slot < kSlots; ++slot) {
+      ASSERT_EQ(std::move(*slots_.Acquire()).Publish(), slot);
+      std::memset(rows_.At(slot), static_cast<int>(1 + slot % 100), rows_.stride());
+    }
+  }
+  void Retire(SlotId begin, SlotId end) {
+    for (SlotId slot = begin; slot < end; ++slot) {
+      ASSERT_TRUE(slots_.MarkDeleted(slot));
+      const auto guard = epochs_.Pin();
+      ASSERT_TRUE(slots_.Retire(slot, guard));
+    }
+    for (int i = 0; i < 4; ++i) slots_.Reclaim();
+    ASSERT_EQ(slots_.retired(), 0u);
+  }
+  size_t GiveBack() {
+    return slots_.GiveBackGaps([this](SlotId slot) { forgotten_.insert(slot); });
+  }
+  void ExpectWhole(SlotId begin, SlotId end) const {
+    for (SlotId slot = begin; slot < end; ++slot)
+      for (size_t i = 0; i < rows_.stride(); i += 1000)
+        ASSERT_EQ(rows_.At(slot)[i], static_cast<std::byte>(1 + slot % 100)) << slot;
+  }
+
+  MemoryBudget budget_{80 * kHugePage};
+  EpochRegistry epochs_;
+  Column rows_{size_t{64} << 10};
+  SlotTable slots_{budget_, epochs_, {&rows_}};
+  std::set<SlotId> forgotten_;
+};
+INSTANTIATE_TEST_SUITE_P(SegmentShift, SlotTableGaps, ::testing::Values(7, 30));
+
+TEST_P(SlotTableGaps, AreGivenBackWhereverTheyAreAndAcquiredAgain) {
+  const uint64_t before = budget_.used(), resident = slots_.ResidentBytes(rows_);
+  Retire(100, 300);
+  EXPECT_EQ(GiveBack(), 5 * kHugePage) << "slots 128 to 287 fill pages of their own";
+  EXPECT_EQ(budget_.used(), before - 5 * kHugePage);
+  EXPECT_EQ(slots_.ResidentBytes(rows_), resident - 5 * kHugePage);
+  for (SlotId slot = 128; slot < 288; ++slot) EXPECT_TRUE(forgotten_.contains(slot));
+  EXPECT_FALSE(forgotten_.contains(99));
+  EXPECT_FALSE(forgotten_.contains(300));
+  EXPECT_EQ(GiveBack(), 0u);
+  ExpectWhole(0, 100);
+  ExpectWhole(300, kSlots);
+  ASSERT_TRUE(slots_.CheckCounts(0));
+  for (SlotId slot = 100; slot < 300; ++slot) {
+    const SlotId again = std::move(*slots_.Acquire()).Publish();
+    ASSERT_EQ(again, slot) << "the lowest first";
+    if (slot >= 128 && slot < 288) {
+      ASSERT_EQ(rows_.At(slot)[77], std::byte{0});
+    }
+  }
+  EXPECT_EQ(budget_.used(), before);
+  EXPECT_EQ(slots_.ResidentBytes(rows_), resident);
+}
+
+TEST_P(SlotTableGaps, ARunThatGrowsGivesThePagesThatItCompletes) {
+  Retire(0, 33);
+  EXPECT_EQ(GiveBack(), kHugePage);
+  Retire(33, 63);
+  EXPECT_EQ(GiveBack(), 0u);
+  Retire(63, 64);
+  EXPECT_EQ(GiveBack(), kHugePage);
+}
+
+// 32 pages of rows and more of the table's own are charged; others take what is given back.
+TEST_P(SlotTableGaps, UnderALimitASlotThatStillHasItsMemoryIsFoundAndElseNone) {
+  Retire(10, 20);
+  Retire(64, 128);
+  Retire(200, 210);
+  ASSERT_EQ(GiveBack(), 2 * kHugePage);
+  std::vector<OwnedSlot> owned;
+  for (SlotId slot = 10; slot < 20; ++slot) owned.push_back(std::move(*slots_.Acquire()));
+  const uint64_t left = budget_.limit() - budget_.used();
+  ASSERT_TRUE(budget_.TryCharge(left));
+  for (int i = 0; i < 10; ++i) {
+    std::optional<OwnedSlot> slot = slots_.Acquire();
+    ASSERT_TRUE(slot) << i;
+    EXPECT_GE(slot->id(), 200u);
+    owned.push_back(std::move(*slot));
+  }
+  // The last page of all has room for slots that never were.
+  while (std::optional<OwnedSlot> slot = slots_.Acquire()) {
+    ASSERT_GE(slot->id(), kSlots);
+    owned.push_back(std::move(*slot));
+  }
+  budget_.Release(kHugePage);
+  ASSERT_EQ(slots_.Acquire()->id(), 64u);
+  budget_.Release(left - kHugePage);
 }
 
 TEST_F(SlotTableTest, ManyThreadsNeverOwnOneSlotTogether) {

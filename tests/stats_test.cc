@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <random>
 
 #include "shoal/index.h"
 #include "tests/test_data.h"
@@ -62,6 +64,33 @@ TEST(Stats, MemoryAddsUpToWhatTheProcessGrewBy) {
     EXPECT_GE(memory.id_map, kN * sizeof(uint32_t));
     EXPECT_GT(memory.scratch, 0u);
   }
+}
+
+// Of all that an index took of the process a fifth is left at most, and half of it as soon as the
+// older half is gone, without Compact.
+TEST(Stats, MemoryOfDeletedPointsLeavesTheProcess) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own memory is most of the process";
+  constexpr size_t kN = 40000, kDim = 400;
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = kDim}, 1).Many(kN);
+  std::vector<ExternalId> ids = test::Iota(kN);
+  const uint64_t before = ResidentBytes();
+  Result<Index> index = Index::Create({.dim = kDim, .max_degree = 16, .build_list_size = 12});
+  ASSERT_TRUE(index);
+  const BatchOptions one_thread{.threads = 1};
+  ASSERT_EQ(index->InsertMany(ids, rows.view(), one_thread)->inserted, kN);
+  const auto grown = static_cast<double>(ResidentBytes() - before);
+  const std::span<const ExternalId> older(ids.data(), kN / 2);
+  ASSERT_EQ(index->DeleteMany(older, one_thread)->deleted, kN / 2);
+  ASSERT_TRUE(index->Consolidate(one_thread));
+  // Nine tenths of it are rows; what else there is comes back with Compact.
+  EXPECT_LE(static_cast<double>(ResidentBytes() - before), 0.65 * grown);
+  std::shuffle(ids.begin() + kN / 2, ids.end(), std::mt19937_64(1));
+  const std::span<const ExternalId> others(ids.data() + kN / 2, kN * 2 / 5);
+  ASSERT_EQ(index->DeleteMany(others, one_thread)->deleted, others.size());
+  ASSERT_TRUE(index->Compact(one_thread));
+  EXPECT_EQ(index->size(), kN / 10);
+  EXPECT_LE(static_cast<double>(ResidentBytes() - before), 0.2 * grown);
+  EXPECT_LE(static_cast<double>(index->Stats().memory.total()), 0.2 * grown);
 }
 
 TEST(Stats, CountPointsSlotsAndEdges) {

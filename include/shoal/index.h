@@ -140,8 +140,9 @@ class SHOAL_API Index {
 
   // Checks every structural promise that docs/concurrency.md makes, on an index at rest: lists
   // within max_degree, no loops, no duplicates, no edge to an unreadable slot or into a start
-  // point, reverse lists the transpose, every point reachable. Corrupt names the first violation.
-  // Linear in the size of the index; for tests and post-mortems.
+  // point, reverse lists the transpose, every point reachable; one id for each live point; free,
+  // deleted, retired and live slots as many as are kept account of. Corrupt names the first
+  // violation. Linear in the size of the index; for tests and post-mortems.
   Status CheckStructure() const;
 
   // Writes the index to one file with checksums (docs/file_formats.md), from which Load makes the

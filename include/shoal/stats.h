@@ -43,14 +43,15 @@ struct IndexStats {
   uint64_t points = 0;           // Live points.
   uint64_t slots_used = 0;       // Slots ever handed out: live, deleted, retired, start points.
   uint64_t edges = 0;            // Directed edges.
-  double average_degree = 0;     // edges / slots with a list.
+  double average_degree = 0;     // edges / (live and deleted points, and the start).
   uint64_t pending_repairs = 0;  // Deleted points that lists still lead through.
   uint64_t retired_slots = 0;    // Slots that wait for readers to leave.
   uint64_t retirements = 0;      // Slots that ever became unreadable.
   uint64_t restarts = 0;         // Lists computed again, since another writer was ahead.
   uint64_t rebirths = 0;         // Points that repairs kept reachable by what pointed at them.
   uint64_t relinked = 0;         // Points that they kept reachable by a new edge.
-  uint64_t unreachable = 0;      // Live points that the last CheckStructure could not reach.
+  uint64_t unreachable = 0;      // Live points that the last CheckStructure could not reach; it
+                                 // alone counts them, for the protocol leaves none.
   uint64_t epoch = 0;            // Current epoch.
   uint64_t oldest_pin = 0;       // Epoch of the oldest reader; `epoch` when nobody reads.
   WorkCounters work;             // Sum over all finished operations.

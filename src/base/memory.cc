@@ -28,6 +28,8 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   std::swap(base_, other.base_);
   std::swap(size_, other.size_);
   std::swap(committed_, other.committed_);
+  std::swap(gap_, other.gap_);
+  std::swap(gaps_, other.gaps_);
   return *this;
 }
 
@@ -69,20 +71,57 @@ void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   // would not be zero when they are used again.
   if (madvise(base_ + kept, committed_ - kept, MADV_DONTNEED) != 0) return;
   const size_t target = std::min(committed_, (bytes + kHugePage - 1) / kHugePage * kHugePage);
-  budget.Release(committed_ - target);
+  const auto behind =
+      gap_.begin() + static_cast<ptrdiff_t>(std::min(target / kHugePage, gap_.size()));
+  const auto gaps = static_cast<size_t>(std::count(behind, gap_.end(), true));
+  std::fill(behind, gap_.end(), false);
+  gaps_ -= gaps;
+  budget.Release(committed_ - target - gaps * kHugePage);
   committed_ = target;
+}
+
+size_t Reservation::GiveBack(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget) {
+  const size_t first = (begin + kHugePage - 1) / kHugePage;
+  const size_t below = (std::min(begin_below, end) + kHugePage - 1) / kHugePage;
+  const size_t last = std::min({end / kHugePage, committed_ / kHugePage, below});
+  size_t bytes = 0;
+  for (size_t page = first; page < last; ++page) {
+    if (gap_.size() <= page) gap_.resize(committed_ / kHugePage);
+    if (gap_[page]) continue;
+    if (madvise(base_ + page * kHugePage, kHugePage, MADV_DONTNEED) != 0) continue;
+    gap_[page] = true;
+    ++gaps_;
+    bytes += kHugePage;
+  }
+  budget.Release(bytes);
+  return bytes;
+}
+
+bool Reservation::TakeBack(size_t begin, size_t end, MemoryBudget& budget) {
+  if (gaps_ == 0) return true;
+  const size_t last = std::min((end + kHugePage - 1) / kHugePage, gap_.size());
+  for (size_t page = begin / kHugePage; page < last; ++page) {
+    if (!gap_[page]) continue;
+    if (!budget.TryCharge(kHugePage)) return false;
+    gap_[page] = false;
+    --gaps_;
+  }
+  return true;
 }
 
 size_t Reservation::Resident(size_t used) const {
   if (used == 0) return 0;
   const size_t tail = std::min(used, committed_) / kHugePage * kHugePage;
-  if (tail == committed_) return committed_;
+  const auto gap_end =
+      gap_.begin() + static_cast<ptrdiff_t>(std::min(tail / kHugePage, gap_.size()));
+  const size_t gaps = static_cast<size_t>(std::count(gap_.begin(), gap_end, true)) * kHugePage;
+  if (tail == committed_) return committed_ - gaps;
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t length = std::min(committed_ - tail, kHugePage);
   std::vector<unsigned char> in_core((length + page - 1) / page);
-  if (mincore(base_ + tail, length, in_core.data()) != 0) return used;
+  if (mincore(base_ + tail, length, in_core.data()) != 0) return used - gaps;
   const auto pages = std::count_if(in_core.begin(), in_core.end(), [](auto c) { return c & 1; });
-  return tail + static_cast<size_t>(pages) * page;
+  return tail - gaps + static_cast<size_t>(pages) * page;
 }
 
 uint64_t PhysicalMemory() {

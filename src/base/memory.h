@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <vector>
 
 namespace shoal {
 
@@ -52,11 +53,18 @@ class Reservation {
   // behind the next 2 MB boundary is not charged any more, and made usable again by Commit.
   void Decommit(size_t bytes, MemoryBudget& budget);
 
+  // Gaps: whole 2 MB pages in the middle that are given back for a while; they read as zero and are
+  // not charged. Gives back those within the committed part of [begin, end) that begin below
+  // `begin_below`; returns their bytes.
+  size_t GiveBack(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget);
+  // False if some of [begin, end) is in a gap and the budget refuses it.
+  bool TakeBack(size_t begin, size_t end, MemoryBudget& budget);
+
   std::byte* base() const { return base_; }
   size_t size() const { return size_; }
   size_t committed() const { return committed_; }
-  // Bytes of the committed part that memory stands behind. `used`: the front part ever touched;
-  // only the page of its end is in doubt, and looked up.
+  // Bytes of the committed part that memory stands behind. `used`: the front part ever touched, but
+  // for the gaps; only the page of its end is in doubt, and looked up.
   size_t Resident(size_t used) const;
 
  private:
@@ -65,6 +73,8 @@ class Reservation {
   std::byte* base_ = nullptr;
   size_t size_ = 0;
   size_t committed_ = 0;
+  std::vector<bool> gap_;  // By 2 MB page; empty as long as there never was one.
+  size_t gaps_ = 0;
 };
 
 // Bytes of physical memory.

@@ -22,6 +22,8 @@ Status Graph::CheckStructure(size_t& unreachable) const {
     if (!IsReadable(slots_.tag(u))) continue;
     const size_t n = neighbors_.Copy(u, row.data());
     edges += n;
+    if (n > neighbors_.max_degree())
+      return Broken("has " + std::to_string(n) + " neighbours, more than max_degree", u);
     for (size_t i = 0; i < n; ++i) {
       const SlotId v = row[i];
       const std::string edge = "has an edge to slot " + std::to_string(v);

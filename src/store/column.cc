@@ -40,6 +40,24 @@ void Column::Decommit(SlotId slots, MemoryBudget& budget) {
   }
 }
 
+size_t Column::GiveBack(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget) {
+  size_t bytes = 0;
+  for (size_t i = begin >> shift_; i < segments_.size() && (i << shift_) < end; ++i) {
+    const size_t base = i << shift_, most = size_t{mask_} + 1;
+    const auto in_segment = [&](SlotId slot) {
+      return (slot <= base ? 0 : std::min<size_t>(slot - base, most)) * stride_;
+    };
+    bytes +=
+        segments_[i].GiveBack(in_segment(begin), in_segment(end), in_segment(begin_below), budget);
+  }
+  return bytes;
+}
+
+bool Column::TakeBack(SlotId slot, MemoryBudget& budget) {
+  const size_t begin = (slot & mask_) * stride_;
+  return segments_[slot >> shift_].TakeBack(begin, begin + stride_, budget);
+}
+
 size_t Column::Resident(SlotId slots) const {
   size_t sum = 0;
   for (size_t i = 0; i < segments_.size() && (i << shift_) < slots; ++i) {

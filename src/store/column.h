@@ -39,6 +39,12 @@ class Column {
   // Gives the memory behind [0, slots) back, as far as it is whole pages; what is read there from
   // now on is zero. Callers of Commit and Decommit take turns.
   void Decommit(SlotId slots, MemoryBudget& budget);
+  // Gives back the 2 MB pages that hold nothing but records of [begin, end), which nobody uses, and
+  // begin below that of `begin_below`. What is read there is zero. Returns their bytes. Takes turns
+  // with the others, as does TakeBack.
+  size_t GiveBack(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget);
+  // The slot is used again. False: its page was given back, and the budget refuses it.
+  bool TakeBack(SlotId slot, MemoryBudget& budget);
   // Bytes that memory stands behind when [0, slots) have been touched. Not beside Commit.
   size_t Resident(SlotId slots) const;
 

@@ -1,8 +1,10 @@
 #include "store/slot_table.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <new>
+#include <string>
 
 #include "base/check.h"
 
@@ -73,11 +75,31 @@ void SlotTable::PushFree(SlotId slot) {
   std::push_heap(free_.begin(), free_.end(), std::greater<>());
 }
 
-std::optional<SlotId> SlotTable::TakeFree() {
+std::optional<SlotId> SlotTable::TakeLowest() {
   if (free_.empty()) return std::nullopt;
   std::pop_heap(free_.begin(), free_.end(), std::greater<>());
   const SlotId slot = free_.back();
   free_.pop_back();
+  return slot;
+}
+
+// The memory of a free slot's columns, if it was given back.
+bool SlotTable::TakeBack(SlotId slot) {
+  return std::all_of(columns_.begin(), columns_.end(),
+                     [&](Column* column) { return column->TakeBack(slot, budget_); });
+}
+
+std::optional<SlotId> SlotTable::TakeFree() {
+  const std::optional<SlotId> lowest = TakeLowest();
+  if (!lowest || TakeBack(*lowest)) return lowest;
+  // There is no memory for the lowest one: perhaps another one still has its own.
+  PushFree(*lowest);
+  auto other = free_.begin();
+  while (other != free_.end() && !TakeBack(*other)) ++other;
+  if (other == free_.end()) return std::nullopt;
+  const SlotId slot = *other;
+  free_.erase(other);
+  std::make_heap(free_.begin(), free_.end(), std::greater<>());
   return slot;
 }
 
@@ -170,6 +192,7 @@ size_t SlotTable::ReclaimLocked() {
     PushFree(slot);
     ++reclaimed;
   }
+  came_back_.fetch_add(reclaimed, std::memory_order_relaxed);
   return reclaimed;
 }
 
@@ -193,6 +216,64 @@ uint64_t SlotTable::ResidentBytes() const {
 uint64_t SlotTable::ResidentBytes(const Column& column) const {
   const MutexLock lock(mutex_);
   return column.Resident(high_water_.load(std::memory_order_relaxed));
+}
+
+Status SlotTable::CheckCounts(size_t deleted) const {
+  const MutexLock lock(mutex_);
+  std::array<size_t, 6> counted{};
+  for (SlotId slot = 0; slot < high_water_.load(std::memory_order_relaxed); ++slot)
+    ++counted.at(static_cast<size_t>(tags_[slot].load(std::memory_order_relaxed)));
+  struct State {
+    const char* name;
+    Tag tag;
+    size_t kept;
+  };
+  for (const State& state :
+       {State{"free", Tag::kAvailable, free_.size()}, State{"owned", Tag::kOwned, owned_.load()},
+        State{"retired", Tag::kRetired, retired_.size()}, State{"deleted", Tag::kDeleted, deleted},
+        State{"live", Tag::kLive, live_.load()}}) {
+    const size_t found = counted.at(static_cast<size_t>(state.tag));
+    if (found != state.kept)
+      return MakeError(ErrorCode::kCorrupt, std::string("structure: ") + state.name +
+                                                " slots: counted " + std::to_string(found) +
+                                                ", kept " + std::to_string(state.kept));
+  }
+  return {};
+}
+
+bool SlotTable::ManyCameBack() {
+  constexpr size_t kMany = 65536;
+  size_t count = came_back_.load(std::memory_order_relaxed);
+  return count >= kMany && came_back_.compare_exchange_strong(count, 0, std::memory_order_relaxed);
+}
+
+// Run by run of free slots, and long runs piece by piece, with the lock given up in between; so a
+// run is looked at again from where the last piece ended, and a little before it and behind it, for
+// the pages that cross its ends. A page of records of 16 bytes has 131,072: smaller ones are not
+// worth it.
+size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
+  constexpr size_t kLeastStride = 16;
+  constexpr uint64_t kPiece = kHugePage / kLeastStride;
+  size_t bytes = 0;
+  for (SlotId next = 0;;) {
+    const MutexLock lock(mutex_);
+    const SlotId all = high_water_.load(std::memory_order_relaxed);
+    const auto last_look = static_cast<SlotId>(std::min<uint64_t>(next + 8 * kPiece, all));
+    while (next < last_look && !IsFree(next)) ++next;
+    if (next >= all) return bytes;
+    if (next == last_look) continue;
+    SlotId begin = next;
+    while (begin > 0 && next - begin < kPiece && IsFree(begin - 1)) --begin;
+    const auto piece_end = static_cast<SlotId>(std::min<uint64_t>(next + kPiece, all));
+    const auto far_end = static_cast<SlotId>(std::min<uint64_t>(piece_end + kPiece, all));
+    SlotId end = next;
+    while (end < far_end && IsFree(end)) ++end;
+    for (SlotId slot = begin; slot < end; ++slot) forget(slot);
+    for (Column* column : columns_)
+      if (column->stride() >= kLeastStride)
+        bytes += column->GiveBack(begin, end, piece_end, budget_);
+    next = std::min(end, piece_end);
+  }
 }
 
 // Nobody reads a slot that is available: whoever could still name it was pinned when it was

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "base/ring.h"
+#include "shoal/result.h"
 #include "shoal/types.h"
 #include "store/column.h"
 #include "store/epoch.h"
@@ -98,6 +99,10 @@ class SlotTable {
   // retired -> available for those whose grace period is over. Returns how many.
   size_t Reclaim();
 
+  // At rest: Corrupt names the state whose slots, by their tags, are not as many as are kept of it
+  // (free, owned, live, deleted, retired).
+  Status CheckCounts(size_t deleted) const;
+
   size_t live() const { return live_.load(std::memory_order_relaxed); }
   size_t retired() const;    // That wait.
   uint64_t retires() const;  // Ever.
@@ -105,6 +110,12 @@ class SlotTable {
   uint64_t ResidentBytes() const;
   // Those of another column that grows with the table.
   uint64_t ResidentBytes(const Column& column) const;
+  // Gives 2 MB pages that hold records of free slots only back to the system, wherever they are;
+  // who acquires such a slot gets them again. Returns how many bytes. `forget`: as in Trim. Writers
+  // wait for a piece of the work at most.
+  size_t GiveBackGaps(const std::function<void(SlotId)>& forget);
+  // Whether, since this was last true, so many slots came back that GiveBackGaps may be worth it.
+  bool ManyCameBack();
   // Gives memory behind the highest slot in use back to the system:
   // such slots count as never handed out. Returns how many there were. `forget` is called for each
   // first: what other columns hold elsewhere in its name must go, since their records become zero.
@@ -117,6 +128,11 @@ class SlotTable {
     uint64_t epoch;
   };
   std::optional<SlotId> TakeFree() SHOAL_REQUIRES(mutex_);
+  std::optional<SlotId> TakeLowest() SHOAL_REQUIRES(mutex_);
+  bool TakeBack(SlotId slot) SHOAL_REQUIRES(mutex_);
+  bool IsFree(SlotId slot) const SHOAL_REQUIRES(mutex_) {
+    return tags_[slot].load(std::memory_order_relaxed) == Tag::kAvailable;
+  }
   std::optional<SlotId> Grow() SHOAL_REQUIRES(mutex_);
   void GiveBack(SlotId slot);
   // Makes sure that free_ can take `more` slots beside all that are owned: giving back needs no
@@ -146,6 +162,7 @@ class SlotTable {
   std::vector<SlotId> free_ SHOAL_GUARDED_BY(mutex_);  // A heap, lowest slot on top.
   Ring<Retired> retired_ SHOAL_GUARDED_BY(mutex_);
   uint64_t retires_ SHOAL_GUARDED_BY(mutex_) = 0;
+  std::atomic<size_t> came_back_{0};
 };
 
 }  // namespace shoal
