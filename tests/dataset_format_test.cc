@@ -198,6 +198,23 @@ TEST(Ivecs, RowsAreReadRowMajorAndTruncationsAreErrors) {
   }
 }
 
+TEST(Ivecs, WhatIsWrittenIsReadAndNoHalfRowsAre) {
+  TempFolder folder;
+  const auto file = folder / "x.ivecs";
+  const std::vector<uint32_t> ids = {7, 8, 9, 0, 0xffffffff, 1};
+  ASSERT_TRUE(WriteIvecs(file, ids, 3));
+  EXPECT_EQ(ReadBytes(file), Int32s({3, 7, 8, 9, 3, 0, -1, 1}));
+  BinShape shape;
+  EXPECT_EQ(ReadIvecs(file, &shape).value(), ids);
+  EXPECT_EQ(shape.rows, 2u);
+  for (const size_t columns : {0, 4, 7}) {
+    const auto written = WriteIvecs(folder / "y.ivecs", ids, columns);
+    ASSERT_FALSE(written) << columns;
+    EXPECT_EQ(written.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_FALSE(std::filesystem::exists(folder / "y.ivecs"));
+  }
+}
+
 // A .npy file with this header and these numbers.
 std::string Npy(unsigned char version, const std::string& header, const std::string& numbers) {
   std::string bytes = "\x93NUMPY";

@@ -103,6 +103,9 @@ SHOAL_API Status WriteVecs(const std::filesystem::path& path, MatrixView rows);
 // ivecs: rows of uint32, ground truth in the TEXMEX sets. Row-major into the result.
 SHOAL_API Result<std::vector<uint32_t>> ReadIvecs(const std::filesystem::path& path,
                                                   BinShape* shape = nullptr);
+// InvalidArgument: no ids, or columns that do not divide them.
+SHOAL_API Status WriteIvecs(const std::filesystem::path& path, std::span<const uint32_t> ids,
+                            size_t columns);
 
 // .npy, versions 1 to 3: 2-d, C order, little-endian float32, float16, int8 or uint8.
 SHOAL_API Result<Matrix> ReadNpy(const std::filesystem::path& path,

@@ -173,16 +173,10 @@ Result<std::vector<uint32_t>> ReadIdBin(const std::filesystem::path& path, BinSh
 
 Status WriteIdBin(const std::filesystem::path& path, std::span<const uint32_t> ids,
                   size_t columns) {
-  const size_t rows = columns == 0 ? 0 : ids.size() / columns;
-  if (rows < 1 || rows > size_t{kMostRows} || columns > size_t{kMostRows} ||
-      rows * columns != ids.size()) {
-    return Mismatch(ErrorCode::kInvalidArgument, path, "ids to write",
-                    "a multiple of their columns, at least one row",
-                    std::to_string(ids.size()) + " ids in " + std::to_string(columns) + " columns");
-  }
+  if (auto ok = CheckWritableIds(path, ids.size(), columns); !ok) return ok;
   auto file = OutputFile::Create(path);
   if (!file) return tl::unexpected(file.error());
-  if (auto ok = AppendHeader(*file, rows, columns); !ok) return ok;
+  if (auto ok = AppendHeader(*file, ids.size() / columns, columns); !ok) return ok;
   if (auto ok = file->Append(ids.data(), ids.size_bytes()); !ok) return ok;
   return file->Commit();
 }

@@ -96,6 +96,15 @@ Status CheckWritable(const std::filesystem::path& path, size_t rows, size_t dim)
   return {};
 }
 
+Status CheckWritableIds(const std::filesystem::path& path, size_t ids, size_t columns) {
+  constexpr size_t kMost = std::numeric_limits<int32_t>::max();
+  const size_t rows = columns == 0 ? 0 : ids / columns;
+  if (rows >= 1 && rows <= kMost && columns <= kMost && rows * columns == ids) return {};
+  return Mismatch(ErrorCode::kInvalidArgument, path, "ids to write",
+                  "a multiple of their columns, at least one row",
+                  std::to_string(ids) + " ids in " + std::to_string(columns) + " columns");
+}
+
 std::string DescribeShape(size_t rows, size_t dim, ScalarType type) {
   return std::to_string(rows) + " x " + std::to_string(dim) + " " +
          std::string(ScalarTypeName(type));

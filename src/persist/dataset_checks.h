@@ -43,6 +43,8 @@ Status CheckFinite(const std::filesystem::path& path, MatrixView rows, size_t fi
 // InvalidArgument if `rows` cannot be written: no rows, too many for an int32, or a dimension
 // outside [1, kMaxDim].
 Status CheckWritable(const std::filesystem::path& path, size_t rows, size_t dim);
+// The same if `ids` ids are no whole rows of `columns`, at least one.
+Status CheckWritableIds(const std::filesystem::path& path, size_t ids, size_t columns);
 
 // vector.resize(n), or OutOfMemory.
 template <class T>

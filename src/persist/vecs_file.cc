@@ -130,4 +130,18 @@ Result<std::vector<uint32_t>> ReadIvecs(const std::filesystem::path& path, BinSh
   return ids;
 }
 
+Status WriteIvecs(const std::filesystem::path& path, std::span<const uint32_t> ids,
+                  size_t columns) {
+  if (auto ok = CheckWritableIds(path, ids.size(), columns); !ok) return ok;
+  auto file = OutputFile::Create(path);
+  if (!file) return tl::unexpected(file.error());
+  const auto dim = static_cast<int32_t>(columns);
+  for (size_t first = 0; first < ids.size(); first += columns) {
+    const auto row = ids.subspan(first, columns);
+    if (auto ok = file->Append(&dim, sizeof(dim)); !ok) return ok;
+    if (auto ok = file->Append(row.data(), row.size_bytes()); !ok) return ok;
+  }
+  return file->Commit();
+}
+
 }  // namespace shoal
