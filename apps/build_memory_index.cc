@@ -45,7 +45,8 @@ Status Build(Request request) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("--passes: expected 1 or 2, found {}", request.passes));
   }
-  if (auto ok = CheckOutputFolder(request.index_path_prefix); !ok) return ok;
+  if (auto ok = CheckDiskannOutput(request.index_path_prefix, request.index.scalar_type); !ok)
+    return ok;
   request.threads = ThreadsOrAll(request.threads);
   auto rows = ReadBin(request.data_path, request.index.scalar_type);
   if (!rows) return tl::unexpected(rows.error());

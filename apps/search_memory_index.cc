@@ -6,6 +6,7 @@
 
 #include "apps/common/command_line.h"
 #include "apps/common/measure.h"
+#include "apps/common/progress.h"
 #include "apps/common/truth.h"
 #include "shoal/dataset.h"
 #include "shoal/diskann_files.h"
@@ -87,6 +88,22 @@ double PrintRow(const Request& request, uint32_t list, const SearchRun& run,
   return recall;
 }
 
+Result<SearchRun> SearchWith(const Request& request, const Index& index, const Matrix& queries,
+                             uint32_t list) {
+  Progress progress(fmt::format("Searching with L = {}", list), "queries", queries.rows());
+  return SearchEveryQuery(index, queries, {.k = request.k, .search_list_size = list},
+                          request.threads, progress);
+}
+
+Result<Index> Load(Request& request) {
+  std::optional<Progress> progress;
+  request.load.batch = {.threads = request.threads, .progress = [&](size_t done, size_t total) {
+                          if (!progress) progress.emplace("Loading", "points", total);
+                          progress->Update(done);
+                        }};
+  return LoadDiskann(request.index_path_prefix, request.load);
+}
+
 Status Search(Request request) {
   if (auto ok = CheckRequest(request); !ok) return ok;
   request.threads = ThreadsOrAll(request.threads);
@@ -100,15 +117,14 @@ Status Search(Request request) {
     if (!read) return tl::unexpected(read.error());
     truth = std::move(*read);
   }
-  const auto index = LoadDiskann(request.index_path_prefix, request.load);
+  const auto index = Load(request);
   if (!index) return tl::unexpected(index.error());
   fmt::print("Index loaded: {} points in {} dimensions\nUsing {} threads to search\n",
              index->size(), queries->dim(), request.threads);
   PrintHeader(request, truth.has_value());
   double best = 0;
   for (uint32_t list : request.lists) {
-    const auto run = SearchEveryQuery(*index, *queries, {.k = request.k, .search_list_size = list},
-                                      request.threads);
+    const auto run = SearchWith(request, *index, *queries, list);
     if (!run) return Invalid(request.query_file.string() + ": " + run.error().message);
     best = std::max(best, PrintRow(request, list, *run, truth));
     const std::string path = fmt::format("{}_{}", request.result_path.string(), list);

@@ -40,6 +40,11 @@ Status CheckRequest(const Request& request, size_t points) {
     return Invalid("--points_per_checkpoint: expected at least 1, found 0");
   if (auto ok = check("--beginning_index_size", request.beginning); !ok) return ok;
   if (auto ok = check("--points_to_delete_from_beginning", request.deletes); !ok) return ok;
+  if (request.deletes == points)
+    return Invalid(
+        fmt::format("--points_to_delete_from_beginning: expected less than all {} "
+                    "points (DiskANN's files hold at least one), found {}",
+                    points, request.deletes));
   return request.concurrent ? check("--start_deletes_after", request.start_deletes_after)
                             : Status();
 }

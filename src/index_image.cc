@@ -69,9 +69,15 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
 
 // Into an empty index. The points keep their order: row i of the image becomes the (i + 1)-th slot,
 // behind the start point.
-Status IndexImpl::Import(const GraphImage& image) {
+Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   const size_t n = image.points();
   if (n == 0) return {};
+  // Three times over all points: a third of the progress each.
+  constexpr size_t kPasses = 3, kTell = 4096;
+  const auto tell = [&](size_t pass, size_t done) {
+    if (batch.progress) batch.progress((pass * n + done) / kPasses, n);
+  };
+  size_t done = 0;
   // A start point may be what no point may be: a zero vector under cosine.
   VectorView start_row = image.rows[image.start];
   if (!codec_.Validate(start_row, "start")) start_row = image.rows[CentralRow(image.rows)];
@@ -86,6 +92,7 @@ Status IndexImpl::Import(const GraphImage& image) {
     if (!slot) return tl::unexpected(slot.error());
     neighbors_.Reset(slot->id());
     slots[i] = std::move(*slot).Publish();
+    if (++done % kTell == 0) tell(0, done);
   }
   const auto link = [&](SlotId u, std::span<const uint32_t> ids) {
     auto guard = epochs_.Pin();
@@ -95,11 +102,15 @@ Status IndexImpl::Import(const GraphImage& image) {
   // A start that is a point leads to that point first.
   if (image.start < n) link(graph_.start(), std::span(&image.start, 1));
   link(graph_.start(), image.List(image.start));
-  ParallelFor(0, n, kGrain, {}, [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) link(slots[i], image.List(i));
-  });
+  ParallelFor(
+      batch.threads, n, kGrain, [&](size_t linked, size_t) { tell(1, linked); },
+      [&](size_t begin, size_t end) {
+        for (size_t i = begin; i < end; ++i) link(slots[i], image.List(i));
+      });
+  done = 0;
   // Older points first, so that each finds its guards guarded.
   for (const uint32_t i : order) {
+    if (++done % kTell == 0 || done == n) tell(2, done);
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);
     if (graph_.EnsureGuarded(slots[i], kNoSlot, guard, scratch)) continue;
@@ -117,11 +128,12 @@ Result<GraphImage> ExportGraph(const Index& index, bool dynamic) {
   }
 }
 
-Result<Index> ImportGraph(const IndexOptions& options, GraphImage&& image) {
+Result<Index> ImportGraph(const IndexOptions& options, GraphImage&& image,
+                          const BatchOptions& batch) {
   Result<Index> index = Index::Create(options);
   if (!index) return index;
   try {
-    if (Status imported = IndexImpl::Of(*index).Import(image); !imported)
+    if (Status imported = IndexImpl::Of(*index).Import(image, batch); !imported)
       return tl::unexpected(imported.error());
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorCode::kOutOfMemory, "index image: no memory");

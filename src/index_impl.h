@@ -54,7 +54,7 @@ class IndexImpl {
   Status Save(const std::filesystem::path& path, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
   Result<GraphImage> Export(bool dynamic);
-  Status Import(const GraphImage& image);
+  Status Import(const GraphImage& image, const BatchOptions& batch);
 
   const IndexOptions& options() const { return options_; }
   size_t size() const { return slots_.live(); }

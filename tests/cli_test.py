@@ -291,6 +291,9 @@ class GroundTruth(Case):
         bad("rows: expected 1 to 2147483647, found -1",
             base_file=self.write("x", struct.pack("<ii", -1, 16)))
         bad("no folder", gt_file=self.path("no/gt"))
+        # Found before the rows are: no row of a missing file is read.
+        bad("expected a file's name, found a folder", gt_file=self.folder,
+            base_file=self.path("missing"))
         zero = self.write("zero", bin_bytes([[0] * DIM], "B"))
         bad("zero: exact search: queries row 0 is a zero vector", dist_fn="cosine", query_file=zero)
 
@@ -369,6 +372,33 @@ class Index(Case):
             for q in range(0, 50, 10):
                 self.assertAlmostEqual(found[q][0] / truth[q][0], 1, places=4)
 
+    def test_every_type_and_metric_finds_its_neighbours_in_its_own_files(self):
+        signed = lambda rows: [[v - 128 for v in row] for row in rows]
+        sets = {"uint8": ("B", self.base, self.queries),
+                "int8": ("b", signed(self.base), signed(self.queries))}
+        for word, (kind, base, queries) in sets.items():
+            for metric in ("l2", "mips", "cosine"):
+                with self.subTest(type=word, metric=metric):
+                    self.write("b", bin_bytes(base, kind))
+                    self.write("q", bin_bytes(queries, kind))
+                    kinds = {"data_type": word, "dist_fn": metric}
+                    self.good("build_memory_index", *self.flags(
+                        **kinds, data_path=self.path("b"), index_path_prefix=self.path("index")))
+                    self.good("utils/compute_groundtruth", *self.truth_flags(
+                        **kinds, base_file=self.path("b"), query_file=self.path("q")))
+                    _, rows = table(self.good("search_memory_index", *self.search_flags(
+                        **kinds, query_file=self.path("q"))))
+                    self.assertGreater(float(rows[2][-1]), 97)
+        halves = struct.pack("<ii", 200, 2) + b"".join(struct.pack("<ee", i, 1) for i in range(200))
+        self.write("halves", halves)
+        self.good("utils/compute_groundtruth", *self.truth_flags(
+            data_type="float16", K=3, base_file=self.path("halves"),
+            query_file=self.path("halves")))
+        ids, distances = read_truth(self.path("gt"))
+        self.assertEqual(ids[100][0], 100)
+        self.assertEqual(sorted(ids[100][1:]), [99, 101])
+        self.assertEqual(distances[100], [0, 1, 1])
+
     def test_an_index_with_tags_answers_with_tags(self):
         self.index_and_truth()
         # A frozen point behind the last row makes the static index a dynamic one.
@@ -399,7 +429,12 @@ class Index(Case):
         bad("not possible with shoal yet", *self.build_flags(label_file="x"))
         bad("not possible with shoal yet", *self.build_flags(), "--use_opq")
         bad("--nonsense", *self.build_flags(), "--nonsense")
-        bad("no folder", *self.build_flags()[:6], "--index_path_prefix", self.path("no/index"))
+        elsewhere = lambda prefix: [*self.build_flags()[:6], "--index_path_prefix", prefix]
+        bad("no folder", *elsewhere(self.path("no/index")))
+        bad("expected a file's name, found a folder", *elsewhere(self.folder))
+        bad("expected a file's name, found a folder", *elsewhere(f"{self.folder}/"))
+        bad("--data_type: expected float, int8 or uint8", "--data_type", "float16",
+            *self.build_flags()[2:])
         zero = self.write("zero", bin_bytes([[0] * DIM, [1] * DIM], "B"))
         bad("row 0: ", "--data_type", "uint8", "--dist_fn", "cosine", "--data_path", zero,
             "--index_path_prefix", self.path("index"))
@@ -433,7 +468,10 @@ class Index(Case):
 
 class EveryProgram(Case):
     PROGRAMS = ("build_memory_index", "search_memory_index", "utils/compute_groundtruth",
-                "utils/fvecs_to_bin", "utils/bvecs_to_bin", "utils/snapshot_info")
+                "utils/fvecs_to_bin", "utils/bvecs_to_bin", "utils/snapshot_info",
+                "test_insert_deletes_consolidate", "test_streaming_scenario")
+    BENCHMARKS = ("beside", "churn", "clusters", "distance_bench", "exact_rate", "hop_profile",
+                  "make_data", "mixed", "products", "shoal-bench", "window_shoal")
 
     def test_help_and_version_are_exit_status_0(self):
         for program in self.PROGRAMS:
@@ -444,9 +482,65 @@ class EveryProgram(Case):
             forced = self.good(program, "--version", env={"SHOAL_ISA": "scalar"})
             self.assertIn(", scalar)", forced)
 
+    def test_an_instruction_set_that_is_not_here_is_said_and_not_used(self):
+        result = run("build_memory_index", *self.build_flags(), env={"SHOAL_ISA": "neon"})
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stderr, r"^build_memory_index: SHOAL_ISA.*neon.*\n$")
+
+    def test_benchmarks_name_version_and_instruction_set(self):
+        folder = pathlib.Path("../bench")
+        if not (APPS / folder / "shoal-bench").exists():
+            self.skipTest("built without the benchmarks")
+        for name in self.BENCHMARKS:
+            self.assertRegex(self.good(folder / name, "--version"),
+                             r"^[\w-]+ \(shoal \d+\.\d+\.\d+, \w+\)\n$")
+
     def test_no_arguments_are_exit_status_1(self):
         for program in self.PROGRAMS:
             self.bad("required", program)
+
+
+class Progress(Case):
+    """Long work on a terminal has a live line with rate and time left, in a log a line a tenth."""
+
+    ROWS = 60000
+
+    def build(self):
+        rng = random.Random(1)
+        rows = bytes(rng.randrange(256) for _ in range(self.ROWS * DIM))
+        data = self.write("many", struct.pack("<ii", self.ROWS, DIM) + rows)
+        return self.flags(data_type="uint8", dist_fn="l2", data_path=data, num_threads=1, Lbuild=200,
+                          index_path_prefix=self.path("index"))
+
+    def test_on_a_terminal_one_line_lives(self):
+        master, terminal = os.openpty()
+        process = subprocess.Popen(
+            [APPS / "build_memory_index", *map(str, self.build())], stdout=subprocess.DEVNULL,
+            stderr=terminal)
+        os.close(terminal)
+        text = b""
+        try:
+            while piece := os.read(master, 4096):
+                text += piece
+        except OSError:  # The other end is closed.
+            pass
+        os.close(master)
+        self.assertEqual(process.wait(), 0)
+        lines = text.decode().replace("\r\n", "\n").split("\r")
+        self.assertGreater(len(lines), 3, text)
+        self.assertRegex(lines[1], r"^Inserting: \d+ % of 60000 points, \d+/s, \d+ s left\x1b\[K$")
+        self.assertRegex(lines[-1], r"^Inserting: 100 % of 60000 points, \d+/s, \d+ s\x1b\[K\n$")
+
+    def test_in_a_log_lines_are_few_and_plain(self):
+        result = run("build_memory_index", *self.build())
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = result.stderr.splitlines()
+        self.assertIn(len(lines), range(1, 11), result.stderr)
+        for line in lines:
+            self.assertRegex(line, r"^Inserting: \d+ % of 60000 points, \d+/s, \d+ s( left)?$")
+
+    def test_quick_work_says_nothing(self):
+        self.assertEqual(run("build_memory_index", *self.build_flags()).stderr, "")
 
 
 @unittest.skipIf(data_folder() is None, "the shared SIFT set is not here")

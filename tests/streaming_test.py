@@ -215,6 +215,20 @@ class Flags(Case):
                                 "-L", 20, "--dynamic", "true", "--tags", "true")
                 self.assertIn(f"{end} points", out)
 
+    def test_snapshots_beside_deletes_have_every_point_that_stays(self):
+        arguments = self.updates.copy()
+        arguments[arguments.index("--checkpoints_per_snapshot") + 1] = 1
+        self.good("test_insert_deletes_consolidate", *arguments, *self.file, "--do_concurrent",
+                  "true", "--start_deletes_after", 400)
+        for end in range(300, 1201, 100):
+            tags = self.tags_of(f"x.inc-del300-{end}")
+            self.assertEqual([tag for tag in tags if tag > 300], list(range(301, end + 1)))
+            self.assertEqual(tags, sorted(set(tags)))
+            if end <= 400:
+                self.assertEqual(tags, list(range(0, end + 1)), "before the deletes begin")
+        self.assertEqual(self.tags_of("x.after-concurrent-delete-del300-1200"),
+                         [0, *range(301, 1201)])
+
     def test_the_distance_is_honoured(self):
         arguments = [("mips" if a == "l2" else a) for a in self.updates]
         self.good("test_insert_deletes_consolidate", *arguments, *self.file)
@@ -241,6 +255,10 @@ class Flags(Case):
                  5000)
         self.bad("rows: expected 9000 from row 0 on, found 1200", program, *self.updates,
                  *self.file, "--max_points_to_insert", 9000)
+        self.bad("--data_type: expected float, int8 or uint8", program, "--data_type", "float16",
+                 *self.updates[2:], *self.file)
+        all_of_them = [(1200 if a == 300 else a) for a in self.updates]
+        self.bad("expected less than all 1200 points", program, *all_of_them, *self.file)
         self.bad("--label_file", program, *self.updates, *self.file, "--label_file", "labels.txt")
         self.bad("--max_points_to_insert: expected at least active_window + consolidate_interval",
                  "test_streaming_scenario", *self.window, *self.file, "--max_points_to_insert", 500)

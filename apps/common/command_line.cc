@@ -227,6 +227,7 @@ int CommandLine::Run(int argc, char** argv, const std::function<Status()>& body)
     std::ranges::replace(message, '\n', ' ');
     return Fail(message + " (--help lists the flags)");
   }
+  if (!IsaNote().empty()) std::cerr << name_ << ": " << IsaNote() << '\n';
   try {
     const Status status = body();
     if (!status) return Fail(status.error().message);
@@ -251,6 +252,23 @@ Status CheckOutputFolder(const std::filesystem::path& file) {
   return MakeError(ErrorCode::kIo, fmt::format("{}: cannot create the file: the folder {} cannot "
                                                "be written to",
                                                file.string(), folder.string()));
+}
+
+Status CheckOutputFile(const std::filesystem::path& file) {
+  if (auto ok = CheckOutputFolder(file); !ok) return ok;
+  std::error_code ignored;
+  if (file.has_filename() && !std::filesystem::is_directory(file, ignored)) return {};
+  return MakeError(ErrorCode::kIo,
+                   fmt::format("{}: cannot create the file: expected a file's name, "
+                               "found a folder",
+                               file.string()));
+}
+
+Status CheckDiskannOutput(const std::filesystem::path& prefix, ScalarType type) {
+  if (type != ScalarType::kFloat16) return CheckOutputFile(prefix);
+  return MakeError(ErrorCode::kUnsupported,
+                   "--data_type: expected float, int8 or uint8, which DiskANN's index files can "
+                   "hold, found float16");
 }
 
 uint32_t ThreadsOrAll(uint32_t threads) {

@@ -58,6 +58,10 @@ class CommandLine {
 // Found before hours of work rather than after: Io unless the folder of `file` is there and files
 // can be made in it.
 Status CheckOutputFolder(const std::filesystem::path& file);
+// The same, and `file` itself is no folder.
+Status CheckOutputFile(const std::filesystem::path& file);
+// The same for an index in DiskANN's files, which have no float16.
+Status CheckDiskannOutput(const std::filesystem::path& prefix, ScalarType type);
 
 // 0 means all: the number of CPUs that this process may use.
 uint32_t ThreadsOrAll(uint32_t threads);

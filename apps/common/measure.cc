@@ -38,10 +38,14 @@ struct Work {
   std::optional<std::pair<size_t, Error>> first_error{};  // Under mutex.
 };
 
-void SearchSome(Work& work) {
+// `progress`: of the thread that shows it, null in the others.
+void SearchSome(Work& work, Progress* progress) {
+  constexpr size_t kShowEvery = 64;
   const size_t k = work.options.k;
   uint64_t distances = 0;
+  size_t mine = 0;
   for (size_t q; (q = work.next.fetch_add(1)) < work.queries.rows();) {
+    if (progress != nullptr && mine++ % kShowEvery == 0) progress->Update(q);
     const auto begin = Clock::now();
     WorkCounters counters;
     const auto count =
@@ -62,7 +66,8 @@ void SearchSome(Work& work) {
 }  // namespace
 
 Result<SearchRun> SearchEveryQuery(const Index& index, MatrixView queries,
-                                   const SearchOptions& options, size_t threads) {
+                                   const SearchOptions& options, size_t threads,
+                                   Progress& progress) {
   const size_t n = queries.rows();
   SearchRun run;
   run.ids.resize(n * options.k);
@@ -73,8 +78,9 @@ Result<SearchRun> SearchEveryQuery(const Index& index, MatrixView queries,
   const auto begin = Clock::now();
   {
     std::vector<std::jthread> others;
-    for (size_t t = 1; t < threads; ++t) others.emplace_back([&work] { SearchSome(work); });
-    SearchSome(work);
+    for (size_t t = 1; t < threads; ++t)
+      others.emplace_back([&work] { SearchSome(work, nullptr); });
+    SearchSome(work, &progress);
   }
   const double seconds = Microseconds(Clock::now() - begin) / 1e6;
   if (work.first_error) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "apps/common/progress.h"
 #include "shoal/index.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
@@ -24,8 +25,10 @@ struct SearchRun {
 };
 
 // Queries are handed out one by one. The error is that of the first query, by number, that has one.
+// The calling thread keeps `progress` up to date, in queries.
 Result<SearchRun> SearchEveryQuery(const Index& index, MatrixView queries,
-                                   const SearchOptions& options, size_t threads);
+                                   const SearchOptions& options, size_t threads,
+                                   Progress& progress);
 
 // Writes the run to <path>_idx_uint32.bin and <path>_dists_float.bin, queries x k each; distances
 // as ToFileDistance says. Where there was no hit: TruthSet::kNoNeighbor at the worst distance.

@@ -27,6 +27,12 @@ void Say(fmt::format_string<Args...> format, Args&&... args) {
   std::fflush(stdout);
 }
 
+// Slots without a point. Others insert meanwhile, and the figures are not of one instant.
+uint64_t EmptySlots(const IndexStats& stats) {
+  const uint64_t used = stats.points + stats.pending_repairs + 1;  // The start point.
+  return stats.slots_used - std::min(stats.slots_used, used);
+}
+
 double Rate(size_t count, double seconds) { return static_cast<double>(count) / seconds; }
 
 }  // namespace
@@ -53,7 +59,7 @@ Stream::Stream(StreamRequest request, size_t skip, Matrix rows, Index index)
     : request_(std::move(request)), skip_(skip), rows_(std::move(rows)), index_(std::move(index)) {}
 
 Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
-  if (auto ok = CheckOutputFolder(request.index_path_prefix); !ok)
+  if (auto ok = CheckDiskannOutput(request.index_path_prefix, request.index.scalar_type); !ok)
     return tl::unexpected(ok.error());
   auto rows = ReadBin(request.data_path, request.index.scalar_type);
   if (!rows) return tl::unexpected(rows.error());
@@ -113,8 +119,8 @@ Status Stream::DeleteAndConsolidate(size_t begin, size_t end, size_t threads) {
   Say("Starting consolidate_deletes... done in {:.3f} seconds.\n"
       "#active points: {}\nmax points: {}\nempty slots: {}\ndeletes processed: {}\n"
       "latest delete size: {}\nrate: ({:.0f} deletes/second overall, {:.0f} per thread)",
-      seconds - marking, stats.points, stats.slots_used, stats.slots_used - stats.points - 1,
-      end - begin, end - begin, rate, rate / static_cast<double>(threads));
+      seconds - marking, stats.points, stats.slots_used, EmptySlots(stats), end - begin,
+      end - begin, rate, rate / static_cast<double>(threads));
   return {};
 }
 

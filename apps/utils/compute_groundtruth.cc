@@ -15,7 +15,7 @@ Status Run(TruthRequest request, uint32_t k, uint32_t threads, uint32_t part_mb,
   if (part_mb == 0) {
     return MakeError(ErrorCode::kInvalidArgument, "--part_mb: expected at least 1, found 0");
   }
-  if (auto ok = CheckOutputFolder(gt_file); !ok) return ok;
+  if (auto ok = CheckOutputFile(gt_file); !ok) return ok;
   request.k = k;
   request.threads = threads;
   request.part_bytes = size_t{part_mb} << 20;

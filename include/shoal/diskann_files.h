@@ -29,6 +29,8 @@ struct DiskannLoadOptions {
   IndexOptions index;
   // true: read `<prefix>.tags` and use the tags as ids. false: ids are row numbers.
   bool tags = false;
+  // Threads, and progress in points, after the files have been read.
+  BatchOptions batch = {};
 };
 
 // Reads an index that SaveDiskann or DiskANN wrote; it can be searched and inserted into at once.

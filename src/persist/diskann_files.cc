@@ -61,7 +61,7 @@ Result<Index> LoadDiskann(const std::filesystem::path& prefix, const DiskannLoad
     index.max_degree =
         std::clamp(static_cast<uint32_t>(image->MaxDegree()), kLeastDegree, kMostDegree);
   }
-  auto loaded = ImportGraph(index, std::move(*image));
+  auto loaded = ImportGraph(index, std::move(*image), options.batch);
   if (!loaded) {
     return MakeError(loaded.error().code, prefix.string() + ": " + loaded.error().message);
   }

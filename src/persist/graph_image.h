@@ -41,7 +41,8 @@ Result<GraphImage> ExportGraph(const Index& index, bool dynamic);
 
 // An index with the points, ids and edges of `image`, whose lists may be longer than
 // options.max_degree and may lead into start points: the engine prunes. options.dim is that of the
-// image. Implemented by the engine.
-Result<Index> ImportGraph(const IndexOptions& options, GraphImage&& image);
+// image. `batch`: threads, and progress in points. Implemented by the engine.
+Result<Index> ImportGraph(const IndexOptions& options, GraphImage&& image,
+                          const BatchOptions& batch = {});
 
 }  // namespace shoal
