@@ -10,8 +10,8 @@ PREFIX ?= /usr/local
 # What `make demo` asks the package index in the end; empty: a handful of its own questions.
 QUERY ?=
 CTEST := ctest --output-on-failure --no-tests=error -j $(JOBS)
-# What `make bench` compares; see bench/compare.py --help.
-BENCH ?= --data sift-1m --engines shoal-f32,shoal-u8
+# What `make bench` hands to bench/compare.py: --fresh-builds, say.
+BENCH ?=
 
 # What `make peers` compares, and a Python that has the peers' wheels; docs/report.md.
 PEERS ?= --data sift-1m
@@ -31,8 +31,10 @@ deps: ## install the Debian packages of packages.txt (as root), or say which are
 build: ## build everything into build/
 	@$(call build_preset,release)
 
-demo: deps build ## index this machine's Debian packages and search them: QUERY="mail server"
-	@./build/examples/package_search $(if $(QUERY),--query "$$QUERY")
+demo: deps ## index this machine's Debian packages and search them: QUERY="mail server"
+	@cmake --preset release >/dev/null
+	cmake --build --preset release -j $(JOBS) --target package_search
+	./build/examples/package_search $(if $(QUERY),--query "$$QUERY")
 export QUERY
 
 test: deps build ## every test but the long ones
@@ -44,9 +46,8 @@ sanitize: deps ## the concurrency tests, but the long ones, under AddressSanitiz
 stress: deps build ## the long tests, everything under both sanitizers, the models
 	@tools/run_tests.sh stress $(JOBS)
 
-bench: build ## run the benchmark jobs: BENCH="--data sift-1m --engines shoal-f32,shoal-u8"
-	@./build/bench/distance_bench
-	python3 bench/compare.py $(BENCH)
+bench: build ## every benchmark job that can run here, into out/bench: an hour with all peers
+	@tools/run_bench.sh $(BENCH)
 
 report: build ## draw docs/report/*.json: out/report.html, and the pictures that docs/benchmarks.md shows
 	@mkdir -p out

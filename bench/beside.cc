@@ -32,6 +32,7 @@
 #include "need.h"
 #include "peak_memory.h"
 #include "shoal/index.h"
+#include "version.h"
 #include "worker/worker.h"
 
 namespace shoal::bench {
@@ -239,6 +240,7 @@ class Beside {
 int main(int argc, char** argv) {
   shoal::bench::Arguments args;
   CLI::App app("The latency of searches and updates beside long work.");
+  shoal::bench::AddVersion(app, "beside");
   app.add_option("--data", args.data, "rows, .u8bin")->required()->check(CLI::ExistingFile);
   app.add_option("--queries", args.queries, "queries, .u8bin")
       ->required()

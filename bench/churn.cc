@@ -39,6 +39,7 @@
 #include "shoal/exact.h"
 #include "shoal/index.h"
 #include "shoal/version.h"
+#include "version.h"
 
 namespace shoal::bench {
 namespace {
@@ -299,6 +300,7 @@ class Churn {
 int main(int argc, char** argv) {
   shoal::bench::Arguments args;
   CLI::App app("Recall, work, update times and memory of an index over many turnovers.");
+  shoal::bench::AddVersion(app, "churn");
   app.add_option("--data", args.data, "rows, .u8bin")->required()->check(CLI::ExistingFile);
   app.add_option("--queries", args.queries, "queries, .u8bin")->check(CLI::ExistingFile);
   app.add_option("--held-out", args.held_out, "without --queries: rows at the end that are queries")

@@ -13,10 +13,12 @@
 #include <fstream>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "distance/kernels.h"
 #include "shoal/version.h"
+#include "version.h"
 
 namespace {
 
@@ -112,6 +114,8 @@ void Register(const Job& job) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--version")
+    return std::puts(bench::VersionLine("distance_bench").c_str()) < 0 ? 1 : 0;
   std::printf("isa: %s (this CPU and binary have:", std::string(ActiveIsa()).c_str());
   for (const std::string_view isa : AvailableIsas()) std::printf(" %s", std::string(isa).c_str());
   std::printf(")\n");

@@ -11,6 +11,7 @@
 // does not see threads that wait for each other.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -23,6 +24,7 @@
 
 #include "distance/block_dot.h"
 #include "exact/exact_search.h"
+#include "version.h"
 
 namespace {
 
@@ -155,14 +157,20 @@ void Measure(const BlockKernels& kernels, const Data& base, const Data& queries,
 
 }  // namespace
 
-// exact_rate [isa|best|all] [rows] [queries] [k] [repeats]
 int main(int argc, char** argv) {
-  const auto number = [&](int i, size_t otherwise) {
-    return argc > i ? std::stoul(argv[i]) : otherwise;
+  std::string isa = "best";
+  Setting setting{200000, 1000, 100, 3};
+  CLI::App app("How near exact search comes to the multiply-add rate of the machine.");
+  shoal::bench::AddVersion(app, "exact_rate");
+  const auto option = [&](const char* name, auto& value, const char* what) {
+    app.add_option(name, value, what)->capture_default_str();
   };
-  const std::string isa = argc > 1 ? argv[1] : "best";
-  const Setting setting{number(2, 200000), number(3, 1000), number(4, 100),
-                        static_cast<int>(number(5, 3))};
+  option("isa", isa, "an instruction set, best or all");
+  option("rows", setting.rows, "base rows");
+  option("queries", setting.queries, "queries");
+  option("k", setting.k, "neighbours of each");
+  option("repeats", setting.repeats, "runs of each line");
+  CLI11_PARSE(app, argc, argv);
   const auto all = shoal::distance::AvailableBlockKernels();
 
   fmt::print("exact search: {} rows, {} queries, k = {}; median, least and most of {} runs\n",

@@ -33,6 +33,7 @@
 #include "shoal/dataset.h"
 #include "shoal/index.h"
 #include "shoal/version.h"
+#include "version.h"
 #include "worker/worker.h"
 
 namespace shoal::bench {
@@ -345,6 +346,7 @@ class Job {
 int main(int argc, char** argv) {
   shoal::bench::Options options;
   CLI::App app("Where the time of a search goes.");
+  shoal::bench::AddVersion(app, "hop_profile");
   app.add_option("--base", options.base, "Rows: .fbin or .u8bin")->required();
   app.add_option("--queries", options.queries, "Queries, likewise")->required();
   app.add_option("--truth", options.truth, "Truthset of all rows (of the first --rows)")

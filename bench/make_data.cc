@@ -18,6 +18,7 @@
 
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
+#include "version.h"
 
 namespace {
 
@@ -137,6 +138,7 @@ shoal::Status Run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("Generates the float set of the comparison.");
+  shoal::bench::AddVersion(app, "make_data");
   app.add_option("--out", options.out, "Folder to write to")->required();
   app.add_option("--rows", options.rows, "Number of rows")->capture_default_str();
   app.add_option("--queries", options.queries, "Number of queries")->capture_default_str();

@@ -27,6 +27,7 @@
 #include "need.h"
 #include "peak_memory.h"
 #include "shoal/index.h"
+#include "version.h"
 #include "worker/worker.h"
 
 namespace shoal::bench {
@@ -226,6 +227,7 @@ class Mixed {
 int main(int argc, char** argv) {
   shoal::bench::Arguments args;
   CLI::App app("The latency of searches beside inserts and deletes.");
+  shoal::bench::AddVersion(app, "mixed");
   app.add_option("--data", args.data, "rows, .u8bin")->required();
   app.add_option("--queries", args.queries, "queries, .u8bin")->required();
   app.add_option("--type", args.type, "f32 or u8")->capture_default_str();

@@ -27,6 +27,7 @@
 #include "shoal/exact.h"
 #include "shoal/index.h"
 #include "shoal/version.h"
+#include "version.h"
 
 #if defined(SHOAL_BENCH_HNSWLIB)
 #include "hnswlib_search.h"
@@ -240,6 +241,7 @@ class Job {
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app("Recall and speed of largest inner products, of vectors that make them hard.");
+  shoal::bench::AddVersion(app, "products");
   const auto option = [&](const char* name, auto& value, const char* what) {
     return app.add_option(name, value, what)->capture_default_str();
   };

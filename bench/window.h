@@ -22,6 +22,7 @@
 #include "cpu_time.h"
 #include "need.h"
 #include "shoal/exact.h"
+#include "version.h"
 #include "worker/worker.h"
 
 namespace shoal::bench {
@@ -132,6 +133,7 @@ template <class Engine>
 int WindowMain(int argc, char** argv) {
   WindowOptions options;
   CLI::App app("Updates per second of a window that slides over a file, and its recall.");
+  AddVersion(app, "window");
   app.add_option("--data", options.data, "rows, .u8bin")->required();
   app.add_option("--queries", options.queries, "queries, .u8bin")->required();
   app.add_option("--type", options.type, "f32 or u8")->capture_default_str();

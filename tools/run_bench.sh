@@ -29,6 +29,8 @@ compare() {  # compare DATA
 }
 
 run kernels build/bench/distance_bench --benchmark_filter='gather/.*/(float32|uint8)/l2/128'
+run exact build/bench/exact_rate
+run products build/bench/products
 
 if [[ ! -e $cache/mixture.gt100 ]]; then
   echo "== generated data"

@@ -15,6 +15,7 @@
 #include "cpu_time.h"
 #include "shoal/exact.h"
 #include "shoal/options.h"
+#include "version.h"
 
 namespace shoal::bench {
 
@@ -147,6 +148,7 @@ int ClustersMain(int argc, char** argv, uint32_t build_list) {
   ClustersOptions options;
   options.build_list = build_list;
   CLI::App app("Recall and cost of updates of an index of tight clusters, beside a fresh index.");
+  AddVersion(app, "clusters");
   const auto option = [&](const char* name, auto& value, const char* what) {
     return app.add_option(name, value, what)->capture_default_str();
   };

@@ -3,6 +3,7 @@
 
 #include "runbook/generate_verb.h"
 #include "runner/verb.h"
+#include "version.h"
 
 namespace shoal::bench {
 namespace {
@@ -30,6 +31,7 @@ constexpr Verb kVerbs[] = {
 // CLI11 throws on mistakes of ours only, in which case to end is right.
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): throws on our bugs only.
   CLI::App app("Measures shoal: jobs in, results and verdicts out.", "shoal-bench");
+  shoal::bench::AddVersion(app, "shoal-bench");
   app.require_subcommand(1);
   int status = 0;
   for (const auto& verb : shoal::bench::kVerbs)

@@ -20,7 +20,7 @@ namespace shoal {
 SHOAL_API std::string_view Version();
 
 // The instruction set whose distance kernels this process uses: "avx3_dl", "avx3", "avx2", "sse4",
-// "ssse3", "sse2" or "scalar". Picked at the first use: the best that the CPU has, or what the
+// "ssse3" or "scalar". Picked at the first use: the best that the CPU has, or what the
 // environment variable SHOAL_ISA names. A SHOAL_ISA that this CPU lacks, or no name at all, is
 // ignored; `IsaNote` then says so.
 SHOAL_API std::string_view ActiveIsa();

@@ -35,7 +35,7 @@ using HalfToFloatFn = void (*)(const Half* in, size_t n, float* out);
 
 // All kernels compiled for one instruction set.
 struct KernelSet {
-  std::string_view isa;  // "avx3_dl", "avx3", "avx2", "sse4", "ssse3", "sse2", "scalar"
+  std::string_view isa;                    // "avx3_dl", "avx3", "avx2", "sse4", "ssse3", "scalar"
   BatchFn batch[kOps][kScalarTypes];       // [op][scalar type]
   PairFn pair[kOps][kScalarTypes];         // likewise
   PairIntFn pair_int[kOps][kScalarTypes];  // null for float32 and float16
