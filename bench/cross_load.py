@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Indices that cross over: DiskANN's dynamic index files, written and searched by either side.
+"""Indices that cross over: DiskANN's index files, written and searched by either side.
 
   bench/cross_load.py --diskann APPS_DIRECTORY [--programs build/apps]
 
-Both sides' test_insert_deletes_consolidate and test_streaming_scenario write an index of the same
-rows; both sides' search_memory_index searches each of them (--dynamic true --tags 1). Prints
+Both sides' test_insert_deletes_consolidate and test_streaming_scenario write a dynamic index of the
+same rows, and both sides' build_memory_index static ones of several types and metrics; both sides'
+search_memory_index searches each of them (dynamic ones with --dynamic true --tags 1). Prints
 recall@10 of all combinations and exits with 1 if, for files of one writer, it differs between the
 two searchers by more than --tolerance percentage points at any L.
 """
@@ -19,7 +20,13 @@ import sys
 import tempfile
 
 SIDES = ("shoal", "DiskANN")
-SCENARIOS = ("inserts-deletes", "streaming")
+STREAMS = ("inserts-deletes", "streaming")  # Of floats under l2, dynamic.
+STATIC = {f"static-{kind}-{metric}": (kind, metric)
+          for kind, metrics in (("float", ("l2", "mips", "cosine")), ("int8", ("l2", "cosine")),
+                                ("uint8", ("l2", "cosine")))
+          for metric in metrics}
+SCENARIOS = (*STREAMS, *STATIC)
+CODES = {"float": "f", "int8": "b", "uint8": "B"}
 
 
 class Failed(Exception):
@@ -44,21 +51,24 @@ def parse_arguments():
     parser.add_argument("--search-lists", type=int, nargs="+", default=[10, 20, 40, 100])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tolerance", type=float, default=0.5, help="percentage points")
-    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=SCENARIOS)
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=SCENARIOS, metavar="NAME",
+                        help=f"of {', '.join(SCENARIOS)}")
     return parser.parse_args()
 
 
-def write_floats(source, target, rows=None):
-    """The first rows of a .bin of uint8 as a .bin of float."""
+def write_rows(kind, source, target, rows=None):
+    """The first rows of a .bin of uint8 as a .bin of `kind`; int8 is 128 less."""
     with open(source, "rb") as file:
         have, dim = struct.unpack("<ii", file.read(8))
         if rows is not None and have < rows:
             raise Failed(f"{source}: rows: expected at least {rows}, found {have}")
         rows = rows or have
-        values = array.array("f", list(file.read(rows * dim)))
+        values = file.read(rows * dim)
+    if kind == "int8":
+        values = (value - 128 for value in values)
     with open(target, "wb") as file:
         file.write(struct.pack("<ii", rows, dim))
-        values.tofile(file)
+        array.array(CODES[kind], list(values)).tofile(file)
 
 
 def run(program, **flags):
@@ -78,9 +88,18 @@ def run(program, **flags):
     raise Failed(f"{program}: exit status: expected 0, found {done.returncode}: {said}")
 
 
-def write_index(args, programs, scenario, folder, prefix):
+def write_static(args, programs, scenario, folder, prefix):
+    """Runs build_memory_index; the path of the index that it has written, and its row numbers."""
+    kind, metric = STATIC[scenario]
+    run(programs / "build_memory_index", data_type=kind, dist_fn=metric,
+        data_path=folder / f"base.{kind}", index_path_prefix=prefix, R=args.degree, L=args.list,
+        alpha=1.2, T=args.threads)
+    return prefix, list(range(args.rows))
+
+
+def write_stream(args, programs, scenario, folder, prefix):
     """Runs a streaming program; the path of the index that it has written, and the tags in it."""
-    common = {"data_type": "float", "dist_fn": "l2", "data_path": folder / "base",
+    common = {"data_type": "float", "dist_fn": "l2", "data_path": folder / "base.float",
               "index_path_prefix": prefix, "R": args.degree, "L": args.list, "alpha": 1.2,
               "max_points_to_insert": args.rows, "start_point_norm": 508}
     quarter = args.rows // 4
@@ -100,12 +119,14 @@ def write_index(args, programs, scenario, folder, prefix):
     return index, sorted(tag for tag in tags if tag != 0)
 
 
-def search(args, programs, index, folder):
+def search(args, programs, scenario, index, folder):
     """recall@10 in percent by L."""
-    out = run(programs / "search_memory_index", data_type="float", dist_fn="l2",
+    kind, metric = STATIC.get(scenario, ("float", "l2"))
+    dynamic = {"dynamic": "true", "tags": 1} if scenario in STREAMS else {}
+    out = run(programs / "search_memory_index", data_type=kind, dist_fn=metric,
               index_path_prefix=index, result_path=folder / "result",
-              query_file=folder / "queries", gt_file=folder / "truth", K=10, L=args.search_lists,
-              T=args.threads, dynamic="true", tags=1)
+              query_file=folder / f"queries.{kind}", gt_file=folder / "truth", K=10,
+              L=args.search_lists, T=args.threads, **dynamic)
     found = {int(line.split()[0]): float(line.split()[-1])
              for line in out.splitlines() if re.match(r"\s*\d+\s+[\d.]+\s+[\d.]+\s", line)}
     missing = [size for size in args.search_lists if size not in found]
@@ -118,19 +139,24 @@ def search(args, programs, index, folder):
 def cross(args, scenario, folder):
     """Writes, searches and prints one scenario; what differs by too much, as lines."""
     programs = {"shoal": args.programs, "DiskANN": args.diskann}
+    kind, metric = STATIC.get(scenario, ("float", "l2"))
+    write = write_stream if scenario in STREAMS else write_static
     points, differences = None, []
     for writer in SIDES:
-        index, tags = write_index(args, programs[writer], scenario, folder,
-                                  folder / f"{scenario}-{writer}")
+        index, tags = write(args, programs[writer], scenario, folder,
+                            folder / f"{scenario}-{writer}")
         if points is None:
             points = tags
         elif tags != points:
             raise Failed(f"{index}.tags: expected the {len(points)} tags that {SIDES[0]} wrote, "
                          f"found {len(tags)} others")
-        run(args.programs / "utils" / "compute_groundtruth", data_type="float", dist_fn="l2",
-            base_file=f"{index}.data", tags_file=f"{index}.tags", query_file=folder / "queries",
-            gt_file=folder / "truth", **{"--K": 100})
-        recalls = {side: search(args, programs[side], index, folder) for side in SIDES}
+        # A stream's of what its files hold; static ones hold all rows.
+        tags_file = {"tags_file": f"{index}.tags"} if scenario in STREAMS else {}
+        run(args.programs / "utils" / "compute_groundtruth", data_type=kind, dist_fn=metric,
+            base_file=f"{index}.data" if scenario in STREAMS else folder / f"base.{kind}",
+            query_file=folder / f"queries.{kind}", gt_file=folder / "truth", **tags_file,
+            **{"--K": 100})
+        recalls = {side: search(args, programs[side], scenario, index, folder) for side in SIDES}
         for side in SIDES:
             cells = " | ".join(f"{recalls[side][size]:.2f}" for size in args.search_lists)
             print(f"| {scenario}, {len(tags)} points | {writer} | {side} | {cells} |", flush=True)
@@ -151,9 +177,10 @@ def main():
     try:
         with tempfile.TemporaryDirectory(prefix="shoal-cross-load-") as folder:
             folder = pathlib.Path(folder)
-            write_floats(args.base, folder / "base", args.rows)
-            write_floats(args.queries, folder / "queries")
-            print("| stream | written by | searched by | "
+            for kind in CODES:
+                write_rows(kind, args.base, folder / f"base.{kind}", args.rows)
+                write_rows(kind, args.queries, folder / f"queries.{kind}")
+            print("| index | written by | searched by | "
                   + " | ".join(f"L = {size}" for size in args.search_lists) + " |")
             print("|---|---|---|" + "---|" * len(args.search_lists))
             for scenario in args.scenarios:

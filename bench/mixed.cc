@@ -72,6 +72,9 @@ class Mixed {
                               .scalar_type = type_,
                               .repair = args.policy == "background" ? RepairPolicy::kBackground
                                                                     : RepairPolicy::kImmediate})) {
+    if (args.live > rows_.rows())
+      Fail(fmt::format("--live: expected at most the {} rows of {}, found {}", rows_.rows(),
+                       args.data, args.live));
     std::vector<ExternalId> ids(args.live);
     std::iota(ids.begin(), ids.end(), ExternalId{0});
     next_ = args.live;
@@ -162,11 +165,11 @@ class Mixed {
     const auto begin = Clock::now();
     size_t n = 0;
     for (; !stop.load(std::memory_order_relaxed); ++n) {
-      const size_t row = next_ % rows_.rows(), oldest = (next_ - args_.live) % rows_.rows();
+      const size_t row = next_ % rows_.rows();
       const auto start = Clock::now();
-      Need(index_->Insert(row, VectorView(rows_[row], type_, rows_.dim())));
+      Need(index_->Insert(next_, VectorView(rows_[row], type_, rows_.dim())));
       const auto inserted = Clock::now();
-      Need(index_->Delete(oldest));
+      Need(index_->Delete(next_ - args_.live));
       phase.insert_us.push_back(std::chrono::duration<double>(inserted - start).count() * 1e6);
       phase.delete_us.push_back(Since(inserted) * 1e6);
       ++next_;

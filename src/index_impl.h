@@ -134,7 +134,7 @@ class IndexImpl {
 
   // Own synchronisation.
   MemoryBudget budget_;
-  EpochRegistry epochs_;
+  EpochRegistry epochs_{&budget_};
   FullCodec codec_;
   RamFeatureStore features_;
   NeighborLists neighbors_;

@@ -113,12 +113,34 @@ class BadVector : public ::testing::Test {
     EXPECT_TRUE(index_.Insert(2, std::vector<float>{0, 1, 0}));
   }
 
+  // As the only row: by the call as a whole, or as that row.
+  template <class Matcher>
+  void ExpectRefusedInBatches(Index& index, VectorView vector, const Matcher& why) {
+    const MatrixView one(vector.data(), vector.type(), 1, vector.dim());
+    const ExternalId id = 77;
+    const auto report = index.InsertMany(std::span(&id, 1), one, {.threads = 1});
+    if (report) {
+      ASSERT_EQ(report->failures.size(), 1u);
+      EXPECT_EQ(report->failures[0].error.code, ErrorCode::kInvalidArgument);
+      EXPECT_THAT(report->failures[0].error.message, why);
+    } else {
+      ExpectInvalid(report, why);
+    }
+    EXPECT_FALSE(index.Contains(77));
+    ExternalId ids[10];
+    uint32_t counts[1] = {};
+    ExpectInvalid(index.SearchMany(one, {}, {ids, {}, counts}, {.threads = 1}), why);
+  }
+
   template <class Matcher>
   void ExpectRefusedByAll(Index& index, VectorView vector, const Matcher& why) {
     const size_t size = index.size();
     ExpectInvalid(index.Insert(77, vector), AllOf(HasSubstr("vector"), why));
+    for (const ExternalId id : {ExternalId{77}, ExternalId{1}})
+      ExpectInvalid(index.Upsert(id, vector), AllOf(HasSubstr("vector"), why));
     EXPECT_EQ(index.size(), size);
     EXPECT_FALSE(index.Contains(77));
+    if (vector.data() != nullptr && vector.dim() > 0) ExpectRefusedInBatches(index, vector, why);
     ExpectInvalid(index.Search(vector), AllOf(HasSubstr("query"), why));
     ExternalId ids[10];
     float distances[10];

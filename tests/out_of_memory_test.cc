@@ -257,6 +257,30 @@ TEST(NoMemory, Search) {
       Grows::kNever);
 }
 
+// The first search of its kind makes the scratch; from then on nothing is allocated.
+TEST(NoMemory, AWarmSearchIntoSpansNeedsNone) {
+  const Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 16}, 2).Many(2000);
+  Index index = std::move(*Index::Create({.dim = 16, .max_degree = 16, .build_list_size = 30}));
+  ASSERT_TRUE(index.InsertMany(test::Iota(2000), rows.view(), {.threads = 1}));
+  std::vector<ExternalId> ids(100 * 10);
+  std::vector<float> distances(ids.size());
+  std::vector<uint32_t> counts(100);
+  const MatrixView queries = rows.view().Slice(0, 100);
+  const auto search = [&] {
+    return index.SearchMany(queries, {.search_list_size = 100}, {ids, distances, counts},
+                            {.threads = 1});
+  };
+  ASSERT_TRUE(search());
+  {
+    const NoMemoryAfter no_memory(0);
+    EXPECT_TRUE(search());
+    for (size_t i = 0; i < 100; ++i)
+      EXPECT_TRUE(index.Search(rows[i], {.search_list_size = 100}, std::span(ids).first(10), {}));
+  }
+  EXPECT_FALSE(g_failed.load()) << "something asked for memory";
+  EXPECT_EQ(ids[0], 99u);
+}
+
 TEST(NoMemory, SearchManyOnTwoThreads) {
   const Rows queries = test::Generator(ScalarType::kFloat32, {.dim = 6}, 3).Many(40);
   std::vector<ExternalId> ids(400);

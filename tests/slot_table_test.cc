@@ -198,6 +198,41 @@ TEST(SlotTableUnderALimit, AcquireFailsWithoutMemoryAndWorksAgainWhenASlotComesB
   EXPECT_EQ(slots.Acquire()->id(), 3u * 256u - 1);
 }
 
+struct ScratchOf final : ScratchBase {
+  explicit ScratchOf(size_t n) : held(n) {}
+  size_t bytes() const override { return held; }
+  size_t held;
+};
+
+TEST(EpochScratch, IsChargedBeyondTheLimitTooAndReleasedWhenItIsTooMuchToKeep) {
+  MemoryBudget budget(1000);
+  EpochRegistry epochs(&budget);
+  {
+    const auto one = epochs.Pin(), two = epochs.Pin();
+    one.cell().scratch = std::make_unique<ScratchOf>(300);
+    two.cell().scratch = std::make_unique<ScratchOf>(400);
+    EXPECT_EQ(budget.used(), 0u);
+  }
+  EXPECT_EQ(budget.used(), 700u);
+  EXPECT_FALSE(budget.TryCharge(301));
+  {
+    const auto guard = epochs.Pin();
+    const auto& scratch = guard.cell().scratch;
+    const size_t other = 700 - scratch->bytes();
+    static_cast<ScratchOf&>(*scratch).held = 2000;
+    EXPECT_EQ(other == 300 || other == 400, true);
+  }
+  EXPECT_GT(budget.used(), 2000u);
+  EXPECT_FALSE(budget.TryCharge(1));
+  for (int i = 0; i < 2; ++i) {
+    const auto one = epochs.Pin(), two = epochs.Pin();
+    for (const auto* guard : {&one, &two})
+      if (guard->cell().scratch != nullptr)
+        static_cast<ScratchOf&>(*guard->cell().scratch).held = size_t{1} << 30;
+  }
+  EXPECT_EQ(budget.used(), 0u) << "a gigabyte is not kept";
+}
+
 // 64 KB of records a slot: 32 slots fill a page of 2 MB.
 class SlotTableGaps : public ::testing::TestWithParam<unsigned> {
  protected:

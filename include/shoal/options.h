@@ -37,8 +37,9 @@ struct IndexOptions {
   // squared one, as in DiskANN's code), 1 to 2.
   float alpha = 1.2f;
 
-  // Bytes that the index may take, rows, graph and working memory together; 0: no limit. Beyond it
-  // an insert returns OutOfMemory and leaves nothing behind.
+  // Bytes that the index may take, rows, graph and the working memory that it keeps between
+  // operations together; 0: no limit. Beyond it an insert returns OutOfMemory and leaves nothing
+  // behind. A search takes what it needs: it is the inserts after it that find less.
   uint64_t memory_limit = 0;
 
   RepairPolicy repair = RepairPolicy::kImmediate;

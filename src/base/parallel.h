@@ -59,7 +59,7 @@ void ParallelFor(size_t threads, size_t n, size_t grain,
   };
   std::vector<std::thread> helpers;
   try {
-    helpers.reserve(threads);
+    if (threads > 1) helpers.reserve(threads - 1);
     for (size_t i = 1; i < threads; ++i) helpers.emplace_back(run);
   } catch (const std::system_error&) {
     // Fewer threads: slower, not wrong.

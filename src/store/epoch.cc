@@ -25,7 +25,7 @@ EpochRegistry::Block* EpochRegistry::NextOf(const Block& block) {
   return block.next.load(std::memory_order_seq_cst);
 }
 
-EpochRegistry::EpochRegistry() : first_(new Block) {}
+EpochRegistry::EpochRegistry(MemoryBudget* budget) : first_(new Block), budget_(budget) {}
 
 EpochRegistry::~EpochRegistry() {
   for (Block* block = first_; block != nullptr;) {
@@ -66,7 +66,7 @@ EpochRegistry::Guard EpochRegistry::Pin() const {
   SHOAL_RACE_POINT("pin.after_claim");
   for (;;) {  // PIN.1, pairs with ADV.1: announce, then see that it is still so.
     const uint64_t now = epoch_.load(std::memory_order_seq_cst);
-    if (now == epoch) return Guard(cell);
+    if (now == epoch) return Guard(cell, budget_);
     epoch = now;
     cell->epoch.store(epoch, std::memory_order_seq_cst);
   }
@@ -87,7 +87,14 @@ EpochRegistry::Guard::~Guard() {
       cell_->scratch.reset();
       bytes = 0;
     }
-    cell_->scratch_bytes.store(bytes, std::memory_order_relaxed);
+    if (const size_t before = cell_->scratch_bytes.load(std::memory_order_relaxed);
+        bytes != before) {
+      cell_->scratch_bytes.store(bytes, std::memory_order_relaxed);
+      if (budget_ != nullptr) {
+        budget_->Charge(bytes);
+        budget_->Release(before);
+      }
+    }
   }
   // UNPIN.1, pairs with ADV.1: our last loads before whatever the advance permits.
   cell_->epoch.store(0, std::memory_order_release);

@@ -67,7 +67,9 @@ class EpochRegistry {
   // held from the first read to the last write; movable, used by one thread.
   class Guard {
    public:
-    Guard(Guard&& other) noexcept : cell_(other.cell_) { other.cell_ = nullptr; }
+    Guard(Guard&& other) noexcept : cell_(other.cell_), budget_(other.budget_) {
+      other.cell_ = nullptr;
+    }
     Guard& operator=(Guard&&) = delete;
     ~Guard();
     // The epoch it is pinned at.
@@ -78,11 +80,13 @@ class EpochRegistry {
 
    private:
     friend class EpochRegistry;
-    explicit Guard(Cell* cell) : cell_(cell) {}
+    Guard(Cell* cell, MemoryBudget* budget) : cell_(cell), budget_(budget) {}
     Cell* cell_;
+    MemoryBudget* budget_;
   };
 
-  EpochRegistry();
+  // `budget`: charged with the scratch that cells keep, whatever is left of it; null: nobody is.
+  explicit EpochRegistry(MemoryBudget* budget = nullptr);
   ~EpochRegistry();
   EpochRegistry(const EpochRegistry&) = delete;
 
@@ -113,6 +117,7 @@ class EpochRegistry {
   alignas(2 * kCacheLine) std::atomic<uint64_t> epoch_{1};
   // Set at construction; further blocks hang on `next`.
   Block* const first_;
+  MemoryBudget* const budget_;
   Mutex advancing_;
 };
 
