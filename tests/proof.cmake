@@ -4,19 +4,26 @@
 # The programs link these objects in place of the same members of libshoal, which are then never
 # pulled in; everything else comes from there. Race points stand in .cc files only, so no inline
 # function exists in two versions.
-file(GLOB hooked CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cc
-     ${PROJECT_SOURCE_DIR}/src/store/*.cc ${PROJECT_SOURCE_DIR}/src/graph/*.cc)
-add_library(shoal_hooked OBJECT ${hooked})
-target_include_directories(shoal_hooked PRIVATE ${PROJECT_SOURCE_DIR}/src
-                                                ${PROJECT_SOURCE_DIR}/include)
-target_link_libraries(shoal_hooked PRIVATE tl::expected Threads::Threads)
-target_compile_options(shoal_hooked PRIVATE -fno-math-errno -ffp-contract=off)
-target_compile_definitions(shoal_hooked PRIVATE SHOAL_TEST_HOOKS=1)
+# (The sanitizers' builds have race points in libshoal itself.)
+set(hooked_objects "")
+if(NOT SHOAL_TEST_HOOKS)
+  file(GLOB hooked CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cc
+       ${PROJECT_SOURCE_DIR}/src/store/*.cc ${PROJECT_SOURCE_DIR}/src/graph/*.cc)
+  add_library(shoal_hooked OBJECT ${hooked})
+  target_include_directories(shoal_hooked PRIVATE ${PROJECT_SOURCE_DIR}/src
+                                                  ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(shoal_hooked PRIVATE tl::expected Threads::Threads)
+  target_compile_options(shoal_hooked PRIVATE -fno-math-errno -ffp-contract=off)
+  target_compile_definitions(shoal_hooked PRIVATE SHOAL_TEST_HOOKS=1)
+  set(hooked_objects $<TARGET_OBJECTS:shoal_hooked>)
+endif()
 target_compile_definitions(sequencer_test PRIVATE SHOAL_TEST_HOOKS=1)
+add_custom_target(race_tests)  # These and the stress programs: see tools/run_tests.sh.
 foreach(name races_test graph_races_test delete_races_test snapshot_races_test
              progress_races_test)
+  add_dependencies(race_tests ${name})
   target_compile_definitions(${name} PRIVATE SHOAL_TEST_HOOKS=1)
-  target_sources(${name} PRIVATE $<TARGET_OBJECTS:shoal_hooked>)
+  target_sources(${name} PRIVATE ${hooked_objects})
   target_link_libraries(${name} PRIVATE PkgConfig::HWY)
 endforeach()
 
@@ -34,12 +41,13 @@ endif()
 
 # The stress programs: a few seconds each in every build, minutes in `make stress`.
 function(shoal_stress name seconds long_seconds)
-  add_executable(${name} stress/${name}.cc $<TARGET_OBJECTS:shoal_hooked>)
+  add_executable(${name} stress/${name}.cc ${hooked_objects})
   target_compile_definitions(${name} PRIVATE SHOAL_TEST_HOOKS=1)
   target_link_libraries(${name} PRIVATE shoal::shoal PkgConfig::HWY)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_dependencies(concurrency_tests ${name})
+  add_dependencies(race_tests ${name})
   add_test(NAME Stress.${name} COMMAND ${name} --seconds ${seconds})
   set_tests_properties(Stress.${name} PROPERTIES TIMEOUT 600 LABELS concurrency)
   add_test(NAME LongStress.${name} COMMAND ${name} --seconds ${long_seconds} --threads 8)

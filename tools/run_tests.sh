@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run_tests.sh test JOBS     what `make test` runs: the release build's tests but the long ones
+# run_tests.sh test JOBS     what `make test` runs: the release build's tests but the long ones, and
+#                            directed races and short stress under ThreadSanitizer
 # run_tests.sh sanitize JOBS what `make sanitize` runs: the tests labelled concurrency, but the long
 #                            ones, under both sanitizers
 # run_tests.sh stress JOBS   what `make stress` runs: the long tests, then everything under both
@@ -35,6 +36,7 @@ sanitized() {
 case $mode in
   test)
     ctest_in 'tests of the release build' build -LE stress
+    sanitized tsan race_tests 'house|stress' -L concurrency -R '(Race|^Stress\.)'
     ;;
   sanitize)
     sanitized asan concurrency_tests 'house|stress' -L concurrency
