@@ -12,6 +12,9 @@
 #include "shoal/index.h"
 #include "tests/test_data.h"
 
+// This file's own operator new takes memory with aligned_alloc, which free gives back.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
 namespace {
 
 // Allocations until the first that fails; negative: none fails.
