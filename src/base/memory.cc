@@ -129,6 +129,14 @@ uint64_t PhysicalMemory() {
          static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+bool HasManyLineBuffers() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("amd") != 0;
+#else
+  return false;
+#endif
+}
+
 size_t AvailableCpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
