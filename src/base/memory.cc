@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -84,9 +85,14 @@ size_t Reservation::GiveBack(size_t begin, size_t end, size_t begin_below, Memor
   const size_t first = (begin + kHugePage - 1) / kHugePage;
   const size_t below = (std::min(begin_below, end) + kHugePage - 1) / kHugePage;
   const size_t last = std::min({end / kHugePage, committed_ / kHugePage, below});
+  if (first >= last) return 0;
+  try {
+    if (gap_.size() < last) gap_.resize(committed_ / kHugePage);
+  } catch (const std::bad_alloc&) {  // Then the memory stays, which is no error.
+    return 0;
+  }
   size_t bytes = 0;
   for (size_t page = first; page < last; ++page) {
-    if (gap_.size() <= page) gap_.resize(committed_ / kHugePage);
     if (gap_[page]) continue;
     if (madvise(base_ + page * kHugePage, kHugePage, MADV_DONTNEED) != 0) continue;
     gap_[page] = true;

@@ -55,7 +55,7 @@ class Reservation {
 
   // Gaps: whole 2 MB pages in the middle that are given back for a while; they read as zero and are
   // not charged. Gives back those within the committed part of [begin, end) that begin below
-  // `begin_below`; returns their bytes.
+  // `begin_below`; returns their bytes: none, too, where there is no memory to note the gaps.
   size_t GiveBack(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget);
   // False if some of [begin, end) is in a gap and the budget refuses it.
   bool TakeBack(size_t begin, size_t end, MemoryBudget& budget);

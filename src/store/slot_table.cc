@@ -254,6 +254,8 @@ bool SlotTable::ManyCameBack() {
 size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
   constexpr size_t kLeastStride = 16;
   constexpr uint64_t kPiece = kHugePage / kLeastStride;
+  size_t widest = kLeastStride;
+  for (const Column* column : columns_) widest = std::max(widest, column->stride());
   size_t bytes = 0;
   for (SlotId next = 0;;) {
     const MutexLock lock(mutex_);
@@ -268,11 +270,12 @@ size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
     const auto far_end = static_cast<SlotId>(std::min<uint64_t>(piece_end + kPiece, all));
     SlotId end = next;
     while (end < far_end && IsFree(end)) ++end;
+    next = std::min(end, piece_end);
+    if ((end - begin) * widest < kHugePage) continue;  // It holds no page of any column.
     for (SlotId slot = begin; slot < end; ++slot) forget(slot);
     for (Column* column : columns_)
       if (column->stride() >= kLeastStride)
         bytes += column->GiveBack(begin, end, piece_end, budget_);
-    next = std::min(end, piece_end);
   }
 }
 

@@ -201,7 +201,7 @@ int Run(const StressOptions& options) {
     sought += round->sought();
     misses += round->misses();
   } while (stress.Running());
-  if (misses > 2 + sought / 10000) stress.Violation("more than 1 in 10,000 fresh points not found");
+  if (misses * 10000 > sought) stress.Violation("more than 1 in 10,000 fresh points not found");
   std::printf("index_stress: not found: %llu of %llu points sought by their own vectors\n",
               static_cast<unsigned long long>(misses), static_cast<unsigned long long>(sought));
   return stress.Finish({{"rounds", rounds},
