@@ -145,7 +145,7 @@ class IndexImpl {
   RepairQueue repairs_;
 
   Mutex starting_;  // Held to make the first start point.
-  Mutex trimming_;  // Held to make the slot table smaller, and to walk all lists' locks.
+  Mutex trimming_;  // Held to give memory of slots back, and to walk all lists' locks.
   // Whether an id ever left a slot, by a Delete, an Upsert or a Compact: then a search may meet it
   // in two.
   std::atomic<bool> any_left_{false};

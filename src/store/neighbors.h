@@ -185,7 +185,7 @@ class NeighborLists {
   // Frees what an available slot still holds.
   void Forget(SlotId slot);
   // Moves the reverse lists of slots [0, slots) together and gives what is left over back to the
-  // system. Beside anything but SlotTable::Trim, one caller at a time.
+  // system. Beside anything but SlotTable::Trim and GiveBackGaps, one caller at a time.
   void CompactReverseLists(SlotId slots);
 
   // --- Loading: the caller alone has the lists, and fresh slots, all of them live or frozen. Three
