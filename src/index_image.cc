@@ -113,7 +113,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     if (++done % kTell == 0 || done == n) tell(2, done);
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);
-    if (graph_.EnsureGuarded(slots[i], kNoSlot, guard, scratch)) continue;
+    if (graph_.EnsureGuarded(slots[i], guard, scratch)) continue;
     graph_.LinkInAnywhere(slots[i], guard, scratch);
     if (neighbors_.GuardCount(slots[i]) == 0) return OutOfMemory(options_, "index image");
   }

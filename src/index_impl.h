@@ -81,18 +81,10 @@ class IndexImpl {
   // Delete without the repair that is due.
   Status MarkForRepair(ExternalId id);
   void AfterDelete(EpochRegistry::Guard& guard);
-  // Rebirths (store/neighbors.h) that a repair does elsewhere: a bound against writers who undo
-  // each. The oldest points of an index alone guard, one through the other, a share of all.
-  size_t ManySteps() const { return 100000 + size_t{4} * slots_.high_water(); }
-  // Of a repair that can be put off until others are done: few at first, for mostly it is easy
-  // then, and in the end all that it takes.
-  size_t StepsOf(const RepairQueue::Due& due) const {
-    return std::min(ManySteps(), size_t{500} << std::min(due.tries, 20u));
-  }
   // Repairs that fail in a row, several of each that is due: then there is no memory.
   static size_t MostFailures(size_t due) { return 64 + 4 * due; }
-  // Repairs what was taken from the queue, or puts it back. `most_steps`: see Graph::Repair.
-  bool RepairTaken(const RepairQueue::Due& due, size_t most_steps, EpochRegistry::Guard& guard);
+  // Repairs what was taken from the queue, or puts it back.
+  bool RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard);
   // False: the system refuses even one thread.
   bool StartRepairers();
   void RepairInBackground();

@@ -236,7 +236,7 @@ class IndexImpl::Loader {
     const auto relink = [&](SlotId slot) {
       auto guard = index_.epochs_.Pin();
       index_.graph_.Relink(slot, guard, index_.ScratchOf(guard));
-      index_.graph_.EnsureGuarded(slot, kNoSlot, guard, index_.ScratchOf(guard));
+      index_.graph_.EnsureGuarded(slot, guard, index_.ScratchOf(guard));
     };
     const size_t alone = std::min(kFirstRelinks, listless.size());
     for (size_t i = 0; i < alone; ++i) relink(listless[i]);
@@ -248,7 +248,7 @@ class IndexImpl::Loader {
       const SlotId slot = SlotOf(order_.nodes[i]);
       auto guard = index_.epochs_.Pin();
       Scratch& scratch = index_.ScratchOf(guard);
-      if (index_.graph_.EnsureGuarded(slot, kNoSlot, guard, scratch)) continue;
+      if (index_.graph_.EnsureGuarded(slot, guard, scratch)) continue;
       index_.graph_.LinkInAnywhere(slot, guard, scratch);
       if (index_.neighbors_.GuardCount(slot) == 0) return OutOfMemory(index_.options_, "load");
     }

@@ -13,32 +13,25 @@
 namespace shoal {
 namespace {
 
-// Rebirths (store/neighbors.h) that a repair within a Delete does at most; the next ones go on.
-constexpr size_t kStepsOfADelete = 16;
-// Repairs put off by then are the hard ones: the next Delete goes further with one of them.
-constexpr size_t kMostPutOff = 16;
 constexpr int kCompactPasses = 3;
 
 }  // namespace
 
-// What a delete owes under the immediate policy: one repair, and one more of those that others put
-// off.
+// What a delete owes under the immediate policy: one repair, and one more if others had no memory
+// for theirs.
 void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
   if (options_.repair != RepairPolicy::kImmediate) return;
   for (int i = 0; i < 2; ++i) {
     const auto due = repairs_.Take();
     if (!due) return;
-    const bool too_many = repairs_.size() > kMostPutOff;
-    RepairTaken(*due, too_many ? StepsOf(*due) : kStepsOfADelete, guard);
+    RepairTaken(*due, guard);
   }
 }
 
-bool IndexImpl::RepairTaken(const RepairQueue::Due& due, size_t most_steps,
-                            EpochRegistry::Guard& guard) {
+bool IndexImpl::RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard) {
   bool repaired = false;
   try {
-    repaired = graph_.Repair(due.slot, most_steps, guard, ScratchOf(guard)) &&
-               slots_.Retire(due.slot, guard);
+    repaired = graph_.Repair(due.slot, guard, ScratchOf(guard)) && slots_.Retire(due.slot, guard);
   } catch (const std::bad_alloc&) {  // Later, then. A repair may begin again at any time.
   }
   if (repaired) {
@@ -67,7 +60,7 @@ void IndexImpl::RepairInBackground() {
     bool repaired = false;
     {
       auto guard = epochs_.Pin();
-      repaired = RepairTaken(*due, StepsOf(*due), guard);
+      repaired = RepairTaken(*due, guard);
     }
     // The remainder of its time it rests; and what cannot be repaired now is not tried in a loop.
     const auto worked = Clock::now() - begin;
@@ -86,7 +79,7 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   const auto work = [&] {
     while (const auto due = repairs_.TakeFor(debt)) {
       auto guard = epochs_.Pin();
-      if (RepairTaken(*due, StepsOf(*due), guard)) {
+      if (RepairTaken(*due, guard)) {
         failed_in_a_row.store(0, std::memory_order_relaxed);
         const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
@@ -149,7 +142,7 @@ bool IndexImpl::MoveDown(SlotId from) {
     return true;
   }
   repairs_.Push(left);
-  if (const auto due = repairs_.Take()) RepairTaken(*due, StepsOf(*due), guard);
+  if (const auto due = repairs_.Take()) RepairTaken(*due, guard);
   return true;
 }
 

@@ -44,7 +44,7 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
     const auto put_off = repairs_.Take();
     if (!put_off) return std::nullopt;
     auto guard = epochs_.Pin();
-    if (!RepairTaken(*put_off, ManySteps(), guard)) return std::nullopt;
+    if (!RepairTaken(*put_off, guard)) return std::nullopt;
   }
 }
 
@@ -119,11 +119,11 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
     // whose repair is due, or other inserts have been faster.
     for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
       if (const auto due = repairs_.Take()) {
-        failed = RepairTaken(*due, StepsOf(*due), guard) ? 0 : failed + 1;
+        failed = RepairTaken(*due, guard) ? 0 : failed + 1;
       } else {
         std::this_thread::yield();
       }
-      guarded = graph_.EnsureGuarded(p, kNoSlot, guard, scratch);
+      guarded = graph_.EnsureGuarded(p, guard, scratch);
     }
   } catch (const std::bad_alloc&) {
     // The point is in; it needs one guard, which takes no memory.

@@ -334,5 +334,64 @@ TEST_F(EdgeRaceTest, APruneThatBeganBeforeARebirthAsksForTheGuardsThatAreThereNo
   EXPECT_EQ(lists_.GuardCount(v_), 1u);
 }
 
+// --- Pinning (neighbors.h, G5).
+
+// The prune has seen that v_ has two guards, then v_ is pinned: the one that hangs on u_ must stay.
+TEST_F(EdgeRaceTest, APruneThatSawTwoGuardsTakesNoneOfAPointThatWasPinnedSince) {
+  ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
+  Sequencer sequencer;
+  NeighborLists::Replacement prune = BeginPrune(lists_, u_, {});
+  sequencer.Start("prune", [&] { EXPECT_TRUE(lists_.Replace(u_, prune)); });
+  ASSERT_TRUE(sequencer.RunTo("prune", "guards.before_lowering"));
+  lists_.Pin(v_);
+  ASSERT_TRUE(sequencer.RunToEnd("prune"));
+  EXPECT_THAT(prune.take_back, IsEmpty());
+  EXPECT_EQ(lists_.GuardCount(v_), 2u);
+  EXPECT_TRUE(lists_.IsPinned(v_));
+}
+
+// v_ gets another guard after it was found to have no other, and before it is pinned: it keeps both
+// until it is let go.
+TEST_F(EdgeRaceTest, AGuardThatComesWhileAPointIsBeingPinnedIsItsGuardOutside) {
+  ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
+  ASSERT_TRUE(store_.Mark(u_));
+  Sequencer sequencer;
+  std::vector<SlotId> dependents, in;
+  lists_.Pin(u_);
+  sequencer.Start("pin", [&] { lists_.PinDependents(u_, dependents); });
+  ASSERT_TRUE(sequencer.RunTo("pin", "pin_dependents.before_pinning"));
+  ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
+  ASSERT_TRUE(sequencer.RunToEnd("pin"));
+  EXPECT_THAT(dependents, ElementsAre(w_));
+  NeighborLists::Replacement prune = BeginPrune(lists_, v_, {});
+  ASSERT_TRUE(lists_.Replace(v_, prune));
+  EXPECT_THAT(prune.take_back, IsEmpty());
+  EXPECT_TRUE(lists_.Unpin(w_, in));
+  EXPECT_EQ(lists_.GuardCount(w_), 1u);
+  EXPECT_TRUE(lists_.Guards(v_, w_));
+  EXPECT_FALSE(lists_.Guards(u_, w_));
+}
+
+// v_ is about to be let go, since w_ guards it: a prune of w_'s row that comes now is refused.
+TEST_F(EdgeRaceTest, TheGuardByWhichAPointIsLetGoIsNotTakenBeforeItIs) {
+  ASSERT_EQ(lists_.Link(start_, w_), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
+  ASSERT_EQ(lists_.Link(w_, v_), LinkResult::kLinked);
+  EXPECT_EQ(lists_.GuardCount(v_), 1u) << "w_ is younger";
+  lists_.Pin(u_);
+  lists_.Pin(v_);
+  Sequencer sequencer;
+  std::vector<SlotId> in;
+  sequencer.Start("unpin", [&] { EXPECT_TRUE(lists_.Unpin(v_, in)); });
+  ASSERT_TRUE(sequencer.RunTo("unpin", "unpin.before_unpinning"));
+  NeighborLists::Replacement prune = BeginPrune(lists_, w_, {});
+  ASSERT_TRUE(lists_.Replace(w_, prune));
+  EXPECT_THAT(prune.take_back, IsEmpty());
+  ASSERT_TRUE(sequencer.RunToEnd("unpin"));
+  EXPECT_EQ(lists_.GuardCount(v_), 1u);
+  EXPECT_TRUE(lists_.Guards(w_, v_));
+}
+
 }  // namespace
 }  // namespace shoal::testing

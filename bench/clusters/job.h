@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -81,13 +82,15 @@ class ClustersJob {
       const double before = now;
       now = ThreadCpuSeconds();
       sum += now - before;
+      return now - before;
     };
+    delete_each_.reserve(First());
     for (size_t oldest = 0; oldest < First(); ++oldest) {
       const size_t row = oldest + options_.mixture.live;
       engine_.Insert(row, mixture_.rows()[row]);
       add_to(insert_cpu_);
       engine_.Delete(oldest);
-      add_to(delete_cpu_);
+      delete_each_.push_back(add_to(delete_cpu_));
     }
     engine_.Finish();
     add_to(delete_cpu_);
@@ -132,6 +135,11 @@ class ClustersJob {
       const double updates = static_cast<double>(First()) / 1e6;
       fmt::print(", {:.1f} a later insert, {:.1f} a delete; delete / insert {:.2f}",
                  insert_cpu_ / updates, delete_cpu_ / updates, delete_cpu_ / insert_cpu_);
+      std::vector<double> each = delete_each_;
+      std::sort(each.begin(), each.end());
+      fmt::print("\nof single deletes: {:.1f} the middle one, {:.1f} p99, {:.1f} the longest",
+                 each[each.size() / 2] * 1e6, each[each.size() * 99 / 100] * 1e6,
+                 each.back() * 1e6);
     }
     fmt::print("\n");
   }
@@ -140,6 +148,7 @@ class ClustersJob {
   const Mixture mixture_;
   Engine engine_;
   double insert_cpu_ = 0, delete_cpu_ = 0;  // Seconds, of Slide().
+  std::vector<double> delete_each_;
 };
 
 // build_list: what it is by default.

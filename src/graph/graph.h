@@ -16,6 +16,7 @@
 #include "store/epoch.h"
 #include "store/feature_store.h"
 #include "store/neighbors.h"
+#include "store/settlement.h"
 #include "store/slot_table.h"
 
 namespace shoal {
@@ -32,6 +33,7 @@ class Graph {
         slots_(slots),
         neighbors_(neighbors),
         features_(features),
+        settlement_(neighbors, slots),
         entries_(codec, slots, features) {}
 
   // What a search notes on its way, where asked.
@@ -63,16 +65,15 @@ class Graph {
 
   // LinkIn for want of memory: one guard (neighbors.h), from whichever row has a place to spare.
   void LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch);
-  // Gives a live point a guard besides `leaving` if it has none.
-  // False: all who may guard it are full of last guards.
-  bool EnsureGuarded(SlotId p, SlotId leaving, Guard& guard, Scratch& scratch);
+  // Gives a live point a guard if it has none. False: all who may guard it are full of last guards.
+  bool EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch);
 
   // --- Deleting: p is deleted, and nobody else repairs it.
 
   // Leads all lists around p and empties p's own: afterwards no list names p, and p names nobody.
-  // False: it would take more than `most_steps` rebirths (neighbors.h) now; what was done stays
-  // done, and another call goes on. So may one after bad_alloc.
-  bool Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
+  // False: those whom p guards found nobody else; what was done stays done, and another call goes
+  // on. So may one after bad_alloc.
+  bool Repair(SlotId p, Guard& guard, Scratch& scratch);
 
   // --- Moving a point from slot `from` to slot `to`, which the caller owns and has written.
 
@@ -83,7 +84,9 @@ class Graph {
   void TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch);
 
   // How often a repair gave a point a new guard by rebirth, and how often only by a new edge.
-  uint64_t rebirths() const { return rebirths_.load(std::memory_order_relaxed); }
+  uint64_t rebirths() const {
+    return rebirths_.load(std::memory_order_relaxed) + settlement_.rebirths();
+  }
   uint64_t relinked() const { return relinked_.load(std::memory_order_relaxed); }
   // How often a row had moved on before what was computed for it could be written.
   uint64_t restarts() const { return restarts_.load(std::memory_order_relaxed); }
@@ -160,10 +163,9 @@ class Graph {
   bool LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
   // LinkOrPrune to p from each of its neighbours; their number.
   size_t LinkBack(SlotId p, Guard& guard, Scratch& scratch);
-  // An edge from u that guards p, in place of u's farthest neighbour that can do without, and
-  // without `leaving`, too. False: there is none, u may not guard p, or u or p is not live.
-  enum class Evict : uint8_t { kWhatIsNotNeeded, kWhatGuardsNobody };
-  bool ForceLink(SlotId u, SlotId p, SlotId leaving, Evict evict, Guard& guard, Scratch& scratch);
+  // An edge from u that guards p, in place of u's farthest neighbour that can do without. False:
+  // there is none, u may not guard p, or u or p is not live.
+  bool ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
   // scratch.pool: u's live neighbours (and `extra`) with their distances from u. Returns the row's
   // version before the copy.
   uint32_t PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const;
@@ -188,11 +190,9 @@ class Graph {
   size_t MostOthers() const { return neighbors_.max_degree() / 4; }
   static uint32_t FindHeir(SlotId slot, const Scratch& scratch);
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
-  bool ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch);
+  bool ReleaseGuarded(SlotId p, Guard& guard, Scratch& scratch);
   bool Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);
-  void GuardFromAbove(SlotId w, SlotId u, Guard& guard, Scratch& scratch);
-  bool GuardWithout(SlotId x, SlotId leaving, Evict evict, Guard& guard, Scratch& scratch);
-  bool Resettle(SlotId p, std::span<const SlotId> dependents, Guard& guard, Scratch& scratch);
+  bool GuardFromOutside(SlotId v, Guard& guard, Scratch& scratch);
   bool GuardedBesides(SlotId x, SlotId leaving) const;
   // Rebirth of p, which guards nobody. False: by now it does. Takes no memory.
   bool BecomeYoungest(SlotId p, Scratch& scratch);
@@ -216,6 +216,7 @@ class Graph {
 
   // Own synchronisation.
   std::atomic<SlotId> start_{kNoSlot};
+  Settlement settlement_;
   EntryPoints entries_;
   std::atomic<uint64_t> inserts_{0};
   std::atomic<uint64_t> rebirths_{0};

@@ -200,8 +200,7 @@ bool Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   }
 }
 
-bool Graph::ForceLink(SlotId u, SlotId p, SlotId leaving, Evict evict, Guard& guard,
-                      Scratch& scratch) {
+bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   if (!neighbors_.MayGuard(u, p)) return false;
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
@@ -213,9 +212,7 @@ bool Graph::ForceLink(SlotId u, SlotId p, SlotId leaving, Evict evict, Guard& gu
             [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
   const auto spare = std::find_if(pool.begin(), pool.end(), [&](const Candidate& candidate) {
     if (!neighbors_.Guards(u, candidate.slot)) return true;
-    if (evict == Evict::kWhatGuardsNobody) return false;
-    const bool leaves = leaving != kNoSlot && neighbors_.Guards(leaving, candidate.slot);
-    return neighbors_.GuardCount(candidate.slot) > (leaves ? 2u : 1u);
+    return neighbors_.GuardCount(candidate.slot) > 1 && !neighbors_.IsPinned(candidate.slot);
   });
   if (spare == pool.end()) return false;
   scratch.selected.assign(1, p);
@@ -238,19 +235,19 @@ bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
   entries_.Offer(p, met, guard, scratch);
-  return EnsureGuarded(p, kNoSlot, guard, scratch);
+  return EnsureGuarded(p, guard, scratch);
 }
 
 // First, whoever points at p already. Then whoever came since p was born: others may have filled
 // every row that is older than p with last guards while p was on its way, so p, which guards nobody
 // as long as it has no guard itself, becomes the youngest. Then, in widening circles, the nearest
 // point that may guard p and has an edge to spare gives it up.
-bool Graph::EnsureGuarded(SlotId p, SlotId leaving, Guard& guard, Scratch& scratch) {
-  const auto done = [&] { return slots_.tag(p) != Tag::kLive || GuardedBesides(p, leaving); };
+bool Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
+  const auto done = [&] { return slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0; };
   if (done()) return true;
   neighbors_.AdoptGuards(p, scratch.repair.adopting);
   if (done()) return true;
-  if (leaving == kNoSlot && BecomeYoungest(p, scratch)) {
+  if (BecomeYoungest(p, scratch)) {
     neighbors_.AdoptGuards(p, scratch.repair.adopting);
     if (done()) return true;
   }
@@ -260,15 +257,10 @@ bool Graph::EnsureGuarded(SlotId p, SlotId leaving, Guard& guard, Scratch& scrat
     SelectNeighbors(p, std::min(list_size, all), guard, scratch);
     nearest = scratch.pool;
     for (const Candidate& candidate : nearest) {
-      if (candidate.slot != leaving)
-        ForceLink(candidate.slot, p, leaving, Evict::kWhatIsNotNeeded, guard, scratch);
+      ForceLink(candidate.slot, p, guard, scratch);
       if (done()) return true;
     }
-    if (leaving != kNoSlot) {
-      GuardFromAbove(p, leaving, guard, scratch);
-    } else {
-      ForceLink(start(), p, leaving, Evict::kWhatIsNotNeeded, guard, scratch);
-    }
+    ForceLink(start(), p, guard, scratch);
     if (done()) return true;
     if (list_size >= all) return false;
   }
@@ -286,7 +278,7 @@ void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
     if (slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0) return;
     const SlotId candidate = u % slots;
     if (candidate != p && IsReadable(slots_.tag(candidate)))
-      ForceLink(candidate, p, kNoSlot, Evict::kWhatIsNotNeeded, guard, scratch);
+      ForceLink(candidate, p, guard, scratch);
   }
 }
 

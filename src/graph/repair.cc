@@ -20,13 +20,12 @@
 namespace shoal {
 namespace {
 
-// A repair that may take so many steps has been put off before: it looks at the whole graph, if all
-// else fails.
-constexpr size_t kResettleFrom = 100000;
+// Rebirths, one after the other, until it is time to look at all that hangs on the point at once.
+constexpr size_t kMostSteps = 16;
 
 }  // namespace
 
-bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) {
+bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
   neighbors_.Reverse(p, r.in);
   std::sort(r.in.begin(), r.in.end());
@@ -41,15 +40,9 @@ bool Graph::Repair(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) 
   MeasureFromLeaving(p, guard, scratch);
   for (const SlotId w : r.out) Support(w, guard, scratch);
   for (const SlotId w : r.out) Rejuvenate(w, p, scratch);
-  if (!ReleaseGuarded(p, most_steps, guard, scratch)) {
-    if (most_steps < kResettleFrom) return false;
-    r.refused.clear();
-    if (!neighbors_.Rebirth(p, r.refused)) {
-      const std::vector<SlotId> dependents = r.refused;
-      Resettle(p, dependents, guard, scratch);
-      r.refused.clear();
-      if (!neighbors_.Rebirth(p, r.refused)) return false;
-    }
+  if (!ReleaseGuarded(p, guard, scratch)) {
+    const auto link = [&](SlotId v) { return GuardFromOutside(v, guard, scratch); };
+    if (!settlement_.Release(p, link)) return false;
   }
   SHOAL_RACE_POINT("repair.before_replacing");
   constexpr size_t kAhead = 4;
@@ -161,40 +154,45 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
 
 // Releases p, which is deleted (neighbors.h, G4): whom p alone guards is reborn, after those whom
 // that one alone guards, and so on; guards have no cycle, so this comes to an end. False: not yet.
-bool Graph::ReleaseGuarded(SlotId p, size_t most_steps, Guard& guard, Scratch& scratch) {
+bool Graph::ReleaseGuarded(SlotId p, Guard& guard, Scratch& scratch) {
   auto& stack = scratch.repair.releasing;
   stack.assign(1, {p, kNoSlot});
   for (size_t steps = 0; !stack.empty(); ++steps) {
-    if (steps >= most_steps) return false;
+    if (steps >= kMostSteps) return false;
     const auto [x, leaving] = stack.back();
     std::vector<SlotId>& refused = scratch.repair.refused;
     refused.clear();
     if (neighbors_.Rebirth(x, refused)) {
       stack.pop_back();
       if (slots_.tag(x) == Tag::kLive && !Reguard(x, leaving, guard, scratch)) return false;
+    } else if (refused.empty()) {  // Pinned, by another repair.
+      return false;
     }
     for (const SlotId w : refused) stack.push_back({w, x});
   }
   return true;
 }
 
-// Gives w, which is live, a guard besides u among u's guards, theirs, and so on to the start: they
-// are older than u, and so than whom u guards, and there is a way to them without u.
-void Graph::GuardFromAbove(SlotId w, SlotId u, Guard& guard, Scratch& scratch) {
-  constexpr int kMostSteps = 32;
-  std::vector<SlotId>& in = scratch.repair.adopting;
-  const auto done = [&] { return slots_.tag(w) != Tag::kLive || GuardedBesides(w, u); };
-  SlotId above = u;
-  for (int step = 0; step < kMostSteps && above != kNoSlot && above != start(); ++step) {
-    neighbors_.Reverse(above, in);
-    const SlotId below = std::exchange(above, kNoSlot);
-    for (const SlotId z : in) {
-      if (!neighbors_.Guards(z, below)) continue;
-      above = z;
-      if (done() || (ForceLink(z, w, u, Evict::kWhatIsNotNeeded, guard, scratch) && done())) return;
-    }
+// An edge to v from the nearest point that may guard it and has a place; or v was deleted
+// meanwhile.
+bool Graph::GuardFromOutside(SlotId v, Guard& guard, Scratch& scratch) {
+  relinked_.fetch_add(1, std::memory_order_relaxed);
+  const auto take = [&](SlotId u) {
+    return ForceLink(u, v, guard, scratch) || slots_.tag(v) != Tag::kLive;
+  };
+  const size_t all = slots_.high_water();
+  std::vector<Candidate> nearest;
+  for (const size_t times : {1, 4}) {
+    SelectNeighbors(v, std::min(times * options_.build_list_size, all), guard, scratch);
+    nearest = scratch.pool;
+    for (const Candidate& candidate : nearest)
+      if (take(candidate.slot)) return true;
   }
-  if (!done()) ForceLink(start(), w, u, Evict::kWhatIsNotNeeded, guard, scratch);
+  for (SlotId u = start(); u < all + start(); ++u) {
+    const SlotId candidate = u % all;
+    if (candidate != v && IsReadable(slots_.tag(candidate)) && take(candidate)) return true;
+  }
+  return false;
 }
 
 bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
@@ -203,14 +201,13 @@ bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
 }
 
 // Gives x, which is live and was just reborn, a guard besides `leaving`: of those who point at it,
-// or else by a new edge.
+// or else by an edge from an heir.
 bool Graph::Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch) {
   rebirths_.fetch_add(1, std::memory_order_relaxed);
   neighbors_.AdoptGuards(x, scratch.repair.adopting);
   if (GuardedBesides(x, leaving)) return true;
   relinked_.fetch_add(1, std::memory_order_relaxed);
-  if (LinkFromHeir(x, guard, scratch) && GuardedBesides(x, leaving)) return true;
-  return EnsureGuarded(x, leaving, guard, scratch);
+  return LinkFromHeir(x, guard, scratch) && GuardedBesides(x, leaving);
 }
 
 bool Graph::CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
@@ -239,7 +236,7 @@ void Graph::TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
     }
   }
   if (entries_.Contains(from)) entries_.Forget(from, to);
-  EnsureGuarded(to, kNoSlot, guard, scratch);
+  EnsureGuarded(to, guard, scratch);
 }
 
 }  // namespace shoal

@@ -24,7 +24,6 @@ class RepairQueue {
   struct Due {
     SlotId slot = kNoSlot;
     uint32_t age = 0;
-    uint32_t tries = 0;  // How often it could not be repaired.
   };
 
   // The repairs that are due, or under way, when it is made. One owner; any thread takes for it.
@@ -62,7 +61,7 @@ class RepairQueue {
   void Push(SlotId slot) {
     const std::lock_guard lock(mutex_);
     --reserved_;
-    slots_.Push({slot, age_, 0});
+    slots_.Push({slot, age_});
     changed_.notify_one();
   }
 
@@ -85,7 +84,7 @@ class RepairQueue {
     const std::lock_guard lock(mutex_);
     --reserved_;
     --under_repair_;
-    slots_.Push({due.slot, due.age, due.tries + 1});
+    slots_.Push(due);
     changed_.notify_all();
   }
 

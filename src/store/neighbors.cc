@@ -71,9 +71,7 @@ size_t NeighborLists::CopyAtOnce(SlotId u, SlotId* out) const {
   return Copy(u, out);
 }
 
-void NeighborLists::Reset(SlotId u) {
-  ResetWithBirth(u, births_.fetch_add(1, std::memory_order_relaxed) + 1);
-}
+void NeighborLists::Reset(SlotId u) { ResetWithBirth(u, NextBirth()); }
 
 void NeighborLists::ResetStart(SlotId u) { ResetWithBirth(u, 0); }
 
@@ -220,7 +218,7 @@ bool NeighborLists::LowerGuards(SlotId v) {
     return true;
   }
   uint32_t now = guards.load(std::memory_order_acquire);
-  while (now > 1) {
+  while (CanLower(now, 1)) {
     SHOAL_RACE_POINT("guards.before_lowering");
     if (guards.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return true;
   }
@@ -229,13 +227,16 @@ bool NeighborLists::LowerGuards(SlotId v) {
 
 bool NeighborLists::Rebirth(SlotId u, std::vector<SlotId>& refused) {
   const ListLock lock(meta_[u]);
+  if (IsPinned(u)) return false;
   SlotId words[kMaxDegree];
   const size_t n = CopyWords(u, words);
   const size_t before = refused.size();
   // First a look, so that a refusal costs nobody a guard.
   for (size_t i = 0; i < n; ++i) {
     const SlotId v = IdOf(words[i]);
-    if (IsGuard(words[i]) && GuardCount(v) == 1 && !IsReleased(v)) refused.push_back(v);
+    if (IsGuard(words[i]) && !IsReleased(v) &&
+        !CanLower(meta_[v].guards.load(std::memory_order_acquire), 1))
+      refused.push_back(v);
   }
   if (refused.size() > before) return false;
   for (size_t i = 0; i < n; ++i) {
@@ -247,9 +248,7 @@ bool NeighborLists::Rebirth(SlotId u, std::vector<SlotId>& refused) {
     }
   }
   if (refused.size() > before) return false;
-  const uint64_t birth = slots_.tag(u) == Tag::kDeleted
-                             ? kReleased
-                             : births_.fetch_add(1, std::memory_order_relaxed) + 1;
+  const uint64_t birth = slots_.tag(u) == Tag::kDeleted ? kReleased : NextBirth();
   meta_[u].birth.store(birth, std::memory_order_release);
   return true;
 }
@@ -268,6 +267,80 @@ uint32_t NeighborLists::AdoptGuards(SlotId v, std::vector<SlotId>& in) {
     RaiseGuards(v | kGuardBit);
   }
   return GuardCount(v);
+}
+
+void NeighborLists::PinDependents(SlotId u, std::vector<SlotId>& dependents) {
+  if (dependents.capacity() < dependents.size() + max_degree_)
+    dependents.reserve(2 * (dependents.size() + max_degree_));
+  const ListLock lock(meta_[u]);
+  SlotId words[kMaxDegree];
+  const size_t n = CopyWords(u, words);
+  for (size_t i = 0; i < n; ++i) {
+    if (!IsGuard(words[i])) continue;
+    const SlotId v = IdOf(words[i]);
+    if (LowerGuards(v)) {
+      SetRow(u, i, v);
+      continue;
+    }
+    SHOAL_RACE_POINT("pin_dependents.before_pinning");
+    Pin(v);  // Under u's lock: the edge with the bit is there, and stays.
+    dependents.push_back(v);
+  }
+}
+
+void NeighborLists::DropPinnedGuard(SlotId u, SlotId v) {
+  const ListLock lock(meta_[u]);
+  SlotId words[kMaxDegree];
+  const size_t n = CopyWords(u, words);
+  SlotId* const at = std::find(words, words + n, v | kGuardBit);
+  if (at == words + n) return;
+  SetRow(u, static_cast<size_t>(at - words), v);
+  DropGuard(v | kGuardBit);
+}
+
+bool NeighborLists::Unpin(SlotId v, std::vector<SlotId>& in) {
+  {
+    const ListLock lock(meta_[v]);
+    meta_[v].birth.store(NextBirth(), std::memory_order_release);
+  }
+  SHOAL_RACE_POINT("unpin.born");
+  Reverse(v, in);
+  for (const SlotId u : in) PrefetchForWriting(u);
+  bool guarded = false;
+  for (const SlotId u : in) {
+    const ListLock lock(meta_[u]);
+    if (!MayPointOut(u) || IsPinned(u)) continue;
+    SlotId words[kMaxDegree];
+    const size_t n = CopyWords(u, words);
+    guarded |= Contains({words, n}, v | kGuardBit);
+    SlotId* const at = std::find(words, words + n, v);  // Without the bit.
+    if (at == words + n || !MayGuard(u, v)) continue;
+    SetRow(u, static_cast<size_t>(at - words), v | kGuardBit);
+    RaiseGuards(v | kGuardBit);
+    guarded = true;
+  }
+  if (!guarded) return false;
+  for (const SlotId u : in)
+    if (IsPinned(u)) DropPinnedGuard(u, v);
+  SHOAL_RACE_POINT("unpin.before_unpinning");
+  const ListLock lock(meta_[v]);
+  meta_[v].guards.fetch_and(~kPinned, std::memory_order_acq_rel);
+  return true;
+}
+
+bool NeighborLists::ReleasePinned(SlotId u) {
+  const ListLock lock(meta_[u]);
+  if (slots_.tag(u) != Tag::kDeleted) return false;
+  SlotId words[kMaxDegree];
+  const size_t n = CopyWords(u, words);
+  for (size_t i = 0; i < n; ++i) {
+    if (!IsGuard(words[i])) continue;
+    if (!LowerGuards(IdOf(words[i]))) return false;
+    SetRow(u, i, IdOf(words[i]));
+  }
+  meta_[u].birth.store(kReleased, std::memory_order_release);
+  meta_[u].guards.fetch_and(~kPinned, std::memory_order_acq_rel);
+  return true;
 }
 
 bool NeighborLists::Guards(SlotId u, SlotId v) const {

@@ -36,13 +36,19 @@
 //       writers take a point's last two. A refused edge stays in its row;
 //   G4  the last guard of v goes only when v is deleted and no edge of its own has the bit: v is
 //       then *released*, which its birth number says. None of its edges ever gets the bit again,
-//       since v is not live; and who guards it from then on guards nobody else through it.
+//       since v is not live; and who guards it from then on guards nobody else through it;
+//   G5  while v is *pinned*, it loses no guard, and no edge of its row gets the bit. One thread at
+//       a time pins, and may do what G2 and G3 forbid: raise the birth of a pinned v while its
+//       edges with the bit lead to pinned ones only; take off the bit of an edge from a pinned to
+//       a pinned one that has another guard. It unpins v when v has a guard that is not pinned and
+//       none that is.
 // LEMMA. Whoever has a guard can be reached from the start: its guard has a guard, or is the start,
-// and births fall along the way. (A plain in-degree does not do: two points may be each other's
-// only in-edge, and a whole island may live on its own edges.)
-// REBIRTH. Neighbours die in the order of their age in the commonest of streams, and a point's
-// guards with them. Then the point takes its bits back where others guard its neighbours, too, is
-// born anew, and all who still point at it become its guards: no edge moves.
+// and births fall along the way. (Who is not pinned has a guard that is not; who is pinned hangs on
+// a deleted point in a tree of guards: settlement.h.) (A plain in-degree does not do: two points
+// may be each other's only in-edge, and a whole island may live on its own edges.) REBIRTH.
+// Neighbours die in the order of their age in the commonest of streams, and a point's guards with
+// them. Then the point takes its bits back where others guard its neighbours, too, is born anew,
+// and all who still point at it become its guards: no edge moves.
 //
 // READERS copy a row with relaxed loads. A row that is caught half-way is a mixture of old and new
 // edges, each of which was in the row during the search; every id in a row is a slot below the
@@ -160,17 +166,40 @@ class NeighborLists {
   // Whether an edge from u to v, if it were written now, could guard v (G1).
   bool MayGuard(SlotId u, SlotId v) const {
     if (!IsOlder(u, v)) return false;
-    return meta_[u].birth.load(std::memory_order_relaxed) == 0 || GuardCount(u) > 0;
+    if (meta_[u].birth.load(std::memory_order_relaxed) == 0) return true;
+    return CanLower(meta_[u].guards.load(std::memory_order_acquire), 0);
   }
   // Committed guards of v (G3).
-  uint32_t GuardCount(SlotId v) const { return meta_[v].guards.load(std::memory_order_acquire); }
+  uint32_t GuardCount(SlotId v) const {
+    return meta_[v].guards.load(std::memory_order_acquire) & ~kPinned;
+  }
   // Takes the guard bits off u's edges and, if none is left, makes u younger than all (G2), or
-  // releases it, if it is deleted (G4). False: u is the last guard of those that are appended to
-  // `refused`, at most max_degree.
+  // releases it, if it is deleted (G4). False: u is pinned, or the last guard of those, or the
+  // guard of those pinned ones, that are appended to `refused`, at most max_degree.
   bool Rebirth(SlotId u, std::vector<SlotId>& refused);
   // Gives the guard bit to every edge to v that may have it. `in`: working memory. Returns v's
   // guards.
   uint32_t AdoptGuards(SlotId v, std::vector<SlotId>& in);
+
+  // --- Pinning (G5), one caller at a time: settlement.h.
+
+  void Pin(SlotId v) { meta_[v].guards.fetch_or(kPinned, std::memory_order_acq_rel); }
+  bool IsPinned(SlotId v) const {
+    return meta_[v].guards.load(std::memory_order_acquire) >= kPinned;
+  }
+  // Takes the guard bits off u's edges, u being pinned, but those to whom u is the last guard, or
+  // who are pinned: those are pinned now and appended to `dependents`. bad_alloc: nothing is done.
+  void PinDependents(SlotId u, std::vector<SlotId>& dependents);
+  // Takes the guard bit off the edge from u to v, if there is one: both are pinned, and v has
+  // another guard.
+  void DropPinnedGuard(SlotId u, SlotId v);
+  // Makes v, of whose edges those with the guard bit lead to pinned ones, younger than all, and
+  // those that point at it and are not pinned its guards. True: there are some; v is pinned no more
+  // and has no pinned guard. `in`: working memory.
+  bool Unpin(SlotId v, std::vector<SlotId>& in);
+  // Releases u, which is pinned and deleted. False: it is not deleted, or guards one that is
+  // pinned.
+  bool ReleasePinned(SlotId u);
 
   // Replaces `in` by a copy of v's reverse list.
   void Reverse(SlotId v, std::vector<SlotId>& in) const;
@@ -213,12 +242,13 @@ class NeighborLists {
   static bool IsGuard(SlotId word) { return (word & kGuardBit) != 0; }
 
   static constexpr uint64_t kReleased = ~uint64_t{0};  // A birth number: see G4.
+  static constexpr uint32_t kPinned = 1u << 31;        // In Meta::guards: see G5.
 
   using Id = std::atomic<SlotId>;
   struct Meta {
     std::atomic<uint32_t> lock;     // 0 free, 1 held, 2 held and somebody waits.
     std::atomic<uint32_t> version;  // Of the row; written under the lock.
-    std::atomic<uint32_t> guards;   // Committed; see above.
+    std::atomic<uint32_t> guards;   // Committed; see above. The top bit: see kPinned.
     // The reverse list: written under the lock, read under it or to call for memory.
     std::atomic<ReversePool::ChunkId> reverse;
     std::atomic<uint64_t> birth;  // 0: a start point; see G2 and G4.
@@ -239,6 +269,11 @@ class NeighborLists {
     if (IsGuard(word)) meta_[IdOf(word)].guards.fetch_sub(1, std::memory_order_release);
   }
   bool LowerGuards(SlotId v);
+  // Whether a point with these guards has more than `least` of them and is not pinned.
+  static bool CanLower(uint32_t guards, uint32_t least) {
+    return guards > least && guards < kPinned;
+  }
+  uint64_t NextBirth() { return births_.fetch_add(1, std::memory_order_relaxed) + 1; }
   // Acquire, pairs with Rebirth: the bits of v's row went before.
   bool IsReleased(SlotId v) const {
     return meta_[v].birth.load(std::memory_order_acquire) == kReleased;

@@ -7,7 +7,8 @@
 //   Prune    threads link, prune, rebear and adopt, so nothing may lose its last guard: every slot
 //            that was seen with one is asked for one again and again.
 //   Release  as Prune, and slots are deleted, as a repair does it: whom the dead slot alone guards
-//            gets another guard, the slot is released, unlinked, retired and reused (G4).
+//            gets another guard, one by one or all that hang on it at once (G5), the slot is
+//            released, unlinked, retired and reused (G4).
 //
 // At rest: rows lead to readable slots, without duplicates and loops; reverse lists are exactly the
 // rows transposed; guards and edges are counted right; guards lead from older to younger (G1), and
@@ -17,6 +18,7 @@
 #include <barrier>
 #include <string>
 
+#include "store/settlement.h"
 #include "stress/stress.h"
 #include "support/store_fixture.h"
 
@@ -57,6 +59,9 @@ class EdgeStress {
                            {"adopted guards", adopted_},
                            {"deleted", deleted_},
                            {"released", released_},
+                           {"settlements", settlements_},
+                           {"let go", settlement_.rebirths()},
+                           {"linked from outside", outside_},
                            {"pushes taken back", taken_back_}});
   }
 
@@ -181,16 +186,32 @@ class EdgeStress {
   }
 
   bool Release(SlotId dead, const EpochRegistry::Guard& guard, Random& random) {
+    if (!(random.OneIn(2) ? Settle(dead, random) : ReleaseOneByOne(dead, random))) return false;
+    store_.RepairWithHeirs(dead);
+    stress_.Check(store_.slots.Retire(dead, guard), "a repaired slot does not retire");
+    ++released_;
+    return true;
+  }
+
+  bool Settle(SlotId dead, Random& random) {
+    NeighborLists& lists = store_.neighbors;
+    const auto link = [&](SlotId v) {
+      for (int i = 0; i < 32; ++i) {
+        const SlotId u = i == 0 ? start_ : Pick(random);
+        if (u != v) Link(u, v);
+        if (lists.MayGuard(u, v) && lists.Guards(u, v)) return ++outside_, true;
+      }
+      return store_.slots.tag(v) != Tag::kLive;
+    };
+    return settlement_.Release(dead, link) && ++settlements_ > 0;
+  }
+
+  bool ReleaseOneByOne(SlotId dead, Random& random) {
     NeighborLists& lists = store_.neighbors;
     std::vector<SlotId> refused, working;
     for (int tries = 0; tries < 3; ++tries) {
       refused.clear();
-      if (lists.Rebirth(dead, refused)) {
-        store_.RepairWithHeirs(dead);
-        stress_.Check(store_.slots.Retire(dead, guard), "a repaired slot does not retire");
-        ++released_;
-        return true;
-      }
+      if (lists.Rebirth(dead, refused)) return true;
       for (const SlotId w : refused) {
         if (store_.slots.tag(w) == Tag::kLive) {
           working.clear();
@@ -245,8 +266,13 @@ class EdgeStress {
         if (!IsReadable(store_.slots.tag(v))) Report("names a slot that is not readable", u);
         if (std::count(row.begin(), row.end(), v) > 1) Report("names a slot twice", u);
         if (lists.Guards(u, v) && !lists.IsOlder(u, v)) Report("guards an older slot", u);
-        if (round_ != Round::kChurn && lists.Guards(u, v) && !lists.MayGuard(u, v))
+        // Somebody pinned may be left by who waits: then whom it guards hangs on that one, too.
+        if (round_ != Round::kChurn && lists.Guards(u, v) && !lists.MayGuard(u, v) &&
+            !lists.IsPinned(u))
           Report("guards a slot that it may not", u);
+        if (lists.IsPinned(u) && waiting_.empty()) Report("is pinned for ever", u);
+        if (lists.IsPinned(u) && lists.Guards(u, v) && !lists.IsPinned(v))
+          Report("is pinned and guards one that is not", u);
         in[v].push_back(u);
       }
       edges += row.size();
@@ -291,6 +317,7 @@ class EdgeStress {
   StoreFixture store_{kDegree};
   std::array<std::atomic<SlotId>, kPoints> points_{};
   std::vector<std::atomic<bool>> committed_;  // By slot; of this round.
+  Settlement settlement_{store_.neighbors, store_.slots};
   std::mutex waiting_mutex_;
   std::vector<SlotId> waiting_;  // Deleted, not yet released. Guarded by waiting_mutex_.
   // Written between rounds.
@@ -299,7 +326,8 @@ class EdgeStress {
   bool done_ = false;
   uint64_t rounds_ = 0;
   std::atomic<uint64_t> linked_{0}, unlinked_{0}, pruned_{0}, restarts_{0}, refused_{0},
-      rebirths_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0}, taken_back_{0};
+      rebirths_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0}, taken_back_{0},
+      settlements_{0}, outside_{0};
 };
 
 }  // namespace
