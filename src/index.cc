@@ -97,6 +97,7 @@ IndexImpl::IndexImpl(const IndexOptions& options)
 
 IndexImpl::~IndexImpl() {
   repairs_.Close();
+  SHOAL_RACE_POINT("destroy.closed");
   for (std::thread& thread : repairers_) thread.join();
 }
 
