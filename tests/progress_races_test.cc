@@ -1,7 +1,8 @@
 // Nobody waits for anybody for ever: readers that do not leave, a consolidation that stands still,
-// deletes that never stop. Each test holds threads at race points (support/sequencer.h) and lets
-// everybody else do everything meanwhile. docs/peer_bugs.md says which bugs of other engines these
-// are; docs/concurrency.md, promises 1, 6 and 7, what is promised here.
+// a writer that stands still with a lock in its hand, deletes that never stop. Each test holds
+// threads at race points (support/sequencer.h) and lets everybody else do everything meanwhile.
+// docs/peer_bugs.md says which bugs of other engines these are; docs/concurrency.md, promises 1, 6
+// and 7, what is promised here.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -409,6 +410,68 @@ TEST(HeldSettlement, StopsNobody) {
   for (ExternalId id = oldest; id < youngest; ++id)
     EXPECT_EQ(index.Search(rows[id], {.k = 1, .search_list_size = kIds})->front().id, id);
 }
+
+// --- A writer that stands still with a lock in its hand.
+
+struct LockedWriter {
+  const char* point;
+  void (*write)(Index&);
+};
+
+void PrintTo(const LockedWriter& writer, std::ostream* out) { *out << writer.point; }
+
+class HeldWriter : public ::testing::TestWithParam<LockedWriter> {};
+
+// Promise 6, directly: were there one lock in a search that a writer holds, it would not return
+// before the writer goes on, which it does not.
+TEST_P(HeldWriter, StopsNoSearch) {
+  constexpr ExternalId kIds = 300, kDeleted = 100;
+  Index index = *Index::Create(
+      {.dim = kDim, .max_degree = 8, .build_list_size = 20, .repair = RepairPolicy::kManual});
+  for (ExternalId id = 0; id < kIds; ++id) ExpectGood(index.Insert(id, VectorOf(id, 0)));
+  for (ExternalId id = 0; id < kDeleted; ++id) ExpectGood(index.Delete(id));
+  Sequencer sequencer;
+  sequencer.Start("writer", [&] { GetParam().write(index); });
+  ASSERT_TRUE(sequencer.RunTo("writer", GetParam().point));
+  sequencer.Start("searches", [&] {
+    for (ExternalId id = kDeleted; id < kIds; id += 7) {
+      const Vector query = VectorOf(id, 0);
+      const auto hits = index.Search(query, {.k = 5, .search_list_size = kIds});
+      ASSERT_TRUE(hits);
+      ASSERT_EQ(hits->size(), 5u);
+      for (const Hit& hit : *hits) EXPECT_GE(hit.id, kDeleted) << "deleted";
+      const auto near = index.RangeSearch(query, {.radius = 0, .search_list_size = kIds});
+      ASSERT_TRUE(near);
+      ExternalId ids[1];
+      uint32_t counts[1];
+      const MatrixView one(std::span<const float>(query), kDim);
+      ExpectGood(index.SearchMany(one, {.k = 1}, {.ids = ids, .distances = {}, .counts = counts}));
+    }
+  });
+  EXPECT_TRUE(sequencer.RunToEnd("searches")) << "they wait for the writer";
+  ASSERT_TRUE(sequencer.RunToEnd("writer"));
+  ExpectGood(index.Consolidate());
+  ExpectGood(index.CheckStructure());
+}
+
+void Consolidate(Index& index) { ExpectGood(index.Consolidate({.threads = 1})); }
+
+INSTANTIATE_TEST_SUITE_P(
+    At, HeldWriter,
+    ::testing::Values(
+        // Inside the slot table's mutex.
+        LockedWriter{"acquire.locked",
+                     [](Index& index) { ExpectGood(index.Insert(1000, VectorOf(1000, 0))); }},
+        LockedWriter{"retire.locked", Consolidate}, LockedWriter{"trim.locked", Consolidate},
+        // Inside an id's entry, and inside a list's lock.
+        LockedWriter{"delete.marked", [](Index& index) { ExpectGood(index.Delete(200)); }},
+        LockedWriter{"guards.before_lowering",
+                     [](Index& index) { ExpectGood(index.Refine({.threads = 1})); }}),
+    [](const auto& suite) {
+      std::string name = suite.param.point;
+      std::replace(name.begin(), name.end(), '.', '_');
+      return name;
+    });
 
 }  // namespace
 }  // namespace shoal::testing

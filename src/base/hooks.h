@@ -4,8 +4,9 @@
 //
 // Compiles to nothing unless SHOAL_TEST_HOOKS is defined (a CMake option, and a variant of the
 // library that the race tests link). With it, every point calls the handler that a test has
-// installed, if there is one. A point stands between two steps of a protocol, never inside a
-// section that other threads need in order to make progress: a test parks threads there.
+// installed, if there is one. A point stands between two steps of a protocol, not inside a section
+// that other threads need in order to make progress: a test parks threads there. Those named
+// "what.locked" are the exception: for tests of who does not need the section.
 //
 // A name is "what.where", in lower case: the operation, and what it has just done or is about to
 // do.

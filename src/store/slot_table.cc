@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/hooks.h"
 
 namespace shoal {
 
@@ -42,6 +43,7 @@ bool SlotTable::Init(unsigned max_segment_shift) {
 
 std::optional<OwnedSlot> SlotTable::Acquire() {
   const MutexLock lock(mutex_);
+  SHOAL_RACE_POINT("acquire.locked");
   if (!ReserveFree(1)) return std::nullopt;
   std::optional<SlotId> slot = TakeFree();
   if (!slot && !retired_.empty()) {  // Before growing, see whether readers have moved on.
@@ -157,6 +159,7 @@ bool SlotTable::MarkDeleted(SlotId slot) {
 
 bool SlotTable::Retire(SlotId slot, const EpochRegistry::Guard& guard) {
   const MutexLock lock(mutex_);
+  SHOAL_RACE_POINT("retire.locked");
   if (!retired_.Reserve(1)) return false;
   Tag expected = Tag::kDeleted;
   if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel)) {
@@ -284,6 +287,7 @@ size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
 // available.
 size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
   const MutexLock lock(mutex_);
+  SHOAL_RACE_POINT("trim.locked");
   const SlotId before = high_water_.load(std::memory_order_relaxed);
   SlotId end = before;
   while (end > 0 && tags_[end - 1].load(std::memory_order_relaxed) == Tag::kAvailable) --end;
