@@ -61,6 +61,7 @@ MUTANTS = {
     "move_lets_the_id_go": ("history_stress", "", False),
     "repair_without_release": ("history_stress", "", False),
     "deleted_is_returned": ("history_stress", "", False),
+    "snapshot_shard_by_shard": ("history_stress", "", False),
 }
 WHOLE_INDEX = {"index_stress", "history_stress"}  # Linked with the library.
 STORE = ["src/base/memory.cc", "src/base/thread_number.cc"]  # And all of src/store.

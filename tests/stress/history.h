@@ -113,6 +113,15 @@ class Lifetimes {
              });
     });
   }
+  // Narrows [from, to] to the moments t at which `version` can have been there: behind time t, and
+  // before t + 1.
+  void Narrow(uint64_t version, uint64_t& from, uint64_t& to) const {
+    for (const Write& write : writes_) {
+      if (write.event.version != version) continue;
+      from = std::max(from, write.event.start);
+      to = std::min(to, write.gone - 1);
+    }
+  }
   // Whether a write overlaps [start, end].
   bool Written(uint64_t start, uint64_t end) const {
     return std::any_of(writes_.begin(), writes_.end(), [&](const Write& write) {
@@ -128,5 +137,20 @@ class Lifetimes {
   std::vector<Write> writes_;
   std::vector<Event> deletes_;
 };
+
+// Whether each id can have had its version of `versions`, or been absent, at one and the same
+// moment t, from <= t <= to: behind time t, before t + 1.
+inline bool OfOneMoment(const std::vector<uint64_t>& versions, const std::vector<Lifetimes>& lives,
+                        uint64_t from, uint64_t to) {
+  for (size_t id = 0; id < lives.size(); ++id)
+    if (versions[id] != kAbsent) lives[id].Narrow(versions[id], from, to);
+  for (uint64_t t = from; t <= to; ++t) {
+    bool possible = true;
+    for (size_t id = 0; id < lives.size() && possible; ++id)
+      possible = versions[id] != kAbsent || !lives[id].Certain(t + 1, t + 1);
+    if (possible) return true;
+  }
+  return false;
+}
 
 }  // namespace shoal::testing

@@ -10,66 +10,52 @@
 //   2. Every hit has the distance of a version that the id can have had at a moment of the search:
 //      no deleted point, no vector of an upsert ago, no other tenant. Each id once, nearest first.
 //   3. Ids() names each id once, and all that were there throughout.
-//   4. CheckStructure, after a Consolidate.
+//   4. A snapshot, taken by Save and loaded, holds the points, each with the vector, of one instant
+//      of the call: so all that returned before it began, and nothing of what was called behind it.
+//   5. CheckStructure, after a Consolidate, and of every loaded snapshot.
 // And measured: an id that was there throughout a search for its vector at L = 64 is found
 // (promise 2), also while it is upserted and moved (promise 4).
 // --threads: in all. The repair policy changes with every index, an index lasts a few rounds.
 #include <algorithm>
 #include <array>
 #include <barrier>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <system_error>
 
 #include "shoal/index.h"
 #include "stress/history.h"
+#include "stress/history_log.h"
 #include "stress/stress.h"
 
 namespace shoal::testing {
 namespace {
 
-constexpr size_t kDim = 8;
-constexpr size_t kIds = 2000;
-constexpr size_t kHotIds = 48;  // Half of all calls are for these.
-constexpr int kCalls = 1500;    // Of one thread in one round.
-constexpr int kRounds = 4;      // Of one index.
-using Vector = std::array<float, kDim>;
+constexpr int kCalls = 1500;  // Of one thread in one round.
+constexpr int kRounds = 4;    // Of one index.
 
-Vector VectorOf(ExternalId id, uint64_t version) {
-  Vector vector;
-  for (size_t i = 0; i < kDim; ++i) {
-    const uint64_t where = Random::Mix(id * kDim + i) % 250;
-    const uint64_t aside = Random::Mix(version * kDim + i + 77) % 16;
-    vector[i] = static_cast<float>(where) + static_cast<float>(aside) * 0.25f;
+// Removed with what is in it.
+class Folder {
+ public:
+  Folder() : path_((std::filesystem::temp_directory_path() / "shoal-history-XXXXXX").string()) {
+    if (mkdtemp(path_.data()) == nullptr) std::perror(path_.c_str());
   }
-  return vector;
-}
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  std::filesystem::path operator/(const std::string& name) const {
+    return std::filesystem::path(path_) / name;
+  }
 
-float Distance(const Vector& a, const Vector& b) {
-  float sum = 0;
-  for (size_t i = 0; i < kDim; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sum;
-}
-
-struct SearchEvent {
-  uint64_t start = 0, end = 0;
-  Vector query;
-  std::optional<ExternalId> sought;
-  std::vector<Hit> hits;
-};
-struct IdsEvent {
-  uint64_t start = 0, end = 0;
-  std::vector<ExternalId> ids;
-};
-
-// What one thread did in one round.
-struct Log {
-  std::vector<std::pair<ExternalId, Event>> events;
-  std::vector<std::pair<ExternalId, Vector>> got;  // By Gets, in their order.
-  std::vector<SearchEvent> searches;
-  std::vector<IdsEvent> all_ids;
-  void Clear() { *this = {}; }
+ private:
+  std::string path_;
 };
 
 class HistoryStress {
@@ -113,6 +99,7 @@ class HistoryStress {
                            {"refines", refines_},
                            {"consolidates", consolidates_},
                            {"compacts", compacts_},
+                           {"saves", saves_},
                            {"readable to unreadable", retired_},
                            {"slots reused", reused_}},
                           {{"prune restarts", restarts_},
@@ -157,7 +144,8 @@ class HistoryStress {
     if (kind < 1980) return Contains(id, log);
     if (kind < 1988) return AllIds(log);
     if (kind < 1994) return Consolidate();
-    if (kind < 1999) return Compact();
+    if (kind < 1997) return Compact();
+    if (kind < 1999) return Save(log);
     Refine(random);
   }
 
@@ -258,6 +246,27 @@ class HistoryStress {
     ++refines_;
   }
 
+  void Save(Log& log) {
+    SnapshotEvent event;
+    const auto path = folder_ / std::to_string(saves_++);
+    event.start = Now();
+    const Status saved = index_->Save(path);
+    event.end = Now();
+    if (!saved) return Fail("save", saved.error());
+    const auto loaded = Index::Load(path, {.batch = {.threads = 1}});
+    std::filesystem::remove(path);
+    if (!loaded) return Fail("load", loaded.error());
+    const Status whole = loaded->CheckStructure();
+    if (!whole) return Fail("snapshot", whole.error());
+    const auto ids = loaded->Ids();
+    if (!ids) return Fail("ids of a snapshot", ids.error());
+    for (const ExternalId id : *ids) {
+      event.points.emplace_back(id, Vector{});
+      stress_.Check(loaded->Get(id, event.points.back().second.data()).has_value(), "get");
+    }
+    log.snapshots.push_back(std::move(event));
+  }
+
   // --- Checks, at rest.
 
   void EndRound() {
@@ -270,6 +279,7 @@ class HistoryStress {
     for (Log& log : logs_) {
       for (const SearchEvent& event : log.searches) CheckSearch(event, lives);
       for (const IdsEvent& event : log.all_ids) CheckIds(event, lives);
+      for (const SnapshotEvent& event : log.snapshots) CheckSnapshot(event, events, lives);
       log.Clear();
     }
     CheckAtRest();
@@ -374,6 +384,18 @@ class HistoryStress {
         stress_.Violation("Ids misses " + std::to_string(id));
   }
 
+  void CheckSnapshot(const SnapshotEvent& snapshot, const std::vector<std::vector<Event>>& events,
+                     const std::vector<Lifetimes>& lives) {
+    std::vector<uint64_t> versions(kIds, kAbsent);
+    for (const auto& [id, vector] : snapshot.points) {
+      if (id >= kIds || versions[id] != kAbsent)
+        return stress_.Violation("a snapshot has an id twice, or a false one");
+      versions[id] = VersionOf(id, vector, events[id]);
+    }
+    if (!OfOneMoment(versions, lives, snapshot.start, snapshot.end - 1))
+      stress_.Violation("a snapshot is of no instant of its Save");
+  }
+
   void CheckAtRest() {
     Consolidate();
     const Status whole = index_->CheckStructure();
@@ -393,6 +415,7 @@ class HistoryStress {
   const size_t threads_;
   const bool is_long_;  // Long enough for what is rare to happen.
   Stress stress_;
+  const Folder folder_;
   std::unique_ptr<Index> index_;
   std::vector<Log> logs_;  // Of each thread.
   std::array<std::atomic<uint64_t>, kIds> latest_;
@@ -404,7 +427,7 @@ class HistoryStress {
   uint64_t indexes_ = 0, rounds_ = 0, hits_ = 0, sought_ = 0, sought_in_motion_ = 0, missed_ = 0,
            missed_in_motion_ = 0, reused_ = 0, retired_ = 0, restarts_ = 0, just_left_ = 0;
   std::atomic<uint64_t> inserts_{0}, refused_{0}, upserts_{0}, deletes_{0}, not_found_{0},
-      searches_{0}, gets_{0}, refines_{0}, consolidates_{0}, compacts_{0};
+      searches_{0}, gets_{0}, refines_{0}, consolidates_{0}, compacts_{0}, saves_{0};
 };
 
 }  // namespace
