@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <deque>
+#include <string>
+#include <thread>
+#include <utility>
 
 #include "support/sequencer.h"
 #include "support/store_fixture.h"
@@ -392,6 +397,54 @@ TEST_F(EdgeRaceTest, TheGuardByWhichAPointIsLetGoIsNotTakenBeforeItIs) {
   EXPECT_EQ(lists_.GuardCount(v_), 1u);
   EXPECT_TRUE(lists_.Guards(w_, v_));
 }
+
+// Who stands behind its section of a row, with another row still to do.
+class ListLockRaceTest : public EdgeRaceTest, public ::testing::WithParamInterface<const char*> {};
+
+// usearch #680: an update releases a lock that it does not hold, and so lets two into one list.
+// Here it would be that of `inside`, who came into u_'s row when `through` had left it.
+TEST_P(ListLockRaceTest, WhoHasLeftARowLetsNobodyInBesideTheNext) {
+  const SlotId x = MakeGuarded(), y = store_.Make();
+  for (const auto& [from, to] : {std::pair(start_, v_), {u_, w_}, {v_, w_}, {u_, x}})
+    ASSERT_EQ(lists_.Link(from, to), LinkResult::kLinked);
+  Sequencer sequencer;
+  const std::string point = GetParam();
+  sequencer.Start("through", [&] {
+    if (point == "link.before_take_back") {
+      EXPECT_EQ(lists_.Link(u_, w_), LinkResult::kPresent);
+    } else {
+      EXPECT_TRUE(point == "unlink.after_row" ? lists_.Unlink(u_, x) : lists_.Swap(u_, x, kNoSlot));
+    }
+  });
+  ASSERT_TRUE(sequencer.RunTo("through", point));
+  std::vector<SlotId> refused;
+  sequencer.Start("inside", [&] { EXPECT_TRUE(lists_.Rebirth(u_, refused)); });
+  ASSERT_TRUE(sequencer.RunTo("inside", "guards.before_lowering"));
+  ASSERT_TRUE(sequencer.RunToEnd("through"));
+  std::atomic<bool> comes{false}, came{false};
+  std::thread next([&] {
+    comes = true;
+    EXPECT_EQ(lists_.Link(u_, y), LinkResult::kLinked);
+    came = true;
+  });
+  // It cannot come, however long one looks.
+  while (!comes) std::this_thread::yield();
+  for (int i = 0; i < 20000 && !came; ++i) std::this_thread::yield();
+  EXPECT_FALSE(came) << "two in one row";
+  ASSERT_TRUE(sequencer.RunToEnd("inside"));
+  next.join();
+  EXPECT_THAT(store_.Row(u_), Contains(y));
+  EXPECT_THAT(lists_.Reverse(y), ElementsAre(u_));
+}
+
+INSTANTIATE_TEST_SUITE_P(At, ListLockRaceTest,
+                         ::testing::Values("link.before_take_back", "unlink.after_row",
+                                           "swap.after_row"),
+                         [](const auto& suite) {
+                           std::string name = suite.param;
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace shoal::testing
