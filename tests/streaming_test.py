@@ -241,6 +241,26 @@ class Flags(Case):
                   "data/sift/sift_query.fbin", "--gt_file", "data/sift/gt", "-K", 10, "-L", 60,
                   "--dynamic", "true", "--tags", "true", "--fail_if_recall_below", 90)
 
+    def test_a_start_point_norm_that_no_integer_holds_makes_no_start_point(self):
+        """DiskANN casts random numbers of that norm: undefined, and in fact the zero vector."""
+        rng = random.Random(3)
+        for kind, low, high in (("int8", -128, 127), ("uint8", 0, 255)):
+            rows = [bytes(rng.randint(low, high) & 255 for _ in range(8)) for _ in range(600)]
+            (self.data / "rows.bin").write_bytes(struct.pack("<ii", 600, 8) + b"".join(rows))
+            flags = ["--data_type", kind, "--data_path", "data/sift/rows.bin",
+                     "--start_point_norm", 508]
+            updates = self.updates[2:]
+            updates[updates.index("--beginning_index_size") + 1] = 0
+            self.good("test_insert_deletes_consolidate", *updates, *flags)
+            self.good("test_streaming_scenario", *self.window[2:], *flags)
+            graphs = [f[:-5] for f in map(str, self.data.glob("x.after-*.data"))]
+            self.assertEqual(len(graphs), 2)
+            for graph in graphs:
+                data = pathlib.Path(f"{graph}.data").read_bytes()
+                at = 8 + 8 * read_tags(f"{graph}.tags").index(0)
+                self.assertIn(data[at:at + 8], rows)
+                pathlib.Path(f"{graph}.data").unlink()
+
     def test_the_rest_of_the_file_comes_in_though_it_fills_no_interval(self):
         self.good("test_streaming_scenario", *self.window, *self.file)
         tags = self.tags_of("x.after-streaming-act400-cons150-max1200")
