@@ -359,6 +359,7 @@ TEST_F(EdgeRaceTest, APruneThatSawTwoGuardsTakesNoneOfAPointThatWasPinnedSince) 
 // v_ gets another guard after it was found to have no other, and before it is pinned: it keeps both
 // until it is let go.
 TEST_F(EdgeRaceTest, AGuardThatComesWhileAPointIsBeingPinnedIsItsGuardOutside) {
+  ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
   ASSERT_TRUE(store_.Mark(u_));
   Sequencer sequencer;

@@ -1,4 +1,4 @@
-#include "graph/visited_set.h"
+#include "store/visited_set.h"
 
 #include <gtest/gtest.h>
 
@@ -52,6 +52,7 @@ TEST(VisitedSet, AgreesWithAHashSetFarBeyondWhatItExpected) {
       set.Reset(1 + random() % 100);
       for (int i = 0; i < 20000; ++i) {
         const auto slot = static_cast<SlotId>(random() % range * step % kMaxSlots);
+        ASSERT_EQ(set.Contains(slot), model.count(slot) > 0) << slot;
         ASSERT_EQ(set.Insert(slot), model.insert(slot).second) << slot;
       }
     }

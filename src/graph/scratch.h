@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "graph/candidate_list.h"
-#include "graph/visited_set.h"
 #include "store/epoch.h"
 #include "store/neighbors.h"
+#include "store/visited_set.h"
 
 namespace shoal {
 

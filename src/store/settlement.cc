@@ -9,13 +9,14 @@ bool Settlement::Release(SlotId p, const std::function<bool(SlotId)>& link) {
   Pinned pinned;
   PinAllBehind(p, pinned);
   SHOAL_RACE_POINT("settlement.pinned");
-  pinned.due = pinned.all;
-  LetGo(pinned);
+  pinned.met.Reset(1);
+  for (const SlotId v : pinned.all) LetGo(v, pinned);
+  LetGoBehind(pinned);
   for (const SlotId v : pinned.all) {
     if (!Waits(v)) continue;
     if (!link(v)) return false;
-    pinned.due.assign(1, v);
-    LetGo(pinned);
+    LetGo(v, pinned);
+    LetGoBehind(pinned);
   }
   // What is left is deleted. Backwards: what hangs on others of these first.
   bool released = true;
@@ -28,7 +29,8 @@ bool Settlement::Release(SlotId p, const std::function<bool(SlotId)>& link) {
 void Settlement::PinAllBehind(SlotId p, Pinned& pinned) {
   std::vector<SlotId>& all = pinned.all;
   all.assign(1, p);
-  pinned.them.insert(p);
+  pinned.them.Reset(1);
+  pinned.them.Insert(p);
   neighbors_.Pin(p);
   for (size_t i = 0; i < all.size(); ++i) {
     const SlotId u = all[i];
@@ -36,7 +38,7 @@ void Settlement::PinAllBehind(SlotId p, Pinned& pinned) {
     neighbors_.PinDependents(u, all);
     size_t kept = first;
     for (size_t j = first; j < all.size(); ++j) {
-      if (pinned.them.insert(all[j]).second) {
+      if (pinned.them.Insert(all[j])) {
         all[kept++] = all[j];
       } else {  // It hangs on another of them, on which u does perhaps hang, too.
         neighbors_.DropPinnedGuard(u, all[j]);
@@ -46,19 +48,21 @@ void Settlement::PinAllBehind(SlotId p, Pinned& pinned) {
   }
 }
 
-// Of those that are due, and those at whom they point, and so on: who has a guard outside.
-void Settlement::LetGo(Pinned& pinned) {
-  std::vector<SlotId>& due = pinned.due;
+// If v has a guard outside: then those at whom it points have one, too, and are due.
+void Settlement::LetGo(SlotId v, Pinned& pinned) {
+  if (!Waits(v) || !neighbors_.Unpin(v, in_)) return;
+  rebirths_.fetch_add(1, std::memory_order_relaxed);
   SlotId row[kMaxDegree];
-  for (size_t next = 0; next < due.size(); ++next) {
-    const SlotId v = due[next];
-    if (!Waits(v) || !neighbors_.Unpin(v, in_)) continue;
-    rebirths_.fetch_add(1, std::memory_order_relaxed);
-    const size_t n = neighbors_.Copy(v, row);
-    // Others are of a call that was interrupted: they may still guard some that are not pinned.
-    for (size_t i = 0; i < n; ++i)
-      if (neighbors_.IsPinned(row[i]) && pinned.them.count(row[i]) > 0) due.push_back(row[i]);
-  }
+  const size_t n = neighbors_.Copy(v, row);
+  // Others are of a call that was interrupted: they may still guard some that are not pinned.
+  for (size_t i = 0; i < n; ++i)
+    if (neighbors_.IsPinned(row[i]) && pinned.them.Contains(row[i]) && pinned.met.Insert(row[i]))
+      pinned.due.push_back(row[i]);
+}
+
+void Settlement::LetGoBehind(Pinned& pinned) {
+  for (size_t next = 0; next < pinned.due.size(); ++next) LetGo(pinned.due[next], pinned);
+  pinned.due.clear();
 }
 
 }  // namespace shoal

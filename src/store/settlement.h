@@ -22,12 +22,12 @@
 
 #include <atomic>
 #include <functional>
-#include <unordered_set>
 #include <vector>
 
 #include "base/mutex.h"
 #include "store/neighbors.h"
 #include "store/slot_table.h"
+#include "store/visited_set.h"
 
 namespace shoal {
 
@@ -49,12 +49,14 @@ class Settlement {
  private:
   // Its own memory: as large as what hangs on one point, and rarely needed.
   struct Pinned {
-    std::vector<SlotId> all;          // The point that leaves first, then outwards.
-    std::unordered_set<SlotId> them;  // The same.
-    std::vector<SlotId> due;          // Who may have a guard outside.
+    std::vector<SlotId> all;  // The point that leaves first, then outwards.
+    VisitedSet them;          // The same.
+    std::vector<SlotId> due;  // Who has a guard outside, unless somebody takes it away,
+    VisitedSet met;           // and ever was in that.
   };
   void PinAllBehind(SlotId p, Pinned& pinned) SHOAL_REQUIRES(mutex_);
-  void LetGo(Pinned& pinned) SHOAL_REQUIRES(mutex_);
+  void LetGo(SlotId v, Pinned& pinned) SHOAL_REQUIRES(mutex_);
+  void LetGoBehind(Pinned& pinned) SHOAL_REQUIRES(mutex_);
   // Neither gone nor deleted.
   bool Waits(SlotId v) const { return neighbors_.IsPinned(v) && slots_.tag(v) == Tag::kLive; }
 

@@ -1,5 +1,5 @@
-// The slots that a search has met: a hash set of its own, small enough for the near caches,
-// whatever the size of the index.
+// The slots that a search, or a settlement, has met: a hash set of its own, small enough for the
+// near caches, whatever the size of the index.
 //
 // Half of all look-ups hit and half miss, so a branch on the outcome is mispredicted all the time.
 // Hence buckets of eight that are compared as a whole, and a store that happens either way: the
@@ -44,6 +44,15 @@ class VisitedSet {
   // False if it was there.
   bool Insert(SlotId slot) { return KeepNew(&slot, 1) == 1; }
 
+  bool Contains(SlotId slot) const {
+    size_t at = BucketOf(slot);
+    while (buckets_[at].Lacks(slot) != 0) {
+      if (counts_[at] < kBucketSlots) return false;
+      at = (at + 1) & mask_;
+    }
+    return true;
+  }
+
   size_t bytes() const { return buckets_.capacity() * sizeof(Bucket) + counts_.capacity(); }
 
  private:
@@ -67,9 +76,11 @@ class VisitedSet {
     }
   };
 
+  size_t BucketOf(SlotId slot) const { return (slot * 0x9e3779b1u >> 8) & mask_; }
+
   // 1 if it was not there.
   uint32_t InsertOne(SlotId slot) {
-    const size_t at = (slot * 0x9e3779b1u >> 8) & mask_;
+    const size_t at = BucketOf(slot);
     const uint32_t count = counts_[at];
     if (count == kBucketSlots) [[unlikely]]
       return InsertBehind(at, slot);

@@ -1,0 +1,29 @@
+// Points that tell whose they are: what tests that hold threads at race points share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "shoal/index.h"
+
+namespace shoal::testing {
+
+constexpr uint32_t kDim = 8;
+using Vector = std::array<float, kDim>;
+
+// The vector of an id in its `version`-th life. Whole numbers, so that distances are exact and one
+// tells the version.
+inline Vector VectorOf(ExternalId id, uint64_t version) {
+  uint64_t x = id * 1000003 + version * 7919 + 1;
+  Vector vector;
+  for (float& element : vector) {
+    x = x * 6364136223846793005u + 1442695040888963407u;
+    element = static_cast<float>(x >> 56);
+  }
+  return vector;
+}
+
+inline void ExpectGood(const Status& status) { ASSERT_TRUE(status) << status.error().message; }
+
+}  // namespace shoal::testing
