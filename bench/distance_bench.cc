@@ -1,9 +1,13 @@
-// Nanoseconds per distance: every instruction set of this CPU x scalar type x op.
+// Nanoseconds per distance: every instruction set of this CPU x scalar type x op, or metric.
 //
 //   distance_bench [--benchmark_filter=gather/avx3_dl/float32/l2] [other flags of Google Benchmark]
 //
 // cached/ISA/TYPE/OP/DIM  one query against the same 32 rows: what the arithmetic costs.
 // gather/ISA/TYPE/OP/DIM  batches of 32 random rows of 512 MiB on huge pages, as in a search.
+// metric/ISA/TYPE/METRIC/DIM  as cached, of rows as an index stores them, in the metric: an inner
+//                         product and a cosine distance take the op dot, and cosine the norm that
+//                         is kept behind the row. In the instruction set that is in use
+//                         (SHOAL_ISA).
 // The counter "distance" is the time per distance: 66n is 66 nanoseconds.
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
@@ -14,8 +18,10 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "codec/full_codec.h"
 #include "distance/kernels.h"
 #include "shoal/version.h"
 #include "version.h"
@@ -67,15 +73,14 @@ struct Job {
   size_t dim;
 };
 
-// Times the batch kernel over `rows`, batch after batch, round and round.
-void TimeBatches(benchmark::State& state, const Job& job,
-                 const std::vector<const std::byte*>& rows) {
-  std::vector<float> query(job.dim, 1.0f);  // As int8 and uint8: 0, 0, 128, 63.
+// Times score(first of a batch, out) over `rows`, batch after batch, round and round.
+template <class Score>
+void TimeBatches(benchmark::State& state, const std::vector<const std::byte*>& rows,
+                 const Score& score) {
   std::vector<float> out(kBatch);
-  const BatchFn batch = job.set->Batch(job.op, job.type);
   size_t next = 0;
   for (auto _ : state) {
-    batch(query.data(), rows.data() + next, kBatch, job.dim, out.data());
+    score(rows.data() + next, out.data());
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
     // Where the next batch is depends on this one's results, as in a search: the processor cannot
@@ -88,11 +93,20 @@ void TimeBatches(benchmark::State& state, const Job& job,
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
+void TimeKernel(benchmark::State& state, const Job& job,
+                const std::vector<const std::byte*>& rows) {
+  const std::vector<float> query(job.dim, 1.0f);  // As int8 and uint8: 0, 0, 128, 63.
+  const BatchFn batch = job.set->Batch(job.op, job.type);
+  TimeBatches(state, rows, [&](const std::byte* const* first, float* out) {
+    batch(query.data(), first, kBatch, job.dim, out);
+  });
+}
+
 void Cached(benchmark::State& state, const Job& job) {
   const size_t row_bytes = job.dim * ScalarSize(job.type);
   std::vector<const std::byte*> rows;
   for (size_t j = 0; j < kBatch; ++j) rows.push_back(Memory() + j % 8 * row_bytes);
-  TimeBatches(state, job, rows);
+  TimeKernel(state, job, rows);
 }
 
 void Gather(benchmark::State& state, const Job& job) {
@@ -101,7 +115,22 @@ void Gather(benchmark::State& state, const Job& job) {
   std::vector<const std::byte*> rows(size_t{1} << 20);
   for (const std::byte*& row : rows)
     row = Memory() + random() % (kMemoryBytes / row_bytes) * row_bytes;
-  TimeBatches(state, job, rows);
+  TimeKernel(state, job, rows);
+}
+
+void InMetric(benchmark::State& state, ScalarType type, Metric metric, size_t dim) {
+  constexpr size_t kRows = 8;
+  FullCodec codec(type, metric, dim);
+  std::vector<std::byte> stored(kRows * codec.row_bytes()), buffer(codec.buffer_bytes());
+  const auto vector = [&](size_t i) {
+    return VectorView(Memory() + i * dim * ScalarSize(type), type, dim);
+  };
+  std::vector<const std::byte*> rows;
+  for (size_t i = 0; i < kRows; ++i) codec.Encode(vector(i), stored.data() + i * codec.row_bytes());
+  for (size_t j = 0; j < kBatch; ++j) rows.push_back(&stored[j % kRows * codec.row_bytes()]);
+  const Scorer scorer = codec.BindQuery(vector(kRows), buffer.data());
+  TimeBatches(state, rows,
+              [&](const std::byte* const* first, float* out) { scorer.Score(first, kBatch, out); });
 }
 
 void Register(const Job& job) {
@@ -125,6 +154,19 @@ int main(int argc, char** argv) {
          {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8, ScalarType::kUint8})
       for (auto op : {Op::kL2, Op::kDot})
         for (size_t dim : {128, 256, 768, 960, 1536}) Register({set, type, op, dim});
+  for (auto type :
+       {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8, ScalarType::kUint8})
+    for (const auto& [metric, metric_name] : {std::pair{Metric::kL2, "l2"},
+                                              {Metric::kInnerProduct, "mips"},
+                                              {Metric::kCosine, "cosine"}})
+      for (size_t dim : {128, 256, 768, 960, 1536}) {
+        const std::string name = "metric/" + std::string(ActiveIsa()) + "/" +
+                                 std::string(ScalarTypeName(type)) + "/" + metric_name + "/" +
+                                 std::to_string(dim);
+        benchmark::RegisterBenchmark(name.c_str(), [type, metric, dim](benchmark::State& state) {
+          InMetric(state, type, metric, dim);
+        });
+      }
   // Long enough for these; a --benchmark_min_time of the user's comes later and wins.
   char min_time[] = "--benchmark_min_time=0.05";
   std::vector<char*> arguments = {argv[0], min_time};

@@ -159,7 +159,8 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
   }
 }
 
-Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options) {
+Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
+                                                WorkCounters* work) {
   if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
   if (std::isnan(options.radius)) return Invalid("radius: expected a number, found NaN");
   try {
@@ -183,6 +184,7 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
         ids.pop_back();
       }
     }
+    if (work != nullptr) *work = guard.work;
     return hits;
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "search");
@@ -375,8 +377,9 @@ Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
   return first_error;
 }
 
-Result<std::vector<Hit>> Index::RangeSearch(VectorView query, const RangeOptions& options) const {
-  return impl_->RangeSearch(query, options);
+Result<std::vector<Hit>> Index::RangeSearch(VectorView query, const RangeOptions& options,
+                                            WorkCounters* work) const {
+  return impl_->RangeSearch(query, options, work);
 }
 
 bool Index::Contains(ExternalId id) const { return impl_->Contains(id); }

@@ -44,7 +44,8 @@ class IndexImpl {
   Status Refine(const BatchOptions& batch);
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work);
-  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options);
+  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
+                                       WorkCounters* work);
   bool Contains(ExternalId id);
   Status Get(ExternalId id, void* vector);
   Result<std::vector<ExternalId>> Ids() const;

@@ -378,6 +378,25 @@ TEST(RangeSearch, RefusesARadiusThatIsNoNumberAndTakesInfinity) {
   EXPECT_EQ(index.RangeSearch(query, {.radius = 4, .search_list_size = 0})->size(), 3u);
 }
 
+TEST(RangeSearch, CountsItsWorkAsTheIndexDoesAndMoreForAWiderRadius) {
+  Index index = Make({.dim = 1});
+  for (ExternalId id = 0; id < 500; ++id)
+    ASSERT_TRUE(index.Insert(id, std::vector<float>{static_cast<float>(id)}));
+  const std::vector<float> query{250};
+  WorkCounters narrow, wide;
+  ASSERT_TRUE(index.RangeSearch(query, {.radius = 4, .search_list_size = 1}, &narrow));
+  const WorkCounters before = index.Stats().work;
+  ASSERT_EQ(index.RangeSearch(query, {.radius = 1e4f, .search_list_size = 1}, &wide)->size(), 201u);
+  const WorkCounters after = index.Stats().work;
+  EXPECT_EQ(wide.distances, after.distances - before.distances);
+  EXPECT_EQ(wide.hops, after.hops - before.hops);
+  EXPECT_EQ(wide.lists_read, after.lists_read - before.lists_read);
+  EXPECT_EQ(wide.rows_fetched, after.rows_fetched - before.rows_fetched);
+  EXPECT_GE(wide.hops, 201u);
+  EXPECT_LT(narrow.hops, wide.hops);
+  EXPECT_GT(narrow.distances, 0u);
+}
+
 TEST(Empty, IndexAnswersWithNothing) {
   const Index index = Make({.dim = 2});
   const std::vector<float> query{1, 2};

@@ -124,8 +124,10 @@ class SHOAL_API Index {
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
 
-  // Every point found within a radius, nearest first.
-  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options) const;
+  // Every point found within a radius, nearest first. `work`, when given, receives the counts of
+  // this search.
+  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
+                                       WorkCounters* work = nullptr) const;
 
   // Whether a point with this id is in the index.
   bool Contains(ExternalId id) const;
