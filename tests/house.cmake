@@ -13,6 +13,7 @@ shoal_house_test(LinksInDocumentsResolve tools/check_tree.py links)
 shoal_house_test(NoFileNamesAPlaceOnOneMachine tools/check_tree.py paths)
 shoal_house_test(FilesAreShort tools/check_tree.py length)
 shoal_house_test(EveryTreeCheckFindsWhatItIsThereFor tools/check_tree.py self-test)
+shoal_house_test(DepsSaysWithoutRootWhatIsMissing tests/deps_test.py)
 
 # Clang's eyes on every source and the headers it brings along, lock annotations included.
 find_program(CLANG_TIDY clang-tidy-16 REQUIRED)
