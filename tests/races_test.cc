@@ -356,8 +356,7 @@ TEST_F(EdgeRaceTest, APruneThatSawTwoGuardsTakesNoneOfAPointThatWasPinnedSince) 
   EXPECT_TRUE(lists_.IsPinned(v_));
 }
 
-// v_ gets another guard after it was found to have no other, and before it is pinned: it keeps both
-// until it is let go.
+// w_ gets another guard after it was found to have no other, before it is pinned: it keeps both.
 TEST_F(EdgeRaceTest, AGuardThatComesWhileAPointIsBeingPinnedIsItsGuardOutside) {
   ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
@@ -428,7 +427,6 @@ TEST_P(ListLockRaceTest, WhoHasLeftARowLetsNobodyInBesideTheNext) {
     EXPECT_EQ(lists_.Link(u_, y), LinkResult::kLinked);
     came = true;
   });
-  // It cannot come, however long one looks.
   while (!comes) std::this_thread::yield();
   for (int i = 0; i < 20000 && !came; ++i) std::this_thread::yield();
   EXPECT_FALSE(came) << "two in one row";
