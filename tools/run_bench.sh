@@ -47,6 +47,11 @@ for engine in shoal-f32 shoal-u8; do
   run "scaling-$engine" python3 bench/scaling.py --engine $engine --shared "$data" \
     --rounds "$rounds" --out "$out/scaling-$engine.json"
 done
+sift=(--data "$data/sift-1m.u8bin" --queries "$data/sift-query-1k.u8bin")
+run consolidate build/bench/beside "${sift[@]}" --work consolidate
+if [[ -e build/bench/beside_diskann ]]; then  # -DSHOAL_DISKANN_DIR=...
+  run consolidate-diskann build/bench/beside_diskann "${sift[@]}"
+fi
 
 # The same code with line tables, for the names of inlined functions.
 cmake --preset release -B build-profile -DCMAKE_CXX_FLAGS=-g -DSHOAL_BUILD_TESTS=OFF >/dev/null
