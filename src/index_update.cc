@@ -33,18 +33,18 @@ tl::unexpected<Error> NotFound(ExternalId id) {
   return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
 }
 
-// Where there is no memory for one more: what its readers have left by now comes back, and what
-// deletes have put off is repaired. The caller holds no guard, which would keep the epoch.
+// Where there is no memory for one more: what its readers have left by now comes back, and a repair
+// that is due is done. The caller holds no guard, which would keep the epoch.
 std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
   for (;;) {
     if (std::optional<OwnedSlot> slot = slots_.Acquire()) return slot;
     size_t reclaimed = 0;
     for (uint64_t i = 0; i < EpochRegistry::kGracePeriod; ++i) reclaimed += slots_.Reclaim();
     if (reclaimed > 0) continue;
-    const auto put_off = repairs_.Take();
-    if (!put_off) return std::nullopt;
+    const auto due = repairs_.Take();
+    if (!due) return std::nullopt;
     auto guard = epochs_.Pin();
-    if (!RepairTaken(*put_off, guard)) return std::nullopt;
+    if (!RepairTaken(*due, guard)) return std::nullopt;
   }
 }
 

@@ -13,9 +13,11 @@ bool Settlement::Release(SlotId p, const std::function<bool(SlotId)>& link) {
   for (const SlotId v : pinned.all) LetGo(v, pinned);
   LetGoBehind(pinned);
   for (const SlotId v : pinned.all) {
-    if (!Waits(v)) continue;
-    if (!link(v)) return false;
-    LetGo(v, pinned);
+    LetGo(v, pinned);  // Since others may have taken away an edge by which it was due.
+    if (Waits(v)) {
+      if (!link(v)) return false;
+      LetGo(v, pinned);
+    }
     LetGoBehind(pinned);
   }
   // What is left is deleted. Backwards: what hangs on others of these first.
