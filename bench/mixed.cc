@@ -24,6 +24,7 @@
 #include <thread>
 #include <vector>
 
+#include "cpu_time.h"
 #include "need.h"
 #include "peak_memory.h"
 #include "shoal/index.h"
@@ -51,6 +52,7 @@ struct Phase {
   std::vector<double> latencies_us;
   double updates_per_second = 0;
   std::vector<double> insert_us, delete_us;
+  double longest_that_slept_us = 0;  // Of an insert and a delete together; see ThreadSleeps.
   std::vector<double> save_seconds;
   double growth = 0;  // Most memory during the saves by that before them.
 };
@@ -113,6 +115,8 @@ class Mixed {
           const double longest =
               std::max(Percentile(phase->insert_us, 1), Percentile(phase->delete_us, 1));
           figures[fmt::format("longest update us, {}", name)].push_back(longest);
+          figures[fmt::format("longest update that slept us, {}", name)].push_back(
+              phase->longest_that_slept_us);
           figures[fmt::format("updates/s, {}", name)].push_back(phase->updates_per_second);
         }
       }
@@ -166,12 +170,16 @@ class Mixed {
     size_t n = 0;
     for (; !stop.load(std::memory_order_relaxed); ++n) {
       const size_t row = next_ % rows_.rows();
+      const int64_t sleeps = ThreadSleeps();
       const auto start = Clock::now();
       Need(index_->Insert(next_, VectorView(rows_[row], type_, rows_.dim())));
       const auto inserted = Clock::now();
       Need(index_->Delete(next_ - args_.live));
       phase.insert_us.push_back(std::chrono::duration<double>(inserted - start).count() * 1e6);
       phase.delete_us.push_back(Since(inserted) * 1e6);
+      if (ThreadSleeps() != sleeps)
+        phase.longest_that_slept_us =
+            std::max(phase.longest_that_slept_us, phase.insert_us.back() + phase.delete_us.back());
       ++next_;
     }
     phase.updates_per_second = static_cast<double>(n) / Since(begin);
