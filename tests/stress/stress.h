@@ -97,9 +97,8 @@ class Stress {
   }
 
   // False from the end of the time, or the first violation, on.
-  bool Running() const {
-    return !failed_.load(std::memory_order_relaxed) && std::chrono::steady_clock::now() < end_;
-  }
+  bool Running() const { return !Failed() && std::chrono::steady_clock::now() < end_; }
+  bool Failed() const { return failed_.load(std::memory_order_relaxed); }
   void Violation(const std::string& what) {
     const std::lock_guard lock(mutex_);
     if (violations_++ < 10) std::fprintf(stderr, "%s: VIOLATION: %s\n", name_, what.c_str());
