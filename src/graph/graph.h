@@ -166,6 +166,9 @@ class Graph {
   // An edge from u that guards p, in place of u's farthest neighbour that can do without. False:
   // there is none, u may not guard p, or u or p is not live.
   bool ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
+  // ForceLink from the start or, one after the other, whoever there is. True: there is an edge, or
+  // p is not live. Takes no memory.
+  bool ForceLinkFromAny(SlotId p, Guard& guard, Scratch& scratch);
   // scratch.pool: u's live neighbours (and `extra`) with their distances from u. Returns the row's
   // version before the copy.
   uint32_t PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const;

@@ -272,14 +272,19 @@ bool Graph::BecomeYoungest(SlotId p, Scratch& scratch) {
 }
 
 void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
-  if (neighbors_.GuardCount(p) == 0) BecomeYoungest(p, scratch);
+  if (neighbors_.GuardCount(p) > 0) return;
+  BecomeYoungest(p, scratch);
+  ForceLinkFromAny(p, guard, scratch);
+}
+
+bool Graph::ForceLinkFromAny(SlotId p, Guard& guard, Scratch& scratch) {
   const SlotId slots = slots_.high_water();
-  for (SlotId u = start(); u < slots + start(); ++u) {
-    if (slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0) return;
-    const SlotId candidate = u % slots;
-    if (candidate != p && IsReadable(slots_.tag(candidate)))
-      ForceLink(candidate, p, guard, scratch);
+  for (SlotId i = start(); i < slots + start(); ++i) {
+    const SlotId u = i % slots;
+    if (slots_.tag(p) != Tag::kLive) return true;
+    if (u != p && IsReadable(slots_.tag(u)) && ForceLink(u, p, guard, scratch)) return true;
   }
+  return false;
 }
 
 void Graph::Relink(SlotId p, Guard& guard, Scratch& scratch) {

@@ -177,22 +177,13 @@ bool Graph::ReleaseGuarded(SlotId p, Guard& guard, Scratch& scratch) {
 // meanwhile.
 bool Graph::GuardFromOutside(SlotId v, Guard& guard, Scratch& scratch) {
   relinked_.fetch_add(1, std::memory_order_relaxed);
-  const auto take = [&](SlotId u) {
-    return ForceLink(u, v, guard, scratch) || slots_.tag(v) != Tag::kLive;
-  };
-  const size_t all = slots_.high_water();
-  std::vector<Candidate> nearest;
   for (const size_t times : {1, 4}) {
-    SelectNeighbors(v, std::min(times * options_.build_list_size, all), guard, scratch);
-    nearest = scratch.pool;
+    SelectNeighbors(v, times * options_.build_list_size, guard, scratch);
+    const std::vector<Candidate> nearest = scratch.pool;
     for (const Candidate& candidate : nearest)
-      if (take(candidate.slot)) return true;
+      if (ForceLink(candidate.slot, v, guard, scratch)) return true;
   }
-  for (SlotId u = start(); u < all + start(); ++u) {
-    const SlotId candidate = u % all;
-    if (candidate != v && IsReadable(slots_.tag(candidate)) && take(candidate)) return true;
-  }
-  return false;
+  return ForceLinkFromAny(v, guard, scratch);
 }
 
 bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
