@@ -17,18 +17,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <numeric>
-#include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "churn/curve.h"
 #include "cpu_time.h"
+#include "meanwhile.h"
 #include "need.h"
 #include "peak_memory.h"
 #include "shoal/index.h"
@@ -38,21 +35,10 @@
 namespace shoal::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-double Since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 struct Arguments {
   std::string data, queries, index, type = "f32", work = "consolidate", file = "beside.shoal";
   size_t rows = 0, list = 64, threads = 2;
   double share = 0.1, idle_seconds = 5;
-};
-
-// Latencies in microseconds of what one thread did for a while.
-struct Latencies {
-  std::vector<double> search, insert, erase;
-  double insert_cpu = 0;  // Seconds.
 };
 
 class Beside {
@@ -81,18 +67,15 @@ class Beside {
 
   void Run() {
     fmt::print("{} points as {}, L = {}\n\n", built_, args_.type, args_.list);
-    fmt::print(
-        "| beside | searches/s | p50 us | p99 | p99.9 | most | inserts/s | p50 us | p99 | most |"
-        " deletes' most us |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
-    Meanwhile("an idle loop", [&] {
-      for (const auto begin = Clock::now(); Since(begin) < args_.idle_seconds;)
-        __builtin_ia32_pause();
-    });
+    PrintMeanwhileHead();
+    const auto turn = [this](Latencies& latencies) { Turn(latencies); };
+    const size_t inserts = Meanwhile("an idle loop", turn, [&] { Spin(args_.idle_seconds); });
+    const double insert_us = insert_cpu_ * 1e6 / static_cast<double>(inserts);
     std::vector<ExternalId> leaving;
-    if (args_.work != "save") leaving = Leaving();
+    if (args_.work != "save") leaving = Leaving<ExternalId>(built_, args_.share);
     if (args_.work == "consolidate") Delete(leaving);
     double cpu = 0, seconds = 0, resident = 0, most = 0;
-    Meanwhile(args_.work, [&] {
+    Meanwhile(args_.work, turn, [&] {
       const auto begin = Clock::now();
       const PeakMemory memory;
       cpu = ThreadCpuSeconds();
@@ -113,7 +96,7 @@ class Beside {
       fmt::print("{} deleted points, {:.0f} a second, {:.0f} a CPU second; {} pending\n", deleted,
                  deleted / seconds, deleted / cpu, index_->Stats().pending_repairs);
       fmt::print("a delete takes {:.1f} us of CPU, {:.3f} of an insert's {:.1f}\n",
-                 cpu / deleted * 1e6, cpu / deleted * 1e6 / insert_us_, insert_us_);
+                 cpu / deleted * 1e6, cpu / deleted * 1e6 / insert_us, insert_us);
       CompareWithFresh(leaving);
     }
     Need(index_->CheckStructure());
@@ -135,13 +118,6 @@ class Beside {
     if (!report.failures.empty()) Fail(report.failures[0].error.message);
   }
 
-  std::vector<ExternalId> Leaving() const {
-    std::vector<ExternalId> ids = ids_;
-    std::mt19937_64 random(1);
-    std::shuffle(ids.begin(), ids.end(), random);
-    ids.resize(static_cast<size_t>(static_cast<double>(built_) * args_.share));
-    return ids;
-  }
   void Delete(const std::vector<ExternalId>& ids) {
     for (const ExternalId id : ids) Need(index_->Delete(id));
   }
@@ -173,52 +149,19 @@ class Beside {
     return static_cast<double>(index.Stats().memory.total()) / static_cast<double>(index.size());
   }
 
-  // Runs `work` here and searches and updates on another thread until it is done.
-  template <class Work>
-  void Meanwhile(const std::string& name, const Work& work) {
-    Latencies latencies;
-    std::atomic<bool> stop{false};
-    double seconds = 0;
-    std::thread other([&] {
-      const auto begin = Clock::now();
-      while (!stop.load(std::memory_order_relaxed)) Turn(latencies);
-      seconds = Since(begin);
-    });
-    work();
-    stop = true;
-    other.join();
-    const auto at = [](std::vector<double>& values, double share) {
-      std::sort(values.begin(), values.end());
-      return values[static_cast<size_t>(static_cast<double>(values.size() - 1) * share)];
-    };
-    auto& [search, insert, erase, insert_cpu] = latencies;
-    if (insert_us_ == 0) insert_us_ = insert_cpu * 1e6 / static_cast<double>(insert.size());
-    fmt::print(
-        "| {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} |"
-        " {:.0f} |\n",
-        name, static_cast<double>(search.size()) / seconds, at(search, 0.5), at(search, 0.99),
-        at(search, 0.999), at(search, 1), static_cast<double>(insert.size()) / seconds,
-        at(insert, 0.5), at(insert, 0.99), at(insert, 1), at(erase, 1));
-  }
-
   void Turn(Latencies& latencies) {
-    const auto timed = [](std::vector<double>& to, const auto& what) {
-      const auto begin = Clock::now();
-      what();
-      to.push_back(Since(begin) * 1e6);
-    };
     const VectorView query(queries_[turn_++ % queries_.rows()], type_, rows_.dim());
     ExternalId ids[10];
-    timed(latencies.search, [&] {
+    Time(latencies.search, [&] {
       const auto hits = index_->Search(query, {.k = 10, .search_list_size = args_.list}, ids, {});
       if (!hits) Fail(hits.error().message);
     });
     const size_t spare = rows_.rows() - built_, row = built_ + (next_ - built_) % spare;
-    latencies.insert_cpu -= ThreadCpuSeconds();
-    timed(latencies.insert,
-          [&] { Need(index_->Insert(next_, VectorView(rows_[row], type_, rows_.dim()))); });
-    latencies.insert_cpu += ThreadCpuSeconds();
-    timed(latencies.erase, [&] { Need(index_->Delete(next_)); });
+    insert_cpu_ -= ThreadCpuSeconds();
+    Time(latencies.insert,
+         [&] { Need(index_->Insert(next_, VectorView(rows_[row], type_, rows_.dim()))); });
+    insert_cpu_ += ThreadCpuSeconds();
+    Time(latencies.erase, [&] { Need(index_->Delete(next_)); });
     ++next_;
   }
 
@@ -229,7 +172,7 @@ class Beside {
   const size_t built_;
   size_t next_;  // The id of the next insert.
   size_t turn_ = 0;
-  double insert_us_ = 0;         // CPU of one beside the idle loop, mean.
+  double insert_cpu_ = 0;        // Seconds, of all turns' inserts.
   std::vector<ExternalId> ids_;  // Of the points that were built.
   Result<Index> index_;
 };

@@ -11,37 +11,25 @@
 #include <index_factory.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cpu_time.h"
+#include "meanwhile.h"
 #include "need.h"
 #include "worker/worker.h"
 
 namespace shoal::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Tag = uint32_t;
 
 struct Arguments {
   std::string data, queries;
   size_t rows = 0, list = 64, degree = 32, build_list = 100, threads = 2;
   double share = 0.1, idle_seconds = 5;
-};
-
-double Since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-// Latencies in microseconds of what one thread did for a while.
-struct Latencies {
-  std::vector<double> search, insert, erase;
 };
 
 class BesideDiskann {
@@ -88,22 +76,15 @@ class BesideDiskann {
 
   void Run() {
     fmt::print("{} points as f32, R = {}, L = {}\n\n", built_, args_.degree, args_.list);
-    fmt::print(
-        "| beside | searches/s | p50 us | p99 | p99.9 | most | inserts/s | p50 us | p99 | most |"
-        " deletes' most us |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
-    Meanwhile("an idle loop", [&] {
-      for (const auto begin = Clock::now(); Since(begin) < args_.idle_seconds;)
-        __builtin_ia32_pause();
-    });
-    std::vector<size_t> ids(built_);
-    for (size_t i = 0; i < built_; ++i) ids[i] = i;
-    std::shuffle(ids.begin(), ids.end(), std::mt19937_64(1));
-    ids.resize(static_cast<size_t>(static_cast<double>(built_) * args_.share));
+    PrintMeanwhileHead();
+    const auto turn = [this](Latencies& latencies) { Turn(latencies); };
+    Meanwhile("an idle loop", turn, [&] { Spin(args_.idle_seconds); });
+    const auto ids = Leaving<size_t>(built_, args_.share);
     for (const size_t id : ids) Delete(id);
     const auto params = diskann::IndexWriteParametersBuilder(params_).with_num_threads(1).build();
     double seconds = 0, cpu = 0;
     size_t released = 0;
-    Meanwhile("consolidate", [&] {
+    Meanwhile("consolidate", turn, [&] {
       const auto begin = Clock::now();
       cpu = ThreadCpuSeconds();
       const diskann::consolidation_report report = index_->consolidate_deletes(params);
@@ -130,52 +111,20 @@ class BesideDiskann {
       Fail("lazy_delete of " + std::to_string(id) + " failed");
   }
 
-  template <class Work>
-  void Meanwhile(const std::string& name, const Work& work) {
-    Latencies latencies;
-    std::atomic<bool> stop{false};
-    double seconds = 0;
-    std::thread other([&] {
-      const auto begin = Clock::now();
-      while (!stop.load(std::memory_order_relaxed)) Turn(latencies);
-      seconds = Since(begin);
-    });
-    work();
-    stop = true;
-    other.join();
-    const auto at = [](std::vector<double>& values, double share) {
-      if (values.empty()) return 0.0;
-      std::sort(values.begin(), values.end());
-      return values[static_cast<size_t>(static_cast<double>(values.size() - 1) * share)];
-    };
-    auto& [search, insert, erase] = latencies;
-    fmt::print(
-        "| {} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} | {:.0f} |"
-        " {:.0f} |\n",
-        name, static_cast<double>(search.size()) / seconds, at(search, 0.5), at(search, 0.99),
-        at(search, 0.999), at(search, 1), static_cast<double>(insert.size()) / seconds,
-        at(insert, 0.5), at(insert, 0.99), at(insert, 1), at(erase, 1));
-  }
-
   // Slots of deleted points come back by a consolidation only: inserts end when all are used.
   void Turn(Latencies& latencies) {
-    const auto timed = [](std::vector<double>& to, const auto& what) {
-      const auto begin = Clock::now();
-      what();
-      to.push_back(Since(begin) * 1e6);
-    };
     const float* query = Row(queries_, turn_++ % queries_.rows());
     Tag tags[10];
     float distances[10];
     std::vector<float*> vectors;
-    timed(latencies.search, [&] {
+    Time(latencies.search, [&] {
       index_->search_with_tags(query, 10, static_cast<uint32_t>(args_.list), tags, distances,
                                vectors);
     });
     if (next_ - built_ == kInserts) return;
     const size_t spare = rows_.rows() - built_;
-    timed(latencies.insert, [&] { Insert(next_, built_ + (next_ - built_) % spare); });
-    timed(latencies.erase, [&] { Delete(next_); });
+    Time(latencies.insert, [&] { Insert(next_, built_ + (next_ - built_) % spare); });
+    Time(latencies.erase, [&] { Delete(next_); });
     ++next_;
   }
 
