@@ -72,6 +72,33 @@ TEST_F(SlotTableTest, PublishAndFreezeMakeReadable) {
   EXPECT_TRUE(returnable[1]);
 }
 
+TEST_F(SlotTableTest, KeepReadableKeepsAllOfThoseThatAreLiveInTheirOrder) {
+  for (int i = 0; i < 200; ++i) Live();
+  SlotId ids[] = {150, 3, 64, 63, 199, 0};
+  const std::vector<SlotId> asked(std::begin(ids), std::end(ids));
+  bool returnable[6] = {};
+  ASSERT_EQ(slots_.KeepReadable(ids, 6, slots_.Now(), returnable), 6u);
+  EXPECT_TRUE(std::equal(asked.begin(), asked.end(), ids));
+  EXPECT_TRUE(std::all_of(returnable, returnable + 6, [](bool each) { return each; }));
+}
+
+TEST_F(SlotTableTest, ALiveBitSaysWhatTheTagSaysAfterEachTransition) {
+  const auto holds = [&](size_t deleted) {
+    const Status counts = slots_.CheckCounts(deleted);
+    EXPECT_TRUE(counts) << (counts ? "" : counts.error().message);
+  };
+  const SlotId live = Live(), moved = Live(), frozen = std::move(*slots_.Acquire()).Freeze();
+  slots_.Acquire();  // And drops it.
+  holds(0);
+  const auto guard = epochs_.Pin();
+  ASSERT_TRUE(slots_.MarkDeleted(live));
+  holds(1);
+  ASSERT_TRUE(slots_.MarkMoved(moved));
+  holds(2);
+  for (const SlotId slot : {live, moved, frozen}) ASSERT_TRUE(slots_.Retire(slot, guard));
+  holds(0);
+}
+
 TEST_F(SlotTableTest, KeepReadableKnowsWhatCameAfterTheMarkAndDropsWhatIsNotThere) {
   const SlotId first = Live();
   const SlotTable::Moment mark = slots_.Now();
@@ -181,7 +208,9 @@ TEST_F(SlotTableTest, GrowsAcrossSegmentsWithItsColumns) {
 }
 
 TEST(SlotTableUnderALimit, AcquireFailsWithoutMemoryAndWorksAgainWhenASlotComesBack) {
-  MemoryBudget budget(6 * kHugePage);
+  MemoryBudget live_bits(0);
+  ASSERT_TRUE(LiveSet().Commit(1, live_bits));
+  MemoryBudget budget(6 * kHugePage + live_bits.used());
   EpochRegistry epochs;
   SlotTable slots(budget, epochs, {});
   ASSERT_TRUE(slots.Init(8));  // Segments of 256: each takes 2 MB of both columns.

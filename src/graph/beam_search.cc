@@ -8,13 +8,15 @@ namespace shoal {
 void Graph::Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since,
                   const Recorder& recorder, Guard& guard, Scratch& scratch) const {
   n = scratch.visited.KeepNew(scratch.ids, n);
-  // Nearly all of them are readable: their rows are under way while their tags are looked at. Where
-  // whole rows are called for, tags would stand in line behind them all, so they come first.
-  if (features_.fetches_whole_rows())
-    for (size_t i = 0; i < n; ++i) slots_.PrefetchTag(scratch.ids[i]);
-  for (size_t i = 0; i < n; ++i) features_.PrefetchFront(scratch.ids[i]);
+  // Nearly all of them are readable: their rows are under way while the slot table is asked. Where
+  // whole rows are called for, its bits would stand in line behind them all, so it is asked first.
+  const auto call_for_rows = [&] {
+    for (size_t i = 0; i < n; ++i) features_.PrefetchFront(scratch.ids[i]);
+  };
+  if (!features_.fetches_whole_rows()) call_for_rows();
   n = slots_.KeepReadable(scratch.ids, n, since, scratch.returnable);
   if (n == 0) return;
+  if (features_.fetches_whole_rows()) call_for_rows();
   SHOAL_RACE_POINT("search.after_tag_check");
   RamFeatureStore::Reader reader(features_);
   reader.Fetch(scratch.ids, n, scratch.rows);

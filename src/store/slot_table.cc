@@ -18,6 +18,8 @@ OwnedSlot::~OwnedSlot() {
 SlotId OwnedSlot::Publish() && {
   // PUB.1, pairs with READ.1: row, list and external id before the tag.
   table_->tags_[slot_].store(Tag::kLive, std::memory_order_release);
+  SHOAL_RACE_POINT("publish.tagged");
+  table_->live_set_.Add(slot_);
   table_->owned_.fetch_sub(1, std::memory_order_relaxed);
   table_->live_.fetch_add(1, std::memory_order_relaxed);
   table_ = nullptr;
@@ -110,6 +112,7 @@ std::optional<SlotId> SlotTable::Grow() {
   if (slot >= kMaxSlots) return std::nullopt;
   for (Column* column : columns_)
     if (!column->Commit(slot + 1, budget_)) return std::nullopt;
+  if (!live_set_.Commit(slot + 1, budget_)) return std::nullopt;
   high_water_.store(slot + 1, std::memory_order_release);  // GROW.1: columns before the mark.
   return slot;
 }
@@ -124,6 +127,10 @@ void SlotTable::GiveBack(SlotId slot) {
 // A slot that was moved after the reader has pinned was live until then, so it is not reclaimed
 // before the reader leaves, even if it is retired by now. Acquire, pairs with MarkMoved: the row.
 size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const Moment& since, bool* returnable) const {
+  if (live_set_.HasAll(ids, n, since.high_water)) {  // Most often.
+    std::fill_n(returnable, n, true);
+    return n;
+  }
   size_t kept = 0;
   for (size_t i = 0; i < n; ++i) {
     const SlotId slot = ids[i];
@@ -149,10 +156,13 @@ bool SlotTable::MarkMoved(SlotId slot) {
   return MarkDeleted(slot);
 }
 
+// Who takes the slot out of the live set is the one who deletes it.
 bool SlotTable::MarkDeleted(SlotId slot) {
+  if (!live_set_.Remove(slot)) return false;
+  SHOAL_RACE_POINT("delete.bit_cleared");
   Tag expected = Tag::kLive;
-  if (!tags_[slot].compare_exchange_strong(expected, Tag::kDeleted, std::memory_order_acq_rel))
-    return false;
+  SHOAL_CHECK(
+      tags_[slot].compare_exchange_strong(expected, Tag::kDeleted, std::memory_order_acq_rel));
   live_.fetch_sub(1, std::memory_order_relaxed);
   return true;
 }
@@ -212,8 +222,8 @@ uint64_t SlotTable::retires() const {
 uint64_t SlotTable::ResidentBytes() const {
   const MutexLock lock(mutex_);
   const SlotId slots = high_water_.load(std::memory_order_relaxed);
-  return tags_.Resident(slots) + tenants_.Resident(slots) + free_.capacity() * sizeof(SlotId) +
-         retired_.bytes();
+  return tags_.Resident(slots) + live_set_.bytes() + tenants_.Resident(slots) +
+         free_.capacity() * sizeof(SlotId) + retired_.bytes();
 }
 
 uint64_t SlotTable::ResidentBytes(const Column& column) const {
@@ -224,8 +234,13 @@ uint64_t SlotTable::ResidentBytes(const Column& column) const {
 Status SlotTable::CheckCounts(size_t deleted) const {
   const MutexLock lock(mutex_);
   std::array<size_t, 6> counted{};
-  for (SlotId slot = 0; slot < high_water_.load(std::memory_order_relaxed); ++slot)
-    ++counted.at(static_cast<size_t>(tags_[slot].load(std::memory_order_relaxed)));
+  for (SlotId slot = 0; slot < high_water_.load(std::memory_order_relaxed); ++slot) {
+    const Tag tag = tags_[slot].load(std::memory_order_relaxed);
+    ++counted.at(static_cast<size_t>(tag));
+    if (live_set_.Has(slot) != (tag == Tag::kLive))
+      return MakeError(ErrorCode::kCorrupt, "structure: slot " + std::to_string(slot) +
+                                                ": its live bit contradicts its tag");
+  }
   struct State {
     const char* name;
     Tag tag;

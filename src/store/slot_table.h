@@ -17,6 +17,7 @@
 #include "shoal/types.h"
 #include "store/column.h"
 #include "store/epoch.h"
+#include "store/live_set.h"
 #include "store/tag.h"
 
 namespace shoal {
@@ -106,7 +107,7 @@ class SlotTable {
   size_t live() const { return live_.load(std::memory_order_relaxed); }
   size_t retired() const;    // That wait.
   uint64_t retires() const;  // Ever.
-  // Resident bytes of tags, external ids and the free list.
+  // Resident bytes of tags, live bits, external ids and the free list.
   uint64_t ResidentBytes() const;
   // Those of another column that grows with the table.
   uint64_t ResidentBytes(const Column& column) const;
@@ -146,8 +147,9 @@ class SlotTable {
   EpochRegistry& epochs_;
   std::vector<Column*> columns_;
 
-  // Own synchronisation: see the transitions in tag.h.
+  // Own synchronisation: see the transitions in tag.h, and live_set.h.
   TypedColumn<std::atomic<Tag>> tags_;
+  LiveSet live_set_;
   struct Tenant {
     std::atomic<ExternalId> id;
     std::atomic<uint64_t> moved;  // Which move it was that left the slot; 0: none.

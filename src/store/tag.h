@@ -23,7 +23,8 @@
 //
 // READ.1: a reader loads the tag with acquire, which pairs with PUB.1: it sees the whole row. What
 // it read stays whole until it unpins, because a slot that was readable while it was pinned is
-// reclaimed only after it has unpinned (epoch.h).
+// reclaimed only after it has unpinned (epoch.h). A live bit beside it says *live* faster
+// (live_set.h).
 #pragma once
 
 #include <cstdint>

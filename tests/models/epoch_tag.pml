@@ -12,6 +12,8 @@
  * current one" (age 0) and "is it at least GRACE old", so ages above 3 are one value and the state
  * space is finite. A row is two words that carry one bit of the tenant's generation.
  *
+ * A live bit goes with the tag (live_set.h): set after it, cleared before it. Readers ask either.
+ *
  * Every step is one atomic access to shared memory, under sequential consistency: that is all that
  * spin knows. Whether the C++ orderings are strong enough for the steps to behave so is the
  * business of the comments at each ordering and of ThreadSanitizer, not of this model.
@@ -20,6 +22,7 @@
  *   GRACE=1, GRACE=2     reuse one or two epochs after the retire instead of three
  *   NO_TAG_CHECK         readers read whatever is there
  *   PUBLISH_FIRST        the tag becomes live before the row is written
+ *   BIT_OUTLIVES         the live bit is cleared after the tag has moved
  *   SKIP_RELOAD          a guard trusts the epoch that it read before it claimed its cell
  *   UNPIN_FIRST          the retirer stamps with an epoch that it no longer holds
  *   IGNORE_OLD_CELLS     the epoch advances past a reader that is pinned at the one before
@@ -63,6 +66,7 @@
 #define OLDEST 4
 
 byte tag[SLOTS];
+bit live[SLOTS];      /* The live bits. */
 byte stamp[SLOTS];    /* The epoch that the slot is queued for reclamation with; NONE: not queued. */
 bit word0[SLOTS];     /* The row. */
 bit word1[SLOTS];
@@ -153,7 +157,7 @@ proctype Reader(byte me) {
      assert(w0 == word1[s]);
      #else
      if
-     :: atomic { IsReadable(tag[s]) ->
+     :: atomic { IsReadable(tag[s]) || live[s] ->
           assert(!gone);                 /* No resurrection. */
           if :: !seen -> holders[s]++ :: else fi };
         w0 = word0[s];
@@ -193,11 +197,11 @@ proctype Writer() {
      #ifdef PUBLISH_FIRST
      tag[s] = LIVE;
      WriteRow();
-     s = 0
+     atomic { live[s] = 1; s = 0 }
      #else
      WriteRow();
      if
-     :: atomic { tag[s] = LIVE; s = 0 }        /* Published. */
+     :: tag[s] = LIVE; atomic { live[s] = 1; s = 0 }   /* Published. */
      :: atomic { tag[s] = AVAILABLE; s = 0 }   /* Dropped: no reader has seen it readable. */
      fi
      #endif
@@ -215,7 +219,13 @@ proctype Retirer(byte me) {
      Unpin();
      #endif
      if
-     :: atomic { tag[s] == LIVE -> tag[s] = DELETED }
+     #ifdef BIT_OUTLIVES
+     :: atomic { tag[s] == LIVE -> tag[s] = DELETED };
+        live[s] = 0
+     #else
+     :: atomic { live[s] -> live[s] = 0 };
+        atomic { assert(tag[s] == LIVE); tag[s] = DELETED }
+     #endif
      :: atomic { tag[s] == DELETED -> tag[s] = RETIRED };
         #ifdef UNPIN_FIRST
         stamp[s] = loaded[me]

@@ -25,6 +25,7 @@ SMALL = [
     ("epoch_tag", "GRACE=2", FAILS),
     ("epoch_tag", "NO_TAG_CHECK", FAILS),
     ("epoch_tag", "PUBLISH_FIRST", FAILS),
+    ("epoch_tag", "BIT_OUTLIVES", FAILS),
     ("epoch_tag", "SKIP_RELOAD", FAILS),
     ("epoch_tag", "UNPIN_FIRST", FAILS),
     ("epoch_tag", "IGNORE_OLD_CELLS", FAILS),

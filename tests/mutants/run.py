@@ -32,6 +32,8 @@ MUTANTS = {
     "tag_check_removed": ("slot_stress", "", True),
     "publish_before_row": ("slot_stress", "", False),
     "relaxed_publish": ("slot_stress", "thread", False),
+    "relaxed_live_bit": ("slot_stress", "thread", False),
+    "live_bit_outlives_tag": ("slot_stress", "", False),
     "relaxed_unpin": ("epoch_stress", "thread", False),
     "reload_skipped": ("epoch_stress", "", False),
     "old_readers_ignored": ("epoch_stress", "", False),

@@ -94,7 +94,8 @@ class SlotStress {
     };
     while (stress_.Running()) {
       const EpochRegistry::Guard guard = store_.epochs.Pin();
-      const SlotId slots = store_.slots.high_water();
+      const SlotTable::Moment since = store_.slots.Now();
+      const SlotId slots = since.high_water;
       if (slots == 0) continue;
       const auto first = static_cast<SlotId>(random.Below(slots));
       std::array<Seen, kWindow> window;
@@ -102,7 +103,7 @@ class SlotStress {
         for (size_t i = 0; i < kWindow && first + i < slots; ++i) {
           const auto slot = static_cast<SlotId>(first + i);
           Seen& seen = window[i];
-          if (!IsReadable(store_.slots.tag(slot))) {
+          if (!MayRead(slot, pass, since)) {
             if (seen.readable && !seen.gone) transitions_.fetch_add(1, std::memory_order_relaxed);
             seen.gone = seen.readable;
             continue;
@@ -116,6 +117,13 @@ class SlotStress {
       }
       reads_.fetch_add(kPasses, std::memory_order_relaxed);
     }
+  }
+
+  // As searches ask, and by the tag alone.
+  bool MayRead(SlotId slot, int pass, const SlotTable::Moment& since) const {
+    bool returnable;
+    return pass % 2 == 0 ? store_.slots.KeepReadable(&slot, 1, since, &returnable) == 1
+                         : IsReadable(store_.slots.tag(slot));
   }
 
   void CheckRow(SlotId slot, const uint64_t* seen_stamp) {
