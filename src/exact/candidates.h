@@ -61,12 +61,15 @@ class Candidates {
   void DropBelow(size_t query, Score limit) {
     Keep(query, [limit](const Entry& e) { return e.high >= limit; });
   }
-  // For exact scores: keeps the k best, of those at the bar the first to come.
+  // For exact scores: keeps the k best, of those at the bar the first to come. Without a branch,
+  // since half of them go, no telling which.
   void KeepFirst(size_t query, Score bar) {
     size_t ties = k_;
     for (const Entry& e : Of(query)) ties -= e.low > bar;
     Keep(query, [&ties, bar](const Entry& e) {
-      return e.low > bar || (e.low == bar && ties > 0 && ties-- > 0);
+      const bool tie = (e.low == bar) & (ties > 0);
+      ties -= tie;
+      return (e.low > bar) | tie;
     });
   }
   // Drops all but the first `count`.

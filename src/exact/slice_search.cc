@@ -139,7 +139,8 @@ class SliceSearchOf final : public SliceSearch {
         std::fill_n(tops, used, std::numeric_limits<int32_t>::min());
         for (size_t part = 0; part < parts; ++part) {
           const Score top = mode_.LeastScore(result_.scores[part * width + i], slot + i, at.place);
-          tops[part % used] = std::max(tops[part % used], Ordered(top));
+          int32_t& best = tops[used == 1 ? 0 : part];
+          best = std::max(best, Ordered(top));
         }
       }
     }
