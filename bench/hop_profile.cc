@@ -1,4 +1,5 @@
-// Where the time of a search goes: distance, neighbour copy, visited set, candidate list, rest.
+// Where the time of a search goes: distance, neighbour copy, visited set, candidate list, tag
+// check, calls for rows (whose wait is part of the distances' price), rest.
 //
 //   hop_profile --base ROWS.u8bin --queries Q.u8bin --truth GT [--type f32] [--recall 0.95]
 //
@@ -122,7 +123,8 @@ const std::vector<Part>& Parts() {
       {"neighbour copy", {"shoal::NeighborLists::"}},
       {"visited set", {"shoal::VisitedSet::"}},
       {"candidate list", {"shoal::CandidateList::"}},
-      {"tag check", {"shoal::SlotTable::KeepReadable"}},
+      {"tag check", {"shoal::SlotTable::KeepReadable", "shoal::LiveSet::"}},
+      {"calls for rows", {"shoal::RamFeatureStore::PrefetchFront"}},
       {"rest", {""}},
   };
   return kParts;

@@ -155,14 +155,14 @@ TEST(CandidateList, AgreesWithANaiveModel) {
   std::mt19937_64 random(seed);
   CandidateList list;  // One for all rounds: a scratch is used again and again.
   for (int round = 0; round < 300; ++round) {
-    const size_t list_size = 1 + random() % 20;
+    const size_t list_size = 1 + random() % 60;
     // The budget of guides is at least 64: so many never exceed it.
     const size_t guides_per_100 = random() % 3 == 0 ? 0 : random() % 40;
     list.Reset(list_size);
     Model model(list_size);
     for (SlotId slot = 0; slot < 120; ++slot) {
       const bool guide = random() % 100 < guides_per_100;
-      const auto distance = static_cast<float>(random() % 50);
+      const auto distance = static_cast<float>(random() % 50) - 25;
       list.Insert(distance, slot, !guide);
       model.Insert(distance, slot, !guide);
       ASSERT_NO_FATAL_FAILURE(model.ExpectSame(list)) << "round " << round << " slot " << slot;

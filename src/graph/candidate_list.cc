@@ -5,50 +5,108 @@
 #endif
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace shoal {
+#if defined(__SSE2__)
+namespace {
+
+// Eight entries, of four bytes each.
+struct Eight {
+  __m128i low, high;
+};
+Eight Load(const void* from) {
+  const auto* half = static_cast<const __m128i*>(from);
+  return {_mm_loadu_si128(half), _mm_loadu_si128(half + 1)};
+}
+void Store(void* to, const Eight& e) {
+  auto* half = static_cast<__m128i*>(to);
+  _mm_storeu_si128(half, e.low);
+  _mm_storeu_si128(half + 1, e.high);
+}
+Eight Fill(int32_t value) { return {_mm_set1_epi32(value), _mm_set1_epi32(value)}; }
+// Each in the place behind its own; in the first, 0.
+Eight Behind(const Eight& e) {
+  const __m128i carried = _mm_srli_si128(e.low, 12);
+  return {_mm_slli_si128(e.low, 4), _mm_or_si128(_mm_slli_si128(e.high, 4), carried)};
+}
+__m128i Choose(__m128i mask, __m128i yes, __m128i no) {
+  return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));
+}
+Eight Choose(const Eight& mask, const Eight& yes, const Eight& no) {
+  return {Choose(mask.low, yes.low, no.low), Choose(mask.high, yes.high, no.high)};
+}
+int32_t Last(const Eight& e) { return _mm_cvtsi128_si32(_mm_shuffle_epi32(e.high, 0xff)); }
+// A mask of those that are greater, as floats.
+Eight Greater(const Eight& a, const Eight& b) {
+  const auto floats = [](__m128i e) { return _mm_castsi128_ps(e); };
+  return {_mm_castps_si128(_mm_cmpgt_ps(floats(a.low), floats(b.low))),
+          _mm_castps_si128(_mm_cmpgt_ps(floats(a.high), floats(b.high)))};
+}
+uint32_t Bits(const Eight& mask) {
+  return static_cast<uint32_t>(_mm_movemask_ps(_mm_castsi128_ps(mask.low)) |
+                               _mm_movemask_ps(_mm_castsi128_ps(mask.high)) << 4);
+}
+
+}  // namespace
+#endif
 
 void CandidateList::Reset(size_t list_size) {
   list_size_ = list_size;
   guides_max_ = 4 * list_size + 64;  // Guess: the hop budget for a region that was deleted.
   // One more than may stay: an insert comes before the removal that it causes.
-  const size_t most = list_size_ + guides_max_ + 1;
+  const size_t most = kFront + list_size_ + guides_max_ + 1;
   if (distances_.size() < most) {
     words_.resize(most);  // First: if there is no memory for the second, both are asked again.
     distances_.resize(most);
   }
+  std::fill_n(distances_.begin(), kFront, -std::numeric_limits<float>::infinity());
   size_ = 0;
   returnable_ = 0;
   cursor_ = 0;
 }
 
 // Moves what is farther than `distance` back by one place, from the end on, and puts the entry into
-// the gap. Four at a time, and found on the way: there is one branch that is hard to predict, the
-// last. Returns the place.
+// the gap. Eight at a time, and found on the way: the only branch is for the eight with the gap,
+// which are written without one. Returns the place.
 size_t CandidateList::ShiftIn(float distance, uint32_t word) {
-  float* const d = distances_.data();
-  uint32_t* const w = words_.data();
+  float* const d = distances();
+  uint32_t* const w = words();
   size_t at = size_;
 #if defined(__SSE2__)
-  const __m128 fresh = _mm_set1_ps(distance);
-  while (at >= 4) {
-    const __m128 four = _mm_loadu_ps(d + at - 4);
-    const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(w + at - 4));
-    const auto farther = static_cast<unsigned>(_mm_movemask_ps(_mm_cmpgt_ps(four, fresh)));
-    if (farther != 0xf) break;
-    _mm_storeu_ps(d + at - 3, four);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(w + at - 3), words);
-    at -= 4;
+  static_assert(kFront == 8);
+  const Eight fresh = Fill(std::bit_cast<int32_t>(distance));
+  const Eight fresh_word = Fill(std::bit_cast<int32_t>(word));
+  for (;; at -= 8) {
+    const Eight old = Load(d + at - 8), old_words = Load(w + at - 8);
+    const Eight moves = Greater(old, fresh);
+    const uint32_t bits = Bits(moves);
+    if ((bits & 1) != 0) {  // They are sorted: all eight.
+      Store(d + at - 7, old);
+      Store(w + at - 7, old_words);
+      continue;
+    }
+    // Who moves is followed by the one before it, if that moves, too, and else by the new one.
+    const Eight follows = Behind(moves);
+    const auto write = [&](auto* to, const Eight& from, const Eight& one) {
+      const int32_t last = Last(Choose(moves, from, one));
+      std::memcpy(to + at, &last, sizeof(last));
+      Store(to + at - 8, Choose(moves, Choose(follows, Behind(from), one), from));
+    };
+    write(d, old, fresh);
+    write(w, old_words, fresh_word);
+    return at - 8 + static_cast<size_t>(std::countr_zero(bits | 1u << 8));
   }
-#endif
-  while (at > 0 && d[at - 1] > distance) {
+#else
+  for (; d[at - 1] > distance; --at) {  // Ends before the first, at the latest.
     d[at] = d[at - 1];
     w[at] = w[at - 1];
-    --at;
   }
   d[at] = distance;
   w[at] = word;
   return at;
+#endif
 }
 
 void CandidateList::InsertSorted(float distance, SlotId slot, bool returnable) {
@@ -76,7 +134,7 @@ void CandidateList::InsertMany(const float* distances, const SlotId* slots, cons
   // Most of what comes now has no place. Which, is found without branches.
   uint32_t near[kMostAtOnce];
   size_t found = 0;
-  const float last = distances_[size_ - 1];
+  const float last = LastDistance();
   for (; i < n; ++i) {
     near[found] = static_cast<uint32_t>(i);
     found += distances[i] < last ? 1 : 0;
@@ -86,11 +144,11 @@ void CandidateList::InsertMany(const float* distances, const SlotId* slots, cons
 }
 
 Candidate CandidateList::PopUnexpanded() {
-  const Candidate nearest{distances_[cursor_], words_[cursor_] & kSlotMask};
-  words_[cursor_] |= kExpandedBit;
+  const Candidate nearest = (*this)[cursor_];
+  words()[cursor_] |= kExpandedBit;
   do {
     ++cursor_;
-  } while (cursor_ < size_ && (words_[cursor_] & kExpandedBit) != 0);
+  } while (cursor_ < size_ && (words()[cursor_] & kExpandedBit) != 0);
   return nearest;
 }
 

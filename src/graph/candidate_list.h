@@ -29,7 +29,7 @@ class CandidateList {
   // Offers a scored slot; `returnable`: whether it was live when it was scored.
   void Insert(float distance, SlotId slot, bool returnable) {
     // Once L are there, what is farther than the last of them has no place.
-    if (full() && !(distance < distances_[size_ - 1])) return;
+    if (full() && !(distance < LastDistance())) return;
     InsertSorted(distance, slot, returnable);
   }
   // Likewise for n of them, at most kMostAtOnce, in order.
@@ -39,15 +39,15 @@ class CandidateList {
   // The nearest that was not expanded, and marks it as expanded. HasUnexpanded().
   Candidate PopUnexpanded();
   // The nearest that was not expanded; kNoSlot when there is none.
-  SlotId PeekUnexpanded() const { return cursor_ < size_ ? words_[cursor_] & kSlotMask : kNoSlot; }
+  SlotId PeekUnexpanded() const { return cursor_ < size_ ? words()[cursor_] & kSlotMask : kNoSlot; }
   // Its distance; infinite when there is none.
   float PeekDistance() const {
-    return cursor_ < size_ ? distances_[cursor_] : std::numeric_limits<float>::infinity();
+    return cursor_ < size_ ? distances()[cursor_] : std::numeric_limits<float>::infinity();
   }
 
   size_t size() const { return size_; }
-  Candidate operator[](size_t i) const { return {distances_[i], words_[i] & kSlotMask}; }
-  bool IsReturnable(size_t i) const { return (words_[i] & kGuideBit) == 0; }
+  Candidate operator[](size_t i) const { return {distances()[i], words()[i] & kSlotMask}; }
+  bool IsReturnable(size_t i) const { return (words()[i] & kGuideBit) == 0; }
   size_t bytes() const {
     return distances_.capacity() * sizeof(float) + words_.capacity() * sizeof(uint32_t);
   }
@@ -57,11 +57,19 @@ class CandidateList {
   static constexpr uint32_t kGuideBit = 1u << 30;
   static constexpr uint32_t kSlotMask = kGuideBit - 1;
 
+  float LastDistance() const { return distances()[size_ - 1]; }
   bool full() const { return returnable_ == list_size_; }
   void InsertSorted(float distance, SlotId slot, bool returnable);
   size_t ShiftIn(float distance, uint32_t word);
 
-  // Two arrays, because the search for a place reads distances only.
+  // Before the first entry: places for a vector that begins there, with distances below all.
+  static constexpr size_t kFront = 8;
+  float* distances() { return distances_.data() + kFront; }
+  const float* distances() const { return distances_.data() + kFront; }
+  uint32_t* words() { return words_.data() + kFront; }
+  const uint32_t* words() const { return words_.data() + kFront; }
+
+  // Two arrays, because what compares reads distances only.
   std::vector<float> distances_;
   std::vector<uint32_t> words_;  // Slot and two flags.
   size_t list_size_ = 1;
