@@ -1,16 +1,20 @@
-// Inner products of vectors whose norms vary, or that all point the same way: how much of the truth
-// does a search find, and how fast? Beside hnswlib, where its headers are
-// (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), in one run.
+// Sets that make a graph's work hard: inner products of vectors whose norms vary or that all point
+// the same way, points that are near to all others. How much of the truth does a search find, and
+// how fast? Beside hnswlib, where its headers are (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), in one
+// run.
 //
 //   products --set norms,cloud,factors,positive,far --rows 50000 --dim 64
 //   products --set norms --rows 20000 --turnovers 3
+//   products --set unit,zero,zeros --rows 20000 --dim 100
 //
-// Sets, all float32: a normal cloud; one whose rows have log-normal norms; factors, rows of rank 16
-// with such norms, as a factorisation of ratings gives; positive, clusters folded to where all
-// elements are; far, clusters whose middle is far from the origin. Queries are of the same kind
-// (factors: with their own norms). Builds take two threads, searches one; the times are the best of
-// three passes, engines in turns. With --turnovers every point is replaced so often, in random
-// order, and a fresh index of the same points stands beside.
+// Sets, all float32, by inner product: a normal cloud; one whose rows have log-normal norms;
+// factors, rows of rank 16 with such norms, as a factorisation of ratings gives; positive, clusters
+// folded to where all elements are; far, clusters whose middle is far from the origin. By squared
+// L2: unit vectors; zero, unit vectors one of which is nearly zero; zeros, where one in a thousand
+// is; of these it is counted, too, how many points their own vector does not lead to. Queries are
+// of the same kind (factors: with their own norms). Builds take two threads, searches one; the
+// times are the best of three passes, engines in turns. With --turnovers every point is replaced so
+// often, in random order, and a fresh index of the same points stands beside.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -50,6 +54,8 @@ double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+bool IsL2(const std::string& set) { return set == "unit" || set == "zero" || set == "zeros"; }
+
 // `n` rows of a set, `queries` of which come last.
 std::vector<float> MakeRows(const std::string& set, const Options& options, size_t n) {
   constexpr size_t kRank = 16, kClusters = 200;
@@ -64,7 +70,12 @@ std::vector<float> MakeRows(const std::string& set, const Options& options, size
     for (size_t j = 0; j < dim; ++j) row[j] = normal(random);
     const bool is_query = i + options.queries >= n;
     const float norm = std::exp((set == "norms" ? 0.5f : 0.4f) * normal(random));
-    if (set == "norms") {
+    if (IsL2(set)) {
+      const float length = std::sqrt(std::inner_product(row, row + dim, row, 0.0f));
+      const size_t period = set == "zero" ? options.rows : 1000;
+      const bool zero = set != "unit" && !is_query && i % period == period / 2;
+      for (size_t j = 0; j < dim; ++j) row[j] *= (zero ? 0.01f : 1.0f) / length;
+    } else if (set == "norms") {
       for (size_t j = 0; j < dim; ++j) row[j] *= norm;
     } else if (set == "factors") {
       float factors[kRank];
@@ -94,6 +105,7 @@ class Job {
  public:
   Job(const std::string& set, const Options& options)
       : options_(options),
+        metric_(IsL2(set) ? Metric::kL2 : Metric::kInnerProduct),
         rows_(MakeRows(set, options, options.rows * (1 + options.turnovers) + options.queries)),
         live_(options.rows) {
     std::iota(live_.begin(), live_.end(), uint32_t{0});
@@ -130,7 +142,7 @@ class Job {
   Engine Shoal(const std::string& name) {
     auto index =
         std::make_shared<Index>(Need(Index::Create({.dim = static_cast<uint32_t>(options_.dim),
-                                                    .metric = Metric::kInnerProduct,
+                                                    .metric = metric_,
                                                     .max_degree = options_.degree})));
     index_ = index.get();
     std::vector<ExternalId> ids(options_.rows);
@@ -166,14 +178,19 @@ class Job {
   void AddHnswlib() {
 #if defined(SHOAL_BENCH_HNSWLIB)
     struct Graph {
-      Graph(const Options& o) : space(o.dim), graph(&space, o.rows, o.degree / 2, 200) {}
-      hnswlib::InnerProductSpace space;
-      hnswlib::HierarchicalNSW<float> graph;
+      Graph(const Options& o, Metric metric) : l2(o.dim), product(o.dim), graph(nullptr) {
+        graph = std::make_unique<hnswlib::HierarchicalNSW<float>>(
+            metric == Metric::kL2 ? static_cast<hnswlib::SpaceInterface<float>*>(&l2) : &product,
+            o.rows, o.degree / 2, 200);
+      }
+      hnswlib::L2Space l2;
+      hnswlib::InnerProductSpace product;
+      std::unique_ptr<hnswlib::HierarchicalNSW<float>> graph;
     };
-    auto hnsw = std::make_shared<Graph>(options_);
+    auto hnsw = std::make_shared<Graph>(options_, metric_);
     const double begin = Seconds();
     std::atomic<size_t> next{1};
-    const auto add = [&](size_t id) { hnsw->graph.addPoint(Row(live_[id]).data(), id); };
+    const auto add = [&](size_t id) { hnsw->graph->addPoint(Row(live_[id]).data(), id); };
     add(0);
     const auto work = [&] {
       for (size_t i; (i = next.fetch_add(1)) < options_.rows;) add(i);
@@ -183,8 +200,8 @@ class Job {
     other.join();
     engines_.push_back(
         {"hnswlib", Seconds() - begin, [hnsw](VectorView query, size_t list, uint64_t* found) {
-           hnsw->graph.setEf(list);
-           return SearchHnsw(hnsw->graph, query.data(), kK, found);
+           hnsw->graph->setEf(list);
+           return SearchHnsw(*hnsw->graph, query.data(), kK, found);
          }});
 #endif
   }
@@ -209,7 +226,7 @@ class Job {
   void Print() const {
     const std::vector<float> live = Live();
     const TruthSet truth = Need(ExactSearch(MatrixView(std::span<const float>(live), options_.dim),
-                                            Queries(), {.k = kK, .metric = Metric::kInnerProduct}));
+                                            Queries(), {.k = kK, .metric = metric_}));
     fmt::print("| engine | build |");
     for (const size_t list : options_.lists) fmt::print(" L = {} |", list);
     fmt::print("\n|---|---|{}\n", [&] {
@@ -229,9 +246,27 @@ class Job {
       fmt::print("\n");
     }
     fmt::print("\n");
+    if (metric_ == Metric::kL2) PrintLost();
+  }
+
+  // Whom their own vectors do not lead to. (No two points are the same.)
+  void PrintLost() const {
+    constexpr size_t kList = 64;
+    for (const Engine& engine : engines_) {
+      size_t lost = 0;
+      for (size_t id = 0; id < live_.size(); ++id) {
+        uint64_t found[kK];
+        const size_t n = engine.search(Row(live_[id]), kList, found);
+        lost += n == 0 || found[0] != id ? 1 : 0;
+      }
+      fmt::print("{}: {} of {} not found by their own vector at L = {}\n", engine.name, lost,
+                 live_.size(), kList);
+    }
+    fmt::print("\n");
   }
 
   const Options options_;
+  const Metric metric_;
   const std::vector<float> rows_;
   std::vector<uint32_t> live_;  // By id: its row.
   Index* index_ = nullptr;      // The last that was made.
@@ -240,14 +275,15 @@ class Job {
 
 int Main(int argc, char** argv) {
   Options options;
-  CLI::App app("Recall and speed of largest inner products, of vectors that make them hard.");
+  CLI::App app("Recall and speed on sets of vectors that make a graph's work hard.");
   shoal::bench::AddVersion(app, "products");
   const auto option = [&](const char* name, auto& value, const char* what) {
     return app.add_option(name, value, what)->capture_default_str();
   };
   option("--set", options.sets, "sets, with commas between")
       ->delimiter(',')
-      ->check(CLI::IsMember({"norms", "cloud", "factors", "positive", "far"}));
+      ->check(
+          CLI::IsMember({"norms", "cloud", "factors", "positive", "far", "unit", "zero", "zeros"}));
   option("--rows", options.rows, "points")->check(CLI::Range(size_t{kK}, size_t{4'000'000}));
   option("--dim", options.dim, "dimensions")->check(CLI::Range(size_t{1}, size_t{kMaxDim}));
   option("--queries", options.queries, "queries")->check(CLI::Range(size_t{1}, size_t{1'000'000}));

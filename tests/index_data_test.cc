@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <random>
 #include <set>
@@ -75,6 +76,23 @@ TEST(OnePoint, IsFoundByAnyQueryWithAnyKAndL) {
       EXPECT_EQ(hits->at(0).distance, 49 * 49 + 25);
     }
   }
+}
+
+// A zero among unit vectors, as of an empty document, is nearer to each of them than any other is,
+// and leads to R of them. Left to it, one in twenty points of such a build could not be found.
+TEST(APointThatIsNearToAll, DoesNotHideTheOthers) {
+  constexpr size_t kN = 10000, kDim = 100;
+  std::mt19937 random(7);
+  std::normal_distribution<double> normal;
+  Rows rows(ScalarType::kFloat32, kDim);
+  for (size_t i = 0; i < kN; ++i) {
+    std::vector<double> row(kDim);
+    for (double& x : row) x = normal(random);
+    const double norm = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0));
+    for (double& x : row) x = i == kN / 2 ? 0 : x / norm;
+    rows.Add(row);
+  }
+  ExpectAllFoundByOwnVector(BuildFrom(rows, {}), rows);
 }
 
 TEST(TwoPoints, AreBothFoundAndOrdered) {

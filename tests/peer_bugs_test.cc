@@ -305,11 +305,12 @@ TEST(Cost, OfAnInsertIsTheSameAfterAConsolidationOfMostPoints) {
 
 // DiskANN: between two powers of 1.2, alpha has no effect.
 TEST(Alpha, KeepsMoreEdgesWithEveryStep) {
-  const Rows rows = RandomRows(800, 8);
+  // Of 48 dimensions: no row comes out so sparse that it is filled up.
+  const Rows rows = RandomRows(800, 48);
   uint64_t last = 0;
   for (const float alpha : {1.0f, 1.1f, 1.2f, 1.25f, 1.3f, 1.35f, 1.4f, 1.45f, 1.5f}) {
     Index index =
-        *Index::Create({.dim = 8, .max_degree = 256, .build_list_size = 60, .alpha = alpha});
+        *Index::Create({.dim = 48, .max_degree = 256, .build_list_size = 60, .alpha = alpha});
     ASSERT_EQ(index.InsertMany(test::Iota(800), rows.view(), {.threads = 1})->inserted, 800u);
     EXPECT_GT(index.Stats().edges, last) << "alpha " << alpha;
     last = index.Stats().edges;

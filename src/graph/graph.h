@@ -122,8 +122,12 @@ class Graph {
   // RobustPrune (DiskANN paper, algorithm 2), with the rounds of DiskANN's code: scratch.pool,
   // which are p's candidates, sorted here, to scratch.selected, at most `degree`; the last places
   // are for what is far. Where norms vary, half of them are first chosen by p's product with them.
+  // Unless alpha is 1, fewer than a third of `degree`, and than 8, are filled up to 7/10 of it, or
+  // 24, with the nearest of the others.
   void Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const;
   void ChooseByProduct(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const;
+  void ChooseByDistance(size_t degree, Guard& guard, Scratch& scratch) const;
+  static void FillUp(size_t degree, Scratch& scratch);
   void OpenAll(std::span<const Candidate> candidates, Scratch& scratch) const;
   enum class By : uint8_t { kDistance, kProduct };
   void Choose(By by, float alpha, size_t degree, size_t reserved, float far, Guard& guard,

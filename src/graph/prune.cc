@@ -94,6 +94,35 @@ void Graph::ChooseByProduct(SlotId p, size_t degree, Guard& guard, Scratch& scra
   Choose(By::kProduct, 1.0f, degree, 0, 0, guard, scratch);
 }
 
+void Graph::ChooseByDistance(size_t degree, Guard& guard, Scratch& scratch) const {
+  const auto& pool = scratch.pool;
+  const auto& selected = scratch.selected;
+  const Scratch::Open& open = scratch.open;
+  Choose(By::kDistance, 1.0f, degree, 0, 0, guard, scratch);
+  if (selected.size() == degree || open.size == 0) return;
+  const float far = kFar * pool[pool.size() / 2].distance;
+  const size_t most = std::max<size_t>(neighbors_.max_degree() / kFarShare, 1);
+  size_t reserved = 0;
+  for (size_t i = open.size; i > 0 && open.distances[i - 1] > far && reserved < most; --i)
+    reserved += open.ratios[i - 1] <= options_.alpha ? 1 : 0;
+  Choose(By::kDistance, options_.alpha, degree, reserved, far, guard, scratch);
+}
+
+// To leave a neighbour out because a nearer one leads to it is to trust that one's row, and a point
+// that is near everything (a zero among unit vectors) leads to R of them. So what is left out fills
+// a row that has come out sparse, nearest first. (docs/algorithms.md, D27.)
+void Graph::FillUp(size_t degree, Scratch& scratch) {
+  constexpr size_t kEnough = 24;
+  auto& selected = scratch.selected;
+  if (selected.size() >= std::min(degree, kEnough) / 3) return;
+  const size_t least = std::min(degree * 7 / 10, kEnough);
+  for (const Candidate& candidate : scratch.pool) {
+    if (selected.size() >= least) return;
+    if (std::find(selected.begin(), selected.end(), candidate.slot) == selected.end())
+      selected.push_back(candidate.slot);
+  }
+}
+
 void Graph::Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const {
   ++guard.work.prunes;
   auto& pool = scratch.pool;
@@ -110,14 +139,8 @@ void Graph::Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const
       open.ratios[i] = std::numeric_limits<float>::infinity();
   for (const SlotId chosen : selected)
     Occlude(By::kDistance, features_.Own(chosen), 0, guard, scratch);
-  Choose(By::kDistance, 1.0f, degree, 0, 0, guard, scratch);
-  if (selected.size() == degree || open.size == 0) return;
-  const float far = kFar * pool[pool.size() / 2].distance;
-  const size_t most = std::max<size_t>(neighbors_.max_degree() / kFarShare, 1);
-  size_t reserved = 0;
-  for (size_t i = open.size; i > 0 && open.distances[i - 1] > far && reserved < most; --i)
-    reserved += open.ratios[i - 1] <= options_.alpha ? 1 : 0;
-  Choose(By::kDistance, options_.alpha, degree, reserved, far, guard, scratch);
+  ChooseByDistance(degree, guard, scratch);
+  if (options_.alpha > 1) FillUp(degree, scratch);
 }
 
 }  // namespace shoal
