@@ -86,11 +86,100 @@ TEST_F(ReverseLists, AgreesWithAMultisetAcrossManyLists) {
   }
 }
 
+// Of two lists, so that both branches and chunks of the one are used again by the other.
+TEST_F(ReverseLists, AgreesWithAMultisetWhereHalfOfAllPointAtIt) {
+  const uint64_t seed = test::Seed();
+  SCOPED_TRACE("SHOAL_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  constexpr size_t kLists = 2, kMost = 30000;
+  std::vector<std::atomic<ChunkId>> heads(kLists);  // kNone.
+  std::vector<std::vector<SlotId>> model(kLists);
+  for (int wave = 0; wave < 12; ++wave) {
+    const size_t i = random() % kLists;
+    ReverseList list(pool_, heads[i]);
+    std::vector<SlotId>& there = model[i];
+    if (wave == 7) {
+      list.Clear();
+      there.clear();
+    }
+    // Up to many, or down to none or few.
+    const size_t goal = there.size() < kMost / 2 ? kMost - random() % 1000 : random() % 2 * 100;
+    while (there.size() < goal) {
+      there.push_back(static_cast<SlotId>(random() % kMost));
+      ASSERT_TRUE(list.Add(there.back()));
+    }
+    std::shuffle(there.begin(), there.end(), random);
+    while (there.size() > goal) {
+      ASSERT_TRUE(list.Remove(there.back()));
+      there.pop_back();
+      ASSERT_FALSE(list.Remove(kMost + 1));
+    }
+    for (int step = 0; step < 300; ++step) {  // As edges come and go.
+      there.push_back(static_cast<SlotId>(random() % kMost));
+      ASSERT_TRUE(list.Add(there.back()));
+      std::swap(there[random() % there.size()], there.back());
+      ASSERT_TRUE(list.Contains(there.back()));
+      ASSERT_TRUE(list.Remove(there.back()));
+      there.pop_back();
+    }
+    for (size_t j = 0; j < kLists; ++j) {
+      std::vector<SlotId> ids = model[j];
+      std::sort(ids.begin(), ids.end());
+      ASSERT_EQ(Sorted(heads[j]), ids);
+      const ReverseList whole(pool_, heads[j]);
+      ASSERT_FALSE(whole.HasMoreThan(ids.size()));
+      if (ids.empty()) continue;
+      ASSERT_TRUE(whole.HasMoreThan(ids.size() - 1));
+      std::vector<SlotId> part;
+      whole.AppendTo(part, ids.size() / 2);
+      ASSERT_GE(part.size(), ids.size() / 2);
+      ASSERT_LT(part.size(), ids.size() / 2 + ReversePool::kChunkIds);
+    }
+  }
+}
+
+TEST_F(ReverseLists, AHubThatHasLostAllMayBeginAgainWithoutMemory) {
+  std::atomic<ChunkId> head = ReversePool::kNone;
+  ReverseList list(pool_, head);
+  for (SlotId id = 0; id < 3000; ++id) ASSERT_TRUE(list.Add(id));
+  for (SlotId id = 0; id < 3000; ++id) ASSERT_TRUE(list.Remove(id));
+  ASSERT_NE(head, ReversePool::kNone) << "one chunk stays, and it is an empty chain:";
+  EXPECT_EQ(pool_[head].next, ReversePool::kNone);
+  const ChunkId before = head;
+  ASSERT_TRUE(list.Add(7));
+  EXPECT_EQ(head, before);
+  EXPECT_EQ(Sorted(head), (std::vector<SlotId>{7}));
+}
+
+TEST_F(ReverseLists, AHubsChunksMoveDownAndAreGivenBack) {
+  std::atomic<ChunkId> below = ReversePool::kNone, head = ReversePool::kNone;
+  ReverseList first(pool_, below);
+  for (SlotId id = 0; id < 1000000; ++id) ASSERT_TRUE(first.Add(id));
+  ReverseList list(pool_, head);
+  std::vector<SlotId> ids;
+  for (SlotId id = 0; id < 20000; ++id) ASSERT_TRUE(list.Add(id));
+  for (SlotId id = 0; id < 5000; ++id) ASSERT_TRUE(list.Remove(id));
+  for (SlotId id = 5000; id < 20000; ++id) ids.push_back(id);
+  ASSERT_EQ(pool_[head].next, ReversePool::kBranch) << "else this tests chains only";
+  first.Clear();
+  const uint64_t before = budget_.used();
+  const ChunkId bound = pool_.BeginCompact();
+  list.MoveBelow(bound);
+  pool_.EndCompact();
+  EXPECT_EQ(Sorted(head), ids);
+  EXPECT_LT(budget_.used(), before);
+  list.Clear();
+  EXPECT_EQ(head, ReversePool::kNone);
+}
+
 TEST_F(ReverseLists, FreedChunksAreUsedAgain) {
   std::vector<std::atomic<ChunkId>> heads(1000);  // kNone.
   const auto fill = [&] {
     for (std::atomic<ChunkId>& head : heads)
       for (SlotId id = 0; id < 100; ++id) ASSERT_TRUE(ReverseList(pool_, head).Add(id));
+    ReverseList hub(pool_, heads.front());  // With branches.
+    for (SlotId id = 100; id < 20000; ++id) ASSERT_TRUE(hub.Add(id));
+    for (SlotId id = 0; id < 20000; id += 20) ASSERT_TRUE(hub.Remove(id));
   };
   const auto clear = [&] {
     for (std::atomic<ChunkId>& head : heads) ReverseList(pool_, head).Clear();

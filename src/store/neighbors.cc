@@ -402,11 +402,11 @@ bool NeighborLists::MarkMoved(SlotTable& slots, SlotId v) {
   return slots.MarkMoved(v);
 }
 
-void NeighborLists::Reverse(SlotId v, std::vector<SlotId>& in) const {
+void NeighborLists::Reverse(SlotId v, std::vector<SlotId>& in, size_t least) const {
   in.clear();
   Meta& meta = meta_[v];
   const ListLock lock(meta);
-  ReverseList(reverse_, meta.reverse).AppendTo(in);
+  ReverseList(reverse_, meta.reverse).AppendTo(in, least);
 }
 
 bool NeighborLists::HasMoreIn(SlotId v, size_t n) const {

@@ -201,8 +201,8 @@ class NeighborLists {
   // pinned.
   bool ReleasePinned(SlotId u);
 
-  // Replaces `in` by a copy of v's reverse list.
-  void Reverse(SlotId v, std::vector<SlotId>& in) const;
+  // Replaces `in` by a copy of v's reverse list, or of a part of it, of at least so many ids.
+  void Reverse(SlotId v, std::vector<SlotId>& in, size_t least = SIZE_MAX) const;
   std::vector<SlotId> Reverse(SlotId v) const {
     std::vector<SlotId> in;
     Reverse(v, in);

@@ -4,10 +4,18 @@
 #include <new>
 #include <utility>
 
+#include "base/hooks.h"
 #include "base/thread_number.h"
 
 namespace shoal {
 namespace {
+
+// Chunks that a search for an entry may see before their chain is cut up. A point with fewer
+// in-edges than these hold costs nothing but a walk now and then.
+constexpr size_t kLongWalk = 32;
+
+// Its digits, to the base of a chunk's ids, say where an id is. Consecutive slots have no order.
+uint64_t HashOf(SlotId id) { return (id + uint64_t{1}) * 0x9e3779b97f4a7c15; }
 
 size_t Count(const ReversePool::Chunk& chunk) {
   return static_cast<size_t>(std::find(std::begin(chunk.ids), std::end(chunk.ids), kNoSlot) -
@@ -142,14 +150,28 @@ uint64_t ReversePool::ResidentBytes() const {
   return chunks_.Resident(high_water_);
 }
 
+// The way to the chain that has, or would have, the id. Returns the number of branches on it.
+size_t ReverseList::PathTo(SlotId id, Path& path) const {
+  uint64_t hash = HashOf(id);
+  size_t branches = 0;
+  path[0] = {};
+  for (ChunkId c = head(); IsBranch(c); c = At(path[branches])) {
+    path[++branches] = {c, hash % ReversePool::kChunkIds};
+    hash /= ReversePool::kChunkIds;
+  }
+  return branches;
+}
+
 bool ReverseList::Add(SlotId id) {
-  ReversePool::ChunkId first = head();
-  size_t count = first == ReversePool::kNone ? ReversePool::kChunkIds : Count(pool_[first]);
+  Path path;
+  const Place place = path[PathTo(id, path)];
+  ChunkId first = At(place);
+  size_t count = first == kNone ? ReversePool::kChunkIds : Count(pool_[first]);
   if (count == ReversePool::kChunkIds) {
-    const ReversePool::ChunkId fresh = pool_.Allocate();
-    if (fresh == ReversePool::kNone) return false;
+    const ChunkId fresh = pool_.Allocate();
+    if (fresh == kNone) return false;
     pool_[fresh].next = first;
-    set_head(first = fresh);
+    Set(place, first = fresh);
     count = 0;
   }
   pool_[first].ids[count] = id;
@@ -157,78 +179,186 @@ bool ReverseList::Add(SlotId id) {
 }
 
 bool ReverseList::Remove(SlotId id) {
-  for (ReversePool::ChunkId c = head(); c != ReversePool::kNone; c = pool_[c].next) {
+  Path path;
+  const size_t branches = PathTo(id, path);
+  const Place place = path[branches];
+  const ChunkId head = At(place);
+  size_t walked = 0;
+  for (ChunkId c = head; c != kNone; c = pool_[c].next) {
+    ++walked;
     auto& ids = pool_[c].ids;
     auto* const at = std::find(std::begin(ids), std::end(ids), id);
     if (at == std::end(ids)) continue;
-    ReversePool::Chunk& first = pool_[head()];
+    ReversePool::Chunk& first = pool_[head];
     const size_t last = Count(first) - 1;
     *at = first.ids[last];
     first.ids[last] = kNoSlot;
-    // The first chunk is empty: the next one, which is full, takes its place. The only chunk stays:
-    // a point's first in-edges must find memory (NeighborLists::ReserveReverse).
-    if (last == 0 && first.next != ReversePool::kNone) {
-      const ReversePool::ChunkId empty = head();
-      set_head(first.next);
-      pool_.Free(empty);
+    // The first chunk is empty: the next one, which is full, takes its place. A list's only chunk
+    // stays: a point's first in-edges must find memory (NeighborLists::ReserveReverse).
+    if (last == 0 && (first.next != kNone || branches > 0)) {
+      Set(place, first.next);
+      pool_.Free(head);
+      if (At(place) == kNone) DropEmptyBranches(path, branches);
     }
+    if (walked > kLongWalk && branches < kMostBranches) CutUp(place, branches);
     return true;
   }
   return false;
 }
 
+// A branch takes the place of a chain that has `branches` above it. Without memory the chain stays.
+void ReverseList::CutUp(Place place, size_t branches) {
+  constexpr size_t kChains = ReversePool::kChunkIds;
+  // Free chunks: one for the branch, and one of each chain, which need not be full. What more it
+  // takes comes of the old chain.
+  ChunkId spare = kNone;
+  const auto put = [&](ChunkId chunk) { pool_[chunk].next = std::exchange(spare, chunk); };
+  const auto take = [&] { return std::exchange(spare, pool_[spare].next); };
+  for (size_t i = 0; i < 1 + kChains; ++i) {
+    const ChunkId fresh = pool_.Allocate();
+    if (fresh == kNone) {
+      while (spare != kNone) pool_.Free(take());
+      return;
+    }
+    put(fresh);
+  }
+  uint64_t divisor = 1;
+  for (size_t i = 0; i < branches; ++i) divisor *= kChains;
+  const ChunkId branch = take();
+  auto& chains = pool_[branch].ids;
+  std::fill_n(chains, kChains, kNone);
+  for (ChunkId c = At(place); c != kNone;) {
+    const ReversePool::Chunk old = pool_[c];
+    put(std::exchange(c, old.next));
+    for (size_t i = 0, n = Count(old); i < n; ++i) {
+      ChunkId& first = chains[HashOf(old.ids[i]) / divisor % kChains];
+      size_t count = first == kNone ? ReversePool::kChunkIds : Count(pool_[first]);
+      if (count == ReversePool::kChunkIds) {
+        const ChunkId next = std::exchange(first, take());
+        pool_[first].next = next;
+        std::fill_n(pool_[first].ids, ReversePool::kChunkIds, kNoSlot);
+        count = 0;
+      }
+      pool_[first].ids[count] = old.ids[i];
+    }
+  }
+  SHOAL_RACE_POINT("reverse.cut_up");
+  pool_[branch].next = ReversePool::kBranch;
+  Set(place, branch);
+  while (spare != kNone) pool_.Free(take());
+}
+
+// The last of so many branches on the way has lost a chain: those that have none left go. The one
+// at the head becomes an empty chunk.
+void ReverseList::DropEmptyBranches(const Path& path, size_t branches) {
+  for (; branches > 0; --branches) {
+    const ChunkId branch = path[branches].branch;
+    auto& chains = pool_[branch].ids;
+    if (std::any_of(std::begin(chains), std::end(chains), [](ChunkId c) { return c != kNone; }))
+      return;
+    if (branches == 1) {
+      pool_[branch].next = kNone;
+      std::fill(std::begin(chains), std::end(chains), kNoSlot);
+      return;
+    }
+    pool_.Free(branch);
+    Set(path[branches - 1], kNone);
+  }
+}
+
+// Enters every place where something hangs, before what hangs below it, until `enter` says false;
+// leaves every branch after what hangs below it.
+template <class Enter, class Leave>
+void ReverseList::Walk(Enter enter, Leave leave) const {
+  Path path;  // Of each branch on the way: what comes next in it.
+  size_t branches = 0;
+  path[0] = {};
+  for (bool root = true;; root = false) {
+    while (!root && branches > 0 && path[branches].digit == ReversePool::kChunkIds)
+      leave(path[branches--].branch);
+    if (!root && branches == 0) return;
+    const Place place = path[branches];
+    if (branches > 0) ++path[branches].digit;
+    if (At(place) == kNone) continue;
+    if (!enter(place)) return;
+    if (IsBranch(At(place))) path[++branches] = {At(place), 0};
+  }
+}
+
 bool ReverseList::Contains(SlotId id) const {
-  for (ReversePool::ChunkId c = head(); c != ReversePool::kNone; c = pool_[c].next) {
+  Path path;
+  for (ChunkId c = At(path[PathTo(id, path)]); c != kNone; c = pool_[c].next) {
     const auto& ids = pool_[c].ids;
     if (std::find(std::begin(ids), std::end(ids), id) != std::end(ids)) return true;
   }
   return false;
 }
 
-void ReverseList::AppendTo(std::vector<SlotId>& out) const {
-  for (ReversePool::ChunkId c = head(); c != ReversePool::kNone; c = pool_[c].next) {
-    const ReversePool::Chunk& chunk = pool_[c];
-    out.insert(out.end(), chunk.ids, chunk.ids + Count(chunk));
-  }
+void ReverseList::AppendTo(std::vector<SlotId>& out, size_t least) const {
+  const size_t enough = least > SIZE_MAX - out.size() ? SIZE_MAX : out.size() + least;
+  const auto append = [&](Place place) {
+    if (IsBranch(At(place))) return true;
+    for (ChunkId c = At(place); c != kNone && out.size() < enough; c = pool_[c].next)
+      out.insert(out.end(), pool_[c].ids, pool_[c].ids + Count(pool_[c]));
+    return out.size() < enough;
+  };
+  Walk(append, [](ChunkId) {});
 }
 
 bool ReverseList::HasMoreThan(size_t n) const {
-  if (head() == ReversePool::kNone) return false;
-  size_t known = Count(pool_[head()]);  // All chunks but the first are full.
-  ReversePool::ChunkId next = pool_[head()].next;
-  __builtin_prefetch(&pool_[next], 1);
-  while (known <= n && next != ReversePool::kNone) {
-    known += ReversePool::kChunkIds;
-    if (known <= n) next = pool_[next].next;
-  }
+  size_t known = 0;
+  const auto count = [&](Place place) {
+    if (IsBranch(At(place))) return true;
+    const ReversePool::Chunk& first = pool_[At(place)];
+    known += Count(first);  // All others are full.
+    __builtin_prefetch(&pool_[first.next], 1);
+    for (ChunkId c = first.next; known <= n && c != kNone;) {
+      known += ReversePool::kChunkIds;
+      if (known <= n) c = pool_[c].next;
+    }
+    return known <= n;
+  };
+  Walk(count, [](ChunkId) {});
   return known > n;
 }
 
 void ReverseList::Clear() {
-  while (head() != ReversePool::kNone) {
-    const ReversePool::ChunkId first = head();
-    set_head(pool_[first].next);
-    pool_.Free(first);
-  }
+  const auto free = [&](Place place) {
+    while (At(place) != kNone && !IsBranch(At(place))) {
+      const ChunkId first = At(place);
+      Set(place, pool_[first].next);
+      pool_.Free(first);
+    }
+    return true;
+  };
+  Walk(free, [&](ChunkId branch) { pool_.Free(branch); });
+  Set({}, kNone);
 }
 
-void ReverseList::MoveBelow(ReversePool::ChunkId bound) {
-  ReversePool::ChunkId before = ReversePool::kNone;
-  for (ReversePool::ChunkId c = head(); c != ReversePool::kNone; c = pool_[c].next) {
-    if (c >= bound) {
-      const ReversePool::ChunkId lower = pool_.Allocate();
-      if (lower == ReversePool::kNone) return;
-      if (lower >= bound) return pool_.Free(lower);
-      pool_[lower] = pool_[c];
-      if (before == ReversePool::kNone) {
-        set_head(lower);
-      } else {
-        pool_[before].next = lower;
+void ReverseList::MoveBelow(ChunkId bound) {
+  const auto move = [&](Place place) {
+    ChunkId before = kNone;
+    for (ChunkId c = At(place); c != kNone; c = IsBranch(c) ? kNone : pool_[c].next) {
+      if (c >= bound) {
+        const ChunkId lower = pool_.Allocate();
+        if (lower == kNone) return false;
+        if (lower >= bound) {
+          pool_.Free(lower);
+          return false;
+        }
+        pool_[lower] = pool_[c];
+        if (before == kNone) {
+          Set(place, lower);
+        } else {
+          pool_[before].next = lower;
+        }
+        pool_.Free(std::exchange(c, lower));
       }
-      pool_.Free(std::exchange(c, lower));
+      before = c;
     }
-    before = c;
-  }
+    return true;
+  };
+  Walk(move, [](ChunkId) {});
 }
 
 }  // namespace shoal

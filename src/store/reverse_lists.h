@@ -3,6 +3,19 @@
 // A list is a chain of 64-byte chunks from one pool. All chunks but the first are full, so adding
 // and removing touch the first only (and, for removing, the one that holds the entry). A list is a
 // multiset: the same id may stand in it more than once for a while (neighbors.h).
+//
+// PROBLEM. Most points have some thirty in-edges, but a hub may have as many as there are points:
+// the zero among unit vectors, the longest row under the inner product. To take one entry off its
+// chain took a walk through thousands of chunks, at every prune and every delete of anybody who
+// points at it, and its own delete a walk for each of its in-edges.
+//
+// WRONG ATTEMPT. No point gets more in-edges than 4 R. But searches need their hubs: under the
+// inner product they found half as much (docs/algorithms.md, "Hubs").
+//
+// IDEA. A chain in which an entry was found late is cut up: a *branch* takes its place, a chunk
+// that names fifteen shorter chains, an entry's by a digit of its hash; and so on within those. Who
+// pays for cutting up is who walked; lists that are short, or from which nothing is taken, stay
+// chains.
 #pragma once
 
 #include <array>
@@ -24,9 +37,11 @@ class ReversePool {
   static constexpr ChunkId kNone = 0;  // Chunk 0 is nobody's.
   static constexpr size_t kChunkIds = 15;
 
+  static constexpr ChunkId kBranch = kNoSlot;  // For `next`: no chunk has this number.
+
   struct Chunk {
     ChunkId next;
-    SlotId ids[kChunkIds];  // From the front; kNoSlot behind the last.
+    SlotId ids[kChunkIds];  // From the front; kNoSlot behind the last. Of a branch: chunks, kNone.
   };
   static_assert(sizeof(Chunk) == kCacheLine);
 
@@ -89,7 +104,8 @@ class ReverseList {
   // Takes one `id` off. False: there is none.
   bool Remove(SlotId id);
   bool Contains(SlotId id) const;
-  void AppendTo(std::vector<SlotId>& out) const;
+  // At least `least` ids, if there are so many; some more than that at most.
+  void AppendTo(std::vector<SlotId>& out, size_t least = SIZE_MAX) const;
   // Whether it has more than n ids, by the fewest chunks that tell. Calls for the memory of the
   // second chunk.
   bool HasMoreThan(size_t n) const;
@@ -98,8 +114,36 @@ class ReverseList {
   void MoveBelow(ReversePool::ChunkId bound);
 
  private:
-  ReversePool::ChunkId head() const { return head_.load(std::memory_order_relaxed); }
-  void set_head(ReversePool::ChunkId chunk) { head_.store(chunk, std::memory_order_relaxed); }
+  using ChunkId = ReversePool::ChunkId;
+  static constexpr ChunkId kNone = ReversePool::kNone;
+  // Branches on the way to a chain, at most: the digits of a hash.
+  static constexpr size_t kMostBranches = 12;
+
+  // Where a chain or a branch hangs: at the head, or at a branch.
+  struct Place {
+    ChunkId branch = kNone;  // kNone: the head.
+    size_t digit = 0;
+  };
+  using Path = std::array<Place, kMostBranches + 1>;
+
+  ChunkId head() const { return head_.load(std::memory_order_relaxed); }
+  ChunkId At(Place place) const {
+    return place.branch == kNone ? head() : pool_[place.branch].ids[place.digit];
+  }
+  void Set(Place place, ChunkId chunk) {
+    if (place.branch != kNone)
+      pool_[place.branch].ids[place.digit] = chunk;
+    else
+      head_.store(chunk, std::memory_order_relaxed);
+  }
+  bool IsBranch(ChunkId chunk) const {
+    return chunk != kNone && pool_[chunk].next == ReversePool::kBranch;
+  }
+  size_t PathTo(SlotId id, Path& path) const;
+  template <class Enter, class Leave>
+  void Walk(Enter enter, Leave leave) const;
+  void CutUp(Place place, size_t branches);
+  void DropEmptyBranches(const Path& path, size_t branches);
 
   ReversePool& pool_;
   std::atomic<ReversePool::ChunkId>& head_;
