@@ -14,10 +14,12 @@
 // is; of these it is counted, too, how many points their own vector does not lead to. Queries are
 // of the same kind (factors: with their own norms). Builds take two threads, searches one; the
 // times are the best of three passes, engines in turns. With --turnovers every point is replaced so
-// often, in random order, and a fresh index of the same points stands beside.
+// often, in random order, with the CPU time of each delete and insert, and a fresh index of the
+// same points stands beside.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -27,6 +29,7 @@
 #include <random>
 #include <thread>
 
+#include "cpu_time.h"
 #include "need.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"
@@ -164,15 +167,32 @@ class Job {
     std::vector<uint32_t> order(options_.rows);
     std::iota(order.begin(), order.end(), uint32_t{0});
     size_t next = options_.rows;
+    std::vector<double> deletes, inserts;  // CPU us of each.
+    const auto time = [](std::vector<double>& times, const auto& operation) {
+      const double begin = ThreadCpuSeconds();
+      Need(operation());
+      times.push_back((ThreadCpuSeconds() - begin) * 1e6);
+    };
     for (size_t turn = 0; turn < options_.turnovers; ++turn) {
       std::shuffle(order.begin(), order.end(), random);
       for (const uint32_t id : order) {
-        Need(index.Delete(id));
+        time(deletes, [&] { return index.Delete(id); });
         live_[id] = static_cast<uint32_t>(next++);
-        Need(index.Insert(id, Row(live_[id])));
+        time(inserts, [&] { return index.Insert(id, Row(live_[id])); });
       }
     }
+    PrintTimes("delete", deletes);
+    PrintTimes("insert", inserts);
+    fmt::print("\n");
     Need(index.CheckStructure());
+  }
+
+  static void PrintTimes(const char* operation, std::vector<double>& times) {
+    std::sort(times.begin(), times.end());
+    const double sum = std::accumulate(times.begin(), times.end(), 0.0);
+    fmt::print("{}: mean {:.0f}, median {:.0f}, p99 {:.0f}, longest {:.0f} us of CPU\n", operation,
+               sum / static_cast<double>(times.size()), times[times.size() / 2],
+               times[times.size() * 99 / 100], times.back());
   }
 
   void AddHnswlib() {

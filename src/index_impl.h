@@ -81,11 +81,11 @@ class IndexImpl {
 
   // Delete without the repair that is due.
   Status MarkForRepair(ExternalId id);
-  void AfterDelete(EpochRegistry::Guard& guard);
+  void AfterDelete(EpochRegistry::Guard first);
   // Repairs that fail in a row, several of each that is due: then there is no memory.
   static size_t MostFailures(size_t due) { return 64 + 4 * due; }
-  // Repairs what was taken from the queue, or puts it back.
-  bool RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard);
+  // Repairs what was taken from the queue; puts it back, unless that was wholly done.
+  Graph::Repaired RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard);
   // False: the system refuses even one thread.
   bool StartRepairers();
   void RepairInBackground();

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <system_error>
 
 #include "base/check.h"
@@ -18,23 +19,32 @@ constexpr int kCompactPasses = 3;
 }  // namespace
 
 // What a delete owes under the immediate policy: one repair, and one more if others had no memory
-// for theirs.
-void IndexImpl::AfterDelete(EpochRegistry::Guard& guard) {
+// for theirs. That of a hub takes many steps, of which each has its own guard, and may be
+// anybody's.
+void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
   if (options_.repair != RepairPolicy::kImmediate) return;
-  for (int i = 0; i < 2; ++i) {
+  std::optional<EpochRegistry::Guard> guard(std::move(first));
+  for (int ended = 0; ended < 2;) {
     const auto due = repairs_.Take();
     if (!due) return;
-    RepairTaken(*due, guard);
+    if (!guard) guard.emplace(epochs_.Pin());
+    if (RepairTaken(*due, *guard) == Graph::Repaired::kPartly) {
+      guard.reset();
+    } else {
+      ++ended;
+    }
   }
 }
 
-bool IndexImpl::RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard) {
-  bool repaired = false;
+Graph::Repaired IndexImpl::RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard) {
+  auto repaired = Graph::Repaired::kNotNow;
   try {
-    repaired = graph_.Repair(due.slot, guard, ScratchOf(guard)) && slots_.Retire(due.slot, guard);
+    repaired = graph_.Repair(due.slot, guard, ScratchOf(guard));
+    if (repaired == Graph::Repaired::kWholly && !slots_.Retire(due.slot, guard))
+      repaired = Graph::Repaired::kNotNow;
   } catch (const std::bad_alloc&) {  // Later, then. A repair may begin again at any time.
   }
-  if (repaired) {
+  if (repaired == Graph::Repaired::kWholly) {
     repairs_.Done(due);
     GiveBackGaps();
   } else {
@@ -57,7 +67,7 @@ void IndexImpl::RepairInBackground() {
   using Clock = std::chrono::steady_clock;
   while (const auto due = repairs_.WaitAndTake()) {
     const auto begin = Clock::now();
-    bool repaired = false;
+    auto repaired = Graph::Repaired::kNotNow;
     {
       auto guard = epochs_.Pin();
       repaired = RepairTaken(*due, guard);
@@ -66,7 +76,7 @@ void IndexImpl::RepairInBackground() {
     const auto worked = Clock::now() - begin;
     if (options_.repair_share < 100)
       repairs_.Rest(worked * (100 - options_.repair_share) / options_.repair_share);
-    if (!repaired) repairs_.Rest(std::chrono::milliseconds(1));
+    if (repaired == Graph::Repaired::kNotNow) repairs_.Rest(std::chrono::milliseconds(1));
   }
 }
 
@@ -79,8 +89,10 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   const auto work = [&] {
     while (const auto due = repairs_.TakeFor(debt)) {
       auto guard = epochs_.Pin();
-      if (RepairTaken(*due, guard)) {
+      const auto repaired = RepairTaken(*due, guard);
+      if (repaired != Graph::Repaired::kNotNow) {
         failed_in_a_row.store(0, std::memory_order_relaxed);
+        if (repaired == Graph::Repaired::kPartly) continue;
         const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
         const MutexLock lock(reporting);

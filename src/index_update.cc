@@ -44,7 +44,7 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
     const auto due = repairs_.Take();
     if (!due) return std::nullopt;
     auto guard = epochs_.Pin();
-    if (!RepairTaken(*due, guard)) return std::nullopt;
+    if (RepairTaken(*due, guard) == Graph::Repaired::kNotNow) return std::nullopt;
   }
 }
 
@@ -119,7 +119,7 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
     // whose repair is due, or other inserts have been faster.
     for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
       if (const auto due = repairs_.Take()) {
-        failed = RepairTaken(*due, guard) ? 0 : failed + 1;
+        failed = RepairTaken(*due, guard) == Graph::Repaired::kNotNow ? failed + 1 : 0;
       } else {
         std::this_thread::yield();
       }
@@ -193,7 +193,7 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
     repairs_.Unreserve();
   } else {
     repairs_.Push(old);
-    AfterDelete(guard);
+    AfterDelete(std::move(guard));
   }
   return {};
 }
@@ -237,7 +237,7 @@ Status IndexImpl::Delete(ExternalId id) {
   try {
     auto guard = epochs_.Pin();
     if (Status marked = MarkForRepair(id); !marked) return marked;
-    AfterDelete(guard);
+    AfterDelete(std::move(guard));
     return {};
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "delete");

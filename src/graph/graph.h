@@ -71,9 +71,13 @@ class Graph {
   // --- Deleting: p is deleted, and nobody else repairs it.
 
   // Leads all lists around p and empties p's own: afterwards no list names p, and p names nobody.
-  // False: those whom p guards found nobody else; what was done stays done, and another call goes
-  // on. So may one after bad_alloc.
-  bool Repair(SlotId p, Guard& guard, Scratch& scratch);
+  // What was done stays done, and another call goes on; so may one after bad_alloc.
+  enum class Repaired : uint8_t {
+    kWholly,
+    kPartly,  // p is a hub: some of its in-neighbours are led around it, others are left.
+    kNotNow,  // Those whom p guards found nobody else.
+  };
+  Repaired Repair(SlotId p, Guard& guard, Scratch& scratch);
 
   // --- Moving a point from slot `from` to slot `to`, which the caller owns and has written.
 

@@ -120,17 +120,15 @@ void Graph::ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const {
   guard.work.distances += n;
 }
 
-// Instead of the distances of those that are usable: their negated products with `slot`.
+// Likewise their negated products with it.
 void Graph::ScoreHeirsByProduct(SlotId slot, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
   const size_t n = r.heirs.size();
-  r.usable = r.distances;
   scratch.query_buffer.resize(codec_.buffer_bytes());
   codec_.BindRowAsQuery(features_.Own(slot), scratch.query_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
   guard.work.distances += n;
-  for (size_t i = 0; i < n; ++i)
-    if (r.usable[i] == kUnusable) r.distances[i] = kUnusable;
+  if (const uint32_t i = FindHeir(slot, scratch); i < n) r.distances[i] = kUnusable;
 }
 
 // The position of the nearest heir that is not marked unusable; their number if there is none.

@@ -23,11 +23,16 @@ namespace {
 // Rebirths, one after the other, until it is time to look at all that hangs on the point at once.
 constexpr size_t kMostSteps = 16;
 
+// In-neighbours that one call leads around a point, a millisecond's work. Most points have a tenth
+// of that; a hub, at which half of all others point, would take a second.
+constexpr size_t kMostAtOnce = 512;
+
 }  // namespace
 
-bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
+Graph::Repaired Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
-  neighbors_.Reverse(p, r.in);
+  neighbors_.Reverse(p, r.in, kMostAtOnce + 1);
+  const bool are_all = r.in.size() <= kMostAtOnce;
   std::sort(r.in.begin(), r.in.end());
   r.in.erase(std::unique(r.in.begin(), r.in.end()), r.in.end());
   r.out.resize(kMaxDegree);
@@ -42,7 +47,7 @@ bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   for (const SlotId w : r.out) Rejuvenate(w, p, scratch);
   if (!ReleaseGuarded(p, guard, scratch)) {
     const auto link = [&](SlotId v) { return GuardFromOutside(v, guard, scratch); };
-    if (!settlement_.Release(p, link)) return false;
+    if (!settlement_.Release(p, link)) return Repaired::kNotNow;
   }
   SHOAL_RACE_POINT("repair.before_replacing");
   constexpr size_t kAhead = 4;
@@ -51,11 +56,15 @@ bool Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
     if (i + 1 < r.in.size()) PrefetchOthers(r.in[i + 1]);
     ReplaceIn(r.in[i], p, guard, scratch);
   }
+  if (!are_all) {
+    SHOAL_RACE_POINT("repair.partly");
+    return Repaired::kPartly;
+  }
   SHOAL_RACE_POINT("repair.before_clearing");
   neighbors_.ClearRow(p);
   ++guard.work.lists_written;
   entries_.Forget(p, r.heirs.empty() ? kNoSlot : NearestHeir(scratch));
-  return true;
+  return Repaired::kWholly;
 }
 
 // An edge from the nearest heir that has none to w, if w is left with few in-edges; with very few,
@@ -97,11 +106,17 @@ void Graph::Rejuvenate(SlotId w, SlotId p, Scratch& scratch) {
 // Pushes z's future edge to an heir: where the edge to p is long, one that a search for p's
 // neighbours gets nearer to them by; else any that is usable. Where norms vary, the one with the
 // largest product: the edges to such are the ones that are hard to come by (docs/algorithms.md,
-// D26). kNoSlot: there is none. scratch.repair.distances are those from z; those of heirs that were
-// tried or are in the row become unusable.
+// D26). kNoSlot: there is none.
 SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
   const size_t heirs = r.heirs.size();
+  const bool by_product = codec_.NormsVary();
+  if (by_product) {
+    ScoreHeirsByProduct(z, guard, scratch);
+  } else {
+    ScoreHeirs(z, guard, scratch);
+  }
+  // Those of heirs that are in the row, or have been tried, become unusable.
   r.in_row.assign(heirs, Scratch::kUnusable);
   r.others.Begin(z);
   for (const SlotId v : row) {
@@ -112,8 +127,7 @@ SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scra
     }
   }
   size_t chosen = heirs, nearest = heirs;
-  if (codec_.NormsVary()) {
-    ScoreHeirsByProduct(z, guard, scratch);
+  if (by_product) {
     nearest = NearestUsable(scratch);
   } else {
     if (const uint32_t i = FindHeir(z, scratch); i < heirs && r.from_leaving[i] > r.far) {
@@ -138,7 +152,6 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
     neighbors_.Unlink(z, p);
     return;
   }
-  ScoreHeirs(z, guard, scratch);
   // Perhaps torn, perhaps moved on when the edge is written: so good is good enough for a choice.
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.Copy(z, row);

@@ -67,7 +67,7 @@ class EpochRegistry {
   // held from the first read to the last write; movable, used by one thread.
   class Guard {
    public:
-    Guard(Guard&& other) noexcept : cell_(other.cell_), budget_(other.budget_) {
+    Guard(Guard&& other) noexcept : work(other.work), cell_(other.cell_), budget_(other.budget_) {
       other.cell_ = nullptr;
     }
     Guard& operator=(Guard&&) = delete;

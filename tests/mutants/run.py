@@ -58,6 +58,7 @@ MUTANTS = {
     "swap_keeps_the_push": ("edge_stress", "", False),
     "prune_pushes_present_edge": ("index_stress", "", False),
     "retired_without_repair": ("history_stress", "", False),
+    "hub_retired_in_part": ("hub_stress", "", False),
     "upsert_deletes_first": ("history_stress", "", False),
     "get_asks_too_late": ("history_stress", "", False),
     "move_lets_the_id_go": ("history_stress", "", False),
@@ -65,7 +66,7 @@ MUTANTS = {
     "deleted_is_returned": ("history_stress", "", False),
     "snapshot_shard_by_shard": ("history_stress", "", False),
 }
-WHOLE_INDEX = {"index_stress", "history_stress"}  # Linked with the library.
+WHOLE_INDEX = {"index_stress", "history_stress", "hub_stress"}  # Linked with the library.
 STORE = ["src/base/memory.cc", "src/base/thread_number.cc"]  # And all of src/store.
 
 

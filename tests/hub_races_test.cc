@@ -1,0 +1,137 @@
+// A hub, at which a large part of all points point: the zero among unit vectors. Taking it out of
+// the graph takes many steps, and whatever happens between two of them, nothing is lost.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "shoal/index.h"
+#include "support/sequencer.h"
+#include "tests/print_types.h"
+#include "tests/temp_folder.h"
+#include "tests/test_data.h"
+
+namespace shoal::testing {
+namespace {
+
+using test::Rows;
+
+constexpr size_t kN = 4000, kDim = 32;
+constexpr ExternalId kHub = kN / 2;
+constexpr uint32_t kDegree = 8;
+
+class AHub : public ::testing::Test {
+ protected:
+  static Rows UnitVectorsAndAZero() {
+    std::mt19937 random(3);
+    std::normal_distribution<double> normal;
+    Rows rows(ScalarType::kFloat32, kDim);
+    for (size_t i = 0; i < kN; ++i) {
+      std::vector<double> row(kDim);
+      for (double& x : row) x = normal(random);
+      const double norm = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0));
+      for (double& x : row) x = i == kHub ? 0 : x / norm;
+      rows.Add(row);
+    }
+    return rows;
+  }
+
+  Index Make(RepairPolicy repair) const {
+    Index index = std::move(*Index::Create(
+        {.dim = kDim, .max_degree = kDegree, .build_list_size = 40, .repair = repair}));
+    const auto report = index.InsertMany(test::Iota(kN), rows_.view(), {.threads = 1});
+    EXPECT_EQ(report->inserted, kN);
+    return index;
+  }
+
+  // Whole, without the hub, and all that are left are found by their own vectors. (But a few: the
+  // graph is of lists of 8.)
+  void ExpectTheOthers(const Index& index, ExternalId first_left) const {
+    const Status structure = index.CheckStructure();
+    ASSERT_TRUE(structure) << structure.error().message;
+    EXPECT_FALSE(index.Contains(kHub));
+    for (const Hit& hit : *index.Search(rows_[kHub], {.k = 500, .search_list_size = 500}))
+      ASSERT_NE(hit.id, kHub);
+    size_t lost = 0;
+    for (ExternalId id = first_left; id < kN; ++id) {
+      if (id == kHub) continue;
+      const auto hits = index.Search(rows_[id], {.k = 1, .search_list_size = 200});
+      lost += hits->size() == 1 && hits->front().id == id ? 0 : 1;
+    }
+    EXPECT_LE(lost, kN / 100);
+  }
+
+  const Rows rows_ = UnitVectorsAndAZero();
+};
+
+// Whatever is done between two steps: the graph is whole, and the hub is gone for everybody.
+TEST_F(AHub, IsLedAroundInStepsBetweenWhichOthersGoOn) {
+  Index index = Make(RepairPolicy::kImmediate);
+  const TempFolder folder;
+  Sequencer sequencer;
+  sequencer.Start("delete", [&] { EXPECT_TRUE(index.Delete(kHub)); });
+  size_t steps = 0;
+  ExternalId next = 0;
+  for (; sequencer.RunTo("delete", "repair.partly"); ++steps) {
+    EXPECT_EQ(index.Stats().pending_repairs, 1u);
+    ExpectTheOthers(index, next);
+    const std::string path = folder / ("hub" + std::to_string(steps));
+    ASSERT_TRUE(index.Save(path));
+    const Result<Index> loaded = Index::Load(path);
+    ASSERT_TRUE(loaded);
+    EXPECT_EQ(loaded->size(), index.size());
+    ExpectTheOthers(*loaded, next);
+    ASSERT_TRUE(index.Delete(next++)) << "of one that points at it, and waits for nobody";
+    ASSERT_TRUE(index.Insert(kN + steps, rows_[next]));
+  }
+  ASSERT_TRUE(sequencer.RunToEnd("delete"));
+  EXPECT_GE(steps, 2u) << "else it is no hub";
+  EXPECT_EQ(index.Stats().pending_repairs, 0u);
+  ExpectTheOthers(index, next + 1);
+  ASSERT_TRUE(index.Insert(kHub, rows_[kHub]));
+  EXPECT_EQ(index.Search(rows_[kHub], {.k = 1})->front().id, kHub);
+}
+
+// Many threads share the steps: the repair of a hub that nobody works at is everybody's.
+TEST_F(AHub, IsFinishedByWhoeverComesNext) {
+  Index index = Make(RepairPolicy::kManual);
+  ASSERT_TRUE(index.Delete(kHub));
+  Sequencer sequencer;
+  sequencer.Start("consolidate", [&] { EXPECT_TRUE(index.Consolidate({.threads = 1})); });
+  ASSERT_TRUE(sequencer.RunTo("consolidate", "repair.partly"));
+  EXPECT_EQ(index.Stats().pending_repairs, 1u);
+  ASSERT_TRUE(sequencer.RunToEnd("consolidate"));
+  EXPECT_EQ(index.Stats().pending_repairs, 0u);
+  ExpectTheOthers(index, 0);
+}
+
+TEST_F(AHub, IsGoneAfterAConsolidation) {
+  for (const RepairPolicy policy : {RepairPolicy::kImmediate, RepairPolicy::kManual}) {
+    Index index = Make(policy);
+    ASSERT_TRUE(index.Delete(kHub));
+    ASSERT_TRUE(index.Consolidate());
+    EXPECT_EQ(index.Stats().pending_repairs, 0u);
+    EXPECT_EQ(index.Stats().retired_slots, 0u);
+    ExpectTheOthers(index, 0);
+  }
+}
+
+TEST_F(AHub, IsGoneInTheBackgroundByAndBy) {
+  Index index = Make(RepairPolicy::kBackground);
+  ASSERT_TRUE(index.Delete(kHub));
+  while (index.Stats().pending_repairs > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ExpectTheOthers(index, 0);
+}
+
+TEST_F(AHub, MovesInACompactionWithAllThatPointAtIt) {
+  Index index = Make(RepairPolicy::kImmediate);
+  for (ExternalId id = 0; id < kHub; ++id) ASSERT_TRUE(index.Delete(id));
+  ASSERT_TRUE(index.Compact());
+  EXPECT_TRUE(index.CheckStructure());
+  for (ExternalId id = kHub; id < kN; ++id)
+    ASSERT_EQ(index.Search(rows_[id], {.k = 1, .search_list_size = 400})->front().id, id);
+}
+
+}  // namespace
+}  // namespace shoal::testing
