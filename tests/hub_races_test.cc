@@ -20,7 +20,7 @@ constexpr size_t kN = 4000, kDim = 32;
 constexpr ExternalId kHub = kN / 2;
 constexpr uint32_t kDegree = 8;
 
-class AHub : public ::testing::Test {
+class HubRaceTest : public ::testing::Test {
  protected:
   static Rows UnitVectorsAndAZero() {
     std::mt19937 random(3);
@@ -65,7 +65,7 @@ class AHub : public ::testing::Test {
 };
 
 // Whatever is done between two steps: the graph is whole, and the hub is gone for everybody.
-TEST_F(AHub, IsLedAroundInStepsBetweenWhichOthersGoOn) {
+TEST_F(HubRaceTest, AHubIsLedAroundInStepsBetweenWhichOthersGoOn) {
   Index index = Make(RepairPolicy::kImmediate);
   const TempFolder folder;
   Sequencer sequencer;
@@ -93,7 +93,7 @@ TEST_F(AHub, IsLedAroundInStepsBetweenWhichOthersGoOn) {
 }
 
 // Many threads share the steps: the repair of a hub that nobody works at is everybody's.
-TEST_F(AHub, IsFinishedByWhoeverComesNext) {
+TEST_F(HubRaceTest, AHubIsFinishedByWhoeverComesNext) {
   Index index = Make(RepairPolicy::kManual);
   ASSERT_TRUE(index.Delete(kHub));
   Sequencer sequencer;
@@ -105,7 +105,7 @@ TEST_F(AHub, IsFinishedByWhoeverComesNext) {
   ExpectTheOthers(index, 0);
 }
 
-TEST_F(AHub, IsGoneAfterAConsolidation) {
+TEST_F(HubRaceTest, AHubIsGoneAfterAConsolidation) {
   for (const RepairPolicy policy : {RepairPolicy::kImmediate, RepairPolicy::kManual}) {
     Index index = Make(policy);
     ASSERT_TRUE(index.Delete(kHub));
@@ -116,7 +116,7 @@ TEST_F(AHub, IsGoneAfterAConsolidation) {
   }
 }
 
-TEST_F(AHub, IsGoneInTheBackgroundByAndBy) {
+TEST_F(HubRaceTest, AHubIsGoneInTheBackgroundByAndBy) {
   Index index = Make(RepairPolicy::kBackground);
   ASSERT_TRUE(index.Delete(kHub));
   while (index.Stats().pending_repairs > 0)
@@ -124,7 +124,7 @@ TEST_F(AHub, IsGoneInTheBackgroundByAndBy) {
   ExpectTheOthers(index, 0);
 }
 
-TEST_F(AHub, MovesInACompactionWithAllThatPointAtIt) {
+TEST_F(HubRaceTest, AHubMovesInACompactionWithAllThatPointAtIt) {
   Index index = Make(RepairPolicy::kImmediate);
   for (ExternalId id = 0; id < kHub; ++id) ASSERT_TRUE(index.Delete(id));
   ASSERT_TRUE(index.Compact());
