@@ -2,6 +2,7 @@
 // force. All builds are on one thread, so that figures repeat on one instruction set.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "shoal/dataset.h"
@@ -122,6 +123,13 @@ Rows Converted(ScalarType type, const Matrix& matrix, size_t n) {
     rows.Add(row);
   }
   return rows;
+}
+
+// Tests of real data are skipped where there is none, but not because of a mistake in its place.
+TEST(SharedData, IsWhereTheEnvironmentSaysItIs) {
+  const char* const data = std::getenv("SHOAL_DATA");
+  EXPECT_TRUE(data == nullptr || std::filesystem::exists(test::DataFolder() / "sift-1m.u8bin"))
+      << "SHOAL_DATA=" << data;
 }
 
 TEST_P(Recall, OnSiftHoldsItsFloor) {

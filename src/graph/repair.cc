@@ -191,7 +191,8 @@ bool Graph::ReleaseGuarded(SlotId p, Guard& guard, Scratch& scratch) {
 bool Graph::GuardFromOutside(SlotId v, Guard& guard, Scratch& scratch) {
   relinked_.fetch_add(1, std::memory_order_relaxed);
   for (const size_t times : {1, 4}) {
-    SelectNeighbors(v, times * options_.build_list_size, guard, scratch);
+    const size_t list_size = times * options_.build_list_size;
+    SelectNeighbors(v, std::min<size_t>(list_size, slots_.high_water()), guard, scratch);
     const std::vector<Candidate> nearest = scratch.pool;
     for (const Candidate& candidate : nearest)
       if (ForceLink(candidate.slot, v, guard, scratch)) return true;
