@@ -15,7 +15,7 @@
 // of the same kind (factors: with their own norms). Builds take two threads, searches one; the
 // times are the best of three passes, engines in turns. With --turnovers every point is replaced so
 // often, in random order, with the CPU time of each delete and insert, and a fresh index of the
-// same points stands beside.
+// same points stands beside; with --refine the first then gets a pass of Refine.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -51,6 +51,7 @@ struct Options {
   uint32_t degree = 32;
   std::vector<size_t> lists = {16, 32, 64, 128};
   uint64_t seed = 5;
+  bool refine = false;
 };
 
 double Seconds() {
@@ -120,6 +121,7 @@ class Job {
     engines_.push_back(Shoal(options_.turnovers > 0 ? "shoal, turned over" : "shoal"));
     if (options_.turnovers > 0) {
       Turn(*index_);
+      if (options_.refine) Refine(*index_, engines_.back());
       engines_.push_back(Shoal("shoal, fresh"));
     }
     AddHnswlib();
@@ -185,6 +187,12 @@ class Job {
     PrintTimes("insert", inserts);
     fmt::print("\n");
     Need(index.CheckStructure());
+  }
+
+  static void Refine(Index& index, Engine& engine) {
+    const double begin = Seconds();
+    Need(index.Refine({.threads = 2}));
+    engine.name += fmt::format(", refined in {:.1f} s", Seconds() - begin);
   }
 
   static void PrintTimes(const char* operation, std::vector<double>& times) {
@@ -309,6 +317,7 @@ int Main(int argc, char** argv) {
   option("--queries", options.queries, "queries")->check(CLI::Range(size_t{1}, size_t{1'000'000}));
   option("--turnovers", options.turnovers, "how often all points are replaced")
       ->check(CLI::Range(size_t{0}, size_t{100}));
+  app.add_flag("--refine", options.refine, "a pass of Refine after the turnovers");
   option("--degree", options.degree, "R, or 2 M")->check(CLI::Range(uint32_t{4}, kMaxDegree));
   option("--lists", options.lists, "L of the searches, or ef")
       ->delimiter(',')
