@@ -18,25 +18,11 @@ using test::Rows;
 
 constexpr size_t kN = 4000, kDim = 32;
 constexpr ExternalId kHub = kN / 2;
-constexpr ExternalId kEvery = 7;  // Point is looked for: sanitizers are slow.
+constexpr ExternalId kEvery = 7;  // Every so many-th point is looked for: sanitizers are slow.
 constexpr uint32_t kDegree = 8;
 
 class HubRaceTest : public ::testing::Test {
  protected:
-  static Rows UnitVectorsAndAZero() {
-    std::mt19937 random(3);
-    std::normal_distribution<double> normal;
-    Rows rows(ScalarType::kFloat32, kDim);
-    for (size_t i = 0; i < kN; ++i) {
-      std::vector<double> row(kDim);
-      for (double& x : row) x = normal(random);
-      const double norm = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0));
-      for (double& x : row) x = i == kHub ? 0 : x / norm;
-      rows.Add(row);
-    }
-    return rows;
-  }
-
   Index Make(RepairPolicy repair) const {
     Index index = std::move(*Index::Create(
         {.dim = kDim, .max_degree = kDegree, .build_list_size = 40, .repair = repair}));
@@ -66,7 +52,7 @@ class HubRaceTest : public ::testing::Test {
     return lost;
   }
 
-  const Rows rows_ = UnitVectorsAndAZero();
+  const Rows rows_ = test::UnitVectorsAndAZero(kN, kDim, kHub, 3);
 };
 
 // Whatever is done between two steps: the graph is whole, and the hub is gone for everybody.
@@ -124,8 +110,10 @@ TEST_F(HubRaceTest, AHubIsGoneAfterAConsolidation) {
 TEST_F(HubRaceTest, AHubIsGoneInTheBackgroundByAndBy) {
   Index index = Make(RepairPolicy::kBackground);
   ASSERT_TRUE(index.Delete(kHub));
-  while (index.Stats().pending_repairs > 0)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  using Clock = std::chrono::steady_clock;
+  const auto patience = Clock::now() + std::chrono::minutes(1);
+  while (index.Stats().pending_repairs > 0 && Clock::now() < patience) std::this_thread::yield();
+  ASSERT_EQ(index.Stats().pending_repairs, 0u);
   ExpectTheOthers(index, 0);
 }
 

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <random>
 #include <set>
@@ -78,20 +77,11 @@ TEST(OnePoint, IsFoundByAnyQueryWithAnyKAndL) {
   }
 }
 
-// A zero among unit vectors, as of an empty document, is nearer to each of them than any other is,
-// and leads to R of them. Left to it, one in twenty points of such a build could not be found.
+// A zero among unit vectors leads to R of them. Left to it, one in twenty points of such a build
+// could not be found.
 TEST(APointThatIsNearToAll, DoesNotHideTheOthers) {
-  constexpr size_t kN = 10000, kDim = 100;
-  std::mt19937 random(7);
-  std::normal_distribution<double> normal;
-  Rows rows(ScalarType::kFloat32, kDim);
-  for (size_t i = 0; i < kN; ++i) {
-    std::vector<double> row(kDim);
-    for (double& x : row) x = normal(random);
-    const double norm = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0));
-    for (double& x : row) x = i == kN / 2 ? 0 : x / norm;
-    rows.Add(row);
-  }
+  constexpr size_t kN = 10000;
+  const Rows rows = test::UnitVectorsAndAZero(kN, 100, kN / 2, 7);
   ExpectAllFoundByOwnVector(BuildFrom(rows, {}), rows);
 }
 

@@ -203,6 +203,25 @@ inline double RecallAt(size_t k, const std::vector<Neighbor>& truth,
   return static_cast<double>(hits) / static_cast<double>(k);
 }
 
+// Random unit vectors, and a zero among them, as of an empty document: in many dimensions it is
+// nearer to each of them than any other is.
+inline Rows UnitVectorsAndAZero(size_t n, size_t dim, size_t zero, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<double> normal;
+  Rows rows(ScalarType::kFloat32, dim);
+  for (size_t i = 0; i < n; ++i) {
+    std::vector<double> row(dim);
+    double squares = 0;
+    for (double& x : row) {
+      x = normal(random);
+      squares += x * x;
+    }
+    for (double& x : row) x = i == zero ? 0 : x / std::sqrt(squares);
+    rows.Add(row);
+  }
+  return rows;
+}
+
 inline std::vector<ExternalId> Iota(size_t n, ExternalId first = 0) {
   std::vector<ExternalId> ids(n);
   std::iota(ids.begin(), ids.end(), first);

@@ -79,7 +79,7 @@ class RepairQueue {
       if (IsOf(*debt, due)) --debt->left_;
     changed_.notify_all();
   }
-  // What Take gave could not be repaired now: it goes to the end.
+  // What Take gave could not be repaired now, or not wholly: it goes to the end.
   void Again(const Due& due) {
     const std::lock_guard lock(mutex_);
     --reserved_;

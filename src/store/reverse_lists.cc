@@ -154,9 +154,9 @@ uint64_t ReversePool::ResidentBytes() const {
 size_t ReverseList::PathTo(SlotId id, Path& path) const {
   uint64_t hash = HashOf(id);
   size_t branches = 0;
-  path[0] = {};
+  path[0] = {kNone, 0};
   for (ChunkId c = head(); IsBranch(c); c = At(path[branches])) {
-    path[++branches] = {c, hash % ReversePool::kChunkIds};
+    path[++branches] = {c, static_cast<uint32_t>(hash % ReversePool::kChunkIds)};
     hash /= ReversePool::kChunkIds;
   }
   return branches;
@@ -272,7 +272,7 @@ template <class Enter, class Leave>
 void ReverseList::Walk(Enter enter, Leave leave) const {
   Path path;  // Of each branch on the way: what comes next in it.
   size_t branches = 0;
-  path[0] = {};
+  path[0] = {kNone, 0};
   for (bool root = true;; root = false) {
     while (!root && branches > 0 && path[branches].digit == ReversePool::kChunkIds)
       leave(path[branches--].branch);
@@ -332,7 +332,7 @@ void ReverseList::Clear() {
     return true;
   };
   Walk(free, [&](ChunkId branch) { pool_.Free(branch); });
-  Set({}, kNone);
+  Set({kNone, 0}, kNone);
 }
 
 void ReverseList::MoveBelow(ChunkId bound) {

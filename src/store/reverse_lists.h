@@ -10,7 +10,7 @@
 // points at it, and its own delete a walk for each of its in-edges.
 //
 // WRONG ATTEMPT. No point gets more in-edges than 4 R. But searches need their hubs: under the
-// inner product they found half as much (docs/algorithms.md, "Hubs").
+// inner product they found a third less (docs/algorithms.md, "Hubs").
 //
 // IDEA. A chain in which an entry was found late is cut up: a *branch* takes its place, a chunk
 // that names fifteen shorter chains, an entry's by a digit of its hash; and so on within those. Who
@@ -121,9 +121,10 @@ class ReverseList {
 
   // Where a chain or a branch hangs: at the head, or at a branch.
   struct Place {
-    ChunkId branch = kNone;  // kNone: the head.
-    size_t digit = 0;
+    ChunkId branch;  // kNone: the head.
+    uint32_t digit;
   };
+  // From the head to a chain. Not initialised: most paths end at the head.
   using Path = std::array<Place, kMostBranches + 1>;
 
   ChunkId head() const { return head_.load(std::memory_order_relaxed); }

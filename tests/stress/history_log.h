@@ -28,12 +28,6 @@ inline Vector VectorOf(ExternalId id, uint64_t version) {
   return vector;
 }
 
-inline float Distance(const Vector& a, const Vector& b) {
-  float sum = 0;
-  for (size_t i = 0; i < kDim; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sum;
-}
-
 struct SearchEvent {
   uint64_t start = 0, end = 0;
   Vector query;

@@ -39,12 +39,6 @@ Vector VersionOf(ExternalId id, uint64_t version) {
   return vector;
 }
 
-float Distance(const Vector& a, const Vector& b) {
-  float sum = 0;
-  for (size_t i = 0; i < kDim; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sum;
-}
-
 struct Counts {
   std::atomic<uint64_t> searches{0}, upserts{0}, deletes{0}, hub_deletes{0}, compacts{0},
       consolidates{0};

@@ -35,12 +35,6 @@ Vector VersionOf(ExternalId id, uint64_t version) {
   return vector;
 }
 
-float Distance(const Vector& a, const Vector& b) {
-  float sum = 0;
-  for (size_t i = 0; i < kDim; ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return sum;
-}
-
 // One index's life.
 class Round {
  public:

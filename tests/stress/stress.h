@@ -69,6 +69,14 @@ class Random {
   uint64_t state_;
 };
 
+// Squared; of arrays of the same size.
+template <class Vector>
+float Distance(const Vector& a, const Vector& b) {
+  float sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sum;
+}
+
 // The race points until this thread sleeps for so long that others overtake it by hundreds of
 // calls; 0: it does not.
 inline thread_local uint64_t points_until_stall = 0;
