@@ -86,7 +86,8 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
   auto guard = epochs_.Pin();
   Status linked;
   try {
-    linked = graph_.LinkOut(p, guard, ScratchOf(guard));
+    if (!graph_.LinkOut(p, guard, ScratchOf(guard)))
+      linked = OutOfMemory(options_, "reverse lists");
   } catch (const std::bad_alloc&) {
     linked = OutOfMemory(options_, "insert");
   }
@@ -162,7 +163,8 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
   auto guard = epochs_.Pin();
   Status linked;
   try {
-    linked = graph_.LinkOut(p, guard, ScratchOf(guard));
+    if (!graph_.LinkOut(p, guard, ScratchOf(guard)))
+      linked = OutOfMemory(options_, "reverse lists");
   } catch (const std::bad_alloc&) {
     linked = OutOfMemory(options_, "upsert");
   }

@@ -373,10 +373,11 @@ TEST(DeletingMemory, AtTheLimitADeleteMakesRoomAndAnUpsertThatIsRefusedLeavesThe
   constexpr size_t kDim = 256;
   const Rows rows = RandomRows(12000, kDim);
   Index index = std::move(*Index::Create(
-      {.dim = kDim, .max_degree = 8, .build_list_size = 10, .memory_limit = uint64_t{20} << 20}));
+      {.dim = kDim, .max_degree = 8, .build_list_size = 10, .memory_limit = uint64_t{10} << 20}));
   ExternalId n = 0;
-  while (index.Insert(n, rows[n])) ++n;
+  while (n < rows.size() && index.Insert(n, rows[n])) ++n;
   ASSERT_GT(n, 2000u);
+  ASSERT_LT(n, rows.size() - 200);
   for (ExternalId id = 0; id < 50; ++id) {
     const Status upserted = index.Upsert(id, rows[id + 1]);
     ASSERT_FALSE(upserted);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -68,8 +69,8 @@ TEST(Reservation, CommitsZeroedMemoryThatNeverMoves) {
   ASSERT_NE(memory.base(), nullptr);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(memory.base()) % kHugePage, 0u);
   std::byte* const base = memory.base();
-  ASSERT_TRUE(memory.Commit(1, budget));
-  EXPECT_EQ(memory.committed(), kHugePage) << "rounded up to 2 MB";
+  ASSERT_TRUE(memory.Commit(kHugePage - 1, budget));
+  EXPECT_EQ(memory.committed(), kHugePage) << "rounded up";
   EXPECT_EQ(budget.used(), kHugePage);
   base[kHugePage - 1] = std::byte{42};
   ASSERT_TRUE(memory.Commit(3 * kHugePage, budget));
@@ -78,6 +79,34 @@ TEST(Reservation, CommitsZeroedMemoryThatNeverMoves) {
   EXPECT_EQ(base[3 * kHugePage - 1], std::byte{0});
   ASSERT_TRUE(memory.Commit(kHugePage, budget)) << "less than before is there already";
   EXPECT_EQ(memory.committed(), 3 * kHugePage);
+}
+
+TEST(Reservation, LittleTakesLittleAndGrowsInPlaceToHugePages) {
+  MemoryBudget budget(0);
+  Reservation memory = Reservation::Reserve(6 * kHugePage);
+  std::byte* const base = memory.base();
+  size_t steps = 0;
+  for (size_t used = 0; used < 5 * kHugePage; used = memory.committed(), ++steps) {
+    ASSERT_TRUE(memory.Commit(used + 1, budget));
+    EXPECT_GT(memory.committed(), used);
+    EXPECT_LE(memory.committed(), used + std::max<size_t>(used / 4, 64 << 10));
+    EXPECT_EQ(budget.used(), memory.committed());
+    EXPECT_EQ(base[used], std::byte{0});
+    std::memset(base + used, 7, memory.committed() - used);
+    EXPECT_EQ(memory.Resident(memory.committed()), memory.committed());
+  }
+  EXPECT_GT(steps, 10u);
+  EXPECT_EQ(memory.committed() % kHugePage, 0u);
+  EXPECT_EQ(std::count(base, base + memory.committed(), std::byte{7}),
+            static_cast<ptrdiff_t>(memory.committed()));
+  // And back: what is behind the rounded size is not charged any more.
+  memory.Decommit(70 << 10, budget);
+  EXPECT_EQ(memory.committed(), size_t{128} << 10);
+  EXPECT_EQ(budget.used(), size_t{128} << 10);
+  EXPECT_EQ(base[(70 << 10) - 1], std::byte{7});
+  ASSERT_TRUE(memory.Commit(kHugePage, budget));
+  EXPECT_EQ(budget.used(), kHugePage);
+  EXPECT_EQ(base[128 << 10], std::byte{0});
 }
 
 TEST(Reservation, ARefusedCommitLeavesWhatWasThere) {
@@ -190,15 +219,16 @@ TEST(Column, GrowsNoFurtherThanItsDirectoryAndKeepsWhatItHas) {
 }
 
 TEST(Column, ARefusalOfTheBudgetLeavesItUsableAndRepeatable) {
-  MemoryBudget budget(3 * kHugePage);
+  constexpr size_t kSegment = 64 << 10;  // What the 16 slots of one take.
+  MemoryBudget budget(3 * kSegment);
   TypedColumn<uint64_t> column;
-  ASSERT_TRUE(InitColumns({&column}, 4));  // Each segment of 16 takes 2 MB.
+  ASSERT_TRUE(InitColumns({&column}, 4));
   SlotId slots = 0;
   while (column.Commit(slots + 1, budget)) column[slots] = slots, ++slots;
   EXPECT_EQ(slots, 48u);
   EXPECT_FALSE(column.Commit(slots + 1, budget));
   for (SlotId slot = 0; slot < slots; ++slot) EXPECT_EQ(column[slot], slot);
-  budget.Release(kHugePage);
+  budget.Release(kSegment);
   EXPECT_TRUE(column.Commit(slots + 1, budget));
 }
 

@@ -210,10 +210,11 @@ TEST_F(SlotTableTest, GrowsAcrossSegmentsWithItsColumns) {
 TEST(SlotTableUnderALimit, AcquireFailsWithoutMemoryAndWorksAgainWhenASlotComesBack) {
   MemoryBudget live_bits(0);
   ASSERT_TRUE(LiveSet().Commit(1, live_bits));
-  MemoryBudget budget(6 * kHugePage + live_bits.used());
+  constexpr size_t kSegment = 64 << 10;  // What 256 slots take, of both columns.
+  MemoryBudget budget(6 * kSegment + live_bits.used());
   EpochRegistry epochs;
   SlotTable slots(budget, epochs, {});
-  ASSERT_TRUE(slots.Init(8));  // Segments of 256: each takes 2 MB of both columns.
+  ASSERT_TRUE(slots.Init(8));
   std::vector<OwnedSlot> owned;
   for (;;) {
     std::optional<OwnedSlot> slot = slots.Acquire();

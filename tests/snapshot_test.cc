@@ -288,10 +288,10 @@ TEST(Snapshot, IsLoadedWithTheCallersLimitsAndPolicy) {
   TempFolder folder;
   const Index index = Make({.dim = 64}, RandomRows(ScalarType::kFloat32, 64, 500, 11));
   ExpectGood(index.Save(folder / "x"));
-  const auto refused = Index::Load(folder / "x", {.memory_limit = 4 << 20});
+  const auto refused = Index::Load(folder / "x", {.memory_limit = 4 << 16});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
-  EXPECT_THAT(refused.error().message, HasSubstr("memory_limit: 4194304"));
+  EXPECT_THAT(refused.error().message, HasSubstr("memory_limit: 262144"));
   const auto invalid = Index::Load(folder / "x", {.repair_share = 101});
   ASSERT_FALSE(invalid);
   EXPECT_EQ(invalid.error().code, ErrorCode::kInvalidArgument);

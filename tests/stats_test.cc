@@ -66,6 +66,24 @@ TEST(Stats, MemoryAddsUpToWhatTheProcessGrewBy) {
   }
 }
 
+// One index for each of many users: what is empty or small pays for no huge pages.
+TEST(Stats, AHundredSmallIndicesTakeLessThanAMegabyteEach) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own memory is most of the process";
+  constexpr size_t kIndices = 100, kN = 300;
+  constexpr uint64_t kMegabyte = 1 << 20;
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 64}, 1).Many(kN);
+  const uint64_t before = ResidentBytes();
+  std::vector<Index> indices;
+  for (size_t i = 0; i < kIndices; ++i) {
+    indices.push_back(*Index::Create({.dim = 64}));
+    EXPECT_LT(indices.back().Stats().memory.total(), kMegabyte / 2) << "empty";
+    ASSERT_EQ(indices.back().InsertMany(test::Iota(kN), rows.view(), {.threads = 1})->inserted, kN);
+    EXPECT_LT(indices.back().Stats().memory.total(), kMegabyte);
+  }
+  EXPECT_LT(ResidentBytes() - before, kIndices * kMegabyte);
+  for (Index& index : indices) ASSERT_EQ(index.Search(rows[7], {.k = 1})->at(0).id, 7u);
+}
+
 // Of all that an index took of the process a fifth is left at most, and half of it as soon as the
 // older half is gone, without Compact.
 TEST(Stats, MemoryOfDeletedPointsLeavesTheProcess) {

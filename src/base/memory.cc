@@ -1,15 +1,41 @@
 #include "base/memory.h"
 
+#include <linux/mman.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <new>
 #include <utility>
 #include <vector>
 
 namespace shoal {
+namespace {
+
+size_t RoundedUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
+
+// How much is committed for so many bytes: a quarter of them more at most, from 8 MB on whole huge
+// pages.
+size_t Committed(size_t bytes) {
+  constexpr size_t kLeast = size_t{64} << 10;
+  return RoundedUp(bytes, std::clamp(std::bit_floor(bytes) / 4, kLeast, kHugePage));
+}
+
+// Asks for huge pages where [begin, end) completes them: advice, without which everything works,
+// slower. A page whose front was committed before is made of small ones, which a kernel that knows
+// how gathers at once.
+void AdviseHugePages(std::byte* base, size_t begin, size_t end) {
+  const size_t first = begin / kHugePage * kHugePage, last = end / kHugePage * kHugePage;
+  if (first == last) return;
+  madvise(base + first, last - first, MADV_HUGEPAGE);
+#ifdef MADV_COLLAPSE
+  if (first < begin) madvise(base + first, kHugePage, MADV_COLLAPSE);
+#endif
+}
+
+}  // namespace
 
 bool MemoryBudget::TryCharge(uint64_t bytes) {
   uint64_t used = used_.load(std::memory_order_relaxed);
@@ -36,7 +62,7 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
 
 Reservation Reservation::Reserve(size_t bytes) {
   Reservation r;
-  const size_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  const size_t size = RoundedUp(bytes, kHugePage);
   void* mapping = mmap(nullptr, size + kHugePage, PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return r;
@@ -51,27 +77,26 @@ Reservation Reservation::Reserve(size_t bytes) {
 bool Reservation::Commit(size_t bytes, MemoryBudget& budget) {
   if (bytes <= committed_) return true;
   if (bytes > size_) return false;
-  const size_t target = std::min(size_, (bytes + kHugePage - 1) / kHugePage * kHugePage);
+  const size_t target = std::min(size_, Committed(bytes));
   const size_t more = target - committed_;
   if (!budget.TryCharge(more)) return false;
   if (mprotect(base_ + committed_, more, PROT_READ | PROT_WRITE) != 0) {
     budget.Release(more);
     return false;
   }
-  // Advice only: without huge pages everything works, slower.
-  madvise(base_ + committed_, more, MADV_HUGEPAGE);
+  AdviseHugePages(base_, committed_, target);
   committed_ = target;
   return true;
 }
 
 void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t kept = (bytes + page - 1) / page * page;
+  const size_t kept = RoundedUp(bytes, page);
   if (kept >= committed_) return;
   // A failure leaves the pages as they are, which costs memory and nothing else: except that they
   // would not be zero when they are used again.
   if (madvise(base_ + kept, committed_ - kept, MADV_DONTNEED) != 0) return;
-  const size_t target = std::min(committed_, (bytes + kHugePage - 1) / kHugePage * kHugePage);
+  const size_t target = std::min(committed_, Committed(bytes));
   const auto behind =
       gap_.begin() + static_cast<ptrdiff_t>(std::min(target / kHugePage, gap_.size()));
   const auto gaps = static_cast<size_t>(std::count(behind, gap_.end(), true));

@@ -45,12 +45,13 @@ class Reservation {
   // `bytes` of address space, 2 MB aligned, no memory yet; base() is null if there is not so much.
   static Reservation Reserve(size_t bytes);
 
-  // Makes [0, bytes) usable, zero where it is new; rounds up to 2 MB and asks for huge pages. False
+  // Makes [0, bytes) usable, zero where it is new. Rounds up by a quarter at most (and to 64 KB),
+  // from 8 MB on to whole huge pages: a small index is not to pay for one in each column. False
   // when the budget or the system refuses; what was usable before stays so.
   bool Commit(size_t bytes, MemoryBudget& budget);
 
   // Gives the pages behind [0, bytes) back to the system. They stay readable, as zero. What is
-  // behind the next 2 MB boundary is not charged any more, and made usable again by Commit.
+  // behind what Commit would make usable is not charged any more, and made usable again by it.
   void Decommit(size_t bytes, MemoryBudget& budget);
 
   // Gaps: whole 2 MB pages in the middle that are given back for a while; they read as zero and are

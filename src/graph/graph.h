@@ -55,8 +55,8 @@ class Graph {
   // --- Inserting: the caller owns `slot`, whose row is written.
 
   // Finds p's neighbours and writes its own list, which is empty: nobody can see that yet.
-  // OutOfMemory: nothing stays.
-  Status LinkOut(SlotId p, Guard& guard, Scratch& scratch);
+  // False: no memory, and nothing stays.
+  bool LinkOut(SlotId p, Guard& guard, Scratch& scratch);
   // Takes LinkOut back.
   void UndoLinkOut(SlotId p);
   // After Publish: edges from p's neighbours to p. True: one of them guards p, or p was deleted
@@ -158,8 +158,8 @@ class Graph {
   // list was full of nearer ones.
   void AddFar(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const;
 
-  // Replaces p's row by scratch.selected, pushing those that are new to it.
-  Status WriteOut(SlotId p, Guard& guard, Scratch& scratch);
+  // Replaces p's row by scratch.selected, pushing those that are new to it. False: no memory.
+  bool WriteOut(SlotId p, Guard& guard, Scratch& scratch);
   // Replaces u's row by scratch.selected, where only `fresh` may be new to it. False: the row has
   // moved on since `version`.
   bool ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch);

@@ -101,7 +101,7 @@ void Graph::AddFar(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratc
   AddToPool(p, scorer, n, kFar * best[best.size() / 2].distance, guard, scratch);
 }
 
-Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
   SlotId old[kMaxDegree];
   for (;;) {
     const uint32_t version = neighbors_.Version(p);
@@ -119,10 +119,9 @@ Status Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
       }
       scratch.wanted.push_back(v);
     }
-    if (no_memory && scratch.wanted.empty())
-      return MakeError(ErrorCode::kOutOfMemory, "reverse lists: no memory for one more edge");
+    if (no_memory && scratch.wanted.empty()) return false;
     SHOAL_RACE_POINT("write_out.before_commit");
-    if (CommitRow(p, version, scratch.wanted, guard, scratch)) return {};
+    if (CommitRow(p, version, scratch.wanted, guard, scratch)) return true;
     for (const SlotId v : scratch.pushed) neighbors_.TakeBack(p, v);
   }
 }
@@ -144,9 +143,8 @@ bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted
   return true;
 }
 
-Status Graph::LinkOut(SlotId p, Guard& guard, Scratch& scratch) {
-  if (!neighbors_.ReserveReverse(p))
-    return MakeError(ErrorCode::kOutOfMemory, "reverse lists: no memory for one more point");
+bool Graph::LinkOut(SlotId p, Guard& guard, Scratch& scratch) {
+  if (!neighbors_.ReserveReverse(p)) return false;
   SelectNeighbors(p, options_.build_list_size, guard, scratch);
   return WriteOut(p, guard, scratch);
 }

@@ -220,7 +220,7 @@ bool Graph::CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.CopyAtOnce(from, row);  // A torn copy may name a slot twice.
   scratch.selected.assign(row, row + n);
-  return WriteOut(to, guard, scratch).has_value();
+  return WriteOut(to, guard, scratch);
 }
 
 void Graph::TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {

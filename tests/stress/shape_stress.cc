@@ -45,7 +45,8 @@ struct Shape {
     options.repair = static_cast<RepairPolicy>(random.Below(3));
     options.repair_threads = static_cast<uint32_t>(1 + random.Below(3));
     options.repair_share = random.OneIn(2) ? 100 : 20;
-    if (random.OneIn(12)) options.memory_limit = (uint64_t{1} << 20) * (1 + random.Below(24));
+    if (random.OneIn(12))
+      options.memory_limit = 1 + random.Below(uint64_t{1} << (18 + random.Below(8)));
     for (uint64_t& share : shares) share = random.OneIn(3) ? 0 : random.Below(20);
     shares[0] += 10;  // No round without inserts, or
     ++shares[3];      // without a search.
