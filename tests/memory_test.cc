@@ -243,6 +243,38 @@ TEST(Column, OneSegmentHoldsWhatFitsPhysicalMemory) {
   EXPECT_EQ(wide.At(99999), wide.At(0) + 99999 * 1000);
 }
 
+TEST(Column, ManyShareTheAddressSpace) {
+  const auto reserved_by_one = [&](Column& column) {
+    const uint64_t others = ReservedAddressSpace();
+    EXPECT_TRUE(InitColumns({&column}));
+    return ReservedAddressSpace() - others;
+  };
+  Column first(1000);
+  const uint64_t whole = reserved_by_one(first);
+  EXPECT_GT(whole, PhysicalMemory() / 2);
+  if (whole > size_t{1} << 39) GTEST_SKIP() << "more memory than this test reckons with";
+  // With 63 of 64 TB in others' hands a 32nd of what is left is less than 32 GB.
+  std::vector<Reservation> others;
+  for (int i = 0; i < 63; ++i) {
+    others.push_back(Reservation::Reserve(size_t{1} << 40));
+    if (others.back().base() == nullptr) GTEST_SKIP() << "so much is refused here";
+  }
+  others.push_back(Reservation::Reserve((size_t{1} << 40) - (size_t{32} << 30) - whole));
+  Column second(1000);
+  const uint64_t share = reserved_by_one(second);
+  EXPECT_LE(share, size_t{1} << 30);
+  EXPECT_GE(share, PhysicalMemory() / Column::kMaxSegments / 2);
+  // It holds as much as any, segment by segment.
+  MemoryBudget budget(0);
+  const auto beyond = static_cast<SlotId>(3 * share / 1000);
+  ASSERT_TRUE(second.Commit(beyond, budget));
+  *second.At(beyond - 1) = std::byte{5};
+  EXPECT_GT(budget.used(), 2 * share);
+  others.clear();
+  Column third(1000);
+  EXPECT_EQ(reserved_by_one(third), whole);
+}
+
 TEST(Machine, HasMemoryAndCpus) {
   EXPECT_GT(PhysicalMemory(), uint64_t{64} << 20);
   EXPECT_GE(AvailableCpus(), 1u);

@@ -14,6 +14,8 @@
 namespace shoal {
 namespace {
 
+std::atomic<uint64_t> g_reserved{0};
+
 size_t RoundedUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
 // How much is committed for so many bytes: a quarter of them more at most, from 8 MB on whole huge
@@ -46,7 +48,9 @@ bool MemoryBudget::TryCharge(uint64_t bytes) {
 }
 
 Reservation::~Reservation() {
-  if (mapping_ != nullptr) munmap(mapping_, mapping_size_);
+  if (mapping_ == nullptr) return;
+  munmap(mapping_, mapping_size_);
+  g_reserved.fetch_sub(mapping_size_, std::memory_order_relaxed);
 }
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
@@ -68,6 +72,7 @@ Reservation Reservation::Reserve(size_t bytes) {
   if (mapping == MAP_FAILED) return r;
   r.mapping_ = static_cast<std::byte*>(mapping);
   r.mapping_size_ = size + kHugePage;
+  g_reserved.fetch_add(r.mapping_size_, std::memory_order_relaxed);
   const auto address = reinterpret_cast<uintptr_t>(mapping);
   r.base_ = r.mapping_ + ((kHugePage - address % kHugePage) % kHugePage);
   r.size_ = size;
@@ -154,6 +159,8 @@ size_t Reservation::Resident(size_t used) const {
   const auto pages = std::count_if(in_core.begin(), in_core.end(), [](auto c) { return c & 1; });
   return tail - gaps + static_cast<size_t>(pages) * page;
 }
+
+uint64_t ReservedAddressSpace() { return g_reserved.load(std::memory_order_relaxed); }
 
 uint64_t PhysicalMemory() {
   return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *

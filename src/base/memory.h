@@ -78,6 +78,8 @@ class Reservation {
   size_t gaps_ = 0;
 };
 
+// Bytes of address space that all reservations of this process take. Any thread.
+uint64_t ReservedAddressSpace();
 // Bytes of physical memory.
 uint64_t PhysicalMemory();
 // CPUs that this process may run on, at least 1.

@@ -1,8 +1,20 @@
 #include "store/column.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace shoal {
+namespace {
+
+// What one group of columns may reserve: a 32nd of what others have left of half of a process's
+// address space. A terabyte of memory makes two and a half of address space for an index, of 128
+// that there are: fifty collections would take it all, and leave their process none.
+uint64_t FairShare() {
+  constexpr uint64_t kForAll = uint64_t{1} << 46;
+  return (kForAll - std::min(kForAll, ReservedAddressSpace())) / 32;
+}
+
+}  // namespace
 
 bool Column::Init(unsigned shift) {
   shift_ = shift;
@@ -68,16 +80,24 @@ size_t Column::Resident(SlotId slots) const {
 }
 
 bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift) {
-  size_t widest = 1;
-  for (const Column* column : columns) widest = std::max(widest, column->stride());
-  unsigned shift = 10;
+  constexpr unsigned kLeast = 10, kDirectory = std::bit_width(Column::kMaxSegments) - 1;
+  size_t widest = 1, all = 0;
+  for (const Column* column : columns) {
+    widest = std::max(widest, column->stride());
+    all += column->stride();
+  }
+  unsigned shift = kLeast;
   while (shift < max_shift && (widest << (shift + 1)) <= PhysicalMemory()) ++shift;
   shift = std::min(shift, max_shift);
+  // No smaller than that a full directory of them still holds as much.
+  const unsigned least = std::max(shift, kLeast + kDirectory) - kDirectory;
+  const uint64_t fair = FairShare();
+  while (shift > least && (all << shift) > fair) --shift;
   for (;; --shift) {
     const bool granted = std::all_of(columns.begin(), columns.end(),
                                      [&](Column* column) { return column->Init(shift); });
     if (granted) return true;
-    if (shift <= 10) return false;
+    if (shift <= kLeast) return false;
   }
 }
 

@@ -2,8 +2,9 @@
 //
 // All columns of an index grow in step and have the same geometry: segments of 2^shift slots, found
 // through a directory of fixed size. There is one segment, as large as physical memory could ever
-// fill, unless the system refuses so much address space (RLIMIT_AS, overcommit, sanitizers): then
-// the segments are smaller and there are more of them.
+// fill, unless the process has so many indices that they would use up its address space, or the
+// system refuses so much of it (RLIMIT_AS, overcommit, sanitizers): then the segments are smaller
+// and there are more of them.
 #pragma once
 
 #include <array>
@@ -67,8 +68,9 @@ class TypedColumn : public Column {
   T& operator[](SlotId slot) const { return *reinterpret_cast<T*>(At(slot)); }
 };
 
-// Initialises columns with the largest common segment that the system grants. `max_shift` bounds
-// it (tests make it small). False when not even 2^10 slots can be had.
+// Initialises columns with the largest common segment that is fair to those to come and that the
+// system grants. `max_shift` bounds it (tests make it small). False when not even 2^10 slots can be
+// had.
 bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift = 30);
 
 }  // namespace shoal
