@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
                    "Builds an index of all vectors of a file and writes it in DiskANN's files "
                    "<prefix> and <prefix>.data. Ids are row numbers.");
   Request request;
-  line.Required(flags::kDataType, &request.index.scalar_type);
+  line.Required(flags::kIndexDataType, &request.index.scalar_type);
   line.Required(flags::kDistFn, &request.index.metric);
   line.Required(flags::kIndexPathPrefix, &request.index_path_prefix);
   line.Required(flags::kDataPath, &request.data_path);

@@ -144,7 +144,7 @@ int main(int argc, char** argv) {
                    "Searches an index in DiskANN's files for every query and prints speed and "
                    "recall for every L.");
   Request request;
-  line.Required(flags::kDataType, &request.load.index.scalar_type);
+  line.Required(flags::kIndexDataType, &request.load.index.scalar_type);
   line.Required(flags::kDistFn, &request.load.index.metric);
   line.Required(flags::kIndexPathPrefix, &request.index_path_prefix);
   line.Required(flags::kResultPath, &request.result_path);

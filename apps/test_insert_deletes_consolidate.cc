@@ -68,7 +68,7 @@ class Run {
     for (; at < end_; at = std::min<size_t>(at + request_.per_checkpoint, end_)) {
       const size_t next = std::min<size_t>(at + request_.per_checkpoint, end_);
       if (auto ok = stream_.Insert(at, next, threads_); !ok) return ok;
-      if (auto ok = Checkpoint(next); !ok) return ok;
+      if (auto ok = Checkpoint(Suffix("inc", request_, next)); !ok) return ok;
       if (request_.concurrent) StartDeletes(next);
     }
     if (auto ok = request_.concurrent ? deleting_.get() : DeleteInBatches(); !ok) return ok;
@@ -91,15 +91,18 @@ class Run {
     for (size_t at = request_.skip; at < LastDeleted(); at += request_.per_checkpoint) {
       const size_t next = std::min<size_t>(at + request_.per_checkpoint, LastDeleted());
       if (auto ok = stream_.DeleteAndConsolidate(at, next, threads_); !ok) return ok;
+      const std::string name =
+          fmt::format("{}-deleted{}", Suffix("inc", request_, end_), next - request_.skip);
+      if (auto ok = Checkpoint(name); !ok) return ok;
     }
     return {};
   }
 
-  // A snapshot after every so many batches of inserts.
-  Status Checkpoint(size_t inserted) {
+  // A snapshot after every so many batches.
+  Status Checkpoint(const std::string& suffix) {
     if (request_.checkpoints_per_snapshot == 0) return {};
     if (++checkpoints_ % request_.checkpoints_per_snapshot != 0) return {};
-    return stream_.Save(Suffix("inc", request_, inserted));
+    return stream_.Save(suffix);
   }
 
   size_t LastDeleted() const { return size_t{request_.skip} + request_.deletes; }

@@ -44,10 +44,10 @@ Status Slide(const Request& request, Stream& stream) {
     if (auto ok = stream.Insert(at, next, request.insert_threads); !ok) return ok;
     if (auto ok = wait(); !ok) return ok;
     if (at < size_t{request.window} + request.interval) continue;
-    const size_t first = at - request.window - request.interval;
-    deleting = std::async(std::launch::async, [&stream, &request, first] {
-      return stream.DeleteAndConsolidate(first, first + request.interval,
-                                         request.consolidate_threads);
+    // As many as have come: window + interval points are left, whatever the last ones were.
+    const size_t first = at - request.window - request.interval, last = first + (next - at);
+    deleting = std::async(std::launch::async, [&stream, &request, first, last] {
+      return stream.DeleteAndConsolidate(first, last, request.consolidate_threads);
     });
   }
   return wait();

@@ -159,9 +159,14 @@ class SessionsOfTheDocumentation(Case):
         tags = read_tags(f"{graph}.tags")
         self.assertEqual(sorted(tags), [0, *range(deletes + 1, inserts + 1)])
         self.assertIn(f"deletes processed: {deletes}", out)
+        (meanwhile,) = re.findall(r"points inserted meanwhile: (\d+)", out)
+        self.assertGreater(int(meanwhile), 0, out)
 
     def test_a_window_slides(self):
-        self.session(SESSION_2, DISKANN_2)
+        out = self.session(SESSION_2, DISKANN_2)
+        meanwhile = [int(n) for n in re.findall(r"points inserted meanwhile: (\d+)", out)]
+        self.assertEqual(len(meanwhile), 7, out)  # The last one has nothing beside it.
+        self.assertGreater(sum(meanwhile), 0, out)
         (graph,) = self.data.glob("idx_learn_str.after-streaming-*0")
         active, interval, last = map(int, re.search(r"act(\d+)-cons(\d+)-max(\d+)$",
                                                     graph.name).groups())
@@ -215,6 +220,15 @@ class Flags(Case):
                                 "-L", 20, "--dynamic", "true", "--tags", "true")
                 self.assertIn(f"{end} points", out)
 
+    def test_snapshots_one_after_the_other_are_of_deletes_too(self):
+        arguments = self.updates.copy()
+        arguments[arguments.index("--checkpoints_per_snapshot") + 1] = 6
+        self.good("test_insert_deletes_consolidate", *arguments, *self.file)
+        # Ten batches of inserts and then three of deletes: the 6th and the 12th.
+        self.assertEqual(self.tags_of("x.inc-del300-800"), [0, *range(1, 801)])
+        self.assertEqual(self.tags_of("x.inc-del300-1200-deleted200"), [0, *range(201, 1201)])
+        self.assertEqual(len(list(self.data.glob("x.inc-*.tags"))), 2)
+
     def test_snapshots_beside_deletes_have_every_point_that_stays(self):
         arguments = self.updates.copy()
         arguments[arguments.index("--checkpoints_per_snapshot") + 1] = 1
@@ -264,8 +278,7 @@ class Flags(Case):
     def test_the_rest_of_the_file_comes_in_though_it_fills_no_interval(self):
         self.good("test_streaming_scenario", *self.window, *self.file)
         tags = self.tags_of("x.after-streaming-act400-cons150-max1200")
-        self.assertEqual(tags[-1], 1200)
-        self.assertEqual(tags[1:], list(range(tags[1], 1201)))
+        self.assertEqual(tags, [0, *range(1200 - 400 - 150 + 1, 1201)])
 
     def test_what_cannot_be_done_is_said_before_the_work(self):
         program = "test_insert_deletes_consolidate"
@@ -279,6 +292,9 @@ class Flags(Case):
                  *self.updates[2:], *self.file)
         all_of_them = [(1200 if a == 300 else a) for a in self.updates]
         self.bad("expected less than all 1200 points", program, *all_of_them, *self.file)
+        for flag in ("--start_point_norm", "--num_start_points"):
+            self.bad(f"{flag}: expected a number, found 'bananas'", program, *self.updates,
+                     *self.file, flag, "bananas")
         self.bad("--label_file", program, *self.updates, *self.file, "--label_file", "labels.txt")
         self.bad("--max_points_to_insert: expected at least active_window + consolidate_interval",
                  "test_streaming_scenario", *self.window, *self.file, "--max_points_to_insert", 500)

@@ -24,6 +24,7 @@ std::string LongName(const Flag& flag) {
 }
 
 // A CLI11 callback that parses with `parse` (optional-like result), or names what was expected.
+// `value` may be null.
 template <class T, class Parse>
 CLI::callback_t Parser(const Flag& flag, const char* expected, T* value, Parse parse) {
   return [=, name = LongName(flag)](const CLI::results_t& words) {
@@ -35,7 +36,7 @@ CLI::callback_t Parser(const Flag& flag, const char* expected, T* value, Parse p
       throw CLI::ValidationError(name,
                                  fmt::format("expected {}, found '{}'", expected, words.front()));
     }
-    *value = *parsed;
+    if (value != nullptr) *value = *parsed;
     return true;
   };
 }
@@ -53,6 +54,13 @@ std::optional<bool> ParseBool(std::string word) {
 
 std::optional<uint32_t> ParseCount(const std::string& word) {
   uint32_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<float> ParseNumber(const std::string& word) {
+  float value = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
   if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
   return value;
@@ -129,13 +137,7 @@ void CommandLine::Optional(const Flag& flag, uint32_t* value) {
 }
 
 void CommandLine::Optional(const Flag& flag, float* value) {
-  const auto parse = [](const std::string& word) -> std::optional<float> {
-    float number = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-    if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
-    return number;
-  };
-  app_.add_option(flag.names, Parser(flag, "a number", value, parse), flag.help)
+  app_.add_option(flag.names, Parser(flag, "a number", value, ParseNumber), flag.help)
       ->default_str(fmt::format("{}", *value));
 }
 
@@ -171,6 +173,11 @@ void CommandLine::Never(const Flag& flag) {
 void CommandLine::Ignored(const Flag& flag) {
   app_.add_option(
           flag.names, [](const CLI::results_t&) { return true; }, flag.help)
+      ->group("For compatibility");
+}
+
+void CommandLine::IgnoredNumber(const Flag& flag) {
+  app_.add_option(flag.names, Parser<float>(flag, "a number", nullptr, ParseNumber), flag.help)
       ->group("For compatibility");
 }
 

@@ -37,8 +37,9 @@ class CommandLine {
   void Only(const Flag& flag, const std::string& only);
   // The same for one that takes none: it is not possible here.
   void Never(const Flag& flag);
-  // Accepted with any value, to no effect.
+  // Accepted with any value, or with any number, to no effect.
   void Ignored(const Flag& flag);
+  void IgnoredNumber(const Flag& flag);
   // Positional, in the order of the calls.
   void Positional(const std::string& name, const std::string& help, std::filesystem::path* value);
   void Positional(const std::string& name, const std::string& help, ScalarType* value);

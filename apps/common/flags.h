@@ -14,6 +14,9 @@ namespace flags {
 
 inline constexpr Flag kDataType = {"--data_type",
                                    "element type of the vectors: float, float16, int8 or uint8"};
+// DiskANN has no file for an index of others.
+inline constexpr Flag kIndexDataType = {"--data_type",
+                                        "element type of the vectors: float, int8 or uint8"};
 inline constexpr Flag kDistFn = {"--dist_fn", "distance: l2, mips (inner product) or cosine"};
 inline constexpr Flag kDataPath = {"--data_path", "vectors to index, .bin"};
 inline constexpr Flag kBaseFile = {"--base_file", "vectors to search in, .bin"};
@@ -38,7 +41,7 @@ inline constexpr Flag kNumThreads = {"--num_threads,-T",
 inline constexpr Flag kMaxDegree = {
     "--max_degree,-R",
     "most edges that leave a point, 4 to 512; in the streaming programs 1.3 times\n"
-    "as many, as in DiskANN's between two prunes"};
+    "as many (at most 512), as in DiskANN's between two prunes"};
 inline constexpr Flag kLbuild = {"--Lbuild,-L", "search list size of an insertion"};
 inline constexpr Flag kAlpha = {
     "--alpha", "how much longer a detour may be before an edge is dropped, 1 to 2"};
@@ -66,7 +69,8 @@ inline constexpr Flag kPointsPerCheckpoint = {
     "--points_per_checkpoint", "points that are inserted (not concurrent: and deleted) at a time"};
 inline constexpr Flag kCheckpointsPerSnapshot = {
     "--checkpoints_per_snapshot",
-    "batches of inserts after which the index is saved as <prefix>.inc-...; 0: never"};
+    "batches of inserts (not concurrent: and then of deletes) after which the index is\n"
+    "saved as <prefix>.inc-...; 0: never"};
 inline constexpr Flag kPointsToDelete = {"--points_to_delete_from_beginning",
                                          "how many of the first points to delete"};
 inline constexpr Flag kStartDeletesAfter = {
@@ -82,9 +86,9 @@ inline constexpr Flag kInsertThreads = {"--insert_threads",
 inline constexpr Flag kConsolidateThreads = {"--consolidate_threads",
                                              "threads that delete; 0: half of the CPUs"};
 inline constexpr Flag kStartPointNorm = {
-    "--start_point_norm", "without effect: the index chooses where its searches start"};
+    "--start_point_norm", "a number, without effect: the index chooses where its searches start"};
 inline constexpr Flag kNumStartPoints = {
-    "--num_start_points", "without effect: the index chooses where its searches start"};
+    "--num_start_points", "a number, without effect: the index chooses where its searches start"};
 inline constexpr Flag kUniqueLabels = {"--unique_labels_supported", "must be 0"};
 
 // DiskANN has them, shoal does not yet: accepted with their default, refused with anything else.

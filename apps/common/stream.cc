@@ -38,7 +38,7 @@ double Rate(size_t count, double seconds) { return static_cast<double>(count) / 
 }  // namespace
 
 void StreamRequest::Declare(CommandLine& line) {
-  line.Required(flags::kDataType, &index.scalar_type);
+  line.Required(flags::kIndexDataType, &index.scalar_type);
   line.Required(flags::kDistFn, &index.metric);
   line.Required(flags::kIndexPathPrefix, &index_path_prefix);
   line.Required(flags::kStreamData, &data_path);
@@ -46,8 +46,8 @@ void StreamRequest::Declare(CommandLine& line) {
   line.Optional(flags::kLbuild, &index.build_list_size);
   line.Optional(flags::kAlpha, &index.alpha);
   line.Optional(flags::kMaxPointsToInsert, &max_points);
-  line.Ignored(flags::kStartPointNorm);
-  line.Ignored(flags::kNumStartPoints);
+  line.IgnoredNumber(flags::kStartPointNorm);
+  line.IgnoredNumber(flags::kNumStartPoints);
   line.Only(flags::kLabelFile, "");
   line.Only(flags::kUniversalLabel, "");
   line.Only(flags::kFilteredLbuild, "0");
@@ -55,8 +55,11 @@ void StreamRequest::Declare(CommandLine& line) {
   line.Ignored(flags::kLabelType);
 }
 
-Stream::Stream(StreamRequest request, size_t skip, Matrix rows, Index index)
-    : request_(std::move(request)), skip_(skip), rows_(std::move(rows)), index_(std::move(index)) {}
+Stream::Stream(StreamRequest request, Matrix rows, Index index)
+    : request_(std::move(request)),
+      rows_(std::move(rows)),
+      index_(std::move(index)),
+      inserted_(std::make_unique<std::atomic<size_t>>(0)) {}
 
 Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
   if (auto ok = CheckDiskannOutput(request.index_path_prefix, request.index.scalar_type); !ok)
@@ -79,15 +82,19 @@ Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
   if (!index) return tl::unexpected(index.error());
   Say("metadata: file {} has {} points in {} dims", request.data_path.string(), rows->rows(),
       rows->dim());
-  return Stream(request, skip, std::move(*rows), std::move(*index));
+  return Stream(request, std::move(*rows), std::move(*index));
 }
 
 Status Stream::Insert(size_t begin, size_t end, size_t threads) {
   Say("Inserting from {} to {}", begin, end);
   Progress progress("Inserting", "points", end - begin);
-  const auto report = index_.InsertMany(
-      Tags(begin, end), MatrixView(rows_).Slice(begin, end - begin),
-      {.threads = threads, .progress = [&](size_t done, size_t) { progress.Update(done); }});
+  const auto note = [&, last = size_t{0}](size_t done, size_t) mutable {
+    inserted_->fetch_add(done - std::exchange(last, done));
+    progress.Update(done);
+  };
+  const auto report =
+      index_.InsertMany(Tags(begin, end), MatrixView(rows_).Slice(begin, end - begin),
+                        {.threads = threads, .progress = note});
   if (!report) return tl::unexpected(report.error());
   if (!report->failures.empty()) {
     const auto& failure = report->failures.front();
@@ -103,6 +110,7 @@ Status Stream::Insert(size_t begin, size_t end, size_t threads) {
 
 Status Stream::DeleteAndConsolidate(size_t begin, size_t end, size_t threads) {
   Progress progress("Consolidating", "deleted points", end - begin);
+  const size_t inserted = inserted_->load();
   const auto deleted = index_.DeleteMany(Tags(begin, end), {.threads = threads});
   if (!deleted) return tl::unexpected(deleted.error());
   if (!deleted->failures.empty()) return tl::unexpected(deleted->failures.front().error);
@@ -118,9 +126,10 @@ Status Stream::DeleteAndConsolidate(size_t begin, size_t end, size_t threads) {
   const double rate = Rate(end - begin, seconds);
   Say("Starting consolidate_deletes... done in {:.3f} seconds.\n"
       "#active points: {}\nmax points: {}\nempty slots: {}\ndeletes processed: {}\n"
-      "latest delete size: {}\nrate: ({:.0f} deletes/second overall, {:.0f} per thread)",
+      "latest delete size: {}\nrate: ({:.0f} deletes/second overall, {:.0f} per thread)\n"
+      "points inserted meanwhile: {}",
       seconds - marking, stats.points, stats.slots_used, EmptySlots(stats), end - begin,
-      end - begin, rate, rate / static_cast<double>(threads));
+      end - begin, rate, rate / static_cast<double>(threads), inserted_->load() - inserted);
   return {};
 }
 

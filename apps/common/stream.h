@@ -1,7 +1,9 @@
 // What the two streaming programs share: an index that rows of one file come into and go out of.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include "apps/common/command_line.h"
@@ -33,7 +35,8 @@ class Stream {
 
   // Inserts rows [begin, end) of the file.
   Status Insert(size_t begin, size_t end, size_t threads);
-  // Deletes rows [begin, end), which are there, then repairs the graph around them.
+  // Deletes rows [begin, end), which are there, then repairs the graph around them. Says how many
+  // points others inserted meanwhile.
   Status DeleteAndConsolidate(size_t begin, size_t end, size_t threads);
   // Writes <prefix><suffix>, <prefix><suffix>.data and .tags.
   Status Save(const std::string& suffix) const;
@@ -41,12 +44,12 @@ class Stream {
   const Index& index() const { return index_; }
 
  private:
-  Stream(StreamRequest request, size_t skip, Matrix rows, Index index);
+  Stream(StreamRequest request, Matrix rows, Index index);
 
   StreamRequest request_;
-  size_t skip_;
   Matrix rows_;
   Index index_;
+  std::unique_ptr<std::atomic<size_t>> inserted_;  // Points so far.
 };
 
 }  // namespace shoal::apps
