@@ -303,6 +303,20 @@ TEST(Cost, OfAnInsertIsTheSameAfterAConsolidationOfMostPoints) {
   }
 }
 
+// Documents without a word, say: all have the same vector (ours).
+TEST(Cost, OfAnInsertAmongManyThatAreEqualIsThatAmongFew) {
+  constexpr ExternalId kN = 6000, kPart = 500;
+  const std::vector<float> vector(8, 1.0f);
+  Index index = SmallIndex(8, RepairPolicy::kImmediate);
+  std::vector<uint64_t> work;
+  for (ExternalId id = 0; id < kN; ++id) {
+    if (id % kPart == 0) work.push_back(Work(index));
+    ExpectGood(index.Insert(id, vector));
+  }
+  EXPECT_LE(Work(index) - work.back(), 2 * (work[3] - work[2])) << "and not six times as much";
+  ExpectGood(index.CheckStructure());
+}
+
 // DiskANN: between two powers of 1.2, alpha has no effect.
 TEST(Alpha, KeepsMoreEdgesWithEveryStep) {
   // Of 48 dimensions: no row comes out so sparse that it is filled up.

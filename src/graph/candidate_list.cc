@@ -54,7 +54,7 @@ uint32_t Bits(const Eight& mask) {
 
 void CandidateList::Reset(size_t list_size) {
   list_size_ = list_size;
-  guides_max_ = 4 * list_size + 64;  // Guess: the hop budget for a region that was deleted.
+  guides_max_ = 4 * list_size + 64;  // docs/algorithms.md, D1, has what more and less would do.
   // One more than may stay: an insert comes before the removal that it causes.
   const size_t most = kFront + list_size_ + guides_max_ + 1;
   if (distances_.size() < most) {

@@ -174,6 +174,8 @@ class Graph {
   // An edge from u that guards p, in place of u's farthest neighbour that can do without. False:
   // there is none, u may not guard p, or u or p is not live.
   bool ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
+  // ForceLink from one that u guards, or that such a one guards, and so on.
+  bool ForceLinkBelow(SlotId u, SlotId p, Guard& guard, Scratch& scratch);
   // ForceLink from the start or, one after the other, whoever there is. True: there is an edge, or
   // p is not live. Takes no memory.
   bool ForceLinkFromAny(SlotId p, Guard& guard, Scratch& scratch);

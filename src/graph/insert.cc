@@ -220,6 +220,24 @@ bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   return neighbors_.Guards(u, p);
 }
 
+// Guards make a tree of which u's row, if it is full of them, names R branches: a few steps lead to
+// where there is room.
+bool Graph::ForceLinkBelow(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+  constexpr uint64_t kMostSteps = 64;
+  SlotId guarded[kMaxDegree];
+  uint64_t random = p;
+  for (uint64_t step = 0; step < kMostSteps; ++step) {
+    const size_t n = neighbors_.Copy(u, guarded);
+    const SlotId* const end =
+        std::remove_if(guarded, guarded + n, [&](SlotId v) { return !neighbors_.Guards(u, v); });
+    if (end == guarded) return false;
+    random = random * 6364136223846793005u + 1442695040888963407u;  // Knuth's, of MMIX.
+    u = guarded[(random >> 32) % static_cast<size_t>(end - guarded)];
+    if (ForceLink(u, p, guard, scratch)) return true;
+  }
+  return false;
+}
+
 size_t Graph::LinkBack(SlotId p, Guard& guard, Scratch& scratch) {
   SlotId out[kMaxDegree];
   const size_t n = neighbors_.Copy(p, out);
@@ -239,8 +257,10 @@ bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
 // First, whoever points at p already. Then whoever came since p was born: others may have filled
 // every row that is older than p with last guards while p was on its way, so p, which guards nobody
 // as long as it has no guard itself, becomes the youngest. Then, in widening circles, the nearest
-// point that may guard p and has an edge to spare gives it up.
+// point that may guard p and has an edge to spare gives it up; where the nearest of all have none
+// (of many that are equal a search finds always the same), perhaps one of those whom these guard.
 bool Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
+  constexpr size_t kAsked = 8;
   const auto done = [&] { return slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0; };
   if (done()) return true;
   neighbors_.AdoptGuards(p, scratch.repair.adopting);
@@ -254,9 +274,14 @@ bool Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
   for (size_t list_size = options_.build_list_size;; list_size *= 4) {
     SelectNeighbors(p, std::min(list_size, all), guard, scratch);
     nearest = scratch.pool;
-    for (const Candidate& candidate : nearest) {
-      ForceLink(candidate.slot, p, guard, scratch);
+    for (size_t i = 0; i < nearest.size(); ++i) {
+      ForceLink(nearest[i].slot, p, guard, scratch);
       if (done()) return true;
+      if (i + 1 != kAsked) continue;
+      for (size_t j = 0; j < kAsked; ++j) {
+        ForceLinkBelow(nearest[j].slot, p, guard, scratch);
+        if (done()) return true;
+      }
     }
     ForceLink(start(), p, guard, scratch);
     if (done()) return true;
