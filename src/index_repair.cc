@@ -212,7 +212,8 @@ Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
     }
     {
       const MutexLock lock(trimming_);
-      neighbors_.CompactReverseLists(slots_.high_water());
+      neighbors_.CompactReverseLists(slots_.high_water(),
+                                     [this](SlotId slot) { return slots_.HoldsNothing(slot); });
     }
     ids_.Shrink();
     const uint64_t after = Stats().memory.total();

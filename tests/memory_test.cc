@@ -1,9 +1,13 @@
 #include "base/memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -109,6 +113,25 @@ TEST(Reservation, LittleTakesLittleAndGrowsInPlaceToHugePages) {
   EXPECT_EQ(base[128 << 10], std::byte{0});
 }
 
+// A huge page there would be memory that nobody is charged for.
+TEST(Reservation, WhatIsTouchedBehindItsEndAfterADecommitComesBackInSmallPages) {
+  MemoryBudget budget(0);
+  Reservation memory = Reservation::Reserve(4 * kHugePage);
+  ASSERT_TRUE(memory.Commit(4 * kHugePage, budget));
+  std::memset(memory.base(), 1, 4 * kHugePage);
+  memory.Decommit(70 << 10, budget);
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  memory.base()[kHugePage - 1] = std::byte{2};
+  memory.base()[3 * kHugePage] = std::byte{2};
+  std::vector<unsigned char> in_core(4 * kHugePage / page);
+  ASSERT_EQ(mincore(memory.base(), 4 * kHugePage, in_core.data()), 0);
+  const auto pages = std::count_if(in_core.begin(), in_core.end(), [](auto c) { return c & 1; });
+  EXPECT_LE(static_cast<size_t>(pages), (size_t{70} << 10) / page + 4);
+  // Used again, it is in huge pages again, if it ever was.
+  ASSERT_TRUE(memory.Commit(4 * kHugePage, budget));
+  EXPECT_EQ(memory.base()[kHugePage], std::byte{0});
+}
+
 TEST(Reservation, ARefusedCommitLeavesWhatWasThere) {
   MemoryBudget budget(2 * kHugePage);
   Reservation memory = Reservation::Reserve(8 * kHugePage);
@@ -147,7 +170,7 @@ TEST(Reservation, ResidentCountsWhatWasTouched) {
   EXPECT_LE(memory.Resident(used), 4 * kHugePage);
 }
 
-TEST(Reservation, AGapIsWholePagesNotChargedZeroAndComesBackUnlessTheBudgetRefuses) {
+TEST(Reservation, AGapIsWholePagesNotChargedZeroAndComesBack) {
   MemoryBudget budget(8 * kHugePage);
   Reservation memory = Reservation::Reserve(8 * kHugePage);
   ASSERT_TRUE(memory.Commit(8 * kHugePage, budget));
@@ -163,20 +186,18 @@ TEST(Reservation, AGapIsWholePagesNotChargedZeroAndComesBackUnlessTheBudgetRefus
   EXPECT_EQ(memory.base()[pages(2)], std::byte{0});
   EXPECT_EQ(memory.base()[pages(5) - 1], std::byte{0});
   EXPECT_EQ(memory.base()[pages(5)], std::byte{1});
-  ASSERT_TRUE(memory.TakeBack(pages(3.5), pages(3.6), budget));
-  EXPECT_EQ(budget.used(), 6 * kHugePage);
-  ASSERT_TRUE(memory.TakeBack(pages(3.5), pages(3.6), budget)) << "it is there";
-  EXPECT_EQ(budget.used(), 6 * kHugePage);
-  ASSERT_TRUE(budget.TryCharge(2 * kHugePage));
-  EXPECT_FALSE(memory.TakeBack(pages(2), pages(2.1), budget));
-  budget.Release(2 * kHugePage);
+  EXPECT_EQ(memory.GapBytes(pages(3.5), pages(3.6)), kHugePage);
+  EXPECT_EQ(memory.GapBytes(pages(1.5), pages(3.6)), 2 * kHugePage);
+  ASSERT_TRUE(budget.TryCharge(kHugePage));
+  memory.TakeBack(pages(3.5), pages(3.6));
+  EXPECT_EQ(memory.GapBytes(pages(3.5), pages(3.6)), 0u) << "it is there";
+  EXPECT_EQ(memory.Resident(8 * kHugePage), 6 * kHugePage);
   // Behind the end no gap is left, and none is released twice.
   memory.Decommit(pages(3), budget);
   EXPECT_EQ(budget.used(), 2 * kHugePage);
   ASSERT_TRUE(memory.Commit(8 * kHugePage, budget));
   EXPECT_EQ(budget.used(), 7 * kHugePage);
-  ASSERT_TRUE(memory.TakeBack(0, pages(8), budget));
-  EXPECT_EQ(budget.used(), 8 * kHugePage);
+  EXPECT_EQ(memory.GapBytes(0, pages(8)), kHugePage);
 }
 
 // A record of its own for every slot, in segments of 2^shift slots.
@@ -274,6 +295,24 @@ TEST(Column, ManyShareTheAddressSpace) {
   Column third(1000);
   EXPECT_EQ(reserved_by_one(third), whole);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(Column, ALimitOfAddressSpaceIsSharedToo) {
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  const rlimit limit = {.rlim_cur = uint64_t{6} << 30, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+  EXPECT_EQ(AddressSpace(), limit.rlim_cur);
+  std::vector<std::unique_ptr<Column>> columns;
+  for (int i = 0; i < 8; ++i) {
+    columns.push_back(std::make_unique<Column>(1000));
+    ASSERT_TRUE(InitColumns({columns.back().get()}));
+  }
+  // Half of it is left for the process.
+  EXPECT_NE(Reservation::Reserve(size_t{3} << 30).base(), nullptr);
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+}
+#endif
 
 TEST(Machine, HasMemoryAndCpus) {
   EXPECT_GT(PhysicalMemory(), uint64_t{64} << 20);

@@ -310,7 +310,12 @@ TEST_P(SlotTableGaps, AreGivenBackWhereverTheyAreAndAcquiredAgain) {
   for (SlotId slot = 128; slot < 288; ++slot) EXPECT_TRUE(forgotten_.contains(slot));
   EXPECT_FALSE(forgotten_.contains(99));
   EXPECT_FALSE(forgotten_.contains(300));
+  EXPECT_TRUE(slots_.HoldsNothing(128));
+  EXPECT_FALSE(slots_.HoldsNothing(99));
+  forgotten_.clear();
   EXPECT_EQ(GiveBack(), 0u);
+  // To touch what is kept elsewhere in their names would bring its memory back.
+  for (SlotId slot = 128; slot < 288; ++slot) EXPECT_FALSE(forgotten_.contains(slot));
   ExpectWhole(0, 100);
   ExpectWhole(300, kSlots);
   ASSERT_TRUE(slots_.CheckCounts(0));

@@ -3,9 +3,11 @@
 #include <linux/mman.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <new>
 #include <utility>
@@ -101,6 +103,8 @@ void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   // A failure leaves the pages as they are, which costs memory and nothing else: except that they
   // would not be zero when they are used again.
   if (madvise(base_ + kept, committed_ - kept, MADV_DONTNEED) != 0) return;
+  const size_t first = kept / kHugePage * kHugePage;
+  madvise(base_ + first, committed_ - first, MADV_NOHUGEPAGE);
   const size_t target = std::min(committed_, Committed(bytes));
   const auto behind =
       gap_.begin() + static_cast<ptrdiff_t>(std::min(target / kHugePage, gap_.size()));
@@ -133,16 +137,20 @@ size_t Reservation::GiveBack(size_t begin, size_t end, size_t begin_below, Memor
   return bytes;
 }
 
-bool Reservation::TakeBack(size_t begin, size_t end, MemoryBudget& budget) {
-  if (gaps_ == 0) return true;
+size_t Reservation::GapBytes(size_t begin, size_t end) const {
+  if (gaps_ == 0) return 0;
+  const size_t last = std::min((end + kHugePage - 1) / kHugePage, gap_.size());
+  size_t bytes = 0;
+  for (size_t page = begin / kHugePage; page < last; ++page) bytes += gap_[page] ? kHugePage : 0;
+  return bytes;
+}
+
+void Reservation::TakeBack(size_t begin, size_t end) {
   const size_t last = std::min((end + kHugePage - 1) / kHugePage, gap_.size());
   for (size_t page = begin / kHugePage; page < last; ++page) {
-    if (!gap_[page]) continue;
-    if (!budget.TryCharge(kHugePage)) return false;
+    gaps_ -= gap_[page] ? 1 : 0;
     gap_[page] = false;
-    --gaps_;
   }
-  return true;
 }
 
 size_t Reservation::Resident(size_t used) const {
@@ -154,10 +162,16 @@ size_t Reservation::Resident(size_t used) const {
   if (tail == committed_) return committed_ - gaps;
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t length = std::min(committed_ - tail, kHugePage);
-  std::vector<unsigned char> in_core((length + page - 1) / page);
+  std::array<unsigned char, kHugePage / 4096> in_core{};
   if (mincore(base_ + tail, length, in_core.data()) != 0) return used - gaps;
   const auto pages = std::count_if(in_core.begin(), in_core.end(), [](auto c) { return c & 1; });
   return tail - gaps + static_cast<size_t>(pages) * page;
+}
+
+uint64_t AddressSpace() {
+  constexpr uint64_t kAll = uint64_t{1} << 47;
+  rlimit limit = {};
+  return getrlimit(RLIMIT_AS, &limit) == 0 ? std::min<uint64_t>(kAll, limit.rlim_cur) : kAll;
 }
 
 uint64_t ReservedAddressSpace() { return g_reserved.load(std::memory_order_relaxed); }

@@ -51,15 +51,18 @@ class Reservation {
   bool Commit(size_t bytes, MemoryBudget& budget);
 
   // Gives the pages behind [0, bytes) back to the system. They stay readable, as zero. What is
-  // behind what Commit would make usable is not charged any more, and made usable again by it.
+  // behind what Commit would make usable is not charged any more, and made usable again by it; and
+  // the system is asked not to make a huge page of what is left of one.
   void Decommit(size_t bytes, MemoryBudget& budget);
 
   // Gaps: whole 2 MB pages in the middle that are given back for a while; they read as zero and are
   // not charged. Gives back those within the committed part of [begin, end) that begin below
   // `begin_below`; returns their bytes: none, too, where there is no memory to note the gaps.
   size_t GiveBack(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget);
-  // False if some of [begin, end) is in a gap and the budget refuses it.
-  bool TakeBack(size_t begin, size_t end, MemoryBudget& budget);
+  // Bytes of the pages of [begin, end) that are gaps: what the caller charges before TakeBack.
+  size_t GapBytes(size_t begin, size_t end) const;
+  // No page of [begin, end) is a gap any more.
+  void TakeBack(size_t begin, size_t end);
 
   std::byte* base() const { return base_; }
   size_t size() const { return size_; }
@@ -78,6 +81,8 @@ class Reservation {
   size_t gaps_ = 0;
 };
 
+// Bytes of address space that this process may have: 128 TB, or less (RLIMIT_AS).
+uint64_t AddressSpace();
 // Bytes of address space that all reservations of this process take. Any thread.
 uint64_t ReservedAddressSpace();
 // Bytes of physical memory.

@@ -10,8 +10,8 @@ namespace {
 // address space. A terabyte of memory makes two and a half of address space for an index, of 128
 // that there are: fifty collections would take it all, and leave their process none.
 uint64_t FairShare() {
-  constexpr uint64_t kForAll = uint64_t{1} << 46;
-  return (kForAll - std::min(kForAll, ReservedAddressSpace())) / 32;
+  const uint64_t for_all = AddressSpace() / 2;
+  return (for_all - std::min(for_all, ReservedAddressSpace())) / 32;
 }
 
 }  // namespace
@@ -19,9 +19,9 @@ uint64_t FairShare() {
 bool Column::Init(unsigned shift) {
   shift_ = shift;
   mask_ = (SlotId{1} << shift) - 1;
+  segments_.clear();
   Reservation first = Reservation::Reserve(SegmentBytes());
   if (first.base() == nullptr) return false;
-  segments_.clear();
   bases_[0].store(first.base(), std::memory_order_relaxed);
   segments_.push_back(std::move(first));
   return true;
@@ -65,9 +65,14 @@ size_t Column::GiveBack(SlotId begin, SlotId end, SlotId begin_below, MemoryBudg
   return bytes;
 }
 
-bool Column::TakeBack(SlotId slot, MemoryBudget& budget) {
+size_t Column::GivenBackBytes(SlotId slot) const {
   const size_t begin = (slot & mask_) * stride_;
-  return segments_[slot >> shift_].TakeBack(begin, begin + stride_, budget);
+  return segments_[slot >> shift_].GapBytes(begin, begin + stride_);
+}
+
+void Column::TakeBack(SlotId slot) {
+  const size_t begin = (slot & mask_) * stride_;
+  segments_[slot >> shift_].TakeBack(begin, begin + stride_);
 }
 
 size_t Column::Resident(SlotId slots) const {
@@ -94,6 +99,8 @@ bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift) {
   const uint64_t fair = FairShare();
   while (shift > least && (all << shift) > fair) --shift;
   for (;; --shift) {
+    // What a larger one has got is not kept from this one.
+    for (Column* column : columns) column->Release();
     const bool granted = std::all_of(columns.begin(), columns.end(),
                                      [&](Column* column) { return column->Init(shift); });
     if (granted) return true;

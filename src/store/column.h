@@ -34,6 +34,8 @@ class Column {
 
   // Reserves the first segment of 2^shift slots. False: the system refuses. Before any other use.
   bool Init(unsigned shift);
+  // Takes Init back.
+  void Release() { segments_.clear(); }
   // Makes [0, slots) usable. Callers take turns. False: the budget or the system refuses; what was
   // usable stays so.
   bool Commit(SlotId slots, MemoryBudget& budget);
@@ -44,8 +46,11 @@ class Column {
   // begin below that of `begin_below`. What is read there is zero. Returns their bytes. Takes turns
   // with the others, as does TakeBack.
   size_t GiveBack(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget);
-  // The slot is used again. False: its page was given back, and the budget refuses it.
-  bool TakeBack(SlotId slot, MemoryBudget& budget);
+  // Bytes of the pages with some of the slot's record that were given back: what the caller charges
+  // before TakeBack. Takes turns with the others.
+  size_t GivenBackBytes(SlotId slot) const;
+  // The slot is used again.
+  void TakeBack(SlotId slot);
   // Bytes that memory stands behind when [0, slots) have been touched. Not beside Commit.
   size_t Resident(SlotId slots) const;
 

@@ -421,9 +421,11 @@ void NeighborLists::Forget(SlotId slot) {
   ReverseList(reverse_, meta.reverse).Clear();
 }
 
-void NeighborLists::CompactReverseLists(SlotId slots) {
+void NeighborLists::CompactReverseLists(SlotId slots,
+                                        const std::function<bool(SlotId)>& holds_nothing) {
   const ReversePool::ChunkId bound = reverse_.BeginCompact();
   for (SlotId u = 0; u < slots; ++u) {
+    if (holds_nothing(u)) continue;  // To lock it would bring its memory back.
     Meta& meta = meta_[u];
     const ListLock list(meta);
     ReverseList(reverse_, meta.reverse).MoveBelow(bound);

@@ -56,6 +56,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -213,9 +214,10 @@ class NeighborLists {
 
   // Frees what an available slot still holds.
   void Forget(SlotId slot);
-  // Moves the reverse lists of slots [0, slots) together and gives what is left over back to the
-  // system. Beside anything but SlotTable::Trim and GiveBackGaps, one caller at a time.
-  void CompactReverseLists(SlotId slots);
+  // Moves the reverse lists of slots [0, slots), but those that `holds_nothing`, together and gives
+  // what is left over back to the system. Beside anything but SlotTable::Trim and GiveBackGaps, one
+  // caller at a time.
+  void CompactReverseLists(SlotId slots, const std::function<bool(SlotId)>& holds_nothing);
 
   // --- Loading: the caller alone has the lists, and fresh slots, all of them live or frozen. Three
   // rounds, each over all slots and finished before the next; LoadRow and LoadEdges by any threads.

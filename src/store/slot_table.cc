@@ -89,8 +89,17 @@ std::optional<SlotId> SlotTable::TakeLowest() {
 
 // The memory of a free slot's columns, if it was given back.
 bool SlotTable::TakeBack(SlotId slot) {
-  return std::all_of(columns_.begin(), columns_.end(),
-                     [&](Column* column) { return column->TakeBack(slot, budget_); });
+  const size_t bytes = GivenBackBytes(slot);
+  if (bytes == 0) return true;
+  if (!budget_.TryCharge(bytes)) return false;
+  for (Column* column : columns_) column->TakeBack(slot);
+  return true;
+}
+
+size_t SlotTable::GivenBackBytes(SlotId slot) const {
+  size_t bytes = 0;
+  for (const Column* column : columns_) bytes += column->GivenBackBytes(slot);
+  return bytes;
 }
 
 std::optional<SlotId> SlotTable::TakeFree() {
@@ -265,6 +274,12 @@ bool SlotTable::ManyCameBack() {
   return count >= kMany && came_back_.compare_exchange_strong(count, 0, std::memory_order_relaxed);
 }
 
+bool SlotTable::HoldsNothing(SlotId slot) const {
+  if (tags_[slot].load(std::memory_order_relaxed) != Tag::kAvailable) return false;
+  const MutexLock lock(mutex_);
+  return IsFree(slot) && GivenBackBytes(slot) > 0;
+}
+
 // Run by run of free slots, and long runs piece by piece, with the lock given up in between; so a
 // run is looked at again from where the last piece ended, and a little before it and behind it, for
 // the pages that cross its ends. A page of records of 16 bytes has 131,072: smaller ones are not
@@ -290,7 +305,9 @@ size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
     while (end < far_end && IsFree(end)) ++end;
     next = std::min(end, piece_end);
     if ((end - begin) * widest < kHugePage) continue;  // It holds no page of any column.
-    for (SlotId slot = begin; slot < end; ++slot) forget(slot);
+    // What was given back was forgotten before, and to do it again would bring a page back.
+    for (SlotId slot = begin; slot < end; ++slot)
+      if (GivenBackBytes(slot) == 0) forget(slot);
     for (Column* column : columns_)
       if (column->stride() >= kLeastStride)
         bytes += column->GiveBack(begin, end, piece_end, budget_);
@@ -318,7 +335,8 @@ size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
     } catch (const std::bad_alloc&) {  // Then it stays as large as it is.
     }
   }
-  for (SlotId slot = end; slot < before; ++slot) forget(slot);
+  for (SlotId slot = end; slot < before; ++slot)
+    if (GivenBackBytes(slot) == 0) forget(slot);
   high_water_.store(end, std::memory_order_release);
   for (Column* column : columns_) column->Decommit(end, budget_);
   return before - end;

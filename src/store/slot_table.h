@@ -115,6 +115,8 @@ class SlotTable {
   // who acquires such a slot gets them again. Returns how many bytes. `forget`: as in Trim. Writers
   // wait for a piece of the work at most.
   size_t GiveBackGaps(const std::function<void(SlotId)>& forget);
+  // Whether the slot is free and memory of it was given back: then nothing is kept in its name.
+  bool HoldsNothing(SlotId slot) const;
   // Whether, since this was last true, so many slots came back that GiveBackGaps may be worth it.
   bool ManyCameBack();
   // Gives memory behind the highest slot in use back to the system:
@@ -131,6 +133,8 @@ class SlotTable {
   std::optional<SlotId> TakeFree() SHOAL_REQUIRES(mutex_);
   std::optional<SlotId> TakeLowest() SHOAL_REQUIRES(mutex_);
   bool TakeBack(SlotId slot) SHOAL_REQUIRES(mutex_);
+  // Of pages with some of a free slot's records.
+  size_t GivenBackBytes(SlotId slot) const SHOAL_REQUIRES(mutex_);
   bool IsFree(SlotId slot) const SHOAL_REQUIRES(mutex_) {
     return tags_[slot].load(std::memory_order_relaxed) == Tag::kAvailable;
   }
