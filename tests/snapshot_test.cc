@@ -3,8 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <climits>
+#include <fstream>
 #include <set>
 
 #include "shoal/index.h"
@@ -282,6 +285,20 @@ TEST(Snapshot, ReportsItsProgressUpToTheLastPoint) {
   last = 0;
   Good(Index::Load(folder / "x", {.batch = batch}));
   EXPECT_EQ(last, 3000u);
+}
+
+// A process that was killed leaves its temporary file; the next one, in a container, has its
+// number.
+TEST(Snapshot, IsSavedBesideWhatAProcessOfTheSameNumberLeftAndUnderTheLongestName) {
+  TempFolder folder;
+  const Index index = Make({.dim = 4}, RandomRows(ScalarType::kFloat32, 4, 20, 11));
+  for (int i = 0; i < 100; ++i)
+    std::ofstream(folder / ("x.tmp-" + std::to_string(getpid()) + "-" + std::to_string(i))) << "x";
+  ExpectGood(index.Save(folder / "x"));
+  EXPECT_EQ(Good(Index::Load(folder / "x")).size(), 20u);
+  const std::string longest(NAME_MAX, 'n');
+  ExpectGood(index.Save(folder / longest));
+  EXPECT_EQ(Good(Index::Load(folder / longest)).size(), 20u);
 }
 
 TEST(Snapshot, IsLoadedWithTheCallersLimitsAndPolicy) {

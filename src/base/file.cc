@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <system_error>
 #include <utility>
 
@@ -34,12 +35,19 @@ std::string_view KindOfFile(mode_t mode) {
   return "a special file";
 }
 
-// Without this a rename may be lost in a crash although the file's bytes are safe.
-int SyncFolder(const std::filesystem::path& folder) {
-  FileDescriptor fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) return errno;
-  // Some file systems cannot sync a folder, and say EINVAL; there is nothing better to do there.
-  return fsync(fd.get()) == 0 || errno == EINVAL ? 0 : errno;
+// A file of this process beside `target`, whose name is cut where both would be too long. One that
+// a process of the same number left behind (in a container it is always the same) is passed over.
+int OpenBeside(const std::filesystem::path& target, std::filesystem::path& temporary) {
+  static std::atomic<uint64_t> counter{0};
+  for (;;) {
+    const std::string suffix =
+        ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter.fetch_add(1));
+    const std::string name = target.filename().string();
+    temporary = target;
+    temporary.replace_filename(name.substr(0, NAME_MAX - suffix.size()) + suffix);
+    const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0 || errno != EEXIST) return fd;
+  }
 }
 
 }  // namespace
@@ -102,7 +110,6 @@ Status InputFile::ReadAt(uint64_t offset, void* out, size_t bytes, std::string_v
 }
 
 Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
-  static std::atomic<uint64_t> counter{0};
   OutputFile file;
   file.path_ = path;
   file.target_ = path;
@@ -117,10 +124,13 @@ Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
     return Mismatch(ErrorCode::kIo, path, "output", "a regular file or nothing",
                     KindOfFile(status.st_mode));
   }
-  std::filesystem::path temporary = file.target_;
-  temporary += ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter.fetch_add(1));
-  file.fd_ = FileDescriptor(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (file.fd_.get() < 0) {
+  // Opened before the work: a folder that cannot be synced refuses before anything is replaced.
+  const std::filesystem::path folder = file.target_.parent_path();
+  file.folder_ = FileDescriptor(
+      open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  std::filesystem::path temporary;
+  if (file.folder_.get() >= 0) file.fd_ = FileDescriptor(OpenBeside(file.target_, temporary));
+  if (file.folder_.get() < 0 || file.fd_.get() < 0) {
     return MakeError(ErrorCode::kIo,
                      path.string() + ": cannot create the file: " + SystemMessage(errno));
   }
@@ -133,6 +143,7 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
       target_(std::move(other.target_)),
       temporary_(std::exchange(other.temporary_, {})),
       fd_(std::move(other.fd_)),
+      folder_(std::move(other.folder_)),
       buffer_(std::move(other.buffer_)) {}
 
 OutputFile::~OutputFile() {
@@ -201,10 +212,9 @@ Status OutputFile::Finish() {
 Status OutputFile::Publish() {
   if (rename(temporary_.c_str(), target_.c_str()) != 0) return Refused("rename", errno);
   temporary_.clear();
-  std::filesystem::path folder = target_.parent_path();
-  if (const int error = SyncFolder(folder.empty() ? "." : folder); error != 0) {
-    return Refused("sync the folder", error);
-  }
+  // Without this a rename may be lost in a crash although the file's bytes are safe. Some file
+  // systems cannot sync a folder, and say EINVAL; there is nothing better to do there.
+  if (fsync(folder_.get()) != 0 && errno != EINVAL) return Refused("sync the folder", errno);
   return {};
 }
 

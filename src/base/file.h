@@ -83,6 +83,7 @@ class OutputFile {
   std::filesystem::path target_;     // Behind symbolic links.
   std::filesystem::path temporary_;  // Empty once renamed or moved from.
   FileDescriptor fd_;
+  FileDescriptor folder_;  // Of the target.
   std::vector<char> buffer_;
 };
 
