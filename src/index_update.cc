@@ -1,9 +1,11 @@
 // The index's writers: insert, upsert, delete. What comes after a delete is in index_repair.cc.
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <limits>
 #include <new>
 #include <string>
+#include <thread>
 
 #include "base/hooks.h"
 #include "base/parallel.h"
@@ -34,15 +36,25 @@ tl::unexpected<Error> NotFound(ExternalId id) {
 }
 
 // Where there is no memory for one more: what its readers have left by now comes back, and a repair
-// that is due is done. The caller holds no guard, which would keep the epoch.
+// that is due is done. If there is nothing else to be had but what readers are still at, they get
+// some searches' time to leave. The caller holds no guard, which would keep the epoch.
 std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kPatience = std::chrono::milliseconds(100);
+  std::optional<Clock::time_point> until;
   for (;;) {
     if (std::optional<OwnedSlot> slot = slots_.Acquire()) return slot;
     size_t reclaimed = 0;
     for (uint64_t i = 0; i < EpochRegistry::kGracePeriod; ++i) reclaimed += slots_.Reclaim();
     if (reclaimed > 0) continue;
     const auto due = repairs_.Take();
-    if (!due) return std::nullopt;
+    if (!due) {
+      if (slots_.retired() == 0) return std::nullopt;
+      if (!until) until = Clock::now() + kPatience;
+      if (Clock::now() > *until) return std::nullopt;
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      continue;
+    }
     auto guard = epochs_.Pin();
     if (RepairTaken(*due, guard) == Graph::Repaired::kNotNow) return std::nullopt;
   }

@@ -273,5 +273,31 @@ TEST(AtTheMemoryLimit, AnInsertFindsTheRoomThatAReaderKeptAsSoonAsItHasLeft) {
   ExpectGood(index.CheckStructure());
 }
 
+// Searches come and go, and one of them is always there: what deletes have left is free as soon as
+// those that began before have ended.
+TEST(AtTheMemoryLimit, AnUpsertWaitsForSearchesThatAreAboutToLeave) {
+  Index index = *Index::Create(
+      {.dim = kDim, .max_degree = 8, .build_list_size = 20, .memory_limit = 4 << 20});
+  ExternalId n = 0;
+  while (index.Insert(n, VectorOf(n, 0))) ++n;
+  for (ExternalId id = 0; id < 50; ++id) ExpectGood(index.Delete(id));
+  ExpectGood(index.Consolidate());
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> searchers;
+  for (int t = 0; t < 2; ++t) {
+    searchers.emplace_back([&] {
+      while (!stop.load()) EXPECT_TRUE(index.Search(VectorOf(n / 2, 0)));
+    });
+  }
+  for (uint64_t i = 0; i < 1000; ++i) {
+    const ExternalId id = 100 + i % (n - 100);
+    const Status upserted = index.Upsert(id, VectorOf(id, 1 + i));
+    EXPECT_TRUE(upserted) << i << ": " << upserted.error().message;
+  }
+  stop.store(true);
+  for (std::thread& searcher : searchers) searcher.join();
+  ExpectGood(index.CheckStructure());
+}
+
 }  // namespace
 }  // namespace shoal::testing
