@@ -80,7 +80,12 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   size_t done = 0;
   // A start point may be what no point may be: a zero vector under cosine.
   VectorView start_row = image.rows[image.start];
-  if (!codec_.Validate(start_row, "start")) start_row = image.rows[CentralRow(image.rows)];
+  if (!codec_.Validate(start_row, "start")) {
+    const size_t central = CentralRow(image.rows);
+    // No row of the sample is valid: the first says why.
+    if (central == image.rows.rows()) return codec_.Validate(image.rows[0], "row 0");
+    start_row = image.rows[central];
+  }
   if (Status started = EnsureStart(start_row); !started) return started;
   std::vector<SlotId> slots(n);
   const std::vector<uint32_t> order = BreadthFirst(image).nodes;

@@ -263,6 +263,22 @@ TEST_P(DamagedDiskannFiles, ChangedAtRandomAreAnErrorOrAnIndexThatCanBeSearched)
   EXPECT_GT(loads, 10u);
 }
 
+// No row can be the start point.
+TEST(DiskannFiles, OfZeroVectorsAreAnErrorUnderCosine) {
+  TempFolder folder;
+  Index index = *Index::Create({.dim = kDim});
+  const std::vector<float> zero(kDim);
+  for (ExternalId id = 1; id <= 3; ++id) ASSERT_TRUE(index.Insert(id, zero));
+  for (const bool dynamic : {false, true}) {
+    ASSERT_TRUE(SaveDiskann(index, folder / "x", {.dynamic = dynamic}));
+    const auto loaded =
+        LoadDiskann(folder / "x", {.index = {.metric = Metric::kCosine}, .tags = dynamic});
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(loaded.error().message, HasSubstr("row 0"));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EachFile, DamagedDiskannFiles, testing::Values("", ".data", ".tags"),
                          [](const auto& suite) {
                            return *suite.param == 0 ? std::string("graph")

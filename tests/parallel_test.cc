@@ -24,6 +24,12 @@ TEST(ParallelFor, CoversEveryIndexOnceInPiecesOfAtMostTheGrain) {
   }
 }
 
+TEST(ParallelFor, AnAbsurdNumberOfThreadsIsAsManyAsHelp) {
+  std::atomic<size_t> sum{0};
+  ParallelFor(SIZE_MAX, 20, 1, {}, [&](size_t begin, size_t) { sum.fetch_add(begin); });
+  EXPECT_EQ(sum.load(), 190u);
+}
+
 TEST(ParallelFor, OnOneThreadKeepsTheOrderAndTheThread) {
   std::vector<size_t> order;
   ParallelFor(1, 100, 7, {}, [&, me = std::this_thread::get_id()](size_t begin, size_t end) {

@@ -23,7 +23,9 @@ namespace shoal {
 template <class Work>
 void ParallelFor(size_t threads, size_t n, size_t grain,
                  const std::function<void(size_t, size_t)>& progress, const Work& work) {
+  constexpr size_t kMostThreads = 1024;  // What is more than any machine has is a slip.
   if (threads == 0) threads = AvailableCpus();
+  if (threads > kMostThreads) threads = kMostThreads;
   if (threads > (n + grain - 1) / grain) threads = (n + grain - 1) / grain;
   std::atomic<size_t> next{0};
   std::atomic<size_t> done{0};
