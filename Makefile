@@ -46,8 +46,11 @@ sanitize: deps ## the concurrency tests, but the long ones, under AddressSanitiz
 stress: deps build ## the long tests, everything under both sanitizers, the models
 	@tools/run_tests.sh stress $(JOBS)
 
-bench: build ## every benchmark job that can run here, into out/bench: an hour with all peers
+bench: build ## the jobs of building and searching, into out/bench: an hour with all peers
 	@tools/run_bench.sh $(BENCH)
+
+streams: build ## the jobs of points that come and go, into out/streams: two hours with all peers
+	@tools/run_streams.sh
 
 report: build ## draw docs/report/*.json: out/report.html, and the pictures that docs/benchmarks.md shows
 	@mkdir -p out
@@ -71,4 +74,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo test sanitize stress bench report peers format tidy install clean
+.PHONY: help deps build demo test sanitize stress bench streams report peers format tidy install clean

@@ -20,6 +20,7 @@
 // equal recall: distances of the churned index by those of the fresh one. Seeds are fixed: a run
 // with one thread repeats exactly.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -32,6 +33,7 @@
 #include <vector>
 
 #include "churn/curve.h"
+#include "churn/in_degrees.h"
 #include "churn/points.h"
 #include "cpu_time.h"
 #include "need.h"
@@ -189,17 +191,13 @@ class Churn {
     }
   }
 
-  // The points that are found most often as neighbours of others: those with the most in-edges, as
-  // far as a user can tell.
+  // The points with the most in-edges.
   Ids Hubs(size_t n) {
-    std::vector<uint32_t> times(rows_.rows(), 0);
-    for (const ExternalId id : points_.Any(5000)) {
-      const auto hits = Need(index_.Search(rows_[id], {.k = 64, .search_list_size = 64}));
-      for (const Hit& hit : hits) ++times[hit.id];
-    }
+    const auto degrees = InDegrees(
+        index_, std::filesystem::temp_directory_path() / fmt::format("churn-{}", getpid()));
     Ids ids = points_.live();
     std::stable_sort(ids.begin(), ids.end(),
-                     [&](ExternalId a, ExternalId b) { return times[a] > times[b]; });
+                     [&](ExternalId a, ExternalId b) { return degrees.at(a) > degrees.at(b); });
     ids.resize(std::min(n, ids.size()));
     return ids;
   }

@@ -182,6 +182,7 @@ class Mixed {
             std::max(phase.longest_that_slept_us, phase.insert_us.back() + phase.delete_us.back());
       ++next_;
     }
+    Need(index_->Consolidate());  // What was put off belongs to the updates that caused it.
     phase.updates_per_second = static_cast<double>(n) / Since(begin);
   }
 

@@ -6,7 +6,8 @@
 One update is an insert and the delete of the oldest point. The clock runs until all work that the
 updates cause has ended. hnswlib takes part where window_hnswlib was built, DiskANN's C++ where
 --diskann names the folder of its programs: its test_streaming_scenario inserts and consolidates in
-intervals, so its rate is that of the intervals after the first full window.
+intervals, so its rate is that of the intervals after the first full window. It ends with one interval
+more than its active window, so that is one interval less than ours: in the end both have the same points.
 """
 import json
 import pathlib
@@ -57,11 +58,12 @@ def diskann(args, degree):
         diskann_programs.to_float(args.shared / "sift-1m.u8bin", data, args.rows)
         diskann_programs.to_float(args.shared / "sift-query-1k.u8bin", queries, None)
         interval = args.window // 4
+        active = args.window - interval
         command = [args.diskann / "test_streaming_scenario", "--data_type", "float", "--dist_fn",
                    "l2", "--data_path", data, "--index_path_prefix", folder / "x", "-R",
                    degree, "-L", args.list, "--insert_threads", args.threads,
                    "--consolidate_threads", args.threads, "--max_points_to_insert", args.rows,
-                   "--active_window", args.window, "--consolidate_interval", interval,
+                   "--active_window", active, "--consolidate_interval", interval,
                    "--start_point_norm", 508]
         filled = ended = None
         inserted = 0
@@ -74,8 +76,8 @@ def diskann(args, degree):
                         filled = time.monotonic()
                 if "rate" in line.lower() or line.startswith("Insertion time"):
                     ended = time.monotonic()
-        updates = args.rows - args.window - 2 * interval
-        name = f"x.after-streaming-act{args.window}-cons{interval}-max{args.rows}"
+        updates = args.rows - active - 2 * interval
+        name = f"x.after-streaming-act{active}-cons{interval}-max{args.rows}"
         searches = [dict(zip(("list", "recall", "search_us"), (size, *diskann_programs.search(
             args.diskann, folder / name, queries, size, args.apps))))
             for size in map(int, args.search_lists.split(","))]
