@@ -146,6 +146,7 @@ TEST_F(DeleteRaceTest, ASearchThatMeetsTwoSlotsOfAnIdReturnsItOnce) {
   }
 }
 
+// hnswlib #487: one label in two nodes.
 TEST_F(DeleteRaceTest, OfTwoUpsertsOfOneIdTheLaterStands) {
   Fill(30);
   for (const bool there : {true, false}) {
@@ -260,6 +261,7 @@ TEST_F(DeleteRaceTest, AGetThatAnUpsertOvertakesFindsThePoint) {
 
 // --- Repairs.
 
+// pgvector #993: vacuum beside inserts leaves the graph broken.
 TEST_F(DeleteRaceTest, TwoRepairsOfAdjacentPointsLeaveTheGraphWhole) {
   const std::vector<std::string> points = {"repair.copied", "repair.before_replacing",
                                            "repair.before_commit", "repair.before_clearing"};
@@ -325,6 +327,7 @@ class CompactRaceTest : public DeleteRaceTest {
   Sequencer sequencer_;
 };
 
+// SVS: compact throws when a delete comes between consolidate and compact.
 TEST_F(CompactRaceTest, ADeleteBeforeTheMoveWins) {
   ASSERT_TRUE(sequencer_.RunTo("compact", "write_out.before_commit"));
   for (ExternalId id = 100; id < 160; id += 4) ASSERT_TRUE(index_.Delete(id));
@@ -343,6 +346,7 @@ TEST_F(CompactRaceTest, ADeleteDuringTheMoveWaitsForItAndFindsTheNewSlot) {
   EXPECT_EQ(index_.size(), 0u);
 }
 
+// surrealdb #7318: elements are missing after compaction.
 TEST_F(CompactRaceTest, SearchesFindTheMovedPointOnceAllTheTime) {
   for (const char* point : {"write_out.before_commit", "move.published", "move.linked"}) {
     ASSERT_TRUE(sequencer_.RunTo("compact", point));

@@ -99,6 +99,7 @@ TEST(TwoPoints, AreBothFoundAndOrdered) {
   }
 }
 
+// voyager #111: fewer points than k raise an exception.
 TEST(KAndL, HitsAreTheSmallerOfKAndTheNumberOfPoints) {
   const Rows rows = Generator(ScalarType::kFloat32, {.dim = 8}, 1).Many(300);
   const Index index = BuildFrom(rows, {});

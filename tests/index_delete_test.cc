@@ -87,6 +87,7 @@ TEST_P(Deleting, ADeletedPointIsNeverReturnedAndItsIdIsFreeAtOnce) {
   ExpectWhole(index);
 }
 
+// usearch #355: 500 points in and 500 out leave 448.
 TEST_P(Deleting, AllCanGoAndComeBack) {
   constexpr size_t kN = 1200;
   const Rows rows = RandomRows(kN, 8);
@@ -227,6 +228,7 @@ TEST(DeletingLazily, AnInsertFindsAPlaceThoughOnlyDeletedPointsAreLeft) {
   ExpectWhole(index);
 }
 
+// hnswlib #321, pgvector #244: deleted points take places, and fewer than k come back.
 TEST(DeletingLazily, ASearchAmongNineTenthsOfDeletedPointsReturnsKHits) {
   constexpr size_t kN = 10000;
   const Rows rows = RandomRows(kN, 16);
@@ -300,6 +302,7 @@ TEST(DeletingMemory, OfThoseInTheMiddleComesBackWithoutCompact) {
   ExpectWhole(index);
 }
 
+// usearch #726: memory never comes back.
 TEST(DeletingMemory, IsFlatOverTwentyTurnovers) {
   constexpr size_t kN = 3000, kDim = 32;
   const Rows rows = RandomRows(kN, kDim);

@@ -228,6 +228,7 @@ void SaveUnderWriters(const IndexOptions& options, int snapshots) {
   ExpectGood(index.CheckStructure());
 }
 
+// hnswlib #590: an index saved while others add is torn.
 TEST(SnapshotStress, ASnapshotUnderFourWritersIsOfOneInstant) {
   SaveUnderWriters({.dim = kDim, .max_degree = 12, .build_list_size = 30}, 25);
 }

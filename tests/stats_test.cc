@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "shoal/index.h"
 #include "tests/test_data.h"
@@ -109,6 +112,27 @@ TEST(Stats, MemoryOfDeletedPointsLeavesTheProcess) {
   EXPECT_EQ(index->size(), kN / 10);
   EXPECT_LE(static_cast<double>(ResidentBytes() - before), 0.2 * grown);
   EXPECT_LE(static_cast<double>(index->Stats().memory.total()), 0.2 * grown);
+}
+
+// The backlog would keep a thread busy for longer than this waits.
+TEST(Stats, ARepairerInTheBackgroundTakesNoMoreThanItsShareOfACpu) {
+  constexpr size_t kN = 20000;
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 32}, 1).Many(kN);
+  Result<Index> index = Index::Create(
+      {.dim = 32, .build_list_size = 40, .repair = RepairPolicy::kBackground, .repair_share = 2});
+  const std::vector<ExternalId> ids = test::Iota(kN);
+  ASSERT_EQ(index->InsertMany(ids, rows.view())->inserted, kN);
+  ASSERT_EQ(index->DeleteMany(std::span(ids).first(kN - 100))->deleted, kN - 100);
+  const uint64_t repaired = index->Stats().retirements;
+  const std::clock_t cpu = std::clock();  // Of the whole process; this thread sleeps.
+  const auto begin = std::chrono::steady_clock::now();
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  const double share = static_cast<double>(std::clock() - cpu) /
+                       static_cast<double>(CLOCKS_PER_SEC) / seconds.count();
+  EXPECT_GT(index->Stats().retirements, repaired);
+  EXPECT_GT(index->Stats().pending_repairs, 0u);
+  EXPECT_LT(share, 0.2) << "two hundredths, and slack for what a machine does meanwhile";
 }
 
 TEST(Stats, CountPointsSlotsAndEdges) {

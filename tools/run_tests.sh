@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run_tests.sh test JOBS     what `make test` runs: the release build's tests but the long ones, and
-#                            directed races and short stress under ThreadSanitizer
+#                            directed races and short stress under ThreadSanitizer, some of the
+#                            latter under AddressSanitizer
 # run_tests.sh sanitize JOBS what `make sanitize` runs: the tests labelled concurrency, but the long
 #                            ones, under both sanitizers
 # run_tests.sh stress JOBS   what `make stress` runs: the long tests, then everything under both
@@ -23,13 +24,13 @@ ctest_in() {
   [ "$status" -eq 0 ] || failed=1
 }
 
-# sanitized PRESET TARGET EXCLUDED ARGUMENT...: builds a sanitizer's preset and runs its tests, but
+# sanitized PRESET TARGETS EXCLUDED ARGUMENT...: builds a sanitizer's preset and runs its tests, but
 # those with a label that EXCLUDED matches. (One -LE: of two, ctest leaves out what both match.)
 sanitized() {
   local preset=$1 target=$2 excluded=$3
   shift 3
   cmake --preset "$preset" >/dev/null
-  cmake --build --preset "$preset" -j "$jobs" --target "$target"
+  cmake --build --preset "$preset" -j "$jobs" --target $target
   ctest_in "tests under $preset" "build-$preset" -LE "$excluded" "$@"
 }
 
@@ -37,6 +38,8 @@ case $mode in
   test)
     ctest_in 'tests of the release build' build -LE stress
     sanitized tsan race_tests 'house|stress' -L concurrency -R '(Race|^Stress\.)'
+    # Of everything at once: the whole index, and indices of every shape.
+    sanitized asan 'history_stress shape_stress' 'house|stress' -R '^Stress\.(history|shape)_'
     ;;
   sanitize)
     sanitized asan concurrency_tests 'house|stress' -L concurrency

@@ -61,7 +61,10 @@ struct SearchManyOutput {
 };
 
 // Thread safety: every function may be called from any thread at any time, together with any
-// other, except moving and destroying the Index. A search takes no lock and waits for nobody.
+// other, except moving and destroying the Index. A search takes no lock and waits for nobody. An
+// Index that was moved from may be destroyed or assigned to, nothing else. In a child that a
+// process with threads forks it may not be used, and with RepairPolicy::kBackground not be
+// destroyed: the threads that it knows are the parent's.
 class SHOAL_API Index {
  public:
   // An empty index. InvalidArgument names the option that is out of range.

@@ -17,7 +17,8 @@ inline constexpr uint32_t kMaxListSize = 10000;
 // Who leads the graph around a deleted point, and when. Whatever the policy, a deleted point is
 // never returned again; until it is repaired it holds its memory, and searches still pass it.
 enum class RepairPolicy : uint8_t {
-  kImmediate,   // Delete itself, before it returns: about half the time of an insert.
+  kImmediate,   // Delete itself, before it returns: half the time of an insert at R = 32, more
+                // with larger R.
   kBackground,  // repair_threads threads of the index.
   kManual,      // Whoever calls Consolidate. ("Lazy delete".)
 };

@@ -3,6 +3,9 @@
 
 run.py [--quick | --apply] [--library libshoal.a] [--cxx g++] [NAME...]
 
+No recall test would do (faiss #5276, #5413: a race for years, since both sides converge to a recall of
+1): what notices are payloads that certify themselves, and checks of structure.
+
 Every patch in this folder, applied to a copy of the sources, is one mistake. Each is compiled with
 the stress program that must notice it within 60 seconds; the same program with the same seed must
 pass without the patch. A patch that no longer applies fails: move it along with the code, in the
