@@ -137,7 +137,8 @@ class IndexImpl {
 
   RepairQueue repairs_;
 
-  Mutex starting_;  // Held to make the first start point.
+  std::atomic<uint64_t> outstayed_{0};  // The epoch whose end an insert at the limit saw not come.
+  Mutex starting_;                      // Held to make the first start point.
   Mutex trimming_;  // Held to give memory of slots back, and to walk all lists' locks.
   // Whether an id ever left a slot, by a Delete, an Upsert or a Compact: then a search may meet it
   // in two.

@@ -37,7 +37,8 @@ tl::unexpected<Error> NotFound(ExternalId id) {
 
 // Where there is no memory for one more: what its readers have left by now comes back, and a repair
 // that is due is done. If there is nothing else to be had but what readers are still at, they get
-// some searches' time to leave. The caller holds no guard, which would keep the epoch.
+// some searches' time to leave; who outstays that is not waited for again. The caller holds no
+// guard, which would keep the epoch.
 std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
   using Clock = std::chrono::steady_clock;
   constexpr auto kPatience = std::chrono::milliseconds(100);
@@ -49,9 +50,14 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
     if (reclaimed > 0) continue;
     const auto due = repairs_.Take();
     if (!due) {
-      if (slots_.retired() == 0) return std::nullopt;
+      const uint64_t epoch = epochs_.Current();
+      if (slots_.retired() == 0 || epoch == outstayed_.load(std::memory_order_relaxed))
+        return std::nullopt;
       if (!until) until = Clock::now() + kPatience;
-      if (Clock::now() > *until) return std::nullopt;
+      if (Clock::now() > *until) {
+        outstayed_.store(epoch, std::memory_order_relaxed);
+        return std::nullopt;
+      }
       std::this_thread::sleep_for(std::chrono::microseconds(50));
       continue;
     }

@@ -103,9 +103,10 @@ void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   // A failure leaves the pages as they are, which costs memory and nothing else: except that they
   // would not be zero when they are used again.
   if (madvise(base_ + kept, committed_ - kept, MADV_DONTNEED) != 0) return;
-  const size_t first = kept / kHugePage * kHugePage;
-  madvise(base_ + first, committed_ - first, MADV_NOHUGEPAGE);
   const size_t target = std::min(committed_, Committed(bytes));
+  // Until Commit completes it again.
+  if (const size_t first = target / kHugePage * kHugePage; first < committed_)
+    madvise(base_ + first, committed_ - first, MADV_NOHUGEPAGE);
   const auto behind =
       gap_.begin() + static_cast<ptrdiff_t>(std::min(target / kHugePage, gap_.size()));
   const auto gaps = static_cast<size_t>(std::count(behind, gap_.end(), true));
