@@ -365,6 +365,27 @@ TEST_P(SlotTableGaps, UnderALimitASlotThatStillHasItsMemoryIsFoundAndElseNone) {
   budget_.Release(left - kHugePage);
 }
 
+// A free slot whose pages of both columns are gone, and room for one page: it takes neither.
+TEST(SlotTableUnderALimit, APageThatIsRefusedKeepsNoOtherCharged) {
+  MemoryBudget budget(40 * kHugePage);
+  EpochRegistry epochs;
+  Column a(size_t{64} << 10), b(size_t{64} << 10);  // 32 slots a page.
+  SlotTable slots(budget, epochs, {&a, &b});
+  ASSERT_TRUE(slots.Init(30));
+  for (SlotId slot = 0; slot < 300; ++slot) (void)std::move(*slots.Acquire()).Publish();
+  for (SlotId slot = 256; slot < 288; ++slot) {
+    ASSERT_TRUE(slots.MarkDeleted(slot));
+    ASSERT_TRUE(slots.Retire(slot, epochs.Pin()));
+  }
+  for (int i = 0; i < 4; ++i) slots.Reclaim();
+  ASSERT_EQ(slots.GiveBackGaps([](SlotId) {}), 2 * kHugePage);
+  const uint64_t left = budget.limit() - budget.used();
+  ASSERT_TRUE(budget.TryCharge(left - kHugePage));
+  EXPECT_EQ(slots.Acquire()->id(), 300u) << "which never was, and has its memory";
+  EXPECT_EQ(budget.used(), budget.limit() - kHugePage);
+  ASSERT_TRUE(slots.CheckCounts(0));
+}
+
 TEST_F(SlotTableTest, ManyThreadsNeverOwnOneSlotTogether) {
   std::vector<std::vector<SlotId>> published(4);
   std::vector<std::thread> threads;

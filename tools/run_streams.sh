@@ -4,7 +4,7 @@
 #
 #   SHOAL_DATA           folder of sift-1m.u8bin (default: ../shared/data)
 #   SHOAL_DISKANN_APPS   folder of DiskANN's C++ programs; without it DiskANN takes no part
-#   SHOAL_TURNOVERS      of the random scenario (default: 100); the others go through a fifth
+#   SHOAL_TURNOVERS      of the random scenario (default: 100); the others go through 3/10
 #   SHOAL_SAVE           file that bench/mixed saves to (default: out/streams/mixed.shoal)
 # Churn goes on where it was interrupted. hnswlib takes part when the build was configured with
 # -DSHOAL_HNSWLIB_INCLUDE_DIR=..., DiskANN in `consolidate` with -DSHOAL_DISKANN_DIR=....
@@ -21,7 +21,7 @@ fi
 
 run() {  # run NAME COMMAND...: its output to the terminal and to out/streams/NAME.md
   echo "== $1"
-  "${@:2}" | tee "$out/$1.md"
+  "${@:2}" | tee ${append:+-a} "$out/$1.md"
 }
 sift=(--data "$data/sift-1m.u8bin" --queries "$data/sift-query-1k.u8bin")
 diskann=()
@@ -33,8 +33,8 @@ for rows in 1000000 220000; do
     --engines shoal-f32,shoal-f32:41,shoal-u8,hnswlib-f32,diskann-f32
 done
 for scenario in random slide region shrink hub refill; do
-  [[ $scenario == random ]] && turns=$turnovers || turns=$((turnovers / 5))
-  run "churn-$scenario" build/bench/churn --data "$data/sift-1m.u8bin" --scenario $scenario \
+  [[ $scenario == random ]] && turns=$turnovers || turns=$((turnovers * 3 / 10))
+  append=yes run "churn-$scenario" build/bench/churn --data "$data/sift-1m.u8bin" --scenario $scenario \
     --live 50000 --turnovers "$turns" --every 10 --threads 1 --state "$out/churn-$scenario.state"
 done
 run mixed-f32 build/bench/mixed "${sift[@]}" --type f32 --live 200000 --seconds 5 --rounds 3
@@ -47,7 +47,7 @@ if [[ -e build/bench/beside_diskann ]]; then  # -DSHOAL_DISKANN_DIR=...
 fi
 run consolidate-programs python3 bench/consolidate.py --shared "$data" ${diskann[@]+"${diskann[@]}"}
 for threads in 2 64 2 64; do
-  run "threads-$threads" build/bench/window_shoal "${sift[@]}" --type u8 --window 50000 \
+  append=yes run "threads-$threads" build/bench/window_shoal "${sift[@]}" --type u8 --window 50000 \
     --rows 150000 --threads $threads
 done
 cmake --build build --target peer_shoal_bare

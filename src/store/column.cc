@@ -19,7 +19,6 @@ uint64_t FairShare() {
 bool Column::Init(unsigned shift) {
   shift_ = shift;
   mask_ = (SlotId{1} << shift) - 1;
-  segments_.clear();
   Reservation first = Reservation::Reserve(SegmentBytes());
   if (first.base() == nullptr) return false;
   bases_[0].store(first.base(), std::memory_order_relaxed);
