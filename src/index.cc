@@ -350,7 +350,11 @@ Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
     sizes = check("distances", options.k, output.distances.size());
   if (sizes) sizes = check("counts", 1, output.counts.size());
   if (sizes && !output.work.empty()) sizes = check("work", 1, output.work.size());
-  if (!sizes) return sizes;
+  if (!sizes || n == 0) return sizes;
+  if (Status shape = impl_->ValidateShape(queries, "queries"); !shape) {
+    std::fill_n(output.counts.begin(), n, 0);
+    return shape;
+  }
   Status first_error;
   Mutex reporting;
   const auto search = [&](size_t begin, size_t end) {

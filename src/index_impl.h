@@ -42,6 +42,9 @@ class IndexImpl {
   Status Consolidate(const BatchOptions& batch);
   Result<size_t> Compact(const BatchOptions& batch);
   Status Refine(const BatchOptions& batch);
+  Status ValidateShape(MatrixView rows, const char* what) const {
+    return codec_.ValidateShape(rows, what);
+  }
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work);
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,

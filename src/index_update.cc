@@ -344,6 +344,8 @@ Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matr
   if (ids.size() != rows.rows())
     return Invalid("ids: expected one per row, " + std::to_string(rows.rows()) + ", found " +
                    std::to_string(ids.size()));
+  if (rows.rows() == 0) return InsertReport{};
+  if (Status shape = ValidateShape(rows, "rows"); !shape) return tl::unexpected(shape.error());
   InsertReport report;
   Mutex reporting;
   try {

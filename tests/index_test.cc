@@ -280,15 +280,33 @@ TEST(InsertMany, ReportsRowsThatFailInOrderAndKeepsTheOthers) {
   EXPECT_TRUE(index.CheckStructure());
 }
 
-TEST(InsertMany, OfWrongRowsReportsEachAndInsertsNothing) {
+TEST(InsertMany, OfRowsThatAreAllWrongIsAnErrorAndInsertsNothing) {
   Index index = Make({.dim = 3});
   const std::vector<float> rows(8, 1.0f);
-  const auto report = index.InsertMany(test::Iota(4), MatrixView(std::span<const float>(rows), 2));
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report->inserted, 0u);
-  EXPECT_EQ(report->failures.size(), 4u);
+  const std::vector<uint8_t> bytes(12, 1);
+  ExpectInvalid(index.InsertMany(test::Iota(4), MatrixView(std::span(rows), 2)),
+                HasSubstr("rows: dimension: expected 3, found 2"));
+  ExpectInvalid(index.InsertMany(test::Iota(4), MatrixView(std::span(bytes), 3)),
+                HasSubstr("rows: scalar type: expected float32, found uint8"));
+  ExpectInvalid(index.InsertMany(test::Iota(4), MatrixView(nullptr, ScalarType::kFloat32, 4, 3)),
+                HasSubstr("rows: data: expected a pointer, found null"));
   EXPECT_EQ(index.size(), 0u);
   EXPECT_TRUE(index.Search(std::vector<float>(3))->empty());
+}
+
+TEST(SearchMany, OfQueriesThatAreAllWrongIsAnErrorWithoutHits) {
+  Index index = Make({.dim = 3});
+  ASSERT_TRUE(index.Insert(1, std::vector<float>(3)));
+  std::vector<ExternalId> ids(4);
+  std::vector<uint32_t> counts(4, 7);
+  const SearchOptions one{.k = 1};
+  const std::vector<float> queries(8);
+  ExpectInvalid(index.SearchMany(MatrixView(std::span(queries), 2), one, {ids, {}, counts}),
+                HasSubstr("queries: dimension: expected 3, found 2"));
+  EXPECT_THAT(counts, testing::Each(0u));
+  ExpectInvalid(
+      index.SearchMany(MatrixView(nullptr, ScalarType::kFloat32, 4, 3), one, {ids, {}, counts}),
+      HasSubstr("queries: data: expected a pointer, found null"));
 }
 
 TEST(InsertMany, OfNothingIsNothing) {

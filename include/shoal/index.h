@@ -83,9 +83,9 @@ class SHOAL_API Index {
 
   // Adds rows.rows() points, row i as ids[i], on several threads; tens of thousands of them in an
   // order that keeps caches warm. Rows that fail are reported, the others stay. InvalidArgument
-  // (and nothing is inserted) if the numbers of ids and rows differ. OutOfMemory if there is not
-  // even memory for the report: rows inserted by then stay. With threads = 1 the graph depends on
-  // the rows, their order and the options alone.
+  // (and nothing is inserted) if the numbers of ids and rows differ, or dimension or scalar type
+  // from the index's. OutOfMemory if there is not even memory for the report: rows inserted by
+  // then stay. With threads = 1 the graph depends on the rows, their order and the options alone.
   Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                   const BatchOptions& batch = {});
 
@@ -123,7 +123,9 @@ class SHOAL_API Index {
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work = nullptr) const;
 
-  // Searches for every row of `queries`, on several threads.
+  // Searches for every row of `queries`, on several threads. Errors as in Search, with the row
+  // where it is one row's, the others being answered; InvalidArgument, too, for an output without
+  // room for all.
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
 

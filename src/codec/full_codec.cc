@@ -15,6 +15,10 @@ float Trailer(const std::byte* row, size_t offset) {
   return value;
 }
 
+tl::unexpected<Error> Refuse(const char* what, const std::string& why) {
+  return MakeError(ErrorCode::kInvalidArgument, std::string(what) + ": " + why);
+}
+
 // The first element that is NaN or infinite, or `dim`.
 size_t FirstNonFinite(VectorView vector) {
   const size_t dim = vector.dim();
@@ -74,17 +78,22 @@ FullCodec::FullCodec(ScalarType type, Metric metric, size_t dim)
       row_bytes_(metric == Metric::kL2 ? dim * ScalarSize(type) : trailer_ + sizeof(float)),
       kernels_(distance::Active()) {}
 
+Status FullCodec::ValidateShape(MatrixView rows, const char* what) const {
+  if (rows.type() != type_)
+    return Refuse(what, "scalar type: expected " + std::string(ScalarTypeName(type_)) + ", found " +
+                            std::string(ScalarTypeName(rows.type())));
+  if (rows.dim() != dim_)
+    return Refuse(what, "dimension: expected " + std::to_string(dim_) + ", found " +
+                            std::to_string(rows.dim()));
+  if (rows.data() == nullptr && rows.rows() != 0)
+    return Refuse(what, "data: expected a pointer, found null");
+  return {};
+}
+
 Status FullCodec::Validate(VectorView vector, const char* what) const {
-  const auto refuse = [&](const std::string& why) {
-    return MakeError(ErrorCode::kInvalidArgument, std::string(what) + ": " + why);
-  };
-  if (vector.type() != type_)
-    return refuse("scalar type: expected " + std::string(ScalarTypeName(type_)) + ", found " +
-                  std::string(ScalarTypeName(vector.type())));
-  if (vector.dim() != dim_)
-    return refuse("dimension: expected " + std::to_string(dim_) + ", found " +
-                  std::to_string(vector.dim()));
-  if (vector.data() == nullptr) return refuse("data: expected a pointer, found null");
+  const auto refuse = [&](const std::string& why) { return Refuse(what, why); };
+  Status shape = ValidateShape({vector.data(), vector.type(), 1, vector.dim()}, what);
+  if (!shape) return shape;
   const size_t bad = FirstNonFinite(vector);
   if (bad != dim_) return refuse("element " + std::to_string(bad) + " is NaN or infinite");
   if (metric_ == Metric::kL2) return {};

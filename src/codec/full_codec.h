@@ -57,6 +57,8 @@ class FullCodec {
   // The caller's mistakes: type, dimension, NaN or infinity, zero vector under cosine. `what` names
   // the vector in the message.
   Status Validate(VectorView vector, const char* what) const;
+  // Of these, what concerns all rows of a matrix: type, dimension, no data.
+  Status ValidateShape(MatrixView rows, const char* what) const;
   // Writes a validated vector as a row.
   void Encode(VectorView vector, std::byte* row);
   // Inner product: the largest squared norm that was ever encoded; else 0.
