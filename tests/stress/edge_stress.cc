@@ -48,24 +48,29 @@ class EdgeStress {
       });
     }
     stress_.Join();
-    return stress_.Finish({{"rounds", rounds_},
-                           {"linked", linked_},
-                           {"unlinked", unlinked_},
-                           {"pruned", pruned_},
-                           {"prune restarts", restarts_},
-                           {"refused last guards", refused_},
-                           {"rebirths", rebirths_},
-                           {"refused rebirths", refused_rebirths_},
-                           {"adopted guards", adopted_},
-                           {"deleted", deleted_},
-                           {"released", released_},
-                           {"settlements", settlements_},
-                           {"let go", settlement_.rebirths()},
-                           {"linked from outside", outside_},
-                           {"pushes taken back", taken_back_}});
+    return stress_.Finish(Figures());
   }
 
  private:
+  // What a run must have done, each at least once.
+  std::vector<Stress::Figure> Figures() const {
+    return {{"rounds", rounds_},
+            {"linked", linked_},
+            {"unlinked", unlinked_},
+            {"pruned", pruned_},
+            {"prune restarts", restarts_},
+            {"refused last guards", refused_},
+            {"rebirths", rebirths_},
+            {"refused rebirths", refused_rebirths_},
+            {"adopted guards", adopted_},
+            {"deleted", deleted_},
+            {"released", released_},
+            {"settlements", settlements_},
+            {"let go", settlement_.rebirths()},
+            {"linked from outside", outside_},
+            {"pushes taken back", taken_back_}};
+  }
+
   enum class Round { kChurn, kPrune, kRelease };
 
   SlotId Pick(Random& random) {
@@ -236,7 +241,7 @@ class EdgeStress {
              : round_ == Round::kPrune ? Round::kRelease
                                        : Round::kChurn;
     // However slow the machine: a round of each kind.
-    done_ = stress_.Failed() || (!stress_.Running() && rounds_ >= 3);
+    done_ = stress_.Failed() || (!stress_.Running(Figures()) && rounds_ >= 3);
     for (size_t slot = 0; slot < committed_.size(); ++slot) committed_[slot] = false;
   }
 

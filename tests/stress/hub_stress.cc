@@ -157,20 +157,23 @@ int Run(const StressOptions& options) {
   race_point_handler.store(&AtPoint, std::memory_order_release);
   Counts counts;
   uint64_t rounds = 0;
+  const auto figures = [&]() -> std::vector<Stress::Figure> {
+    return {{"rounds", rounds},
+            {"searches", counts.searches},
+            {"upserts", counts.upserts},
+            {"deletes", counts.deletes},
+            {"of hubs", counts.hub_deletes},
+            {"steps", steps},
+            {"branches", branches},
+            {"consolidates", counts.consolidates},
+            {"compacts", counts.compacts}};
+  };
   do {
     auto round = std::make_unique<Round>(stress, counts, static_cast<RepairPolicy>(rounds % 3));
     round->Run(options.threads, Random::Mix(options.seed + rounds));
     ++rounds;
-  } while (stress.Running());
-  return stress.Finish({{"rounds", rounds},
-                        {"searches", counts.searches},
-                        {"upserts", counts.upserts},
-                        {"deletes", counts.deletes},
-                        {"of hubs", counts.hub_deletes},
-                        {"steps", steps},
-                        {"branches", branches},
-                        {"consolidates", counts.consolidates},
-                        {"compacts", counts.compacts}});
+  } while (stress.Running(figures()));
+  return stress.Finish(figures());
 }
 
 }  // namespace

@@ -184,6 +184,12 @@ class Round {
 int Run(const StressOptions& options) {
   Stress stress("index_stress", options);
   uint64_t rounds = 0, searches = 0, refused = 0, refines = 0, sought = 0, misses = 0;
+  const auto figures = [&]() -> std::vector<Stress::Figure> {
+    return {{"rounds", rounds},
+            {"searches", searches},
+            {"refused reservations", refused},
+            {"refines", refines}};
+  };
   do {
     auto round =
         std::make_unique<Round>(stress, options.threads, Random::Mix(options.seed + rounds));
@@ -194,14 +200,11 @@ int Run(const StressOptions& options) {
     refines += round->refines();
     sought += round->sought();
     misses += round->misses();
-  } while (stress.Running());
+  } while (stress.Running(figures()));
   if (misses * 10000 > sought) stress.Violation("more than 1 in 10,000 fresh points not found");
   std::printf("index_stress: not found: %llu of %llu points sought by their own vectors\n",
               static_cast<unsigned long long>(misses), static_cast<unsigned long long>(sought));
-  return stress.Finish({{"rounds", rounds},
-                        {"searches", searches},
-                        {"refused reservations", refused},
-                        {"refines", refines}});
+  return stress.Finish(figures());
 }
 
 }  // namespace

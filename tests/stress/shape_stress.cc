@@ -295,18 +295,20 @@ class Round {
 int Run(const StressOptions& options) {
   Stress stress("shape_stress", options);
   uint64_t rounds = 0;
+  const auto figures = [&]() -> std::vector<Stress::Figure> {
+    return {{"rounds", rounds},
+            {"writes", Round::writes},
+            {"refused", Round::refused},
+            {"reads", Round::reads},
+            {"calls on all", Round::wholes}};
+  };
   do {
     const uint64_t seed = Random::Mix(options.seed + rounds);
     Random random(seed);
     Round(stress, Shape(random, options.threads), seed).Run();
     ++rounds;
-  } while (stress.Running());
-  return stress.Finish({{"rounds", rounds},
-                        {"writes", Round::writes},
-                        {"refused", Round::refused},
-                        {"reads", Round::reads},
-                        {"calls on all", Round::wholes}},
-                       {{"loads", Round::loads}, {"out of memory", Round::no_memory}});
+  } while (stress.Running(figures()));
+  return stress.Finish(figures(), {{"loads", Round::loads}, {"out of memory", Round::no_memory}});
 }
 
 }  // namespace
