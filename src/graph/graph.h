@@ -201,7 +201,7 @@ class Graph {
   void PrefetchOthers(SlotId z) const;
   // How many of a row that are no heirs have a say in the choice: see docs/algorithms.md, D15.
   size_t MostOthers() const { return neighbors_.max_degree() / 4; }
-  static uint32_t FindHeir(SlotId slot, const Scratch& scratch);
+  void SplitRow(SlotId z, std::span<const SlotId> row, Scratch& scratch) const;
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
   bool ReleaseGuarded(SlotId p, Guard& guard, Scratch& scratch);
   bool Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);

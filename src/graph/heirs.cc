@@ -1,8 +1,9 @@
 // The heirs of a deleted point: who they are, how far apart, and whom of them a row takes.
 #include <algorithm>
-#include <bit>
+#include <utility>
 
 #include "graph/graph.h"
+#include "graph/position_of_least.h"
 
 namespace shoal {
 namespace {
@@ -19,8 +20,6 @@ bool AnyOccludes(const float* from_owner, const float* from_candidate, size_t n,
                  static_cast<unsigned>(distance > alpha * from_candidate[i]);
   return occluders != 0;
 }
-
-size_t HashOf(SlotId slot) { return slot * uint64_t{0x9e3779b97f4a7c15} >> 32; }
 
 }  // namespace
 
@@ -47,13 +46,7 @@ void Graph::CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const {
     const size_t n = neighbors_.Copy(r.dead[i], row);
     for (size_t j = 0; j < n; ++j) add(row[j]);
   }
-  // Large: a thousand lookups a repair, most of them of slots that are not there.
-  r.places.assign(std::bit_ceil(8 * r.heirs.size() + 1), {kNoSlot, 0});
-  for (uint32_t i = 0; i < r.heirs.size(); ++i) {
-    size_t at = HashOf(r.heirs[i]) & (r.places.size() - 1);
-    while (r.places[at].heir != kNoSlot) at = (at + 1) & (r.places.size() - 1);
-    r.places[at] = {r.heirs[i], i};
-  }
+  r.positions.Assign(r.heirs);
   r.rows.resize(r.heirs.size());
   r.distances.resize(r.heirs.size());
   RamFeatureStore::Reader(features_).Fetch(r.heirs.data(), r.heirs.size(), r.rows.data());
@@ -96,20 +89,11 @@ void Graph::PrefetchOthers(SlotId z) const {
   }
 }
 
-// The position of `slot` among the heirs; their number if it is none.
-uint32_t Graph::FindHeir(SlotId slot, const Scratch& scratch) {
-  const Scratch::Repair& r = scratch.repair;
-  const size_t mask = r.places.size() - 1;
-  for (size_t at = HashOf(slot) & mask; r.places[at].heir != kNoSlot; at = (at + 1) & mask)
-    if (r.places[at].heir == slot) return r.places[at].position;
-  return static_cast<uint32_t>(r.heirs.size());
-}
-
 // scratch.repair.distances: of all heirs from `slot`, which itself is unusable.
 void Graph::ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
   const size_t n = r.heirs.size();
-  if (const uint32_t i = FindHeir(slot, scratch); i < n) {
+  if (const uint32_t i = r.positions.Find(slot); i < n) {
     std::copy_n(&r.between[i * n], n, r.distances.begin());
     r.distances[i] = kUnusable;
     return;
@@ -128,25 +112,15 @@ void Graph::ScoreHeirsByProduct(SlotId slot, Guard& guard, Scratch& scratch) con
   codec_.BindRowAsQuery(features_.Own(slot), scratch.query_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
   guard.work.distances += n;
-  if (const uint32_t i = FindHeir(slot, scratch); i < n) r.distances[i] = kUnusable;
+  if (const uint32_t i = r.positions.Find(slot); i < n) r.distances[i] = kUnusable;
 }
 
 // The position of the nearest heir that is not marked unusable; their number if there is none.
 size_t Graph::NearestUsable(const Scratch& scratch) {
   const auto& distances = scratch.repair.distances;
-  constexpr size_t kLanes = 8;  // Of vector loops: this is asked for a hundred times a repair.
-  float least[kLanes];
-  std::fill_n(least, kLanes, kUnusable);
-  const size_t n = distances.size();
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (size_t lane = 0; lane < kLanes; ++lane)
-      least[lane] = distances[i + lane] < least[lane] ? distances[i + lane] : least[lane];
-  for (; i < n; ++i) least[0] = std::min(least[0], distances[i]);
-  const float nearest = *std::min_element(least, least + kLanes);
-  if (nearest == kUnusable) return n;
-  return static_cast<size_t>(std::find(distances.begin(), distances.end(), nearest) -
-                             distances.begin());
+  const size_t position = PositionOfLeast(distances.data(), distances.size());
+  return position == distances.size() || distances[position] == kUnusable ? distances.size()
+                                                                          : position;
 }
 
 SlotId Graph::NearestHeir(const Scratch& scratch) {
@@ -174,12 +148,32 @@ size_t Graph::ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const 
   return heirs;
 }
 
-// By the heirs in the row (in_row).
+// Sorts z's row into the heirs in it, which become unusable, and the first few others. Distances
+// are those from z.
+void Graph::SplitRow(SlotId z, std::span<const SlotId> row, Scratch& scratch) const {
+  Scratch::Repair& r = scratch.repair;
+  SlotId others[kMaxDegree];
+  r.in_row.resize(row.size());
+  const HeirTable::Parts parts = r.positions.Split(row, r.in_row.data(), others);
+  r.in_row.resize(parts.heirs);
+  r.from_owner.resize(parts.heirs);
+  for (size_t i = 0; i < parts.heirs; ++i)
+    r.from_owner[i] = std::exchange(r.distances[r.in_row[i]], kUnusable);
+  r.others.Begin(z);
+  for (size_t i = 0; i < parts.others && r.others.slots.size() < MostOthers(); ++i)
+    if (slots_.tag(others[i]) == Tag::kLive) r.others.slots.push_back(others[i]);
+}
+
+// By the heirs in the row.
 bool Graph::OccludedByHeirs(size_t candidate, const Scratch& scratch) const {
   const Scratch::Repair& r = scratch.repair;
-  const size_t n = r.heirs.size();
-  return AnyOccludes(r.in_row.data(), &r.between[candidate * n], n, r.distances[candidate],
-                     options_.alpha);
+  const float* const from_candidate = &r.between[candidate * r.heirs.size()];
+  const float distance = r.distances[candidate];
+  unsigned occluders = 0;
+  for (size_t i = 0; i < r.in_row.size(); ++i)
+    occluders |= static_cast<unsigned>(r.from_owner[i] < distance) &
+                 static_cast<unsigned>(distance > options_.alpha * from_candidate[r.in_row[i]]);
+  return occluders != 0;
 }
 
 // By the row's others, which are measured for the first candidate that gets here.

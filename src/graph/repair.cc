@@ -116,21 +116,12 @@ SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scra
   } else {
     ScoreHeirs(z, guard, scratch);
   }
-  // Those of heirs that are in the row, or have been tried, become unusable.
-  r.in_row.assign(heirs, Scratch::kUnusable);
-  r.others.Begin(z);
-  for (const SlotId v : row) {
-    if (const uint32_t i = FindHeir(v, scratch); i < heirs) {
-      r.in_row[i] = std::exchange(r.distances[i], Scratch::kUnusable);
-    } else if (r.others.slots.size() < MostOthers() && slots_.tag(v) == Tag::kLive) {
-      r.others.slots.push_back(v);
-    }
-  }
+  SplitRow(z, row, scratch);
   size_t chosen = heirs, nearest = heirs;
   if (by_product) {
     nearest = NearestUsable(scratch);
   } else {
-    if (const uint32_t i = FindHeir(z, scratch); i < heirs && r.from_leaving[i] > r.far) {
+    if (const uint32_t i = r.positions.Find(z); i < heirs && r.from_leaving[i] > r.far) {
       r.usable = r.distances;
       for (size_t j = 0; j < heirs; ++j)
         if (options_.alpha * r.from_leaving[j] > r.from_leaving[i])

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "graph/candidate_list.h"
+#include "graph/heir_table.h"
 #include "store/epoch.h"
 #include "store/neighbors.h"
 #include "store/visited_set.h"
@@ -58,12 +59,6 @@ struct Scratch final : ScratchBase {
   // Of heirs that are not to be chosen: no distance is that long.
   static constexpr float kUnusable = std::numeric_limits<float>::infinity();
 
-  // Where an heir stands among the heirs.
-  struct Place {
-    SlotId heir;
-    uint32_t position;
-  };
-
   // The first few of a row that are no heirs, and once one asks for them (measured), their rows and
   // how far they are from the row's owner and from the candidate asked for last.
   struct Others {
@@ -94,15 +89,16 @@ struct Scratch final : ScratchBase {
     std::vector<SlotId> in, out;         // Of the deleted point.
     std::vector<SlotId> dead;            // Its neighbours that are deleted, too.
     std::vector<SlotId> heirs;           // The live ones that may take its place,
-    std::vector<Place> places;           // a hash table of their positions,
+    HeirTable positions;                 // where they stand,
     std::vector<const std::byte*> rows;  // their rows,
     std::vector<float> from_leaving;     // how far they are from the deleted point,
     float far = 0;                       // which of these distances are long,
     std::vector<float> usable;           // (a copy of `distances` while some are struck out)
     std::vector<float> distances;        // and how far they are from the slot last scored.
     std::vector<float> between;          // (heirs x heirs: between two of them)
-    std::vector<float> in_row;           // How far heirs are that the row at hand has.
-    Others others;                       // And what else the row at hand has.
+    std::vector<uint16_t> in_row;        // Positions of the heirs that the row at hand has,
+    std::vector<float> from_owner;       // how far they are from its owner,
+    Others others;                       // and what else it has.
     std::vector<SlotId> adopting;
     std::vector<SlotId> refused;
     std::vector<std::pair<SlotId, SlotId>>
@@ -112,9 +108,9 @@ struct Scratch final : ScratchBase {
       const size_t words = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
                            adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
                            distances.capacity() + from_leaving.capacity() + usable.capacity() +
-                           between.capacity() + in_row.capacity();
-      return words * sizeof(SlotId) + places.capacity() * sizeof(Place) + others.bytes() +
-             rows.capacity() * sizeof(void*);
+                           between.capacity() + from_owner.capacity();
+      return words * sizeof(SlotId) + in_row.capacity() * sizeof(uint16_t) + positions.bytes() +
+             others.bytes() + rows.capacity() * sizeof(void*);
     }
   };
 
