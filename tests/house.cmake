@@ -12,6 +12,7 @@ shoal_house_test(CodeIsFormatted tools/check_tree.py format)
 shoal_house_test(LinksInDocumentsResolve tools/check_tree.py links)
 shoal_house_test(NoFileNamesAPlaceOnOneMachine tools/check_tree.py paths)
 shoal_house_test(FilesAreShort tools/check_tree.py length)
+shoal_house_test(TestsThatDocumentsNameAreThere tools/check_tree.py tests)
 shoal_house_test(EveryTreeCheckFindsWhatItIsThereFor tools/check_tree.py self-test)
 shoal_house_test(DepsSaysWithoutRootWhatIsMissing tests/deps_test.py)
 

@@ -5,6 +5,7 @@
   check_tree.py links       links and file names in *.md lead somewhere
   check_tree.py paths       no file names a place on one machine
   check_tree.py length      C++ files have at most 450 lines
+  check_tree.py tests       tests that *.md name are there
   check_tree.py self-test   every check finds what it is there to find
 """
 
@@ -26,6 +27,10 @@ SKIPPED_DIRECTORIES = re.compile(r"^(\.git|\.cache|build(-.*)?|out|__pycache__)$
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 QUOTED_PATH = re.compile(
     r"`((?:include|src|apps|bench|examples|tests|tools|docs|cmake)/[\w./-]*\w\.(?:h|cc|py|md|sh|txt|json|cmake|pml))`")
+# A test in code quotes, `Suite.Name`, perhaps with a parameter; and where tests come from.
+QUOTED_TEST = re.compile(r"`([A-Z]\w+\.[A-Z]\w+)(?:/[^`]*)?`")
+TEST = re.compile(r"\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)|\bTYPED_TEST(?:_P)?\(\s*(\w+),\s*(\w+)\)")
+CTEST = re.compile(r"\bNAME\s+(\w+\.\w+)")
 FENCE = re.compile(r"^(```|~~~)")
 # Put together so that this file does not find itself.
 PRIVATE_PATHS = re.compile("/(home|work" + r"|root|Users)/[A-Za-z]")
@@ -119,8 +124,19 @@ def check_length(root):
     return found
 
 
+def check_tests(root):
+    there = set()
+    for file in files(root, CXX):
+        there |= {".".join(filter(None, names)) for names in TEST.findall(file.read_text())}
+    for file in files(root, (".txt", ".cmake")):
+        there |= set(CTEST.findall(file.read_text()))
+    return [f"{relative(file, root)}:{number}: `{name}`: no such test"
+            for file in files(root, (".md",)) for number, line in lines_of(file)
+            for name in QUOTED_TEST.findall(line) if name not in there]
+
+
 CHECKS = {"format": check_format, "links": check_links, "paths": check_paths,
-          "length": check_length}
+          "length": check_length, "tests": check_tests}
 
 
 class SelfTest(unittest.TestCase):
@@ -131,12 +147,14 @@ class SelfTest(unittest.TestCase):
         "links": ("docs/a.md", "See [b](b.md).\n"),
         "paths": ("tools/a.sh", "cd /" + "home/someone\n"),
         "length": ("src/a.cc", "int a;\n" * (MAX_LINES + 1)),
+        "tests": ("docs/a.md", "As `Store.Gone` shows.\n"),
     }
     GOOD = {
         "format": ("src/a.cc", "int a;\n"),
         "links": ("docs/a.md", "# A b\n[x](../docs/a.md#a-b) [y](https://example.org)\n```\n[z](z)\n```\n"),
         "paths": ("tools/a.sh", "cd ~/someone /homework /network/x\n"),
         "length": ("src/a.cc", "int a;\n" * MAX_LINES),
+        "tests": ("docs/a.md", "`Index::Save`, `index.Get`, `Make`.\n"),
     }
 
     def findings(self, check, path, text):
@@ -159,6 +177,14 @@ class SelfTest(unittest.TestCase):
         for check, (path, text) in self.GOOD.items():
             with self.subTest(check):
                 self.assertEqual(self.findings(check, path, text), [])
+
+    def test_tests_that_are_there_are_found(self):
+        with tempfile.TemporaryDirectory() as directory:
+            root = pathlib.Path(directory)
+            (root / "a_test.cc").write_text("TEST(One, Holds) {}\nTEST_P(\n    Two, Holds) {}\n")
+            (root / "b.cmake").write_text("add_test(NAME Three.Holds COMMAND c)\n")
+            (root / "a.md").write_text("`One.Holds` `Two.Holds/every` `Three.Holds` `One.Fails`\n")
+            self.assertEqual(check_tests(root), ["a.md:1: `One.Fails`: no such test"])
 
     def test_links_to_missing_headings_and_quoted_files_are_found(self):
         for text in ("[x](note.md#gone)", "`src/gone.h`", "[x](/etc/passwd)"):
