@@ -138,7 +138,7 @@ class IndexImpl {
   IdMap ids_;
   Graph graph_;
 
-  RepairQueue repairs_;
+  RepairQueue repairs_{budget_};
 
   std::atomic<uint64_t> outstayed_{0};  // The epoch whose end an insert at the limit saw not come.
   Mutex starting_;                      // Held to make the first start point.

@@ -216,6 +216,7 @@ Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
                                      [this](SlotId slot) { return slots_.HoldsNothing(slot); });
     }
     ids_.Shrink();
+    repairs_.Shrink();
     const uint64_t after = Stats().memory.total();
     return before > after ? before - after : 0;
   } catch (const std::bad_alloc&) {

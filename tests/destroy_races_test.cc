@@ -114,7 +114,8 @@ TEST(DestroyRaceTest, RepairsThatWereLeftToConsolidateAreNotMade) {
 // rest that nothing ends is found by ctest's time limit.)
 TEST(DestroyRaceTest, WhoRestsBetweenRepairsIsWokenAndTakesNoMore) {
   for (int round = 0; round < 100; ++round) {
-    RepairQueue queue;
+    MemoryBudget no_limit(0);
+    RepairQueue queue(no_limit);
     for (SlotId slot = 0; slot < 3; ++slot) {
       ASSERT_TRUE(queue.Reserve());
       queue.Push(slot);

@@ -142,6 +142,31 @@ TEST_F(MemoryLimit, HoldsForAllThatTheIndexTakes) {
   }
 }
 
+// Nothing of theirs comes back before they are repaired: neither their memory, nor that of the
+// queues in which they wait, which is a sixth of all here.
+TEST_F(MemoryLimit, HoldsWhileDeletedPointsWaitForTheirRepair) {
+  constexpr uint64_t kLimit = 4 * kMegabyte;
+  Index index = *Index::Create({.dim = 1,
+                                .scalar_type = ScalarType::kUint8,
+                                .max_degree = 4,
+                                .build_list_size = 4,
+                                .memory_limit = kLimit,
+                                .repair = RepairPolicy::kManual});
+  const auto vector = [](ExternalId id) { return std::vector<uint8_t>{static_cast<uint8_t>(id)}; };
+  ExternalId id = 0;
+  while (index.Stats().memory.total() < kLimit / 2) {
+    ASSERT_TRUE(index.Insert(id, vector(id)));
+    ++id;
+  }
+  for (ExternalId gone = 0; gone < id; ++gone) ASSERT_TRUE(index.Delete(gone));
+  ASSERT_EQ(index.Stats().pending_repairs, id);
+  while (index.Insert(id, vector(id))) ++id;
+  EXPECT_LE(index.Stats().memory.total(), kLimit);
+  ASSERT_TRUE(index.Clear());
+  ASSERT_TRUE(index.Compact());
+  EXPECT_LT(index.Stats().memory.total(), kLimit / 8) << "queues, too, are given back";
+}
+
 TEST_F(MemoryLimit, TooSmallForAnythingRefusesTheFirstPoint) {
   for (const uint64_t bytes : {uint64_t{1}, kMegabyte / 8, kMegabyte / 4}) {
     Result<Index> index = Index::Create({.dim = 256, .memory_limit = bytes});

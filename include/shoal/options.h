@@ -40,7 +40,8 @@ struct IndexOptions {
 
   // Bytes that the index may take, rows, graph and the working memory that it keeps between
   // operations together; 0: no limit. Beyond it an insert returns OutOfMemory and leaves nothing
-  // behind. A search takes what it needs: it is the inserts after it that find less.
+  // behind. A search takes what it needs, and so does a delete for the queue of repairs: it is the
+  // inserts after them that find less.
   uint64_t memory_limit = 0;
 
   RepairPolicy repair = RepairPolicy::kImmediate;

@@ -34,6 +34,27 @@ class MemoryBudget {
   std::atomic<uint64_t> used_{0};
 };
 
+// What something takes of a budget whatever is left of that: because without it, nothing would come
+// back. Not thread-safe.
+class BudgetEntry {
+ public:
+  explicit BudgetEntry(MemoryBudget& budget) : budget_(budget) {}
+  ~BudgetEntry() { Set(0); }
+  BudgetEntry(const BudgetEntry&) = delete;
+  BudgetEntry& operator=(const BudgetEntry&) = delete;
+
+  void Set(uint64_t bytes) {
+    if (bytes == bytes_) return;
+    budget_.Charge(bytes);
+    budget_.Release(bytes_);
+    bytes_ = bytes;
+  }
+
+ private:
+  MemoryBudget& budget_;
+  uint64_t bytes_ = 0;
+};
+
 // A range of address space, its front part usable. Not thread-safe but for reads of `base`.
 class Reservation {
  public:

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <utility>
 
 namespace shoal {
 
@@ -19,14 +20,13 @@ class Ring {
   // Room for `more` beside what is there. False: no memory.
   bool Reserve(size_t more) {
     if (size_ + more <= capacity_) return true;
-    const size_t capacity = std::max<size_t>({size_ + more, 2 * capacity_, 64});
-    std::unique_ptr<T[]> items(new (std::nothrow) T[capacity]);
-    if (items == nullptr) return false;
-    for (size_t i = 0; i < size_; ++i) items[i] = items_[(first_ + i) % capacity_];
-    items_ = std::move(items);
-    capacity_ = capacity;
-    first_ = 0;
-    return true;
+    return MoveTo(std::max<size_t>({size_ + more, 2 * capacity_, kLeast}));
+  }
+  // Gives room back that nobody needs who has this much, but for `more`; not where that takes
+  // memory that there is not.
+  void Shrink(size_t more) {
+    if (capacity_ > 2 * std::max(size_ + more, kLeast))
+      (void)MoveTo(std::max(size_ + more, kLeast));
   }
   // There is room.
   void Push(const T& item) {
@@ -41,6 +41,18 @@ class Ring {
   }
 
  private:
+  static constexpr size_t kLeast = 64;
+
+  bool MoveTo(size_t capacity) {
+    std::unique_ptr<T[]> items(new (std::nothrow) T[capacity]);
+    if (items == nullptr) return false;
+    for (size_t i = 0; i < size_; ++i) items[i] = items_[(first_ + i) % capacity_];
+    items_ = std::move(items);
+    capacity_ = capacity;
+    first_ = 0;
+    return true;
+  }
+
   std::unique_ptr<T[]> items_;
   size_t capacity_ = 0;
   size_t first_ = 0;

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/memory.h"
 #include "base/ring.h"
 #include "store/tag.h"
 
@@ -46,16 +47,26 @@ class RepairQueue {
     Debt* next_ = nullptr;
   };
 
+  // `budget`: charged with the queue's memory, whatever is left of it.
+  explicit RepairQueue(MemoryBudget& budget) : charged_(budget) {}
+
   // Makes room for one more; the caller pushes it, or gives the room back. False: no memory.
   bool Reserve() {
     const std::lock_guard lock(mutex_);
     if (!slots_.Reserve(reserved_ + 1)) return false;
+    charged_.Set(slots_.bytes());
     ++reserved_;
     return true;
   }
   void Unreserve() {
     const std::lock_guard lock(mutex_);
     --reserved_;
+  }
+  // Gives memory back that is not reserved.
+  void Shrink() {
+    const std::lock_guard lock(mutex_);
+    slots_.Shrink(reserved_);
+    charged_.Set(slots_.bytes());
   }
   // Into reserved room.
   void Push(SlotId slot) {
@@ -156,6 +167,7 @@ class RepairQueue {
   std::condition_variable changed_, closing_;
   // All guarded by mutex_.
   Ring<Due> slots_;
+  BudgetEntry charged_;
   uint32_t age_ = 0;
   Debt* debts_ = nullptr;  // Those that somebody is paying now, a few at most.
   size_t reserved_ = 0;

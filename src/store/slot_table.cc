@@ -68,6 +68,7 @@ bool SlotTable::ReserveFree(size_t more) {
   if (needed <= free_.capacity()) return true;
   try {
     free_.reserve(std::max(needed, 2 * free_.capacity()));
+    queues_charged_.Set(QueueBytesLocked());
     return true;
   } catch (const std::bad_alloc&) {
     return false;
@@ -180,6 +181,7 @@ bool SlotTable::Retire(SlotId slot, const EpochRegistry::Guard& guard) {
   const MutexLock lock(mutex_);
   SHOAL_RACE_POINT("retire.locked");
   if (!retired_.Reserve(1)) return false;
+  queues_charged_.Set(QueueBytesLocked());
   Tag expected = Tag::kDeleted;
   if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel)) {
     expected = Tag::kFrozen;
@@ -231,8 +233,16 @@ uint64_t SlotTable::retires() const {
 uint64_t SlotTable::ResidentBytes() const {
   const MutexLock lock(mutex_);
   const SlotId slots = high_water_.load(std::memory_order_relaxed);
-  return tags_.Resident(slots) + live_set_.bytes() + tenants_.Resident(slots) +
-         free_.capacity() * sizeof(SlotId) + retired_.bytes();
+  return tags_.Resident(slots) + live_set_.bytes() + tenants_.Resident(slots) + QueueBytesLocked();
+}
+
+size_t SlotTable::QueueBytes() const {
+  const MutexLock lock(mutex_);
+  return QueueBytesLocked();
+}
+
+size_t SlotTable::QueueBytesLocked() const {
+  return free_.capacity() * sizeof(SlotId) + retired_.bytes();
 }
 
 uint64_t SlotTable::ResidentBytes(const Column& column) const {
@@ -335,6 +345,8 @@ size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
     } catch (const std::bad_alloc&) {  // Then it stays as large as it is.
     }
   }
+  retired_.Shrink(0);
+  queues_charged_.Set(QueueBytesLocked());
   for (SlotId slot = end; slot < before; ++slot)
     if (GivenBackBytes(slot) == 0) forget(slot);
   high_water_.store(end, std::memory_order_release);

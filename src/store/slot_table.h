@@ -111,6 +111,8 @@ class SlotTable {
   uint64_t ResidentBytes() const;
   // Those of another column that grows with the table.
   uint64_t ResidentBytes(const Column& column) const;
+  // Bytes of the queues of free and of retired slots, charged whatever is left of the budget.
+  size_t QueueBytes() const;
   // Gives 2 MB pages that hold records of free slots only back to the system, wherever they are;
   // who acquires such a slot gets them again. Returns how many bytes. `forget`: as in Trim. Writers
   // wait for a piece of the work at most.
@@ -145,6 +147,7 @@ class SlotTable {
   bool ReserveFree(size_t more) SHOAL_REQUIRES(mutex_);
   void PushFree(SlotId slot) SHOAL_REQUIRES(mutex_);
   size_t ReclaimLocked() SHOAL_REQUIRES(mutex_);
+  size_t QueueBytesLocked() const SHOAL_REQUIRES(mutex_);
 
   // Constant after construction.
   MemoryBudget& budget_;
@@ -167,6 +170,7 @@ class SlotTable {
   mutable Mutex mutex_;
   std::vector<SlotId> free_ SHOAL_GUARDED_BY(mutex_);  // A heap, lowest slot on top.
   Ring<Retired> retired_ SHOAL_GUARDED_BY(mutex_);
+  BudgetEntry queues_charged_ SHOAL_GUARDED_BY(mutex_){budget_};  // free_ and retired_.
   uint64_t retires_ SHOAL_GUARDED_BY(mutex_) = 0;
   std::atomic<size_t> came_back_{0};
 };
