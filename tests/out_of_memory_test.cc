@@ -143,7 +143,7 @@ TEST_F(MemoryLimit, HoldsForAllThatTheIndexTakes) {
 }
 
 // Nothing of theirs comes back before they are repaired: neither their memory, nor that of the
-// queues in which they wait, which is a sixth of all here.
+// queues in which they wait.
 TEST_F(MemoryLimit, HoldsWhileDeletedPointsWaitForTheirRepair) {
   constexpr uint64_t kLimit = 4 * kMegabyte;
   Index index = *Index::Create({.dim = 1,

@@ -367,6 +367,28 @@ TEST_P(SlotTableGaps, UnderALimitASlotThatStillHasItsMemoryIsFoundAndElseNone) {
   budget_.Release(left - kHugePage);
 }
 
+// Even where no slot at the end is free, so that there is nothing to cut off.
+TEST(SlotTableQueues, OfRetiredSlotsIsGivenBackByTrim) {
+  MemoryBudget budget(0);
+  EpochRegistry epochs;
+  SlotTable slots(budget, epochs, {});
+  ASSERT_TRUE(slots.Init(14));
+  constexpr SlotId kSlots = 10000;
+  for (SlotId slot = 0; slot < kSlots; ++slot) (void)std::move(*slots.Acquire()).Publish();
+  {
+    const auto reader = epochs.Pin();  // All of them have to wait.
+    for (SlotId slot = 0; slot < kSlots - 1; ++slot) {
+      ASSERT_TRUE(slots.MarkDeleted(slot));
+      ASSERT_TRUE(slots.Retire(slot, reader));
+    }
+  }
+  while (slots.retired() > 0) slots.Reclaim();
+  const uint64_t before = slots.QueueBytes(), charged = budget.used();
+  EXPECT_EQ(slots.Trim([](SlotId) {}), 0u);
+  EXPECT_LE(slots.QueueBytes(), before - kSlots * 16) << "a slot and an epoch each";
+  EXPECT_EQ(budget.used(), charged - (before - slots.QueueBytes()));
+}
+
 // A free slot whose pages of both columns are gone, and room for one page: it takes neither.
 TEST(SlotTableUnderALimit, APageThatIsRefusedKeepsNoOtherCharged) {
   MemoryBudget budget(40 * kHugePage);

@@ -5,8 +5,8 @@
 // look in a second place, and Split sorts a row into heirs and others without a branch.
 #pragma once
 
-#include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>

@@ -330,6 +330,8 @@ size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
 size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
   const MutexLock lock(mutex_);
   SHOAL_RACE_POINT("trim.locked");
+  retired_.Shrink(0);
+  queues_charged_.Set(QueueBytesLocked());
   const SlotId before = high_water_.load(std::memory_order_relaxed);
   SlotId end = before;
   while (end > 0 && tags_[end - 1].load(std::memory_order_relaxed) == Tag::kAvailable) --end;
@@ -345,7 +347,6 @@ size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
     } catch (const std::bad_alloc&) {  // Then it stays as large as it is.
     }
   }
-  retired_.Shrink(0);
   queues_charged_.Set(QueueBytesLocked());
   for (SlotId slot = end; slot < before; ++slot)
     if (GivenBackBytes(slot) == 0) forget(slot);
