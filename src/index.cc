@@ -120,6 +120,24 @@ Scratch& IndexImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<Scratch&>(*scratch);
 }
 
+// The k nearest of the last search's list, each id once; how many there are. An empty `distances`
+// is left out.
+size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
+                              Scratch& scratch) const {
+  // Read after the tags: a search that has seen two slots of one id sees the flag, too.
+  const bool unique = any_left_.load(std::memory_order_relaxed);
+  if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
+  size_t hits = 0;
+  for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
+    if (!scratch.best.IsReturnable(i)) continue;
+    ids[hits] = slots_.external_id(scratch.best[i].slot);
+    if (unique && !IsNew(ids.first(hits + 1), scratch.id_table)) continue;
+    if (!distances.empty()) distances[hits] = scratch.best[i].distance;
+    ++hits;
+  }
+  return hits;
+}
+
 Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
                                  std::span<ExternalId> ids, std::span<float> distances,
                                  WorkCounters* work) {
@@ -139,18 +157,13 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
     // More candidates than points make no sense, and may not fit in memory.
     const size_t most = std::max<size_t>(1, slots_.high_water());
     const size_t k = std::min(options.k, most);
-    graph_.BeamSearch(scorer, std::min(std::max(options.search_list_size, k), most), {}, guard,
-                      scratch);
-    // Read after the tags: who has seen two slots of one id sees the flag, too.
-    const bool unique = any_left_.load(std::memory_order_relaxed);
-    if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
+    size_t list_size = std::min(std::max(options.search_list_size, k), most);
     size_t hits = 0;
-    for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
-      if (!scratch.best.IsReturnable(i)) continue;
-      ids[hits] = slots_.external_id(scratch.best[i].slot);
-      if (unique && !IsNew(ids.first(hits + 1), scratch.id_table)) continue;
-      if (!distances.empty()) distances[hits] = scratch.best[i].distance;
-      ++hits;
+    for (;; list_size *= 2) {
+      graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
+      hits = CollectHits(k, ids, distances, scratch);
+      // A list that is full and holds fewer than k ids holds some of them twice.
+      if (hits == k || !scratch.best.full() || list_size >= most) break;
     }
     if (work != nullptr) *work = guard.work;
     return hits;

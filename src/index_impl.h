@@ -76,6 +76,8 @@ class IndexImpl {
   // A live point's edges to it.
   void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
 
+  size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
+                     Scratch& scratch) const;
   // Before the mark, or PUB.1 of the id's next slot. Read first: all searches read it.
   void NoteThatAnIdLeaves() {
     if (!any_left_.load(std::memory_order_relaxed))
@@ -84,6 +86,14 @@ class IndexImpl {
 
   // Delete without the repair that is due.
   Status MarkForRepair(ExternalId id);
+  // Whether a writer repairs what it has deleted, or as much of what others have.
+  bool WritersRepair() const {
+    if (options_.repair == RepairPolicy::kBackground)
+      return repairs_.size() > kMostPending + size() / kPendingShare;
+    return options_.repair == RepairPolicy::kImmediate;
+  }
+  static constexpr size_t kMostPending = 64;
+  static constexpr size_t kPendingShare = 4;
   void AfterDelete(EpochRegistry::Guard first);
   // Repairs that fail in a row, several of each that is due: then there is no memory.
   static size_t MostFailures(size_t due) { return 64 + 4 * due; }

@@ -18,11 +18,11 @@ constexpr int kCompactPasses = 3;
 
 }  // namespace
 
-// What a delete owes under the immediate policy: one repair, and one more if others had no memory
+// What a delete owes where writers repair: one repair, and one more if others had no memory
 // for theirs. That of a hub takes many steps, of which each has its own guard, and may be
 // anybody's.
 void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
-  if (options_.repair != RepairPolicy::kImmediate) return;
+  if (!WritersRepair()) return;
   std::optional<EpochRegistry::Guard> guard(std::move(first));
   for (int ended = 0; ended < 2;) {
     const auto due = repairs_.Take();

@@ -30,9 +30,9 @@ class DeleteRaceTest : public ::testing::Test {
       ASSERT_TRUE(Insert(100 + at, static_cast<float>(at)));
     }
   }
-  std::vector<ExternalId> Nearest(float x, size_t k) {
+  std::vector<ExternalId> Nearest(float x, size_t k, size_t list_size = 64) {
     std::vector<ExternalId> ids;
-    const auto hits = index_.Search(At(x), {.k = k});
+    const auto hits = index_.Search(At(x), {.k = k, .search_list_size = list_size});
     EXPECT_TRUE(hits);
     for (const Hit& hit : *hits) ids.push_back(hit.id);
     return ids;
@@ -130,7 +130,7 @@ TEST_F(DeleteRaceTest, ASearchThatMeetsTwoSlotsOfAnIdReturnsItOnce) {
     ASSERT_TRUE(Insert(7, 150.25f));
     Sequencer sequencer;
     std::vector<ExternalId> found;
-    sequencer.Start("search", [&] { found = Nearest(150.25f, 201); });
+    sequencer.Start("search", [&] { found = Nearest(150.25f, 200, 201); });
     for (int hop = 0; hop < 40; ++hop)
       ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));  // It has met id 7, too.
     if (upsert) {

@@ -26,7 +26,7 @@
 namespace shoal {
 namespace {
 
-constexpr size_t kPoints = 600, kDeleted = 400;
+constexpr size_t kPoints = 600, kDeleted = 150;  // Few enough for deletes not to help.
 constexpr uint32_t kThreads = 3;
 constexpr std::chrono::seconds kPatience{120};  // Until a failure is one, and no hang.
 

@@ -19,7 +19,8 @@ inline constexpr uint32_t kMaxListSize = 10000;
 enum class RepairPolicy : uint8_t {
   kImmediate,   // Delete itself, before it returns: half the time of an insert at R = 32, more
                 // with larger R.
-  kBackground,  // repair_threads threads of the index.
+  kBackground,  // repair_threads threads of the index; while more than 64 + a quarter of the live
+                // points wait for their repair, deletes and upserts help as under kImmediate.
   kManual,      // Whoever calls Consolidate. ("Lazy delete".)
 };
 

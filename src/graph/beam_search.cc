@@ -30,8 +30,9 @@ void Graph::Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since
   scratch.best.InsertMany(scratch.distances, scratch.ids, scratch.returnable, n);
   if (recorder.within == nullptr) return;
   for (size_t i = 0; i < n; ++i)
-    if (scratch.returnable[i] && scratch.distances[i] <= recorder.radius)
-      recorder.within->push_back({scratch.distances[i], scratch.ids[i]});
+    if (scratch.distances[i] <= recorder.radius)
+      (scratch.returnable[i] ? recorder.within : recorder.guides)
+          ->push_back({scratch.distances[i], scratch.ids[i]});
 }
 
 void Graph::Expand(SlotId slot, const Scorer& scorer, const SlotTable::Moment& since,
@@ -85,11 +86,33 @@ void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& r
   const SlotTable::Moment since = slots_.Now();
   SHOAL_RACE_POINT("search.after_high_water");
   Begin(start_slot, scorer, since, recorder, guard, scratch);
-  while (scratch.best.HasUnexpanded()) {
-    const Candidate nearest = scratch.best.PopUnexpanded();
-    if (recorder.expanded != nullptr && nearest.slot != start_slot)
-      recorder.expanded->push_back(nearest);
-    Expand(nearest.slot, scorer, since, recorder, guard, scratch);
+  const auto expand_all = [&] {
+    while (scratch.best.HasUnexpanded()) {
+      const Candidate nearest = scratch.best.PopUnexpanded();
+      if (recorder.expanded != nullptr && nearest.slot != start_slot)
+        recorder.expanded->push_back(nearest);
+      Expand(nearest.slot, scorer, since, recorder, guard, scratch);
+    }
+  };
+  const uint64_t before = guard.work.distances;
+  expand_all();
+  while (scratch.best.IsStarved()) {
+    if (slots_.live() <= guard.work.distances - before) {
+      ScoreAllLive(scorer, since, recorder, guard, scratch);
+      if (recorder.expanded != nullptr) expand_all();
+      return;
+    }
+    scratch.best.AdmitGuides();
+    expand_all();
+  }
+}
+
+// Scores what the search has not met of the points that it may return.
+void Graph::ScoreAllLive(const Scorer& scorer, const SlotTable::Moment& since,
+                         const Recorder& recorder, Guard& guard, Scratch& scratch) const {
+  for (SlotId next = 0; next < since.high_water;) {
+    const size_t n = slots_.CopyReturnable(next, since, scratch.ids);
+    Visit(scorer, n, since, recorder, guard, scratch);
   }
 }
 
@@ -105,20 +128,25 @@ SlotId Graph::NearestToStart(Guard& guard, Scratch& scratch) const {
 
 void Graph::RangeSearch(const Scorer& scorer, size_t list_size, float radius, Guard& guard,
                         Scratch& scratch) const {
+  std::vector<Candidate> guides;
   scratch.within.clear();
   scratch.pool.clear();
   const SlotTable::Moment since = slots_.Now();
-  const Recorder recorder{.expanded = &scratch.pool, .within = &scratch.within, .radius = radius};
+  const Recorder recorder{
+      .expanded = &scratch.pool, .within = &scratch.within, .guides = &guides, .radius = radius};
   BeamSearch(scorer, list_size, recorder, guard, scratch);
   std::vector<SlotId> expanded;
   expanded.reserve(scratch.pool.size());
   for (const Candidate& candidate : scratch.pool) expanded.push_back(candidate.slot);
   std::sort(expanded.begin(), expanded.end());
-  // `within` grows while it is walked: what an expansion finds inside the radius is expanded, too.
-  for (size_t i = 0; i < scratch.within.size(); ++i) {
-    const SlotId slot = scratch.within[i].slot;
-    if (std::binary_search(expanded.begin(), expanded.end(), slot)) continue;
-    Expand(slot, scorer, since, recorder, guard, scratch);
+  const auto expand = [&](SlotId slot) {
+    if (!std::binary_search(expanded.begin(), expanded.end(), slot))
+      Expand(slot, scorer, since, recorder, guard, scratch);
+  };
+  // Both grow while they are walked: what an expansion finds inside the radius is expanded, too.
+  for (size_t i = 0, j = 0; i < scratch.within.size() || j < guides.size();) {
+    while (i < scratch.within.size()) expand(scratch.within[i++].slot);
+    if (j < guides.size()) expand(guides[j++].slot);
   }
   std::sort(scratch.within.begin(), scratch.within.end(), [](const auto& a, const auto& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;

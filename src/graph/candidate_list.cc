@@ -55,16 +55,32 @@ uint32_t Bits(const Eight& mask) {
 void CandidateList::Reset(size_t list_size) {
   list_size_ = list_size;
   guides_max_ = 4 * list_size + 64;  // docs/algorithms.md, D1, has what more and less would do.
-  // One more than may stay: an insert comes before the removal that it causes.
-  const size_t most = kFront + list_size_ + guides_max_ + 1;
-  if (distances_.size() < most) {
-    words_.resize(most);  // First: if there is no memory for the second, both are asked again.
-    distances_.resize(most);
-  }
+  MakeRoom();
+  aside_.clear();
   std::fill_n(distances_.begin(), kFront, -std::numeric_limits<float>::infinity());
   size_ = 0;
   returnable_ = 0;
   cursor_ = 0;
+}
+
+void CandidateList::MakeRoom() {
+  // One more than may stay: an insert comes before the removal that it causes.
+  const size_t most = kFront + list_size_ + guides_max_ + 1;
+  if (distances_.size() >= most) return;
+  words_.resize(most);  // First: if there is no memory for the second, both are asked again.
+  distances_.resize(most);
+}
+
+void CandidateList::AdmitGuides() {
+  guides_max_ *= 4;
+  MakeRoom();
+  std::sort(aside_.begin(), aside_.end(),
+            [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
+  const size_t places = guides_max_ - (size_ - returnable_);
+  const auto end = aside_.begin() + static_cast<ptrdiff_t>(std::min(places, aside_.size()));
+  for (auto guide = aside_.begin(); guide != end; ++guide)
+    InsertSorted(guide->distance, guide->slot, false);
+  aside_.erase(aside_.begin(), end);
 }
 
 // Moves what is farther than `distance` back by one place, from the end on, and puts the entry into
@@ -110,7 +126,10 @@ size_t CandidateList::ShiftIn(float distance, uint32_t word) {
 }
 
 void CandidateList::InsertSorted(float distance, SlotId slot, bool returnable) {
-  if (!returnable && size_ - returnable_ == guides_max_) return;
+  if (!returnable && size_ - returnable_ == guides_max_) {
+    aside_.push_back({distance, slot});
+    return;
+  }
   const size_t at = ShiftIn(distance, slot | (returnable ? 0 : kGuideBit));
   ++size_;
   cursor_ = std::min(cursor_, at);

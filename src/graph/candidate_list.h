@@ -2,7 +2,8 @@
 //
 // At most L returnable candidates have a place. Others (start points, deleted points) guide the
 // search but take none of the L places: they stand among them, up to a budget of their own, and
-// none stands behind the L-th returnable one.
+// none stands behind the L-th returnable one. Guides beyond the budget are kept aside: a search
+// that has not found L when its list is expanded may admit them.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +36,13 @@ class CandidateList {
   // Likewise for n of them, at most kMostAtOnce, in order.
   void InsertMany(const float* distances, const SlotId* slots, const bool* returnable, size_t n);
 
+  // Whether fewer than L returnable candidates are there and guides were kept aside.
+  bool IsStarved() const { return !full() && !aside_.empty(); }
+  // Four times the budget of guides, and those kept aside are offered again.
+  void AdmitGuides();
+  // Whether L returnable candidates are there.
+  bool full() const { return returnable_ == list_size_; }
+
   bool HasUnexpanded() const { return cursor_ < size_; }
   // The nearest that was not expanded, and marks it as expanded. HasUnexpanded().
   Candidate PopUnexpanded();
@@ -49,7 +57,8 @@ class CandidateList {
   Candidate operator[](size_t i) const { return {distances()[i], words()[i] & kSlotMask}; }
   bool IsReturnable(size_t i) const { return (words()[i] & kGuideBit) == 0; }
   size_t bytes() const {
-    return distances_.capacity() * sizeof(float) + words_.capacity() * sizeof(uint32_t);
+    return distances_.capacity() * sizeof(float) + words_.capacity() * sizeof(uint32_t) +
+           aside_.capacity() * sizeof(Candidate);
   }
 
  private:
@@ -58,9 +67,9 @@ class CandidateList {
   static constexpr uint32_t kSlotMask = kGuideBit - 1;
 
   float LastDistance() const { return distances()[size_ - 1]; }
-  bool full() const { return returnable_ == list_size_; }
   void InsertSorted(float distance, SlotId slot, bool returnable);
   size_t ShiftIn(float distance, uint32_t word);
+  void MakeRoom();
 
   // Before the first entry: places for a vector that begins there, with distances below all.
   static constexpr size_t kFront = 8;
@@ -71,7 +80,8 @@ class CandidateList {
 
   // Two arrays, because what compares reads distances only.
   std::vector<float> distances_;
-  std::vector<uint32_t> words_;  // Slot and two flags.
+  std::vector<uint32_t> words_;   // Slot and two flags.
+  std::vector<Candidate> aside_;  // Guides beyond the budget.
   size_t list_size_ = 1;
   size_t guides_max_ = 0;
   size_t size_ = 0;

@@ -38,17 +38,22 @@ class Graph {
 
   // What a search notes on its way, where asked.
   struct Recorder {
-    std::vector<Candidate>* expanded = nullptr;  // Live points that were expanded.
-    std::vector<Candidate>* within = nullptr;    // Live points scored at distance <= radius.
+    std::vector<Candidate>* expanded = nullptr;  // Points that were expanded, but the start.
+    std::vector<Candidate>* within = nullptr;    // Live points scored at distance <= radius,
+    std::vector<Candidate>* guides = nullptr;    // and others; both or neither.
     float radius = 0;
   };
 
   // Best-first search from the start and entry points: afterwards scratch.best holds the
-  // `list_size` nearest points found, all expanded. ("GreedySearch" in the DiskANN paper.)
+  // `list_size` nearest points found, all expanded. ("GreedySearch" in the DiskANN paper.) Where
+  // deleted points use up the budget of guides before so many live points are found, the search
+  // goes on with more of them until it has cost what it costs to score all live points, and then
+  // scores those: at rest it finds min(list_size, live points), at a bounded cost.
   void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder, Guard& guard,
                   Scratch& scratch) const;
 
-  // Everything within recorder.radius: a beam search, then every point found is expanded, too.
+  // Everything within `radius`: a beam search, then every point found there, live or deleted, is
+  // expanded, too.
   void RangeSearch(const Scorer& scorer, size_t list_size, float radius, Guard& guard,
                    Scratch& scratch) const;
 
@@ -120,6 +125,8 @@ class Graph {
   // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
   void Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since,
              const Recorder& recorder, Guard& guard, Scratch& scratch) const;
+  void ScoreAllLive(const Scorer& scorer, const SlotTable::Moment& since, const Recorder& recorder,
+                    Guard& guard, Scratch& scratch) const;
   void Expand(SlotId slot, const Scorer& scorer, const SlotTable::Moment& since,
               const Recorder& recorder, Guard& guard, Scratch& scratch) const;
 

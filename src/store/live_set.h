@@ -40,6 +40,9 @@ class LiveSet {
   bool Has(SlotId slot) const {
     return (Word(slot).load(std::memory_order_acquire) & Bit(slot)) != 0;
   }
+  // The bits of slots [slot, slot + kWordSlots), the first in the lowest; `slot` a multiple of it.
+  static constexpr SlotId kWordSlots = 64;
+  uint64_t WordAt(SlotId slot) const { return Word(slot).load(std::memory_order_acquire); }
   // Whether all of slots[0, n) are below `mark`, up to which there is room, and in the set.
   bool HasAll(const SlotId* slots, size_t n, SlotId mark) const {
     for (size_t i = 0; i < n; ++i)

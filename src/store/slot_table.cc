@@ -157,6 +157,26 @@ size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const Moment& since, bool*
   return kept;
 }
 
+// A slot whose bit is clear was perhaps moved from, to a slot that the scan has passed. Its number
+// was counted before the bit was cleared (MOVE.1), so it is looked for only if any was counted.
+size_t SlotTable::CopyReturnable(SlotId& next, const Moment& since, SlotId* out) const {
+  size_t n = 0;
+  while (next < since.high_water && n + LiveSet::kWordSlots <= kMaxCopied) {
+    const SlotId end = std::min<SlotId>(next + LiveSet::kWordSlots, since.high_water);
+    const uint64_t live = live_set_.WordAt(next);
+    const bool any_moved = moves_.load(std::memory_order_acquire) != since.moves;
+    if (live == 0 && !any_moved) {
+      next = end;
+      continue;
+    }
+    for (SlotId bits = 0; next < end; ++next, ++bits)
+      if ((live >> bits & 1) != 0 ||
+          (any_moved && tenants_[next].moved.load(std::memory_order_acquire) > since.moves))
+        out[n++] = next;
+  }
+  return n;
+}
+
 // The number is taken before the tag moves: who sees that the slot is not live any more sees it,
 // and whoever pins after the call has returned has counted it.
 bool SlotTable::MarkMoved(SlotId slot) {

@@ -78,6 +78,11 @@ class SlotTable {
   // live, or were moved after `since`: the reader may have come by too early to meet the new slot.
   // (Which may be above the mark: so that is read again for such an id.)
   size_t KeepReadable(SlotId* ids, size_t n, const Moment& since, bool* returnable) const;
+  // Copies slots from `next` on, below since.high_water, that KeepReadable would call returnable,
+  // at most kMaxCopied, to `out`, and sets `next` behind the last that it looked at. A scan from 0
+  // to the mark meets every point that is live all the while, at one of its slots.
+  static constexpr size_t kMaxCopied = 512;
+  size_t CopyReturnable(SlotId& next, const Moment& since, SlotId* out) const;
   // Stands from Acquire's caller setting it until reclamation.
   ExternalId external_id(SlotId slot) const {
     return tenants_[slot].id.load(std::memory_order_relaxed);
