@@ -25,8 +25,6 @@ class ShoalClusters {
                                    .max_degree = options.degree,
                                    .build_list_size = options.build_list}))) {}
 
-  // A batch tells what the middle of the points is, where its searches start; single inserts start
-  // at the first of them.
   static std::vector<std::string> Fills() { return {"inserts", "batch"}; }
   void Fill(size_t first, MatrixView rows) {
     if (options_.fill == "inserts") {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "base/hooks.h"
 #include "base/parallel.h"
@@ -27,6 +28,26 @@ BreadthFirstOrder BreadthFirst(const GraphImage& image) {
 
 }  // namespace
 
+// Of a sample of the members, the one whose mean distance from a few dozen of the others is least.
+uint32_t IndexImpl::Medoid(const Members& members) {
+  constexpr size_t kSample = 1000, kJudges = 64;
+  const size_t n = members.slots.size();
+  const size_t step = std::max<size_t>(1, n / kSample);
+  std::vector<const std::byte*> sample;
+  for (size_t i = 0; i < n; i += step) sample.push_back(features_.Own(members.slots[i]));
+  const size_t judges = std::min(sample.size(), kJudges);
+  std::vector<std::byte> buffer(codec_.buffer_bytes());
+  std::vector<float> distances(sample.size());
+  std::vector<double> sums(sample.size(), 0.0);
+  for (size_t j = 0; j < judges; ++j) {
+    const std::byte* const judge = sample[j * sample.size() / judges];
+    codec_.ScoreRaw(judge, sample.data(), sample.size(), buffer.data(), distances.data());
+    for (size_t i = 0; i < sample.size(); ++i) sums[i] += distances[i];
+  }
+  const auto best = std::min_element(sums.begin(), sums.end()) - sums.begin();
+  return static_cast<uint32_t>(static_cast<size_t>(best) * step);
+}
+
 // Under one guard; writers go on beside it (index_save.cc).
 Result<GraphImage> IndexImpl::Export(bool dynamic) {
   auto guard = epochs_.Pin();
@@ -43,8 +64,8 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   for (const SlotId slot : members.slots) image.ids.push_back(slots_.external_id(slot));
   image.start_points = dynamic ? 1 : 0;
   // Without a start point the member nearest to it stands in for it.
-  const uint32_t medoid = members.NumberOf(graph_.NearestToStart(guard, ScratchOf(guard)));
-  image.start = dynamic ? n : medoid < n ? medoid : 0;
+  const uint32_t medoid = Medoid(members);
+  image.start = dynamic ? n : medoid;
 
   Result<Matrix> rows = Matrix::Create(options_.scalar_type, image.nodes(), options_.dim);
   if (!rows) return tl::unexpected(rows.error());
@@ -55,8 +76,10 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   MemberList(start, members, guard, list_of_start);
   for (uint32_t i = 0; i < image.nodes(); ++i) {
     const SlotId slot = i < n ? members.slots[i] : start;
-    std::memcpy(image.rows.data() + i * image.rows.row_bytes(), features_.Own(slot),
-                image.rows.row_bytes());
+    // A start point's row is that of the medoid: DiskANN has no distance from the origin for
+    // cosine.
+    std::memcpy(image.rows.data() + i * image.rows.row_bytes(),
+                features_.Own(members.slots[i < n ? i : medoid]), image.rows.row_bytes());
     MemberList(slot, members, guard, list);
     if (!dynamic && i == image.start)
       for (const uint32_t j : list_of_start)
@@ -78,15 +101,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     if (batch.progress) batch.progress((pass * n + done) / kPasses, n);
   };
   size_t done = 0;
-  // A start point may be what no point may be: a zero vector under cosine.
-  VectorView start_row = image.rows[image.start];
-  if (!codec_.Validate(start_row, "start")) {
-    const size_t central = CentralRow(image.rows);
-    // No row of the sample is valid: the first says why.
-    if (central == image.rows.rows()) return codec_.Validate(image.rows[0], "row 0");
-    start_row = image.rows[central];
-  }
-  if (Status started = EnsureStart(start_row); !started) return started;
+  if (Status started = EnsureStart(); !started) return started;
   std::vector<SlotId> slots(n);
   const std::vector<uint32_t> order = BreadthFirst(image).nodes;
   for (const uint32_t i : order) {

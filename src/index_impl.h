@@ -125,13 +125,12 @@ class IndexImpl {
   // The member nearest to u that `lost`, no member, points at, and that is neither u nor in `list`.
   uint32_t MemberBehind(SlotId lost, SlotId u, const Members& members,
                         std::span<const uint32_t> list, EpochRegistry::Guard& guard);
+  uint32_t Medoid(const Members& members);
   Status WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch);
   class Loader;
 
-  // Makes a start point of this vector if there is none.
-  Status EnsureStart(VectorView vector);
-  // Of valid rows, the one nearest the middle of a sample; rows.rows() if there is no valid one.
-  size_t CentralRow(MatrixView rows) const;
+  // Makes a start point if there is none.
+  Status EnsureStart();
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;
 

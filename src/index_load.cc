@@ -72,7 +72,9 @@ class IndexImpl::Loader {
   Status LoadStart() {
     Block block;
     if (Status ok = reader_.ReadBlock(Section::kStart, 0, block); !ok) return ok;
-    if (Status ok = LoadVector(Section::kStart, 0, block, 0, kStart); !ok) return ok;
+    // Files of earlier versions have the vector of a point there, which may have been deleted
+    // since.
+    index_.codec_.EncodeOrigin(index_.features_.Own(kStart));
     size_t at = header_.vector_bytes();
     if (Status ok = LoadList(Section::kStart, 0, block, at, kStart); !ok) return ok;
     if (Status ok = LoadEntries(block, at); !ok) return ok;

@@ -85,13 +85,13 @@ void IndexImpl::Unreserve(ExternalId id, SlotId slot) {
   if (entry.slot() == slot) entry.Remove();
 }
 
-Status IndexImpl::EnsureStart(VectorView vector) {
+Status IndexImpl::EnsureStart() {
   if (graph_.start() != kNoSlot) return {};
   const MutexLock lock(starting_);
   if (graph_.start() != kNoSlot) return {};
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot) return OutOfMemory(options_, "slots");
-  codec_.Encode(vector, features_.Own(slot->id()));
+  codec_.EncodeOrigin(features_.Own(slot->id()));
   neighbors_.ResetStart(slot->id());
   graph_.set_start(std::move(*slot).Freeze());
   return {};
@@ -153,7 +153,7 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
 Status IndexImpl::Insert(ExternalId id, VectorView vector) {
   if (Status valid = codec_.Validate(vector, "vector"); !valid) return valid;
   try {
-    if (Status started = EnsureStart(vector); !started) return started;
+    if (Status started = EnsureStart(); !started) return started;
     Result<OwnedSlot> slot = Reserve(id, vector);
     if (!slot) return tl::unexpected(slot.error());
     return InsertReserved(id, std::move(*slot));
@@ -221,7 +221,7 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
 Status IndexImpl::Upsert(ExternalId id, VectorView vector) {
   if (Status valid = codec_.Validate(vector, "vector"); !valid) return valid;
   try {
-    if (Status started = EnsureStart(vector); !started) return started;
+    if (Status started = EnsureStart(); !started) return started;
     if (Result<OwnedSlot> slot = Reserve(id, vector)) {
       Status inserted = InsertReserved(id, std::move(*slot));
       // Another Upsert of the id has overtaken this one, which so came before it.
@@ -315,30 +315,6 @@ Status IndexImpl::Clear(const BatchOptions& batch) {
   return Consolidate(batch);
 }
 
-size_t IndexImpl::CentralRow(MatrixView rows) const {
-  constexpr size_t kSample = 1000;
-  const size_t step = std::max<size_t>(1, rows.rows() / kSample);
-  std::vector<const std::byte*> sample;
-  std::vector<size_t> numbers;
-  for (size_t i = 0; i < rows.rows(); i += step) {
-    if (!codec_.Validate(rows[i], "row")) continue;
-    sample.push_back(static_cast<const std::byte*>(rows[i].data()));
-    numbers.push_back(i);
-  }
-  // The medoid of the sample by mean distance, each to a few dozen others.
-  std::vector<std::byte> buffer(codec_.buffer_bytes());
-  const size_t judges = std::min<size_t>(sample.size(), 64);
-  std::vector<float> distances(sample.size());
-  std::vector<double> sums(sample.size(), 0.0);
-  for (size_t j = 0; j < judges; ++j) {
-    const size_t judge = j * sample.size() / judges;
-    codec_.ScoreRaw(sample[judge], sample.data(), sample.size(), buffer.data(), distances.data());
-    for (size_t i = 0; i < sample.size(); ++i) sums[i] += distances[i];
-  }
-  const auto best = std::min_element(sums.begin(), sums.end()) - sums.begin();
-  return sample.empty() ? rows.rows() : numbers[static_cast<size_t>(best)];
-}
-
 Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                            const BatchOptions& batch) {
   if (ids.size() != rows.rows())
@@ -349,11 +325,6 @@ Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matr
   InsertReport report;
   Mutex reporting;
   try {
-    if (graph_.start() == kNoSlot) {
-      const size_t central = CentralRow(rows);
-      // A failure here is every row's failure, and reported there.
-      if (central < rows.rows()) (void)EnsureStart(rows[central]);
-    }
     const std::vector<uint32_t> order = InsertOrder(codec_, rows, size(), batch.threads);
     const size_t grain = order.empty() ? kGrain : kOrderedGrain;
     ParallelFor(batch.threads, rows.rows(), grain, batch.progress, [&](size_t begin, size_t end) {

@@ -159,7 +159,7 @@ class StartPoint : public ::testing::TestWithParam<ScalarType> {
     }
     return rows;
   }
-  // The start point is one of `rows`, to the bit: in the index, and in DiskANN's files.
+  // The start point of DiskANN's files is one of `rows`, which are live, to the bit.
   void ExpectStartIn(const Rows& rows, const Index& index) const {
     const auto image = ExportGraph(index, true);
     ASSERT_TRUE(image) << image.error().message;
@@ -191,7 +191,7 @@ INSTANTIATE_TEST_SUITE_P(Of, StartPoint, ::testing::Values(ScalarType::kInt8, Sc
 
 // DiskANN: a start point is made of random numbers of a norm that the user gives, and cast to the
 // type: what int8 or uint8 cannot hold is undefined, and was the zero vector.
-TEST_P(StartPoint, OfIntegersIsOneOfTheRowsNeverCastNeverZero) {
+TEST_P(StartPoint, OfDiskannsFilesIsALivePointNeverCastNeverZero) {
   const Rows rows = Extremes(300, 1), later = Extremes(300, 2);
   for (const Metric metric : test::kMetrics) {
     SCOPED_TRACE(MetricName(metric));
@@ -205,10 +205,10 @@ TEST_P(StartPoint, OfIntegersIsOneOfTheRowsNeverCastNeverZero) {
     ASSERT_EQ(at_once.InsertMany(test::Iota(rows.size(), 1), rows.view())->inserted, rows.size());
     for (Index* index : {&one_by_one, &at_once}) {
       ASSERT_NO_FATAL_FAILURE(ExpectStartIn(rows, *index));
-      // It stays what it was when all rows have gone.
+      // Nothing of it stays when all rows have gone.
       ExpectGood(index->Clear());
       for (size_t i = 0; i < later.size(); ++i) ExpectGood(index->Insert(i + 1, later[i]));
-      ASSERT_NO_FATAL_FAILURE(ExpectStartIn(rows, *index));
+      ASSERT_NO_FATAL_FAILURE(ExpectStartIn(later, *index));
       ExpectGood(index->CheckStructure());
     }
   }

@@ -144,6 +144,8 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
   if (metric_ == Metric::kInnerProduct) NoteNorm(trailer);
 }
 
+void FullCodec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes_); }
+
 void FullCodec::NoteNorm(float norm_sq) {
   RaiseMaxNormSq(norm_sq);
   if (norm_sq == 0) return;

@@ -61,6 +61,9 @@ class FullCodec {
   Status ValidateShape(MatrixView rows, const char* what) const;
   // Writes a validated vector as a row.
   void Encode(VectorView vector, std::byte* row);
+  // Writes the row of a start point: the origin, which is nobody's vector. Under cosine its
+  // distance from everything is 1.
+  void EncodeOrigin(std::byte* row) const;
   // Inner product: the largest squared norm that was ever encoded; else 0.
   float max_norm_sq() const { return max_norm_sq_.load(std::memory_order_relaxed); }
   void RaiseMaxNormSq(float norm_sq);

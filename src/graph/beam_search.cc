@@ -116,16 +116,6 @@ void Graph::ScoreAllLive(const Scorer& scorer, const SlotTable::Moment& since,
   }
 }
 
-SlotId Graph::NearestToStart(Guard& guard, Scratch& scratch) const {
-  if (start() == kNoSlot) return kNoSlot;
-  scratch.query_buffer.resize(codec_.buffer_bytes());
-  const Scorer scorer = codec_.BindRow(features_.Own(start()), scratch.query_buffer.data());
-  BeamSearch(scorer, options_.build_list_size, {}, guard, scratch);
-  for (size_t i = 0; i < scratch.best.size(); ++i)
-    if (scratch.best.IsReturnable(i)) return scratch.best[i].slot;
-  return kNoSlot;
-}
-
 void Graph::RangeSearch(const Scorer& scorer, size_t list_size, float radius, Guard& guard,
                         Scratch& scratch) const {
   std::vector<Candidate> guides;

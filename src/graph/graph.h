@@ -109,8 +109,6 @@ class Graph {
   void AddEdge(SlotId u, SlotId v, Guard& guard, Scratch& scratch) {
     LinkOrPrune(u, v, guard, scratch);
   }
-  // The live point nearest the start point; kNoSlot when there is none.
-  SlotId NearestToStart(Guard& guard, Scratch& scratch) const;
   // What Index::CheckStructure promises, except the id map. At rest.
   // `unreachable`: how many live points cannot be reached from the start.
   Status CheckStructure(size_t& unreachable) const;
