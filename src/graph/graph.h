@@ -141,6 +141,7 @@ class Graph {
   enum class By : uint8_t { kDistance, kProduct };
   void Choose(By by, float alpha, size_t degree, size_t reserved, float far, Guard& guard,
               Scratch& scratch) const;
+  void TakeRatios(const float* fresh, float* ratios, size_t n, bool& in_group) const;
   void Occlude(By by, const std::byte* row, size_t first, Guard& guard, Scratch& scratch) const;
   // To scratch.pool: what searches for p expand.
   size_t CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size, Guard& guard,
@@ -218,6 +219,9 @@ class Graph {
   // What is far: so many times as far as the middle of those that are looked at. Distances are
   // squared for L2.
   static constexpr float kFar = 3;
+  // Ratios: see TakeRatios.
+  static constexpr float kNear = 3.5f;
+  static constexpr float kAllEqual = kNear;  // Of a neighbour and a candidate that equal p.
   // A list keeps one place in so many, at least one, for what is far.
   static constexpr uint32_t kFarShare = 16;
 

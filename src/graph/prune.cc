@@ -6,13 +6,45 @@
 namespace shoal {
 namespace {
 
-void SortNearestFirst(std::vector<Candidate>& candidates) {
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;
+// For the list of p. Of equally near ones each point has others first: of many points that are
+// equal, all would name the same few.
+void SortNearestFirst(SlotId p, std::vector<Candidate>& candidates) {
+  const auto place = [p](SlotId slot) { return (slot ^ p * 0x9e3779b1u) * 0x85ebca6bu; };
+  std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
+    return a.distance != b.distance ? a.distance < b.distance : place(a.slot) < place(b.slot);
   });
 }
 
 }  // namespace
+
+// ratios[j] = max(ratios[j], fresh[j]), j < n, of candidates sorted by distance: `fresh` says how
+// much nearer they are to the neighbour chosen last than to p. In a group of near duplicates (one
+// point, and noise of its own for each) the point in the middle is half as far from all others as
+// these are from each other. It would close them all, and its own row cannot lead to more than it
+// has places. So where a neighbour closes most of the nearest candidates without being much nearer
+// to them, p is taken for one of a group, and no neighbour closes more than the nearest few of such
+// candidates. (docs/algorithms.md, D29.)
+void Graph::TakeRatios(const float* fresh, float* ratios, size_t n, bool& in_group) const {
+  constexpr size_t kAsked = 8, kEnough = 6;
+  const float alpha = options_.alpha;
+  const size_t most = neighbors_.max_degree() / 8;
+  const auto is_near = [&](size_t j) { return alpha < fresh[j] && fresh[j] <= kNear; };
+  size_t near = 0, equal = 0;
+  for (size_t j = 0, asked = 0; j < n && asked < kAsked; ++j) {
+    if (ratios[j] > alpha) continue;
+    ++asked;
+    near += is_near(j) ? 1 : 0;
+  }
+  for (size_t j = 0; j < n; ++j) equal += fresh[j] == kAllEqual ? 1 : 0;
+  in_group |= near >= kEnough || equal > most;
+  if (!in_group) {
+    for (size_t j = 0; j < n; ++j) ratios[j] = std::max(ratios[j], fresh[j]);
+    return;
+  }
+  for (size_t j = 0, closed = 0; j < n; ++j)
+    if (!is_near(j) || ratios[j] > alpha || closed++ < most)
+      ratios[j] = std::max(ratios[j], fresh[j]);
+}
 
 // A search gets from p to an open candidate x through a chosen neighbour, whose row this is, as
 // near as d(p, x) / d(row, x) tells: notes the largest of each candidate, from the `first` on, and
@@ -35,8 +67,10 @@ void Graph::Occlude(By by, const std::byte* row, size_t first, Guard& guard,
   } else {
     for (size_t j = 0; j < n; ++j) {  // No branch: this is a vector loop.
       const float r = distances[j] / std::max(between[j], std::numeric_limits<float>::min());
-      ratios[j] = std::max(ratios[j], between[j] > 0 ? r : std::numeric_limits<float>::max());
+      const float equal = distances[j] > 0 ? std::numeric_limits<float>::max() : kAllEqual;
+      between[j] = between[j] > 0 ? r : equal;
     }
+    TakeRatios(between, ratios, n, open.in_group);
   }
   size_t kept = first;
   for (size_t j = first; j < open.size; ++j) {
@@ -89,7 +123,7 @@ void Graph::ChooseByProduct(SlotId p, size_t degree, Guard& guard, Scratch& scra
       .Score(open.rows.data(), open.size, open.distances.data());
   guard.work.distances += open.size;
   for (size_t i = 0; i < candidates.size(); ++i) candidates[i].distance = open.distances[i];
-  SortNearestFirst(candidates);
+  SortNearestFirst(p, candidates);
   OpenAll(candidates, scratch);
   Choose(By::kProduct, 1.0f, degree, 0, 0, guard, scratch);
 }
@@ -129,8 +163,9 @@ void Graph::Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const
   auto& selected = scratch.selected;
   scratch.pair_buffer.resize(codec_.buffer_bytes());
   selected.clear();
+  scratch.open.in_group = false;
   if (codec_.NormsVary()) ChooseByProduct(p, degree / 2, guard, scratch);
-  SortNearestFirst(pool);
+  SortNearestFirst(p, pool);
   OpenAll(pool, scratch);
   Scratch::Open& open = scratch.open;
   // What is chosen is not open, and occludes as if it had been chosen by distance.

@@ -35,6 +35,7 @@ struct Scratch final : ScratchBase {
   // A prune's candidates that may be chosen yet, nearest first; see Graph::Choose.
   struct Open {
     size_t size = 0;
+    bool in_group = false;  // Whether the point is one of a group of near duplicates.
     std::vector<SlotId> slots;
     std::vector<const std::byte*> rows;
     std::vector<float> distances;  // From the point whose neighbours are chosen.
