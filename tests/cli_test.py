@@ -288,8 +288,10 @@ class GroundTruth(Case):
             query_file=self.write("q", bin_bytes([[1, 2]], "B")))
         bad("shape: expected 2000 x 1 as the base file has rows, found 1 x 2",
             tags_file=self.write("tags", bin_bytes([[1, 2]], "I")))
-        bad("rows: expected 1 to 2147483647, found -1",
-            base_file=self.write("x", struct.pack("<ii", -1, 16)))
+        bad("rows: expected 1 to 4294967295, found 0",
+            base_file=self.write("x", struct.pack("<ii", 0, 16)))
+        bad("fvecs_to_bin float makes a .bin of .fvecs",
+            base_file=self.write("x", vecs_bytes(self.base, "f")))
         bad("no folder", gt_file=self.path("no/gt"))
         # Found before the rows are: no row of a missing file is read.
         bad("expected a file's name, found a folder", gt_file=self.folder,

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "shoal/dataset.h"
+#include "shoal/diskann_files.h"
+#include "shoal/index.h"
 #include "tests/dataset_helpers.h"
 #include "tests/temp_folder.h"
 
@@ -28,10 +30,14 @@ TEST(Bin, HeaderCountsAreCheckedBeforeTheyAreUsed) {
   TempFolder folder;
   const auto file = folder / "x.fbin";
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {Int32s({0, 4}), "rows: expected 1 to 2147483647, found 0"},
-      {Int32s({-1, 4}), "rows: expected 1 to 2147483647, found -1"},
+      {Int32s({0, 4}), "rows: expected 1 to 4294967295, found 0"},
+      {Int32s({-1, 4}), "size: expected 68719476728 bytes (8 + 4294967295 rows x 4 x 4 bytes"},
       {Int32s({4, 0}), "dimension: expected 1 to 32768, found 0"},
-      {Int32s({4, -128}), "dimension: expected 1 to 32768, found -128"},
+      {Int32s({4, -128}), "dimension: expected 1 to 32768, found 4294967168"},
+      {Int32s({4, 0, 3, 0}),
+       "size: expected 64 bytes (16 + 4 rows x 3 x 4 bytes of float32), found 16"},
+      {Int32s({4, 0, 0, 0}), "dimension: expected 1 to 32768, found 0"},
+      {Int32s({4, 0, 3, 1}), "dimension: expected 1 to 32768, found 0"},
       {Int32s({4, 32769}), "dimension: expected 1 to 32768, found 32769"},
       {Int32s({0x7fffffff, 32768}),
        "size: expected 281474976579592 bytes (8 + 2147483647 rows x 32768 x 4 bytes of float32), "
@@ -63,6 +69,93 @@ TEST(Bin, ShapeIsThatOfTheHeader) {
   ASSERT_TRUE(shape);
   EXPECT_EQ(shape->rows, 10u);
   EXPECT_EQ(shape->dim, 4u);
+}
+
+TEST(Bin, AHeaderOfTwo64BitNumbersIsReadLikeOneOfTwo32BitNumbers) {
+  TempFolder folder;
+  const auto file = folder / "x.bin";
+  for (const ScalarType type : {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kUint8}) {
+    const Matrix rows = MakeMatrix(type, 10, 4);
+    ASSERT_TRUE(WriteBin(file, rows));
+    WriteBytes(file, Int32s({10, 0, 4, 0}) + ReadBytes(file).substr(8));
+    const auto found = ReadBin(file, type);
+    ASSERT_TRUE(found) << found.error().message;
+    ExpectSame(rows, *found);
+    const auto middle = ReadBin(file, type, {.first_row = 3, .max_rows = 5});
+    ASSERT_TRUE(middle) << middle.error().message;
+    ExpectSame(rows.view().Slice(3, 5), *middle);
+    EXPECT_EQ(ReadBinShape(file, type)->rows, 10u);
+  }
+  ExpectError(ReadBin(file, ScalarType::kFloat32), ErrorCode::kCorrupt, file,
+              "found 56 bytes, the size of uint8 or int8");
+  WriteBytes(file, Int32s({3, 0, 1, 0, 7, 8, 9}));
+  EXPECT_EQ(ReadIdBin(file).value(), (std::vector<uint32_t>{7, 8, 9}));
+}
+
+TEST(Bin, RowsAreCountedBeyond31Bits) {
+  TempFolder folder;
+  const auto file = folder / "x.u8bin";
+  const uint64_t rows = (uint64_t{1} << 31) + 5;
+  for (const std::string& header : {Int32s({INT32_MIN + 5, 1}), Int32s({INT32_MIN + 5, 0, 1, 0})}) {
+    WriteBytes(file, header);
+    std::filesystem::resize_file(file, header.size() + rows);  // A hole, no bytes on the disk.
+    const auto shape = ReadBinShape(file, ScalarType::kUint8);
+    ASSERT_TRUE(shape) << shape.error().message;
+    EXPECT_EQ(shape->rows, rows);
+    const auto last = ReadBin(file, ScalarType::kUint8, {.first_row = rows - 2});
+    ASSERT_TRUE(last) << last.error().message;
+    EXPECT_EQ(last->rows(), 2u);
+  }
+}
+
+TEST(Bin, AFileOfAnotherFormatIsNamedWithWhatToDo) {
+  TempFolder folder;
+  const auto file = folder / "x.bin";
+  const Matrix rows = MakeMatrix(ScalarType::kFloat32, 100, 128);
+  const auto expect = [&](const std::string& text) {
+    for (const ScalarType type : {ScalarType::kFloat32, ScalarType::kUint8}) {
+      ExpectError(ReadBin(file, type), ErrorCode::kCorrupt, file, text);
+      ExpectError(ReadBinShape(file, type), ErrorCode::kCorrupt, file, text);
+    }
+    ExpectError(ReadIdBin(file), ErrorCode::kCorrupt, file, text);
+  };
+  ASSERT_TRUE(WriteNpy(file, rows));
+  expect(
+      "format: expected a .bin (uint32 rows, uint32 dimension, then the numbers of each row), "
+      "found NumPy's .npy (npy_to_bin makes a .bin of it)");
+  ASSERT_TRUE(WriteVecs(file, rows));
+  expect("found .fvecs or .ivecs, rows of 128 (fvecs_to_bin float makes a .bin of .fvecs)");
+  ASSERT_TRUE(WriteVecs(file, MakeMatrix(ScalarType::kUint8, 100, 128)));
+  expect("found .bvecs, rows of 128 (bvecs_to_bin makes a .bin of it)");
+  ASSERT_TRUE(WriteIvecs(file, std::vector<uint32_t>(1000), 100));
+  expect("found .fvecs or .ivecs, rows of 100");
+  WriteBytes(file, "\x89HDF\r\n\x1a\n" + std::string(1000, '\0'));
+  expect("found HDF5 (the jobs of shoal-bench read it)");
+  WriteBytes(file, "\x1f\x8b\x08" + std::string(1000, '\0'));
+  expect("found gzip (gunzip unpacks it)");
+  auto index = Index::Create({.dim = 128});
+  ASSERT_TRUE(index);
+  ASSERT_TRUE(index->Insert(1, rows[0]));
+  ASSERT_TRUE(index->Save(file));
+  expect("found a snapshot of a shoal index (Index::Load and snapshot_info read it)");
+  ASSERT_TRUE(SaveDiskann(*index, file));
+  expect(
+      "found the graph of a DiskANN index (its vectors are in the file of this name with "
+      ".data)");
+}
+
+TEST(Bin, RowsThatDoNotAllBeginWithADimensionAreNoVecs) {
+  TempFolder folder;
+  const auto file = folder / "x.bin";
+  ASSERT_TRUE(WriteVecs(file, MakeMatrix(ScalarType::kFloat32, 64, 128)));
+  std::string bytes = ReadBytes(file);
+  bytes[63 * 516] = 127;
+  WriteBytes(file, bytes);
+  ExpectError(ReadBin(file, ScalarType::kFloat32), ErrorCode::kCorrupt, file,
+              "dimension: expected");
+  WriteBytes(file, bytes.substr(0, 516));
+  ExpectError(ReadBin(file, ScalarType::kFloat32), ErrorCode::kCorrupt, file,
+              "dimension: expected");
 }
 
 TEST(Bin, ALinkKeepsPointingToTheFileThatIsReplaced) {
@@ -131,7 +224,8 @@ TEST(IdBin, EveryTruncationAndBadHeaderIsAnError) {
   WriteBytes(file, whole + "x");
   ExpectError(ReadIdBin(file), ErrorCode::kCorrupt, file, "expected 24 bytes");
   WriteBytes(file, Int32s({-3, 1}));
-  ExpectError(ReadIdBin(file), ErrorCode::kCorrupt, file, "rows: expected 1 to 2147483647");
+  ExpectError(ReadIdBin(file), ErrorCode::kCorrupt, file,
+              "rows: expected 1 to 2147483647, found 4294967293");
   WriteBytes(file, Int32s({0x7fffffff, 0x7fffffff}));
   ExpectError(ReadIdBin(file), ErrorCode::kCorrupt, file, "expected 18446744056529682444 bytes");
 }
@@ -158,6 +252,21 @@ TEST(Vecs, ARowOfAnotherDimensionIsNamed) {
   WriteBytes(file, Int32s({2}) + "abc");
   ExpectError(ReadVecsShape(file, ScalarType::kUint8), ErrorCode::kCorrupt, file,
               "size: expected a multiple of 6 bytes (4 + 2 x 1, a row), found 7 bytes, 1 too many");
+}
+
+TEST(Vecs, AFileOfAnotherFormatIsNamed) {
+  TempFolder folder;
+  const auto file = folder / "x.fvecs";
+  ASSERT_TRUE(WriteVecs(file, MakeMatrix(ScalarType::kUint8, 100, 128)));
+  ExpectError(ReadVecs(file, ScalarType::kFloat32), ErrorCode::kCorrupt, file,
+              "format: expected .fvecs or .ivecs, found .bvecs, rows of 128");
+  ASSERT_TRUE(WriteVecs(file, MakeMatrix(ScalarType::kFloat32, 100, 128)));
+  ExpectError(ReadVecs(file, ScalarType::kUint8), ErrorCode::kCorrupt, file,
+              "format: expected .bvecs, found .fvecs or .ivecs, rows of 128");
+  ExpectError(ReadNpy(file), ErrorCode::kCorrupt, file,
+              "magic: expected \\x93NUMPY, found .fvecs or .ivecs, rows of 128");
+  ASSERT_TRUE(WriteNpy(file, MakeMatrix(ScalarType::kFloat32, 100, 128)));
+  ExpectError(ReadIvecs(file), ErrorCode::kCorrupt, file, "found NumPy's .npy");
 }
 
 TEST(Vecs, ManyBlocksAreReadInOrder) {
@@ -213,98 +322,6 @@ TEST(Ivecs, WhatIsWrittenIsReadAndNoHalfRowsAre) {
     EXPECT_EQ(written.error().code, ErrorCode::kInvalidArgument);
     EXPECT_FALSE(std::filesystem::exists(folder / "y.ivecs"));
   }
-}
-
-// A .npy file with this header and these numbers.
-std::string Npy(unsigned char version, const std::string& header, const std::string& numbers) {
-  std::string bytes = "\x93NUMPY";
-  bytes += static_cast<char>(version);
-  bytes += '\0';
-  const auto length = static_cast<uint32_t>(header.size());
-  bytes.append(reinterpret_cast<const char*>(&length), version == 1 ? 2 : 4);
-  return bytes + header + numbers;
-}
-
-TEST(NpyFile, EveryVersionAndSpellingIsRead) {
-  TempFolder folder;
-  const auto file = folder / "x.npy";
-  const std::string numbers = "abcdef";
-  for (const char* header : {"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }      \n",
-                             "{\"shape\":(2,3),\"fortran_order\":False,\"descr\":\"<u1\"}\n",
-                             "{'descr': '|u1', 'fortran_order': False, 'shape': (2L, 3L)}"}) {
-    for (unsigned char version : {1, 2, 3}) {
-      WriteBytes(file, Npy(version, header, numbers));
-      const auto found = ReadNpy(file);
-      ASSERT_TRUE(found) << found.error().message;
-      ExpectSame(MatrixView(numbers.data(), ScalarType::kUint8, 2, 3), *found);
-    }
-  }
-}
-
-TEST(NpyFile, WhatIsWrittenIsLaidOutAsNumPyDoes) {
-  TempFolder folder;
-  const auto file = folder / "x.npy";
-  ASSERT_TRUE(WriteNpy(file, MakeMatrix(ScalarType::kFloat32, 2, 3)));
-  const std::string bytes = ReadBytes(file);
-  EXPECT_EQ(bytes.size(), 128u + 24u);
-  EXPECT_EQ(bytes.substr(0, 10), std::string("\x93NUMPY\x01\x00\x76\x00", 10));
-  EXPECT_THAT(bytes, HasSubstr("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } "));
-  EXPECT_EQ(bytes[127], '\n');
-}
-
-TEST(NpyFile, HeadersThatAreWrongAreNamed) {
-  TempFolder folder;
-  const auto file = folder / "x.npy";
-  const auto with = [](const std::string& descr, const std::string& order,
-                       const std::string& shape) {
-    return "{'descr': " + descr + ", 'fortran_order': " + order + ", 'shape': " + shape + ", }";
-  };
-  const std::vector<std::tuple<std::string, ErrorCode, std::string>> cases = {
-      {with("'<f8'", "False", "(2, 3)"), ErrorCode::kUnsupported,
-       "descr: expected '<f4', '<f2', '|i1' or '|u1', found '<f8'"},
-      {with("'>f4'", "False", "(2, 3)"), ErrorCode::kUnsupported, "found '>f4'"},
-      {with("[('x', '<f4')]", "False", "(2, 3)"), ErrorCode::kCorrupt, "a string as 'descr'"},
-      {with("'|u1\n'", "False", "(2, 3)"), ErrorCode::kCorrupt, "a string as 'descr'"},
-      {with("'|u1'", "True", "(2, 3)"), ErrorCode::kUnsupported,
-       "fortran_order: expected False, found True"},
-      {with("'|u1'", "Maybe", "(2, 3)"), ErrorCode::kCorrupt, "found 'Maybe, 'shape': '"},
-      {with("'|u1'", "False", "(6,)"), ErrorCode::kUnsupported, "found (6,)"},
-      {with("'|u1'", "False", "()"), ErrorCode::kUnsupported, "found ()"},
-      {with("'|u1'", "False", "(1, 2, 3)"), ErrorCode::kUnsupported, "found (1, 2, 3)"},
-      {with("'|u1'", "False", "(0, 3)"), ErrorCode::kCorrupt, "found (0, 3)"},
-      {with("'|u1'", "False", "(-2, 3)"), ErrorCode::kCorrupt, "found '-2, 3), }'"},
-      {with("'|u1'", "False", "(2, 3"), ErrorCode::kCorrupt, "in the shape"},
-      {with("'|u1'", "False", "(2 3)"), ErrorCode::kCorrupt, "in the shape"},
-      {with("'|u1'", "False", "(99999999999999999999, 3)"), ErrorCode::kCorrupt, "in the shape"},
-      {with("'|u1'", "False", "(18446744073709551615, 18446744073709551615)"), ErrorCode::kCorrupt,
-       "found (18446744073709551615, 18446744073709551615)"},
-      {with("'|u1'", "False", "(2147483647, 32768)"), ErrorCode::kCorrupt, "size: expected"},
-      {with("'|u1'", "False", "(2, 3)") + "x", ErrorCode::kCorrupt, "nothing behind '}'"},
-      {"{'descr': '|u1', 'shape': (2, 3)}", ErrorCode::kCorrupt, "the key 'fortran_order'"},
-      {"{'descr': '|u1', 'descr': '|u1'}", ErrorCode::kCorrupt, "found 'descr'"},
-      {"{'colour': 'red'}", ErrorCode::kCorrupt, "found 'colour'"},
-      {"{'descr' '|u1'}", ErrorCode::kCorrupt, "expected ':'"},
-      {"{'descr", ErrorCode::kCorrupt, "a key or '}'"},
-      {"[]", ErrorCode::kCorrupt, "expected '{', found '[]'"}};
-  for (const auto& [header, code, text] : cases) {
-    WriteBytes(file, Npy(1, header, "abcdef"));
-    ExpectError(ReadNpy(file), code, file, text);
-  }
-}
-
-TEST(NpyFile, MagicVersionAndHeaderLengthAreChecked) {
-  TempFolder folder;
-  const auto file = folder / "x.npy";
-  WriteBytes(file, std::string(200, 'x'));
-  ExpectError(ReadNpy(file), ErrorCode::kCorrupt, file, "magic: expected \\x93NUMPY");
-  WriteBytes(file, Npy(4, "{}", ""));
-  ExpectError(ReadNpy(file), ErrorCode::kUnsupported, file,
-              "version: expected 1.0, 2.0 or 3.0, found 4.0");
-  std::string huge = Npy(2, "{}", "");
-  std::memset(huge.data() + 8, 0xff, 4);
-  WriteBytes(file, huge);
-  ExpectError(ReadNpy(file), ErrorCode::kCorrupt, file,
-              "header length: expected 2 to 65536, found 4294967295");
 }
 
 TruthSet MakeTruth() {

@@ -59,8 +59,8 @@ struct BinShape {
   size_t dim = 0;
 };
 
-// .bin: int32 rows, int32 dim, then rows. The file does not say its type: the caller does, and the
-// file's size must agree.
+// .bin: uint32 rows, uint32 dim (read also where both are uint64), then rows. The file does not say
+// its type: the caller does, and the file's size must agree.
 SHOAL_API Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type);
 SHOAL_API Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
                                  const ReadOptions& options = {});

@@ -1,5 +1,5 @@
-// The .bin family: int32 rows, int32 columns, then the elements, row-major. docs/file_formats.md
-// has the layout byte by byte.
+// The .bin family: uint32 rows, uint32 columns (or both uint64), then the elements, row-major.
+// docs/file_formats.md has the layout byte by byte.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -8,62 +8,91 @@
 
 #include "base/file.h"
 #include "persist/dataset_checks.h"
+#include "persist/file_kind.h"
 #include "shoal/dataset.h"
 
 namespace shoal {
 namespace {
 
-constexpr size_t kHeaderBytes = 8;
-constexpr int64_t kMostRows = std::numeric_limits<int32_t>::max();
+constexpr size_t kMostIds = std::numeric_limits<int32_t>::max();
+// What the ids and the vectors of a file may be. The product and its 4 bytes fit into 64 bits.
+constexpr BinShape kMostOfIds = {kMostIds, kMostIds};
+constexpr BinShape kMostOfVectors = {std::numeric_limits<uint32_t>::max(), kMaxDim};
+constexpr std::string_view kExpected =
+    "a .bin (uint32 rows, uint32 dimension, then the numbers of each row)";
 
-std::string SizeFormula(size_t rows, size_t dim, std::string_view type, size_t element) {
-  return "8 + " + std::to_string(rows) + " rows x " + std::to_string(dim) + " x " +
-         std::to_string(element) + " bytes of " + std::string(type);
+struct Header {
+  BinShape shape;
+  size_t bytes = 0;
+
+  uint64_t FileBytes(size_t element) const {
+    return bytes + uint64_t{shape.rows} * shape.dim * element;
+  }
+};
+
+// "8 + 10 rows x 4 x 4 bytes of float32".
+std::string SizeFormula(const Header& header, std::string_view type, size_t element) {
+  return std::to_string(header.bytes) + " + " + std::to_string(header.shape.rows) + " rows x " +
+         std::to_string(header.shape.dim) + " x " + std::to_string(element) + " bytes of " +
+         std::string(type);
 }
 
-// rows and columns, each in [1, its most].
-Result<BinShape> ReadHeader(const InputFile& file, int64_t most_columns) {
-  std::array<int32_t, 2> header;
-  if (file.size() < sizeof(header)) {
+// Rows and columns, each in [1, its most], as two uint32 or two uint64. The second uint32 tells
+// them apart: as a dimension it is not 0, as the upper half of a number of rows it is.
+Result<Header> ReadHeader(const InputFile& file, BinShape most) {
+  std::array<uint32_t, 4> words = {};
+  const size_t there = std::min<uint64_t>(sizeof(words), file.size());
+  if (there < 2 * sizeof(uint32_t)) {
     return Mismatch(ErrorCode::kCorrupt, file.path(), "size", "at least 8 bytes (the header)",
-                    std::to_string(file.size()) + " bytes");
+                    std::to_string(there) + " bytes");
   }
-  if (auto read = file.ReadAt(0, header.data(), sizeof(header), "header"); !read) {
+  if (auto read = file.ReadAt(0, words.data(), there, "header"); !read) {
     return tl::unexpected(read.error());
   }
-  if (auto ok = CheckRange(file.path(), "rows", header[0], 1, kMostRows); !ok) {
+  const bool wide = words[1] == 0 && words[2] != 0 && words[3] == 0;
+  const Header header = {{words[0], wide ? words[2] : words[1]}, (wide ? 4 : 2) * sizeof(uint32_t)};
+  if (auto ok = CheckRange(file.path(), "rows", words[0], 1, static_cast<int64_t>(most.rows));
+      !ok) {
     return tl::unexpected(ok.error());
   }
-  if (auto ok = CheckRange(file.path(), "dimension", header[1], 1, most_columns); !ok) {
+  if (auto ok = CheckRange(file.path(), "dimension", static_cast<int64_t>(header.shape.dim), 1,
+                           static_cast<int64_t>(most.dim));
+      !ok) {
     return tl::unexpected(ok.error());
   }
-  return BinShape{static_cast<size_t>(header[0]), static_cast<size_t>(header[1])};
+  return header;
 }
 
 // The type, if any, that would make the file's size right: the likeliest reason why it is wrong.
-std::optional<ScalarType> TypeThatFits(uint64_t size, BinShape shape) {
+std::optional<ScalarType> TypeThatFits(uint64_t size, const Header& header) {
   for (ScalarType type : {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kUint8}) {
-    if (size == kHeaderBytes + uint64_t{shape.rows} * shape.dim * ScalarSize(type)) return type;
+    if (size == header.FileBytes(ScalarSize(type))) return type;
   }
   return std::nullopt;
 }
 
-Result<BinShape> ReadShape(const InputFile& file, ScalarType type) {
-  auto shape = ReadHeader(file, kMaxDim);
-  if (!shape) return shape;
-  const uint64_t bytes = kHeaderBytes + uint64_t{shape->rows} * shape->dim * ScalarSize(type);
-  if (auto ok =
-          CheckSize(file, bytes,
-                    SizeFormula(shape->rows, shape->dim, ScalarTypeName(type), ScalarSize(type)));
-      !ok) {
-    if (const auto other = TypeThatFits(file.size(), *shape); other) {
-      std::string_view name =
-          *other == ScalarType::kUint8 ? "uint8 or int8" : ScalarTypeName(*other);
-      ok.error().message += ", the size of " + std::string(name);
-    }
-    return tl::unexpected(ok.error());
-  }
-  return shape;
+Result<Header> ReadVectorHeader(const InputFile& file, ScalarType type) {
+  auto header = ReadHeader(file, kMostOfVectors);
+  if (!header) return ExplainError(file, kExpected, header.error());
+  const size_t element = ScalarSize(type);
+  auto ok = CheckSize(file, header->FileBytes(element),
+                      SizeFormula(*header, ScalarTypeName(type), element));
+  if (ok) return header;
+  const auto other = TypeThatFits(file.size(), *header);
+  if (!other) return ExplainError(file, kExpected, ok.error());
+  ok.error().message.append(", the size of ");
+  ok.error().message.append(*other == ScalarType::kUint8 ? "uint8 or int8"
+                                                         : ScalarTypeName(*other));
+  return tl::unexpected(ok.error());
+}
+
+Result<Header> ReadIdHeader(const InputFile& file) {
+  auto header = ReadHeader(file, kMostOfIds);
+  if (!header) return ExplainError(file, kExpected, header.error());
+  const auto ok = CheckSize(file, header->FileBytes(sizeof(uint32_t)),
+                            SizeFormula(*header, "uint32", sizeof(uint32_t)));
+  if (!ok) return ExplainError(file, kExpected, ok.error());
+  return header;
 }
 
 Status AppendHeader(OutputFile& file, size_t rows, size_t columns) {
@@ -74,22 +103,23 @@ Status AppendHeader(OutputFile& file, size_t rows, size_t columns) {
 }  // namespace
 
 Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type) {
-  return InputFile::Open(path).and_then(
-      [&](const InputFile& file) { return ReadShape(file, type); });
+  return InputFile::Open(path)
+      .and_then([&](const InputFile& file) { return ReadVectorHeader(file, type); })
+      .map([](const Header& header) { return header.shape; });
 }
 
 Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
                        const ReadOptions& options) {
   auto file = InputFile::Open(path);
   if (!file) return tl::unexpected(file.error());
-  auto shape = ReadShape(*file, type);
-  if (!shape) return tl::unexpected(shape.error());
-  auto range = SelectRows(path, shape->rows, options);
+  auto header = ReadVectorHeader(*file, type);
+  if (!header) return tl::unexpected(header.error());
+  auto range = SelectRows(path, header->shape.rows, options);
   if (!range) return tl::unexpected(range.error());
-  auto matrix = Matrix::Create(type, range->count, shape->dim);
+  auto matrix = Matrix::Create(type, range->count, header->shape.dim);
   if (!matrix) return MakeError(matrix.error().code, path.string() + ": " + matrix.error().message);
   const size_t row_bytes = matrix->row_bytes();
-  if (auto read = file->ReadAt(kHeaderBytes + uint64_t{range->first} * row_bytes, matrix->data(),
+  if (auto read = file->ReadAt(header->bytes + uint64_t{range->first} * row_bytes, matrix->data(),
                                range->count * row_bytes, "rows");
       !read) {
     return tl::unexpected(read.error());
@@ -153,21 +183,15 @@ Status BinWriter::Commit() {
 Result<std::vector<uint32_t>> ReadIdBin(const std::filesystem::path& path, BinShape* shape) {
   auto file = InputFile::Open(path);
   if (!file) return tl::unexpected(file.error());
-  auto header = ReadHeader(*file, kMostRows);
+  auto header = ReadIdHeader(*file);
   if (!header) return tl::unexpected(header.error());
-  // Both are below 2^31: the product and its 4 bytes fit into 64 bits.
-  const uint64_t n = uint64_t{header->rows} * header->dim;
-  if (auto ok = CheckSize(*file, kHeaderBytes + n * sizeof(uint32_t),
-                          SizeFormula(header->rows, header->dim, "uint32", sizeof(uint32_t)));
-      !ok) {
-    return tl::unexpected(ok.error());
-  }
+  const uint64_t n = uint64_t{header->shape.rows} * header->shape.dim;
   std::vector<uint32_t> ids;
   if (auto ok = TryResize(path, ids, n); !ok) return tl::unexpected(ok.error());
-  if (auto read = file->ReadAt(kHeaderBytes, ids.data(), n * sizeof(uint32_t), "ids"); !read) {
+  if (auto read = file->ReadAt(header->bytes, ids.data(), n * sizeof(uint32_t), "ids"); !read) {
     return tl::unexpected(read.error());
   }
-  if (shape != nullptr) *shape = *header;
+  if (shape != nullptr) *shape = header->shape;
   return ids;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "persist/dataset_checks.h"
+#include "persist/file_kind.h"
 #include "persist/npy_header.h"
 #include "shoal/dataset.h"
 
@@ -50,7 +51,8 @@ Result<std::string> ReadHeaderText(const InputFile& file, uint64_t* offset) {
     return tl::unexpected(ok.error());
   }
   if (std::memcmp(head.data(), kMagic.data(), kMagic.size()) != 0) {
-    return Mismatch(ErrorCode::kCorrupt, file.path(), "magic", "\\x93NUMPY", "other bytes");
+    return Mismatch(ErrorCode::kCorrupt, file.path(), "magic", "\\x93NUMPY",
+                    RecognizeFile(file).value_or("other bytes"));
   }
   const unsigned version = head[6];
   if (version < 1 || version > 3 || head[7] != 0) {

@@ -17,7 +17,6 @@ static_assert(std::endian::native == std::endian::little);
 
 // The header, by offset. The first three fields and the checksum at its end are of every version.
 constexpr size_t kHeaderBytes = 4096;
-constexpr std::string_view kMagic = "\x89SHOAL\r\n";
 constexpr size_t kVersionAt = 8;
 constexpr size_t kHeaderBytesAt = 12;
 constexpr size_t kFileBytesAt = 16;
@@ -79,10 +78,10 @@ std::string Printable(std::string_view bytes) {
 // What is checked of every version's file: the magic number and the version.
 Status CheckVersion(const InputFile& file, const HeaderBytes& bytes, size_t there) {
   const std::string_view magic(reinterpret_cast<const char*>(bytes.data()),
-                               std::min(there, kMagic.size()));
-  if (magic != kMagic)
+                               std::min(there, kSnapshotMagic.size()));
+  if (magic != kSnapshotMagic)
     return Mismatch(ErrorCode::kCorrupt, file.path(), "magic number",
-                    Printable(kMagic) + ", the beginning of a shoal snapshot",
+                    Printable(kSnapshotMagic) + ", the beginning of a shoal snapshot",
                     magic.empty() ? "an empty file" : Printable(magic));
   if (there < kFileBytesAt) return {};
   const auto version = Take<uint32_t>(bytes, kVersionAt);
@@ -190,7 +189,7 @@ SnapshotHeader Decode(const HeaderBytes& bytes) {
 
 HeaderBytes Encode(const SnapshotHeader& header, uint64_t directory) {
   HeaderBytes bytes = {};
-  std::memcpy(bytes.data(), kMagic.data(), kMagic.size());
+  std::memcpy(bytes.data(), kSnapshotMagic.data(), kSnapshotMagic.size());
   Put<uint32_t>(bytes, kVersionAt, kSnapshotVersion);
   Put<uint32_t>(bytes, kHeaderBytesAt, kHeaderBytes);
   Put<uint64_t>(bytes, kFileBytesAt, header.file_bytes);

@@ -29,6 +29,7 @@
 
 namespace shoal {
 
+inline constexpr std::string_view kSnapshotMagic = "\x89SHOAL\r\n";
 inline constexpr uint32_t kSnapshotVersion = 2;
 // Most entry points that a file may name, and the words beside them.
 inline constexpr uint32_t kMaxSnapshotRoots = 20;

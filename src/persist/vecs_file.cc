@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "persist/dataset_checks.h"
+#include "persist/file_kind.h"
 #include "shoal/dataset.h"
 
 namespace shoal {
@@ -23,16 +24,18 @@ Result<BinShape> ReadShape(const InputFile& file, size_t element, int64_t most_c
   if (auto read = file.ReadAt(0, &dim, sizeof(dim), "dimension"); !read) {
     return tl::unexpected(read.error());
   }
+  const std::string_view expected = element == sizeof(float) ? ".fvecs or .ivecs" : ".bvecs";
   if (auto ok = CheckRange(file.path(), "dimension of row 0", dim, 1, most_columns); !ok) {
-    return tl::unexpected(ok.error());
+    return ExplainError(file, expected, ok.error());
   }
   const uint64_t row = sizeof(dim) + static_cast<uint64_t>(dim) * element;
   if (file.size() % row != 0) {
-    return Mismatch(
+    const auto error = Mismatch(
         ErrorCode::kCorrupt, file.path(), "size",
         "a multiple of " + std::to_string(row) + " bytes (4 + " + std::to_string(dim) + " x " +
             std::to_string(element) + ", a row)",
         std::to_string(file.size()) + " bytes, " + std::to_string(file.size() % row) + " too many");
+    return ExplainError(file, expected, error.value());
   }
   return BinShape{static_cast<size_t>(file.size() / row), static_cast<size_t>(dim)};
 }
