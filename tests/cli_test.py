@@ -497,6 +497,12 @@ class EveryProgram(Case):
             self.assertRegex(self.good(folder / name, "--version"),
                              r"^[\w-]+ \(shoal \d+\.\d+\.\d+, \w+\)\n$")
 
+    def test_unexpected_arguments_are_listed_in_order(self):
+        extra = ("one", "--two", "three", "-4")
+        text = "expected no further arguments, found one --two three -4 (--help"
+        self.bad(text, "utils/bvecs_to_bin", "in", "out", *extra)
+        self.bad(text, "build_memory_index", *self.build_flags(), *extra)
+
     def test_no_arguments_are_exit_status_1(self):
         for program in self.PROGRAMS:
             self.bad("required", program)

@@ -229,6 +229,9 @@ int CommandLine::Run(int argc, char** argv, const std::function<Status()>& body)
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << '\n';
     return 0;
+  } catch (const CLI::ExtrasError&) {  // Whose message has them from the last to the first.
+    return Fail(fmt::format("expected no further arguments, found {} (--help lists the flags)",
+                            fmt::join(app_.remaining(), " ")));
   } catch (const CLI::Error& error) {
     std::string message = error.what();
     std::ranges::replace(message, '\n', ' ');
