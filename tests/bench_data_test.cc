@@ -67,8 +67,31 @@ TEST(DataTest, TheFormatFollowsFromTheName) {
     EXPECT_EQ(ChecksumOf(*read), ChecksumOf(rows));
     EXPECT_EQ(ReadRows(folder / name, 2)->rows(), 2u);
   }
+  const std::pair<std::string, ScalarType> typed[] = {{"x.fbin", ScalarType::kFloat32},
+                                                      {"x.f16bin", ScalarType::kFloat16},
+                                                      {"x.u8bin", ScalarType::kUint8},
+                                                      {"x.i8bin", ScalarType::kInt8}};
+  for (const auto& [name, type] : typed) {
+    ASSERT_TRUE(WriteBin(folder / name, MakeMatrix(type, 5, 3)));
+    const auto read = ReadRows(folder / name);
+    ASSERT_TRUE(read) << read.error();
+    EXPECT_EQ(read->type(), type);
+  }
   EXPECT_THAT(ReadRows(folder / "rows.dat").error(), HasSubstr("found \".dat\""));
   EXPECT_THAT(ReadRows(folder / "gone.fbin").error(), HasSubstr("gone.fbin"));
+}
+
+TEST(DataTest, MoreRowsThanTheFileHasAreAnError) {
+  const TempFolder folder;
+  const Matrix rows = MakeMatrix(ScalarType::kUint8, 5, 3);
+  ASSERT_TRUE(WriteBin(folder / "rows.u8bin", rows));
+  ASSERT_TRUE(WriteNpy(folder / "rows.npy", rows));
+  ASSERT_TRUE(WriteVecs(folder / "rows.bvecs", rows));
+  for (const std::string name : {"rows.u8bin", "rows.npy", "rows.bvecs"}) {
+    EXPECT_TRUE(ReadRows(folder / name, 5)) << name;
+    EXPECT_EQ(ReadRows(folder / name, 6).error(),
+              (folder / name).string() + ": rows: expected at least 6, found 5");
+  }
 }
 
 TEST(DataTest, ANumberThatTheTypeCannotHoldIsNamed) {

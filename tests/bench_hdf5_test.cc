@@ -195,6 +195,9 @@ TEST(Input, Hdf5NeedsNoSecondFileAndNamesItsMetric) {
   EXPECT_EQ(input->rows.rows(), 2u);
   EXPECT_EQ(input->queries.type(), ScalarType::kUint8);
   EXPECT_EQ(std::to_integer<int>(input->queries.data()[1]), 8);
+  request.rows = 4;
+  EXPECT_EQ(ReadInput(request).error(), path.string() + ": rows: expected at least 4, found 3");
+  EXPECT_EQ(ReadBase(path, 4).error(), path.string() + ": rows: expected at least 4, found 3");
 }
 
 TEST(Input, TheFilesTruthComesWithItWhereItIsThatOfTheRowsAndTheMetric) {

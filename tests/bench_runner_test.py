@@ -237,7 +237,8 @@ class IndexJobTest(RunnerTest):
                 self.assertLessEqual(wide["p50_us"], wide["p999_us"])
 
     def test_a_baseline_wants_as_many_rows_as_its_file_has(self):
-        content = {"data": {"rows": 601, "base_file": "base.u8bin", "query_file": "queries.u8bin"},
+        content = {"data": {"rows": 601, "queries": 20, "base_file": "base.u8bin",
+                            "query_file": "queries.u8bin"},
                    "scalar_types": ["uint8"], "modes": ["stream"],
                    "stream": {"live": 400, "step": 100, "rounds": 2}}
         job = {"type": "baseline", "content": content}
@@ -256,7 +257,8 @@ class IndexJobTest(RunnerTest):
         values = [float(self.random.randrange(256)) for _ in range(600 * 8)]
         values[8 * 7 + 3] = 0.25
         (self.folder / "data/base.fbin").write_bytes(struct.pack(f"<ii{len(values)}f", 600, 8, *values))
-        content = {"data": {"rows": 600, "base_file": "base.fbin", "query_file": "queries.u8bin"},
+        content = {"data": {"rows": 600, "queries": 20, "base_file": "base.fbin",
+                            "query_file": "queries.u8bin"},
                    "scalar_types": ["float32"], "modes": ["insert"],
                    "stream": {"live": 400, "step": 100, "rounds": 2}}
         done = self.run_file(self.jobs({"type": "baseline", "content": content},

@@ -45,9 +45,6 @@ Expected<IntegerSet> MakeRows(const BaselineOptions& options, ScalarType type) {
   }
   Expected<Matrix> rows = ReadAs(options.base_file, options.set.rows, type);
   if (!rows) return tl::unexpected(rows.error());
-  if (rows->rows() < options.set.rows)
-    return tl::unexpected(fmt::format("{}: rows: expected at least {}, found {}",
-                                      options.base_file.string(), options.set.rows, rows->rows()));
   Expected<Matrix> queries = ReadAs(options.query_file, options.set.queries, type);
   if (!queries) return tl::unexpected(queries.error());
   return IntegerSet{std::move(*rows), std::move(*queries)};

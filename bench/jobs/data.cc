@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 namespace shoal::bench {
 namespace {
@@ -59,21 +62,50 @@ Expected<T> Plain(Result<T> result) {
   return std::move(*result);
 }
 
+struct Format {
+  std::string_view extension;
+  ScalarType type;  // Of .npy the file says it.
+  Result<Matrix> (*read)(const std::filesystem::path&, ScalarType, const ReadOptions&);
+};
+
+Result<Matrix> ReadNpyOfAnyType(const std::filesystem::path& path, ScalarType,
+                                const ReadOptions& options) {
+  return ReadNpy(path, options);
+}
+
+constexpr Format kFormats[] = {
+    {".fbin", ScalarType::kFloat32, ReadBin},         {".f16bin", ScalarType::kFloat16, ReadBin},
+    {".u8bin", ScalarType::kUint8, ReadBin},          {".i8bin", ScalarType::kInt8, ReadBin},
+    {".fvecs", ScalarType::kFloat32, ReadVecs},       {".bvecs", ScalarType::kUint8, ReadVecs},
+    {".npy", ScalarType::kFloat32, ReadNpyOfAnyType},
+};
+
 }  // namespace
 
-Expected<Matrix> ReadRows(const std::filesystem::path& path, size_t max_rows) {
-  const ReadOptions options{.max_rows = max_rows == 0 ? SIZE_MAX : max_rows};
+Expected<Matrix> ReadRows(const std::filesystem::path& path, size_t rows) {
+  const ReadOptions options{.max_rows = rows == 0 ? SIZE_MAX : rows};
   const std::string extension = path.extension().string();
-  if (extension == ".fbin") return Plain(ReadBin(path, ScalarType::kFloat32, options));
-  if (extension == ".u8bin") return Plain(ReadBin(path, ScalarType::kUint8, options));
-  if (extension == ".i8bin") return Plain(ReadBin(path, ScalarType::kInt8, options));
-  if (extension == ".fvecs") return Plain(ReadVecs(path, ScalarType::kFloat32, options));
-  if (extension == ".bvecs") return Plain(ReadVecs(path, ScalarType::kUint8, options));
-  if (extension == ".npy") return Plain(ReadNpy(path, options));
-  return tl::unexpected(
-      fmt::format("{}: extension: expected .fbin, .u8bin, .i8bin, .fvecs, .bvecs or .npy, found "
-                  "\"{}\"",
-                  path.string(), extension));
+  const auto* const format = std::ranges::find(kFormats, extension, &Format::extension);
+  if (format != std::end(kFormats)) {
+    auto read = Plain(format->read(path, format->type, options));
+    if (!read) return read;
+    return FirstRows(std::move(*read), rows, path.string());
+  }
+  std::vector<std::string_view> known;
+  for (const Format& each : kFormats) known.push_back(each.extension);
+  return tl::unexpected(fmt::format("{}: extension: expected one of {}, found \"{}\"",
+                                    path.string(), fmt::join(known, ", "), extension));
+}
+
+Expected<Matrix> FirstRows(Matrix from, size_t rows, std::string_view name) {
+  if (rows == 0 || from.rows() == rows) return from;
+  if (from.rows() < rows) {
+    return tl::unexpected(
+        fmt::format("{}: rows: expected at least {}, found {}", name, rows, from.rows()));
+  }
+  auto to = Plain(Matrix::Create(from.type(), rows, from.dim()));
+  if (to) std::memcpy(to->data(), from.data(), rows * from.row_bytes());
+  return to;
 }
 
 Expected<Matrix> ConvertRows(Matrix rows, ScalarType type, std::string_view name) {

@@ -11,8 +11,12 @@
 
 namespace shoal::bench {
 
-// Reads the first `max_rows` rows (0: all) of a .fbin, .u8bin, .i8bin, .fvecs, .bvecs or .npy.
-Expected<Matrix> ReadRows(const std::filesystem::path& path, size_t max_rows = 0);
+// Reads the first `rows` rows (0: all) of a .fbin, .f16bin, .u8bin, .i8bin, .fvecs, .bvecs or .npy.
+// Refused: a file of fewer.
+Expected<Matrix> ReadRows(const std::filesystem::path& path, size_t rows = 0);
+
+// The first `rows` rows (0: all). Refused, naming `name`: fewer than that.
+Expected<Matrix> FirstRows(Matrix from, size_t rows, std::string_view name);
 
 // The same numbers as another type. Refused, naming `name`, row and column: a number that the type
 // cannot hold exactly.

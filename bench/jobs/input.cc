@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <utility>
 
 #include "jobs/data.h"
@@ -10,14 +9,6 @@
 
 namespace shoal::bench {
 namespace {
-
-Expected<Matrix> FirstRows(Matrix from, size_t rows) {
-  if (rows == 0 || from.rows() <= rows) return from;
-  auto to = Matrix::Create(from.type(), rows, from.dim());
-  if (!to) return tl::unexpected(to.error().message);
-  std::memcpy(to->data(), from.data(), rows * from.row_bytes());
-  return std::move(*to);
-}
 
 Expected<Hdf5Dataset> ReadAll(const std::filesystem::path& file) {
   auto all = ReadHdf5(file);
@@ -48,7 +39,7 @@ Expected<Matrix> ReadBase(const std::filesystem::path& file, size_t rows) {
   if (!IsHdf5Name(file)) return ReadRows(file, rows);
   auto all = ReadAll(file);
   if (!all) return tl::unexpected(all.error());
-  return FirstRows(std::move(all->rows), rows);
+  return FirstRows(std::move(all->rows), rows, file.string());
 }
 
 Expected<Input> ReadInput(const InputRequest& request) {
@@ -60,9 +51,9 @@ Expected<Input> ReadInput(const InputRequest& request) {
     if (!all) return tl::unexpected(all.error());
     input.metric = all->metric;
     if (query_file.empty() && request.metric.value_or(all->metric) == all->metric &&
-        (request.rows == 0 || request.rows >= all->rows.rows()))
+        (request.rows == 0 || request.rows == all->rows.rows()))
       input.truth = std::move(all->truth);
-    rows = FirstRows(std::move(all->rows), request.rows);
+    rows = FirstRows(std::move(all->rows), request.rows, request.base_file.string());
     queries = std::move(all->queries);
     if (query_file.empty()) query_file = request.base_file;
   } else {

@@ -14,7 +14,7 @@ namespace shoal::bench {
 struct InputRequest {
   std::filesystem::path base_file;   // As ReadRows (jobs/data.h), or HDF5.
   std::filesystem::path query_file;  // Likewise; with HDF5 it may be empty: the file has its own.
-  size_t rows = 0;                   // Only the first ones of the base; 0: all.
+  size_t rows = 0;                   // The first ones of the base, which has as many; 0: all.
   std::optional<Metric> metric;      // None: the file's, if it names one, or l2.
   std::optional<ScalarType> type;    // None: the base's.
 };
