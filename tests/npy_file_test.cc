@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -62,13 +63,14 @@ TEST(NpyFile, HeadersThatAreWrongAreNamed) {
     return "{'descr': " + descr + ", 'fortran_order': " + order + ", 'shape': " + shape + ", }";
   };
   const std::vector<std::tuple<std::string, ErrorCode, std::string>> cases = {
-      {with("'<f8'", "False", "(2, 3)"), ErrorCode::kUnsupported,
-       "descr: expected '<f4', '<f2', '|i1' or '|u1', found '<f8'"},
+      {with("'<i8'", "False", "(2, 3)"), ErrorCode::kUnsupported,
+       "descr: expected '<f8', '<f4', '<f2', '|i1' or '|u1', found '<i8'"},
+      {with("'>f8'", "False", "(2, 3)"), ErrorCode::kUnsupported, "found '>f8'"},
       {with("'>f4'", "False", "(2, 3)"), ErrorCode::kUnsupported, "found '>f4'"},
       {with("[('x', '<f4')]", "False", "(2, 3)"), ErrorCode::kCorrupt, "a string as 'descr'"},
       {with("'|u1\n'", "False", "(2, 3)"), ErrorCode::kCorrupt, "a string as 'descr'"},
-      {with("'|u1'", "True", "(2, 3)"), ErrorCode::kUnsupported,
-       "fortran_order: expected False, found True"},
+      {with("'<f8'", "True", "(2, 3)"), ErrorCode::kCorrupt,
+       "header of 68, 2 x 3 of '<f8'), found 74 bytes"},
       {with("'|u1'", "Maybe", "(2, 3)"), ErrorCode::kCorrupt, "found 'Maybe, 'shape': '"},
       {with("'|u1'", "False", "(6,)"), ErrorCode::kUnsupported, "found (6,)"},
       {with("'|u1'", "False", "()"), ErrorCode::kUnsupported, "found ()"},
@@ -107,6 +109,86 @@ TEST(NpyFile, MagicVersionAndHeaderLengthAreChecked) {
   WriteBytes(file, huge);
   ExpectError(ReadNpy(file), ErrorCode::kCorrupt, file,
               "header length: expected 2 to 65536, found 4294967295");
+}
+
+// The numbers of `rows` as a file may hold them: as `From`, row by row or column by column.
+template <class To, class From>
+std::string Laid(MatrixView rows, const std::string& descr, const std::string& fortran_order) {
+  std::string numbers(rows.rows() * rows.dim() * sizeof(From), '\0');
+  for (size_t r = 0; r < rows.rows(); ++r) {
+    for (size_t c = 0; c < rows.dim(); ++c) {
+      To number;
+      std::memcpy(&number, rows.data() + r * rows.row_bytes() + c * sizeof(To), sizeof(To));
+      const From stored = number;
+      const size_t at = fortran_order == "True" ? c * rows.rows() + r : r * rows.dim() + c;
+      std::memcpy(numbers.data() + at * sizeof(From), &stored, sizeof(From));
+    }
+  }
+  return Npy(1,
+             "{'descr': '" + descr + "', 'fortran_order': " + fortran_order + ", 'shape': (" +
+                 std::to_string(rows.rows()) + ", " + std::to_string(rows.dim()) + ")}",
+             numbers);
+}
+
+TEST(NpyFile, Float64AndColumnMajorAreReadAsTheSameMatrix) {
+  TempFolder folder;
+  const auto file = folder / "x.npy";
+  // One tile and many, whole ones and cut ones, in both directions.
+  for (const auto& [rows, dim] :
+       {std::pair<size_t, size_t>{1, 1}, {7, 3}, {4097, 300}, {9000, 128}, {3, kMaxDim}}) {
+    const Matrix floats = MakeMatrix(ScalarType::kFloat32, rows, dim);
+    const Matrix halves = MakeMatrix(ScalarType::kFloat16, rows, dim);
+    const Matrix bytes = MakeMatrix(ScalarType::kUint8, rows, dim);
+    const std::pair<MatrixView, std::string> cases[] = {
+        {floats, Laid<float, double>(floats, "<f8", "False")},
+        {floats, Laid<float, double>(floats, "<f8", "True")},
+        {floats, Laid<float, float>(floats, "<f4", "True")},
+        {halves, Laid<uint16_t, uint16_t>(halves, "<f2", "True")},
+        {bytes, Laid<uint8_t, uint8_t>(bytes, "|u1", "True")}};
+    const size_t middle = rows / 3;
+    for (const auto& [expected, content] : cases) {
+      WriteBytes(file, content);
+      const auto found = ReadNpy(file, {.require_finite = false});
+      ASSERT_TRUE(found) << found.error().message;
+      ExpectSame(expected, *found);
+      const auto part =
+          ReadNpy(file, {.first_row = middle, .max_rows = middle + 1, .require_finite = false});
+      ASSERT_TRUE(part) << part.error().message;
+      ExpectSame(expected.Slice(middle, middle + 1), *part);
+    }
+  }
+}
+
+TEST(NpyFile, AFloat64ThatFloat32CannotHoldIsNamed) {
+  TempFolder folder;
+  const auto file = folder / "x.npy";
+  const Matrix rows = MakeMatrix(ScalarType::kFloat32, 5000, 130);
+  for (const char* order : {"False", "True"}) {
+    std::string content = Laid<float, double>(rows, "<f8", order);
+    const size_t numbers = content.size() - 5000 * 130 * sizeof(double);
+    const size_t at = order == std::string("True") ? 129 * 5000 + 4321 : 4321 * 130 + 129;
+    const auto put = [&](double number) {
+      std::memcpy(content.data() + numbers + at * sizeof(double), &number, sizeof(double));
+      WriteBytes(file, content);
+    };
+    for (const double number : {1e300, -3.5e38}) {
+      put(number);
+      const ReadOptions any = {.require_finite = false};
+      ExpectError(ReadNpy(file, any), ErrorCode::kCorrupt, file,
+                  number > 0 ? "row 4321, column 129: expected a number that float32 holds, up to "
+                               "3.4028235e38, found 1e+300"
+                             : "found -3.5e+38");
+      ExpectError(ReadNpy(file, {.first_row = 4000}), ErrorCode::kCorrupt, file,
+                  "row 4321, column 129");
+      EXPECT_TRUE(ReadNpy(file, {.max_rows = 4321}));
+    }
+    put(std::numeric_limits<double>::infinity());
+    ExpectError(ReadNpy(file), ErrorCode::kCorrupt, file,
+                "row 4321, column 129: expected a finite number, found infinity");
+    EXPECT_TRUE(ReadNpy(file, {.require_finite = false}));
+    put(double{std::numeric_limits<float>::max()});
+    EXPECT_TRUE(ReadNpy(file));
+  }
 }
 
 }  // namespace

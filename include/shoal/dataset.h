@@ -107,7 +107,9 @@ SHOAL_API Result<std::vector<uint32_t>> ReadIvecs(const std::filesystem::path& p
 SHOAL_API Status WriteIvecs(const std::filesystem::path& path, std::span<const uint32_t> ids,
                             size_t columns);
 
-// .npy, versions 1 to 3: 2-d, C order, little-endian float32, float16, int8 or uint8.
+// .npy, versions 1 to 3: 2-d, C or Fortran order, little-endian float32, float16, int8, uint8, or
+// float64, which is read as float32. Corrupt: a float64 beyond float32's range, by row and column.
+// Written in C order.
 SHOAL_API Result<Matrix> ReadNpy(const std::filesystem::path& path,
                                  const ReadOptions& options = {});
 SHOAL_API Status WriteNpy(const std::filesystem::path& path, MatrixView rows);

@@ -1,9 +1,14 @@
 // NumPy's .npy: "\x93NUMPY", major, minor, the header's length (u16 in version 1, u32 after), the
 // header (npy_header.h), the numbers.
+#include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "base/file.h"
 #include "persist/dataset_checks.h"
@@ -18,19 +23,33 @@ constexpr std::array<unsigned char, 6> kMagic = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 // Versions 2 and 3 allow 4 GiB, for types of thousands of fields; no matrix needs it.
 constexpr int64_t kMostHeaderBytes = 65536;
 constexpr size_t kAlignment = 64;  // Of the numbers in the file, as NumPy writes.
+constexpr size_t kTileBytes = size_t{4} << 20;
+constexpr size_t kColumnRun = 4096;  // Most numbers of a column that are read at a time.
+constexpr double kMostFloat = std::numeric_limits<float>::max();
+
+// The numbers of a file: their size in it, and the type that they are read as. Of another size,
+// they are float64.
+struct Numbers {
+  size_t bytes = 0;
+  ScalarType type = ScalarType::kFloat32;
+
+  bool IsFloat64() const { return bytes != ScalarSize(type); }
+};
 
 struct Layout {
-  ScalarType type = ScalarType::kFloat32;
+  Numbers numbers;
   size_t rows = 0;
   size_t dim = 0;
+  bool column_major = false;
   uint64_t offset = 0;  // Of the numbers.
 };
 
-std::optional<ScalarType> TypeOfDescr(std::string_view descr) {
-  if (descr == "<f4") return ScalarType::kFloat32;
-  if (descr == "<f2") return ScalarType::kFloat16;
-  if (descr == "|i1" || descr == "<i1") return ScalarType::kInt8;
-  if (descr == "|u1" || descr == "<u1") return ScalarType::kUint8;
+std::optional<Numbers> NumbersOfDescr(std::string_view descr) {
+  if (descr == "<f8") return Numbers{sizeof(double), ScalarType::kFloat32};
+  if (descr == "<f4") return Numbers{sizeof(float), ScalarType::kFloat32};
+  if (descr == "<f2") return Numbers{sizeof(Half), ScalarType::kFloat16};
+  if (descr == "|i1" || descr == "<i1") return Numbers{1, ScalarType::kInt8};
+  if (descr == "|u1" || descr == "<u1") return Numbers{1, ScalarType::kUint8};
   return std::nullopt;
 }
 
@@ -92,13 +111,11 @@ Result<Layout> ReadLayout(const InputFile& file) {
   if (!header) {
     return MakeError(header.error().code, file.path().string() + ": " + header.error().message);
   }
-  const auto type = TypeOfDescr(header->descr);
-  if (!type) {
-    return Mismatch(ErrorCode::kUnsupported, file.path(), "descr", "'<f4', '<f2', '|i1' or '|u1'",
+  const auto numbers = NumbersOfDescr(header->descr);
+  if (!numbers) {
+    return Mismatch(ErrorCode::kUnsupported, file.path(), "descr",
+                    "'<f8', '<f4', '<f2', '|i1' or '|u1'",
                     std::string("'").append(header->descr, 0, 32).append("'"));
-  }
-  if (header->fortran_order) {
-    return Mismatch(ErrorCode::kUnsupported, file.path(), "fortran_order", "False", "True");
   }
   constexpr uint64_t kMostRows = std::numeric_limits<int32_t>::max();
   const auto& shape = header->shape;
@@ -110,17 +127,132 @@ Result<Layout> ReadLayout(const InputFile& file) {
                         std::to_string(kMaxDim) + " columns",
                     DescribeAxes(shape));
   }
-  layout.type = *type;
+  layout.numbers = *numbers;
   layout.rows = shape[0];
   layout.dim = shape[1];
-  const uint64_t bytes = uint64_t{layout.rows} * layout.dim * ScalarSize(layout.type);
+  layout.column_major = header->fortran_order;
+  const uint64_t bytes = uint64_t{layout.rows} * layout.dim * numbers->bytes;
   if (auto ok = CheckSize(file, layout.offset + bytes,
                           "header of " + std::to_string(layout.offset) + ", " +
-                              DescribeShape(layout.rows, layout.dim, layout.type));
+                              std::to_string(layout.rows) + " x " + std::to_string(layout.dim) +
+                              " of '" + header->descr + "'");
       !ok) {
     return tl::unexpected(ok.error());
   }
   return layout;
+}
+
+// A part of the matrix as it lies in the file: all its numbers, row by row or column by column.
+struct Tile {
+  const std::byte* data = nullptr;
+  size_t first_row = 0;  // Within the matrix, as the first column.
+  size_t first_column = 0;
+  size_t rows = 0;
+  size_t columns = 0;
+  bool column_major = false;
+
+  size_t RowStep() const { return column_major ? 1 : columns; }
+  size_t ColumnStep() const { return column_major ? rows : 1; }
+};
+
+template <class From, class To>
+void CopyTile(const Tile& tile, Matrix& to) {
+  for (size_t r = 0; r < tile.rows; ++r) {
+    const std::byte* in = tile.data + r * tile.RowStep() * sizeof(From);
+    std::byte* out =
+        to.data() + (tile.first_row + r) * to.row_bytes() + tile.first_column * sizeof(To);
+    for (size_t c = 0; c < tile.columns; ++c) {
+      From number;
+      std::memcpy(&number, in + c * tile.ColumnStep() * sizeof(From), sizeof(From));
+      const auto converted = static_cast<To>(number);
+      std::memcpy(out + c * sizeof(To), &converted, sizeof(To));
+    }
+  }
+}
+
+// Corrupt at a finite float64 that is beyond float32; `first_row`: of the matrix within the file.
+Status CheckFloatRange(const std::filesystem::path& path, const Tile& tile, size_t first_row) {
+  for (size_t i = 0; i < tile.rows * tile.columns; ++i) {
+    double number = 0;
+    std::memcpy(&number, tile.data + i * sizeof(number), sizeof(number));
+    if (!std::isfinite(number) || std::fabs(number) <= kMostFloat) continue;
+    const size_t row = tile.column_major ? i % tile.rows : i / tile.columns;
+    const size_t column = tile.column_major ? i / tile.rows : i % tile.columns;
+    std::array<char, 32> text = {};
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
+    return Mismatch(ErrorCode::kCorrupt, path,
+                    "row " + std::to_string(first_row + tile.first_row + row) + ", column " +
+                        std::to_string(tile.first_column + column),
+                    "a number that float32 holds, up to 3.4028235e38",
+                    std::string_view(text.data(), end));
+  }
+  return {};
+}
+
+Status PutTile(const InputFile& file, const Layout& layout, const Tile& tile, size_t first_row,
+               Matrix& to) {
+  if (layout.numbers.IsFloat64()) {
+    if (auto ok = CheckFloatRange(file.path(), tile, first_row); !ok) return ok;
+    CopyTile<double, float>(tile, to);
+    return {};
+  }
+  switch (layout.numbers.bytes) {
+    case 1: CopyTile<uint8_t, uint8_t>(tile, to); break;
+    case 2: CopyTile<uint16_t, uint16_t>(tile, to); break;
+    default: CopyTile<uint32_t, uint32_t>(tile, to); break;
+  }
+  return {};
+}
+
+// Reads a tile's numbers into `buffer`; a tile that is not column-major has whole rows.
+Status ReadTile(const InputFile& file, const Layout& layout, const Tile& tile, size_t first_row,
+                std::byte* buffer) {
+  const size_t bytes = layout.numbers.bytes;
+  const uint64_t row = first_row + tile.first_row;
+  if (!tile.column_major) {
+    return file.ReadAt(layout.offset + row * layout.dim * bytes, buffer,
+                       tile.rows * tile.columns * bytes, "rows");
+  }
+  for (size_t c = 0; c < tile.columns; ++c) {
+    const uint64_t at = uint64_t{tile.first_column + c} * layout.rows + row;
+    if (auto ok = file.ReadAt(layout.offset + at * bytes, buffer + c * tile.rows * bytes,
+                              tile.rows * bytes, "columns");
+        !ok) {
+      return ok;
+    }
+  }
+  return {};
+}
+
+// Reads rows that lie otherwise in the file than in the matrix, tile by tile: beside the matrix it
+// takes kTileBytes.
+Status ReadTiles(const InputFile& file, const Layout& layout, RowRange range, Matrix& to) {
+  const size_t bytes = layout.numbers.bytes;
+  const size_t most_rows = std::min(
+      range.count,
+      layout.column_major ? kColumnRun : std::max<size_t>(kTileBytes / (layout.dim * bytes), 1));
+  const size_t most_columns =
+      layout.column_major ? std::clamp<size_t>(kTileBytes / (most_rows * bytes), 1, layout.dim)
+                          : layout.dim;
+  std::vector<std::byte> buffer;
+  if (auto ok = TryResize(file.path(), buffer, most_rows * most_columns * bytes); !ok) return ok;
+  Tile tile = {.data = buffer.data(), .column_major = layout.column_major};
+  for (; tile.first_row < range.count; tile.first_row += tile.rows) {
+    tile.rows = std::min(most_rows, range.count - tile.first_row);
+    for (tile.first_column = 0; tile.first_column < layout.dim; tile.first_column += tile.columns) {
+      tile.columns = std::min(most_columns, layout.dim - tile.first_column);
+      auto ok = ReadTile(file, layout, tile, range.first, buffer.data());
+      if (ok) ok = PutTile(file, layout, tile, range.first, to);
+      if (!ok) return ok;
+    }
+  }
+  return {};
+}
+
+Status ReadNumbers(const InputFile& file, const Layout& layout, RowRange range, Matrix& to) {
+  if (layout.column_major || layout.numbers.IsFloat64()) return ReadTiles(file, layout, range, to);
+  return file.ReadAt(layout.offset + uint64_t{range.first} * to.row_bytes(), to.data(),
+                     range.count * to.row_bytes(), "rows");
 }
 
 }  // namespace
@@ -132,11 +264,9 @@ Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& opt
   if (!layout) return tl::unexpected(layout.error());
   auto range = SelectRows(path, layout->rows, options);
   if (!range) return tl::unexpected(range.error());
-  auto matrix = Matrix::Create(layout->type, range->count, layout->dim);
+  auto matrix = Matrix::Create(layout->numbers.type, range->count, layout->dim);
   if (!matrix) return MakeError(matrix.error().code, path.string() + ": " + matrix.error().message);
-  if (auto ok = file->ReadAt(layout->offset + uint64_t{range->first} * matrix->row_bytes(),
-                             matrix->data(), range->count * matrix->row_bytes(), "rows");
-      !ok) {
+  if (auto ok = ReadNumbers(*file, *layout, *range, *matrix); !ok) {
     return tl::unexpected(ok.error());
   }
   if (options.require_finite) {
