@@ -42,6 +42,11 @@ def vecs_bytes(rows, kind):
     return b"".join(struct.pack("<i", len(row)) + array.array(kind, row).tobytes() for row in rows)
 
 
+def npy_bytes(descr, fortran_order, shape, numbers):
+    header = f"{{'descr': '{descr}', 'fortran_order': {fortran_order}, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + numbers
+
+
 def read_bin(path, kind):
     data = pathlib.Path(path).read_bytes()
     rows, columns = struct.unpack("<ii", data[:8])
@@ -174,6 +179,39 @@ class Converters(Case):
         self.assertEqual(len(data), 8 + 7000 * 3000)
         self.assertTrue(all(data[8 + i * 3000:8 + (i + 1) * 3000] == bytes([i % 256]) * 3000
                             for i in range(7000)))
+
+    def test_npy_becomes_bin_of_its_own_type(self):
+        cases = (("|u1", "B", self.base), ("<f4", "f", self.base), ("<f8", "d", self.base))
+        for descr, kind, rows in cases:
+            for fortran in (False, True):
+                values = zip(*rows) if fortran else rows
+                numbers = array.array(kind, [value for line in values for value in line]).tobytes()
+                source = self.write("x.npy", npy_bytes(descr, fortran, (2000, DIM), numbers))
+                self.good("utils/npy_to_bin", source, self.path("x.bin"))
+                self.assertEqual(self.path("x.bin").read_bytes(),
+                                 bin_bytes(rows, "B" if kind == "B" else "f"))
+
+    def test_a_crop_is_those_rows_and_no_others(self):
+        vecs = self.write("x.bvecs", vecs_bytes(self.base, "B"))
+        npy = self.write("x.npy", npy_bytes("|u1", False, (2000, DIM), bytes(sum(self.base, []))))
+        for program, source in (("bvecs_to_bin", (vecs,)), ("fvecs_to_bin", ("uint8", vecs)),
+                                ("npy_to_bin", (npy,))):
+            for first, most, rows in ((0, 0, self.base), (1500, 0, self.base[1500:]),
+                                      (0, 7, self.base[:7]), (1990, 100, self.base[1990:]),
+                                      (300, 1, self.base[300:301])):
+                self.good(f"utils/{program}", *source, self.path("x.bin"),
+                          *self.flags(first_row=first, max_rows=most))
+                self.assertEqual(self.path("x.bin").read_bytes(), bin_bytes(rows, "B"))
+            self.path("x.bin").unlink()
+            self.bad("2000 rows", f"utils/{program}", *source, self.path("x.bin"),
+                     *self.flags(first_row=2000))
+        # 21 MB: more than one block.
+        wide = self.write("wide", b"".join(struct.pack("<i", 3000) + bytes([i % 256]) * 3000
+                                           for i in range(7000)))
+        self.good("utils/bvecs_to_bin", wide, self.path("x.bin"),
+                  *self.flags(first_row=1000, max_rows=5900))
+        self.assertEqual(self.path("x.bin").read_bytes(), struct.pack("<ii", 5900, 3000) + b"".join(
+            bytes([i % 256]) * 3000 for i in range(1000, 6900)))
 
     def test_bad_inputs_leave_no_output(self):
         whole = vecs_bytes(self.base[:10], "B")
@@ -470,7 +508,7 @@ class Index(Case):
 
 class EveryProgram(Case):
     PROGRAMS = ("build_memory_index", "search_memory_index", "utils/compute_groundtruth",
-                "utils/fvecs_to_bin", "utils/bvecs_to_bin", "utils/snapshot_info",
+                "utils/fvecs_to_bin", "utils/bvecs_to_bin", "utils/npy_to_bin", "utils/snapshot_info",
                 "test_insert_deletes_consolidate", "test_streaming_scenario")
     BENCHMARKS = ("beside", "churn", "clusters", "distance_bench", "exact_rate", "hop_profile",
                   "make_data", "mixed", "products", "shoal-bench", "window_shoal")

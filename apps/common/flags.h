@@ -56,6 +56,8 @@ inline constexpr Flag kPrintAllRecalls = {"--print_all_recalls", "recall at 1, 2
 inline constexpr Flag kPrintQpsPerThread = {"--print_qps_per_thread", "QPS divided by the threads"};
 inline constexpr Flag kPartMb = {
     "--part_mb", "MB of base vectors in memory at a time; larger files go in parts"};
+inline constexpr Flag kFirstRow = {"--first_row", "the first row to convert, counted from 0"};
+inline constexpr Flag kMaxRows = {"--max_rows", "most rows to convert; 0: all from the first on"};
 inline constexpr Flag kVerify = {"--verify", "read the whole file and compare every checksum"};
 
 // Streams.

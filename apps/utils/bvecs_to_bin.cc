@@ -8,9 +8,11 @@ int main(int argc, char** argv) {
                                 "Converts .bvecs (uint8) to .bin, whatever the size.");
   std::filesystem::path in;
   std::filesystem::path out;
+  shoal::apps::Crop crop;
   line.Positional("input", "the .bvecs file", &in);
   line.Positional("output", "the .bin file to write", &out);
+  crop.Declare(line);
   return line.Run(argc, argv, [&] {
-    return shoal::apps::ConvertVecsToBin(in, shoal::ScalarType::kUint8, out);
+    return shoal::apps::ConvertVecsToBin(in, shoal::ScalarType::kUint8, out, crop);
   });
 }

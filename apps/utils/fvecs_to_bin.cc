@@ -9,8 +9,10 @@ int main(int argc, char** argv) {
   shoal::ScalarType type{};
   std::filesystem::path in;
   std::filesystem::path out;
+  shoal::apps::Crop crop;
   line.Positional("type", "element type: float, int8 or uint8", &type);
   line.Positional("input", "the .fvecs or .bvecs file", &in);
   line.Positional("output", "the .bin file to write", &out);
-  return line.Run(argc, argv, [&] { return shoal::apps::ConvertVecsToBin(in, type, out); });
+  crop.Declare(line);
+  return line.Run(argc, argv, [&] { return shoal::apps::ConvertVecsToBin(in, type, out, crop); });
 }
