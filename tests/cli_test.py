@@ -233,6 +233,76 @@ class Converters(Case):
                  "float", self.write("x", nan), out)
 
 
+class RandomData(Case):
+    def generate(self, kind, *flags):
+        name = self.path("random")
+        out = self.good("utils/rand_data_gen", "--data_type", kind, "--output_file", name, *flags)
+        self.assertIn("seed ", out)
+        return read_bin(name, {"float": "f", "int8": "b", "uint8": "B"}[kind])
+
+    def test_norms_are_those_that_were_asked_for(self):
+        # DiskANN's own commands, of its CI.
+        for kind, norm, center, rounding in (("float", 1, 0, 1e-5), ("int8", 50, 0, 3),
+                                             ("int8", 127, 0, 3), ("uint8", 50, 128, 3),
+                                             ("uint8", 127, 128, 3)):
+            rows = self.generate(kind, "-D", 10, "-N", 10000, "--norm", f"{norm}.0")
+            self.assertEqual((len(rows), len(rows[0])), (10000, 10))
+            for row in rows[::97]:
+                length = sum((value - center) ** 2 for value in row) ** 0.5
+                self.assertAlmostEqual(length, norm, delta=rounding)
+
+    def test_without_a_norm_elements_are_normal(self):
+        for scaling, low, high in ((None, 1, 1), (3, 4, 4.7)):
+            flags = [] if scaling is None else ["--rand_scaling", scaling]
+            rows = self.generate("float", "-D", 10, "-N", 10000, *flags)
+            values = [value for row in rows for value in row]
+            mean = sum(values) / len(values)
+            variance = sum(value ** 2 for value in values) / len(values)
+            self.assertLess(abs(mean), 0.02)
+            # With a factor s uniform in [1, 3] the variance is E[s^2] = 13 / 3.
+            self.assertGreater(variance, 0.97 * low)
+            self.assertLess(variance, 1.03 * high)
+            above = sum(value > 1 for value in values) / len(values)
+            if scaling is None:
+                self.assertAlmostEqual(above, 0.1587, delta=0.005)
+
+    def test_the_seed_is_the_file(self):
+        flags = ("--ndims", 3, "--npts", 400000)  # More than one block.
+        one = self.generate("float", *flags)
+        self.assertEqual(one, self.generate("float", *flags))
+        self.assertEqual(one, self.generate("float", *flags, "--seed", 1))
+        self.assertNotEqual(one, self.generate("float", *flags, "--seed", 2))
+        self.assertEqual(len(set(map(tuple, one))), 400000)
+
+    def test_what_diskann_builds_of_its_files_works_here(self):
+        self.generate("int8", "-D", 10, "-N", 2000, "-n", 50)
+        files = {"data_type": "int8", "base_file": self.path("random"),
+                 "query_file": self.path("random")}
+        self.good("utils/compute_groundtruth", *self.truth_flags(**files))
+        self.good("build_memory_index", "--data_type", "int8", "--dist_fn", "l2", "--data_path",
+                  self.path("random"), "--index_path_prefix", self.path("index"))
+        out = self.good("search_memory_index", *self.search_flags(
+            data_type="int8", query_file=self.path("random"), fail_if_recall_below=90))
+        self.assertIn("Recall@10", out)
+
+    def test_bad_requests_leave_no_file(self):
+        def bad(text, kind, *flags, size=("-D", 10, "-N", 100)):
+            self.bad(text, "utils/rand_data_gen", "--data_type", kind, "-o", self.path("x"), *size,
+                     *flags)
+        bad("--data_type: expected float, int8 or uint8, found float16", "float16")
+        bad("--norm: expected more than 0, up to 127, with int8, found -1", "int8")
+        bad("--norm: expected more than 0, up to 127, with uint8, found 128", "uint8", "--norm", 128)
+        bad("--norm: expected a finite number, found nan", "float", "--norm", "nan")
+        bad("--rand_scaling: expected 1 to 1e+30, found 0.5", "float",
+            "--rand_scaling", 0.5)
+        bad("--rand_scaling: expected 1 with --norm, found 2", "float", "--rand_scaling", 2,
+            "--norm", 1)
+        bad("--rand_scaling: expected 1 with int8, found 2", "int8", "--rand_scaling", 2, "-n", 9)
+        bad("--ndims: expected 1 to 32768, found 0", "float", size=("-D", 0, "-N", 1))
+        bad("--ndims: expected 1 to 32768, found 32769", "float", size=("-D", 32769, "-N", 1))
+        bad("--npts: expected 1 to 2147483647, found 0", "float", size=("-D", 1, "-N", 0))
+
+
 class Snapshots(Case):
     def test_a_file_made_from_the_format_page_is_a_snapshot(self):
         file = self.write("x.shoal", snapshot_bytes())
@@ -509,7 +579,7 @@ class Index(Case):
 class EveryProgram(Case):
     PROGRAMS = ("build_memory_index", "search_memory_index", "utils/compute_groundtruth",
                 "utils/fvecs_to_bin", "utils/bvecs_to_bin", "utils/npy_to_bin", "utils/snapshot_info",
-                "test_insert_deletes_consolidate", "test_streaming_scenario")
+                "utils/rand_data_gen", "test_insert_deletes_consolidate", "test_streaming_scenario")
     BENCHMARKS = ("beside", "churn", "clusters", "distance_bench", "exact_rate", "hop_profile",
                   "make_data", "mixed", "products", "shoal-bench", "window_shoal")
 

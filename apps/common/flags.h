@@ -14,7 +14,7 @@ namespace flags {
 
 inline constexpr Flag kDataType = {"--data_type",
                                    "element type of the vectors: float, float16, int8 or uint8"};
-// DiskANN has no file for an index of others.
+// Of an index: DiskANN has no file for one of others. Of random vectors.
 inline constexpr Flag kIndexDataType = {"--data_type",
                                         "element type of the vectors: float, int8 or uint8"};
 inline constexpr Flag kDistFn = {"--dist_fn", "distance: l2, mips (inner product) or cosine"};
@@ -59,6 +59,19 @@ inline constexpr Flag kPartMb = {
 inline constexpr Flag kFirstRow = {"--first_row", "the first row to convert, counted from 0"};
 inline constexpr Flag kMaxRows = {"--max_rows", "most rows to convert; 0: all from the first on"};
 inline constexpr Flag kVerify = {"--verify", "read the whole file and compare every checksum"};
+
+// Random vectors.
+inline constexpr Flag kOutputFile = {"--output_file,-o", "vectors to write, .bin"};
+inline constexpr Flag kNdims = {"--ndims,-D", "dimension"};
+inline constexpr Flag kNpts = {"--npts,-N", "vectors to write"};
+inline constexpr Flag kNorm = {
+    "--norm,-n",
+    "length of every vector, from the origin (uint8: from 128 in every element); int8 and\n"
+    "uint8 need one, up to 127; 0 or less: as they come"};
+inline constexpr Flag kRandScaling = {
+    "--rand_scaling",
+    "float without --norm: every vector is scaled by a random factor from 1 to this"};
+inline constexpr Flag kSeed = {"--seed", "of all that is random; a file can be made again"};
 
 // Streams.
 inline constexpr Flag kStreamData = {"--data_path,--data_file", "vectors that come and go, .bin"};
