@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "shoal/export.h"
@@ -33,9 +35,48 @@ struct Error {
 };
 
 // A value, or the reason why there is none. Test it like a bool, read it with `*` and `->`, read
-// the reason with `.error()`.
+// the reason with `.error()`; the rest is that of tl::expected.
+//
+// `*`, `value()` and `error()` of a temporary Result give values, never references into what is
+// about to be destroyed. So `for (const Hit& hit : *index.Search(query))` is right: the loop keeps
+// the hits alive. `->` of a temporary points into it until the end of the full expression:
+// `index.Search(query)->size()` is right, a loop over `index.InsertMany(ids, rows)->failures` is
+// not; `(*index.InsertMany(ids, rows)).failures` is.
 template <class T>
-using Result = tl::expected<T, Error>;
+class Result : public tl::expected<T, Error> {
+  using Base = tl::expected<T, Error>;
+  using Reference = std::add_lvalue_reference_t<T>;
+  using ConstReference = std::add_lvalue_reference_t<const T>;
+
+ public:
+  using Base::Base;
+
+  // The value. Undefined when there is none.
+  Reference operator*() & { return Base::operator*(); }
+  ConstReference operator*() const& { return Base::operator*(); }
+  T operator*() && { return std::move(Base::operator*()); }
+  void operator*() const&& = delete;
+
+  // The value; throws tl::bad_expected_access when there is none.
+  Reference value() & { return Base::value(); }
+  ConstReference value() const& { return Base::value(); }
+  T value() && { return static_cast<Base&&>(*this).value(); }
+  void value() const&& = delete;
+
+  // The reason. Undefined when there is a value.
+  Error& error() & { return Base::error(); }
+  const Error& error() const& { return Base::error(); }
+  Error error() && { return std::move(Base::error()); }
+  void error() const&& = delete;
+
+  // next(value), which returns a Result; or the same error.
+  template <class Next>
+  auto and_then(Next&& next) && {
+    using Then = std::invoke_result_t<Next, T>;
+    if (!*this) return Then(tl::unexpected(std::move(Base::error())));
+    return Then(std::invoke(std::forward<Next>(next), *std::move(*this)));
+  }
+};
 
 // A Result without a value.
 using Status = Result<void>;
