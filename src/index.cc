@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/hooks.h"
+#include "base/number.h"
 #include "base/parallel.h"
 #include "index_impl.h"
 
@@ -24,10 +25,7 @@ tl::unexpected<Error> Invalid(const std::string& message) {
 
 Status CheckOption(bool valid, const char* name, const std::string& expected, double found) {
   if (valid) return {};
-  std::string number = std::to_string(found);
-  if (found == std::floor(found) && std::abs(found) < 1e15)
-    number = std::to_string(static_cast<long long>(found));
-  return Invalid(std::string(name) + ": expected " + expected + ", found " + number);
+  return Invalid(std::string(name) + ": expected " + expected + ", found " + Written(found));
 }
 
 Status Validate(const IndexOptions& o) {

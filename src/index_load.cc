@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/number.h"
 #include "base/parallel.h"
 #include "graph/breadth_first.h"
 #include "index_impl.h"
@@ -97,7 +98,7 @@ class IndexImpl::Loader {
       set.radius = NumberAt<float>(block, at + 4);
       if (!(set.radius >= 0 && std::isfinite(set.radius)))
         return reader_.Broken(Section::kStart, 0, at + 4, "radius", "a number of at least 0",
-                              std::to_string(set.radius));
+                              Written(set.radius));
       at += kBefore;
       if (Status ok = TakePoints(Section::kStart, 0, block, at, n, kStart, set.slots); !ok)
         return ok;

@@ -193,11 +193,14 @@ TEST_F(BadVector, ThatIsZeroIsRefusedUnderCosineOnly) {
   ExpectRefusedByAll(bytes, std::vector<int8_t>(3), HasSubstr("zero"));
 }
 
-// Finite elements whose square sum is no float would give infinite or undefined dot products.
-TEST_F(BadVector, WhoseNormIsBeyondAFloatIsRefusedWhereDotProductsAreTaken) {
-  for (const Metric metric : {Metric::kInnerProduct, Metric::kCosine}) {
+// Finite elements whose square sum is no float would give infinite or undefined distances.
+TEST_F(BadVector, WhoseDistancesAreBeyondAFloatIsRefused) {
+  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
     Index index = Make({.dim = 3, .metric = metric});
     ExpectRefusedByAll(index, std::vector<float>{1e20f, -1e20f, 3e38f}, HasSubstr("norm"));
+    ExpectRefusedByAll(index, std::vector<float>{2.3e19f, 0, 0},
+                       HasSubstr("expected at most 9.2e18, so that distances fit a float, "
+                                 "found 2.3e19"));
     EXPECT_TRUE(index.Insert(5, std::vector<float>{1e18f, -1e18f, 1e18f}));
   }
   Index cosine = Make({.dim = 3, .metric = Metric::kCosine});

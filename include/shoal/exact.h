@@ -44,10 +44,10 @@ struct ExactOptions {
 // once. So every instruction set and number of threads gives the same bits. Integer distances
 // beyond 2^24 are ordered before they are rounded to float. InvalidArgument names what is wrong: k
 // = 0, no rows, types or dimensions that differ, `ids` or `include` of another length than the
-// base, the row that is not finite, or is zero under cosine (rows left out may be anything).
-// OutOfMemory where the answer does not fit. Memory beside the answer: about 15 MB a thread
-// whatever the sizes, more only for k beyond 5000; with several threads also what each has found,
-// until it is merged. Thread-safe.
+// base, the row that is not finite or whose norm Metric does not allow (rows left out may be
+// anything). OutOfMemory where the answer does not fit. Memory beside the answer: about 15 MB a
+// thread whatever the sizes, more only for k beyond 5000; with several threads also what each has
+// found, until it is merged. Thread-safe.
 SHOAL_API Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries,
                                        const ExactOptions& options);
 

@@ -76,9 +76,8 @@ class SHOAL_API Index {
   // Adds a point. When it returns OK, every search that starts later can find the point.
   // The vector is copied. Errors, each of which leaves the index as it was:
   // InvalidArgument: dimension or scalar type differ from the index's, an element is NaN or
-  // infinite, the vector is zero under cosine, or its norm is beyond what products of floats can
-  // hold (above 1.8e19 under inner product and cosine, below 1.1e-19 under cosine); AlreadyExists;
-  // OutOfMemory.
+  // infinite, or the vector's norm is above 9.2e18 or, under cosine, below 1.1e-19 (Metric);
+  // AlreadyExists; OutOfMemory.
   Status Insert(ExternalId id, VectorView vector);
 
   // Adds rows.rows() points, row i as ids[i], on several threads; tens of thousands of them in an

@@ -17,11 +17,13 @@ using ExternalId = uint64_t;
 // What one element of a vector is.
 enum class ScalarType : uint8_t { kFloat32, kFloat16, kInt8, kUint8 };
 
-// How far apart two vectors are. In every metric a smaller distance is nearer.
+// How far apart two vectors are. In every metric a smaller distance is nearer. Vectors have a norm
+// of at most 9.2e18, so that every distance fits a float.
 enum class Metric : uint8_t {
-  kL2,            // Squared Euclidean distance, sum (a_i - b_i)^2, as the field does. >= 0.
+  kL2,            // Squared Euclidean distance, sum (a_i - b_i)^2, as the field does. >= 0. Below
+                  // 1.2e-38, of points nearer than 1.1e-19, it may be rounded to 0.
   kInnerProduct,  // -sum a_i b_i: the largest inner product is the smallest distance.
-  kCosine,        // 1 - cos(a, b), in [0, 2]. Zero vectors are refused.
+  kCosine,        // 1 - cos(a, b), in [0, 2]. Norms below 1.1e-19 are refused, zero among them.
 };
 
 // Largest dimension of a vector: the largest for which the squared l2 distance of two uint8

@@ -6,6 +6,8 @@
 #include <limits>
 #include <string>
 
+#include "base/norm.h"
+
 namespace shoal {
 namespace {
 
@@ -94,19 +96,22 @@ Status FullCodec::Validate(VectorView vector, const char* what) const {
   const auto refuse = [&](const std::string& why) { return Refuse(what, why); };
   Status shape = ValidateShape({vector.data(), vector.type(), 1, vector.dim()}, what);
   if (!shape) return shape;
+  if (IsPlainlyLegal(vector)) return {};
   const size_t bad = FirstNonFinite(vector);
   if (bad != dim_) return refuse("element " + std::to_string(bad) + " is NaN or infinite");
-  if (metric_ == Metric::kL2) return {};
-  // Where norms lie within a float's range, so do dot products, and none is NaN.
   const double norm_sq = SquaredNorm(vector.data());
-  if (norm_sq > std::numeric_limits<float>::max())
-    return refuse("norm: expected at most 1.8e19, so that products fit a float, found " +
-                  std::to_string(std::sqrt(norm_sq)));
-  if (metric_ == Metric::kInnerProduct) return {};
-  if (norm_sq == 0) return refuse("a zero vector has no cosine distance");
-  if (norm_sq < std::numeric_limits<float>::min())
-    return refuse("norm: expected at least 1.1e-19, so that products fit a float");
+  if (!IsLegalNormSq(norm_sq, metric_)) return refuse(WhyIllegal(norm_sq));
   return {};
+}
+
+// By one pass of a kernel: a sum of squares well within the bounds has finite terms only.
+bool FullCodec::IsPlainlyLegal(VectorView vector) const {
+  if (type_ != ScalarType::kFloat32) return metric_ == Metric::kL2 && type_ != ScalarType::kFloat16;
+  constexpr double kWithin = 0.9;  // More than the sum's rounding may be wrong by.
+  const double norm_sq =
+      kernels_.Pair(distance::Op::kDot, type_)(vector.data(), vector.data(), dim_);
+  return norm_sq <= kWithin * kMostNorm * kMostNorm &&
+         (metric_ != Metric::kCosine || kWithin * norm_sq >= kLeastCosineNorm * kLeastCosineNorm);
 }
 
 double FullCodec::SquaredNorm(const void* elements) const {

@@ -54,8 +54,8 @@ class FullCodec {
   // Bytes of working memory that binding a query or a row takes, beyond the bytes bound.
   size_t buffer_bytes() const { return dim_ * sizeof(float); }
 
-  // The caller's mistakes: type, dimension, NaN or infinity, zero vector under cosine. `what` names
-  // the vector in the message.
+  // The caller's mistakes: type, dimension, NaN or infinity, a norm that is too large or, under
+  // cosine, too small (base/norm.h). `what` names the vector in the message.
   Status Validate(VectorView vector, const char* what) const;
   // Of these, what concerns all rows of a matrix: type, dimension, no data.
   Status ValidateShape(MatrixView rows, const char* what) const;
@@ -85,6 +85,8 @@ class FullCodec {
 
  private:
   Scorer Bind(const void* elements, std::byte* buffer) const;
+  // True: finite, and of a legal norm. False: perhaps not.
+  bool IsPlainlyLegal(VectorView vector) const;
   double SquaredNorm(const void* elements) const;
   void NoteNorm(float norm_sq);
 

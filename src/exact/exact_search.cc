@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "base/norm.h"
 #include "distance/kernels.h"
 #include "exact/problem.h"
 #include "exact/slice_search.h"
@@ -71,24 +72,25 @@ float ElementAt(ScalarType type, const std::byte* row, size_t i) {
   return 0;
 }
 
-// Finite, and not zero under cosine.
+// Finite, and of a norm that an index takes.
 Status CheckRow(const char* name, MatrixView rows, size_t row, Metric metric) {
   const std::byte* data = rows.data() + row * rows.row_bytes();
-  bool zero = true;
+  double norm_sq = 0;
   for (size_t i = 0; i < rows.dim(); ++i) {
-    const float value = ElementAt(rows.type(), data, i);
+    const double value = ElementAt(rows.type(), data, i);
     if (!std::isfinite(value)) {
       return Invalid(std::string(name) + " row " + std::to_string(row) + ", element " +
                      std::to_string(i) + " is " + (std::isnan(value) ? "NaN" : "infinite") +
                      ", expected a finite number");
     }
-    zero = zero && value == 0;
+    norm_sq += value * value;
   }
-  if (zero && metric == Metric::kCosine) {
+  if (IsLegalNormSq(norm_sq, metric)) return {};
+  if (norm_sq == 0) {
     return Invalid(std::string(name) + " row " + std::to_string(row) +
                    " is a zero vector, expected a direction for the cosine metric");
   }
-  return {};
+  return Invalid(std::string(name) + " row " + std::to_string(row) + ": " + WhyIllegal(norm_sq));
 }
 
 bool HasFloats(MatrixView rows) {

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "base/norm.h"
 #include "exact/modes.h"
 
 namespace shoal::exact {
@@ -38,6 +39,8 @@ FloatMode::FloatMode(const Problem& problem, size_t slots, size_t places)
   relative_error_ = terms / (1 - terms) + (problem.metric == Metric::kCosine ? 32 : 8) * kUnit;
   // Products below the normal numbers lose at most this each, even where they are flushed to zero.
   absolute_error_ = (static_cast<double>(problem.dim()) + 2) * 0x1p-125;
+  const float* centre = problem.centre.data();
+  centre_norm_ = std::sqrt(problem.kernels->exact_dot(centre, centre, problem.dim()));
 }
 
 // Perhaps unaligned: for kernels only.
@@ -67,10 +70,14 @@ double FloatMode::UnitSlack(double norm) const {
                                          : std::numeric_limits<double>::infinity();
 }
 
-// 1 / |vector|; 0 for what is zero or not finite.
-double FloatMode::CosineScale(const float* vector) const {
-  const double norm = problem_.kernels->exact_dot(vector, vector, problem_.dim());
-  return norm > 0 && std::isfinite(norm) ? 1 / std::sqrt(norm) : 0;
+// Whether the row's norm is legal. Known without a look, almost always: it is at most that of the
+// row without the centre and the centre's.
+bool FloatMode::IsLegal(const std::byte* row, double centred_norm_sq) {
+  if (std::sqrt(centred_norm_sq) + centre_norm_ < kMostNorm / 2) return true;
+  CopyAsFloats(row, row_floats_.data());
+  return IsLegalNormSq(
+      problem_.kernels->exact_dot(row_floats_.data(), row_floats_.data(), problem_.dim()),
+      problem_.metric);
 }
 
 void FloatMode::PackQuery(size_t query, size_t slot, std::byte* out) {
@@ -82,7 +89,7 @@ void FloatMode::PackQuery(size_t query, size_t slot, std::byte* out) {
 
   double scale = 1;
   if (problem_.metric == Metric::kCosine) {
-    scale = CosineScale(floats);
+    scale = 1 / std::sqrt(query_norm_[slot]);
   } else if (problem_.metric == Metric::kInnerProduct && problem_.typical_norm > 0 &&
              query_norm_[slot] > 0) {
     // A power of two that makes the query about as long as the rows, which keeps the bound on
@@ -103,19 +110,16 @@ bool FloatMode::PackRow(size_t row, size_t place, std::byte* out, size_t stride)
   const std::byte* data = problem_.base.data() + row * problem_.base.row_bytes();
   double scale = 1;
   if (problem_.metric == Metric::kCosine) {
-    scale = CosineScale(RowAsFloats(data, row_floats_));
-    if (scale == 0) return false;
+    const float* floats = RowAsFloats(data, row_floats_);
+    const double norm_sq = kernels.exact_dot(floats, floats, problem_.dim());
+    if (!IsLegalNormSq(norm_sq, problem_.metric)) return false;
+    scale = 1 / std::sqrt(norm_sq);
   }
   const auto pack =
       problem_.base.type() == ScalarType::kFloat32 ? kernels.pack_float : kernels.pack_half;
   const double norm = pack(data, problem_.centre.data(), static_cast<float>(scale), problem_.dim(),
                            reinterpret_cast<float*>(out), stride / sizeof(float));
-  if (!std::isfinite(norm)) {
-    CopyAsFloats(data, row_floats_.data());
-    if (!std::all_of(row_floats_.begin(), row_floats_.end(),
-                     [](float f) { return std::isfinite(f); }))
-      return false;
-  }
+  if (problem_.metric != Metric::kCosine && !IsLegal(data, norm)) return false;
   // Under cosine the query's slack is that of both.
   double slack = Slack(norm);
   if (problem_.metric == Metric::kCosine && std::isfinite(UnitSlack(norm))) slack = 0;

@@ -48,7 +48,7 @@ class FloatMode {
   // Packs query `query` as slot `slot` into consecutive words.
   void PackQuery(size_t query, size_t slot, std::byte* out);
   // Packs row `row` as `place`; chunks lie `stride` bytes apart. False: the row is not finite, or
-  // zero under cosine.
+  // its norm is not legal (base/norm.h).
   bool PackRow(size_t row, size_t place, std::byte* out, size_t stride);
   // Slots behind the last query never hit.
   void ClearSlot(size_t slot);
@@ -84,11 +84,12 @@ class FloatMode {
   void CopyAsFloats(const std::byte* row, float* out) const;
   double Slack(double norm) const;
   double UnitSlack(double norm) const;
-  double CosineScale(const float* vector) const;
+  bool IsLegal(const std::byte* row, double centred_norm_sq);
   void ClearRow(size_t place, std::byte* out, size_t stride);
 
   const Problem& problem_;
-  double relative_error_;            // g + 8u
+  double relative_error_;  // g + 8u
+  double centre_norm_;
   double absolute_error_;            // of underflow
   AlignedBytes limits_;              // slots x float
   std::vector<double> query_slack_;  // slots

@@ -55,7 +55,7 @@ class Observer {
   virtual void Done(size_t pairs) = 0;
   // True once some thread met a row that is refused. Any thread.
   virtual bool Cancelled() const = 0;
-  // A row is not finite, or zero under cosine. Any thread.
+  // A row is not finite, or its norm is not legal (base/norm.h). Any thread.
   virtual void Refuse() = 0;
 
  protected:

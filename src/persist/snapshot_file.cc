@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/crc32c.h"
+#include "base/number.h"
 #include "persist/dataset_checks.h"
 #include "store/tag.h"
 
@@ -133,11 +134,11 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
   if (ok) ok = number("build_list_size", kBuildListSizeAt, 1, kMaxListSize, o.build_list_size);
   if (ok)
     ok = CheckField(file, "alpha", kAlphaAt, o.alpha >= 1 && o.alpha <= 2, "1 to 2",
-                    std::to_string(o.alpha));
+                    Written(o.alpha));
   if (ok)
     ok = CheckField(file, "largest squared norm", kMaxNormSqAt,
                     header.max_norm_sq >= 0 && std::isfinite(header.max_norm_sq),
-                    "a number of at least 0", std::to_string(header.max_norm_sq));
+                    "a number of at least 0", Written(header.max_norm_sq));
   if (ok) ok = number("points", kPointsAt, 0, kMaxPoints, header.points);
   if (ok) ok = number("points of a block", kBlockPointsAt, 1, kMaxBlockPoints, header.block_points);
   if (ok)

@@ -1,0 +1,11 @@
+// Numbers in messages.
+#pragma once
+
+#include <string>
+
+namespace shoal {
+
+// As people write them: "7", "1.2", "2.3e19"; as many digits as tell a float from its neighbours.
+std::string Written(double number);
+
+}  // namespace shoal
