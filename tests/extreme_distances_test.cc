@@ -95,5 +95,69 @@ TEST(ExtremeNorms, KeepTheOrderOfFarPoints) {
   EXPECT_LT((*hits)[0].distance, (*hits)[1].distance);
 }
 
+TEST(CosineDistances, OfOppositeAndOfEqualVectorsAreInTheirRange) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  for (const size_t dim : {3u, 17u, 128u, 384u}) {
+    for (int round = 0; round < 50; ++round) {
+      std::vector<float> rows(2 * dim);
+      for (size_t i = 0; i < dim; ++i) rows[dim + i] = -(rows[i] = normal(random));
+      FullCodec codec(ScalarType::kFloat32, Metric::kCosine, dim);
+      std::vector<std::byte> a(codec.row_bytes()), b(codec.row_bytes());
+      codec.Encode(std::span(rows).first(dim), a.data());
+      codec.Encode(std::span(rows).last(dim), b.data());
+      std::vector<std::byte> buffer(codec.buffer_bytes());
+      const std::byte* const both[] = {a.data(), b.data()};
+      float out[2];
+      codec.BindQuery(std::span(rows).first(dim), buffer.data()).Score(both, 2, out);
+      EXPECT_GE(out[0], 0);
+      EXPECT_LE(out[1], 2);
+    }
+  }
+}
+
+TEST(CosineDistances, OfOppositeVectorsAreWithinTwo) {
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal;
+  constexpr size_t kDim = 100, kRows = 200;
+  std::vector<float> query(kDim), rows;
+  for (float& x : query) x = normal(random);
+  for (size_t i = 0; i < kRows; ++i)
+    for (const float x : query) rows.push_back(-x * static_cast<float>(i + 1));
+  auto index = IndexOf(Metric::kCosine, View(rows, kDim));
+  ASSERT_TRUE(index);
+  const auto hits = index->RangeSearch(query, {.radius = 2, .search_list_size = kRows});
+  ASSERT_TRUE(hits);
+  EXPECT_EQ(hits->size(), kRows);
+}
+
+template <class T>
+void ExpectNoNegativeZero(Metric metric) {
+  const std::vector<T> rows(4 * 8);
+  const MatrixView view = View(rows, 4);
+  for (const auto* kernels : distance::AvailableBlockKernels()) {
+    const auto truth = exact::ExactSearchWith(*kernels, view, view, {.k = 3, .metric = metric});
+    ASSERT_TRUE(truth);
+    for (const float d : truth->distances)
+      EXPECT_FALSE(std::signbit(d))
+          << kernels->isa << " " << MetricName(metric) << " " << ScalarTypeName(view.type());
+  }
+  auto index = IndexOf(metric, view);
+  ASSERT_TRUE(index);
+  const auto hits = index->Search(view[0], {.k = 8});
+  ASSERT_TRUE(hits);
+  EXPECT_EQ(hits->size(), 8u);
+  for (const Hit& hit : *hits) EXPECT_FALSE(std::signbit(hit.distance));
+}
+
+TEST(Zero, IsNeverNegative) {
+  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct}) {
+    ExpectNoNegativeZero<float>(metric);
+    ExpectNoNegativeZero<Half>(metric);
+    ExpectNoNegativeZero<int8_t>(metric);
+    ExpectNoNegativeZero<uint8_t>(metric);
+  }
+}
+
 }  // namespace
 }  // namespace shoal

@@ -52,11 +52,12 @@ void Scorer::Score(const std::byte* const* rows, size_t n, float* out) const {
   switch (finish_) {
     case Finish::kNone: return;
     case Finish::kNegate:
-      for (size_t i = 0; i < n; ++i) out[i] = -out[i];
+      for (size_t i = 0; i < n; ++i) out[i] = 0.0f - out[i];  // Not -0.
       return;
     case Finish::kCosine:
       for (size_t i = 0; i < n; ++i)
-        out[i] = std::max(0.0f, 1.0f - out[i] * (query_factor_ * Trailer(rows[i], trailer_)));
+        out[i] = std::min(
+            2.0f, std::max(0.0f, 1.0f - out[i] * (query_factor_ * Trailer(rows[i], trailer_))));
       return;
     case Finish::kSphere:
       // |a - b|^2 and the square of the difference of the coordinates beyond, as a quotient: M^2

@@ -175,7 +175,7 @@ double FloatMode::Distance(size_t slot, const Candidate<Score>& candidate) {
       RowAsFloats(problem_.base.data() + candidate.row * problem_.base.row_bytes(), row_floats_);
   if (problem_.metric == Metric::kL2) return static_cast<float>(kernels.exact_l2(query, row, dim));
   const double dot = kernels.exact_dot(query, row, dim);
-  if (problem_.metric == Metric::kInnerProduct) return static_cast<float>(-dot);
+  if (problem_.metric == Metric::kInnerProduct) return static_cast<float>(-dot) + 0.0f;  // Not -0.
   const double norms = query_norm_[slot] * kernels.exact_dot(row, row, dim);
   return static_cast<float>(std::clamp(1 - dot / std::sqrt(norms), 0.0, 2.0));
 }

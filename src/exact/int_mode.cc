@@ -107,7 +107,7 @@ int32_t IntMode::LeastScore(Score top, size_t slot, size_t /*place*/) const {
 }
 
 double IntMode::Distance(size_t /*slot*/, const Candidate<Score>& candidate) {
-  return -static_cast<double>(candidate.low);
+  return static_cast<double>(-int64_t{candidate.low});  // Never -0.
 }
 
 ScaledIntMode::ScaledIntMode(const Problem& problem, size_t slots, size_t places)
