@@ -16,8 +16,16 @@
 namespace shoal {
 namespace {
 
-// Queries that one thread takes at a time from a batch.
-constexpr size_t kSearchGrain = 8;
+// Queries that one thread takes at a time from a batch of n: few enough that all threads have
+// several pieces, so many that a piece (128 candidates, guessed: some 100 us) is worth a thread's
+// start.
+size_t SearchGrain(size_t n, size_t threads, const SearchOptions& options) {
+  constexpr size_t kMost = 8, kPieces = 4, kWorthAStart = 128;
+  if (threads == 0) threads = AvailableCpus();
+  const size_t list = std::max(options.search_list_size, options.k);
+  const size_t least = std::clamp<size_t>(kWorthAStart / list, 1, kMost);
+  return std::clamp(n / threads / kPieces, least, kMost);
+}
 
 tl::unexpected<Error> Invalid(const std::string& message) {
   return MakeError(ErrorCode::kInvalidArgument, message);
@@ -385,7 +393,7 @@ Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
     }
   };
   try {
-    ParallelFor(batch.threads, n, kSearchGrain, batch.progress, search);
+    ParallelFor(batch.threads, n, SearchGrain(n, batch.threads, options), batch.progress, search);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(this->options(), "search");
   }

@@ -107,6 +107,30 @@ TEST(SearchMany, LeavesWhatIsBehindTheHitsAsItWas) {
   }
 }
 
+// The thread that is done with the first piece waits until the rest is searched: by others.
+TEST(SearchMany, SpreadsAFewQueriesOverThreads) {
+  const Built built = Build(500, {.dim = 8});
+  constexpr size_t kQueries = 8;
+  const std::vector<float> equal(kQueries * 8, 0.5f);
+  const MatrixView queries(std::span<const float>(equal), 8);
+  const auto hops = [&] { return built.index.Stats().work.hops; };
+  const uint64_t before = hops();
+  ASSERT_TRUE(built.index.Search(queries[0], {.k = 1}));
+  const uint64_t all = hops() + kQueries * (hops() - before);
+  size_t first_told = 0;
+  const auto wait = [&](size_t done, size_t) {
+    if (first_told == 0) first_told = done;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (hops() < all && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  };
+  std::vector<ExternalId> ids(kQueries);
+  std::vector<uint32_t> counts(kQueries);
+  ASSERT_TRUE(built.index.SearchMany(queries, {.k = 1}, {ids, {}, counts},
+                                     {.threads = 4, .progress = wait}));
+  EXPECT_LT(first_told, kQueries);
+  EXPECT_EQ(hops(), all);
+}
+
 TEST(SearchMany, OfNoQueriesIsOk) {
   const Built built = Build(3, {.dim = 4});
   EXPECT_TRUE(
