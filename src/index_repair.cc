@@ -120,6 +120,7 @@ void IndexImpl::Trim() {
   const MutexLock lock(trimming_);
   slots_.GiveBackGaps(forget);
   slots_.Trim(forget);
+  epochs_.FreeIdleScratch();
 }
 
 // After a repair, when many slots have come back.
@@ -217,6 +218,7 @@ Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
     }
     ids_.Shrink();
     repairs_.Shrink();
+    epochs_.FreeIdleScratch();
     const uint64_t after = Stats().memory.total();
     return before > after ? before - after : 0;
   } catch (const std::bad_alloc&) {

@@ -102,7 +102,8 @@ class SHOAL_API Index {
   Status Clear(const BatchOptions& batch = {});
 
   // Repairs the graph around all points deleted so far, not those deleted meanwhile: when it
-  // returns, no list leads to one of them. Searches and writers go on. OutOfMemory: some are left.
+  // returns, no list leads to one of them. Searches and writers go on. Working memory of threads
+  // that have not come since the last call is freed. OutOfMemory: some are left.
   Status Consolidate(const BatchOptions& batch = {});
   // Moves points together and gives the memory that this frees back to the system; worth it after
   // deleting much. Consolidates first. Returns the bytes. Searches and writers go on meanwhile.

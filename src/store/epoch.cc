@@ -1,6 +1,7 @@
 #include "store/epoch.h"
 
 #include <new>
+#include <utility>
 
 #include "base/hooks.h"
 #include "base/thread_number.h"
@@ -121,6 +122,26 @@ bool EpochRegistry::TryAdvance() {
   if (all_here) epoch_.store(now + 1, std::memory_order_seq_cst);
   advancing_.Unlock();
   return all_here;
+}
+
+// A cell is claimed as by a reader, so its scratch is ours. Nothing is read under the claim: an
+// epoch that is over by then keeps the next one from beginning (ADV.1) for that moment.
+void EpochRegistry::FreeIdleScratch() {
+  ForEachCell([&](Cell& cell) {
+    if (cell.scratch_bytes.load(std::memory_order_relaxed) == 0) return true;  // A hint.
+    uint64_t expected = 0;
+    if (!cell.epoch.compare_exchange_strong(expected, Current(), std::memory_order_seq_cst))
+      return true;
+    const uint64_t hops = cell.hops.load(std::memory_order_relaxed);
+    if (std::exchange(cell.hops_seen, hops) == hops) {
+      cell.scratch.reset();
+      const uint64_t bytes = cell.scratch_bytes.exchange(0, std::memory_order_relaxed);
+      if (budget_ != nullptr) budget_->Release(bytes);
+    }
+    // As UNPIN.1: the next holder finds the cell as it is now.
+    cell.epoch.store(0, std::memory_order_release);
+    return true;
+  });
 }
 
 uint64_t EpochRegistry::OldestPin() const {

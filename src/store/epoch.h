@@ -61,6 +61,7 @@ class EpochRegistry {
 
     // Touched by the holder of the cell only.
     std::unique_ptr<ScratchBase> scratch;
+    uint64_t hops_seen = 0;  // By the last FreeIdleScratch.
   };
 
   // A pinned reader. Everything readable that it meets stays until it is gone. One per operation,
@@ -99,6 +100,10 @@ class EpochRegistry {
   uint64_t Current() const { return epoch_.load(std::memory_order_seq_cst); }
   // The oldest epoch that a reader is pinned at; Current() when there is none.
   uint64_t OldestPin() const;
+
+  // Frees the scratch of cells that nobody holds and with which nobody has made a hop since the
+  // last call: that of threads that came once. Any thread; calls take turns.
+  void FreeIdleScratch();
 
   WorkCounters Work() const;
   uint64_t ScratchBytes() const;
