@@ -1,4 +1,4 @@
-// Working memory that threads leave behind comes back.
+// Working memory that threads leave behind comes back, and so does that of points under kImmediate.
 #include <gtest/gtest.h>
 
 #include <barrier>
@@ -75,7 +75,13 @@ TEST_F(ScratchOfABurst, IsTakenOffTheBudget) {
   EXPECT_TRUE(limited->Insert(2, std::vector<float>(8, 2.0f)));
 }
 
-
+// Without Consolidate or Compact.
+TEST(ImmediateRepair, GivesMemoryBackBeforeSixtyThousandDeletes) {
+  constexpr size_t kRows = 12000;
+  Index index = Filled(kRows, 256);
+  const uint64_t before = index.Stats().memory.vectors;
+  for (ExternalId id = 0; id < kRows; ++id) ASSERT_TRUE(index.Delete(id));
+  EXPECT_LT(index.Stats().memory.vectors, before * 3 / 4);
 }
 
 }  // namespace

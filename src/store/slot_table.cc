@@ -299,9 +299,11 @@ Status SlotTable::CheckCounts(size_t deleted) const {
 }
 
 bool SlotTable::ManyCameBack() {
-  constexpr size_t kMany = 65536;
+  constexpr size_t kMost = 65536, kLeast = 1024, kPart = 4;  // A look is at all slots.
+  const size_t many =
+      std::clamp<size_t>(high_water_.load(std::memory_order_relaxed) / kPart, kLeast, kMost);
   size_t count = came_back_.load(std::memory_order_relaxed);
-  return count >= kMany && came_back_.compare_exchange_strong(count, 0, std::memory_order_relaxed);
+  return count >= many && came_back_.compare_exchange_strong(count, 0, std::memory_order_relaxed);
 }
 
 bool SlotTable::HoldsNothing(SlotId slot) const {
