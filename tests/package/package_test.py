@@ -131,14 +131,19 @@ class InstalledPackage(unittest.TestCase):
                 for place in (ARGS.source, ARGS.build, self.temp):
                     self.assertNotIn(str(place), file.read_text(), file)
 
-    def test_embedding_builds_only_the_static_library(self):
-        outer = self.temp / "outer"
-        outer.mkdir()
+    def write_outer(self, name):
+        """A project that embeds shoal."""
+        outer = self.temp / name
+        outer.mkdir(exist_ok=True)
         (outer / "CMakeLists.txt").write_text(
             "cmake_minimum_required(VERSION 3.25)\nproject(outer LANGUAGES CXX)\n"
             f"add_subdirectory({ARGS.source} shoal)\n"
             "add_executable(outer main.cc)\ntarget_link_libraries(outer PRIVATE shoal::shoal)\n")
         shutil.copy(ARGS.source / "tests/package/consumer.cc", outer / "main.cc")
+        return outer
+
+    def test_embedding_builds_only_the_static_library(self):
+        outer = self.write_outer("outer")
         build = self.temp / "outer-build"
         run("cmake", "-G", "Ninja", "-S", outer, "-B", build, f"-DCMAKE_CXX_COMPILER={ARGS.cxx}")
         targets = run("ninja", "-C", build, "-t", "targets", "all")
@@ -146,6 +151,36 @@ class InstalledPackage(unittest.TestCase):
         self.assertEqual([kind for _, kind in sorted(programs) if "LIBRARY" in kind],
                          ["STATIC_LIBRARY"], programs)
         self.assertEqual([name for name, kind in programs if kind.startswith("EXEC")], ["outer"])
+
+    def commands(self, *options):
+        """Of an embedded build: those that compile the library, and the outer program's."""
+        outer = self.write_outer("flags")
+        build = pathlib.Path(tempfile.mkdtemp(prefix="flags-", dir=self.temp))
+        run("cmake", "-G", "Ninja", "-S", outer, "-B", build, f"-DCMAKE_CXX_COMPILER={ARGS.cxx}",
+            *options)
+        lines = [line.split() for line in run("ninja", "-C", build, "-t", "commands").splitlines()]
+        compiling = [line for line in lines if "-c" in line]
+        library = [line for line in compiling if "shoal.dir" in " ".join(line)]
+        program = [line for line in compiling if line not in library]
+        self.assertGreater(len(library), 20)
+        self.assertEqual(len(program), 1)
+        return library, program[0]
+
+    @staticmethod
+    def optimization(command):
+        return [word for word in command if word.startswith("-O")]
+
+    def test_embedded_without_a_build_type_the_library_alone_is_optimized(self):
+        library, program = self.commands()
+        for command in library:
+            self.assertEqual(self.optimization(command), ["-O3"], command)
+        self.assertEqual(self.optimization(program), [])
+
+    def test_embedded_the_build_type_and_the_flags_of_the_project_stand(self):
+        for option in ("-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS=-O0"):
+            library, program = self.commands(option)
+            for command in library:
+                self.assertEqual(self.optimization(command), self.optimization(program), command)
 
 
 def main():
