@@ -31,5 +31,11 @@ else()
 endif()
 cmake_path(APPEND pc_libdir "\${prefix}" ${CMAKE_INSTALL_LIBDIR})
 cmake_path(APPEND pc_includedir "\${prefix}" ${CMAKE_INSTALL_INCLUDEDIR})
+# A program linked by pkg-config finds the shared library where it is installed. In the system's own
+# prefix the loader looks by itself.
+set(pc_rpath "")
+if(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(pc_rpath " -Wl,-rpath,\${libdir}")
+endif()
 configure_file(cmake/shoal.pc.in shoal.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/shoal.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -70,11 +70,12 @@ class InstalledPackage(unittest.TestCase):
     def test_the_example_of_the_readme_prints_what_the_readme_says(self):
         self.assertEqual(run(self.consumers / "readme_example"), fenced(self.readme, "text"))
 
-    def test_pkg_config_links_the_shared_library(self):
+    def test_pkg_config_links_the_shared_library_which_the_program_finds(self):
         program = self.temp / "pc_shared"
         run(ARGS.cxx, "-std=c++20", ARGS.source / "tests/package/consumer.cc", "-o", program,
             *self.pkg_config("--cflags", "--libs"))
-        self.expect_runs(program, LD_LIBRARY_PATH=self.libdir)
+        self.assertIn("[libshoal.so.", run("readelf", "-d", program))
+        self.expect_runs(program, LD_LIBRARY_PATH="")
 
     def test_pkg_config_links_the_static_library(self):
         program = self.temp / "pc_static"
