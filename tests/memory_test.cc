@@ -240,7 +240,7 @@ TEST(Column, GrowsNoFurtherThanItsDirectoryAndKeepsWhatItHas) {
 }
 
 TEST(Column, ARefusalOfTheBudgetLeavesItUsableAndRepeatable) {
-  constexpr size_t kSegment = 64 << 10;  // What the 16 slots of one take.
+  constexpr size_t kSegment = 4 << 10;  // What the 16 slots of one take.
   MemoryBudget budget(3 * kSegment);
   TypedColumn<uint64_t> column;
   ASSERT_TRUE(InitColumns({&column}, 4));

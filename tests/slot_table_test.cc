@@ -210,7 +210,7 @@ TEST_F(SlotTableTest, GrowsAcrossSegmentsWithItsColumns) {
 TEST(SlotTableUnderALimit, AcquireFailsWithoutMemoryAndWorksAgainWhenASlotComesBack) {
   MemoryBudget live_bits(0);
   ASSERT_TRUE(LiveSet().Commit(1, live_bits));
-  constexpr size_t kSegment = 64 << 10;                // What 256 slots take, of both columns.
+  constexpr size_t kSegment = 4 << 10;                 // What 256 slots take, of both columns.
   constexpr size_t kFreeList = 1024 * sizeof(SlotId);  // Has room for all slots that are owned.
   MemoryBudget budget(6 * kSegment + live_bits.used() + kFreeList);
   EpochRegistry epochs;

@@ -50,14 +50,12 @@ bool MemoryBudget::TryCharge(uint64_t bytes) {
 }
 
 Reservation::~Reservation() {
-  if (mapping_ == nullptr) return;
-  munmap(mapping_, mapping_size_);
-  g_reserved.fetch_sub(mapping_size_, std::memory_order_relaxed);
+  if (base_ == nullptr) return;
+  munmap(base_, size_);
+  g_reserved.fetch_sub(size_, std::memory_order_relaxed);
 }
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
-  std::swap(mapping_, other.mapping_);
-  std::swap(mapping_size_, other.mapping_size_);
   std::swap(base_, other.base_);
   std::swap(size_, other.size_);
   std::swap(committed_, other.committed_);
@@ -68,16 +66,23 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
 
 Reservation Reservation::Reserve(size_t bytes) {
   Reservation r;
-  const size_t size = RoundedUp(bytes, kHugePage);
-  void* mapping = mmap(nullptr, size + kHugePage, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const bool huge = bytes >= kHugePage;
+  const size_t size =
+      RoundedUp(bytes, huge ? kHugePage : static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  const size_t spare = huge ? kHugePage : 0;  // To find a boundary in.
+  void* mapping =
+      mmap(nullptr, size + spare, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return r;
-  r.mapping_ = static_cast<std::byte*>(mapping);
-  r.mapping_size_ = size + kHugePage;
-  g_reserved.fetch_add(r.mapping_size_, std::memory_order_relaxed);
-  const auto address = reinterpret_cast<uintptr_t>(mapping);
-  r.base_ = r.mapping_ + ((kHugePage - address % kHugePage) % kHugePage);
+  r.base_ = static_cast<std::byte*>(mapping);
   r.size_ = size;
+  if (huge) {
+    const auto address = reinterpret_cast<uintptr_t>(mapping);
+    const size_t before = (kHugePage - address % kHugePage) % kHugePage;
+    if (before > 0) munmap(r.base_, before);
+    r.base_ += before;
+    munmap(r.base_ + size, spare - before);
+  }
+  g_reserved.fetch_add(size, std::memory_order_relaxed);
   return r;
 }
 

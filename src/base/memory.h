@@ -63,7 +63,8 @@ class Reservation {
   Reservation(Reservation&& other) noexcept { *this = std::move(other); }
   Reservation& operator=(Reservation&& other) noexcept;
 
-  // `bytes` of address space, 2 MB aligned, no memory yet; base() is null if there is not so much.
+  // `bytes` of address space, no memory yet; base() is null if there is not so much. From 2 MB on
+  // they are 2 MB aligned.
   static Reservation Reserve(size_t bytes);
 
   // Makes [0, bytes) usable, zero where it is new. Rounds up by a quarter at most (and to 64 KB),
@@ -93,8 +94,6 @@ class Reservation {
   size_t Resident(size_t used) const;
 
  private:
-  std::byte* mapping_ = nullptr;  // What mmap returned; base_ is its first 2 MB boundary.
-  size_t mapping_size_ = 0;
   std::byte* base_ = nullptr;
   size_t size_ = 0;
   size_t committed_ = 0;

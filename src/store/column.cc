@@ -91,7 +91,8 @@ bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift) {
     all += column->stride();
   }
   unsigned shift = kLeast;
-  while (shift < max_shift && (widest << (shift + 1)) <= PhysicalMemory()) ++shift;
+  const uint64_t most = std::min(PhysicalMemory(), AddressSpace());
+  while (shift < max_shift && (widest << (shift + 1)) <= most) ++shift;
   shift = std::min(shift, max_shift);
   // No smaller than that a full directory of them still holds as much.
   const unsigned least = std::max(shift, kLeast + kDirectory) - kDirectory;
