@@ -158,7 +158,8 @@ class SHOAL_API Index {
   // The file is there whole or not at all: it is written beside `path`, synced, and renamed; an
   // error leaves an older file as it was. Slots that deletes free meanwhile are used again after
   // it. One thread. Edges to deleted points whose repair is pending (RepairPolicy) are led around
-  // them as they are written: Consolidate first where that is much. Io; OutOfMemory.
+  // them as they are written: Consolidate first where that is much. What a killed Save left beside
+  // `path` is removed. InvalidArgument: `path` names no file. Io; OutOfMemory.
   Status Save(const std::filesystem::path& path, const BatchOptions& batch = {}) const;
   // The index of a file that Save wrote: its ids, vectors and lists, to the bit; it takes searches
   // and writers at once. Points that were deleted while they were saved may have been left without

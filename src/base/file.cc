@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,18 +36,69 @@ std::string_view KindOfFile(mode_t mode) {
   return "a special file";
 }
 
-// A file of this process beside `target`, whose name is cut where both would be too long. One that
-// a process of the same number left behind (in a container it is always the same) is passed over.
+constexpr std::string_view kTemporaryMark = ".tmp-";
+
+// Where `target` is written: beside it, its name cut where both would be too long.
+std::filesystem::path WithSuffix(const std::filesystem::path& target, const std::string& suffix) {
+  const std::string name = target.filename().string();
+  std::filesystem::path path = target;
+  return path.replace_filename(name.substr(0, NAME_MAX - suffix.size()) + suffix);
+}
+
+// Whether this descriptor is of the file that has this name now.
+bool IsStill(int fd, const std::filesystem::path& path) {
+  struct stat ours = {}, there = {};
+  return fstat(fd, &ours) == 0 && lstat(path.c_str(), &there) == 0 && ours.st_ino == there.st_ino &&
+         ours.st_dev == there.st_dev;
+}
+
+// False: somebody else holds the lock. Where the file system has no locks: `without`.
+bool TryLock(int fd, bool without) {
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+  return errno != EWOULDBLOCK && without;
+}
+
+// A file of this process beside `target`, locked. One that a process of the same number left behind
+// (in a container it is always the same) is passed over, and so is one that another process has
+// taken for left behind before it was locked.
 int OpenBeside(const std::filesystem::path& target, std::filesystem::path& temporary) {
   static std::atomic<uint64_t> counter{0};
   for (;;) {
-    const std::string suffix =
-        ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(counter.fetch_add(1));
-    const std::string name = target.filename().string();
-    temporary = target;
-    temporary.replace_filename(name.substr(0, NAME_MAX - suffix.size()) + suffix);
+    temporary = WithSuffix(target, std::string(kTemporaryMark) + std::to_string(getpid()) + "-" +
+                                       std::to_string(counter.fetch_add(1)));
     const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd >= 0 || errno != EEXIST) return fd;
+    if (fd < 0 && errno == EEXIST) continue;
+    if (fd < 0 || (TryLock(fd, true) && IsStill(fd, temporary))) return fd;
+    close(fd);
+  }
+}
+
+// Whether OpenBeside could have named a file so.
+bool IsTemporaryOf(const std::filesystem::path& target, const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  const size_t mark = name.rfind(kTemporaryMark);
+  if (mark == std::string::npos) return false;
+  const std::string suffix = name.substr(mark);
+  const std::string_view numbers = std::string_view(suffix).substr(kTemporaryMark.size());
+  const size_t dash = numbers.find('-');
+  const auto is_number = [](std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  return dash != std::string_view::npos && is_number(numbers.substr(0, dash)) &&
+         is_number(numbers.substr(dash + 1)) && WithSuffix(target, suffix) == path;
+}
+
+// Removes what killed processes left of earlier writes of `target`: nobody holds its lock. Whatever
+// fails leaves a file there, which is no error.
+void RemoveLeftovers(const std::filesystem::path& target) {
+  std::error_code error;
+  const std::filesystem::path folder = target.parent_path();
+  std::filesystem::directory_iterator entries(folder.empty() ? "." : folder, error), end;
+  for (; !error && entries != end; entries.increment(error)) {
+    const std::filesystem::path path = folder / entries->path().filename();
+    if (!IsTemporaryOf(target, path)) continue;
+    const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (fd.get() >= 0 && TryLock(fd.get(), false) && IsStill(fd.get(), path)) unlink(path.c_str());
   }
 }
 
@@ -124,6 +176,9 @@ Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
     return Mismatch(ErrorCode::kIo, path, "output", "a regular file or nothing",
                     KindOfFile(status.st_mode));
   }
+  if (file.target_.filename().empty())
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "path: expected the name of a file, found \"" + path.string() + "\"");
   // Opened before the work: a folder that cannot be synced refuses before anything is replaced.
   const std::filesystem::path folder = file.target_.parent_path();
   file.folder_ = FileDescriptor(
@@ -135,6 +190,8 @@ Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
                      path.string() + ": cannot create the file: " + SystemMessage(errno));
   }
   file.temporary_ = std::move(temporary);
+  file.lock_ = FileDescriptor(dup(file.fd_.get()));
+  RemoveLeftovers(file.target_);
   return file;
 }
 
@@ -143,6 +200,7 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
       target_(std::move(other.target_)),
       temporary_(std::exchange(other.temporary_, {})),
       fd_(std::move(other.fd_)),
+      lock_(std::move(other.lock_)),
       folder_(std::move(other.folder_)),
       buffer_(std::move(other.buffer_)) {}
 

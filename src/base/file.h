@@ -52,12 +52,14 @@ class InputFile {
 };
 
 // A file that is written beside its target, under a name of its own, and renamed over it when it is
-// whole. Destroyed before that, it leaves the target as it was and no other file behind. (A process
-// that is killed in between leaves `<target>.tmp-<pid>-<n>`.)
+// whole. Destroyed before that, it leaves the target as it was and no other file behind. A process
+// that is killed in between leaves `<target>.tmp-<pid>-<n>`, which the next OutputFile of the
+// target removes: it is locked (flock) as long as somebody writes it.
 class OutputFile {
  public:
-  // Io: the folder is missing or refuses, or the target is a folder or a device. A target that is a
-  // symbolic link keeps being one: the file that it points to is replaced.
+  // Io: the folder is missing or refuses, or the target is a folder or a device. InvalidArgument:
+  // the path names no file. A target that is a symbolic link keeps being one: the file that it
+  // points to is replaced.
   static Result<OutputFile> Create(const std::filesystem::path& path);
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
@@ -83,6 +85,7 @@ class OutputFile {
   std::filesystem::path target_;     // Behind symbolic links.
   std::filesystem::path temporary_;  // Empty once renamed or moved from.
   FileDescriptor fd_;
+  FileDescriptor lock_;    // A second one, which Finish does not close.
   FileDescriptor folder_;  // Of the target.
   std::vector<char> buffer_;
 };
