@@ -104,6 +104,17 @@ Result<Index> Load(Request& request) {
   return LoadDiskann(request.index_path_prefix, request.load);
 }
 
+Status CheckPoints(const Request& request, const TruthSet& truth, const Index& index) {
+  const auto missing = CheckTruthPoints(request.gt_file, truth, index,
+                                        request.load.tags ? Named::kByTag : Named::kByRow);
+  if (!missing) return tl::unexpected(missing.error());
+  if (*missing > 0) {
+    fmt::print("WARNING: {} of the ids in {} are no tags of the index and cannot be found\n",
+               *missing, request.gt_file.string());
+  }
+  return {};
+}
+
 Status Search(Request request) {
   if (auto ok = CheckRequest(request); !ok) return ok;
   request.threads = ThreadsOrAll(request.threads);
@@ -121,6 +132,9 @@ Status Search(Request request) {
   if (!index) return tl::unexpected(index.error());
   fmt::print("Index loaded: {} points in {} dimensions\nUsing {} threads to search\n",
              index->size(), queries->dim(), request.threads);
+  if (truth) {
+    if (auto ok = CheckPoints(request, *truth, *index); !ok) return ok;
+  }
   PrintHeader(request, truth.has_value());
   double best = 0;
   for (uint32_t list : request.lists) {

@@ -291,7 +291,7 @@ class Job {
 
   // The smallest list size that reaches the recall.
   size_t FindListSize() {
-    const TruthSet truth = OrThrow(ReadTruthSet(options_.truth));
+    const TruthSet truth = OrThrow(ReadTruthSet(options_.truth, {.points = rows_.rows()}));
     for (size_t list_size = kK;; list_size += 1 + list_size / 30) {
       double recall = 0;
       Pass(list_size, &truth, &recall);

@@ -178,6 +178,26 @@ TEST(Hdf5, MistakesNameTheFileAndTheField) {
   EXPECT_EQ(ReadHdf5(folder / "absent.hdf5").error().code, ErrorCode::kNotFound);
 }
 
+TEST(Hdf5, TruthThatCannotBeTrueIsRefusedAndOneInAnotherRoundingIsNot) {
+  const TempFolder folder;
+  const auto message = [&](const std::vector<int64_t>& ids, const std::vector<float>& distances) {
+    const auto path = folder / "truth.hdf5";
+    Hdf5Maker(path)
+        .Attribute("distance", "euclidean")
+        .Table("train", H5T_NATIVE_FLOAT, 2, std::vector<float>{1, 2, 3, 4, 5, 6})
+        .Table("test", H5T_NATIVE_FLOAT, 2, std::vector<float>{5, 5})
+        .Table("neighbors", H5T_NATIVE_INT64, 3, ids)
+        .Table("distances", H5T_NATIVE_FLOAT, 3, distances);
+    const auto data = ReadHdf5(path);
+    return data ? std::string("none") : data.error().message;
+  };
+  EXPECT_EQ(message({2, 1, 0}, {1, 2, 3}), "none");
+  EXPECT_EQ(message({2, 1, 0}, {1, 3.0001f, 3}), "none");
+  EXPECT_THAT(message({2, 1, 2}, {1, 2, 3}),
+              HasSubstr("id 2 of query 0: expected each id once, found 2 as at 0"));
+  EXPECT_THAT(message({2, 1, 0}, {1, 3, 2}), HasSubstr("distance 2 of query 0: expected none "));
+}
+
 TEST(Input, Hdf5NeedsNoSecondFileAndNamesItsMetric) {
   const TempFolder folder;
   const auto path = folder / "all.hdf5";

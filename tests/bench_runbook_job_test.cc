@@ -13,6 +13,7 @@
 #include "runbook/runbook_jobs.h"
 #include "runbook/truth_files.h"
 #include "shoal/dataset.h"
+#include "shoal/exact.h"
 #include "temp_folder.h"
 #include "test_data.h"
 
@@ -145,11 +146,18 @@ TEST_F(StreamJob, RepairPoliciesAllRunTheRunbook) {
 TEST_F(StreamJob, GroundTruthOfFilesIsBelieved) {
   const Runbook book = Book(Pattern::kSlidingWindow, 0);
   std::filesystem::create_directory(folder_ / "gt");
+  constexpr size_t kWindow = 800;
+  const auto all = ExactSearch(rows_->view().Slice(0, kWindow), queries_->view(), {.k = kWindow});
+  ASSERT_TRUE(all);
   TruthSet truth;
   truth.queries = 20;
   truth.k = 10;
-  for (uint32_t i = 0; i < 200; ++i) truth.ids.push_back(1900 + i % 10);
-  for (uint32_t i = 0; i < 200; ++i) truth.distances.push_back(static_cast<float>(i % 10));
+  for (size_t q = 0; q < 20; ++q) {
+    for (size_t i = 0; i < 10; ++i) {
+      truth.ids.push_back(all->Ids(q)[kWindow - 1 - i]);
+      truth.distances.push_back(static_cast<float>(i));
+    }
+  }
   ASSERT_EQ(book.steps.size(), 2u);
   ASSERT_TRUE(WriteTruthSet(folder_ / "gt/step2.gt10", truth));
   Json content = Content();

@@ -221,21 +221,33 @@ TEST(StepTruth, IsTheOneFileOfTheStep) {
   const TempFolder folder;
   ASSERT_TRUE(WriteTruthSet(folder / "step4.gt3", MakeTruth({1, 2, 3}, {1, 2, 3})));
   ASSERT_TRUE(WriteTruthSet(folder / "step40.gt3", MakeTruth({4, 5, 6}, {1, 2, 3})));
-  const std::filesystem::path here = folder / "";
-  const auto truth = ReadStepTruth(here, 4, 1, 2);
+  const auto book = ParseRunbook(
+      "d:\n  max_pts: 9\n  1: {operation: insert, start: 1, end: 7}\n"
+      "  2: {operation: delete, start: 3, end: 4}\n",
+      "book.yaml");
+  LivePoints live;
+  ASSERT_TRUE(live.Apply(*book, book->steps[0]));
+  const auto read = [&](size_t step, size_t queries, size_t k) {
+    return ReadStepTruth({.folder = folder / "", .step = step, .queries = queries, .k = k}, live);
+  };
+  const auto truth = read(4, 1, 2);
   ASSERT_TRUE(truth) << truth.error().message;
   EXPECT_THAT(truth->ids, ElementsAre(1, 2, 3));
   const auto message = [&](size_t step, size_t queries, size_t k) {
-    const auto wrong = ReadStepTruth(here, step, queries, k);
+    const auto wrong = read(step, queries, k);
     return wrong ? std::string("none") : wrong.error().message;
   };
   EXPECT_THAT(message(5, 1, 2), HasSubstr("step5.gt<K>: expected one file, found none"));
   EXPECT_THAT(message(4, 2, 2),
               HasSubstr("step4.gt3: expected 2 queries, k >= 2, found 1 queries, k = 3"));
   EXPECT_THAT(message(4, 1, 4), HasSubstr("expected 1 queries, k >= 4, found 1 queries, k = 3"));
+  EXPECT_THAT(*read(40, 1, 3), testing::Field(&TruthSet::k, 3u));
+  ASSERT_TRUE(live.Apply(*book, book->steps[1]));
+  EXPECT_THAT(message(4, 1, 2),
+              HasSubstr("step4.gt3: id 2 of query 0: expected a point that is there at this step, "
+                        "found 3"));
   ASSERT_TRUE(WriteTruthSet(folder / "step4.gt1", MakeTruth({1}, {1})));
   EXPECT_THAT(message(4, 1, 1), HasSubstr("expected one file, found 2"));
-  EXPECT_THAT(*ReadStepTruth(here, 40, 1, 3), testing::Field(&TruthSet::k, 3u));
 }
 
 size_t Hits(const TruthSet& truth, std::vector<uint64_t> found, size_t k) {

@@ -576,6 +576,47 @@ class Index(Case):
         bad("index: size: expected")
 
 
+    def test_truth_that_cannot_be_true_is_refused(self):
+        self.index_and_truth()
+        bad = lambda text, **more: self.bad(text, "search_memory_index", *self.search_flags(**more))
+        ids, distances = read_truth(self.path("gt"))
+
+        def write(ids, distances, kind="I"):
+            rows = struct.pack("<ii", len(ids), len(ids[0])) + array.array(
+                kind, sum(ids, [])).tobytes()
+            self.write("gt", rows + array.array("f", sum(distances, [])).tobytes())
+
+        write(ids, [], "q")
+        bad("gt: id 3 of query 0: expected each id once, found 0 as at 1")
+        write([[float(i) for i in row] for row in ids], distances, "f")
+        bad("gt: id 0 of query 0: expected a row number of the index of 2000 points, found ")
+        write([[2000, *row[1:]] for row in ids], distances)
+        bad("expected a row number of the index of 2000 points, found 2000")
+        write([[row[0]] * 20 for row in ids], distances)
+        bad("gt: id 1 of query 0: expected each id once, found ")
+        write(ids, [row[::-1] for row in distances])
+        bad("gt: distance 1 of query 0: expected none nearer than that before it, found ")
+
+    def test_truth_may_name_tags_that_have_gone_but_not_only_such(self):
+        prefix = self.path("stream")
+        self.good("test_insert_deletes_consolidate", *self.flags(
+            data_type="uint8", dist_fn="l2", data_path=self.path("base.u8bin"),
+            index_path_prefix=prefix, points_to_skip=0, beginning_index_size=2000,
+            points_per_checkpoint=1000, checkpoints_per_snapshot=0,
+            points_to_delete_from_beginning=500, start_deletes_after=0, do_concurrent="false"))
+        prefix = f"{prefix}.after-delete-del500-2000"
+        self.good("utils/compute_groundtruth", *self.truth_flags(tags_file=self.write(
+            "tags", bin_bytes([[i + 1] for i in range(2000)], "I"))))
+        flags = self.search_flags(index_path_prefix=prefix, dynamic="true", tags="true")
+        gone = sum(i <= 500 for row in read_truth(self.path("gt"))[0] for i in row)
+        self.assertGreater(gone, 0)
+        self.assertIn(f"WARNING: {gone} of the ids in ", self.good("search_memory_index", *flags))
+        self.good("utils/compute_groundtruth", *self.truth_flags(tags_file=self.write(
+            "tags", bin_bytes([[i + 5000] for i in range(2000)], "I"))))
+        self.bad("gt: ids: expected tags of the index, found not one among 1000",
+                 "search_memory_index", *flags)
+
+
 class EveryProgram(Case):
     PROGRAMS = ("build_memory_index", "search_memory_index", "utils/compute_groundtruth",
                 "utils/fvecs_to_bin", "utils/bvecs_to_bin", "utils/npy_to_bin", "utils/snapshot_info",

@@ -400,6 +400,53 @@ TEST(TruthSetFile, BadHeadersIdsAndDistancesAreNamed) {
               "id 2 of query 0: expected none, as at 1, found 6");
 }
 
+TEST(TruthSetFile, TruthThatCannotBeTrueIsNamed) {
+  TempFolder folder;
+  const auto file = folder / "gt";
+  const auto read = [&](const TruthSet& truth, const TruthReadOptions& options = {}) {
+    EXPECT_TRUE(WriteTruthSet(file, truth));
+    return ReadTruthSet(file, options);
+  };
+  TruthSet truth = MakeTruth();
+  EXPECT_TRUE(read(truth, {.points = 9})) << "what is behind the last neighbour is no id";
+  ExpectError(read(truth, {.points = 8}), ErrorCode::kCorrupt, file,
+              "id 1 of query 1: expected a row number below 8, found 8");
+  truth.ids[2] = 4;
+  ExpectError(read(truth), ErrorCode::kCorrupt, file,
+              "id 2 of query 0: expected each id once, found 4 as at 0");
+  truth = MakeTruth();
+  truth.distances[2] = 0.75f;
+  ExpectError(read(truth), ErrorCode::kCorrupt, file,
+              "distance 2 of query 0: expected none nearer than that before it, found 0.75");
+  truth.distances[2] = 1;
+  EXPECT_TRUE(read(truth)) << "as near as that before";
+  // int64 ids have the size of uint32 ids with distances.
+  WriteBytes(file, Int32s({1, 4, 7, 0, 5, 0, 6, 0, 4, 0}));
+  ExpectError(ReadTruthSet(file), ErrorCode::kCorrupt, file,
+              "id 3 of query 0: expected each id once, found 0 as at 1");
+}
+
+TEST(TruthSetFile, DistancesOfDiskannsFormsBecomeThoseOfTheMetric) {
+  TempFolder folder;
+  const auto file = folder / "gt";
+  TruthSet truth = MakeTruth();
+  truth.ids[5] = 9;
+  const auto read = [&](std::vector<float> distances, Metric metric) -> std::vector<float> {
+    truth.distances = std::move(distances);
+    EXPECT_TRUE(WriteTruthSet(file, truth));
+    const auto found = ReadTruthSet(file, {.metric = metric});
+    return found ? found->distances : std::vector<float>();
+  };
+  using Floats = std::vector<float>;
+  EXPECT_EQ(read({1, 2, 3, 3, 4, 5}, Metric::kL2), (Floats{1, 2, 3, 3, 4, 5}));
+  EXPECT_EQ(read({1, 2, 3, 3, 4, 5}, Metric::kCosine), (Floats{.5f, 1, 1.5f, 1.5f, 2, 2.5f}));
+  EXPECT_EQ(read({3, 3, 2, 9, 7, -1}, Metric::kInnerProduct), (Floats{-3, -3, -2, -9, -7, 1}));
+  EXPECT_EQ(read({-3, -3, -2, -9, -7, 1}, Metric::kInnerProduct), (Floats{-3, -3, -2, -9, -7, 1}));
+  EXPECT_EQ(read({4, 4, 4, 4, 4, 4}, Metric::kInnerProduct), (Floats{-4, -4, -4, -4, -4, -4}));
+  EXPECT_EQ(read({3, 2, 1, 5, 4, 3}, Metric::kL2), Floats()) << "the farthest first";
+  EXPECT_EQ(read({3, 2, 1, 3, 4, 5}, Metric::kInnerProduct), Floats()) << "both orders";
+}
+
 TEST(TruthSetFile, RaggedTruthIsNotWritten) {
   TempFolder folder;
   const auto file = folder / "gt";

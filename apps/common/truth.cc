@@ -88,13 +88,9 @@ float ToFileDistance(Metric metric, float distance) {
   return distance;
 }
 
-float FromFileDistance(Metric metric, float distance) {
-  return metric == Metric::kCosine ? distance / 2 : ToFileDistance(metric, distance);
-}
-
 Result<TruthSet> ReadTruthFor(const std::filesystem::path& path, Metric metric, size_t queries,
                               size_t k) {
-  auto truth = ReadTruthSet(path);
+  auto truth = ReadTruthSet(path, {.metric = metric});
   if (!truth) return truth;
   if (truth->queries != queries) {
     return MakeError(ErrorCode::kInvalidArgument,
@@ -107,8 +103,29 @@ Result<TruthSet> ReadTruthFor(const std::filesystem::path& path, Metric metric, 
                                  "found {}",
                                  path.string(), k, truth->k));
   }
-  for (float& distance : truth->distances) distance = FromFileDistance(metric, distance);
   return truth;
+}
+
+Result<size_t> CheckTruthPoints(const std::filesystem::path& path, const TruthSet& truth,
+                                const Index& index, Named named) {
+  size_t missing = 0, all = 0;
+  for (size_t q = 0; q < truth.queries; ++q) {
+    for (size_t i = 0; i < CountOf(truth, q); ++i, ++all) {
+      const uint32_t id = truth.Ids(q)[i];
+      if (index.Contains(id)) continue;
+      ++missing;
+      if (named == Named::kByTag) continue;
+      return MakeError(
+          ErrorCode::kCorrupt,
+          fmt::format("{}: id {} of query {}: expected a row number of the index of {} points, "
+                      "found {}",
+                      path.string(), i, q, index.size(), id));
+    }
+  }
+  if (missing < all || all == 0) return missing;
+  return MakeError(ErrorCode::kCorrupt,
+                   fmt::format("{}: ids: expected tags of the index, found not one among {}",
+                               path.string(), all));
 }
 
 Status WriteTruth(const std::filesystem::path& path, Metric metric, TruthSet truth) {

@@ -8,6 +8,7 @@
 
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
+#include "shoal/index.h"
 #include "shoal/result.h"
 #include "shoal/types.h"
 
@@ -15,14 +16,21 @@ namespace shoal::apps {
 
 // The programs' files hold distances in DiskANN's way: l2 squared, the inner product itself (mips:
 // larger is nearer), and 2 - 2 cos (cosine: the squared l2 distance of the normalised vectors).
-// These two turn shoal's distances into that and back; both are exact.
+// This turns shoal's distances into that, exactly.
 float ToFileDistance(Metric metric, float distance);
-float FromFileDistance(Metric metric, float distance);
 
 // Reads a truthset into shoal's distances. Invalid unless it is for `queries` queries and has at
-// least k neighbours of each.
+// least k neighbours of each; Corrupt where it can be the truth of nothing.
 Result<TruthSet> ReadTruthFor(const std::filesystem::path& path, Metric metric, size_t queries,
                               size_t k);
+
+// How the ids of a truthset name points.
+enum class Named { kByRow, kByTag };
+// How many of the truth's ids are no points of the index. Corrupt, naming file, query and position:
+// one that is no row number of it. Tags may have gone since, but not all: that is Corrupt, too.
+Result<size_t> CheckTruthPoints(const std::filesystem::path& path, const TruthSet& truth,
+                                const Index& index, Named named);
+
 // Writes one, from shoal's distances.
 Status WriteTruth(const std::filesystem::path& path, Metric metric, TruthSet truth);
 

@@ -208,6 +208,11 @@ class Reader {
     if (H5Lexists(file, "distances", H5P_DEFAULT) > 0) {
       if (auto ok = ReadDistances(file, data, truth); !ok) return ok;
     }
+    // Such files are put in order by one formula of a distance, and tell another's.
+    constexpr double kSlack = 1e-3;
+    if (auto ok = CheckTruthSet(truth, {.slack = kSlack}); !ok)
+      return MakeError(ok.error().code, fmt::format("{}: neighbors, distances: {}", path_.string(),
+                                                    ok.error().message));
     data.truth = std::move(truth);
     return {};
   }

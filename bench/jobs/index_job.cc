@@ -101,7 +101,8 @@ class IndexJob final : public Job {
         options_.truth_file.empty()
             ? Plain(
                   ExactSearch(rows_, queries_, {.k = options_.k, .metric = options_.index.metric}))
-            : Plain(ReadTruthSet(options_.truth_file));
+            : Plain(ReadTruthSet(options_.truth_file,
+                                 {.points = rows_.rows(), .metric = options_.index.metric}));
     if (!truth) return tl::unexpected(truth.error());
     truth_ = std::move(*truth);
     const std::string file = options_.truth_file.string();
@@ -111,12 +112,6 @@ class IndexJob final : public Job {
     if (truth_.k < options_.k)
       return tl::unexpected(
           fmt::format("{}: k: expected at least {}, found {}", file, options_.k, truth_.k));
-    const auto beyond = std::find_if(truth_.ids.begin(), truth_.ids.end(), [&](uint32_t id) {
-      return id != TruthSet::kNoNeighbor && id >= rows_.rows();
-    });
-    if (beyond != truth_.ids.end())
-      return tl::unexpected(
-          fmt::format("{}: ids: expected rows below {}, found {}", file, rows_.rows(), *beyond));
     return {};
   }
 

@@ -84,11 +84,14 @@ class RunbookJob final : public Job {
     return {};
   }
 
-  Result<std::optional<TruthSet>> TruthAt(const Step& step) const {
-    auto truth = options_.truth_folder.empty()
-                     ? ReadTruthSet(truth_files_.at(step.number))
-                     : ReadStepTruth(options_.truth_folder, step.number, input_.queries.rows(),
-                                     options_.replay.k);
+  Result<std::optional<TruthSet>> TruthAt(const Step& step, const LivePoints& live) const {
+    auto truth = options_.truth_folder.empty() ? ReadTruthSet(truth_files_.at(step.number))
+                                               : ReadStepTruth({.folder = options_.truth_folder,
+                                                                .step = step.number,
+                                                                .queries = input_.queries.rows(),
+                                                                .k = options_.replay.k,
+                                                                .metric = input_.metric},
+                                                               live);
     if (!truth) return tl::unexpected(truth.error());
     return std::optional(std::move(*truth));
   }
@@ -98,8 +101,10 @@ class RunbookJob final : public Job {
     if (!replay) return tl::unexpected(replay.error());
     const Timing timing(context, "the runbook");
     Stopwatch since_line, since_checkpoint;
+    LivePoints live;
     for (const Step& step : runbook().steps) {
-      auto done = replay->Do(step, [this](const Step& of) { return TruthAt(of); });
+      if (auto ok = live.Apply(runbook(), step); !ok) return ok;
+      auto done = replay->Do(step, [&](const Step& of) { return TruthAt(of, live); });
       if (!done) return tl::unexpected(done.error());
       for (const StreamStep& figures : *done) {
         Count(figures);

@@ -56,15 +56,23 @@ Result<std::filesystem::path> FindStepTruth(const std::filesystem::path& folder,
   return files.front();
 }
 
-Result<TruthSet> ReadStepTruth(const std::filesystem::path& folder, size_t step, size_t queries,
-                               size_t k) {
-  const auto file = FindStepTruth(folder, step);
+Result<TruthSet> ReadStepTruth(const StepTruthRequest& request, const LivePoints& live) {
+  const auto file = FindStepTruth(request.folder, request.step);
   if (!file) return tl::unexpected(file.error());
-  auto truth = ReadTruthSet(*file);
+  auto truth = ReadTruthSet(*file, {.metric = request.metric});
   if (!truth) return truth;
-  if (truth->queries != queries || truth->k < k) {
-    return Wrong(folder, file->filename().string(), fmt::format("{} queries, k >= {}", queries, k),
+  if (truth->queries != request.queries || truth->k < request.k) {
+    return Wrong(request.folder, file->filename().string(),
+                 fmt::format("{} queries, k >= {}", request.queries, request.k),
                  fmt::format("{} queries, k = {}", truth->queries, truth->k));
+  }
+  const auto rows = live.rows();
+  for (size_t i = 0; i < truth->ids.size(); ++i) {
+    const uint32_t id = truth->ids[i];
+    if (id == TruthSet::kNoNeighbor || (id < rows.size() && rows[id] != LivePoints::kNone))
+      continue;
+    return Wrong(*file, fmt::format("id {} of query {}", i % truth->k, i / truth->k),
+                 "a point that is there at this step", std::to_string(id));
   }
   return truth;
 }

@@ -18,9 +18,16 @@ namespace shoal::bench {
 // <folder>/step<N>.gt<K>, the track's name for the truth of a step. Corrupt: none or several.
 Result<std::filesystem::path> FindStepTruth(const std::filesystem::path& folder, size_t step);
 
-// The truth in that file, K >= k. Corrupt: also another number of queries.
-Result<TruthSet> ReadStepTruth(const std::filesystem::path& folder, size_t step, size_t queries,
-                               size_t k);
+struct StepTruthRequest {
+  std::filesystem::path folder;
+  size_t step = 0;
+  size_t queries = 0;  // As many as it must be for.
+  size_t k = 1;        // At least so many neighbours each.
+  Metric metric = Metric::kL2;
+};
+// The truth in that file, in shoal's distances. Corrupt: of another number of queries, with fewer
+// neighbours, or with an id that is no live point.
+Result<TruthSet> ReadStepTruth(const StepTruthRequest& request, const LivePoints& live);
 
 // Computes truths in the order of the runbook and keeps each in a file that is named after the
 // checksum of all it depends on: data, queries, metric, k, and which point has which row. (What led

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -114,9 +115,19 @@ SHOAL_API Result<Matrix> ReadNpy(const std::filesystem::path& path,
                                  const ReadOptions& options = {});
 SHOAL_API Status WriteNpy(const std::filesystem::path& path, MatrixView rows);
 
+struct TruthReadOptions {
+  // Ids are row numbers below this; by default any number, as tags are.
+  size_t points = SIZE_MAX;
+  // The file's distances are in DiskANN's form and become shoal's: l2 squared, the inner product
+  // itself (largest first; negated ones, smallest first, are told by their order), and 2 - 2 cos.
+  // By default they are shoal's already.
+  std::optional<Metric> metric = std::nullopt;
+};
 // Truthset: int32 queries, int32 k, then queries x k uint32 ids, then as many float32 distances
-// (absent in the ids-only variant).
-SHOAL_API Result<TruthSet> ReadTruthSet(const std::filesystem::path& path);
+// (absent in the ids-only variant). Ids of kNoNeighbor end a row. Corrupt also if it is no truth of
+// anything (CheckTruthSet), which names query and position.
+SHOAL_API Result<TruthSet> ReadTruthSet(const std::filesystem::path& path,
+                                        const TruthReadOptions& options = {});
 SHOAL_API Status WriteTruthSet(const std::filesystem::path& path, const TruthSet& truth);
 
 }  // namespace shoal

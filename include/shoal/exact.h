@@ -28,6 +28,19 @@ struct TruthSet {
   }
 };
 
+// What CheckTruthSet asks for.
+struct TruthChecks {
+  // Ids are row numbers below this; by default any number.
+  size_t points = SIZE_MAX;
+  // How much nearer than the one before it a neighbour may be, as a share of the row's largest
+  // distance: 0, unless the distances were rounded after they had been put in order.
+  double slack = 0;
+};
+
+// Corrupt if this cannot be the truth of anything: names query and position of the first id that is
+// there twice or is no row, and of the first distance that is NaN or nearer than the one before.
+SHOAL_API Status CheckTruthSet(const TruthSet& truth, const TruthChecks& checks = {});
+
 struct ExactOptions {
   size_t k = 100;
   Metric metric = Metric::kL2;

@@ -1,6 +1,5 @@
 // Truthsets: int32 queries, int32 k, queries x k uint32 ids, then as many float32 distances.
 #include <array>
-#include <cmath>
 #include <limits>
 
 #include "base/file.h"
@@ -70,20 +69,27 @@ Status CountNeighbors(const std::filesystem::path& path, TruthSet& truth) {
   return {};
 }
 
-Status CheckDistances(const std::filesystem::path& path, const TruthSet& truth) {
-  for (size_t i = 0; i < truth.distances.size(); ++i) {
-    if (!std::isnan(truth.distances[i])) continue;
-    return Mismatch(
-        ErrorCode::kCorrupt, path,
-        "distance " + std::to_string(i % truth.k) + " of query " + std::to_string(i / truth.k),
-        "a number", "NaN");
+// Whether the first distances of a row that differ from each other descend: the inner products
+// themselves, unless there are none that differ.
+bool Descends(const TruthSet& truth) {
+  for (size_t q = 0; q < truth.queries && !truth.distances.empty(); ++q) {
+    const size_t count = truth.counts.empty() ? truth.k : truth.counts[q];
+    const auto distances = truth.Distances(q).first(count);
+    for (size_t i = 1; i < count; ++i)
+      if (distances[i] != distances[i - 1]) return distances[i] < distances[i - 1];
   }
-  return {};
+  return true;
+}
+
+void FromDiskann(Metric metric, TruthSet& truth) {
+  if (metric == Metric::kL2 || (metric == Metric::kInnerProduct && !Descends(truth))) return;
+  const float factor = metric == Metric::kCosine ? 0.5f : -1.0f;
+  for (float& distance : truth.distances) distance *= factor;
 }
 
 }  // namespace
 
-Result<TruthSet> ReadTruthSet(const std::filesystem::path& path) {
+Result<TruthSet> ReadTruthSet(const std::filesystem::path& path, const TruthReadOptions& options) {
   auto file = InputFile::Open(path);
   if (!file) return tl::unexpected(file.error());
   auto layout = ReadLayout(*file);
@@ -102,9 +108,10 @@ Result<TruthSet> ReadTruthSet(const std::filesystem::path& path) {
     }
   }
   if (ok) ok = CountNeighbors(path, truth);
-  if (ok) ok = CheckDistances(path, truth);
   if (!ok) return tl::unexpected(ok.error());
-  return truth;
+  if (options.metric) FromDiskann(*options.metric, truth);
+  if (ok = CheckTruthSet(truth, {.points = options.points}); ok) return truth;
+  return MakeError(ok.error().code, path.string() + ": " + ok.error().message);
 }
 
 Status WriteTruthSet(const std::filesystem::path& path, const TruthSet& truth) {
