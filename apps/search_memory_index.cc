@@ -80,7 +80,7 @@ double PrintRow(const Request& request, uint32_t list, const SearchRun& run,
   fmt::print("{:>20.2f}{:>15.2f}", run.mean_us, run.p999_us);
   double recall = 0;
   for (uint32_t k = request.FirstRecall(); truth && k <= request.k; ++k) {
-    recall = MeanRecall(*truth, run.ids, run.counts, request.k, k);
+    recall = MeanRecall(*truth, run, request.k, k);
     fmt::print("{:>12.2f}", recall);
   }
   fmt::print("\n");

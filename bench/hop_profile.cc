@@ -276,15 +276,18 @@ class Job {
   WorkCounters Pass(size_t list_size, const TruthSet* truth, double* recall = nullptr) {
     WorkCounters sum;
     std::array<ExternalId, kK> found;
+    std::array<float, kK> distances;
+    const Rounding rounding = RoundingOf(Metric::kL2, type_, queries_.dim());
     for (size_t q = 0; q < queries_.rows(); ++q) {
       WorkCounters work;
       const size_t n =
           OrThrow(index_.Search(VectorView(queries_[q], type_, queries_.dim()),
-                                {.k = kK, .search_list_size = list_size}, found, {}, &work));
+                                {.k = kK, .search_list_size = list_size}, found, distances, &work));
       sum += work;
       if (truth != nullptr)
-        *recall +=
-            Recall(*truth, q, std::span(found).first(n), kK) / static_cast<double>(queries_.rows());
+        *recall += Recall(*truth, q, std::span(found).first(n), kK,
+                          {std::span(distances).first(n), rounding}) /
+                   static_cast<double>(queries_.rows());
     }
     return sum;
   }

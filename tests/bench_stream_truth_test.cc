@@ -266,6 +266,18 @@ TEST(TrackRecall, PointsThatTieWithTheLastCountAsTrue) {
   EXPECT_EQ(Hits(truth, {1, 5}, 5), 2u);
 }
 
+TEST(TrackRecall, PointsBehindTheTruthCountWhereTheirDistancesTie) {
+  const TruthSet truth = MakeTruth({1, 2, 3}, {0.1f, 0.5f, 0.5f});
+  const std::vector<uint64_t> found = {1, 9};
+  const auto hits = [&](float distance) {
+    const std::vector<float> distances = {0.1f, distance};
+    return RecallOf(truth, 0, found, 2, {.values = distances}).hits;
+  };
+  EXPECT_EQ(hits(0.5f), 2u);
+  EXPECT_EQ(hits(0.5f + 9e-7f), 2u);
+  EXPECT_EQ(hits(0.5f + 3e-6f), 1u);
+}
+
 TEST(TrackRecall, OnlyTheFirstKAnswersCountAndEachOnce) {
   const TruthSet truth = MakeTruth({1, 2, 3}, {1, 2, 3});
   EXPECT_EQ(Hits(truth, {9, 8, 1}, 2), 0u);

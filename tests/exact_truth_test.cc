@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "shoal/exact.h"
+#include "shoal/index.h"
 #include "tests/test_data.h"
 
 namespace shoal {
@@ -56,6 +57,75 @@ TEST(Recall, IsOfTheNeighboursThatThereAre) {
 
 TEST(Recall, IsNoNumberWhereTheTruthIsTooShort) {
   EXPECT_TRUE(std::isnan(RecallOf(SmallTruth(), 0, {10}, 5)));
+}
+
+// Rows that are all equal, in every type and metric, with an index's own distances: each answer is
+// as good as any other, at whatever depth the truth ends. All numbers are positive: no products
+// cancel each other.
+class RecallOfEqualRows : public testing::TestWithParam<test::TypeAndMetric> {};
+INSTANTIATE_TEST_SUITE_P(All, RecallOfEqualRows, test::AllTypesAndMetrics(), test::NameOfCase);
+
+TEST_P(RecallOfEqualRows, IsOneAtEveryDepthOfTheTruth) {
+  const auto [type, metric] = GetParam();
+  constexpr size_t kDim = 100, kRows = 1000;
+  test::Generator generator(type, {.dim = kDim, .clusters = 0}, 5);
+  const auto positive = [&] {
+    std::vector<double> row = generator.Row();
+    for (double& x : row) x = std::abs(x);
+    return row;
+  };
+  const std::vector<double> row = positive();
+  test::Rows base(type, kDim), queries(type, kDim);
+  for (size_t i = 0; i < kRows; ++i) base.Add(row);
+  for (size_t i = 0; i < 20; ++i) queries.Add(i == 0 ? row : positive());
+  auto index = Index::Create({.dim = kDim, .scalar_type = type, .metric = metric});
+  ASSERT_TRUE(index);
+  ASSERT_TRUE(index->InsertMany(test::Iota(kRows), base.view(), {.threads = 1}));
+  for (const size_t depth : {10, 100, 1000}) {
+    const auto truth = ExactSearch(base.view(), queries.view(), {.k = depth, .metric = metric});
+    ASSERT_TRUE(truth);
+    for (size_t q = 0; q < queries.size(); ++q) {
+      uint64_t ids[10];
+      float distances[10];
+      const auto n = index->Search(queries[q], {.k = 10}, ids, distances);
+      ASSERT_TRUE(n);
+      EXPECT_EQ(Recall(*truth, q, std::span(ids, *n), 10,
+                       {std::span(distances, *n), RoundingOf(metric, type, kDim)}),
+                1.0)
+          << "query " << q << ", depth " << depth << ": " << distances[0] << " beside "
+          << truth->Distances(q)[9];
+    }
+  }
+}
+
+TEST(Recall, CountsAnIdBehindTheTruthOnlyAsNearAsTheLastWithinRounding) {
+  const TruthSet truth = SmallTruth();
+  const auto recall = [&](size_t query, std::vector<uint64_t> ids, std::vector<float> distances,
+                          Rounding rounding = {}) {
+    return Recall(truth, query, ids, 2, {distances, rounding});
+  };
+  EXPECT_EQ(recall(0, {10, 99}, {1, 2}), 1.0);
+  EXPECT_EQ(recall(0, {98, 99}, {2, 2}), 1.0);
+  EXPECT_EQ(recall(0, {99, 99}, {2, 2}), 0.5) << "one id, twice";
+  EXPECT_EQ(recall(0, {10, 99}, {1, 2.0000002f}), 0.5) << "an ulp farther";
+  EXPECT_EQ(recall(0, {10, 99}, {1, 2.0000002f}, {.relative = 1e-6}), 1.0);
+  EXPECT_EQ(recall(0, {10, 99}, {1, 2.0000002f}, {.absolute = 1e-6}), 1.0);
+  EXPECT_EQ(recall(0, {10, 99}, {1, 2.001f}, {.relative = 1e-6}), 0.5);
+  EXPECT_EQ(recall(0, {10, 13}, {1, 2}), 0.5) << "the truth knows that 13 is farther";
+  EXPECT_EQ(recall(0, {10, 99}, {1, NAN}), 0.5);
+  EXPECT_EQ(recall(1, {20, 99}, {1, 1}), 0.5) << "the truth has all points that there are";
+  EXPECT_EQ(recall(0, {10, 99}, {}), 0.5);
+}
+
+TEST(Recall, IsExactForIntegersWhoseDistancesAre) {
+  for (const ScalarType type : {ScalarType::kInt8, ScalarType::kUint8}) {
+    for (const Metric metric : {Metric::kL2, Metric::kInnerProduct}) {
+      EXPECT_EQ(RoundingOf(metric, type, 4096).relative, 0);
+      EXPECT_EQ(RoundingOf(metric, type, 4096).absolute, 0);
+    }
+  }
+  EXPECT_LT(RoundingOf(Metric::kCosine, ScalarType::kUint8, 128).absolute, 4e-6);
+  EXPECT_LT(RoundingOf(Metric::kL2, ScalarType::kFloat32, 128).relative, 2e-6);
 }
 
 // The first `rows` rows of a uint8 .bin, or a truthset's ids and distances.

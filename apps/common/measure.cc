@@ -73,6 +73,7 @@ Result<SearchRun> SearchEveryQuery(const Index& index, MatrixView queries,
   run.ids.resize(n * options.k);
   run.distances.resize(n * options.k);
   run.counts.resize(n);
+  run.rounding = RoundingOf(index.options().metric, queries.type(), queries.dim());
   Work work{.index = index, .queries = queries, .options = options, .run = run};
   work.latencies.resize(n);
   const auto begin = Clock::now();

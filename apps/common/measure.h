@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/common/progress.h"
+#include "shoal/exact.h"
 #include "shoal/index.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
@@ -18,6 +19,7 @@ struct SearchRun {
   std::vector<ExternalId> ids;    // queries x k; what is behind counts[q] in row q is no hit.
   std::vector<float> distances;   // queries x k, in shoal's metric.
   std::vector<uint32_t> counts;   // queries
+  Rounding rounding;              // Of the distances.
   double queries_per_second = 0;  // Of all threads together.
   double mean_distances = 0;      // Distances computed for a query.
   double mean_us = 0;             // Latency of a query.

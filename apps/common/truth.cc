@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "apps/common/measure.h"
 #include "apps/common/progress.h"
 
 namespace shoal::apps {
@@ -181,11 +182,12 @@ Result<TruthSet> ComputeTruth(const TruthRequest& request) {
   return truth;
 }
 
-double MeanRecall(const TruthSet& truth, std::span<const uint64_t> ids,
-                  std::span<const uint32_t> counts, size_t columns, size_t k) {
+double MeanRecall(const TruthSet& truth, const SearchRun& run, size_t columns, size_t k) {
   double sum = 0;
   for (size_t q = 0; q < truth.queries; ++q) {
-    sum += Recall(truth, q, ids.subspan(q * columns, counts[q]), k);
+    const size_t first = q * columns, count = run.counts[q];
+    sum += Recall(truth, q, std::span(run.ids).subspan(first, count), k,
+                  {std::span(run.distances).subspan(first, count), run.rounding});
   }
   return sum * 100 / static_cast<double>(truth.queries);
 }

@@ -3,8 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <span>
-#include <vector>
 
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
@@ -13,6 +11,8 @@
 #include "shoal/types.h"
 
 namespace shoal::apps {
+
+struct SearchRun;  // apps/common/measure.h
 
 // The programs' files hold distances in DiskANN's way: l2 squared, the inner product itself (mips:
 // larger is nearer), and 2 - 2 cos (cosine: the squared l2 distance of the normalised vectors).
@@ -47,8 +47,7 @@ struct TruthRequest {
 // The exact neighbours of every query, found part by part. Shows progress.
 Result<TruthSet> ComputeTruth(const TruthRequest& request);
 
-// Mean recall@k in percent. `ids`: queries x columns, of which the first counts[q] of row q count.
-double MeanRecall(const TruthSet& truth, std::span<const uint64_t> ids,
-                  std::span<const uint32_t> counts, size_t columns, size_t k);
+// Mean recall@k in percent; `columns`: the k of the run.
+double MeanRecall(const TruthSet& truth, const SearchRun& run, size_t columns, size_t k);
 
 }  // namespace shoal::apps

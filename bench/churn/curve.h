@@ -27,16 +27,19 @@ inline Curve MeasureCurve(const Index& index, MatrixView queries, const TruthSet
   Curve curve;
   const size_t n = queries.rows();
   std::vector<ExternalId> ids(n * kCurveK);
+  std::vector<float> distances(n * kCurveK);
+  const Rounding rounding = RoundingOf(index.options().metric, queries.type(), queries.dim());
   std::vector<uint32_t> counts(n);
   std::vector<WorkCounters> work(n);
   for (const size_t list : kCurveLists) {
     Need(index.SearchMany(queries, {.k = kCurveK, .search_list_size = list},
-                          {.ids = ids, .distances = {}, .counts = counts, .work = work}));
+                          {.ids = ids, .distances = distances, .counts = counts, .work = work}));
     CurvePoint point;
     for (size_t q = 0; q < n; ++q) {
       const auto first = ids.begin() + static_cast<ptrdiff_t>(q * kCurveK);
       const std::vector<uint64_t> found(first, first + counts[q]);
-      point.recall += Recall(truth, q, found, kCurveK) / static_cast<double>(n);
+      const auto values = std::span<const float>(distances).subspan(q * kCurveK, counts[q]);
+      point.recall += Recall(truth, q, found, kCurveK, {values, rounding}) / static_cast<double>(n);
       point.distances += static_cast<double>(work[q].distances) / static_cast<double>(n);
     }
     curve.push_back(point);

@@ -128,19 +128,22 @@ class ExactRun {
 
   Status SearchAll(uint64_t list, const TruthSet& truth) {
     const WorkCounters before = index_.Stats().work;
+    const Rounding rounding = RoundingOf(exact_.metric, exact_.rows.type(), exact_.rows.dim());
     uint64_t hits = 0, answers = 0;
     for (size_t query = 0; query < exact_.queries.rows(); ++query) {
       const auto found =
           index_.Search(exact_.queries[query], {.k = exact_.k, .search_list_size = list});
       if (!found) return tl::unexpected(found.error());
       std::vector<uint64_t> ids;
+      std::vector<float> distances;
       for (const Hit& hit : *found) {
         ids.push_back(hit.id);
+        distances.push_back(hit.distance);
         answers = Random::Mix(answers ^ hit.id);
         answers = Random::Mix(answers ^ std::bit_cast<uint32_t>(hit.distance));
       }
-      hits += static_cast<uint64_t>(
-          std::llround(Recall(truth, query, ids, exact_.k) * static_cast<double>(exact_.k)));
+      const double recall = Recall(truth, query, ids, exact_.k, {distances, rounding});
+      hits += static_cast<uint64_t>(std::llround(recall * static_cast<double>(exact_.k)));
     }
     Json search = {{"list", list},
                    {"recall", {hits, exact_.queries.rows() * exact_.k}},

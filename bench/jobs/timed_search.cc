@@ -63,12 +63,15 @@ Expected<Answered> AnswerAll(const Index& index, MatrixView queries, const Truth
                              const TimedSearch& search) {
   Answered answered;
   std::vector<ExternalId> ids(search.k);
+  std::vector<float> distances(search.k);
+  const Rounding rounding = RoundingOf(index.options().metric, queries.type(), queries.dim());
   for (size_t i = 0; i < queries.rows(); ++i) {
     WorkCounters work;
-    const auto found =
-        index.Search(queries[i], {.k = search.k, .search_list_size = search.list}, ids, {}, &work);
+    const auto found = index.Search(queries[i], {.k = search.k, .search_list_size = search.list},
+                                    ids, distances, &work);
     if (!found) return tl::unexpected(found.error().message);
-    answered.recall += Recall(truth, i, std::span(ids).first(*found), search.k);
+    answered.recall += Recall(truth, i, std::span(ids).first(*found), search.k,
+                              {std::span(distances).first(*found), rounding});
     answered.distances += static_cast<double>(work.distances);
   }
   answered.recall /= static_cast<double>(queries.rows());

@@ -106,13 +106,15 @@ Result<StreamStep> Replay::Search(const Step& step, size_t list, const TruthSet*
   const MatrixView queries = input_.queries;
   const size_t n = queries.rows(), k = options_.k;
   std::vector<ExternalId> ids(n * k);
+  std::vector<float> found_at(n * k);  // Distances of the ids.
   std::vector<size_t> counts(n);
   std::vector<uint64_t> distances(n);
   const auto search = [&](size_t i) -> Status {
     const size_t q = i % n;
     WorkCounters work;
     const auto found = index_.Search(queries[q], {.k = k, .search_list_size = list},
-                                     std::span(ids).subspan(q * k, k), {}, &work);
+                                     std::span(ids).subspan(q * k, k),
+                                     std::span(found_at).subspan(q * k, k), &work);
     if (!found) return tl::unexpected(found.error());
     counts[q] = *found;
     distances[q] = work.distances;
@@ -133,10 +135,12 @@ Result<StreamStep> Replay::Search(const Step& step, size_t list, const TruthSet*
   figures.tail = TailOf(took);
   figures.qps = Rate(figures.points, figures.seconds);
   double computed = 0, recall = 0;
+  const Rounding rounding = RoundingOf(input_.metric, queries.type(), queries.dim());
   for (size_t q = 0; q < n; ++q) {
     computed += static_cast<double>(distances[q]);
     if (truth == nullptr) continue;
-    const TrackRecall of = RecallOf(*truth, q, std::span(ids).subspan(q * k, counts[q]), k);
+    const TrackRecall of = RecallOf(*truth, q, std::span(ids).subspan(q * k, counts[q]), k,
+                                    {std::span(found_at).subspan(q * k, counts[q]), rounding});
     recall += of.wanted == 0 ? 1 : static_cast<double>(of.hits) / static_cast<double>(of.wanted);
   }
   figures.distances = computed / static_cast<double>(n);

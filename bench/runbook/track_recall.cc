@@ -2,34 +2,32 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 namespace shoal::bench {
 
-TrackRecall RecallOf(const TruthSet& truth, size_t query, std::span<const uint64_t> found,
-                     size_t k) {
+TrackRecall RecallOf(const TruthSet& truth, size_t query, std::span<const uint64_t> found, size_t k,
+                     const FoundDistances& distances) {
   const size_t count = truth.counts.empty() ? truth.k : truth.counts[query];
   const size_t wanted = std::min(k, count);
   if (wanted == 0) return {};
-  size_t end = wanted;
+  TruthSet ties;  // Of this query, with the same distance wherever they tie.
+  ties.queries = 1;
+  ties.k = truth.k;
+  const auto ids = truth.Ids(query);
+  ties.ids.assign(ids.begin(), ids.end());
+  if (!truth.counts.empty()) ties.counts = {truth.counts[query]};
+  FoundDistances rounded = distances;
   if (!truth.distances.empty()) {
-    const auto distances = truth.Distances(query);
-    const double last = distances[wanted - 1];
-    while (end < count && (distances[end] == distances[wanted - 1] ||
-                           std::abs(double{distances[end]} - last) < kTie))
-      ++end;
+    const auto known = truth.Distances(query);
+    ties.distances.assign(known.begin(), known.end());
+    for (size_t i = wanted; i < count; ++i) {
+      if (std::abs(double{known[i]} - known[wanted - 1]) < kTie)
+        ties.distances[i] = known[wanted - 1];
+    }
+    rounded.rounding.absolute = std::max(rounded.rounding.absolute, kTie);
   }
-  const auto ids = truth.Ids(query).first(end);
-  std::vector<uint64_t> trues(ids.begin(), ids.end());
-  std::sort(trues.begin(), trues.end());
-  std::vector<uint64_t> answers(found.begin(), found.begin() + std::min(k, found.size()));
-  std::sort(answers.begin(), answers.end());
-  answers.erase(std::unique(answers.begin(), answers.end()), answers.end());
-  const auto hits =
-      static_cast<size_t>(std::count_if(answers.begin(), answers.end(), [&](uint64_t id) {
-        return std::binary_search(trues.begin(), trues.end(), id);
-      }));
-  return {std::min(hits, wanted), wanted};
+  const double recall = Recall(ties, 0, found, k, rounded);
+  return {static_cast<size_t>(std::llround(recall * static_cast<double>(wanted))), wanted};
 }
 
 }  // namespace shoal::bench

@@ -20,11 +20,15 @@ double Rate(uint64_t n, double seconds) {
   return seconds > 0 ? static_cast<double>(n) / seconds : 0;
 }
 
-// Mean recall@k over the queries; answers[i] holds the ids found for query i.
+struct Answer {
+  std::vector<uint64_t> ids;
+  std::vector<float> distances;
+};
+
+// Mean recall@k over the queries; answers[i] is that to query i.
 shoal::Result<double> MeanRecall(const shoal::Index& index, shoal::MatrixView rows,
-                                 shoal::MatrixView queries,
-                                 const std::vector<std::vector<uint64_t>>& answers, size_t k,
-                                 size_t threads) {
+                                 shoal::MatrixView queries, const std::vector<Answer>& answers,
+                                 size_t k, size_t threads) {
   k = std::min(k, rows.rows());
   shoal::ExactOptions options;
   options.k = k;
@@ -32,8 +36,10 @@ shoal::Result<double> MeanRecall(const shoal::Index& index, shoal::MatrixView ro
   options.batch.threads = threads;
   const auto truth = shoal::ExactSearch(rows, queries, options);
   if (!truth) return tl::unexpected(truth.error());
+  const auto rounding = shoal::RoundingOf(options.metric, queries.type(), queries.dim());
   double sum = 0;
-  for (size_t i = 0; i < answers.size(); ++i) sum += shoal::Recall(*truth, i, answers[i], k);
+  for (size_t i = 0; i < answers.size(); ++i)
+    sum += shoal::Recall(*truth, i, answers[i].ids, k, {answers[i].distances, rounding});
   return sum / static_cast<double>(answers.size());
 }
 
@@ -110,7 +116,7 @@ LiveRun::Report LiveRun::Take(double seconds) const {
 shoal::Status LiveRun::MeasureRecall(Progress& progress) {
   const size_t count = std::min(options_.recall_queries, queries_.rows());
   std::vector<float> asked;
-  std::vector<std::vector<uint64_t>> answers;
+  std::vector<Answer> answers;
   const uint64_t last = next_query_.load() + queries_.rows();
   gate_.Close();
   const uint64_t points = std::min<uint64_t>(next_row_.load(), rows_.rows());
@@ -121,8 +127,11 @@ shoal::Status LiveRun::MeasureRecall(Progress& progress) {
     asked.insert(asked.end(), elements, elements + query.dim());
     const auto hits = index_.Search(query, options_.search);
     if (!hits) status = tl::unexpected(hits.error());
-    auto& ids = answers.emplace_back();
-    if (hits) std::for_each(hits->begin(), hits->end(), [&](auto& h) { ids.push_back(h.id); });
+    Answer& answer = answers.emplace_back();
+    for (size_t hit = 0; hits && hit < hits->size(); ++hit) {
+      answer.ids.push_back((*hits)[hit].id);
+      answer.distances.push_back((*hits)[hit].distance);
+    }
   }
   gate_.Open();
   if (!status || points == 0) return status;
@@ -192,17 +201,19 @@ shoal::Result<FinalFigures> MeasureAtRest(const shoal::Index& index, shoal::Matr
                                           const shoal::SearchOptions& search, size_t threads) {
   const size_t n = queries.rows();
   std::vector<uint64_t> ids(n * search.k);
+  std::vector<float> distances(n * search.k);
   std::vector<uint32_t> counts(n);
-  const shoal::SearchManyOutput output{.ids = ids, .distances = {}, .counts = counts};
+  const shoal::SearchManyOutput output{.ids = ids, .distances = distances, .counts = counts};
   const auto start = Clock::now();
   const auto status = index.SearchMany(queries, search, output, {.threads = threads});
   if (!status) return tl::unexpected(status.error());
   FinalFigures figures;
   figures.searches_per_second = Rate(n, SecondsSince(start));
-  std::vector<std::vector<uint64_t>> answers;
+  std::vector<Answer> answers;
   for (size_t i = 0; i < n; ++i) {
-    const auto begin = ids.begin() + static_cast<ptrdiff_t>(i * search.k);
-    answers.emplace_back(begin, begin + counts[i]);
+    const auto first = static_cast<ptrdiff_t>(i * search.k), last = first + counts[i];
+    answers.push_back({{ids.begin() + first, ids.begin() + last},
+                       {distances.begin() + first, distances.begin() + last}});
   }
   const auto recall = MeanRecall(index, rows, queries, answers, search.k, threads);
   if (!recall) return tl::unexpected(recall.error());

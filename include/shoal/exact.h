@@ -64,11 +64,33 @@ struct ExactOptions {
 SHOAL_API Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries,
                                        const ExactOptions& options);
 
+// How far the distance that a search gives may be from ExactSearch's of the same two vectors: at
+// most relative * |distance| + absolute.
+struct Rounding {
+  double relative = 0;
+  double absolute = 0;
+};
+// With e = (dim / 8 + 8) 2^-24, the error of a float sum of dim terms in at least 8 parts, relative
+// to the sum of their magnitudes: 0 for int8 and uint8 under l2 and inner product; 2 e, absolute,
+// under cosine, whose operands have length 1; else e, relative. Under inner product that is less
+// than the bound where products cancel each other: a tie may be missed there, none is invented.
+SHOAL_API Rounding RoundingOf(Metric metric, ScalarType type, size_t dim);
+
+// The distances of an answer's points, in the truth's metric.
+struct FoundDistances {
+  std::span<const float> values = {};  // One for each of `found`.
+  Rounding rounding = {};              // 0: they have the very bits that ExactSearch gives.
+};
+
 // recall@k of one answer: the share of the k true neighbours that `found` holds, where every base
 // row as near as the k-th counts as true (ties), as DiskANN and big-ann-benchmarks count. `found`
 // may be longer or shorter than k; its first k count. Where the query has fewer than k neighbours,
-// the share of those. NaN unless 1 <= k <= truth.k.
+// the share of those. At most 1. NaN unless 1 <= k <= truth.k.
+// Ties are judged by distances. Of ids in `truth` it has them. Others, which tie where more rows
+// are as near as the k-th than it has room for, need those of `distances`: at most the k-th's and
+// the rounding. Without distances in `truth` only the k ids are true; without `distances` only ids
+// in it.
 SHOAL_API double Recall(const TruthSet& truth, size_t query, std::span<const uint64_t> found,
-                        size_t k);
+                        size_t k, const FoundDistances& distances = {});
 
 }  // namespace shoal
