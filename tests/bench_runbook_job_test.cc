@@ -167,6 +167,42 @@ TEST_F(StreamJob, GroundTruthOfFilesIsBelieved) {
   EXPECT_EQ((*results)["stream"]["steps"][1]["recall"], 0.0);
 }
 
+// A search of some of the queries has the truth of these: computed, or from a file of all or of
+// just these.
+TEST_F(StreamJob, ASearchOfSomeQueriesIsJudgedByTheirTruth) {
+  WriteBytes(folder_ / "book.yaml",
+             "d:\n  max_pts: 2000\n  1: {operation: insert, start: 0, end: 2000}\n"
+             "  2: {operation: search, start: 15, end: 20}\n  3: {operation: search}\n"
+             "  4: {operation: search, start: 0, end: 1}\n");
+  const auto expect_recall_one = [&](const Json& content) {
+    const auto results = Run(RunbookJobType(), content);
+    ASSERT_TRUE(results) << results.error();
+    const Json& steps = (*results)["stream"]["steps"];
+    EXPECT_THAT((std::vector<Json>{steps[1]["points"], steps[2]["points"], steps[3]["points"]}),
+                ElementsAre(5, 20, 1));
+    for (size_t i = 1; i < 4; ++i) EXPECT_EQ(steps[i]["recall"], 1.0) << "step " << i + 1;
+  };
+  Json content = Content();
+  content["search"] = {{"lists", {2000}}};
+  expect_recall_one(content);
+  std::filesystem::create_directory(folder_ / "gt");
+  const auto write = [&](int step, MatrixView queries) {
+    const auto truth = ExactSearch(rows_->view(), queries, {.k = 10});
+    ASSERT_TRUE(truth);
+    ASSERT_TRUE(WriteTruthSet(folder_ / ("gt/step" + std::to_string(step) + ".gt10"), *truth));
+  };
+  for (int step = 2; step <= 4; ++step) write(step, queries_->view());
+  content["groundtruth"] = {{"directory", "gt"}, {"depth", 10}};
+  expect_recall_one(content);
+  write(2, queries_->view().Slice(15, 5));
+  write(4, queries_->view().Slice(0, 1));
+  expect_recall_one(content);
+  write(2, queries_->view().Slice(0, 6));
+  const auto wrong = Run(RunbookJobType(), content);
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(wrong.error(), HasSubstr("step2.gt10: expected 5 or 20 queries, k >= 10, found 6"));
+}
+
 TEST_F(StreamJob, MaxPointsThatAreTooFewAreToldOf) {
   WriteBytes(folder_ / "book.yaml",
              "d:\n  max_pts: 9\n  1: {operation: insert, start: 0, end: 20}\n");

@@ -98,6 +98,27 @@ TEST(Runbook, WhatIsWrittenIsReadBack) {
   ExpectSteps(*again);
 }
 
+TEST(Runbook, SearchesMayNameSomeOfTheQueries) {
+  const auto book = ParseRunbook(
+      "d:\n  max_pts: 9\n  1: {operation: search, start: 2, end: 5}\n"
+      "  2: {operation: search}\n  3: [{operation: search}, {start: 0}, {end: 7}]\n",
+      "some.yaml");
+  ASSERT_TRUE(book) << book.error().message;
+  const auto again = ParseRunbook(RunbookText(*book, {}), "again.yaml");
+  ASSERT_TRUE(again) << again.error().message;
+  for (const Runbook& each : {*book, *again}) {
+    EXPECT_EQ(each.steps[0].queries, (IdRange{2, 5}));
+    EXPECT_EQ(each.steps[1].queries, (IdRange{0, 0}));
+    EXPECT_EQ(each.steps[2].queries, (IdRange{0, 7}));
+    EXPECT_EQ(each.steps[0].points.size(), 0u);
+  }
+  EXPECT_TRUE(CheckRunbook(*book, 0, 7));
+  const auto beyond = CheckRunbook(*book, 0, 6);
+  ASSERT_FALSE(beyond);
+  EXPECT_EQ(beyond.error().message,
+            "some.yaml:5: step 3: expected queries below 6, those of the data, found 6");
+}
+
 struct BadBook {
   std::string steps;
   std::string message;  // Behind "bad.yaml:".
@@ -117,8 +138,13 @@ TEST(Runbook, MistakesAreOneLineWithFileLineStepAndField) {
        "3: step 1: end: expected 0 to 4294967295, found '4294967296'"},
       {"  1: {operation: insert, start: [0], end: 4}",
        "3: step 1: start: expected 0 to 4294967295, found a list"},
-      {"  1: {operation: search, start: 0}",
-       "3: step 1: start: expected no such field in a search, found it"},
+      {"  1: {operation: search, start: 0}", "3: step 1: end: expected a number, found none"},
+      {"  1: {operation: search, start: 5, end: 5}",
+       "3: step 1: end: expected more than the start, 5, found 5"},
+      {"  1: {operation: search, start: 5, end: 4}",
+       "3: step 1: end: expected at least the start, 5, found 4"},
+      {"  1: {operation: search, from: 0}",
+       "3: step 1: from: expected no such field in a search, found it"},
       {"  1: {operation: delete, start: 0, end: 1, stop: 2}",
        "3: step 1: stop: expected no such field in a delete, found it"},
       {"  1: {operation: replace, tags_start: 0, tags_end: 3, ids_start: 5, ids_end: 7}",

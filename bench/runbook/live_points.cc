@@ -27,15 +27,17 @@ Status LivePoints::Apply(const Runbook& runbook, const Step& step) {
   return {};
 }
 
-Result<RunbookSummary> CheckRunbook(const Runbook& runbook, uint64_t rows) {
+Result<RunbookSummary> CheckRunbook(const Runbook& runbook, uint64_t rows, uint64_t queries) {
   RunbookSummary summary;
   LivePoints live;
+  const auto beyond = [&](const Step& step, const char* what, uint64_t most, uint64_t found) {
+    return MakeError(ErrorCode::kCorrupt,
+                     fmt::format("{}: expected {} below {}, those of the data, found {}",
+                                 Where(runbook, step), what, most, found));
+  };
   for (const Step& step : runbook.steps) {
-    if (step.rows.end > rows) {
-      return MakeError(ErrorCode::kCorrupt,
-                       fmt::format("{}: expected rows below {}, those of the data, found {}",
-                                   Where(runbook, step), rows, step.rows.end - 1));
-    }
+    if (step.rows.end > rows) return beyond(step, "rows", rows, step.rows.end - 1);
+    if (step.queries.end > queries) return beyond(step, "queries", queries, step.queries.end - 1);
     if (auto ok = live.Apply(runbook, step); !ok) return tl::unexpected(ok.error());
     const auto operation = static_cast<size_t>(step.operation);
     ++summary.steps[operation];

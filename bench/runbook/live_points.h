@@ -39,7 +39,8 @@ struct RunbookSummary {
 };
 
 // Runs the runbook on paper. Corrupt: the first step that does what it may not, or names a row
-// beyond `rows`, the data set's.
-Result<RunbookSummary> CheckRunbook(const Runbook& runbook, uint64_t rows);
+// beyond `rows`, the data set's, or a query beyond `queries`.
+Result<RunbookSummary> CheckRunbook(const Runbook& runbook, uint64_t rows,
+                                    uint64_t queries = UINT64_MAX);
 
 }  // namespace shoal::bench

@@ -103,7 +103,9 @@ Result<StreamStep> Replay::Update(const Step& step) {
 }
 
 Result<StreamStep> Replay::Search(const Step& step, size_t list, const TruthSet* truth) {
-  const MatrixView queries = input_.queries;
+  const MatrixView all = input_.queries;
+  const MatrixView queries =
+      step.queries.size() == 0 ? all : all.Slice(step.queries.begin, step.queries.size());
   const size_t n = queries.rows(), k = options_.k;
   std::vector<ExternalId> ids(n * k);
   std::vector<float> found_at(n * k);  // Distances of the ids.

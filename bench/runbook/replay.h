@@ -27,7 +27,7 @@ struct ReplayOptions {
   double consolidate_share = 0;
 };
 
-// The truth of a search step; none: its recall is not measured.
+// The truth of a search step, of the queries that it asks; none: its recall is not measured.
 using TruthOf = std::function<Result<std::optional<TruthSet>>(const Step&)>;
 
 // One thread uses it.

@@ -32,13 +32,16 @@ constexpr FieldOf kReplace[] = {{"tags_start", &Step::points, &IdRange::begin},
                                 {"tags_end", &Step::points, &IdRange::end},
                                 {"ids_start", &Step::rows, &IdRange::begin},
                                 {"ids_end", &Step::rows, &IdRange::end}};
+// All of them or none.
+constexpr FieldOf kQueries[] = {{"start", &Step::queries, &IdRange::begin},
+                                {"end", &Step::queries, &IdRange::end}};
 
 std::span<const FieldOf> FieldsOf(Operation operation) {
   switch (operation) {
     case Operation::kInsert:
     case Operation::kDelete: return kRange;
     case Operation::kReplace: return kReplace;
-    case Operation::kSearch: break;
+    case Operation::kSearch: return kQueries;
   }
   return {};
 }
@@ -200,13 +203,18 @@ class Parser {
         return Wrong(value, where(name), fmt::format("0 to {}", kLargestEnd), Shown(value));
       step.*(it->range).*(it->end) = *number;
     }
+    if (step.operation == Operation::kSearch && fields.size() == 1) return {};
     for (const FieldOf& field : known) {
       if (std::none_of(fields.begin(), fields.end(),
                        [&](const auto& f) { return f.first == field.name; }))
         return Wrong(at, where(field.name), "a number", "none");
     }
     if (step.operation == Operation::kInsert) step.rows = step.points;
-    for (const IdRange& range : {step.points, step.rows}) {
+    if (step.operation == Operation::kSearch && step.queries.begin == step.queries.end) {
+      return Wrong(at, where("end"), fmt::format("more than the start, {}", step.queries.begin),
+                   std::to_string(step.queries.end));
+    }
+    for (const IdRange& range : {step.points, step.rows, step.queries}) {
       if (range.begin > range.end) {
         return Wrong(at, where("end"), fmt::format("at least the start, {}", range.begin),
                      std::to_string(range.end));
@@ -258,8 +266,9 @@ std::string RunbookText(const Runbook& runbook, const std::vector<std::string>& 
   fmt::format_to(out, "{}:\n  max_pts: {}\n", runbook.dataset, runbook.max_points);
   for (const Step& step : runbook.steps) {
     fmt::format_to(out, "  {}: {{operation: \"{}\"", step.number, OperationName(step.operation));
+    const bool asks_all = step.operation == Operation::kSearch && step.queries.size() == 0;
     for (const FieldOf& field : FieldsOf(step.operation))
-      fmt::format_to(out, ", {}: {}", field.name, step.*(field.range).*(field.end));
+      if (!asks_all) fmt::format_to(out, ", {}: {}", field.name, step.*(field.range).*(field.end));
     text += "}\n";
   }
   if (!runbook.truth_url.empty()) fmt::format_to(out, "  gt_url: \"{}\"\n", runbook.truth_url);

@@ -4,7 +4,8 @@
 //   random-xs:
 //     max_pts: 10000                                            # most points at a time
 //     1: {operation: "insert", start: 0, end: 10000}            # rows [0, 10000), ids likewise
-//     2: {operation: "search"}                                  # every query
+//     2: {operation: "search"}                                  # every query, or
+//     2: {operation: "search", start: 0, end: 100}              # queries [0, 100)
 //     3: {operation: "delete", start: 0, end: 5000}             # ids
 //     4: {operation: "replace", tags_start: 0, tags_end: 10, ids_start: 7500, ids_end: 7510}
 //     gt_url: "https://..."                                     # optional
@@ -42,6 +43,7 @@ struct Step {
   Operation operation = Operation::kSearch;
   IdRange points;   // Insert, delete, replace: the points' ids.
   IdRange rows;     // Insert, replace: the rows of the data set that they get, as many.
+  IdRange queries;  // Search: those that are asked; empty: all.
   size_t line = 0;  // In the file, from 1; 0: made, not read.
 };
 

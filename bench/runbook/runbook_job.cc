@@ -85,13 +85,18 @@ class RunbookJob final : public Job {
   }
 
   Result<std::optional<TruthSet>> TruthAt(const Step& step, const LivePoints& live) const {
-    auto truth = options_.truth_folder.empty() ? ReadTruthSet(truth_files_.at(step.number))
-                                               : ReadStepTruth({.folder = options_.truth_folder,
-                                                                .step = step.number,
-                                                                .queries = input_.queries.rows(),
-                                                                .k = options_.replay.k,
-                                                                .metric = input_.metric},
-                                                               live);
+    if (options_.truth_folder.empty()) {
+      auto truth = ReadTruthSet(truth_files_.at(step.number));
+      if (!truth) return tl::unexpected(truth.error());
+      return std::optional(OfQueries(std::move(*truth), step.queries));
+    }
+    auto truth = ReadStepTruth({.folder = options_.truth_folder,
+                                .step = step.number,
+                                .queries = input_.queries.rows(),
+                                .asked = step.queries,
+                                .k = options_.replay.k,
+                                .metric = input_.metric},
+                               live);
     if (!truth) return tl::unexpected(truth.error());
     return std::optional(std::move(*truth));
   }

@@ -66,7 +66,7 @@ Json StreamSkeleton() {
 Expected<Input> LoadStream(const StreamFields& fields, const JobContext& context) {
   auto input = ReadInput(fields.data);
   if (!input) return input;
-  const auto summary = CheckRunbook(fields.runbook, input->rows.rows());
+  const auto summary = CheckRunbook(fields.runbook, input->rows.rows(), input->queries.rows());
   if (!summary) return tl::unexpected(summary.error().message);
   if (summary->max_live > fields.runbook.max_points) {
     context.warn(fmt::format("{}: max_pts is {}, and {} points are there at a time",

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "shoal/dataset.h"
 
@@ -61,9 +62,12 @@ Result<TruthSet> ReadStepTruth(const StepTruthRequest& request, const LivePoints
   if (!file) return tl::unexpected(file.error());
   auto truth = ReadTruthSet(*file, {.metric = request.metric});
   if (!truth) return truth;
-  if (truth->queries != request.queries || truth->k < request.k) {
+  const size_t asked = request.asked.size();
+  const bool of_asked = asked > 0 && truth->queries == asked;
+  if ((truth->queries != request.queries && !of_asked) || truth->k < request.k) {
     return Wrong(request.folder, file->filename().string(),
-                 fmt::format("{} queries, k >= {}", request.queries, request.k),
+                 fmt::format("{}{} queries, k >= {}", asked > 0 ? fmt::format("{} or ", asked) : "",
+                             request.queries, request.k),
                  fmt::format("{} queries, k = {}", truth->queries, truth->k));
   }
   const auto rows = live.rows();
@@ -74,6 +78,21 @@ Result<TruthSet> ReadStepTruth(const StepTruthRequest& request, const LivePoints
     return Wrong(*file, fmt::format("id {} of query {}", i % truth->k, i / truth->k),
                  "a point that is there at this step", std::to_string(id));
   }
+  return of_asked ? std::move(*truth) : OfQueries(std::move(*truth), request.asked);
+}
+
+TruthSet OfQueries(TruthSet truth, IdRange queries) {
+  if (queries.size() == 0) return truth;
+  const auto keep = [&](auto& values, size_t columns) {
+    if (values.empty()) return;
+    const auto begin = values.begin();
+    values = {begin + static_cast<ptrdiff_t>(queries.begin * columns),
+              begin + static_cast<ptrdiff_t>(queries.end * columns)};
+  };
+  keep(truth.ids, truth.k);
+  keep(truth.distances, truth.k);
+  keep(truth.counts, 1);
+  truth.queries = queries.size();
   return truth;
 }
 

@@ -21,13 +21,18 @@ Result<std::filesystem::path> FindStepTruth(const std::filesystem::path& folder,
 struct StepTruthRequest {
   std::filesystem::path folder;
   size_t step = 0;
-  size_t queries = 0;  // As many as it must be for.
+  size_t queries = 0;  // Of the query file.
+  IdRange asked = {};  // Of these, by the step; empty: all.
   size_t k = 1;        // At least so many neighbours each.
   Metric metric = Metric::kL2;
 };
-// The truth in that file, in shoal's distances. Corrupt: of another number of queries, with fewer
-// neighbours, or with an id that is no live point.
+// The truth in that file, of the queries that the step asks, in shoal's distances; the file has
+// that of all or of just these. Corrupt: of another number of queries, with fewer neighbours, or
+// with an id that is no live point.
 Result<TruthSet> ReadStepTruth(const StepTruthRequest& request, const LivePoints& live);
+
+// The truth of some of the queries; an empty range: as it is.
+TruthSet OfQueries(TruthSet truth, IdRange queries);
 
 // Computes truths in the order of the runbook and keeps each in a file that is named after the
 // checksum of all it depends on: data, queries, metric, k, and which point has which row. (What led
