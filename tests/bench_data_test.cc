@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "base/crc32c.h"
 #include "dataset_helpers.h"
 #include "jobs/data.h"
 #include "jobs/integer_set.h"
+#include "jobs/zero_vectors.h"
 #include "temp_folder.h"
 
 namespace shoal::bench {
@@ -139,6 +142,29 @@ TEST(DataTest, OnlyRowsWhoseDistancesAreExactInAnyOrderPass) {
       EXPECT_EQ(exact.error(), std::string("rows.fbin: ") + c.found);
     }
   }
+}
+
+TEST(ZeroVectors, AreThoseWhoseElementsAllAreZeroOfEitherSign) {
+  const std::vector<float> floats = {0, -0.0f, 0, 1, -0.0f, -0.0f, 1e-45f, 0};
+  EXPECT_THAT(ZeroRows(MatrixView(std::span<const float>(floats), 2)), testing::ElementsAre(0, 2));
+  const std::vector<uint8_t> bytes = {0, 128, 0, 0, 1, 0};
+  EXPECT_THAT(ZeroRows(MatrixView(std::span<const uint8_t>(bytes), 2)), testing::ElementsAre(1));
+}
+
+TEST(ZeroVectors, TruthWithoutThemKeepsItsNumbersAndItsOrder) {
+  TruthSet truth;
+  truth.queries = 3;
+  truth.k = 3;
+  truth.ids = {5, 7, 9, 1, 2, 3, 7, 4, TruthSet::kNoNeighbor};
+  truth.distances = {1, 2, 3, 1, 2, 3, 1, 2, INFINITY};
+  truth.counts = {3, 3, 2};
+  const std::vector<uint32_t> queries = {1}, rows = {7};
+  const TruthSet kept = TruthWithout(truth, queries, rows);
+  constexpr uint32_t kNone = TruthSet::kNoNeighbor;
+  EXPECT_EQ(kept.queries, 2u);
+  EXPECT_THAT(kept.ids, testing::ElementsAre(5, 9, kNone, 4, kNone, kNone));
+  EXPECT_THAT(kept.distances, testing::ElementsAre(1, 3, INFINITY, 2, INFINITY, INFINITY));
+  EXPECT_THAT(kept.counts, testing::ElementsAre(2, 1));
 }
 
 }  // namespace

@@ -215,6 +215,45 @@ class IndexJobTest(RunnerTest):
             "build": {"degree": 16, "list": 30, "threads": [1, 2]},
             "search": {"lists": [10, 100], "threads": [1, 2], "seconds": 0.01, "samples": 3}}}
 
+    def test_zero_vectors_under_cosine_are_named_or_left_out_and_truth_stays_right(self):
+        def write_with_zeroes(name, rows, zeroes):
+            self.write_rows(name, rows)
+            data = bytearray((self.folder / name).read_bytes())
+            for row in zeroes:
+                data[8 + row * 8:16 + row * 8] = bytes(8)
+            (self.folder / name).write_bytes(data)
+
+        write_with_zeroes("data/base.u8bin", 600, [77, 599])
+        run = lambda **data: self.run_file(self.jobs(self.job(metric="cosine", **data),
+                                                     search_directories=["data"]))
+        self.assertIn("base.u8bin: row 77: expected a direction for cosine, found a zero vector "
+                      "(2 of 600 are)", self.failed(run()))
+        write_with_zeroes("data/queries.u8bin", 20, [0, 3])
+        done = run(skip_zero_vectors=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        results = self.read_results()["runs"][0]
+        self.assertIn("zero vectors are left out: 2 of 600 rows, 2 of 20 queries",
+                      str(results["warnings"]))
+        sections = results["results"]
+        self.assertEqual(sections["memory"][0]["points"], 598)
+        self.assertEqual(sections["curves"][0]["points"][1]["recall"], 1)
+        # A truth that ends in a zero vector, and whose first query is one.
+        ids = [[599, 77, 598, 597]] * 20
+        (self.folder / "data/gt").write_bytes(
+            struct.pack("<ii", 20, 4) + struct.pack("<80I", *sum(ids, [])))
+        job = self.job(metric="cosine", skip_zero_vectors=True, truth_file="gt")
+        job["content"]["search"].update(k=4, lists=[600])
+        done = self.run_file(self.jobs(job, search_directories=["data"]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        recall = self.read_results()["runs"][0]["results"]["curves"][0]["points"][0]["recall"]
+        self.assertLess(recall, 0.5)
+        self.write_rows("data/base.u8bin", 600)
+        self.assertIn("queries.u8bin: query 0: ", self.failed(run()))
+
+    def failed(self, done):
+        self.assertEqual(done.returncode, 1, done.stderr)
+        return self.read_results()["runs"][0]["error"]
+
     def test_sections_are_as_documented(self):
         done = self.run_file(self.jobs(self.job(), self.job("float32", rows=300),
                                        search_directories=["data"]))

@@ -9,6 +9,7 @@
 #include "jobs/input.h"
 #include "jobs/jobs.h"
 #include "jobs/timed_search.h"
+#include "jobs/zero_vectors.h"
 #include "runner/timing.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
@@ -82,6 +83,13 @@ class IndexJob final : public Job {
     if (!input) return tl::unexpected(input.error());
     rows_ = std::move(input->rows);
     queries_ = std::move(input->queries);
+    zero_rows_ = std::move(input->zero_rows);
+    zero_queries_ = std::move(input->zero_queries);
+    if (!zero_rows_.empty() || !zero_queries_.empty()) {
+      context.warn(fmt::format("zero vectors are left out: {} of {} rows, {} of {} queries",
+                               zero_rows_.size(), rows_.rows(), zero_queries_.size(),
+                               zero_queries_.size() + queries_.rows()));
+    }
     engine_ = fmt::format("shoal-{}", ShortName(rows_.type()));
     options_.index.scalar_type = rows_.type();
     options_.index.metric = input->metric;
@@ -97,22 +105,34 @@ class IndexJob final : public Job {
     if (options_.truth_file.empty())
       context.say(
           fmt::format("ground truth of {} queries over {} rows", queries_.rows(), rows_.rows()));
-    Expected<TruthSet> truth =
-        options_.truth_file.empty()
-            ? Plain(
-                  ExactSearch(rows_, queries_, {.k = options_.k, .metric = options_.index.metric}))
-            : Plain(ReadTruthSet(options_.truth_file,
-                                 {.points = rows_.rows(), .metric = options_.index.metric}));
+    Expected<TruthSet> truth = options_.truth_file.empty() ? ComputeTruth() : ReadTruth();
     if (!truth) return tl::unexpected(truth.error());
     truth_ = std::move(*truth);
-    const std::string file = options_.truth_file.string();
-    if (truth_.queries != queries_.rows())
-      return tl::unexpected(
-          fmt::format("{}: queries: expected {}, found {}", file, queries_.rows(), truth_.queries));
-    if (truth_.k < options_.k)
-      return tl::unexpected(
-          fmt::format("{}: k: expected at least {}, found {}", file, options_.k, truth_.k));
     return {};
+  }
+
+  Expected<TruthSet> ComputeTruth() const {
+    std::vector<uint8_t> include;  // Empty: all.
+    if (!zero_rows_.empty()) include.assign(rows_.rows(), 1);
+    for (const uint32_t row : zero_rows_) include[row] = 0;
+    return Plain(ExactSearch(
+        rows_, queries_, {.k = options_.k, .metric = options_.index.metric, .include = include}));
+  }
+
+  Expected<TruthSet> ReadTruth() const {
+    const std::string file = options_.truth_file.string();
+    const Expected<TruthSet> truth =
+        Plain(ReadTruthSet(file, {.points = rows_.rows(), .metric = options_.index.metric}));
+    if (!truth) return truth;
+    const size_t queries = queries_.rows() + zero_queries_.size();
+    if (truth->queries != queries)
+      return tl::unexpected(
+          fmt::format("{}: queries: expected {}, found {}", file, queries, truth->queries));
+    if (truth->k < options_.k)
+      return tl::unexpected(
+          fmt::format("{}: k: expected at least {}, found {}", file, options_.k, truth->k));
+    if (zero_rows_.empty() && zero_queries_.empty()) return truth;
+    return TruthWithout(*truth, zero_queries_, zero_rows_);
   }
 
   Expected<void> Build(const JobContext& context, uint64_t threads) {
@@ -124,15 +144,15 @@ class IndexJob final : public Job {
     const Timing timing(context, fmt::format("build on {} threads", threads));
     const auto report = index->InsertMany(ids, rows_, {.threads = threads});
     if (!report) return tl::unexpected(report.error().message);
-    if (!report->failures.empty())
+    if (report->failures.size() != zero_rows_.size())
       return tl::unexpected(
           fmt::format("row {}: {}", report->failures[0].row, report->failures[0].error.message));
     if (options_.refined == Refined::kYes)
       if (const Status done = index->Refine({.threads = threads}); !done)
         return tl::unexpected(done.error().message);
     const Stretch stretch = timing.Stop();
-    context.say(
-        fmt::format("{} points in {:.1f} s on {} threads", rows_.rows(), stretch.seconds, threads));
+    context.say(fmt::format("{} points in {:.1f} s on {} threads", index->size(), stretch.seconds,
+                            threads));
     sections_["builds"].push_back({{"engine", engine_},
                                    {"threads", threads},
                                    {"seconds", stretch.seconds},
@@ -155,10 +175,10 @@ class IndexJob final : public Job {
   void Memory() {
     const MemoryBreakdown memory = index_->Stats().memory;
     const auto per_point = [&](uint64_t bytes) {
-      return static_cast<double>(bytes) / static_cast<double>(rows_.rows());
+      return static_cast<double>(bytes) / static_cast<double>(index_->size());
     };
     sections_["memory"] = {{{"engine", engine_},
-                            {"points", rows_.rows()},
+                            {"points", index_->size()},
                             {"bytes_per_point", per_point(memory.total())},
                             {"parts",
                              {{"vectors", per_point(memory.vectors)},
@@ -211,7 +231,8 @@ class IndexJob final : public Job {
   }
 
   IndexJobOptions options_;
-  std::string engine_;  // Of the rows' type.
+  std::vector<uint32_t> zero_rows_, zero_queries_;  // Left out; by their numbers in the files.
+  std::string engine_;                              // Of the rows' type.
   Matrix rows_, queries_;
   TruthSet truth_;
   std::unique_ptr<Index> index_;
@@ -220,6 +241,7 @@ class IndexJob final : public Job {
 
 void ParseData(FieldReader& data, const JobContext& context, IndexJobOptions& options) {
   options.data = ParseInput(data, context);
+  if (data.Flag("skip_zero_vectors", false)) options.data.zero_vectors = ZeroVectors::kSkip;
   options.truth_file = data.InputFile("truth_file", context.find_input, "");
 }
 
@@ -253,7 +275,8 @@ class IndexType final : public JobType {
               {"truth_file", "sift-1m.gt100"},
               {"rows", 0},
               {"scalar_type", "uint8"},
-              {"metric", "l2"}}},
+              {"metric", "l2"},
+              {"skip_zero_vectors", false}}},
             {"build",
              {{"degree", 32}, {"list", 100}, {"alpha", 1.2}, {"threads", {2}}, {"refine", false}}},
             {"search",

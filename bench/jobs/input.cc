@@ -6,6 +6,7 @@
 
 #include "jobs/data.h"
 #include "jobs/hdf5_file.h"
+#include "jobs/zero_vectors.h"
 
 namespace shoal::bench {
 namespace {
@@ -14,6 +15,31 @@ Expected<Hdf5Dataset> ReadAll(const std::filesystem::path& file) {
   auto all = ReadHdf5(file);
   if (!all) return tl::unexpected(all.error().message);
   return std::move(*all);
+}
+
+// Finds them; skips those among the queries and in the truth.
+Expected<void> TreatZeroVectors(const InputRequest& request,
+                                const std::filesystem::path& query_file, Input& input) {
+  if (input.metric != Metric::kCosine) return {};
+  input.zero_rows = ZeroRows(input.rows);
+  input.zero_queries = ZeroRows(input.queries);
+  const auto check = [&](const std::filesystem::path& file, const char* what,
+                         const std::vector<uint32_t>& zero, size_t all) -> Expected<void> {
+    const bool skip = request.zero_vectors == ZeroVectors::kSkip;
+    if (zero.empty() || (skip && zero.size() < all)) return {};
+    return tl::unexpected(fmt::format(
+        "{}: {} {}: expected a direction for cosine, found a zero vector ({} of {} are){}",
+        file.string(), what, zero.front(), zero.size(), all,
+        skip ? "" : "; the job \"index\" leaves them out with data.skip_zero_vectors"));
+  };
+  auto ok = check(request.base_file, "row", input.zero_rows, input.rows.rows());
+  if (ok) ok = check(query_file, "query", input.zero_queries, input.queries.rows());
+  if (!ok || (input.zero_rows.empty() && input.zero_queries.empty())) return ok;
+  auto queries = RowsWithout(input.queries, input.zero_queries);
+  if (!queries) return tl::unexpected(queries.error());
+  input.queries = std::move(*queries);
+  if (input.truth) input.truth = TruthWithout(*input.truth, input.zero_queries, input.zero_rows);
+  return {};
 }
 
 // "file": as the data says.
@@ -75,6 +101,8 @@ Expected<Input> ReadInput(const InputRequest& request) {
   input.rows = std::move(*rows);
   input.queries = std::move(*queries);
   input.metric = request.metric.value_or(input.metric);
+  if (auto ok = TreatZeroVectors(request, query_file, input); !ok)
+    return tl::unexpected(ok.error());
   return input;
 }
 

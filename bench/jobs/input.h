@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "runner/job.h"
 #include "shoal/dataset.h"
@@ -11,26 +12,33 @@
 
 namespace shoal::bench {
 
+// What becomes of vectors that have no cosine distance, under that metric.
+enum class ZeroVectors { kRefuse, kSkip };
+
 struct InputRequest {
   std::filesystem::path base_file;   // As ReadRows (jobs/data.h), or HDF5.
   std::filesystem::path query_file;  // Likewise; with HDF5 it may be empty: the file has its own.
   size_t rows = 0;                   // The first ones of the base, which has as many; 0: all.
   std::optional<Metric> metric;      // None: the file's, if it names one, or l2.
   std::optional<ScalarType> type;    // None: the base's.
+  ZeroVectors zero_vectors = ZeroVectors::kRefuse;
 };
 
 struct Input {
-  Matrix rows;
-  Matrix queries;  // Of the same type and dimension.
+  Matrix rows;     // With those to skip, so that numbers stay.
+  Matrix queries;  // Of the same type and dimension; without those to skip.
   Metric metric = Metric::kL2;
   // Of the file, where it has some and its rows, queries and metric are those that are used.
   std::optional<TruthSet> truth;
+  // ZeroVectors::kSkip: their numbers in the files, ascending.
+  std::vector<uint32_t> zero_rows, zero_queries;
 };
 
 // The fields of a job's "data" that say so.
 InputRequest ParseInput(FieldReader& data, const JobContext& context);
 
-// Everything is converted to one type. An error names the file.
+// Everything is converted to one type. An error names the file, and the first zero vector under
+// cosine unless these are to be skipped.
 Expected<Input> ReadInput(const InputRequest& request);
 
 // The rows of one file, of any format that ReadInput takes; HDF5: `train`.

@@ -64,6 +64,9 @@ struct ExactOptions {
 SHOAL_API Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries,
                                        const ExactOptions& options);
 
+// The numbers of the rows without a nonzero element, ascending: those that have no cosine distance.
+SHOAL_API std::vector<uint32_t> ZeroRows(MatrixView rows);
+
 // How far the distance that a search gives may be from ExactSearch's of the same two vectors: at
 // most relative * |distance| + absolute.
 struct Rounding {
