@@ -103,9 +103,11 @@ Status AppendHeader(OutputFile& file, size_t rows, size_t columns) {
 }  // namespace
 
 Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type) {
-  return InputFile::Open(path)
-      .and_then([&](const InputFile& file) { return ReadVectorHeader(file, type); })
-      .map([](const Header& header) { return header.shape; });
+  const Result<InputFile> file = InputFile::Open(path);
+  if (!file) return tl::unexpected(file.error());
+  const Result<Header> header = ReadVectorHeader(*file, type);
+  if (!header) return tl::unexpected(header.error());
+  return header->shape;
 }
 
 Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
