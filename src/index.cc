@@ -91,6 +91,12 @@ tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what)
   }
 }
 
+tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total) {
+  return MakeError(ErrorCode::kCancelled, std::string(what) + ": cancelled after " +
+                                              std::to_string(done) + " of " +
+                                              std::to_string(total));
+}
+
 IndexImpl::IndexImpl(const IndexOptions& options)
     : options_(options),
       budget_(options.memory_limit),
@@ -370,10 +376,8 @@ Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
   if (sizes) sizes = check("counts", 1, output.counts.size());
   if (sizes && !output.work.empty()) sizes = check("work", 1, output.work.size());
   if (!sizes || n == 0) return sizes;
-  if (Status shape = impl_->ValidateShape(queries, "queries"); !shape) {
-    std::fill_n(output.counts.begin(), n, 0);
-    return shape;
-  }
+  std::fill_n(output.counts.begin(), n, 0);
+  if (Status shape = impl_->ValidateShape(queries, "queries"); !shape) return shape;
   Status first_error;
   Mutex reporting;
   const auto search = [&](size_t begin, size_t end) {
@@ -393,7 +397,9 @@ Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
     }
   };
   try {
-    ParallelFor(batch.threads, n, SearchGrain(n, batch.threads, options), batch.progress, search);
+    const size_t done = ParallelFor(batch.threads, n, SearchGrain(n, batch.threads, options),
+                                    batch.progress, search, batch.stop);
+    if (done < n) return Cancelled("search", done, n);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(this->options(), "search");
   }

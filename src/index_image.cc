@@ -105,6 +105,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   std::vector<SlotId> slots(n);
   const std::vector<uint32_t> order = BreadthFirst(image).nodes;
   for (const uint32_t i : order) {
+    if (batch.stop.stop_requested()) return Cancelled("load", done / kPasses, n);
     if (Status valid = codec_.Validate(image.rows[i], "row"); !valid)
       return MakeError(valid.error().code,
                        "row " + std::to_string(i) + ": " + valid.error().message);
@@ -122,11 +123,13 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   // A start that is a point leads to that point first.
   if (image.start < n) link(graph_.start(), std::span(&image.start, 1));
   link(graph_.start(), image.List(image.start));
-  ParallelFor(
+  done = ParallelFor(
       batch.threads, n, kGrain, [&](size_t linked, size_t) { tell(1, linked); },
       [&](size_t begin, size_t end) {
         for (size_t i = begin; i < end; ++i) link(slots[i], image.List(i));
-      });
+      },
+      batch.stop);
+  if (done < n) return Cancelled("load", (n + done) / kPasses, n);
   done = 0;
   // Older points first, so that each finds its guards guarded.
   for (const uint32_t i : order) {

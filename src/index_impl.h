@@ -24,6 +24,8 @@ namespace shoal {
 
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what);
 tl::unexpected<Error> NotFound(ExternalId id);
+// Of `total` of what `what` (a verb) does.
+tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total);
 
 class IndexImpl {
  public:
@@ -102,7 +104,7 @@ class IndexImpl {
   // False: the system refuses even one thread.
   bool StartRepairers();
   void RepairInBackground();
-  bool MoveAllDown(const BatchOptions& batch, int pass);
+  Result<bool> MoveAllDown(const BatchOptions& batch, int pass);
   bool MoveDown(SlotId from);
   SlotId MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard);
   void Trim();

@@ -116,11 +116,14 @@ class IndexImpl::Loader {
   Status LoadBlocks() {
     FirstError first;
     const size_t blocks = header_.point_blocks();
-    ParallelFor(batch_.threads, blocks, 1, Progress(0, blocks), [&](size_t begin, size_t end) {
+    const auto load = [&](size_t begin, size_t end) {
       Block block;
       for (size_t b = begin; b < end && first.ok(); ++b) first.Note(LoadBlock(b, block));
-    });
+    };
+    const size_t done =
+        ParallelFor(batch_.threads, blocks, 1, Progress(0, blocks), load, batch_.stop);
     if (Status ok = first.Take(); !ok) return ok;
+    if (done < blocks) return Cancelled("load", header_.FirstPoint(done) / 2, n_);
     if (index_.neighbors_.edges() != header_.edges)
       return reader_.Broken(Section::kLists, 0, 0, "edges of all lists",
                             std::to_string(header_.edges) + " by the header",
@@ -223,10 +226,14 @@ class IndexImpl::Loader {
     link(kStart);
     // In this order points with common neighbours come together: an eighth less time than in that
     // of the slots (SIFT, 1M).
-    ParallelFor(batch_.threads, n_, kGrain, Progress(1, n_), [&](size_t begin, size_t end) {
+    const auto link_all = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end && first.ok(); ++i) link(SlotOf(order_.nodes[i]));
-    });
-    return first.Take();
+    };
+    const size_t done =
+        ParallelFor(batch_.threads, n_, kGrain, Progress(1, n_), link_all, batch_.stop);
+    if (Status ok = first.Take(); !ok) return ok;
+    if (done < n_) return Cancelled("load", (n_ + done) / 2, n_);
+    return {};
   }
 
   // Points without a list, or that the start point does not lead to. A point that has no list may

@@ -85,9 +85,14 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   const size_t total = debt.size();
   std::atomic<size_t> failed_in_a_row{0};
   std::atomic<size_t> done{0};
+  std::atomic<bool> stopped{false};
   Mutex reporting;
   const auto work = [&] {
     while (const auto due = repairs_.TakeFor(debt)) {
+      if (batch.stop.stop_requested()) {
+        stopped.store(true, std::memory_order_relaxed);
+        return repairs_.Again(*due);
+      }
       auto guard = epochs_.Pin();
       const auto repaired = RepairTaken(*due, guard);
       if (repaired != Graph::Repaired::kNotNow) {
@@ -109,6 +114,7 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
     return OutOfMemory(options_, "consolidate");
   }
   if (failed_in_a_row.load() > MostFailures(total)) return OutOfMemory(options_, "consolidate");
+  if (stopped.load()) return Cancelled("consolidate", done.load(), total);
   if (batch.progress) batch.progress(total, total);
   for (int i = 0; i < 4; ++i) slots_.Reclaim();
   Trim();
@@ -183,32 +189,37 @@ SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& gua
 }
 
 // From the highest slot on, as long as there are lower ones. False: there was nothing to move.
-bool IndexImpl::MoveAllDown(const BatchOptions& batch, int pass) {
+Result<bool> IndexImpl::MoveAllDown(const BatchOptions& batch, int pass) {
   const size_t slots = slots_.high_water();
   std::atomic<size_t> end{slots};  // Of those, counted from the highest, that find a lower one.
-  ParallelFor(batch.threads, slots, 64, pass == 0 ? batch.progress : nullptr,
-              [&](size_t begin, size_t piece_end) {
-                for (size_t i = begin; i < piece_end; ++i) {
-                  size_t least = end.load(std::memory_order_relaxed);
-                  if (i >= least) return;
-                  if (MoveDown(static_cast<SlotId>(slots - 1 - i))) continue;
-                  while (i < least && !end.compare_exchange_weak(least, i)) {
-                  }
-                  return;
-                }
-              });
+  const auto move = [&](size_t begin, size_t piece_end) {
+    for (size_t i = begin; i < piece_end; ++i) {
+      size_t least = end.load(std::memory_order_relaxed);
+      if (i >= least) return;
+      if (MoveDown(static_cast<SlotId>(slots - 1 - i))) continue;
+      while (i < least && !end.compare_exchange_weak(least, i)) {
+      }
+      return;
+    }
+  };
+  const size_t done =
+      ParallelFor(batch.threads, slots, 64, pass == 0 ? batch.progress : nullptr, move, batch.stop);
+  if (done < slots) return Cancelled("compact", done, slots);
   return end.load() > 0;
 }
 
 Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
-  if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
+  const BatchOptions silent = {.threads = batch.threads, .stop = batch.stop};
+  if (Status consolidated = Consolidate(silent); !consolidated)
     return tl::unexpected(consolidated.error());
   try {
     const uint64_t before = Stats().memory.total();
     // A pass cannot use the slots that it leaves, but the next one can.
     for (int pass = 0; pass < kCompactPasses; ++pass) {
-      if (!MoveAllDown(batch, pass)) break;
-      if (Status consolidated = Consolidate({.threads = batch.threads}); !consolidated)
+      const Result<bool> moved = MoveAllDown(batch, pass);
+      if (!moved) return tl::unexpected(moved.error());
+      if (!*moved) break;
+      if (Status consolidated = Consolidate(silent); !consolidated)
         return tl::unexpected(consolidated.error());
     }
     {

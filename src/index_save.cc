@@ -93,6 +93,9 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
   // One section: append(i) puts what belongs to point i behind the block.
   const auto write = [&](const auto& append) -> Status {
     for (size_t b = 0; b < header.point_blocks(); ++b) {
+      if (batch.stop.stop_requested())
+        return Cancelled("save", header.points * done / (3 * header.point_blocks() + 1),
+                         header.points);
       block.clear();
       for (uint64_t i = header.FirstPoint(b); i < header.FirstPoint(b + 1); ++i)
         append(members.slots[i]);

@@ -287,7 +287,7 @@ Result<DeleteReport> IndexImpl::DeleteMany(std::span<const ExternalId> ids,
   try {
     const std::vector<uint32_t> order = DeleteOrder(ids);
     const size_t grain = order.empty() ? kGrain : kOrderedGrain;
-    ParallelFor(batch.threads, ids.size(), grain, batch.progress, [&](size_t begin, size_t end) {
+    const auto remove = [&](size_t begin, size_t end) {
       for (size_t at = begin; at < end; ++at) {
         const size_t i = order.empty() ? at : order[at];
         Status deleted = Delete(ids[i]);
@@ -295,7 +295,10 @@ Result<DeleteReport> IndexImpl::DeleteMany(std::span<const ExternalId> ids,
         const MutexLock lock(reporting);
         report.failures.push_back({i, std::move(deleted.error())});
       }
-    });
+    };
+    const size_t done =
+        ParallelFor(batch.threads, ids.size(), grain, batch.progress, remove, batch.stop);
+    if (done < ids.size()) return Cancelled("delete", done, ids.size());
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "delete");
   }
@@ -327,7 +330,7 @@ Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matr
   try {
     const std::vector<uint32_t> order = InsertOrder(codec_, rows, size(), batch.threads);
     const size_t grain = order.empty() ? kGrain : kOrderedGrain;
-    ParallelFor(batch.threads, rows.rows(), grain, batch.progress, [&](size_t begin, size_t end) {
+    const auto insert = [&](size_t begin, size_t end) {
       for (size_t at = begin; at < end; ++at) {
         const size_t i = order.empty() ? at : order[at];
         Status inserted = Insert(ids[i], rows[i]);
@@ -335,7 +338,10 @@ Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matr
         const MutexLock lock(reporting);
         report.failures.push_back({i, std::move(inserted.error())});
       }
-    });
+    };
+    const size_t done =
+        ParallelFor(batch.threads, rows.rows(), grain, batch.progress, insert, batch.stop);
+    if (done < rows.rows()) return Cancelled("insert", done, rows.rows());
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
   }
@@ -356,12 +362,15 @@ std::vector<SlotId> IndexImpl::LiveSlots() const {
 Status IndexImpl::Refine(const BatchOptions& batch) {
   try {
     const std::vector<SlotId> live = LiveSlots();
-    ParallelFor(batch.threads, live.size(), kGrain, batch.progress, [&](size_t begin, size_t end) {
+    const auto relink = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         auto guard = epochs_.Pin();
         graph_.Relink(live[i], guard, ScratchOf(guard));
       }
-    });
+    };
+    const size_t done =
+        ParallelFor(batch.threads, live.size(), kGrain, batch.progress, relink, batch.stop);
+    if (done < live.size()) return Cancelled("refine", done, live.size());
     return {};
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "refine");

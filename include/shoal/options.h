@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 
 #include "shoal/types.h"
 
@@ -71,8 +72,14 @@ struct BatchOptions {
   // 0: one per CPU that this process may use.
   size_t threads = 0;
   // Called from time to time with the rows done and the rows in all, never from two threads at
-  // once; the last call has both equal. Must not call back into a writing function of the index.
+  // once; the last call has both equal. Must not call back into a writing function of the index,
+  // nor throw.
   std::function<void(size_t done, size_t total)> progress = {};
+  // Asked to stop, the call ends soon with Cancelled, which says how much was done, unless all was.
+  // What InsertMany, DeleteMany, Clear, Consolidate, Compact and Refine have done stays; so do
+  // SearchMany's answers, and the other queries have counts of 0. Of a Save, a Load, an ExactSearch
+  // nothing stays, and an older file is as it was.
+  std::stop_token stop = {};
 };
 
 // What Index::Load does not find in the file: fields of IndexOptions, and how to load.

@@ -22,6 +22,7 @@ enum class ErrorCode : uint8_t {
   kIo,               // The operating system refused a read or a write.
   kCorrupt,          // A file is not what it claims to be.
   kUnsupported,      // Valid, but not possible with this file, type or metric.
+  kCancelled,        // BatchOptions::stop was asked to stop before all was done.
 };
 
 // The code's name as in the enum, without the k: "InvalidArgument".

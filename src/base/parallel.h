@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <new>
+#include <stop_token>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -19,10 +20,12 @@ namespace shoal {
 // `threads` threads (0: AvailableCpus()), the calling one among them. Pieces are handed out in
 // order. `progress`, when set, is called with what is done, one call at a time; the last call has
 // n. A thread that the system refuses is done without. The first exception that leaves `work` or
-// `progress` ends the rest and is thrown again, in the calling thread.
+// `progress` ends the rest and is thrown again, in the calling thread. Once `stop` is requested no
+// piece is begun. Returns how much of n was done.
 template <class Work>
-void ParallelFor(size_t threads, size_t n, size_t grain,
-                 const std::function<void(size_t, size_t)>& progress, const Work& work) {
+size_t ParallelFor(size_t threads, size_t n, size_t grain,
+                   const std::function<void(size_t, size_t)>& progress, const Work& work,
+                   const std::stop_token& stop = {}) {
   constexpr size_t kMostThreads = 1024;  // What is more than any machine has is a slip.
   if (threads == 0) threads = AvailableCpus();
   if (threads > kMostThreads) threads = kMostThreads;
@@ -38,7 +41,7 @@ void ParallelFor(size_t threads, size_t n, size_t grain,
   std::exception_ptr thrown;  // Guarded by `throwing`.
   Mutex throwing;
   const auto pieces = [&] {
-    for (;;) {
+    while (!stop.stop_requested()) {
       const size_t begin = next.fetch_add(grain, std::memory_order_relaxed);
       if (begin >= n) return;
       const size_t end = begin + grain < n ? begin + grain : n;
@@ -71,7 +74,8 @@ void ParallelFor(size_t threads, size_t n, size_t grain,
   run();
   for (auto& helper : helpers) helper.join();
   if (thrown) std::rethrow_exception(thrown);
-  if (progress && (reported != n || n == 0)) report();
+  if (progress && done.load() == n && (reported != n || n == 0)) report();
+  return done.load();
 }
 
 }  // namespace shoal

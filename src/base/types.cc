@@ -16,6 +16,7 @@ std::string_view ErrorCodeName(ErrorCode code) {
     case ErrorCode::kIo: return "Io";
     case ErrorCode::kCorrupt: return "Corrupt";
     case ErrorCode::kUnsupported: return "Unsupported";
+    case ErrorCode::kCancelled: return "Cancelled";
   }
   return "?";
 }

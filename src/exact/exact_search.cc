@@ -127,34 +127,47 @@ void MeasureBase(Problem& problem) {
 class Progress final : public Observer {
  public:
   Progress(const BatchOptions& batch, size_t queries, size_t rows)
-      : batch_(batch), queries_(queries), pairs_(static_cast<double>(queries) * rows) {}
+      : batch_(batch), queries_(queries), pairs_(queries * rows) {}
 
   void Done(size_t pairs) override {
     const size_t done = done_.fetch_add(pairs, std::memory_order_relaxed) + pairs;
     if (!batch_.progress) return;
     if (!reporting_.TryLock()) return;
-    const auto rows = static_cast<size_t>(static_cast<double>(done) / pairs_ * queries_);
+    const size_t rows = Rows(done);
     if (rows > reported_ && rows < queries_) {  // The last word is Finish's.
       reported_ = rows;
       batch_.progress(rows, queries_);
     }
     reporting_.Unlock();
   }
-  bool Cancelled() const override { return refused() || failed(); }
+  bool Cancelled() const override { return refused() || failed() || batch_.stop.stop_requested(); }
   void Refuse() override { refused_.store(true, std::memory_order_relaxed); }
   void Fail() { failed_.store(true, std::memory_order_relaxed); }
 
   bool refused() const { return refused_.load(std::memory_order_relaxed); }
   bool failed() const { return failed_.load(std::memory_order_relaxed); }
-  // After all threads have ended.
+  // After all threads have ended: an error if they did not come to their end.
+  Status Stopped() const {
+    const size_t done = done_.load(std::memory_order_relaxed);
+    if (done == pairs_) return {};
+    return MakeError(ErrorCode::kCancelled, "exact search: cancelled after " +
+                                                std::to_string(Rows(done)) + " of " +
+                                                std::to_string(queries_));
+  }
   void Finish() {
     if (batch_.progress) batch_.progress(queries_, queries_);
   }
 
  private:
+  // Of `pairs`, as many as whole queries.
+  size_t Rows(size_t pairs) const {
+    return static_cast<size_t>(static_cast<double>(pairs) / static_cast<double>(pairs_) *
+                               static_cast<double>(queries_));
+  }
+
   const BatchOptions& batch_;
   const size_t queries_;
-  const double pairs_;
+  const size_t pairs_;
   std::atomic<size_t> done_{0};
   std::atomic<bool> refused_{false};
   std::atomic<bool> failed_{false};
@@ -200,6 +213,7 @@ class Search {
     for (auto& helper : helpers) helper.join();
     if (progress_.failed()) throw std::bad_alloc();
     if (progress_.refused()) return Refusal();
+    if (Status stopped = progress_.Stopped(); !stopped) return tl::unexpected(stopped.error());
     progress_.Finish();
     return std::move(truth_);
   }

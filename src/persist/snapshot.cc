@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <new>
+#include <string>
 
 #include "base/parallel.h"
 #include "persist/snapshot_file.h"
@@ -38,13 +39,18 @@ Result<SnapshotInfo> VerifySnapshot(const std::filesystem::path& path, const Bat
       const auto progress = [&](size_t done, size_t) {
         if (batch.progress) batch.progress(first_block + done, header.blocks());
       };
-      ParallelFor(batch.threads, header.BlocksOf(section), 1, progress,
-                  [&](size_t begin, size_t end) {
-                    std::vector<std::byte> block;
-                    for (size_t b = begin; b < end && first.ok(); ++b)
-                      first.Note(reader->ReadBlock(section, b, block));
-                  });
+      const auto read = [&](size_t begin, size_t end) {
+        std::vector<std::byte> block;
+        for (size_t b = begin; b < end && first.ok(); ++b)
+          first.Note(reader->ReadBlock(section, b, block));
+      };
+      const size_t done =
+          ParallelFor(batch.threads, header.BlocksOf(section), 1, progress, read, batch.stop);
       if (!first.ok()) return tl::unexpected(first.Take().error());
+      if (done < header.BlocksOf(section))
+        return MakeError(ErrorCode::kCancelled, path.string() + ": cancelled after " +
+                                                    std::to_string(first_block + done) + " of " +
+                                                    std::to_string(header.blocks()) + " blocks");
       first_block += header.BlocksOf(section);
     }
   } catch (const std::bad_alloc&) {

@@ -1,0 +1,149 @@
+// A stop token ends every call on many rows: with Cancelled, and with what was done in place.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <stop_token>
+#include <vector>
+
+#include "shoal/exact.h"
+#include "shoal/index.h"
+#include "shoal/snapshot.h"
+#include "temp_folder.h"
+#include "test_data.h"
+
+namespace shoal {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr size_t kRows = 2000;
+constexpr uint32_t kDim = 8;
+
+// Batch options whose first word of progress asks the call to stop.
+struct StopAtFirstWord {
+  BatchOptions batch(size_t threads = 1) {
+    return {.threads = threads,
+            .progress = [this](size_t, size_t) { source.request_stop(); },
+            .stop = source.get_token()};
+  }
+  std::stop_source source;
+};
+
+// Those of a call that is asked to stop before it begins.
+BatchOptions Stopped() {
+  std::stop_source source;
+  source.request_stop();
+  return {.threads = 2, .stop = source.get_token()};
+}
+
+class Stop : public testing::Test {
+ protected:
+  Stop() {
+    for (size_t i = 0; i < kRows; ++i) ids_.push_back(i);
+  }
+  void Fill() {
+    const auto report = index_.InsertMany(ids_, rows_.view());
+    ASSERT_TRUE(report && report->inserted == kRows);
+  }
+  template <class T>
+  static void ExpectCancelled(const Result<T>& result, const std::string& what) {
+    ASSERT_FALSE(result) << what;
+    EXPECT_EQ(result.error().code, ErrorCode::kCancelled);
+    EXPECT_THAT(result.error().message, StartsWith(what + ": cancelled after "));
+  }
+
+  const test::Rows rows_ = test::Generator(ScalarType::kFloat32, {.dim = kDim}, 9).Many(kRows);
+  std::vector<ExternalId> ids_;
+  Index index_ = *Index::Create({.dim = kDim, .max_degree = 16, .build_list_size = 32});
+};
+
+TEST_F(Stop, OfInsertManyKeepsTheRowsThatAreDone) {
+  const auto report = index_.InsertMany(ids_, rows_.view(), StopAtFirstWord().batch());
+  ExpectCancelled(report, "insert");
+  EXPECT_GT(index_.size(), 0u);
+  EXPECT_LT(index_.size(), kRows);
+  EXPECT_THAT(report.error().message,
+              HasSubstr("after " + std::to_string(index_.size()) + " of 2000"));
+  EXPECT_TRUE(index_.CheckStructure());
+}
+
+TEST_F(Stop, OfDeletesKeepsWhatIsDone) {
+  Fill();
+  const auto report = index_.DeleteMany(ids_, StopAtFirstWord().batch());
+  ExpectCancelled(report, "delete");
+  EXPECT_GT(index_.size(), 0u);
+  EXPECT_LT(index_.size(), kRows);
+  EXPECT_TRUE(index_.CheckStructure());
+}
+
+TEST_F(Stop, OfAConsolidationLeavesTheRestOfTheRepairsToTheNext) {
+  index_ = *Index::Create({.dim = kDim, .repair = RepairPolicy::kManual});
+  Fill();
+  ASSERT_TRUE(index_.DeleteMany(std::span(ids_).first(1000)));
+  ExpectCancelled(index_.Consolidate(StopAtFirstWord().batch()), "consolidate");
+  const uint64_t pending = index_.Stats().pending_repairs;
+  EXPECT_GT(pending, 0u);
+  EXPECT_LT(pending, 1000u);
+  ExpectCancelled(index_.Consolidate(Stopped()), "consolidate");
+  ExpectCancelled(index_.Compact(Stopped()), "consolidate");
+  EXPECT_EQ(index_.Stats().pending_repairs, pending);
+  ASSERT_TRUE(index_.Consolidate());
+  EXPECT_EQ(index_.Stats().pending_repairs, 0u);
+  ExpectCancelled(index_.Compact(StopAtFirstWord().batch()), "compact");
+  EXPECT_TRUE(index_.CheckStructure());
+  EXPECT_EQ(index_.size(), 1000u);
+}
+
+TEST_F(Stop, OfRefineLeavesTheGraphWhole) {
+  Fill();
+  ExpectCancelled(index_.Refine(StopAtFirstWord().batch()), "refine");
+  EXPECT_TRUE(index_.CheckStructure());
+}
+
+TEST_F(Stop, OfSearchManyGivesTheOtherQueriesNoHits) {
+  Fill();
+  std::vector<ExternalId> ids(kRows);
+  std::vector<uint32_t> counts(kRows, 99);
+  ExpectCancelled(
+      index_.SearchMany(rows_.view(), {.k = 1}, {ids, {}, counts}, StopAtFirstWord().batch()),
+      "search");
+  EXPECT_EQ(counts.front(), 1u);
+  EXPECT_EQ(counts.back(), 0u);
+}
+
+TEST_F(Stop, OfASaveLeavesTheOlderFileAndNoOther) {
+  Fill();
+  const TempFolder folder;
+  ASSERT_TRUE(index_.Save(folder / "x"));
+  const std::string before = ReadBytes(folder / "x");
+  ASSERT_TRUE(index_.Delete(0));
+  ExpectCancelled(index_.Save(folder / "x", StopAtFirstWord().batch()), "save");
+  EXPECT_EQ(folder.Entries(), 1u);
+  EXPECT_EQ(ReadBytes(folder / "x"), before);
+  ExpectCancelled(Index::Load(folder / "x", {.batch = Stopped()}), "load");
+  ExpectCancelled(Index::Load(folder / "x", {.batch = StopAtFirstWord().batch()}), "load");
+  const auto verified = VerifySnapshot(folder / "x", Stopped());
+  ASSERT_FALSE(verified);
+  EXPECT_EQ(verified.error().code, ErrorCode::kCancelled);
+}
+
+TEST_F(Stop, OfExactSearchGivesNothing) {
+  ExpectCancelled(ExactSearch(rows_.view(), rows_.view(), {.k = 1, .batch = Stopped()}),
+                  "exact search");
+}
+
+TEST_F(Stop, AfterAllIsDoneChangesNothing) {
+  std::stop_source source;
+  const auto last = [&](size_t done, size_t total) {
+    if (done == total) source.request_stop();
+  };
+  const auto report = index_.InsertMany(
+      ids_, rows_.view(), {.threads = 2, .progress = last, .stop = source.get_token()});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->inserted, kRows);
+}
+
+}  // namespace
+}  // namespace shoal
