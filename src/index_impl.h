@@ -133,6 +133,7 @@ class IndexImpl {
 
   // Makes a start point if there is none.
   Status EnsureStart();
+  std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;
 

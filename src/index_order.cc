@@ -79,13 +79,16 @@ Vectors Sample(const FullCodec& codec, MatrixView rows) {
 
 }  // namespace
 
-std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows, size_t points,
-                                  size_t threads) {
+std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
+                                  std::span<const uint8_t> known, size_t points, size_t threads) {
   constexpr size_t kGrain = 1024;
   const size_t n = rows.rows();
   const size_t wanted = std::max(kOrderedFrom, n / kUnorderedShare);
   const size_t unordered = wanted - std::min(wanted, points);
-  if (n < unordered + kOrderedFrom || n > std::numeric_limits<uint32_t>::max()) return {};
+  const auto left_out = static_cast<size_t>(
+      std::count_if(known.begin(), known.end(), [](uint8_t is_known) { return is_known != 0; }));
+  if (n - left_out < unordered + kOrderedFrom || n > std::numeric_limits<uint32_t>::max())
+    return {};
   const Vectors sample = Sample(codec, rows);
   if (sample.size() < kRegions) return {};  // The rows are of another kind, or most are invalid.
   const Pivots pivots(codec, sample);
@@ -94,7 +97,8 @@ std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows, size_
   ParallelFor(threads, places.size(), kGrain, {}, [&](size_t begin, size_t end) {
     Nearest nearest(codec);
     for (size_t i = begin; i < end; ++i)
-      places[i] = static_cast<uint16_t>(pivots.PlaceOf(Bytes(rows, unordered + i), nearest));
+      if (const size_t row = unordered + i; known.empty() || known[row] == 0)
+        places[i] = static_cast<uint16_t>(pivots.PlaceOf(Bytes(rows, row), nearest));
   });
   std::vector<size_t> next(pivots.size() + 1, 0);  // Of each place, where its next row goes.
   for (const uint16_t place : places) ++next[place + size_t{1}];

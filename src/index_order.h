@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "codec/full_codec.h"
@@ -20,9 +21,10 @@ inline constexpr size_t kOrderedFrom = size_t{1} << 15;
 // The first rows stay as they come until the index has a point for every 8 rows, and at least
 // kOrderedFrom: what comes region by region into an index that knows nothing of other regions makes
 // a worse graph. The others are put in order by the nearest of up to 1,024 of them, which is looked
-// for among those that share the nearest of 32. `threads`: as in BatchOptions. The same for the
+// for among those that share the nearest of 32. Rows i with known[i] != 0 will not be inserted, and
+// cost next to nothing (`known` empty: all will). `threads`: as in BatchOptions. The same for the
 // same rows whatever the threads.
-std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows, size_t points,
-                                  size_t threads);
+std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
+                                  std::span<const uint8_t> known, size_t points, size_t threads);
 
 }  // namespace shoal

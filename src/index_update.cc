@@ -318,6 +318,15 @@ Status IndexImpl::Clear(const BatchOptions& batch) {
   return Consolidate(batch);
 }
 
+// Which of many ids are there: their rows need no order. Empty: too few to be put in one.
+std::vector<uint8_t> IndexImpl::KnownIds(std::span<const ExternalId> ids) {
+  std::vector<uint8_t> known;
+  if (ids.size() < kOrderedFrom || size() == 0) return known;
+  known.reserve(ids.size());
+  for (const ExternalId id : ids) known.push_back(ids_.Lock(id).slot() ? 1 : 0);
+  return known;
+}
+
 Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                            const BatchOptions& batch) {
   if (ids.size() != rows.rows())
@@ -328,7 +337,8 @@ Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matr
   InsertReport report;
   Mutex reporting;
   try {
-    const std::vector<uint32_t> order = InsertOrder(codec_, rows, size(), batch.threads);
+    const std::vector<uint32_t> order =
+        InsertOrder(codec_, rows, KnownIds(ids), size(), batch.threads);
     const size_t grain = order.empty() ? kGrain : kOrderedGrain;
     const auto insert = [&](size_t begin, size_t end) {
       for (size_t at = begin; at < end; ++at) {

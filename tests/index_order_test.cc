@@ -25,7 +25,7 @@ constexpr size_t kMany = 2 * kOrderedFrom + 1000;
 Rows ManyRows() { return Generator(ScalarType::kFloat32, {.dim = kDim}, 3).Many(kMany); }
 
 std::vector<uint32_t> OrderOf(MatrixView rows, size_t points, size_t threads = 2) {
-  return InsertOrder(FullCodec(ScalarType::kFloat32, Metric::kL2, kDim), rows, points, threads);
+  return InsertOrder(FullCodec(ScalarType::kFloat32, Metric::kL2, kDim), rows, {}, points, threads);
 }
 
 // Of rows that are neighbours in the order.
@@ -61,6 +61,20 @@ TEST(InsertOrder, PutsNearRowsNextToEachOther) {
 TEST(InsertOrder, IsTheSameForEveryNumberOfThreads) {
   const Rows rows = ManyRows();
   EXPECT_EQ(OrderOf(rows.view(), 0, 1), OrderOf(rows.view(), 0, 3));
+}
+
+TEST(InsertOrder, LooksAtNoRowWhoseIdIsThere) {
+  const Rows rows = ManyRows();
+  const FullCodec codec(ScalarType::kFloat32, Metric::kL2, kDim);
+  std::vector<uint8_t> known(kMany, 1);
+  std::fill_n(known.begin(), kOrderedFrom - 1, uint8_t{0});
+  EXPECT_THAT(InsertOrder(codec, rows.view(), known, kMany, 1), testing::IsEmpty())
+      << "the others are too few";
+  known[kMany - 1] = 0;
+  std::vector<uint32_t> order = InsertOrder(codec, rows.view(), known, kMany, 1);
+  ASSERT_EQ(order.size(), kMany);
+  std::sort(order.begin(), order.end());
+  for (uint32_t i = 0; i < kMany; ++i) ASSERT_EQ(order[i], i);
 }
 
 TEST(InsertOrder, LeavesFewRowsAsTheyCome) {
