@@ -79,7 +79,8 @@ bool IsTemporaryOf(const std::filesystem::path& target, const std::filesystem::p
   const size_t mark = name.rfind(kTemporaryMark);
   if (mark == std::string::npos) return false;
   const std::string suffix = name.substr(mark);
-  const std::string_view numbers = std::string_view(suffix).substr(kTemporaryMark.size());
+  std::string_view numbers = suffix;
+  numbers.remove_prefix(kTemporaryMark.size());
   const size_t dash = numbers.find('-');
   const auto is_number = [](std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
