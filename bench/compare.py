@@ -34,17 +34,19 @@ def data_sets(shared, generated):
     return {
         "sift-1m": (sift, queries, f"{shared}/sift-1m.gt100", 0),
         "sift-100k": (sift, queries, f"{shared}/sift-100k.gt100", 100000),
-        "mixture": tuple(f"{generated}/mixture{s}" for s in (".fbin", "-query.fbin", ".gt100")) + (0,),
+    } | {
+        name: tuple(f"{generated}/{name}{s}" for s in (".fbin", "-query.fbin", ".gt100")) + (0,)
+        for name in ("mixture", "near-duplicates")
     }
 
 
 def parse_arguments():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", default="sift-1m", help="sift-1m, sift-100k or mixture")
+    parser.add_argument("--data", default="sift-1m", help="sift-1m, sift-100k, mixture or near-duplicates")
     parser.add_argument("--engines", help=f"by default all that can run here of {', '.join(ENGINES)}")
     parser.add_argument("--shared", default=os.environ.get("SHOAL_DATA", f"{here}/../../shared/data"))
-    parser.add_argument("--data-dir", default="bench-data", help="where make_data wrote mixture.*")
+    parser.add_argument("--data-dir", default="bench-data", help="where make_data wrote its sets")
     parser.add_argument("--programs", default=f"{here}/../build/bench")
     parser.add_argument("--python", default=sys.executable, help="for the peers in Python")
     parser.add_argument("--cache", help="folder of the peers' indices: opened if there, else saved to")

@@ -32,11 +32,13 @@ run kernels build/bench/distance_bench --benchmark_filter='gather/.*/(float32|ui
 run exact build/bench/exact_rate
 run products build/bench/products
 
-if [[ ! -e $cache/mixture.gt100 ]]; then
+if [[ ! -e $cache/mixture.gt100 || ! -e $cache/near-duplicates.gt100 ]]; then
   echo "== generated data"
   build/bench/make_data --out "$cache"
+  build/bench/make_data --out "$cache" --set near-duplicates --rows 200000 --dim 128
 fi
 compare mixture
+compare near-duplicates
 
 if [[ ! -e $data/sift-1m.u8bin ]]; then
   echo "no SIFT jobs: $data/sift-1m.u8bin: not there (SHOAL_DATA)"
