@@ -5,6 +5,7 @@
 
 #include "apps/common/command_line.h"
 #include "apps/common/progress.h"
+#include "apps/common/zero_vectors.h"
 #include "shoal/dataset.h"
 #include "shoal/diskann_files.h"
 #include "shoal/index.h"
@@ -18,7 +19,12 @@ struct Request {
   IndexOptions index{.max_degree = 64, .build_list_size = 100, .alpha = 1.2f};
   uint32_t threads = 0;
   uint32_t passes = 1;
+  bool skip_zero_vectors = false;
 };
+
+// Ids are row numbers, and nothing in the files says that one is missing.
+constexpr const char* kHowToSkip =
+    "test_insert_deletes_consolidate --skip_zero_vectors leaves them out, with tags for ids";
 
 BatchOptions Batch(const Request& request, Progress& progress) {
   return {.threads = request.threads,
@@ -45,11 +51,23 @@ Status Build(Request request) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("--passes: expected 1 or 2, found {}", request.passes));
   }
+  if (request.skip_zero_vectors) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("--skip_zero_vectors: expected it to be absent, since ids are row "
+                                 "numbers; {}",
+                                 kHowToSkip));
+  }
   if (auto ok = CheckDiskannOutput(request.index_path_prefix, request.index.scalar_type); !ok)
     return ok;
   request.threads = ThreadsOrAll(request.threads);
   auto rows = ReadBin(request.data_path, request.index.scalar_type);
   if (!rows) return tl::unexpected(rows.error());
+  if (auto ok = CheckZeroVectors(
+          {.file = request.data_path, .vectors = rows->rows(), .advice = kHowToSkip},
+          RowsWithoutDirection(request.index.metric, *rows));
+      !ok) {
+    return ok;
+  }
   request.index.dim = static_cast<uint32_t>(rows->dim());
   auto index = Index::Create(request.index);
   if (!index) return tl::unexpected(index.error());
@@ -93,6 +111,7 @@ int main(int argc, char** argv) {
   line.Optional(flags::kLbuild, &request.index.build_list_size);
   line.Optional(flags::kAlpha, &request.index.alpha);
   line.Optional(flags::kPasses, &request.passes);
+  line.Switch(flags::kNoSkipZeroVectors, &request.skip_zero_vectors);
   line.Only(flags::kBuildPqBytes, "0");
   line.Never(flags::kUseOpq);
   line.Only(flags::kLabelFile, "");

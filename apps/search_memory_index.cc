@@ -8,6 +8,7 @@
 #include "apps/common/measure.h"
 #include "apps/common/progress.h"
 #include "apps/common/truth.h"
+#include "apps/common/zero_vectors.h"
 #include "shoal/dataset.h"
 #include "shoal/diskann_files.h"
 
@@ -26,6 +27,7 @@ struct Request {
   bool dynamic = false;
   bool print_all_recalls = false;
   bool print_qps_per_thread = false;
+  bool skip_zero_vectors = false;
   float fail_if_recall_below = 0;
 
   uint32_t FirstRecall() const { return print_all_recalls ? 1 : k; }
@@ -88,9 +90,28 @@ double PrintRow(const Request& request, uint32_t list, const SearchRun& run,
   return recall;
 }
 
-Result<SearchRun> SearchWith(const Request& request, const Index& index, const Matrix& queries,
+Result<Queries> ReadQueries(const Request& request) {
+  auto rows = ReadBin(request.query_file, request.load.index.scalar_type);
+  if (!rows) return tl::unexpected(rows.error());
+  const auto zero = RowsWithoutDirection(request.load.index.metric, *rows);
+  if (auto ok = CheckZeroVectors({.file = request.query_file,
+                                  .what = "query",
+                                  .vectors = rows->rows(),
+                                  .skip = request.skip_zero_vectors},
+                                 zero);
+      !ok) {
+    return tl::unexpected(ok.error());
+  }
+  Queries queries;
+  queries.rows = std::move(*rows);
+  for (size_t q = 0; q < queries.rows.rows(); ++q)
+    if (!std::ranges::binary_search(zero, q)) queries.asked.push_back(q);
+  return queries;
+}
+
+Result<SearchRun> SearchWith(const Request& request, const Index& index, const Queries& queries,
                              uint32_t list) {
-  Progress progress(fmt::format("Searching with L = {}", list), "queries", queries.rows());
+  Progress progress(fmt::format("Searching with L = {}", list), "queries", queries.asked.size());
   return SearchEveryQuery(index, queries, {.k = request.k, .search_list_size = list},
                           request.threads, progress);
 }
@@ -118,20 +139,20 @@ Status CheckPoints(const Request& request, const TruthSet& truth, const Index& i
 Status Search(Request request) {
   if (auto ok = CheckRequest(request); !ok) return ok;
   request.threads = ThreadsOrAll(request.threads);
-  const auto queries = ReadBin(request.query_file, request.load.index.scalar_type);
+  const auto queries = ReadQueries(request);
   if (!queries) return tl::unexpected(queries.error());
-  request.load.index.dim = static_cast<uint32_t>(queries->dim());
+  request.load.index.dim = static_cast<uint32_t>(queries->rows.dim());
   std::optional<TruthSet> truth;
   if (request.gt_file != "null") {
     const Metric metric = request.load.index.metric;
-    auto read = ReadTruthFor(request.gt_file, metric, queries->rows(), request.k);
+    auto read = ReadTruthFor(request.gt_file, metric, queries->rows.rows(), request.k);
     if (!read) return tl::unexpected(read.error());
     truth = std::move(*read);
   }
   const auto index = Load(request);
   if (!index) return tl::unexpected(index.error());
   fmt::print("Index loaded: {} points in {} dimensions\nUsing {} threads to search\n",
-             index->size(), queries->dim(), request.threads);
+             index->size(), queries->rows.dim(), request.threads);
   if (truth) {
     if (auto ok = CheckPoints(request, *truth, *index); !ok) return ok;
   }
@@ -170,6 +191,7 @@ int main(int argc, char** argv) {
   line.Optional(flags::kDynamic, &request.dynamic);
   line.Optional(flags::kTags, &request.load.tags);
   line.Optional(flags::kFailIfRecallBelow, &request.fail_if_recall_below);
+  line.Switch(flags::kSkipZeroVectors, &request.skip_zero_vectors);
   line.Switch(flags::kPrintAllRecalls, &request.print_all_recalls);
   line.Switch(flags::kPrintQpsPerThread, &request.print_qps_per_thread);
   line.Only(flags::kFilterLabel, "");

@@ -30,8 +30,9 @@ std::string Suffix(const char* what, const Request& request, size_t end) {
   return fmt::format(".{}-{}del{}-{}", what, skip, request.deletes, end);
 }
 
-// Found before any work rather than after it. `points`: how many there will be.
-Status CheckRequest(const Request& request, size_t points) {
+// Found before any work rather than after it.
+Status CheckRequest(const Request& request, const Stream& stream) {
+  const size_t points = request.stream.max_points;
   const auto check = [&](const char* flag, size_t value) -> Status {
     if (value <= points) return {};
     return Invalid(fmt::format("{}: expected at most {} points, found {}", flag, points, value));
@@ -40,7 +41,7 @@ Status CheckRequest(const Request& request, size_t points) {
     return Invalid("--points_per_checkpoint: expected at least 1, found 0");
   if (auto ok = check("--beginning_index_size", request.beginning); !ok) return ok;
   if (auto ok = check("--points_to_delete_from_beginning", request.deletes); !ok) return ok;
-  if (request.deletes == points)
+  if (stream.Points(request.skip + size_t{request.deletes}, request.skip + points) == 0)
     return Invalid(
         fmt::format("--points_to_delete_from_beginning: expected less than all {} "
                     "points (DiskANN's files hold at least one), found {}",
@@ -119,7 +120,7 @@ Status Go(Request request) {
   request.threads = ThreadsOrAll(request.threads);
   auto stream = Stream::Open(request.stream, request.skip);
   if (!stream) return tl::unexpected(stream.error());
-  if (auto ok = CheckRequest(request, request.stream.max_points); !ok) return ok;
+  if (auto ok = CheckRequest(request, *stream); !ok) return ok;
   return Run(request, *stream).All();
 }
 

@@ -18,7 +18,7 @@ struct Request {
   uint32_t consolidate_threads = 0;
 };
 
-Status CheckRequest(const Request& request) {
+Status CheckRequest(const Request& request, const Stream& stream) {
   const auto check = [](bool ok, std::string text) -> Status {
     return ok ? Status() : MakeError(ErrorCode::kInvalidArgument, std::move(text));
   };
@@ -30,6 +30,13 @@ Status CheckRequest(const Request& request) {
                fmt::format("--max_points_to_insert: expected at least active_window + "
                            "consolidate_interval = {}, found {}",
                            needed, request.stream.max_points));
+  const size_t all = request.stream.max_points;
+  if (ok)
+    ok =
+        check(stream.Points(all - needed, all) > 0,
+              fmt::format("{}: the last {} rows: expected a point to be left (DiskANN's files hold "
+                          "at least one), found zero vectors only",
+                          request.stream.data_path.string(), needed));
   return ok;
 }
 
@@ -59,7 +66,7 @@ Status Go(Request request) {
   if (request.consolidate_threads == 0) request.consolidate_threads = half;
   auto stream = Stream::Open(request.stream, 0);
   if (!stream) return tl::unexpected(stream.error());
-  if (auto ok = CheckRequest(request); !ok) return ok;
+  if (auto ok = CheckRequest(request, *stream); !ok) return ok;
   if (auto ok = Slide(request, *stream); !ok) return ok;
   return stream->Save(fmt::format(".after-streaming-act{}-cons{}-max{}", request.window,
                                   request.interval, request.stream.max_points));

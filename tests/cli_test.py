@@ -405,7 +405,8 @@ class GroundTruth(Case):
         bad("expected a file's name, found a folder", gt_file=self.folder,
             base_file=self.path("missing"))
         zero = self.write("zero", bin_bytes([[0] * DIM], "B"))
-        bad("zero: exact search: queries row 0 is a zero vector", dist_fn="cosine", query_file=zero)
+        bad("zero: query 0: expected a direction for cosine, found a zero vector",
+            dist_fn="cosine", query_file=zero)
 
 
 class Index(Case):
@@ -615,6 +616,144 @@ class Index(Case):
             "tags", bin_bytes([[i + 5000] for i in range(2000)], "I"))))
         self.bad("gt: ids: expected tags of the index, found not one among 1000",
                  "search_memory_index", *flags)
+
+
+class ZeroVectors(Case):
+    """Under cosine these have no direction. Published sets have some."""
+
+    ROWS, QUERIES = (77, 300, 1999), (0, 3)
+
+    def setUp(self):
+        super().setUp()
+        for row in self.ROWS:
+            self.base[row] = [0] * DIM
+        for query in self.QUERIES:
+            self.queries[query] = [0] * DIM
+        self.good_queries = self.write("good.u8bin", bin_bytes(self.queries[10:], "B"))
+        self.write("base.u8bin", bin_bytes(self.base, "B"))
+        self.write("query.u8bin", bin_bytes(self.queries, "B"))
+
+    def stream_flags(self, **more):
+        return self.flags(**{
+            "data_type": "uint8", "dist_fn": "cosine", "data_path": self.path("base.u8bin"),
+            "index_path_prefix": self.path("stream"), "points_to_skip": 0,
+            "beginning_index_size": 500, "points_per_checkpoint": 200,
+            "checkpoints_per_snapshot": 0, "points_to_delete_from_beginning": 310, **more})
+
+    def window_flags(self, **more):
+        return self.flags(**{
+            "data_type": "uint8", "dist_fn": "cosine", "data_path": self.path("base.u8bin"),
+            "index_path_prefix": self.path("window"), "active_window": 500,
+            "consolidate_interval": 190, **more})
+
+    def test_without_the_flag_the_first_is_named_and_counted_before_the_work(self):
+        row = "base.u8bin: row 77: expected a direction for cosine, found a zero vector (3 of 2000 are)"
+        query = "query.u8bin: query 0: expected a direction for cosine, found a zero vector (2 of 50 are)"
+        how = "; --skip_zero_vectors leaves them out"
+        truth = "utils/compute_groundtruth"
+        self.bad(row + how, truth, *self.truth_flags(dist_fn="cosine", query_file=self.good_queries))
+        self.bad(query + how, truth, *self.truth_flags(dist_fn="cosine"))
+        self.bad(row + how, "test_insert_deletes_consolidate", *self.stream_flags())
+        self.bad(row + how, "test_streaming_scenario", *self.window_flags())
+        other = "test_insert_deletes_consolidate --skip_zero_vectors leaves them out, with tags"
+        build = self.flags(data_type="uint8", dist_fn="cosine", data_path=self.path("base.u8bin"),
+                           index_path_prefix=self.path("index"))
+        self.bad(f"{row}; {other}", "build_memory_index", *build)
+        self.bad(other, "build_memory_index", *build, "--skip_zero_vectors")
+        rows = [row for row in self.base if any(row)]
+        self.write("base.u8bin", bin_bytes(rows, "B"))
+        self.good("build_memory_index", *build)
+        search = self.search_flags(dist_fn="cosine", gt_file="null")
+        self.bad(query + how, "search_memory_index", *search)
+        out = self.good("search_memory_index", *search, "--skip_zero_vectors")
+        self.assertEqual(out.count("Zero vectors are left out: 2 of 50 in "), 1, out)
+        self.write("query.u8bin", bin_bytes([[0] * DIM] * 5, "B"))
+        self.bad("query 0: expected a direction for cosine, found a zero vector (5 of 5 are)\n",
+                 "search_memory_index", *search, "--skip_zero_vectors")
+
+    def test_other_metrics_take_them_with_the_flag_and_without(self):
+        for metric in ("l2", "mips"):
+            for flag in ((), ("--skip_zero_vectors",)):
+                flags = self.truth_flags(dist_fn=metric)
+                self.assertNotIn("left out", self.good("utils/compute_groundtruth", *flags, *flag))
+                self.good("test_insert_deletes_consolidate", *self.stream_flags(dist_fn=metric),
+                          *flag)
+                self.assertEqual(len(read_bin(self.path("stream.after-delete-del310-2000.tags"),
+                                              "I")), 2000 - 310 + 1)
+
+    def test_truth_without_them_has_the_numbers_of_the_rows(self):
+        out = self.good("utils/compute_groundtruth", *self.truth_flags(dist_fn="cosine"),
+                        "--skip_zero_vectors")
+        self.assertEqual(out.count("Zero vectors are left out: 3 of 2000 in "), 1, out)
+        self.assertEqual(out.count("Zero vectors are left out: 2 of 50 in "), 1, out)
+        self.assertNotIn("WARNING", out)
+        ids, distances = read_truth(self.path("gt"))
+        dot = lambda a, b: sum(x * y for x, y in zip(a, b))
+        for q, query in enumerate(self.queries):
+            if q in self.QUERIES:
+                self.assertEqual(ids[q], [0xffffffff] * 20)
+                self.assertEqual(distances[q], [float("inf")] * 20)
+            elif q % 7 == 1:
+                order = sorted((-dot(query, row) / dot(row, row) ** .5, i)
+                               for i, row in enumerate(self.base) if any(row))
+                self.assertEqual(ids[q], [i for _, i in order[:20]])
+
+    def test_truth_in_parts_is_that_in_one(self):
+        rng = random.Random(3)
+        big = [[rng.random() for _ in range(DIM)] for _ in range(33000)]  # Three parts of 1 MB.
+        for row in (0, 20000, 32999):
+            big[row] = [-0.0] * DIM
+        self.write("big", bin_bytes(big, "f"))
+        self.write("q", bin_bytes([[float(v) for v in row] for row in self.queries], "f"))
+        flags = [*self.truth_flags(data_type="float", dist_fn="cosine", base_file=self.path("big"),
+                                   query_file=self.path("q")), "--skip_zero_vectors"]
+        self.good("utils/compute_groundtruth", *flags)
+        whole = self.path("gt").read_bytes()
+        self.assertIn("3 of 33000", self.good("utils/compute_groundtruth", *flags, "--part_mb", 1))
+        self.assertEqual(self.path("gt").read_bytes(), whole)
+        self.assertEqual({0, 20000, 32999} & set(sum(read_truth(self.path("gt"))[0], [])), set())
+
+    def test_streams_leave_them_out_and_their_searches_are_judged_by_the_others(self):
+        skip = "--skip_zero_vectors"
+        for concurrent in ("false", "true"):
+            out = self.good("test_insert_deletes_consolidate",
+                            *self.stream_flags(do_concurrent=concurrent, start_deletes_after=600),
+                            skip)
+            self.assertEqual(out.count("Zero vectors are left out: 3 of 2000 in "), 1, out)
+            self.assertEqual(sum(map(int, re.findall(r"deletes processed: (\d+)", out))), 308)
+        prefix = self.path("stream.after-concurrent-delete-del310-2000")
+        tags = [row[0] for row in read_bin(f"{prefix}.tags", "I")]
+        self.assertEqual(sorted(tags), [0, *range(311, 2000)])
+        self.good("utils/compute_groundtruth", *self.truth_flags(
+            dist_fn="cosine", base_file=f"{prefix}.data", tags_file=f"{prefix}.tags"), skip)
+        out = self.good("search_memory_index", *self.search_flags(
+            dist_fn="cosine", index_path_prefix=prefix, dynamic="true", tags="true",
+            search_list="2000"), skip)
+        self.assertEqual(table(out)[1][0][-1], "100.00")
+        found = read_bin(self.path("res_2000_idx_uint32.bin"), "I")
+        at = read_bin(self.path("res_2000_dists_float.bin"), "f")
+        for q in range(50):
+            if q in self.QUERIES:
+                self.assertEqual((found[q], at[q]), ([0xffffffff] * 10, [float("inf")] * 10))
+            else:
+                self.assertNotIn(0xffffffff, found[q])
+        # Rows before the skipped ones do not count.
+        out = self.good("test_insert_deletes_consolidate",
+                        *self.stream_flags(points_to_skip=100, max_points_to_insert=1000), skip)
+        self.assertIn("Zero vectors are left out: 1 of 1000 in ", out)
+        out = self.good("test_streaming_scenario", *self.window_flags(), skip)
+        self.assertIn("Zero vectors are left out: 3 of 2000 in ", out)
+        tags = read_bin(self.path("window.after-streaming-act500-cons190-max2000.tags"), "I")
+        self.assertEqual(sorted(tags), [[0], *([i] for i in range(2000 - 690 + 1, 2000))])
+
+    def test_a_stream_that_would_end_without_points_is_refused_before_the_work(self):
+        rows = self.base[:1000] + [[0] * DIM] * 1000
+        self.write("base.u8bin", bin_bytes(rows, "B"))
+        self.bad("--points_to_delete_from_beginning: expected less than all 2000 points",
+                 "test_insert_deletes_consolidate",
+                 *self.stream_flags(points_to_delete_from_beginning=1000), "--skip_zero_vectors")
+        self.bad("base.u8bin: the last 690 rows: expected a point to be left",
+                 "test_streaming_scenario", *self.window_flags(), "--skip_zero_vectors")
 
 
 class EveryProgram(Case):

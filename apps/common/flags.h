@@ -58,6 +58,13 @@ inline constexpr Flag kPartMb = {
     "--part_mb", "MB of base vectors in memory at a time; larger files go in parts"};
 inline constexpr Flag kFirstRow = {"--first_row", "the first row to convert, counted from 0"};
 inline constexpr Flag kMaxRows = {"--max_rows", "most rows to convert; 0: all from the first on"};
+inline constexpr Flag kSkipZeroVectors = {
+    "--skip_zero_vectors",
+    "cosine: leave zero vectors out, which have no direction; without it they are an error"};
+// Of an index without tags.
+inline constexpr Flag kNoSkipZeroVectors = {
+    "--skip_zero_vectors",
+    "must be absent: ids are row numbers; test_insert_deletes_consolidate has it"};
 inline constexpr Flag kVerify = {"--verify", "read the whole file and compare every checksum"};
 
 // Random vectors.

@@ -31,7 +31,7 @@ struct Work {
   const MatrixView queries;
   const SearchOptions options;
   SearchRun& run;
-  std::vector<double> latencies{};  // queries
+  std::vector<double> latencies{};  // Of those asked.
   std::atomic<size_t> next{0};
   std::atomic<uint64_t> distances{0};
   std::mutex mutex{};
@@ -44,14 +44,15 @@ void SearchSome(Work& work, Progress* progress) {
   const size_t k = work.options.k;
   uint64_t distances = 0;
   size_t mine = 0;
-  for (size_t q; (q = work.next.fetch_add(1)) < work.queries.rows();) {
-    if (progress != nullptr && mine++ % kShowEvery == 0) progress->Update(q);
+  for (size_t i; (i = work.next.fetch_add(1)) < work.run.asked.size();) {
+    const size_t q = work.run.asked[i];
+    if (progress != nullptr && mine++ % kShowEvery == 0) progress->Update(i);
     const auto begin = Clock::now();
     WorkCounters counters;
     const auto count =
         work.index.Search(work.queries[q], work.options, std::span(work.run.ids).subspan(q * k, k),
                           std::span(work.run.distances).subspan(q * k, k), &counters);
-    work.latencies[q] = Microseconds(Clock::now() - begin);
+    work.latencies[i] = Microseconds(Clock::now() - begin);
     distances += counters.distances;
     if (count) {
       work.run.counts[q] = static_cast<uint32_t>(*count);
@@ -65,17 +66,18 @@ void SearchSome(Work& work, Progress* progress) {
 
 }  // namespace
 
-Result<SearchRun> SearchEveryQuery(const Index& index, MatrixView queries,
+Result<SearchRun> SearchEveryQuery(const Index& index, const Queries& queries,
                                    const SearchOptions& options, size_t threads,
                                    Progress& progress) {
-  const size_t n = queries.rows();
+  const size_t n = queries.rows.rows();
   SearchRun run;
+  run.asked = queries.asked;
   run.ids.resize(n * options.k);
   run.distances.resize(n * options.k);
   run.counts.resize(n);
-  run.rounding = RoundingOf(index.options().metric, queries.type(), queries.dim());
-  Work work{.index = index, .queries = queries, .options = options, .run = run};
-  work.latencies.resize(n);
+  run.rounding = RoundingOf(index.options().metric, queries.rows.type(), queries.rows.dim());
+  Work work{.index = index, .queries = queries.rows, .options = options, .run = run};
+  work.latencies.resize(run.asked.size());
   const auto begin = Clock::now();
   {
     std::vector<std::jthread> others;
@@ -90,7 +92,7 @@ Result<SearchRun> SearchEveryQuery(const Index& index, MatrixView queries,
         fmt::format("query {}: {}", work.first_error->first, work.first_error->second.message));
   }
   std::ranges::sort(work.latencies);
-  const auto count = static_cast<double>(n);
+  const auto count = static_cast<double>(run.asked.size());
   run.queries_per_second = count / seconds;
   run.mean_distances = static_cast<double>(work.distances.load()) / count;
   run.mean_us = std::accumulate(work.latencies.begin(), work.latencies.end(), 0.0) / count;

@@ -1,5 +1,5 @@
-// Every query of a file searched once, one at a time on each thread, with the time that each took.
-// And the answers as files.
+// The queries of a file, each searched once, one at a time on each thread, with the time that each
+// took. And the answers as files.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/common/progress.h"
+#include "shoal/dataset.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"
 #include "shoal/options.h"
@@ -15,7 +16,13 @@
 
 namespace shoal::apps {
 
+struct Queries {
+  Matrix rows;
+  std::vector<size_t> asked;  // Their numbers, ascending; at least one. The others are left out.
+};
+
 struct SearchRun {
+  std::vector<size_t> asked;      // As Queries'; the others have no hits.
   std::vector<ExternalId> ids;    // queries x k; what is behind counts[q] in row q is no hit.
   std::vector<float> distances;   // queries x k, in shoal's metric.
   std::vector<uint32_t> counts;   // queries
@@ -28,7 +35,7 @@ struct SearchRun {
 
 // Queries are handed out one by one. The error is that of the first query, by number, that has one.
 // The calling thread keeps `progress` up to date, in queries.
-Result<SearchRun> SearchEveryQuery(const Index& index, MatrixView queries,
+Result<SearchRun> SearchEveryQuery(const Index& index, const Queries& queries,
                                    const SearchOptions& options, size_t threads,
                                    Progress& progress);
 

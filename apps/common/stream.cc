@@ -8,16 +8,11 @@
 #include <vector>
 
 #include "apps/common/progress.h"
+#include "apps/common/zero_vectors.h"
 #include "shoal/diskann_files.h"
 
 namespace shoal::apps {
 namespace {
-
-std::vector<ExternalId> Tags(size_t begin, size_t end) {
-  std::vector<ExternalId> tags(end - begin);
-  std::iota(tags.begin(), tags.end(), ExternalId{begin + 1});
-  return tags;
-}
 
 // Lines of two threads do not mix: each is one call.
 template <class... Args>
@@ -46,6 +41,7 @@ void StreamRequest::Declare(CommandLine& line) {
   line.Optional(flags::kLbuild, &index.build_list_size);
   line.Optional(flags::kAlpha, &index.alpha);
   line.Optional(flags::kMaxPointsToInsert, &max_points);
+  line.Switch(flags::kSkipZeroVectors, &skip_zero_vectors);
   line.IgnoredNumber(flags::kStartPointNorm);
   line.IgnoredNumber(flags::kNumStartPoints);
   line.Only(flags::kLabelFile, "");
@@ -55,9 +51,10 @@ void StreamRequest::Declare(CommandLine& line) {
   line.Ignored(flags::kLabelType);
 }
 
-Stream::Stream(StreamRequest request, Matrix rows, Index index)
+Stream::Stream(StreamRequest request, Matrix rows, std::vector<uint32_t> left_out, Index index)
     : request_(std::move(request)),
       rows_(std::move(rows)),
+      left_out_(std::move(left_out)),
       index_(std::move(index)),
       inserted_(std::make_unique<std::atomic<size_t>>(0)) {}
 
@@ -74,6 +71,15 @@ Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
         fmt::format("{}: rows: expected {} from row {} on, found {}", request.data_path.string(),
                     std::max(1u, request.max_points), skip, left));
   }
+  const auto zero = RowsWithoutDirection(request.index.metric,
+                                         rows->view().Slice(skip, request.max_points), skip);
+  if (auto ok = CheckZeroVectors({.file = request.data_path,
+                                  .vectors = request.max_points,
+                                  .skip = request.skip_zero_vectors},
+                                 zero);
+      !ok) {
+    return tl::unexpected(ok.error());
+  }
   request.index.dim = static_cast<uint32_t>(rows->dim());
   IndexOptions options = request.index;
   // As in DiskANN's dynamic index, a list may hold 1.3 R edges.
@@ -82,36 +88,60 @@ Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
   if (!index) return tl::unexpected(index.error());
   Say("metadata: file {} has {} points in {} dims", request.data_path.string(), rows->rows(),
       rows->dim());
-  return Stream(request, std::move(*rows), std::move(*index));
+  return Stream(request, std::move(*rows), zero, std::move(*index));
+}
+
+size_t Stream::Points(size_t begin, size_t end) const {
+  const auto left_out =
+      std::ranges::lower_bound(left_out_, end) - std::ranges::lower_bound(left_out_, begin);
+  return end - begin - static_cast<size_t>(left_out);
+}
+
+std::vector<ExternalId> Stream::Tags(size_t begin, size_t end) const {
+  std::vector<ExternalId> tags;
+  tags.reserve(end - begin);
+  auto left_out = std::ranges::lower_bound(left_out_, begin);
+  for (size_t row = begin; row < end; ++row) {
+    if (left_out != left_out_.end() && *left_out == row) {
+      ++left_out;
+    } else {
+      tags.push_back(row + 1);
+    }
+  }
+  return tags;
 }
 
 Status Stream::Insert(size_t begin, size_t end, size_t threads) {
   Say("Inserting from {} to {}", begin, end);
   Progress progress("Inserting", "points", end - begin);
+  const size_t points = Points(begin, end);
   const auto note = [&, last = size_t{0}](size_t done, size_t) mutable {
-    inserted_->fetch_add(done - std::exchange(last, done));
+    const size_t so_far = std::min(done, points);  // It never falls, and ends at `points`.
+    inserted_->fetch_add(so_far - std::exchange(last, so_far));
     progress.Update(done);
   };
-  const auto report =
-      index_.InsertMany(Tags(begin, end), MatrixView(rows_).Slice(begin, end - begin),
-                        {.threads = threads, .progress = note});
+  std::vector<ExternalId> tags(end - begin);  // Also of rows left out: InsertMany refuses these.
+  std::iota(tags.begin(), tags.end(), ExternalId{begin + 1});
+  const auto report = index_.InsertMany(tags, MatrixView(rows_).Slice(begin, end - begin),
+                                        {.threads = threads, .progress = note});
   if (!report) return tl::unexpected(report.error());
-  if (!report->failures.empty()) {
-    const auto& failure = report->failures.front();
+  for (const auto& failure : report->failures) {
+    if (std::ranges::binary_search(left_out_, begin + failure.row)) continue;
     return MakeError(failure.error.code, fmt::format("{}: row {}: {}", request_.data_path.string(),
                                                      begin + failure.row, failure.error.message));
   }
   const double seconds = progress.Seconds();
-  const double rate = Rate(end - begin, seconds);
+  const double rate = Rate(points, seconds);
   Say("Insertion time {:.3f} seconds ({:.0f} points/second overall, {:.0f} per thread)", seconds,
       rate, rate / static_cast<double>(threads));
   return {};
 }
 
 Status Stream::DeleteAndConsolidate(size_t begin, size_t end, size_t threads) {
-  Progress progress("Consolidating", "deleted points", end - begin);
+  const std::vector<ExternalId> tags = Tags(begin, end);
+  Progress progress("Consolidating", "deleted points", tags.size());
   const size_t inserted = inserted_->load();
-  const auto deleted = index_.DeleteMany(Tags(begin, end), {.threads = threads});
+  const auto deleted = index_.DeleteMany(tags, {.threads = threads});
   if (!deleted) return tl::unexpected(deleted.error());
   if (!deleted->failures.empty()) return tl::unexpected(deleted->failures.front().error);
   const double marking = progress.Seconds();
@@ -123,13 +153,13 @@ Status Stream::DeleteAndConsolidate(size_t begin, size_t end, size_t threads) {
   }
   const double seconds = progress.Seconds();
   const IndexStats stats = index_.Stats();
-  const double rate = Rate(end - begin, seconds);
+  const double rate = Rate(tags.size(), seconds);
   Say("Starting consolidate_deletes... done in {:.3f} seconds.\n"
       "#active points: {}\nmax points: {}\nempty slots: {}\ndeletes processed: {}\n"
       "latest delete size: {}\nrate: ({:.0f} deletes/second overall, {:.0f} per thread)\n"
       "points inserted meanwhile: {}",
-      seconds - marking, stats.points, stats.slots_used, EmptySlots(stats), end - begin,
-      end - begin, rate, rate / static_cast<double>(threads), inserted_->load() - inserted);
+      seconds - marking, stats.points, stats.slots_used, EmptySlots(stats), tags.size(),
+      tags.size(), rate, rate / static_cast<double>(threads), inserted_->load() - inserted);
   return {};
 }
 

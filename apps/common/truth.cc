@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
 #include <string>
 #include <utility>
 
 #include "apps/common/measure.h"
 #include "apps/common/progress.h"
+#include "apps/common/zero_vectors.h"
 
 namespace shoal::apps {
 namespace {
@@ -78,6 +81,80 @@ Result<Identity> ReadIdentity(const std::filesystem::path& tags_file, size_t row
   return identity;
 }
 
+// Under cosine rows without direction are left out or refused, before the work: reads the base once
+// more, part by part.
+Status TreatZeroRows(const TruthRequest& request, size_t part_rows, Identity& identity) {
+  if (request.metric != Metric::kCosine) return {};
+  auto& include = identity.include;
+  const size_t rows = identity.ids.size();
+  std::vector<uint32_t> zero;
+  for (size_t first = 0; first < rows; first += part_rows) {
+    const auto part =
+        ReadBin(request.base_file, request.type, {.first_row = first, .max_rows = part_rows});
+    if (!part) return tl::unexpected(part.error());
+    for (const uint32_t row : RowsWithoutDirection(request.metric, *part, first))
+      if (include.empty() || include[row] != 0) zero.push_back(row);
+  }
+  const auto used = include.empty() ? rows : rows - std::ranges::count(include, 0);
+  if (auto ok = CheckZeroVectors(
+          {.file = request.base_file, .vectors = used, .skip = request.skip_zero_vectors}, zero);
+      !ok) {
+    return ok;
+  }
+  if (!zero.empty() && include.empty()) include.assign(rows, 1);
+  for (const uint32_t row : zero) include[row] = 0;
+  return {};
+}
+
+struct TruthQueries {
+  Matrix rows;                 // Those of `zero` have become copies of another: any has neighbours.
+  std::vector<uint32_t> zero;  // Without direction under cosine: they have no neighbours.
+};
+
+Result<TruthQueries> ReadQueries(const TruthRequest& request, size_t dim) {
+  auto rows = ReadBin(request.query_file, request.type);
+  if (!rows) return tl::unexpected(rows.error());
+  if (rows->dim() != dim) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("{}: dimension: expected {} as the base file has, found {}",
+                                 request.query_file.string(), dim, rows->dim()));
+  }
+  auto zero = RowsWithoutDirection(request.metric, *rows);
+  if (auto ok = CheckZeroVectors({.file = request.query_file,
+                                  .what = "query",
+                                  .vectors = rows->rows(),
+                                  .skip = request.skip_zero_vectors},
+                                 zero);
+      !ok) {
+    return tl::unexpected(ok.error());
+  }
+  // The first number that `zero` does not have in its place is not in it.
+  size_t other = 0;
+  while (other < zero.size() && zero[other] == other) ++other;
+  const size_t bytes = rows->row_bytes();
+  for (const uint32_t q : zero)
+    std::memcpy(rows->data() + q * bytes, rows->data() + other * bytes, bytes);
+  return TruthQueries{std::move(*rows), std::move(zero)};
+}
+
+// Queries without direction lose their answers; says if others have less than k neighbours.
+void Finish(const TruthQueries& queries, TruthSet& truth) {
+  if (truth.counts.empty()) truth.counts.assign(truth.queries, static_cast<uint32_t>(truth.k));
+  const size_t least = std::ranges::min(truth.counts);
+  if (least < truth.k) {
+    fmt::print(
+        "WARNING: found {} neighbours, less than --K {}: the rest of each row is id {} at "
+        "the worst distance\n",
+        least, truth.k, TruthSet::kNoNeighbor);
+  }
+  for (const uint32_t q : queries.zero) {
+    truth.counts[q] = 0;
+    std::fill_n(truth.ids.begin() + q * truth.k, truth.k, TruthSet::kNoNeighbor);
+    std::fill_n(truth.distances.begin() + q * truth.k, truth.k,
+                std::numeric_limits<float>::infinity());
+  }
+}
+
 }  // namespace
 
 float ToFileDistance(Metric metric, float distance) {
@@ -137,22 +214,20 @@ Status WriteTruth(const std::filesystem::path& path, Metric metric, TruthSet tru
 Result<TruthSet> ComputeTruth(const TruthRequest& request) {
   const auto base = ReadBinShape(request.base_file, request.type);
   if (!base) return tl::unexpected(base.error());
-  const auto queries = ReadBin(request.query_file, request.type);
+  const auto queries = ReadQueries(request, base->dim);
   if (!queries) return tl::unexpected(queries.error());
-  if (queries->dim() != base->dim) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     fmt::format("{}: dimension: expected {} as the base file has, found {}",
-                                 request.query_file.string(), base->dim, queries->dim()));
-  }
-  const auto identity = ReadIdentity(request.tags_file, base->rows);
+  auto identity = ReadIdentity(request.tags_file, base->rows);
   if (!identity) return tl::unexpected(identity.error());
+  const size_t count = queries->rows.rows();
   const size_t part_rows =
-      std::clamp<size_t>(request.part_bytes / queries->row_bytes(), 1, base->rows);
+      std::clamp<size_t>(request.part_bytes / queries->rows.row_bytes(), 1, base->rows);
+  if (auto ok = TreatZeroRows(request, part_rows, *identity); !ok)
+    return tl::unexpected(ok.error());
   fmt::print("Going to compute {} NNs for {} queries over {} points in {} dimensions using {}\n",
-             request.k, queries->rows(), base->rows, base->dim, MetricName(request.metric));
+             request.k, count, base->rows, base->dim, MetricName(request.metric));
   Result<TruthSet> truth;
   const size_t parts = (base->rows + part_rows - 1) / part_rows;
-  Progress progress("Ground truth", "queries x parts", parts * queries->rows());
+  Progress progress("Ground truth", "queries x parts", parts * count);
   for (size_t part = 0; part < parts; ++part) {
     const size_t first = part * part_rows;
     const auto rows =
@@ -165,9 +240,9 @@ Result<TruthSet> ComputeTruth(const TruthRequest& request) {
     }
     options.batch.threads = request.threads;
     options.batch.progress = [&](size_t done, size_t total) {
-      progress.Update(part * queries->rows() + done * queries->rows() / std::max<size_t>(total, 1));
+      progress.Update(part * count + done * count / std::max<size_t>(total, 1));
     };
-    auto found = ExactSearch(*rows, *queries, options);
+    auto found = ExactSearch(*rows, queries->rows, options);
     if (!found) {
       return MakeError(found.error().code,
                        fmt::format("{} (rows from {}), {}: {}", request.base_file.string(), first,
@@ -179,17 +254,18 @@ Result<TruthSet> ComputeTruth(const TruthRequest& request) {
       Merge(*truth, *found);
     }
   }
+  Finish(*queries, *truth);
   return truth;
 }
 
 double MeanRecall(const TruthSet& truth, const SearchRun& run, size_t columns, size_t k) {
   double sum = 0;
-  for (size_t q = 0; q < truth.queries; ++q) {
+  for (const size_t q : run.asked) {
     const size_t first = q * columns, count = run.counts[q];
     sum += Recall(truth, q, std::span(run.ids).subspan(first, count), k,
                   {std::span(run.distances).subspan(first, count), run.rounding});
   }
-  return sum * 100 / static_cast<double>(truth.queries);
+  return sum * 100 / static_cast<double>(run.asked.size());
 }
 
 }  // namespace shoal::apps

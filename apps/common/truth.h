@@ -43,11 +43,13 @@ struct TruthRequest {
   size_t k = 100;
   size_t threads = 0;
   size_t part_bytes = SIZE_MAX;  // Of base rows in memory at a time.
+  bool skip_zero_vectors = false;
 };
-// The exact neighbours of every query, found part by part. Shows progress.
+// The exact neighbours of every query, found part by part. Shows progress. Zero vectors, left out
+// under cosine, are no neighbours and have none. Warns where other queries have fewer than k.
 Result<TruthSet> ComputeTruth(const TruthRequest& request);
 
-// Mean recall@k in percent; `columns`: the k of the run.
+// Mean recall@k in percent over the queries that were asked; `columns`: the k of the run.
 double MeanRecall(const TruthSet& truth, const SearchRun& run, size_t columns, size_t k);
 
 }  // namespace shoal::apps

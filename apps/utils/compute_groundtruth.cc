@@ -1,8 +1,6 @@
 // compute_groundtruth: the exact nearest neighbours of every query, by brute force.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "apps/common/command_line.h"
 #include "apps/common/truth.h"
 
@@ -21,13 +19,6 @@ Status Run(TruthRequest request, uint32_t k, uint32_t threads, uint32_t part_mb,
   request.part_bytes = size_t{part_mb} << 20;
   auto truth = ComputeTruth(request);
   if (!truth) return tl::unexpected(truth.error());
-  const size_t least = truth->counts.empty() ? k : std::ranges::min(truth->counts);
-  if (least < k) {
-    fmt::print(
-        "WARNING: found {} neighbours, less than --K {}: the rest of each row is id {} at "
-        "the worst distance\n",
-        least, k, TruthSet::kNoNeighbor);
-  }
   if (auto ok = WriteTruth(gt_file, request.metric, std::move(*truth)); !ok) return ok;
   fmt::print("Written: {}\n", gt_file.string());
   return {};
@@ -56,6 +47,7 @@ int main(int argc, char** argv) {
   line.Optional(flags::kTagsFile, &request.tags_file);
   line.Optional(flags::kNumThreads, &threads);
   line.Optional(flags::kPartMb, &part_mb);
+  line.Switch(flags::kSkipZeroVectors, &request.skip_zero_vectors);
   return line.Run(argc, argv,
                   [&] { return Run(std::move(request), k, threads, part_mb, gt_file); });
 }
