@@ -65,16 +65,15 @@ Status Validate(const IndexOptions& o) {
   return status;
 }
 
-// Whether the last of `ids` is in front of it, too: a search may find a point where it was when the
-// search began, and where it is now. `table`: hash table of positions + 1 in `ids`, a power of two
-// and at most half full.
-bool IsNew(std::span<const ExternalId> ids, std::vector<uint32_t>& table) {
-  const ExternalId id = ids.back();
+// Whether `id` is none of `ids`; it is noted as the next of them. A search may find a point where
+// it was when the search began, and where it is now. `table`: hash table of positions + 1 in `ids`,
+// a power of two and at most half full.
+bool IsNew(ExternalId id, std::span<const ExternalId> ids, std::vector<uint32_t>& table) {
   const size_t mask = table.size() - 1;
   size_t at = (id * 0x9e3779b97f4a7c15u >> 32) & mask;
   for (; table[at] != 0; at = (at + 1) & mask)
     if (ids[table[at] - 1] == id) return false;
-  table[at] = static_cast<uint32_t>(ids.size());
+  table[at] = static_cast<uint32_t>(ids.size() + 1);
   return true;
 }
 
@@ -132,8 +131,8 @@ Scratch& IndexImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<Scratch&>(*scratch);
 }
 
-// The k nearest of the last search's list, each id once; how many there are. An empty `distances`
-// is left out.
+// Writes the k nearest of the last search's list, each id once. An empty `distances` is left out.
+// Returns how many there are.
 size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                               Scratch& scratch) const {
   // Read after the tags: a search that has seen two slots of one id sees the flag, too.
@@ -142,8 +141,9 @@ size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<flo
   size_t hits = 0;
   for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
     if (!scratch.best.IsReturnable(i)) continue;
-    ids[hits] = slots_.external_id(scratch.best[i].slot);
-    if (unique && !IsNew(ids.first(hits + 1), scratch.id_table)) continue;
+    const ExternalId id = slots_.external_id(scratch.best[i].slot);
+    if (unique && !IsNew(id, ids.first(hits), scratch.id_table)) continue;
+    ids[hits] = id;
     if (!distances.empty()) distances[hits] = scratch.best[i].distance;
     ++hits;
   }
@@ -171,7 +171,7 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
     const size_t k = std::min(options.k, most);
     size_t list_size = std::min(std::max(options.search_list_size, k), most);
     size_t hits = 0;
-    for (;; list_size *= 2) {
+    for (;; list_size = std::min(2 * list_size, most)) {
       graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
       hits = CollectHits(k, ids, distances, scratch);
       // A list that is full and holds fewer than k ids holds some of them twice.
@@ -202,12 +202,10 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
     if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.within.size() + 1), 0);
     std::vector<ExternalId> ids;
     for (const Candidate& candidate : scratch.within) {
-      ids.push_back(slots_.external_id(candidate.slot));
-      if (!unique || IsNew(ids, scratch.id_table)) {
-        hits.push_back({ids.back(), candidate.distance});
-      } else {
-        ids.pop_back();
-      }
+      const ExternalId id = slots_.external_id(candidate.slot);
+      if (unique && !IsNew(id, ids, scratch.id_table)) continue;
+      ids.push_back(id);
+      hits.push_back({id, candidate.distance});
     }
     if (work != nullptr) *work = guard.work;
     return hits;

@@ -63,7 +63,7 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   image.ids.reserve(n);
   for (const SlotId slot : members.slots) image.ids.push_back(slots_.external_id(slot));
   image.start_points = dynamic ? 1 : 0;
-  // Without a start point the member nearest to it stands in for it.
+  // Without a start point the medoid stands in for it.
   const uint32_t medoid = Medoid(members);
   image.start = dynamic ? n : medoid;
 

@@ -73,7 +73,7 @@ class IndexImpl::Loader {
   Status LoadStart() {
     Block block;
     if (Status ok = reader_.ReadBlock(Section::kStart, 0, block); !ok) return ok;
-    // Files of earlier versions have the vector of a point there, which may have been deleted
+    // Files that earlier builds wrote have the vector of a point there, which may have been deleted
     // since.
     index_.codec_.EncodeOrigin(index_.features_.Own(kStart));
     size_t at = header_.vector_bytes();

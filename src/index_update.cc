@@ -311,8 +311,9 @@ Result<DeleteReport> IndexImpl::DeleteMany(std::span<const ExternalId> ids,
 Status IndexImpl::Clear(const BatchOptions& batch) {
   const Result<std::vector<ExternalId>> ids = Ids();
   if (!ids) return tl::unexpected(ids.error());
-  for (const ExternalId id : *ids) {
-    Status marked = MarkForRepair(id);
+  for (size_t i = 0; i < ids->size(); ++i) {
+    if (batch.stop.stop_requested()) return Cancelled("clear", i, ids->size());
+    Status marked = MarkForRepair((*ids)[i]);
     if (!marked && marked.error().code != ErrorCode::kNotFound) return marked;
   }
   return Consolidate(batch);

@@ -52,7 +52,8 @@ struct DeleteReport {
 };
 
 // Results of SearchMany, in memory of the caller. Query i owns [i*k, (i+1)*k) of `ids` and
-// `distances`; `counts[i]` says how many of them are hits, the rest is left as it was.
+// `distances`; `counts[i]` says how many of them are hits, the rest is left as it was, or, beside
+// writers, holds what was found before.
 struct SearchManyOutput {
   std::span<ExternalId> ids;          // queries x k
   std::span<float> distances;         // queries x k; may be empty

@@ -52,18 +52,23 @@ bool IsStill(int fd, const std::filesystem::path& path) {
          ours.st_dev == there.st_dev;
 }
 
-// False: somebody else holds the lock. Where the file system has no locks: `without`.
+// False: another process holds the lock. Where the file system has no locks: `without`.
 bool TryLock(int fd, bool without) {
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+  int refused = 0;
+  do {
+    refused = flock(fd, LOCK_EX | LOCK_NB);
+  } while (refused != 0 && errno == EINTR);
+  if (refused == 0) return true;
   return errno != EWOULDBLOCK && without;
 }
 
 // A file of this process beside `target`, locked. One that a process of the same number left behind
-// (in a container it is always the same) is passed over, and so is one that another process has
-// taken for left behind before it was locked.
+// (in a container it is always the same) is passed over, and so is one that another process removed
+// before it was locked. -1, and errno: the system refuses, or takes each one away.
 int OpenBeside(const std::filesystem::path& target, std::filesystem::path& temporary) {
   static std::atomic<uint64_t> counter{0};
-  for (;;) {
+  constexpr int kTries = 1000;
+  for (int i = 0; i < kTries; ++i) {
     temporary = WithSuffix(target, std::string(kTemporaryMark) + std::to_string(getpid()) + "-" +
                                        std::to_string(counter.fetch_add(1)));
     const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -71,6 +76,8 @@ int OpenBeside(const std::filesystem::path& target, std::filesystem::path& tempo
     if (fd < 0 || (TryLock(fd, true) && IsStill(fd, temporary))) return fd;
     close(fd);
   }
+  errno = EBUSY;
+  return -1;
 }
 
 // Whether OpenBeside could have named a file so.
@@ -89,7 +96,7 @@ bool IsTemporaryOf(const std::filesystem::path& target, const std::filesystem::p
          is_number(numbers.substr(dash + 1)) && WithSuffix(target, suffix) == path;
 }
 
-// Removes what killed processes left of earlier writes of `target`: nobody holds its lock. Whatever
+// Removes what killed processes left of earlier writes of `target`: no process holds its lock. What
 // fails leaves a file there, which is no error.
 void RemoveLeftovers(const std::filesystem::path& target) {
   std::error_code error;
@@ -98,7 +105,7 @@ void RemoveLeftovers(const std::filesystem::path& target) {
   for (; !error && entries != end; entries.increment(error)) {
     const std::filesystem::path path = folder / entries->path().filename();
     if (!IsTemporaryOf(target, path)) continue;
-    const FileDescriptor fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    const FileDescriptor fd(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (fd.get() >= 0 && TryLock(fd.get(), false) && IsStill(fd.get(), path)) unlink(path.c_str());
   }
 }
@@ -191,7 +198,9 @@ Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
                      path.string() + ": cannot create the file: " + SystemMessage(errno));
   }
   file.temporary_ = std::move(temporary);
-  file.lock_ = FileDescriptor(dup(file.fd_.get()));
+  file.lock_ = FileDescriptor(fcntl(file.fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (file.lock_.get() < 0)
+    return MakeError(ErrorCode::kIo, path.string() + ": cannot lock: " + SystemMessage(errno));
   RemoveLeftovers(file.target_);
   return file;
 }

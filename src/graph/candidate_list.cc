@@ -127,7 +127,7 @@ size_t CandidateList::ShiftIn(float distance, uint32_t word) {
 
 void CandidateList::InsertSorted(float distance, SlotId slot, bool returnable) {
   if (!returnable && size_ - returnable_ == guides_max_) {
-    aside_.push_back({distance, slot});
+    if (!full()) aside_.push_back({distance, slot});
     return;
   }
   const size_t at = ShiftIn(distance, slot | (returnable ? 0 : kGuideBit));

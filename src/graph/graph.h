@@ -4,6 +4,7 @@
 // the operation that it is part of, and the scratch of the guard's cell.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <span>
 #include <vector>
@@ -141,7 +142,10 @@ class Graph {
   enum class By : uint8_t { kDistance, kProduct };
   void Choose(By by, float alpha, size_t degree, size_t reserved, float far, Guard& guard,
               Scratch& scratch) const;
-  void TakeRatios(const float* fresh, float* ratios, size_t n, bool& in_group) const;
+  bool IsInGroup(const float* distances, const float* between, const float* ratios, size_t n) const;
+  void TakeRatiosInGroup(const float* distances, const float* between, float* ratios,
+                         size_t n) const;
+  size_t MostClosedInGroup() const { return std::max<size_t>(neighbors_.max_degree() / 8, 1); }
   void Occlude(By by, const std::byte* row, size_t first, Guard& guard, Scratch& scratch) const;
   // To scratch.pool: what searches for p expand.
   size_t CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size, Guard& guard,
@@ -219,9 +223,8 @@ class Graph {
   // What is far: so many times as far as the middle of those that are looked at. Distances are
   // squared for L2.
   static constexpr float kFar = 3;
-  // Ratios: see TakeRatios.
+  // A ratio (see Occlude) beyond which a neighbour is much nearer to a candidate.
   static constexpr float kNear = 3.5f;
-  static constexpr float kAllEqual = kNear;  // Of a neighbour and a candidate that equal p.
   // A list keeps one place in so many, at least one, for what is far.
   static constexpr uint32_t kFarShare = 16;
 

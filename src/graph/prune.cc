@@ -15,35 +15,48 @@ void SortNearestFirst(SlotId p, std::vector<Candidate>& candidates) {
   });
 }
 
+constexpr float kMax = std::numeric_limits<float>::max();
+
+// How many times as near as p, whose distance from it is `distance`, the neighbour chosen last is
+// to a candidate: `between`.
+float Ratio(float distance, float between) {
+  const float ratio = distance / std::max(between, std::numeric_limits<float>::min());
+  return between > 0 ? ratio : kMax;
+}
+
 }  // namespace
 
-// ratios[j] = max(ratios[j], fresh[j]), j < n, of candidates sorted by distance: `fresh` says how
-// much nearer they are to the neighbour chosen last than to p. In a group of near duplicates (one
-// point, and noise of its own for each) the point in the middle is half as far from all others as
-// these are from each other. It would close them all, and its own row cannot lead to more than it
-// has places. So where a neighbour closes most of the nearest candidates without being much nearer
-// to them, p is taken for one of a group, and no neighbour closes more than the nearest few of such
-// candidates. (docs/algorithms.md, D29.)
-void Graph::TakeRatios(const float* fresh, float* ratios, size_t n, bool& in_group) const {
-  constexpr size_t kAsked = 8, kEnough = 6;
-  const float alpha = options_.alpha;
-  const size_t most = neighbors_.max_degree() / 8;
-  const auto is_near = [&](size_t j) { return alpha < fresh[j] && fresh[j] <= kNear; };
-  size_t near = 0, equal = 0;
-  for (size_t j = 0, asked = 0; j < n && asked < kAsked; ++j) {
-    if (ratios[j] > alpha) continue;
-    ++asked;
-    near += is_near(j) ? 1 : 0;
+// In a group of near duplicates (one point, and noise of its own for each) the point in the middle
+// is half as far from all others as these are from each other. It would close them all, and its own
+// row cannot lead to more than it has places. p is taken for one of a group where a neighbour
+// closes nearly all of the nearest candidates without being much nearer to them, or where more than
+// a few equal both. (docs/algorithms.md, D29.)
+bool Graph::IsInGroup(const float* distances, const float* between, const float* ratios,
+                      size_t n) const {
+  constexpr size_t kAsked = 8, kEnough = 7;
+  if (n < kAsked || options_.alpha == 1) return false;  // With 1, the paper's algorithm.
+  unsigned near = 0;
+  for (size_t j = 0; j < kAsked; ++j)  // No branch: these are vectors.
+    near += static_cast<unsigned>(distances[j] > options_.alpha * between[j]) &
+            static_cast<unsigned>(distances[j] <= kNear * between[j]) &
+            static_cast<unsigned>(ratios[j] <= options_.alpha);
+  if (near >= kEnough) return true;
+  size_t equal = 0;
+  for (size_t j = 0; j < n && distances[j] == 0; ++j) equal += between[j] == 0 ? 1 : 0;
+  return equal > MostClosedInGroup();
+}
+
+// There a neighbour closes only the nearest few of the candidates to which it is not much nearer.
+void Graph::TakeRatiosInGroup(const float* distances, const float* between, float* ratios,
+                              size_t n) const {
+  size_t closed = 0;
+  for (size_t j = 0; j < n; ++j) {
+    const float ratio = Ratio(distances[j], between[j]);
+    const bool closes = ratio > options_.alpha && ratios[j] <= options_.alpha;
+    const bool is_near = ratio <= kNear || distances[j] == 0;
+    if (!closes || !is_near || closed++ < MostClosedInGroup())
+      ratios[j] = std::max(ratios[j], ratio);
   }
-  for (size_t j = 0; j < n; ++j) equal += fresh[j] == kAllEqual ? 1 : 0;
-  in_group |= near >= kEnough || equal > most;
-  if (!in_group) {
-    for (size_t j = 0; j < n; ++j) ratios[j] = std::max(ratios[j], fresh[j]);
-    return;
-  }
-  for (size_t j = 0, closed = 0; j < n; ++j)
-    if (!is_near(j) || ratios[j] > alpha || closed++ < most)
-      ratios[j] = std::max(ratios[j], fresh[j]);
 }
 
 // A search gets from p to an open candidate x through a chosen neighbour, whose row this is, as
@@ -62,15 +75,15 @@ void Graph::Occlude(By by, const std::byte* row, size_t first, Guard& guard,
   const float* const distances = open.distances.data() + first;
   float* const ratios = open.ratios.data() + first;
   if (by == By::kProduct) {  // Products may have either sign: no ratio, but who has the larger one.
-    for (size_t j = 0; j < n; ++j)
-      ratios[j] = between[j] < distances[j] ? std::numeric_limits<float>::max() : ratios[j];
+    for (size_t j = 0; j < n; ++j) ratios[j] = between[j] < distances[j] ? kMax : ratios[j];
   } else {
-    for (size_t j = 0; j < n; ++j) {  // No branch: this is a vector loop.
-      const float r = distances[j] / std::max(between[j], std::numeric_limits<float>::min());
-      const float equal = distances[j] > 0 ? std::numeric_limits<float>::max() : kAllEqual;
-      between[j] = between[j] > 0 ? r : equal;
+    open.in_group = open.in_group || IsInGroup(distances, between, ratios, n);
+    if (open.in_group) {
+      TakeRatiosInGroup(distances, between, ratios, n);
+    } else {
+      for (size_t j = 0; j < n; ++j)  // No branch: this is a vector loop.
+        ratios[j] = std::max(ratios[j], Ratio(distances[j], between[j]));
     }
-    TakeRatios(between, ratios, n, open.in_group);
   }
   size_t kept = first;
   for (size_t j = first; j < open.size; ++j) {

@@ -132,8 +132,8 @@ void EpochRegistry::FreeIdleScratch() {
     uint64_t expected = 0;
     if (!cell.epoch.compare_exchange_strong(expected, Current(), std::memory_order_seq_cst))
       return true;
-    const uint64_t hops = cell.hops.load(std::memory_order_relaxed);
-    if (std::exchange(cell.hops_seen, hops) == hops) {
+    const uint64_t lists = cell.lists_read.load(std::memory_order_relaxed);
+    if (std::exchange(cell.lists_seen, lists) == lists) {
       cell.scratch.reset();
       const uint64_t bytes = cell.scratch_bytes.exchange(0, std::memory_order_relaxed);
       if (budget_ != nullptr) budget_->Release(bytes);

@@ -61,7 +61,7 @@ class EpochRegistry {
 
     // Touched by the holder of the cell only.
     std::unique_ptr<ScratchBase> scratch;
-    uint64_t hops_seen = 0;  // By the last FreeIdleScratch.
+    uint64_t lists_seen = 0;  // lists_read at the last FreeIdleScratch.
   };
 
   // A pinned reader. Everything readable that it meets stays until it is gone. One per operation,
@@ -101,8 +101,8 @@ class EpochRegistry {
   // The oldest epoch that a reader is pinned at; Current() when there is none.
   uint64_t OldestPin() const;
 
-  // Frees the scratch of cells that nobody holds and with which nobody has made a hop since the
-  // last call: that of threads that came once. Any thread; calls take turns.
+  // Frees the scratch of cells that no thread holds and with which none has read a list since the
+  // last call: that of threads that came once. Any thread.
   void FreeIdleScratch();
 
   WorkCounters Work() const;

@@ -157,8 +157,8 @@ size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const Moment& since, bool*
   return kept;
 }
 
-// A slot whose bit is clear was perhaps moved from, to a slot that the scan has passed. Its number
-// was counted before the bit was cleared (MOVE.1), so it is looked for only if any was counted.
+// A clear bit may be that of a slot which a point left for one that the scan has passed. MarkMoved
+// counts the move before it clears the bit (MOVE.1), so slots are asked only if a move was counted.
 size_t SlotTable::CopyReturnable(SlotId& next, const Moment& since, SlotId* out) const {
   size_t n = 0;
   while (next < since.high_water && n + LiveSet::kWordSlots <= kMaxCopied) {
