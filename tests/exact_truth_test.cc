@@ -10,6 +10,7 @@
 
 #include "shoal/exact.h"
 #include "shoal/index.h"
+#include "tests/data_folder.h"
 #include "tests/test_data.h"
 
 namespace shoal {

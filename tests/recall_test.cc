@@ -7,6 +7,7 @@
 
 #include "shoal/dataset.h"
 #include "shoal/index.h"
+#include "tests/data_folder.h"
 #include "tests/print_types.h"
 #include "tests/test_data.h"
 
@@ -130,6 +131,12 @@ TEST(SharedData, IsWhereTheEnvironmentSaysItIs) {
   const char* const data = std::getenv("SHOAL_DATA");
   EXPECT_TRUE(data == nullptr || std::filesystem::exists(test::DataFolder() / "sift-1m.u8bin"))
       << "SHOAL_DATA=" << data;
+}
+
+// Nor because of the folder in which a test runs.
+TEST(SharedData, IsLookedForAtTheSamePlaceFromEveryFolder) {
+  EXPECT_TRUE(std::getenv("SHOAL_DATA") != nullptr || test::DataFolder().is_absolute())
+      << test::DataFolder();
 }
 
 TEST_P(Recall, OnSiftHoldsItsFloor) {

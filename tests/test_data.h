@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <numeric>
 #include <random>
 #include <span>
@@ -232,13 +231,6 @@ inline std::vector<ExternalId> Iota(size_t n, ExternalId first = 0) {
 inline uint64_t Seed() {
   if (const char* seed = std::getenv("SHOAL_SEED")) return std::strtoull(seed, nullptr, 10);
   return std::random_device()();
-}
-
-// Where the shared data lies: $SHOAL_DATA, or beside the source tree.
-inline std::filesystem::path DataFolder() {
-  if (const char* data = std::getenv("SHOAL_DATA")) return data;
-  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "shared" /
-         "data";
 }
 
 }  // namespace shoal::test
