@@ -37,13 +37,16 @@ demo: deps ## index this machine's Debian packages and search them: QUERY="mail 
 	./build/examples/package_search $(if $(QUERY),--query "$$QUERY")
 export QUERY
 
-test: deps build ## every test but the long ones
+test: deps ## the library's tests, with the build ten minutes on two cores
 	@tools/run_tests.sh test $(JOBS)
+
+check: deps ## linters, programs, benchmarks, installation, models, mutants, sanitizers
+	@tools/run_tests.sh check $(JOBS)
 
 sanitize: deps ## the concurrency tests, but the long ones, under AddressSanitizer and ThreadSanitizer
 	@tools/run_tests.sh sanitize $(JOBS)
 
-stress: deps build ## the long tests, everything under both sanitizers, the models
+stress: deps ## the long tests, everything under both sanitizers, the models
 	@tools/run_tests.sh stress $(JOBS)
 
 bench: build ## the jobs of building and searching, into out/bench: an hour with all peers
@@ -64,7 +67,7 @@ peers: build ## shoal and the peers that are here, taking turns: out/peers.html 
 format: ## format all C++ files
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format-16 -i
 
-tidy: ## clang-tidy and the lock analysis over src and include (a part of make test)
+tidy: ## clang-tidy and the lock analysis over src and include (a part of make check)
 	@cmake --preset release >/dev/null
 	$(CTEST) --test-dir build -L tidy
 
@@ -74,4 +77,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo test sanitize stress bench streams report peers format tidy install clean
+.PHONY: help deps build demo test check sanitize stress bench streams report peers format tidy install clean

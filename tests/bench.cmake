@@ -3,19 +3,19 @@ if(TARGET peer_shoal)
   add_test(NAME Bench.FiguresAreComputedAsDocumented
            COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/bench/curves_test.py
                    ${PROJECT_BINARY_DIR}/bench)
-  set_tests_properties(Bench.FiguresAreComputedAsDocumented PROPERTIES TIMEOUT 600)
+  set_tests_properties(Bench.FiguresAreComputedAsDocumented PROPERTIES TIMEOUT 600 LABELS check)
 endif()
 # The runner of jobs. The baselines say the same in every build, so the sanitizers' leave them out.
 if(TARGET shoal-bench)
   add_test(NAME Bench.TheRunnerFromEndToEnd
            COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/bench_runner_test.py
                    ${PROJECT_BINARY_DIR}/bench)
-  set_tests_properties(Bench.TheRunnerFromEndToEnd PROPERTIES TIMEOUT 900)
+  set_tests_properties(Bench.TheRunnerFromEndToEnd PROPERTIES TIMEOUT 900 LABELS check)
   if(NOT SHOAL_SANITIZE)
     add_test(NAME Bench.CountsAreTheBaselinesToTheDigit
              COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/bench_baseline_test.py
                      ${PROJECT_BINARY_DIR}/bench)
-    set_tests_properties(Bench.CountsAreTheBaselinesToTheDigit PROPERTIES TIMEOUT 900)
+    set_tests_properties(Bench.CountsAreTheBaselinesToTheDigit PROPERTIES TIMEOUT 900 LABELS check)
   endif()
 endif()
 
@@ -24,5 +24,5 @@ if(TARGET shoal-bench)
   add_test(NAME Bench.ReportShowsEveryPlot
            COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/report_page_test.py
                    $<TARGET_FILE:shoal-bench>)
-  set_tests_properties(Bench.ReportShowsEveryPlot PROPERTIES TIMEOUT 600)
+  set_tests_properties(Bench.ReportShowsEveryPlot PROPERTIES TIMEOUT 600 LABELS check)
 endif()

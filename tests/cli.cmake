@@ -6,8 +6,8 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_test(NAME cli.ProgramsFromEndToEnd
          COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/cli_test.py
                  ${PROJECT_BINARY_DIR}/apps)
-set_tests_properties(cli.ProgramsFromEndToEnd PROPERTIES TIMEOUT 900)
+set_tests_properties(cli.ProgramsFromEndToEnd PROPERTIES TIMEOUT 900 LABELS check)
 add_test(NAME cli.StreamingProgramsFromEndToEnd
          COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/streaming_test.py
                  ${PROJECT_BINARY_DIR}/apps)
-set_tests_properties(cli.StreamingProgramsFromEndToEnd PROPERTIES TIMEOUT 1800)
+set_tests_properties(cli.StreamingProgramsFromEndToEnd PROPERTIES TIMEOUT 1800 LABELS check)

@@ -3,6 +3,7 @@ if(NOT TARGET package_search)
   return()
 endif()
 target_link_libraries(package_search_test PRIVATE package_search_modules)
+add_dependencies(quick_tests package_search quickstart)
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_test(NAME package_search.AnswersFromAGeneratedIndexEndToEnd
          COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/package_search_run.py

@@ -3,7 +3,7 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
 function(shoal_house_test name script)
   add_test(NAME House.${name} COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/${script} ${ARGN})
-  set_tests_properties(House.${name} PROPERTIES TIMEOUT 600 LABELS house)
+  set_tests_properties(House.${name} PROPERTIES TIMEOUT 600 LABELS "check;house")
 endfunction()
 
 shoal_house_test(FloorsIncludeOnlyWhatTheyMay tools/check_layers.py)
@@ -23,7 +23,7 @@ file(GLOB_RECURSE tidied CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src
 foreach(source ${tidied})
   add_test(NAME Tidy.${source} COMMAND ${CLANG_TIDY} -p ${PROJECT_BINARY_DIR} --quiet
                                        ${PROJECT_SOURCE_DIR}/src/${source})
-  set_tests_properties(Tidy.${source} PROPERTIES TIMEOUT 600 LABELS "house;tidy")
+  set_tests_properties(Tidy.${source} PROPERTIES TIMEOUT 600 LABELS "check;house;tidy")
 endforeach()
 
 # The consumer would have to be built with the sanitizer too.

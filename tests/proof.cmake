@@ -32,7 +32,7 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 if(NOT SHOAL_SANITIZE)
   add_test(NAME Models.SmallSizesHoldAndEveryMutantFails
            COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/models/run.py small)
-  set_tests_properties(Models.SmallSizesHoldAndEveryMutantFails PROPERTIES TIMEOUT 900)
+  set_tests_properties(Models.SmallSizesHoldAndEveryMutantFails PROPERTIES TIMEOUT 900 LABELS check)
   add_test(NAME Models.LargeSizesHold
            COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/models/run.py large)
   # Gigabytes: alone.
@@ -48,6 +48,7 @@ function(shoal_stress name seconds long_seconds)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_dependencies(concurrency_tests ${name})
   add_dependencies(race_tests ${name})
+  add_dependencies(quick_tests ${name})
   add_test(NAME Stress.${name} COMMAND ${name} --seconds ${seconds})
   set_tests_properties(Stress.${name} PROPERTIES TIMEOUT 600 LABELS concurrency)
   add_test(NAME LongStress.${name} COMMAND ${name} --seconds ${long_seconds} --threads 8)
@@ -60,7 +61,8 @@ if(NOT SHOAL_SANITIZE)
   add_test(NAME Mutants.TheQuickestAreNoticed
            COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py
                    --cxx ${CMAKE_CXX_COMPILER} --quick)
-  set_tests_properties(Mutants.TheQuickestAreNoticed PROPERTIES TIMEOUT 900)
+  set_tests_properties(Mutants.EveryPatchApplies PROPERTIES LABELS check)
+  set_tests_properties(Mutants.TheQuickestAreNoticed PROPERTIES TIMEOUT 900 LABELS check)
   add_test(NAME Mutants.AllAreNoticed
            COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py
                    --cxx ${CMAKE_CXX_COMPILER} --library $<TARGET_FILE:shoal>)

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# run_tests.sh test JOBS     what `make test` runs: the release build's tests but the long ones, and
-#                            directed races and short stress under ThreadSanitizer, some of the
-#                            latter under AddressSanitizer
+# run_tests.sh test JOBS     what `make test` runs: the release build's tests that are neither long nor
+#                            checks
+# run_tests.sh check JOBS    what `make check` runs: the release build's checks; directed races and
+#                            short stress under ThreadSanitizer, some of the latter under
+#                            AddressSanitizer
 # run_tests.sh sanitize JOBS what `make sanitize` runs: the tests labelled concurrency, but the long
 #                            ones, under both sanitizers
 # run_tests.sh stress JOBS   what `make stress` runs: the long tests, then everything under both
 #                            sanitizers
-# All of it runs even if a part fails; the closing lines say what passed, the exit status if all did.
+# Labels: tests/CMakeLists.txt. All of it runs even if a part fails; the closing lines say what passed,
+# the exit status if all did.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=$1 jobs=$2
@@ -19,9 +22,15 @@ ctest_in() {
   log=$(mktemp)
   ctest --test-dir "$directory" --output-on-failure --no-tests=error -j "$jobs" "$@" </dev/null |
     tee "$log" || status=$?
-  summary+=("$name:" "$(grep 'tests passed' "$log" || echo 'no test ran')")
+  summary+=("$name: $(grep 'tests passed' "$log" || echo 'no test ran')")
   rm -f "$log"
   [ "$status" -eq 0 ] || failed=1
+}
+
+# build PRESET TARGETS
+build() {
+  cmake --preset "$1" >/dev/null
+  cmake --build --preset "$1" -j "$jobs" --target $2
 }
 
 # sanitized PRESET TARGETS EXCLUDED ARGUMENT...: builds a sanitizer's preset and runs its tests, but
@@ -29,14 +38,19 @@ ctest_in() {
 sanitized() {
   local preset=$1 target=$2 excluded=$3
   shift 3
-  cmake --preset "$preset" >/dev/null
-  cmake --build --preset "$preset" -j "$jobs" --target $target
+  build "$preset" "$target"
   ctest_in "tests under $preset" "build-$preset" -LE "$excluded" "$@"
 }
 
 case $mode in
   test)
-    ctest_in 'tests of the release build' build -LE stress
+    build release quick_tests
+    # Of a program that is not built ctest knows no label, only that it is not.
+    ctest_in 'tests' build -LE 'check|stress' -E '_NOT_BUILT$'
+    ;;
+  check)
+    build release all
+    ctest_in 'checks' build -L check -LE stress
     sanitized tsan race_tests 'house|stress' -L concurrency -R '(Race|^Stress\.)'
     # Of everything at once: the whole index, and indices of every shape.
     sanitized asan 'history_stress shape_stress' 'house|stress' -R '^Stress\.(history|shape)_'
@@ -46,13 +60,14 @@ case $mode in
     sanitized tsan concurrency_tests 'house|stress' -L concurrency
     ;;
   stress)
-    ctest_in 'long tests of the release build' build -L stress
+    build release all
+    ctest_in 'long tests' build -L stress
     # The house's own tests say the same in every build.
     sanitized asan all house
     sanitized tsan all house
     ;;
   *)
-    echo "usage: run_tests.sh test|sanitize|stress JOBS" >&2
+    echo "usage: run_tests.sh test|check|sanitize|stress JOBS" >&2
     exit 2
     ;;
 esac
