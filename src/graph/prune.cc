@@ -29,18 +29,18 @@ float Ratio(float distance, float between) {
 // In a group of near duplicates (one point, and noise of its own for each) the point in the middle
 // is half as far from all others as these are from each other. It would close them all, and its own
 // row cannot lead to more than it has places. p is taken for one of a group where a neighbour
-// closes nearly all of the nearest candidates without being much nearer to them, or where more than
-// a few equal both. (docs/algorithms.md, D29.)
+// closes all of the nearest candidates without being much nearer to them, or where more than a few
+// equal both. (docs/algorithms.md, D29.)
 bool Graph::IsInGroup(const float* distances, const float* between, const float* ratios,
                       size_t n) const {
-  constexpr size_t kAsked = 8, kEnough = 7;
+  constexpr size_t kAsked = 8;
   if (n < kAsked || options_.alpha == 1) return false;  // With 1, the paper's algorithm.
   unsigned near = 0;
   for (size_t j = 0; j < kAsked; ++j)  // No branch: these are vectors.
     near += static_cast<unsigned>(distances[j] > options_.alpha * between[j]) &
             static_cast<unsigned>(distances[j] <= kNear * between[j]) &
             static_cast<unsigned>(ratios[j] <= options_.alpha);
-  if (near >= kEnough) return true;
+  if (near == kAsked) return true;
   size_t equal = 0;
   for (size_t j = 0; j < n && distances[j] == 0; ++j) equal += between[j] == 0 ? 1 : 0;
   return equal > MostClosedInGroup();
