@@ -74,8 +74,9 @@ class Result : public tl::expected<T, Error> {
   template <class Next>
   auto and_then(Next&& next) && {
     using Then = std::invoke_result_t<Next, T>;
-    if (!*this) return Then(tl::unexpected(std::move(Base::error())));
-    return Then(std::invoke(std::forward<Next>(next), *std::move(*this)));
+    if (*this) return std::invoke(std::forward<Next>(next), *std::move(*this));
+    Then failed = tl::unexpected(std::move(Base::error()));
+    return failed;
   }
 };
 

@@ -227,6 +227,7 @@ class Graph {
   static constexpr float kNear = 3.5f;
   // A list keeps one place in so many, at least one, for what is far.
   static constexpr uint32_t kFarShare = 16;
+  static constexpr uint32_t kFarShareOfEqual = 4;  // Where half of all candidates equal the point.
 
   // Constant after construction.
   const IndexOptions options_;

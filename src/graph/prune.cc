@@ -145,14 +145,21 @@ void Graph::ChooseByDistance(size_t degree, Guard& guard, Scratch& scratch) cons
   const auto& pool = scratch.pool;
   const auto& selected = scratch.selected;
   const Scratch::Open& open = scratch.open;
-  Choose(By::kDistance, 1.0f, degree, 0, 0, guard, scratch);
-  if (selected.size() == degree || open.size == 0) return;
+  if (open.size == 0) return;
   const float far = kFar * pool[pool.size() / 2].distance;
-  const size_t most = std::max<size_t>(neighbors_.max_degree() / kFarShare, 1);
-  size_t reserved = 0;
-  for (size_t i = open.size; i > 0 && open.distances[i - 1] > far && reserved < most; --i)
-    reserved += open.ratios[i - 1] <= options_.alpha ? 1 : 0;
-  Choose(By::kDistance, options_.alpha, degree, reserved, far, guard, scratch);
+  const size_t most =
+      std::max<size_t>(neighbors_.max_degree() / (far > 0 ? kFarShare : kFarShareOfEqual), 1);
+  // Of places, for those that are far and open.
+  const auto reserved = [&] {
+    size_t n = 0;
+    for (size_t i = open.size; i > 0 && open.distances[i - 1] > far && n < most; --i)
+      n += open.ratios[i - 1] <= options_.alpha ? 1 : 0;
+    return n;
+  };
+  // Where half of all equal p, they would take every place in the first round: the others are far.
+  Choose(By::kDistance, 1.0f, degree, far > 0 ? 0 : reserved(), far, guard, scratch);
+  if (selected.size() == degree || open.size == 0) return;
+  Choose(By::kDistance, options_.alpha, degree, reserved(), far, guard, scratch);
 }
 
 // To leave a neighbour out because a nearer one leads to it is to trust that one's row, and a point
