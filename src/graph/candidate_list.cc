@@ -71,6 +71,8 @@ void CandidateList::MakeRoom() {
   distances_.resize(most);
 }
 
+void CandidateList::KeepAside(float distance, SlotId slot) { aside_.push_back({distance, slot}); }
+
 void CandidateList::AdmitGuides() {
   guides_max_ *= 4;
   MakeRoom();
@@ -126,8 +128,8 @@ size_t CandidateList::ShiftIn(float distance, uint32_t word) {
 }
 
 void CandidateList::InsertSorted(float distance, SlotId slot, bool returnable) {
-  if (!returnable && size_ - returnable_ == guides_max_) {
-    if (!full()) aside_.push_back({distance, slot});
+  if (!returnable && size_ - returnable_ == guides_max_) [[unlikely]] {
+    if (!full()) KeepAside(distance, slot);
     return;
   }
   const size_t at = ShiftIn(distance, slot | (returnable ? 0 : kGuideBit));
