@@ -266,8 +266,9 @@ class Churn {
         "{:>9}{:>7}{:>8.0f}\n",
         turn, ids.size(), churned[1].recall, churned[5].recall, difference.least, difference.mean,
         difference.distances, insert_us, delete_us, insert_us > 0 ? delete_us / insert_us : 0.0,
-        percentile(50) > 0 ? percentile(99) / percentile(50) : 0.0, stats.rebirths, stats.relinked,
-        stats.unreachable, static_cast<double>(most_memory_) / static_cast<double>(args_.live));
+        percentile(50) > 0 ? percentile(99) / percentile(50) : 0.0, stats.moves_to_end,
+        stats.relinked, stats.unreachable,
+        static_cast<double>(most_memory_) / static_cast<double>(args_.live));
     for (size_t i = 0; args_.curves && i < churned.size(); ++i)
       fmt::print("      L={:<4} churned {:6.0f} {:.4f}   fresh {:6.0f} {:.4f}\n", kCurveLists[i],
                  churned[i].distances, churned[i].recall, anew[i].distances, anew[i].recall);

@@ -20,11 +20,11 @@ namespace {
 // several pieces, so many that a piece (128 candidates, guessed: some 100 us) is worth a thread's
 // start.
 size_t SearchGrain(size_t n, size_t threads, const SearchOptions& options) {
-  constexpr size_t kMost = 8, kPieces = 4, kWorthAStart = 128;
+  constexpr size_t kMax = 8, kPieces = 4, kWorthAStart = 128;
   if (threads == 0) threads = AvailableCpus();
   const size_t list = std::max(options.search_list_size, options.k);
-  const size_t least = std::clamp<size_t>(kWorthAStart / list, 1, kMost);
-  return std::clamp(n / threads / kPieces, least, kMost);
+  const size_t least = std::clamp<size_t>(kWorthAStart / list, 1, kMax);
+  return std::clamp(n / threads / kPieces, least, kMax);
 }
 
 tl::unexpected<Error> Invalid(const std::string& message) {
@@ -108,7 +108,7 @@ IndexImpl::IndexImpl(const IndexOptions& options)
 
 IndexImpl::~IndexImpl() {
   repairs_.Close();
-  SHOAL_RACE_POINT("destroy.closed");
+  SHOAL_SYNC_POINT("destroy.closed");
   for (std::thread& thread : repairers_) thread.join();
 }
 
@@ -140,7 +140,7 @@ size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<flo
   if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
   size_t hits = 0;
   for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
-    if (!scratch.best.IsReturnable(i)) continue;
+    if (!scratch.best.IsEligible(i)) continue;
     const ExternalId id = slots_.external_id(scratch.best[i].slot);
     if (unique && !IsNew(id, ids.first(hits), scratch.id_table)) continue;
     ids[hits] = id;
@@ -230,8 +230,8 @@ Status IndexImpl::Get(ExternalId id, void* vector) {
     slot = entry.slot();
     if (!slot || slots_.tag(*slot) != Tag::kLive) return NotFound(id);
   }
-  SHOAL_RACE_POINT("get.looked_up");
-  std::memcpy(vector, features_.Own(*slot), options_.dim * ScalarSize(options_.scalar_type));
+  SHOAL_SYNC_POINT("get.looked_up");
+  std::memcpy(vector, features_.Row(*slot), options_.dim * ScalarSize(options_.scalar_type));
   return {};
 }
 
@@ -257,7 +257,7 @@ IndexStats IndexImpl::Stats() const {
   stats.retired_slots = slots_.retired();
   stats.retirements = slots_.retires();
   stats.restarts = graph_.restarts();
-  stats.rebirths = graph_.rebirths();
+  stats.moves_to_end = graph_.moves_to_end();
   stats.relinked = graph_.relinked();
   stats.unreachable = unreachable_.load(std::memory_order_relaxed);
   stats.edges = neighbors_.edges();

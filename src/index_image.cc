@@ -28,13 +28,13 @@ BreadthFirstOrder BreadthFirst(const GraphImage& image) {
 
 }  // namespace
 
-// Of a sample of the members, the one whose mean distance from a few dozen of the others is least.
-uint32_t IndexImpl::Medoid(const Members& members) {
+// Of a sample of the points, the one whose mean distance from a few dozen of the others is least.
+uint32_t IndexImpl::Medoid(const SnapshotPoints& points) {
   constexpr size_t kSample = 1000, kJudges = 64;
-  const size_t n = members.slots.size();
+  const size_t n = points.slots.size();
   const size_t step = std::max<size_t>(1, n / kSample);
   std::vector<const std::byte*> sample;
-  for (size_t i = 0; i < n; i += step) sample.push_back(features_.Own(members.slots[i]));
+  for (size_t i = 0; i < n; i += step) sample.push_back(features_.Row(points.slots[i]));
   const size_t judges = std::min(sample.size(), kJudges);
   std::vector<std::byte> buffer(codec_.buffer_bytes());
   std::vector<float> distances(sample.size());
@@ -51,20 +51,20 @@ uint32_t IndexImpl::Medoid(const Members& members) {
 // Under one guard; writers go on beside it (index_save.cc).
 Result<GraphImage> IndexImpl::Export(bool dynamic) {
   auto guard = epochs_.Pin();
-  std::vector<SlotId> slots = MembersAtOnce();
-  SHOAL_RACE_POINT("export.after_members");
+  std::vector<SlotId> slots = SnapshotSlots();
+  SHOAL_SYNC_POINT("export.after_points");
   const SlotId start = graph_.start();
   if (slots.empty()) return MakeError(ErrorCode::kUnsupported, "index: no points to write");
   std::sort(slots.begin(), slots.end(),
             [&](SlotId a, SlotId b) { return slots_.external_id(a) < slots_.external_id(b); });
-  const Members members = Number(std::move(slots));
-  const auto n = static_cast<uint32_t>(members.slots.size());
+  const SnapshotPoints points = Position(std::move(slots));
+  const auto n = static_cast<uint32_t>(points.slots.size());
   GraphImage image;
   image.ids.reserve(n);
-  for (const SlotId slot : members.slots) image.ids.push_back(slots_.external_id(slot));
+  for (const SlotId slot : points.slots) image.ids.push_back(slots_.external_id(slot));
   image.start_points = dynamic ? 1 : 0;
   // Without a start point the medoid stands in for it.
-  const uint32_t medoid = Medoid(members);
+  const uint32_t medoid = Medoid(points);
   image.start = dynamic ? n : medoid;
 
   Result<Matrix> rows = Matrix::Create(options_.scalar_type, image.nodes(), options_.dim);
@@ -73,14 +73,14 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   image.offsets.push_back(0);
   std::vector<uint32_t> list;
   std::vector<uint32_t> list_of_start;
-  MemberList(start, members, guard, list_of_start);
+  SnapshotList(start, points, guard, list_of_start);
   for (uint32_t i = 0; i < image.nodes(); ++i) {
-    const SlotId slot = i < n ? members.slots[i] : start;
+    const SlotId slot = i < n ? points.slots[i] : start;
     // A start point's row is that of the medoid: DiskANN has no distance from the origin for
     // cosine.
     std::memcpy(image.rows.data() + i * image.rows.row_bytes(),
-                features_.Own(members.slots[i < n ? i : medoid]), image.rows.row_bytes());
-    MemberList(slot, members, guard, list);
+                features_.Row(points.slots[i < n ? i : medoid]), image.rows.row_bytes());
+    SnapshotList(slot, points, guard, list);
     if (!dynamic && i == image.start)
       for (const uint32_t j : list_of_start)
         if (j != i && std::find(list.begin(), list.end(), j) == list.end()) list.push_back(j);
@@ -111,7 +111,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
                        "row " + std::to_string(i) + ": " + valid.error().message);
     Result<OwnedSlot> slot = Reserve(image.ids[i], image.rows[i]);
     if (!slot) return tl::unexpected(slot.error());
-    neighbors_.Reset(slot->id());
+    neighbors_.ResetRow(slot->id());
     slots[i] = std::move(*slot).Publish();
     if (++done % kTell == 0) tell(0, done);
   }
@@ -136,9 +136,9 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     if (++done % kTell == 0 || done == n) tell(2, done);
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);
-    if (graph_.EnsureGuarded(slots[i], guard, scratch)) continue;
+    if (graph_.EnsureParent(slots[i], guard, scratch)) continue;
     graph_.LinkInAnywhere(slots[i], guard, scratch);
-    if (neighbors_.GuardCount(slots[i]) == 0) return OutOfMemory(options_, "index image");
+    if (neighbors_.ParentCount(slots[i]) == 0) return OutOfMemory(options_, "index image");
   }
   return {};
 }

@@ -91,10 +91,10 @@ class IndexImpl {
   // Whether a writer repairs what it has deleted, or as much of what others have.
   bool WritersRepair() const {
     if (options_.repair == RepairPolicy::kBackground)
-      return repairs_.size() > kMostPending + size() / kPendingShare;
+      return repairs_.size() > kMaxPending + size() / kPendingShare;
     return options_.repair == RepairPolicy::kImmediate;
   }
-  static constexpr size_t kMostPending = 64;
+  static constexpr size_t kMaxPending = 64;
   static constexpr size_t kPendingShare = 4;
   void AfterDelete(EpochRegistry::Guard first);
   // Repairs that fail in a row, several of each that is due: then there is no memory.
@@ -108,26 +108,28 @@ class IndexImpl {
   bool MoveDown(SlotId from);
   SlotId MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard);
   void Trim();
-  void GiveBackGaps();
+  void PunchHoles();
 
   // The points of one instant: each id is mapped to one of them, which was live. They stay readable
-  // under a guard that is older. `numbers`: the place of a slot in `slots`; kNoSlot: in none.
-  struct Members {
+  // under a guard that is older. `positions`: that of a slot in `slots`; kNoSlot: in none.
+  struct SnapshotPoints {
     std::vector<SlotId> slots;
-    std::vector<uint32_t> numbers;
-    uint32_t NumberOf(SlotId slot) const { return slot < numbers.size() ? numbers[slot] : kNoSlot; }
+    std::vector<uint32_t> positions;
+    uint32_t PositionOf(SlotId slot) const {
+      return slot < positions.size() ? positions[slot] : kNoSlot;
+    }
   };
-  std::vector<SlotId> MembersAtOnce() const;
-  static Members Number(std::vector<SlotId> slots);
-  void AppendEntries(const Members& members, std::vector<std::byte>& block);
-  // Replaces `list` by the numbers of the members that u, a member or the start point, points at
+  std::vector<SlotId> SnapshotSlots() const;
+  static SnapshotPoints Position(std::vector<SlotId> slots);
+  void AppendEntries(const SnapshotPoints& points, std::vector<std::byte>& block);
+  // Replaces `list` by the positions of the points that u, a member or the start point, points at
   // now, in the order of its row.
-  void MemberList(SlotId u, const Members& members, EpochRegistry::Guard& guard,
-                  std::vector<uint32_t>& list);
+  void SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
+                    std::vector<uint32_t>& list);
   // The member nearest to u that `lost`, no member, points at, and that is neither u nor in `list`.
-  uint32_t MemberBehind(SlotId lost, SlotId u, const Members& members,
-                        std::span<const uint32_t> list, EpochRegistry::Guard& guard);
-  uint32_t Medoid(const Members& members);
+  uint32_t PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
+                       std::span<const uint32_t> list, EpochRegistry::Guard& guard);
+  uint32_t Medoid(const SnapshotPoints& points);
   Status WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch);
   class Loader;
 

@@ -75,7 +75,7 @@ class IndexImpl::Loader {
     if (Status ok = reader_.ReadBlock(Section::kStart, 0, block); !ok) return ok;
     // Files that earlier builds wrote have the vector of a point there, which may have been deleted
     // since.
-    index_.codec_.EncodeOrigin(index_.features_.Own(kStart));
+    index_.codec_.EncodeOrigin(index_.features_.Row(kStart));
     size_t at = header_.vector_bytes();
     if (Status ok = LoadList(Section::kStart, 0, block, at, kStart); !ok) return ok;
     if (Status ok = LoadEntries(block, at); !ok) return ok;
@@ -85,7 +85,7 @@ class IndexImpl::Loader {
 
   Status LoadEntries(const Block& block, size_t at) {
     std::vector<EntryPoints::Saved> sets;
-    size_t most = EntryPoints::kMostRoots, due = 1;
+    size_t most = EntryPoints::kMaxRoots, due = 1;
     for (; due > 0; --due) {
       const auto left = block.size() - at;
       constexpr size_t kBefore = 8;  // Their number and radius.
@@ -104,7 +104,7 @@ class IndexImpl::Loader {
         return ok;
       at += 4 * n;
       if (sets.size() == 1) due += n;
-      most = EntryPoints::kMostLeaves;
+      most = EntryPoints::kMaxLeaves;
     }
     if (at != block.size())
       return reader_.Broken(Section::kStart, 0, at, "end of the entry points",
@@ -156,7 +156,7 @@ class IndexImpl::Loader {
     if (Status valid = index_.codec_.Validate(vector, "vector"); !valid)
       return reader_.Broken(section, b, at, Whose(slot), "a vector that may be inserted",
                             valid.error().message);
-    index_.codec_.Encode(vector, index_.features_.Own(slot));
+    index_.codec_.Encode(vector, index_.features_.Row(slot));
     return {};
   }
 
@@ -217,7 +217,7 @@ class IndexImpl::Loader {
     order_ = OrderBreadthFirst(
         n_, [&](const auto& meet) { neighbors_of(kStart, meet); },
         [&](uint32_t i, const auto& meet) { neighbors_of(SlotOf(i), meet); });
-    for (const uint32_t i : order_.nodes) index_.neighbors_.LoadBirth(SlotOf(i));
+    for (const uint32_t i : order_.nodes) index_.neighbors_.LoadRank(SlotOf(i));
     FirstError first;
     const auto link = [&](SlotId slot) {
       if (!index_.neighbors_.LoadEdges(slot, order_.reached))
@@ -246,7 +246,7 @@ class IndexImpl::Loader {
     const auto relink = [&](SlotId slot) {
       auto guard = index_.epochs_.Pin();
       index_.graph_.Relink(slot, guard, index_.ScratchOf(guard));
-      index_.graph_.EnsureGuarded(slot, guard, index_.ScratchOf(guard));
+      index_.graph_.EnsureParent(slot, guard, index_.ScratchOf(guard));
     };
     const size_t alone = std::min(kFirstRelinks, listless.size());
     for (size_t i = 0; i < alone; ++i) relink(listless[i]);
@@ -258,9 +258,9 @@ class IndexImpl::Loader {
       const SlotId slot = SlotOf(order_.nodes[i]);
       auto guard = index_.epochs_.Pin();
       Scratch& scratch = index_.ScratchOf(guard);
-      if (index_.graph_.EnsureGuarded(slot, guard, scratch)) continue;
+      if (index_.graph_.EnsureParent(slot, guard, scratch)) continue;
       index_.graph_.LinkInAnywhere(slot, guard, scratch);
-      if (index_.neighbors_.GuardCount(slot) == 0) return OutOfMemory(index_.options_, "load");
+      if (index_.neighbors_.ParentCount(slot) == 0) return OutOfMemory(index_.options_, "load");
     }
     return {};
   }

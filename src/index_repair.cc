@@ -28,7 +28,7 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
     const auto due = repairs_.Take();
     if (!due) return;
     if (!guard) guard.emplace(epochs_.Pin());
-    if (RepairTaken(*due, *guard) == Graph::Repaired::kPartly) {
+    if (RepairTaken(*due, *guard) == Graph::Repaired::kPartial) {
       guard.reset();
     } else {
       ++ended;
@@ -37,16 +37,16 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
 }
 
 Graph::Repaired IndexImpl::RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard) {
-  auto repaired = Graph::Repaired::kNotNow;
+  auto repaired = Graph::Repaired::kRetry;
   try {
     repaired = graph_.Repair(due.slot, guard, ScratchOf(guard));
-    if (repaired == Graph::Repaired::kWholly && !slots_.Retire(due.slot, guard))
-      repaired = Graph::Repaired::kNotNow;
+    if (repaired == Graph::Repaired::kDone && !slots_.Retire(due.slot, guard))
+      repaired = Graph::Repaired::kRetry;
   } catch (const std::bad_alloc&) {  // Later, then. A repair may begin again at any time.
   }
-  if (repaired == Graph::Repaired::kWholly) {
+  if (repaired == Graph::Repaired::kDone) {
     repairs_.Done(due);
-    GiveBackGaps();
+    PunchHoles();
   } else {
     repairs_.Again(due);
   }
@@ -67,7 +67,7 @@ void IndexImpl::RepairInBackground() {
   using Clock = std::chrono::steady_clock;
   while (const auto due = repairs_.WaitAndTake()) {
     const auto begin = Clock::now();
-    auto repaired = Graph::Repaired::kNotNow;
+    auto repaired = Graph::Repaired::kRetry;
     {
       auto guard = epochs_.Pin();
       repaired = RepairTaken(*due, guard);
@@ -76,7 +76,7 @@ void IndexImpl::RepairInBackground() {
     const auto worked = Clock::now() - begin;
     if (options_.repair_share < 100)
       repairs_.Rest(worked * (100 - options_.repair_share) / options_.repair_share);
-    if (repaired == Graph::Repaired::kNotNow) repairs_.Rest(std::chrono::milliseconds(1));
+    if (repaired == Graph::Repaired::kRetry) repairs_.Rest(std::chrono::milliseconds(1));
   }
 }
 
@@ -95,9 +95,9 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
       }
       auto guard = epochs_.Pin();
       const auto repaired = RepairTaken(*due, guard);
-      if (repaired != Graph::Repaired::kNotNow) {
+      if (repaired != Graph::Repaired::kRetry) {
         failed_in_a_row.store(0, std::memory_order_relaxed);
-        if (repaired == Graph::Repaired::kPartly) continue;
+        if (repaired == Graph::Repaired::kPartial) continue;
         const size_t now = done.fetch_add(1, std::memory_order_relaxed) + 1;
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
         const MutexLock lock(reporting);
@@ -124,15 +124,15 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
 void IndexImpl::Trim() {
   const auto forget = [this](SlotId slot) { neighbors_.Forget(slot); };
   const MutexLock lock(trimming_);
-  slots_.GiveBackGaps(forget);
+  slots_.PunchHoles(forget);
   slots_.Trim(forget);
   epochs_.FreeIdleScratch();
 }
 
 // After a repair, when many slots have come back.
-void IndexImpl::GiveBackGaps() {
-  if (!slots_.ManyCameBack() || !trimming_.TryLock()) return;
-  slots_.GiveBackGaps([this](SlotId slot) { neighbors_.Forget(slot); });
+void IndexImpl::PunchHoles() {
+  if (!slots_.ManyWereFreed() || !trimming_.TryLock()) return;
+  slots_.PunchHoles([this](SlotId slot) { neighbors_.Forget(slot); });
   trimming_.Unlock();
 }
 
@@ -145,9 +145,9 @@ bool IndexImpl::MoveDown(SlotId from) {
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot || slot->id() >= from || !repairs_.Reserve()) return false;
   const SlotId to = slot->id();
-  std::memcpy(features_.Own(to), features_.Own(from), codec_.row_bytes());
+  std::memcpy(features_.Row(to), features_.Row(from), codec_.row_bytes());
   slots_.set_external_id(to, slots_.external_id(from));
-  neighbors_.Reset(to);
+  neighbors_.ResetRow(to);
   SlotId left = kNoSlot;
   bool copied = false;
   try {
@@ -174,17 +174,17 @@ SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& gua
   if (entry.slot() != from || slots_.tag(from) != Tag::kLive) return kNoSlot;
   NoteThatAnIdLeaves();
   const SlotId to = std::move(slot).Publish();
-  SHOAL_RACE_POINT("move.published");
+  SHOAL_SYNC_POINT("move.published");
   try {
     graph_.TakeOver(from, to, guard, ScratchOf(guard));
   } catch (const std::bad_alloc&) {
     graph_.LinkInAnywhere(to, guard, ScratchOf(guard));
   }
-  SHOAL_RACE_POINT("move.linked");
-  const bool moved = neighbors_.GuardCount(to) > 0;
+  SHOAL_SYNC_POINT("move.linked");
+  const bool moved = neighbors_.ParentCount(to) > 0;
   if (moved) entry.Replace(to);
   const SlotId left = moved ? from : to;
-  SHOAL_CHECK(neighbors_.MarkMoved(slots_, left));
+  SHOAL_CHECK(neighbors_.MarkRelocated(slots_, left));
   return left;
 }
 
@@ -225,7 +225,7 @@ Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
     {
       const MutexLock lock(trimming_);
       neighbors_.CompactReverseLists(slots_.high_water(),
-                                     [this](SlotId slot) { return slots_.HoldsNothing(slot); });
+                                     [this](SlotId slot) { return slots_.IsPunched(slot); });
     }
     ids_.Shrink();
     repairs_.Shrink();

@@ -9,7 +9,7 @@
 // the list stays readable, whatever becomes of its point: a row never changes while it can be read.
 //
 // Neighbour lists do change. A list is taken as it is when its turn comes; what leads to points
-// that are not members is led on to one that is. A member that was deleted and repaired meanwhile
+// that are not points is led on to one that is. A member that was deleted and repaired meanwhile
 // has no list any more, and nobody points at it: Load links it anew.
 #include <algorithm>
 #include <new>
@@ -22,33 +22,33 @@
 
 namespace shoal {
 
-static_assert(EntryPoints::kMostRoots == kMaxSnapshotRoots);
-static_assert(EntryPoints::kMostLeaves == kMaxSnapshotLeaves);
+static_assert(EntryPoints::kMaxRoots == kMaxSnapshotRoots);
+static_assert(EntryPoints::kMaxLeaves == kMaxSnapshotLeaves);
 
-std::vector<SlotId> IndexImpl::MembersAtOnce() const {
+std::vector<SlotId> IndexImpl::SnapshotSlots() const {
   std::vector<SlotId> slots =
-      ids_.CollectAtOnce([&](SlotId slot) { return slots_.tag(slot) == Tag::kLive; });
+      ids_.CollectAtomically([&](SlotId slot) { return slots_.tag(slot) == Tag::kLive; });
   std::sort(slots.begin(), slots.end());
   return slots;
 }
 
-IndexImpl::Members IndexImpl::Number(std::vector<SlotId> slots) {
-  Members members{.slots = std::move(slots), .numbers = {}};
-  const auto last = std::max_element(members.slots.begin(), members.slots.end());
-  if (last == members.slots.end()) return members;
-  members.numbers.assign(size_t{*last} + 1, kNoSlot);
-  for (uint32_t i = 0; i < members.slots.size(); ++i) members.numbers[members.slots[i]] = i;
-  return members;
+IndexImpl::SnapshotPoints IndexImpl::Position(std::vector<SlotId> slots) {
+  SnapshotPoints points{.slots = std::move(slots), .positions = {}};
+  const auto last = std::max_element(points.slots.begin(), points.slots.end());
+  if (last == points.slots.end()) return points;
+  points.positions.assign(size_t{*last} + 1, kNoSlot);
+  for (uint32_t i = 0; i < points.slots.size(); ++i) points.positions[points.slots[i]] = i;
+  return points;
 }
 
-uint32_t IndexImpl::MemberBehind(SlotId lost, SlotId u, const Members& members,
-                                 std::span<const uint32_t> list, EpochRegistry::Guard& guard) {
+uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
+                                std::span<const uint32_t> list, EpochRegistry::Guard& guard) {
   if (!IsReadable(slots_.tag(lost))) return kNoSlot;
   Scratch& scratch = ScratchOf(guard);
   size_t n = neighbors_.Copy(lost, scratch.ids);
   n = static_cast<size_t>(std::remove_if(scratch.ids, scratch.ids + n,
                                          [&](SlotId slot) {
-                                           const uint32_t number = members.NumberOf(slot);
+                                           const uint32_t number = points.PositionOf(slot);
                                            return number == kNoSlot || slot == u ||
                                                   std::find(list.begin(), list.end(), number) !=
                                                       list.end();
@@ -57,22 +57,22 @@ uint32_t IndexImpl::MemberBehind(SlotId lost, SlotId u, const Members& members,
   if (n == 0) return kNoSlot;
   RamFeatureStore::Reader(features_).Fetch(scratch.ids, n, scratch.rows);
   scratch.query_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRow(features_.Own(u), scratch.query_buffer.data())
+  codec_.BindRow(features_.Row(u), scratch.query_buffer.data())
       .Score(scratch.rows, n, scratch.distances);
   guard.work.distances += n;
   const auto nearest = std::min_element(scratch.distances, scratch.distances + n);
-  return members.NumberOf(scratch.ids[nearest - scratch.distances]);
+  return points.PositionOf(scratch.ids[nearest - scratch.distances]);
 }
 
-void IndexImpl::MemberList(SlotId u, const Members& members, EpochRegistry::Guard& guard,
-                           std::vector<uint32_t>& list) {
+void IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
+                             std::vector<uint32_t>& list) {
   SlotId row[kMaxDegree];
-  const size_t n = neighbors_.CopyAtOnce(u, row);
+  const size_t n = neighbors_.CopyAtomically(u, row);
   list.resize(n);
   // Places of what is no member hold kNoSlot, until what is behind it is found.
-  for (size_t i = 0; i < n; ++i) list[i] = members.NumberOf(row[i]);
+  for (size_t i = 0; i < n; ++i) list[i] = points.PositionOf(row[i]);
   for (size_t i = 0; i < n; ++i)
-    if (list[i] == kNoSlot) list[i] = MemberBehind(row[i], u, members, list, guard);
+    if (list[i] == kNoSlot) list[i] = PointBehind(row[i], u, points, list, guard);
   std::erase(list, kNoSlot);
 }
 
@@ -80,12 +80,12 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
   Result<SnapshotWriter> writer = SnapshotWriter::Create(path);
   if (!writer) return tl::unexpected(writer.error());
   auto guard = epochs_.Pin();
-  SHOAL_RACE_POINT("save.before_members");
-  const Members members = Number(MembersAtOnce());
-  SHOAL_RACE_POINT("save.after_members");
-  const SlotId start = graph_.start();  // After the members: where there is one, there is a start.
+  SHOAL_SYNC_POINT("save.before_points");
+  const SnapshotPoints points = Position(SnapshotSlots());
+  SHOAL_SYNC_POINT("save.after_points");
+  const SlotId start = graph_.start();  // After the points: where there is one, there is a start.
   SnapshotHeader header{.options = options_,
-                        .points = members.slots.size(),
+                        .points = points.slots.size(),
                         .block_points = SnapshotBlockPoints(options_),
                         .start_points = start == kNoSlot ? 0u : 1u};
   std::vector<std::byte> block;
@@ -98,7 +98,7 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
                          header.points);
       block.clear();
       for (uint64_t i = header.FirstPoint(b); i < header.FirstPoint(b + 1); ++i)
-        append(members.slots[i]);
+        append(points.slots[i]);
       if (Status ok = writer->Append(block); !ok) return ok;
       ++done;
       if (batch.progress)
@@ -107,25 +107,25 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     return {};
   };
   const auto append_vector = [&](SlotId slot) {
-    const std::byte* row = features_.Own(slot);
+    const std::byte* row = features_.Row(slot);
     block.insert(block.end(), row, row + header.vector_bytes());
   };
   std::vector<uint32_t> list;
   const auto append_list = [&](SlotId slot) {
-    MemberList(slot, members, guard, list);
+    SnapshotList(slot, points, guard, list);
     header.edges += list.size();
     PutNumber(block, static_cast<uint32_t>(list.size()));
     for (const uint32_t number : list) PutNumber(block, number);
   };
   Status ok = write(append_vector);
   if (ok) ok = write([&](SlotId slot) { PutNumber(block, slots_.external_id(slot)); });
-  SHOAL_RACE_POINT("save.before_lists");
+  SHOAL_SYNC_POINT("save.before_lists");
   if (ok) ok = write(append_list);
   if (ok && start != kNoSlot) {
     block.clear();
     append_vector(start);
     append_list(start);
-    AppendEntries(members, block);
+    AppendEntries(points, block);
     ok = writer->Append(block);
   }
   header.max_norm_sq = codec_.max_norm_sq();
@@ -134,13 +134,13 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
   return ok;
 }
 
-// Those that are members, each once. A root that is none leaves its place to one of its leaves.
-void IndexImpl::AppendEntries(const Members& members, std::vector<std::byte>& block) {
+// Those that are points, each once. A root that is none leaves its place to one of its leaves.
+void IndexImpl::AppendEntries(const SnapshotPoints& points, std::vector<std::byte>& block) {
   std::vector<EntryPoints::Saved> sets = graph_.entries().Save();
   std::unordered_set<uint32_t> met;
   for (auto& [slots, radius] : sets) {
     for (SlotId& slot : slots) {
-      slot = members.NumberOf(slot);
+      slot = points.PositionOf(slot);
       if (slot != kNoSlot && !met.insert(slot).second) slot = kNoSlot;
     }
     if (&slots != &sets.front().slots) std::erase(slots, kNoSlot);

@@ -62,17 +62,17 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
       continue;
     }
     auto guard = epochs_.Pin();
-    if (RepairTaken(*due, guard) == Graph::Repaired::kNotNow) return std::nullopt;
+    if (RepairTaken(*due, guard) == Graph::Repaired::kRetry) return std::nullopt;
   }
 }
 
 Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
   // Looked up first, so that the common duplicate costs no slot.
   if (ids_.Lock(id).slot()) return AlreadyExists(id);
-  SHOAL_RACE_POINT("insert.after_lookup");
+  SHOAL_SYNC_POINT("insert.after_lookup");
   std::optional<OwnedSlot> slot = AcquireSlot();
   if (!slot) return OutOfMemory(options_, "slots");
-  codec_.Encode(vector, features_.Own(slot->id()));
+  codec_.Encode(vector, features_.Row(slot->id()));
   slots_.set_external_id(slot->id(), id);
   auto entry = ids_.Lock(id);
   if (entry.slot()) return AlreadyExists(id);
@@ -91,7 +91,7 @@ Status IndexImpl::EnsureStart() {
   if (graph_.start() != kNoSlot) return {};
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot) return OutOfMemory(options_, "slots");
-  codec_.EncodeOrigin(features_.Own(slot->id()));
+  codec_.EncodeOrigin(features_.Row(slot->id()));
   neighbors_.ResetStart(slot->id());
   graph_.set_start(std::move(*slot).Freeze());
   return {};
@@ -99,8 +99,8 @@ Status IndexImpl::EnsureStart() {
 
 Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
   const SlotId p = slot.id();
-  SHOAL_RACE_POINT("insert.reserved");
-  neighbors_.Reset(p);  // Before anything can fail: what is undone is p's list.
+  SHOAL_SYNC_POINT("insert.reserved");
+  neighbors_.ResetRow(p);  // Before anything can fail: what is undone is p's list.
   auto guard = epochs_.Pin();
   Status linked;
   try {
@@ -129,7 +129,7 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
 }
 
 void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
-  SHOAL_RACE_POINT("insert.published");
+  SHOAL_SYNC_POINT("insert.published");
   try {
     Scratch& scratch = ScratchOf(guard);
     bool guarded = graph_.LinkIn(p, guard, scratch);
@@ -138,11 +138,11 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
     // whose repair is due, or other inserts have been faster.
     for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
       if (const auto due = repairs_.Take()) {
-        failed = RepairTaken(*due, guard) == Graph::Repaired::kNotNow ? failed + 1 : 0;
+        failed = RepairTaken(*due, guard) == Graph::Repaired::kRetry ? failed + 1 : 0;
       } else {
         std::this_thread::yield();
       }
-      guarded = graph_.EnsureGuarded(p, guard, scratch);
+      guarded = graph_.EnsureParent(p, guard, scratch);
     }
   } catch (const std::bad_alloc&) {
     // The point is in; it needs one guard, which takes no memory.
@@ -168,9 +168,9 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
   std::optional<OwnedSlot> slot = AcquireSlot();
   if (!slot) return OutOfMemory(options_, "slots");
   const SlotId p = slot->id();
-  codec_.Encode(vector, features_.Own(p));
+  codec_.Encode(vector, features_.Row(p));
   slots_.set_external_id(p, id);
-  neighbors_.Reset(p);
+  neighbors_.ResetRow(p);
   // What a later step takes, so that it cannot fail: a place in the map, should a Delete come
   // between, and two in the queue of repairs.
   if (!ids_.Lock(id).Reserve()) return OutOfMemory(options_, "id map");
@@ -194,9 +194,9 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
   }
   NoteThatAnIdLeaves();
   std::move(*slot).Publish();
-  SHOAL_RACE_POINT("upsert.published");
+  SHOAL_SYNC_POINT("upsert.published");
   LinkPublished(p, guard);
-  SHOAL_RACE_POINT("upsert.linked");
+  SHOAL_SYNC_POINT("upsert.linked");
   SlotId old = kNoSlot;
   {
     auto entry = ids_.Lock(id);
@@ -204,7 +204,7 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
     if (const auto mapped = entry.slot()) {
       entry.Replace(p);
       // Not live: an insert under way, which will find that it comes too late.
-      if (neighbors_.MarkMoved(slots_, *mapped)) old = *mapped;
+      if (neighbors_.MarkRelocated(slots_, *mapped)) old = *mapped;
     } else {
       (void)entry.Add(p);  // Finds memory: reserved.
     }
@@ -244,7 +244,7 @@ Status IndexImpl::MarkForRepair(ExternalId id) {
     const auto slot = entry.slot();
     if (slot && neighbors_.MarkDeleted(slots_, *slot)) {
       entry.Remove();
-      SHOAL_RACE_POINT("delete.marked");
+      SHOAL_SYNC_POINT("delete.marked");
       repairs_.Push(*slot);
       return {};
     }

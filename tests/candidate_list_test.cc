@@ -73,9 +73,9 @@ TEST(CandidateList, GuidesTakeNoneOfTheLPlaces) {
   list.Insert(1.5f, 51, false);
   list.Insert(2.0f, 2, true);
   EXPECT_EQ(Slots(list), (Ids{50, 1, 51, 2}));
-  EXPECT_FALSE(list.IsReturnable(0));
-  EXPECT_TRUE(list.IsReturnable(1));
-  EXPECT_FALSE(list.IsReturnable(2));
+  EXPECT_FALSE(list.IsEligible(0));
+  EXPECT_TRUE(list.IsEligible(1));
+  EXPECT_FALSE(list.IsEligible(2));
 }
 
 // Found by the model below: the guide stayed behind the L-th, the list believed itself full with
@@ -106,18 +106,18 @@ TEST(CandidateList, ResetEmptiesItAndForgetsWhatWasExpanded) {
   EXPECT_EQ(list.PopUnexpanded().slot, 0u);
 }
 
-// The same in the plainest way: all that ever came, stably sorted, cut behind the L-th returnable.
+// The same in the plainest way: all that ever came, stably sorted, cut behind the L-th eligible.
 class Model {
  public:
   explicit Model(size_t list_size) : list_size_(list_size) {}
 
-  void Insert(float distance, SlotId slot, bool returnable) {
-    entries_.push_back({distance, slot, returnable, false});
+  void Insert(float distance, SlotId slot, bool eligible) {
+    entries_.push_back({distance, slot, eligible, false});
     std::stable_sort(entries_.begin(), entries_.end(),
                      [](const Entry& a, const Entry& b) { return a.distance < b.distance; });
     size_t live = 0;
     for (size_t i = 0; i < entries_.size(); ++i) {
-      live += entries_[i].returnable ? 1 : 0;
+      live += entries_[i].eligible ? 1 : 0;
       if (live == list_size_) entries_.resize(i + 1);
     }
   }
@@ -134,7 +134,7 @@ class Model {
     for (size_t i = 0; i < entries_.size(); ++i) {
       ASSERT_EQ(list[i].slot, entries_[i].slot) << i;
       ASSERT_EQ(list[i].distance, entries_[i].distance) << i;
-      ASSERT_EQ(list.IsReturnable(i), entries_[i].returnable) << i;
+      ASSERT_EQ(list.IsEligible(i), entries_[i].eligible) << i;
     }
   }
 
@@ -142,7 +142,7 @@ class Model {
   struct Entry {
     float distance;
     SlotId slot;
-    bool returnable;
+    bool eligible;
     bool expanded;
   };
   size_t list_size_;
@@ -185,7 +185,7 @@ TEST(CandidateList, EndlessGuidesAreBoundedAndNoLiveCandidateIsLostForThem) {
   EXPECT_LT(guides, 1000u);
   for (SlotId slot = 0; slot < 5; ++slot) list.Insert(2.0f, 200000 + slot, true);
   EXPECT_EQ(list.size(), guides + 5);
-  EXPECT_TRUE(list.IsReturnable(list.size() - 1));
+  EXPECT_TRUE(list.IsEligible(list.size() - 1));
 }
 
 }  // namespace

@@ -77,8 +77,8 @@ TEST_F(DeleteRaceTest, ADeleteBeforeThePublicationFindsNothing) {
 }
 
 TEST_F(DeleteRaceTest, ADeleteAfterThePublicationWinsAndTheInsertIsStillOk) {
-  for (const char* point : {"insert.published", "link.after_push", "link_or_prune.full",
-                            "replace_row.before_commit", "link.before_take_back"}) {
+  for (const char* point : {"insert.published", "link.after_back_link", "link_or_prune.full",
+                            "replace_row.before_commit", "link.before_undo"}) {
     SCOPED_TRACE(point);
     index_ = Make();
     Fill(40);

@@ -1,7 +1,7 @@
 // An index may be destroyed at any moment when nobody calls it. Repairs that are pending go with
 // it: its threads end with those that they are at, and are joined.
 //
-// Idea: threads that have begun a repair are held at a race point (src/base/hooks.h) until the
+// Idea: threads that have begun a repair are held at a sync point (src/base/hooks.h) until the
 // destructor stands between closing the queue and joining them. Then every repair that begins is
 // counted: one too many, and somebody worked off what nobody waits for.
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@
 #include "tests/test_data.h"
 
 #if !defined(SHOAL_TEST_HOOKS)
-#error "this test needs race points: compile with SHOAL_TEST_HOOKS"
+#error "this test needs sync points: compile with SHOAL_TEST_HOOKS"
 #endif
 
 namespace shoal {
@@ -36,9 +36,9 @@ class HeldRepairs {
  public:
   HeldRepairs() {
     current = this;
-    race_point_handler.store(&AtPoint, std::memory_order_release);
+    sync_point_handler.store(&AtPoint, std::memory_order_release);
   }
-  ~HeldRepairs() { race_point_handler.store(nullptr, std::memory_order_release); }
+  ~HeldRepairs() { sync_point_handler.store(nullptr, std::memory_order_release); }
   HeldRepairs(const HeldRepairs&) = delete;
   HeldRepairs& operator=(const HeldRepairs&) = delete;
 

@@ -24,7 +24,7 @@ using test::Rows;
 constexpr uint32_t kDim = 16;
 constexpr size_t kLive = 3000;
 constexpr size_t kRounds = 16;
-constexpr size_t kMost = 900;   // Deletes of a round.
+constexpr size_t kMax = 900;    // Deletes of a round.
 constexpr double kDrift = 1.5;  // Of every coordinate in a round, in units of the data's spread.
 
 // The points that searches of an index start from besides its start point.
@@ -90,7 +90,7 @@ class Drifting {
       victims.insert(victims.end(), more->begin(), more->end());
     std::set<ExternalId> gone;
     for (const ExternalId id : victims)
-      if (gone.size() < kMost && gone.insert(id).second) Delete(id);
+      if (gone.size() < kMax && gone.insert(id).second) Delete(id);
     deleted_starts_ += gone.size();
     // Some of the oldest go along, so that what is left drifts, too.
     for (size_t i = 0; i < 200; ++i) Delete(live_.begin()->first);

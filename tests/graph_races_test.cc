@@ -30,8 +30,8 @@ class GraphRaceTest : public ::testing::Test {
 
   SlotId Place(uint8_t at, bool start = false) {
     OwnedSlot slot = *store_.slots.Acquire();
-    codec_.Encode(std::array<uint8_t, 1>{at}, store_.features.Own(slot.id()));
-    start ? store_.neighbors.ResetStart(slot.id()) : store_.neighbors.Reset(slot.id());
+    codec_.Encode(std::array<uint8_t, 1>{at}, store_.features.Row(slot.id()));
+    start ? store_.neighbors.ResetStart(slot.id()) : store_.neighbors.ResetRow(slot.id());
     return start ? std::move(slot).Freeze() : std::move(slot).Publish();
   }
   void Link(SlotId u, SlotId v) { ASSERT_EQ(store_.neighbors.Link(u, v), LinkResult::kLinked); }
@@ -76,7 +76,7 @@ TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoPushBehind) {
   ASSERT_TRUE(sequencer.RunToEnd("prune"));
   EXPECT_THAT(store_.Row(u), Contains(p));
   EXPECT_THAT(lists_.Reverse(p), ElementsAre(u));
-  EXPECT_EQ(lists_.GuardCount(p), 1u);
+  EXPECT_EQ(lists_.ParentCount(p), 1u);
 }
 
 TEST_F(GraphRaceTest, APruneStartsAgainWhenItsRowMoves) {
@@ -111,7 +111,7 @@ TEST_F(GraphRaceTest, AnInserterWhosePointIsDeletedLeavesNoEdgeToIt) {
   sequencer.Start("insert", Operation([&](auto& guard, Scratch& scratch) {
                     graph_.LinkIn(p, guard, scratch);
                   }));
-  ASSERT_TRUE(sequencer.RunTo("insert", "link.after_push"));
+  ASSERT_TRUE(sequencer.RunTo("insert", "link.after_back_link"));
   ASSERT_TRUE(store_.Remove(p));
   ASSERT_TRUE(sequencer.RunToEnd("insert"));
   EXPECT_THAT(store_.Row(u), IsEmpty());

@@ -1,6 +1,6 @@
-// Nobody waits for anybody for ever: a consolidation or a settlement that stands still, a writer
+// Nobody waits for anybody for ever: a consolidation or a reattachment that stands still, a writer
 // that stands still with a lock in its hand, deletes that never stop. Each test holds threads at
-// race points (support/sequencer.h) and lets everybody else do everything meanwhile.
+// sync points (support/sequencer.h) and lets everybody else do everything meanwhile.
 // docs/peer_bugs.md says which bugs of other engines these are; docs/concurrency.md, promises 1, 6
 // and 7, what is promised here.
 #include <gtest/gtest.h>
@@ -96,7 +96,7 @@ TEST_F(HeldConsolidation, ComesToItsEndThoughPointsAreDeletedAllTheTime) {
   ExpectGood(index_.CheckStructure());
 }
 
-// A settlement has pinned all that hangs on a deleted point, and stops: searches find those,
+// A reattachment has pinned all that hangs on a deleted point, and stops: searches find those,
 // inserts, upserts and deletes go on, of those, too. What they leave is settled later.
 TEST(HeldSettlement, StopsNobody) {
   constexpr ExternalId kIds = 1500;
@@ -113,7 +113,7 @@ TEST(HeldSettlement, StopsNobody) {
     for (int i = 0; i < 50; ++i) ExpectGood(index.Delete(oldest++));
     const std::string name = "consolidate " + std::to_string(round);
     sequencer.Start(name, [&] { ExpectGood(index.Consolidate({.threads = 1})); });
-    while (sequencer.RunTo(name, "settlement.pinned")) {
+    while (sequencer.RunTo(name, "reattachment.suspended")) {
       if (++stops % 4 != 0) continue;
       for (int i = 0; i < 4; ++i) {
         ExpectGood(index.Insert(youngest, rows[youngest]));
@@ -191,7 +191,7 @@ INSTANTIATE_TEST_SUITE_P(
         LockedWriter{"retire.locked", Consolidate}, LockedWriter{"trim.locked", Consolidate},
         // Inside an id's entry, and inside a list's lock.
         LockedWriter{"delete.marked", [](Index& index) { ExpectGood(index.Delete(200)); }},
-        LockedWriter{"guards.before_lowering",
+        LockedWriter{"parents.before_drop",
                      [](Index& index) { ExpectGood(index.Refine({.threads = 1})); }}),
     [](const auto& suite) {
       std::string name = suite.param.point;

@@ -63,7 +63,7 @@ TEST_F(HubRaceTest, AHubIsLedAroundInStepsBetweenWhichOthersGoOn) {
   sequencer.Start("delete", [&] { EXPECT_TRUE(index.Delete(kHub)); });
   size_t steps = 0;
   ExternalId next = 0;
-  for (; sequencer.RunTo("delete", "repair.partly"); ++steps) {
+  for (; sequencer.RunTo("delete", "repair.partial"); ++steps) {
     EXPECT_EQ(index.Stats().pending_repairs, 1u);
     ExpectTheOthers(index, next);
     const std::string path = folder / ("hub" + std::to_string(steps));
@@ -89,7 +89,7 @@ TEST_F(HubRaceTest, AHubIsFinishedByWhoeverComesNext) {
   ASSERT_TRUE(index.Delete(kHub));
   Sequencer sequencer;
   sequencer.Start("consolidate", [&] { EXPECT_TRUE(index.Consolidate({.threads = 1})); });
-  ASSERT_TRUE(sequencer.RunTo("consolidate", "repair.partly"));
+  ASSERT_TRUE(sequencer.RunTo("consolidate", "repair.partial"));
   EXPECT_EQ(index.Stats().pending_repairs, 1u);
   ASSERT_TRUE(sequencer.RunToEnd("consolidate"));
   EXPECT_EQ(index.Stats().pending_repairs, 0u);

@@ -61,12 +61,12 @@ TEST_F(IdMapTest, ARemovedIdCanBeAddedAgainWithAnotherSlot) {
 // One thread moves an id along a ring: it adds the next before it removes the last. At any instant
 // one or two of them are there.
 TEST_F(IdMapTest, WhatIsCollectedAtOnceWasThereAtOneInstant) {
-  EXPECT_TRUE(map_.CollectAtOnce([](SlotId) { return true; }).empty());
+  EXPECT_TRUE(map_.CollectAtomically([](SlotId) { return true; }).empty());
   std::vector<SlotId> slots;
   for (ExternalId id = 0; id < 200; ++id) slots.push_back(NewSlot(id));
   for (ExternalId id = 100; id < 200; ++id) ASSERT_TRUE(map_.Lock(id).Add(slots[id]));
   const auto even = [](SlotId slot) { return slot % 2 == 0; };
-  EXPECT_EQ(map_.CollectAtOnce(even).size(), 50u);
+  EXPECT_EQ(map_.CollectAtomically(even).size(), 50u);
   ASSERT_TRUE(map_.Lock(0).Add(slots[0]));
   std::atomic<bool> stop{false};
   std::thread mover([&] {
@@ -76,7 +76,8 @@ TEST_F(IdMapTest, WhatIsCollectedAtOnceWasThereAtOneInstant) {
     }
   });
   for (int look = 0; look < 2000; ++look) {
-    std::vector<SlotId> found = map_.CollectAtOnce([&](SlotId slot) { return slot < slots[100]; });
+    std::vector<SlotId> found =
+        map_.CollectAtomically([&](SlotId slot) { return slot < slots[100]; });
     ASSERT_GE(found.size(), 1u);
     ASSERT_LE(found.size(), 2u);
     std::sort(found.begin(), found.end());

@@ -177,9 +177,9 @@ TEST(Reservation, AGapIsWholePagesNotChargedZeroAndComesBack) {
   std::memset(memory.base(), 1, 8 * kHugePage);
   // Of [1.5, 5.5) the pages 2, 3 and 4 are whole, of which 2 and 3 begin below 3.1.
   const auto pages = [](double n) { return static_cast<size_t>(n * kHugePage); };
-  EXPECT_EQ(memory.GiveBack(pages(1.5), pages(5.5), pages(3.1), budget), 2 * kHugePage);
-  EXPECT_EQ(memory.GiveBack(pages(1.5), pages(5.5), pages(5.5), budget), kHugePage);
-  EXPECT_EQ(memory.GiveBack(pages(1.5), pages(5.5), pages(5.5), budget), 0u);
+  EXPECT_EQ(memory.Punch(pages(1.5), pages(5.5), pages(3.1), budget), 2 * kHugePage);
+  EXPECT_EQ(memory.Punch(pages(1.5), pages(5.5), pages(5.5), budget), kHugePage);
+  EXPECT_EQ(memory.Punch(pages(1.5), pages(5.5), pages(5.5), budget), 0u);
   EXPECT_EQ(budget.used(), 5 * kHugePage);
   EXPECT_EQ(memory.Resident(8 * kHugePage), 5 * kHugePage);
   EXPECT_EQ(memory.base()[pages(2) - 1], std::byte{1});
@@ -189,7 +189,7 @@ TEST(Reservation, AGapIsWholePagesNotChargedZeroAndComesBack) {
   EXPECT_EQ(memory.GapBytes(pages(3.5), pages(3.6)), kHugePage);
   EXPECT_EQ(memory.GapBytes(pages(1.5), pages(3.6)), 2 * kHugePage);
   ASSERT_TRUE(budget.TryCharge(kHugePage));
-  memory.TakeBack(pages(3.5), pages(3.6));
+  memory.Recommit(pages(3.5), pages(3.6));
   EXPECT_EQ(memory.GapBytes(pages(3.5), pages(3.6)), 0u) << "it is there";
   EXPECT_EQ(memory.Resident(8 * kHugePage), 6 * kHugePage);
   // Behind the end no gap is left, and none is released twice.

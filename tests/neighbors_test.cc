@@ -30,40 +30,40 @@ TEST_F(NeighborListsTest, LinkAddsAnEdgeOnceAndCountsIt) {
 
 TEST_F(NeighborListsTest, TheStartMayGuardAllAndAnOlderSlotThatHasAGuardAYoungerOne) {
   const SlotId a = Live(), b = Live();
-  EXPECT_TRUE(lists_.MayGuard(start_, a));
-  EXPECT_FALSE(lists_.MayGuard(a, start_));
-  EXPECT_FALSE(lists_.MayGuard(a, b)) << "nobody guards it";
+  EXPECT_TRUE(lists_.CanBeParent(start_, a));
+  EXPECT_FALSE(lists_.CanBeParent(a, start_));
+  EXPECT_FALSE(lists_.CanBeParent(a, b)) << "nobody guards it";
   ASSERT_EQ(lists_.Link(b, a), LinkResult::kLinked);
-  EXPECT_EQ(lists_.GuardCount(a), 0u);
+  EXPECT_EQ(lists_.ParentCount(a), 0u);
   ASSERT_EQ(lists_.Link(start_, a), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.Guards(start_, a));
-  EXPECT_EQ(lists_.GuardCount(a), 1u);
-  EXPECT_TRUE(lists_.MayGuard(a, b));
-  EXPECT_FALSE(lists_.MayGuard(b, a)) << "younger";
+  EXPECT_TRUE(lists_.IsParent(start_, a));
+  EXPECT_EQ(lists_.ParentCount(a), 1u);
+  EXPECT_TRUE(lists_.CanBeParent(a, b));
+  EXPECT_FALSE(lists_.CanBeParent(b, a)) << "younger";
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.Guards(a, b));
-  EXPECT_FALSE(lists_.Guards(b, a));
-  EXPECT_EQ(lists_.GuardCount(b), 1u);
+  EXPECT_TRUE(lists_.IsParent(a, b));
+  EXPECT_FALSE(lists_.IsParent(b, a));
+  EXPECT_EQ(lists_.ParentCount(b), 1u);
   ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, AnEdgeOfASlotWithoutAGuardGuardsNobodyUntilItIsAdopted) {
   const SlotId a = Live(), b = Live();
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_FALSE(lists_.Guards(a, b));
-  EXPECT_EQ(lists_.AdoptGuards(b, in_), 0u);
+  EXPECT_FALSE(lists_.IsParent(a, b));
+  EXPECT_EQ(lists_.AdoptParents(b, in_), 0u);
   ASSERT_EQ(lists_.Link(start_, a), LinkResult::kLinked);
   const uint32_t version = lists_.Version(a);
-  EXPECT_EQ(lists_.AdoptGuards(b, in_), 1u);
-  EXPECT_TRUE(lists_.Guards(a, b));
+  EXPECT_EQ(lists_.AdoptParents(b, in_), 1u);
+  EXPECT_TRUE(lists_.IsParent(a, b));
   EXPECT_EQ(lists_.Version(a), version) << "the row names the same slots";
-  EXPECT_EQ(lists_.AdoptGuards(b, in_), 1u) << "once";
+  EXPECT_EQ(lists_.AdoptParents(b, in_), 1u) << "once";
   ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, AgeIsOfTheTenantNotOfTheSlot) {
   const SlotId low = Guarded(), other = Guarded();
-  EXPECT_TRUE(lists_.MayGuard(low, other));
+  EXPECT_TRUE(lists_.CanBeParent(low, other));
   {
     const EpochRegistry::Guard guard = epochs_.Pin();
     ASSERT_TRUE(lists_.MarkDeleted(slots_, low));
@@ -72,25 +72,25 @@ TEST_F(NeighborListsTest, AgeIsOfTheTenantNotOfTheSlot) {
   }
   for (int i = 0; i < 4; ++i) slots_.Reclaim();
   ASSERT_EQ(Guarded(), low);
-  EXPECT_FALSE(lists_.MayGuard(low, other));
-  EXPECT_TRUE(lists_.MayGuard(other, low));
+  EXPECT_FALSE(lists_.CanBeParent(low, other));
+  EXPECT_TRUE(lists_.CanBeParent(other, low));
 }
 
-// --- Rebirth. Births are in the order of the names.
+// --- MoveToEnd. Births are in the order of the names.
 
 TEST_F(NeighborListsTest, RebirthMakesASlotTheYoungestSoThatAllWhoPointAtItMayGuardIt) {
   const SlotId a = Guarded(), b = Guarded();
   ASSERT_EQ(lists_.Link(b, a), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.Guards(a, b));
-  EXPECT_EQ(lists_.GuardCount(a), 1u);
-  ASSERT_TRUE(lists_.Rebirth(a, in_));
-  EXPECT_FALSE(lists_.Guards(a, b)) << "a is younger than b now";
-  EXPECT_FALSE(lists_.MayGuard(a, b));
-  EXPECT_EQ(lists_.GuardCount(b), 1u);
+  EXPECT_TRUE(lists_.IsParent(a, b));
+  EXPECT_EQ(lists_.ParentCount(a), 1u);
+  ASSERT_TRUE(lists_.MoveToEnd(a, in_));
+  EXPECT_FALSE(lists_.IsParent(a, b)) << "a is younger than b now";
+  EXPECT_FALSE(lists_.CanBeParent(a, b));
+  EXPECT_EQ(lists_.ParentCount(b), 1u);
   EXPECT_THAT(Row(a), ElementsAre(b)) << "no edge moves";
-  EXPECT_EQ(lists_.AdoptGuards(a, in_), 2u);
-  EXPECT_TRUE(lists_.Guards(b, a));
+  EXPECT_EQ(lists_.AdoptParents(a, in_), 2u);
+  EXPECT_TRUE(lists_.IsParent(b, a));
   ExpectConsistent();
 }
 
@@ -99,14 +99,14 @@ TEST_F(NeighborListsTest, RebirthIsRefusedByThoseWhomTheSlotAloneGuardsAndCostsN
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(a, c), LinkResult::kLinked);
   Ids refused;
-  EXPECT_FALSE(lists_.Rebirth(a, refused));
+  EXPECT_FALSE(lists_.MoveToEnd(a, refused));
   EXPECT_THAT(refused, ElementsAre(c));
-  EXPECT_TRUE(lists_.Guards(a, b));
-  EXPECT_TRUE(lists_.Guards(a, c));
-  EXPECT_TRUE(lists_.MayGuard(a, b)) << "as old as before";
+  EXPECT_TRUE(lists_.IsParent(a, b));
+  EXPECT_TRUE(lists_.IsParent(a, c));
+  EXPECT_TRUE(lists_.CanBeParent(a, b)) << "as old as before";
   ASSERT_EQ(lists_.Link(start_, c), LinkResult::kLinked);
   refused.clear();
-  EXPECT_TRUE(lists_.Rebirth(a, refused));
+  EXPECT_TRUE(lists_.MoveToEnd(a, refused));
   EXPECT_THAT(refused, IsEmpty());
   ExpectConsistent();
 }
@@ -116,17 +116,17 @@ TEST_F(NeighborListsTest, TheLastGuardOfADeletedSlotGoesOnlyWhenItGuardsNobody) 
   ASSERT_EQ(lists_.Link(z, p), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(p, w), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
-  EXPECT_THAT(Replace(z, {}).take_back, IsEmpty()) << "p still guards w";
+  EXPECT_THAT(Replace(z, {}).dropped, IsEmpty()) << "p still guards w";
   Ids refused;
-  EXPECT_FALSE(lists_.Rebirth(p, refused));
+  EXPECT_FALSE(lists_.MoveToEnd(p, refused));
   EXPECT_THAT(refused, ElementsAre(w));
   ASSERT_EQ(lists_.Link(z, w), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.Rebirth(p, refused)) << "released";
-  EXPECT_THAT(Replace(z, {w}).take_back, ElementsAre(p));
-  EXPECT_EQ(lists_.GuardCount(p), 0u);
-  EXPECT_EQ(lists_.GuardCount(w), 1u);
+  EXPECT_TRUE(lists_.MoveToEnd(p, refused)) << "released";
+  EXPECT_THAT(Replace(z, {w}).dropped, ElementsAre(p));
+  EXPECT_EQ(lists_.ParentCount(p), 0u);
+  EXPECT_EQ(lists_.ParentCount(w), 1u);
   lists_.ClearRow(p);
-  EXPECT_EQ(lists_.GuardCount(w), 1u);
+  EXPECT_EQ(lists_.ParentCount(w), 1u);
   ExpectConsistent();
 }
 
@@ -135,11 +135,11 @@ TEST_F(NeighborListsTest, AReleasedSlotGuardsNobodyEvenIfItIsGuardedAgain) {
   ASSERT_EQ(lists_.Link(z, p), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(p, w), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
-  ASSERT_TRUE(lists_.Rebirth(p, in_));
+  ASSERT_TRUE(lists_.MoveToEnd(p, in_));
   ASSERT_EQ(lists_.Link(start_, z), LinkResult::kLinked);
-  EXPECT_EQ(lists_.AdoptGuards(p, in_), 2u);
-  EXPECT_FALSE(lists_.MayGuard(p, w));
-  EXPECT_EQ(lists_.AdoptGuards(w, in_), 1u);
+  EXPECT_EQ(lists_.AdoptParents(p, in_), 2u);
+  EXPECT_FALSE(lists_.CanBeParent(p, w));
+  EXPECT_EQ(lists_.AdoptParents(w, in_), 1u);
   ExpectConsistent();
 }
 
@@ -149,7 +149,7 @@ TEST_F(NeighborListsTest, AFullRowRefusesAndLeavesNothingBehind) {
   for (size_t i = 0; i < kDegree; ++i) ASSERT_EQ(lists_.Link(u, others[i]), LinkResult::kLinked);
   EXPECT_EQ(lists_.Link(u, others[kDegree]), LinkResult::kFull);
   EXPECT_THAT(lists_.Reverse(others[kDegree]), IsEmpty());
-  EXPECT_EQ(lists_.GuardCount(others[kDegree]), 0u);
+  EXPECT_EQ(lists_.ParentCount(others[kDegree]), 0u);
   EXPECT_EQ(lists_.Link(u, others[0]), LinkResult::kPresent) << "rather than full";
   ExpectConsistent();
 }
@@ -177,7 +177,7 @@ TEST_F(NeighborListsTest, UnlinkTakesTheEdgeAndItsReverseEntry) {
   EXPECT_FALSE(lists_.Unlink(u, others[0]));
   EXPECT_THAT(Row(u), UnorderedElementsAre(others[1], others[2]));
   EXPECT_THAT(lists_.Reverse(others[0]), IsEmpty());
-  EXPECT_EQ(lists_.GuardCount(others[0]), 0u) << "repair may take the last guard";
+  EXPECT_EQ(lists_.ParentCount(others[0]), 0u) << "repair may take the last guard";
   ExpectConsistent();
 }
 
@@ -185,14 +185,14 @@ TEST_F(NeighborListsTest, UnlinkTakesTheEdgeAndItsReverseEntry) {
 TEST_F(NeighborListsTest, SwapPutsWhoComesInThePlaceOfWhoLeaves) {
   const SlotId u = Guarded();
   const Ids others = Live(3);
-  const SlotId heir = Live();
+  const SlotId replacement = Live();
   for (const SlotId v : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, others[1]));
-  ASSERT_EQ(lists_.Push(u, heir), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.Swap(u, others[1], heir));
-  EXPECT_THAT(Row(u), ElementsAre(others[0], heir, others[2]));
+  ASSERT_EQ(lists_.AddBackLink(u, replacement), LinkResult::kLinked);
+  EXPECT_TRUE(lists_.Swap(u, others[1], replacement));
+  EXPECT_THAT(Row(u), ElementsAre(others[0], replacement, others[2]));
   EXPECT_THAT(lists_.Reverse(others[1]), IsEmpty());
-  EXPECT_EQ(lists_.GuardCount(heir), 1u);
+  EXPECT_EQ(lists_.ParentCount(replacement), 1u);
   ExpectConsistent();
 }
 
@@ -201,18 +201,18 @@ TEST_F(NeighborListsTest, SwapTakesThePushBackWhereItWritesNoEdge) {
   const Ids others = Live(3);
   for (const SlotId v : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, others[0]));
-  ASSERT_EQ(lists_.Push(u, others[1]), LinkResult::kLinked);
+  ASSERT_EQ(lists_.AddBackLink(u, others[1]), LinkResult::kLinked);
   EXPECT_TRUE(lists_.Swap(u, others[0], others[1])) << "the row has it";
   EXPECT_THAT(Row(u), UnorderedElementsAre(others[1], others[2]));
   const SlotId dying = Live();
-  ASSERT_EQ(lists_.Push(u, dying), LinkResult::kLinked);
+  ASSERT_EQ(lists_.AddBackLink(u, dying), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, dying));
   ASSERT_TRUE(lists_.MarkDeleted(slots_, others[1]));
   EXPECT_TRUE(lists_.Swap(u, others[1], dying)) << "deleted since the push";
   EXPECT_THAT(Row(u), ElementsAre(others[2]));
-  const SlotId heir = Live();
-  ASSERT_EQ(lists_.Push(u, heir), LinkResult::kLinked);
-  EXPECT_FALSE(lists_.Swap(u, others[1], heir)) << "nobody leaves";
+  const SlotId replacement = Live();
+  ASSERT_EQ(lists_.AddBackLink(u, replacement), LinkResult::kLinked);
+  EXPECT_FALSE(lists_.Swap(u, others[1], replacement)) << "nobody leaves";
   EXPECT_THAT(Row(u), ElementsAre(others[2]));
   ExpectConsistent();
 }
@@ -235,7 +235,7 @@ TEST_F(NeighborListsTest, EveryWriteMovesTheVersionAndNoRefusalDoes) {
   EXPECT_TRUE(moved());
   Replace(u, {others[1], others[2]});
   EXPECT_TRUE(moved());
-  lists_.Reset(u);
+  lists_.ResetRow(u);
   EXPECT_TRUE(moved());
 }
 
@@ -243,16 +243,16 @@ TEST_F(NeighborListsTest, ReplaceRefusesARowThatHasMovedOnAndDoesNothing) {
   const SlotId u = Live();
   const Ids others = Live(3);
   ASSERT_EQ(lists_.Link(u, others[0]), LinkResult::kLinked);
-  NeighborLists::Replacement replacement;
-  replacement.version = lists_.Version(u);
+  NeighborLists::RowUpdate update;
+  update.version = lists_.Version(u);
   const Ids wanted{others[1]};
-  replacement.wanted = wanted;
-  ASSERT_EQ(lists_.Push(u, others[1]), LinkResult::kLinked);
+  update.wanted = wanted;
+  ASSERT_EQ(lists_.AddBackLink(u, others[1]), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u, others[2]), LinkResult::kLinked);  // Another thread's, meanwhile.
-  EXPECT_FALSE(lists_.Replace(u, replacement));
+  EXPECT_FALSE(lists_.UpdateRow(u, update));
   EXPECT_THAT(Row(u), ElementsAre(others[0], others[2]));
-  EXPECT_THAT(replacement.take_back, IsEmpty());
-  lists_.TakeBack(u, others[1]);
+  EXPECT_THAT(update.dropped, IsEmpty());
+  lists_.RemoveBackLink(u, others[1]);
   ExpectConsistent();
 }
 
@@ -262,10 +262,10 @@ TEST_F(NeighborListsTest, ReplaceWritesWhatIsWantedAndReportsTheRest) {
   for (const SlotId x : v) ASSERT_EQ(lists_.Link(other_guard, x), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u, v[0]), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u, v[1]), LinkResult::kLinked);
-  const auto replacement = Replace(u, {v[2], v[1], v[3]});
+  const auto update = Replace(u, {v[2], v[1], v[3]});
   EXPECT_THAT(Row(u), UnorderedElementsAre(v[1], v[2], v[3]));
-  EXPECT_THAT(replacement.take_back, ElementsAre(v[0]));
-  EXPECT_THAT(replacement.added, UnorderedElementsAre(v[2], v[3]));
+  EXPECT_THAT(update.dropped, ElementsAre(v[0]));
+  EXPECT_THAT(update.added, UnorderedElementsAre(v[2], v[3]));
   ExpectConsistent();
 }
 
@@ -275,13 +275,13 @@ TEST_F(NeighborListsTest, ReplaceKeepsAnEdgeThatIsSomebodysLastGuard) {
   ASSERT_EQ(lists_.Link(u, v[0]), LinkResult::kLinked);
   // A younger in-neighbour is no guard.
   ASSERT_EQ(lists_.Link(v[1], v[0]), LinkResult::kLinked);
-  const auto replacement = Replace(u, {v[1]});
+  const auto update = Replace(u, {v[1]});
   EXPECT_THAT(Row(u), UnorderedElementsAre(v[0], v[1]));
-  EXPECT_THAT(replacement.take_back, IsEmpty());
+  EXPECT_THAT(update.dropped, IsEmpty());
   // With a second guard it may go.
   ASSERT_EQ(lists_.Link(start_, v[0]), LinkResult::kLinked);
-  EXPECT_THAT(Replace(u, {v[1]}).take_back, ElementsAre(v[0]));
-  EXPECT_EQ(lists_.GuardCount(v[0]), 1u);
+  EXPECT_THAT(Replace(u, {v[1]}).dropped, ElementsAre(v[0]));
+  EXPECT_EQ(lists_.ParentCount(v[0]), 1u);
   ExpectConsistent();
 }
 
@@ -290,17 +290,17 @@ TEST_F(NeighborListsTest, ARowFullOfLastGuardsRefusesTheNewOne) {
   const Ids old = Live(kDegree);
   for (const SlotId v : old) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
   const SlotId fresh = Live();
-  const auto replacement = Replace(u, {fresh});
+  const auto update = Replace(u, {fresh});
   EXPECT_THAT(Row(u), ::testing::UnorderedElementsAreArray(old));
-  EXPECT_THAT(replacement.take_back, ElementsAre(fresh));
-  EXPECT_THAT(replacement.added, IsEmpty());
+  EXPECT_THAT(update.dropped, ElementsAre(fresh));
+  EXPECT_THAT(update.added, IsEmpty());
   ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, AYoungersEdgeIsDroppedWithoutAskingForGuards) {
   const SlotId old = Guarded(), young = Guarded();
   ASSERT_EQ(lists_.Link(young, old), LinkResult::kLinked);
-  EXPECT_THAT(Replace(young, {}).take_back, ElementsAre(old));
+  EXPECT_THAT(Replace(young, {}).dropped, ElementsAre(old));
   EXPECT_THAT(Row(young), IsEmpty());
   ExpectConsistent();
 }
@@ -308,16 +308,16 @@ TEST_F(NeighborListsTest, AYoungersEdgeIsDroppedWithoutAskingForGuards) {
 TEST_F(NeighborListsTest, ReplaceLeavesOutWhatWasDeletedSinceItWasPushed) {
   const SlotId u = Live();
   const Ids v = Live(2);
-  NeighborLists::Replacement replacement;
-  replacement.version = lists_.Version(u);
-  replacement.wanted = v;
-  for (const SlotId x : v) ASSERT_EQ(lists_.Push(u, x), LinkResult::kLinked);
+  NeighborLists::RowUpdate update;
+  update.version = lists_.Version(u);
+  update.wanted = v;
+  for (const SlotId x : v) ASSERT_EQ(lists_.AddBackLink(u, x), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, v[0]));
   EXPECT_THAT(lists_.Reverse(v[0]), ElementsAre(u)) << "the edge that may come is known";
-  ASSERT_TRUE(lists_.Replace(u, replacement));
+  ASSERT_TRUE(lists_.UpdateRow(u, update));
   EXPECT_THAT(Row(u), ElementsAre(v[1]));
-  EXPECT_THAT(replacement.take_back, ElementsAre(v[0]));
-  lists_.TakeBack(u, v[0]);
+  EXPECT_THAT(update.dropped, ElementsAre(v[0]));
+  lists_.RemoveBackLink(u, v[0]);
   ExpectConsistent();
 }
 
@@ -328,7 +328,7 @@ TEST_F(NeighborListsTest, TheReverseListOfADeletedSlotNamesEveryInNeighbourOnce)
   ASSERT_TRUE(lists_.MarkDeleted(slots_, v));
   EXPECT_THAT(lists_.Reverse(v), ::testing::UnorderedElementsAreArray(others));
   EXPECT_FALSE(lists_.MarkDeleted(slots_, v));
-  EXPECT_EQ(lists_.Push(start_, v), LinkResult::kNotLive) << "it only shrinks";
+  EXPECT_EQ(lists_.AddBackLink(start_, v), LinkResult::kNotLive) << "it only shrinks";
   lists_.Reverse(v, in_);
   EXPECT_EQ(in_.size(), others.size());
 }
@@ -344,7 +344,7 @@ TEST(NeighborListsMemory, ReverseListsOfTrimmedSlotsComeBack) {
       std::vector<OwnedSlot> owned;
       for (size_t i = 0; i < kSlots; ++i) {
         owned.push_back(std::move(*store.slots.Acquire()));
-        lists.Reset(owned.back().id());
+        lists.ResetRow(owned.back().id());
         ASSERT_TRUE(lists.ReserveReverse(owned.back().id()));
       }
     }
@@ -367,18 +367,18 @@ TEST_F(NeighborListsTest, ThreadsThatLinkReplaceAndUnlinkLeaveItConsistent) {
         if (u == v) continue;
         if (i % 16 == 0) TryRebirth(u);
         if (lists_.Link(u, v) != LinkResult::kFull) continue;
-        NeighborLists::Replacement replacement;
-        replacement.version = lists_.Version(u);
+        NeighborLists::RowUpdate update;
+        update.version = lists_.Version(u);
         Ids row(kDegree);
         row.resize(lists_.Copy(u, row.data()));
         if (std::find(row.begin(), row.end(), v) != row.end()) continue;
-        if (lists_.Push(u, v) != LinkResult::kLinked) continue;
+        if (lists_.AddBackLink(u, v) != LinkResult::kLinked) continue;
         const Ids wanted{v, row[0]};
-        replacement.wanted = wanted;
-        if (lists_.Replace(u, replacement)) {
-          for (const SlotId x : replacement.take_back) lists_.TakeBack(u, x);
+        update.wanted = wanted;
+        if (lists_.UpdateRow(u, update)) {
+          for (const SlotId x : update.dropped) lists_.RemoveBackLink(u, x);
         } else {
-          lists_.TakeBack(u, v);
+          lists_.RemoveBackLink(u, v);
         }
         if (random() % 8 == 0) lists_.Unlink(points[random() % points.size()], v);
       }

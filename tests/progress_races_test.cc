@@ -1,5 +1,5 @@
 // Nobody waits for anybody for ever: readers that do not leave. (held_races_test.cc: work that
-// stands still.) Each test holds threads at race points (support/sequencer.h) and lets everybody
+// stands still.) Each test holds threads at sync points (support/sequencer.h) and lets everybody
 // else do everything meanwhile. docs/peer_bugs.md says which bugs of other engines these are;
 // docs/concurrency.md, promises 1, 6 and 7, what is promised here.
 #include <gtest/gtest.h>

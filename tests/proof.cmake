@@ -1,10 +1,10 @@
 # The proof of the concurrency protocol: models, directed races, stress, mutants.
 
-# Race tests run against the parts that have race points (src/base/hooks.h), compiled with them.
+# Race tests run against the parts that have sync points (src/base/hooks.h), compiled with them.
 # The programs link these objects in place of the same members of libshoal, which are then never
 # pulled in; everything else comes from there. Race points stand in .cc files only, so no inline
 # function exists in two versions.
-# (The sanitizers' builds have race points in libshoal itself.)
+# (The sanitizers' builds have sync points in libshoal itself.)
 set(hooked_objects "")
 if(NOT SHOAL_TEST_HOOKS)
   file(GLOB hooked CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cc

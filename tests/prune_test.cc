@@ -26,7 +26,7 @@ struct Engine {
   }
   OwnedSlot Own(VectorView vector) {
     OwnedSlot slot = std::move(*slots.Acquire());
-    codec.Encode(vector, features.Own(slot.id()));
+    codec.Encode(vector, features.Row(slot.id()));
     return slot;
   }
 
@@ -50,12 +50,12 @@ std::vector<size_t> Select(const Rows& others, const Rows& p, IndexOptions optio
   engine.graph.set_start(std::move(start).Freeze());
   for (size_t i = 0; i < others.size(); ++i) {
     OwnedSlot slot = engine.Own(others[i]);
-    engine.lists.Reset(slot.id());
+    engine.lists.ResetRow(slot.id());
     const SlotId live = std::move(slot).Publish();
     EXPECT_EQ(engine.lists.Link(live - 1, live), NeighborLists::LinkResult::kLinked);
   }
   OwnedSlot slot = engine.Own(p[0]);
-  engine.lists.Reset(slot.id());
+  engine.lists.ResetRow(slot.id());
   auto guard = engine.epochs.Pin();
   Scratch scratch;
   EXPECT_TRUE(engine.graph.LinkOut(slot.id(), guard, scratch));

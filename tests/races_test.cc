@@ -141,7 +141,7 @@ TEST_F(EdgeRaceTest, ADeleteBetweenPushAndRowLeavesNoEdgeAndNoPush) {
     const EpochRegistry::Guard guard = store_.epochs.Pin();
     linked = lists_.Link(u_, v_);
   });
-  ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
+  ASSERT_TRUE(sequencer.RunTo("link", "link.after_back_link"));
   ASSERT_TRUE(store_.Mark(v_));
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_)) << "the repairer must know the edge to come";
   store_.Repair(v_);
@@ -149,7 +149,7 @@ TEST_F(EdgeRaceTest, ADeleteBetweenPushAndRowLeavesNoEdgeAndNoPush) {
   EXPECT_EQ(linked, LinkResult::kNotLive);
   EXPECT_THAT(store_.Row(u_), IsEmpty());
   EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
-  EXPECT_EQ(lists_.GuardCount(v_), 0u);
+  EXPECT_EQ(lists_.ParentCount(v_), 0u);
 }
 
 TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItsLastTenantIsUnderWay) {
@@ -158,7 +158,7 @@ TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItsLastTenantIsUnderWay) {
     const EpochRegistry::Guard guard = store_.epochs.Pin();
     EXPECT_EQ(lists_.Link(u_, v_), LinkResult::kNotLive);
   });
-  ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
+  ASSERT_TRUE(sequencer.RunTo("link", "link.after_back_link"));
   ASSERT_TRUE(store_.Remove(v_));
   for (int i = 0; i < 10; ++i) store_.slots.Reclaim();
   EXPECT_NE(store_.Make(), v_);
@@ -171,7 +171,7 @@ TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItsLastTenantIsUnderWay) {
 TEST_F(EdgeRaceTest, ADeletedSourceGetsNoEdge) {
   Sequencer sequencer;
   sequencer.Start("link", [&] { EXPECT_EQ(lists_.Link(u_, v_), LinkResult::kNotLive); });
-  ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
+  ASSERT_TRUE(sequencer.RunTo("link", "link.after_back_link"));
   ASSERT_TRUE(store_.Mark(u_));
   store_.Repair(u_);
   ASSERT_TRUE(sequencer.RunToEnd("link"));
@@ -184,15 +184,15 @@ TEST_F(EdgeRaceTest, OfTwoLinksOfOneEdgeOneWritesItAndTheOtherTakesItsPushBack) 
   std::vector<LinkResult> results(2);
   sequencer.Start("a", [&] { results[0] = lists_.Link(u_, v_); });
   sequencer.Start("b", [&] { results[1] = lists_.Link(u_, v_); });
-  ASSERT_TRUE(sequencer.RunTo("a", "link.after_push"));
-  ASSERT_TRUE(sequencer.RunTo("b", "link.after_push"));
+  ASSERT_TRUE(sequencer.RunTo("a", "link.after_back_link"));
+  ASSERT_TRUE(sequencer.RunTo("b", "link.after_back_link"));
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_, u_));
   ASSERT_TRUE(sequencer.RunToEnd("b"));
   ASSERT_TRUE(sequencer.RunToEnd("a"));
   EXPECT_THAT(results, ElementsAre(LinkResult::kPresent, LinkResult::kLinked));
   EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
-  EXPECT_EQ(lists_.GuardCount(v_), 1u);
+  EXPECT_EQ(lists_.ParentCount(v_), 1u);
 }
 
 // What breaks "row first, reverse list second": the remover erases the renewed entry.
@@ -223,9 +223,9 @@ TEST_F(EdgeRaceTest, ADeleteBetweenTheTwoHalvesOfAnUnlinkRepairsNothingTwice) {
 // --- Writes after a computation.
 
 // A prune of u's row that begins now, with its copy, and wants `wanted` in the end.
-NeighborLists::Replacement BeginPrune(const NeighborLists& lists, SlotId u,
-                                      std::span<const SlotId> wanted) {
-  NeighborLists::Replacement prune;
+NeighborLists::RowUpdate BeginPrune(const NeighborLists& lists, SlotId u,
+                                    std::span<const SlotId> wanted) {
+  NeighborLists::RowUpdate prune;
   prune.version = lists.Version(u);
   prune.wanted = wanted;
   return prune;
@@ -233,9 +233,9 @@ NeighborLists::Replacement BeginPrune(const NeighborLists& lists, SlotId u,
 
 TEST_F(EdgeRaceTest, APruneDoesNotLoseAnEdgeThatCameAfterItsCopy) {
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
-  NeighborLists::Replacement prune = BeginPrune(lists_, u_, {});
+  NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, {});
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
-  EXPECT_FALSE(lists_.Replace(u_, prune));
+  EXPECT_FALSE(lists_.UpdateRow(u_, prune));
   EXPECT_THAT(store_.Row(u_), UnorderedElementsAre(v_, w_));
 }
 
@@ -243,20 +243,20 @@ TEST_F(EdgeRaceTest, APruneDoesNotBringBackAnEdgeThatWentAfterItsCopy) {
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
   const std::vector<SlotId> wanted = {v_, w_};
-  NeighborLists::Replacement prune = BeginPrune(lists_, u_, wanted);
+  NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, wanted);
   ASSERT_TRUE(store_.Remove(v_));
-  EXPECT_FALSE(lists_.Replace(u_, prune));
+  EXPECT_FALSE(lists_.UpdateRow(u_, prune));
   EXPECT_THAT(store_.Row(u_), ElementsAre(w_));
 }
 
 TEST_F(EdgeRaceTest, APruneAddsNoEdgeToAPointThatDiedAfterThePush) {
   const std::vector<SlotId> wanted = {v_};
-  NeighborLists::Replacement prune = BeginPrune(lists_, u_, wanted);
-  ASSERT_EQ(lists_.Push(u_, v_), LinkResult::kLinked);
+  NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, wanted);
+  ASSERT_EQ(lists_.AddBackLink(u_, v_), LinkResult::kLinked);
   ASSERT_TRUE(store_.Mark(v_));
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
-  ASSERT_TRUE(lists_.Replace(u_, prune));
-  EXPECT_THAT(prune.take_back, ElementsAre(v_));
+  ASSERT_TRUE(lists_.UpdateRow(u_, prune));
+  EXPECT_THAT(prune.dropped, ElementsAre(v_));
   EXPECT_THAT(store_.Row(u_), IsEmpty());
 }
 
@@ -270,22 +270,22 @@ TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoGuards) {
   Sequencer sequencer;
   std::vector<SlotId> dropped;
   const auto prune = [&](SlotId row) {
-    NeighborLists::Replacement empty = BeginPrune(lists_, row, {});
-    EXPECT_TRUE(lists_.Replace(row, empty));
-    for (const SlotId x : empty.take_back) {
-      lists_.TakeBack(row, x);
+    NeighborLists::RowUpdate empty = BeginPrune(lists_, row, {});
+    EXPECT_TRUE(lists_.UpdateRow(row, empty));
+    for (const SlotId x : empty.dropped) {
+      lists_.RemoveBackLink(row, x);
       dropped.push_back(row);
     }
   };
   sequencer.Start("a", [&] { prune(u_); });
   sequencer.Start("b", [&] { prune(v_); });
-  ASSERT_TRUE(sequencer.RunTo("a", "guards.before_lowering"));  // Both have seen 2.
-  ASSERT_TRUE(sequencer.RunTo("b", "guards.before_lowering"));
+  ASSERT_TRUE(sequencer.RunTo("a", "parents.before_drop"));  // Both have seen 2.
+  ASSERT_TRUE(sequencer.RunTo("b", "parents.before_drop"));
   ASSERT_TRUE(sequencer.RunToEnd("a"));
   ASSERT_TRUE(sequencer.RunToEnd("b"));
   EXPECT_THAT(dropped, ElementsAre(u_));
   EXPECT_THAT(store_.Row(v_), ElementsAre(w_));
-  EXPECT_EQ(lists_.GuardCount(w_), 1u);
+  EXPECT_EQ(lists_.ParentCount(w_), 1u);
   EXPECT_THAT(lists_.Reverse(w_), ElementsAre(v_));
 }
 
@@ -296,17 +296,17 @@ TEST_F(EdgeRaceTest, TwoRebirthsDoNotTakeAPointsLastTwoGuards) {
   Sequencer sequencer;
   std::vector<SlotId> refused[2];
   bool reborn[2] = {false, false};
-  sequencer.Start("a", [&] { reborn[0] = lists_.Rebirth(u_, refused[0]); });
-  sequencer.Start("b", [&] { reborn[1] = lists_.Rebirth(v_, refused[1]); });
-  ASSERT_TRUE(sequencer.RunTo("a", "guards.before_lowering"));  // Both have seen 2.
-  ASSERT_TRUE(sequencer.RunTo("b", "guards.before_lowering"));
+  sequencer.Start("a", [&] { reborn[0] = lists_.MoveToEnd(u_, refused[0]); });
+  sequencer.Start("b", [&] { reborn[1] = lists_.MoveToEnd(v_, refused[1]); });
+  ASSERT_TRUE(sequencer.RunTo("a", "parents.before_drop"));  // Both have seen 2.
+  ASSERT_TRUE(sequencer.RunTo("b", "parents.before_drop"));
   ASSERT_TRUE(sequencer.RunToEnd("a"));
   ASSERT_TRUE(sequencer.RunToEnd("b"));
   EXPECT_THAT(reborn, ElementsAre(true, false));
   EXPECT_THAT(refused[1], ElementsAre(w_));
-  EXPECT_FALSE(lists_.Guards(u_, w_));
-  EXPECT_TRUE(lists_.Guards(v_, w_));
-  EXPECT_EQ(lists_.GuardCount(w_), 1u);
+  EXPECT_FALSE(lists_.IsParent(u_, w_));
+  EXPECT_TRUE(lists_.IsParent(v_, w_));
+  EXPECT_EQ(lists_.ParentCount(w_), 1u);
 }
 
 // The edge u_ -> v_ is about to be written while u_ dies and is released: it must not guard v_.
@@ -314,29 +314,29 @@ TEST_F(EdgeRaceTest, ASlotThatWasReleasedGuardsNobodyWhoseLinkWasUnderWay) {
   Sequencer sequencer;
   LinkResult linked = LinkResult::kLinked;
   sequencer.Start("link", [&] { linked = lists_.Link(u_, v_); });
-  ASSERT_TRUE(sequencer.RunTo("link", "link.after_push"));
+  ASSERT_TRUE(sequencer.RunTo("link", "link.after_back_link"));
   std::vector<SlotId> working;
   ASSERT_TRUE(store_.Mark(u_));
-  ASSERT_TRUE(lists_.Rebirth(u_, working)) << "released";
+  ASSERT_TRUE(lists_.MoveToEnd(u_, working)) << "released";
   ASSERT_TRUE(sequencer.RunToEnd("link"));
   EXPECT_EQ(linked, LinkResult::kNotLive);
-  EXPECT_EQ(lists_.AdoptGuards(v_, working), 0u);
-  EXPECT_EQ(lists_.GuardCount(v_), 0u);
+  EXPECT_EQ(lists_.AdoptParents(v_, working), 0u);
+  EXPECT_EQ(lists_.ParentCount(v_), 0u);
 }
 
 // w_ is released after a prune of its guard's row has begun: the last guard may go.
 TEST_F(EdgeRaceTest, APruneThatBeganBeforeARebirthAsksForTheGuardsThatAreThereNow) {
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
-  NeighborLists::Replacement prune = BeginPrune(lists_, u_, {});
+  NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, {});
   std::vector<SlotId> working;
   ASSERT_TRUE(store_.Mark(w_));
-  ASSERT_TRUE(lists_.Rebirth(w_, working)) << "released";
-  ASSERT_TRUE(lists_.Rebirth(v_, working));
-  ASSERT_TRUE(lists_.Replace(u_, prune)) << "no row moved";
-  EXPECT_THAT(prune.take_back, ElementsAre(w_));
+  ASSERT_TRUE(lists_.MoveToEnd(w_, working)) << "released";
+  ASSERT_TRUE(lists_.MoveToEnd(v_, working));
+  ASSERT_TRUE(lists_.UpdateRow(u_, prune)) << "no row moved";
+  EXPECT_THAT(prune.dropped, ElementsAre(w_));
   EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
-  EXPECT_EQ(lists_.GuardCount(v_), 1u);
+  EXPECT_EQ(lists_.ParentCount(v_), 1u);
 }
 
 // --- Pinning (neighbors.h, G5).
@@ -346,14 +346,14 @@ TEST_F(EdgeRaceTest, APruneThatSawTwoGuardsTakesNoneOfAPointThatWasPinnedSince) 
   ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   Sequencer sequencer;
-  NeighborLists::Replacement prune = BeginPrune(lists_, u_, {});
-  sequencer.Start("prune", [&] { EXPECT_TRUE(lists_.Replace(u_, prune)); });
-  ASSERT_TRUE(sequencer.RunTo("prune", "guards.before_lowering"));
-  lists_.Pin(v_);
+  NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, {});
+  sequencer.Start("prune", [&] { EXPECT_TRUE(lists_.UpdateRow(u_, prune)); });
+  ASSERT_TRUE(sequencer.RunTo("prune", "parents.before_drop"));
+  lists_.Suspend(v_);
   ASSERT_TRUE(sequencer.RunToEnd("prune"));
-  EXPECT_THAT(prune.take_back, IsEmpty());
-  EXPECT_EQ(lists_.GuardCount(v_), 2u);
-  EXPECT_TRUE(lists_.IsPinned(v_));
+  EXPECT_THAT(prune.dropped, IsEmpty());
+  EXPECT_EQ(lists_.ParentCount(v_), 2u);
+  EXPECT_TRUE(lists_.IsSuspended(v_));
 }
 
 // w_ gets another guard after it was found to have no other, before it is pinned: it keeps both.
@@ -363,19 +363,19 @@ TEST_F(EdgeRaceTest, AGuardThatComesWhileAPointIsBeingPinnedIsItsGuardOutside) {
   ASSERT_TRUE(store_.Mark(u_));
   Sequencer sequencer;
   std::vector<SlotId> dependents, in;
-  lists_.Pin(u_);
-  sequencer.Start("pin", [&] { lists_.PinDependents(u_, dependents); });
-  ASSERT_TRUE(sequencer.RunTo("pin", "pin_dependents.before_pinning"));
+  lists_.Suspend(u_);
+  sequencer.Start("pin", [&] { lists_.SuspendChildren(u_, dependents); });
+  ASSERT_TRUE(sequencer.RunTo("pin", "suspend_children.before_suspending"));
   ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
   ASSERT_TRUE(sequencer.RunToEnd("pin"));
   EXPECT_THAT(dependents, ElementsAre(w_));
-  NeighborLists::Replacement prune = BeginPrune(lists_, v_, {});
-  ASSERT_TRUE(lists_.Replace(v_, prune));
-  EXPECT_THAT(prune.take_back, IsEmpty());
-  EXPECT_TRUE(lists_.Unpin(w_, in));
-  EXPECT_EQ(lists_.GuardCount(w_), 1u);
-  EXPECT_TRUE(lists_.Guards(v_, w_));
-  EXPECT_FALSE(lists_.Guards(u_, w_));
+  NeighborLists::RowUpdate prune = BeginPrune(lists_, v_, {});
+  ASSERT_TRUE(lists_.UpdateRow(v_, prune));
+  EXPECT_THAT(prune.dropped, IsEmpty());
+  EXPECT_TRUE(lists_.Resume(w_, in));
+  EXPECT_EQ(lists_.ParentCount(w_), 1u);
+  EXPECT_TRUE(lists_.IsParent(v_, w_));
+  EXPECT_FALSE(lists_.IsParent(u_, w_));
 }
 
 // v_ is about to be let go, since w_ guards it: a prune of w_'s row that comes now is refused.
@@ -383,19 +383,19 @@ TEST_F(EdgeRaceTest, TheGuardByWhichAPointIsLetGoIsNotTakenBeforeItIs) {
   ASSERT_EQ(lists_.Link(start_, w_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(w_, v_), LinkResult::kLinked);
-  EXPECT_EQ(lists_.GuardCount(v_), 1u) << "w_ is younger";
-  lists_.Pin(u_);
-  lists_.Pin(v_);
+  EXPECT_EQ(lists_.ParentCount(v_), 1u) << "w_ is younger";
+  lists_.Suspend(u_);
+  lists_.Suspend(v_);
   Sequencer sequencer;
   std::vector<SlotId> in;
-  sequencer.Start("unpin", [&] { EXPECT_TRUE(lists_.Unpin(v_, in)); });
-  ASSERT_TRUE(sequencer.RunTo("unpin", "unpin.before_unpinning"));
-  NeighborLists::Replacement prune = BeginPrune(lists_, w_, {});
-  ASSERT_TRUE(lists_.Replace(w_, prune));
-  EXPECT_THAT(prune.take_back, IsEmpty());
+  sequencer.Start("unpin", [&] { EXPECT_TRUE(lists_.Resume(v_, in)); });
+  ASSERT_TRUE(sequencer.RunTo("unpin", "resume.before_resuming"));
+  NeighborLists::RowUpdate prune = BeginPrune(lists_, w_, {});
+  ASSERT_TRUE(lists_.UpdateRow(w_, prune));
+  EXPECT_THAT(prune.dropped, IsEmpty());
   ASSERT_TRUE(sequencer.RunToEnd("unpin"));
-  EXPECT_EQ(lists_.GuardCount(v_), 1u);
-  EXPECT_TRUE(lists_.Guards(w_, v_));
+  EXPECT_EQ(lists_.ParentCount(v_), 1u);
+  EXPECT_TRUE(lists_.IsParent(w_, v_));
 }
 
 // Who stands behind its section of a row, with another row still to do.
@@ -410,7 +410,7 @@ TEST_P(ListLockRaceTest, WhoHasLeftARowLetsNobodyInBesideTheNext) {
   Sequencer sequencer;
   const std::string point = GetParam();
   sequencer.Start("through", [&] {
-    if (point == "link.before_take_back") {
+    if (point == "link.before_undo") {
       EXPECT_EQ(lists_.Link(u_, w_), LinkResult::kPresent);
     } else {
       EXPECT_TRUE(point == "unlink.after_row" ? lists_.Unlink(u_, x) : lists_.Swap(u_, x, kNoSlot));
@@ -418,8 +418,8 @@ TEST_P(ListLockRaceTest, WhoHasLeftARowLetsNobodyInBesideTheNext) {
   });
   ASSERT_TRUE(sequencer.RunTo("through", point));
   std::vector<SlotId> refused;
-  sequencer.Start("inside", [&] { EXPECT_TRUE(lists_.Rebirth(u_, refused)); });
-  ASSERT_TRUE(sequencer.RunTo("inside", "guards.before_lowering"));
+  sequencer.Start("inside", [&] { EXPECT_TRUE(lists_.MoveToEnd(u_, refused)); });
+  ASSERT_TRUE(sequencer.RunTo("inside", "parents.before_drop"));
   ASSERT_TRUE(sequencer.RunToEnd("through"));
   std::atomic<bool> comes{false}, came{false};
   std::thread next([&] {
@@ -437,7 +437,7 @@ TEST_P(ListLockRaceTest, WhoHasLeftARowLetsNobodyInBesideTheNext) {
 }
 
 INSTANTIATE_TEST_SUITE_P(At, ListLockRaceTest,
-                         ::testing::Values("link.before_take_back", "unlink.after_row",
+                         ::testing::Values("link.before_undo", "unlink.after_row",
                                            "swap.after_row"),
                          [](const auto& suite) {
                            std::string name = suite.param;

@@ -91,7 +91,7 @@ TEST_F(ReverseLists, AgreesWithAMultisetWhereHalfOfAllPointAtIt) {
   const uint64_t seed = test::Seed();
   SCOPED_TRACE("SHOAL_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
-  constexpr size_t kLists = 2, kMost = 30000;
+  constexpr size_t kLists = 2, kMax = 30000;
   std::vector<std::atomic<ChunkId>> heads(kLists);  // kNone.
   std::vector<std::vector<SlotId>> model(kLists);
   for (int wave = 0; wave < 12; ++wave) {
@@ -103,19 +103,19 @@ TEST_F(ReverseLists, AgreesWithAMultisetWhereHalfOfAllPointAtIt) {
       there.clear();
     }
     // Up to many, or down to none or few.
-    const size_t goal = there.size() < kMost / 2 ? kMost - random() % 1000 : random() % 2 * 100;
+    const size_t goal = there.size() < kMax / 2 ? kMax - random() % 1000 : random() % 2 * 100;
     while (there.size() < goal) {
-      there.push_back(static_cast<SlotId>(random() % kMost));
+      there.push_back(static_cast<SlotId>(random() % kMax));
       ASSERT_TRUE(list.Add(there.back()));
     }
     std::shuffle(there.begin(), there.end(), random);
     while (there.size() > goal) {
       ASSERT_TRUE(list.Remove(there.back()));
       there.pop_back();
-      ASSERT_FALSE(list.Remove(kMost + 1));
+      ASSERT_FALSE(list.Remove(kMax + 1));
     }
     for (int step = 0; step < 300; ++step) {  // As edges come and go.
-      there.push_back(static_cast<SlotId>(random() % kMost));
+      there.push_back(static_cast<SlotId>(random() % kMax));
       ASSERT_TRUE(list.Add(there.back()));
       std::swap(there[random() % there.size()], there.back());
       ASSERT_TRUE(list.Contains(there.back()));

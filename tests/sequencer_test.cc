@@ -14,9 +14,9 @@ struct Steps {
   std::string log;
   void Run(const std::string& name) {
     log += name + "1 ";
-    SHOAL_RACE_POINT("steps.first");
+    SHOAL_SYNC_POINT("steps.first");
     log += name + "2 ";
-    SHOAL_RACE_POINT("steps.second");
+    SHOAL_SYNC_POINT("steps.second");
     log += name + "3 ";
   }
 };
@@ -80,8 +80,8 @@ TEST(SequencerTest, DestructionLetsParkedThreadsFinish) {
 }
 
 TEST(SequencerTest, WithoutAHandlerAPointDoesNothing) {
-  ASSERT_EQ(race_point_handler.load(), nullptr);
-  SHOAL_RACE_POINT("nowhere.in_particular");
+  ASSERT_EQ(sync_point_handler.load(), nullptr);
+  SHOAL_SYNC_POINT("nowhere.in_particular");
 }
 
 }  // namespace

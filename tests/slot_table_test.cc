@@ -64,22 +64,22 @@ TEST_F(SlotTableTest, PublishAndFreezeMakeReadable) {
   EXPECT_EQ(slots_.tag(frozen), Tag::kFrozen);
   EXPECT_EQ(slots_.live(), 1u) << "a start point is no point";
   SlotId ids[] = {owned->id(), frozen, 999, live};
-  bool returnable[4];
-  ASSERT_EQ(slots_.KeepReadable(ids, 4, slots_.Now(), returnable), 2u);
+  bool eligible[4];
+  ASSERT_EQ(slots_.KeepReadable(ids, 4, slots_.Now(), eligible), 2u);
   EXPECT_EQ(ids[0], frozen);
-  EXPECT_FALSE(returnable[0]);
+  EXPECT_FALSE(eligible[0]);
   EXPECT_EQ(ids[1], live);
-  EXPECT_TRUE(returnable[1]);
+  EXPECT_TRUE(eligible[1]);
 }
 
 TEST_F(SlotTableTest, KeepReadableKeepsAllOfThoseThatAreLiveInTheirOrder) {
   for (int i = 0; i < 200; ++i) Live();
   SlotId ids[] = {150, 3, 64, 63, 199, 0};
   const std::vector<SlotId> asked(std::begin(ids), std::end(ids));
-  bool returnable[6] = {};
-  ASSERT_EQ(slots_.KeepReadable(ids, 6, slots_.Now(), returnable), 6u);
+  bool eligible[6] = {};
+  ASSERT_EQ(slots_.KeepReadable(ids, 6, slots_.Now(), eligible), 6u);
   EXPECT_TRUE(std::equal(asked.begin(), asked.end(), ids));
-  EXPECT_TRUE(std::all_of(returnable, returnable + 6, [](bool each) { return each; }));
+  EXPECT_TRUE(std::all_of(eligible, eligible + 6, [](bool each) { return each; }));
 }
 
 TEST_F(SlotTableTest, ALiveBitSaysWhatTheTagSaysAfterEachTransition) {
@@ -93,7 +93,7 @@ TEST_F(SlotTableTest, ALiveBitSaysWhatTheTagSaysAfterEachTransition) {
   const auto guard = epochs_.Pin();
   ASSERT_TRUE(slots_.MarkDeleted(live));
   holds(1);
-  ASSERT_TRUE(slots_.MarkMoved(moved));
+  ASSERT_TRUE(slots_.MarkRelocated(moved));
   holds(2);
   for (const SlotId slot : {live, moved, frozen}) ASSERT_TRUE(slots_.Retire(slot, guard));
   holds(0);
@@ -101,11 +101,11 @@ TEST_F(SlotTableTest, ALiveBitSaysWhatTheTagSaysAfterEachTransition) {
 
 TEST_F(SlotTableTest, KeepReadableKnowsWhatCameAfterTheMarkAndDropsWhatIsNotThere) {
   const SlotId first = Live();
-  const SlotTable::Moment mark = slots_.Now();
+  const SlotTable::ReadStamp mark = slots_.Now();
   const SlotId second = Live();
   SlotId ids[] = {second, second + 1, first};
-  bool returnable[3];
-  ASSERT_EQ(slots_.KeepReadable(ids, 3, mark, returnable), 2u);
+  bool eligible[3];
+  ASSERT_EQ(slots_.KeepReadable(ids, 3, mark, eligible), 2u);
   EXPECT_EQ(ids[0], second);
   EXPECT_EQ(ids[1], first);
 }
@@ -113,26 +113,26 @@ TEST_F(SlotTableTest, KeepReadableKnowsWhatCameAfterTheMarkAndDropsWhatIsNotTher
 TEST_F(SlotTableTest, AMovedSlotIsReturnedToThoseWhoCameBeforeItsMoveOnly) {
   const auto guard = epochs_.Pin();
   const SlotId slot = Live(), deleted = Live();
-  const SlotTable::Moment before = slots_.Now();
-  ASSERT_TRUE(slots_.MarkMoved(slot));
+  const SlotTable::ReadStamp before = slots_.Now();
+  ASSERT_TRUE(slots_.MarkRelocated(slot));
   ASSERT_TRUE(slots_.MarkDeleted(deleted));
-  EXPECT_FALSE(slots_.MarkMoved(slot)) << "only once";
-  EXPECT_FALSE(slots_.MarkMoved(deleted));
-  const SlotTable::Moment after = slots_.Now();
+  EXPECT_FALSE(slots_.MarkRelocated(slot)) << "only once";
+  EXPECT_FALSE(slots_.MarkRelocated(deleted));
+  const SlotTable::ReadStamp after = slots_.Now();
   for (const bool retired : {false, true}) {
     if (retired) {
       ASSERT_TRUE(slots_.Retire(slot, guard));
       ASSERT_TRUE(slots_.Retire(deleted, guard));
     }
     SlotId ids[] = {slot, deleted};
-    bool returnable[2];
-    ASSERT_EQ(slots_.KeepReadable(ids, 2, before, returnable), retired ? 1u : 2u);
+    bool eligible[2];
+    ASSERT_EQ(slots_.KeepReadable(ids, 2, before, eligible), retired ? 1u : 2u);
     EXPECT_EQ(ids[0], slot);
-    EXPECT_TRUE(returnable[0]);
-    EXPECT_TRUE(retired || !returnable[1]);
+    EXPECT_TRUE(eligible[0]);
+    EXPECT_TRUE(retired || !eligible[1]);
     SlotId again[] = {slot};
-    ASSERT_EQ(slots_.KeepReadable(again, 1, after, returnable), retired ? 0u : 1u);
-    EXPECT_TRUE(retired || !returnable[0]);
+    ASSERT_EQ(slots_.KeepReadable(again, 1, after, eligible), retired ? 0u : 1u);
+    EXPECT_TRUE(retired || !eligible[0]);
   }
 }
 
@@ -142,9 +142,9 @@ TEST_F(SlotTableTest, ADeletedSlotGuidesButIsNotReturned) {
   EXPECT_FALSE(slots_.MarkDeleted(slot)) << "only once";
   EXPECT_EQ(slots_.live(), 0u);
   SlotId ids[] = {slot};
-  bool returnable[1];
-  ASSERT_EQ(slots_.KeepReadable(ids, 1, slots_.Now(), returnable), 1u);
-  EXPECT_FALSE(returnable[0]);
+  bool eligible[1];
+  ASSERT_EQ(slots_.KeepReadable(ids, 1, slots_.Now(), eligible), 1u);
+  EXPECT_FALSE(eligible[0]);
 }
 
 TEST_F(SlotTableTest, TransitionsFromAWrongStateAreRefused) {
@@ -286,7 +286,7 @@ class SlotTableGaps : public ::testing::TestWithParam<unsigned> {
     ASSERT_EQ(slots_.retired(), 0u);
   }
   size_t GiveBack() {
-    return slots_.GiveBackGaps([this](SlotId slot) { forgotten_.insert(slot); });
+    return slots_.PunchHoles([this](SlotId slot) { forgotten_.insert(slot); });
   }
   void ExpectWhole(SlotId begin, SlotId end) const {
     for (SlotId slot = begin; slot < end; ++slot)
@@ -312,8 +312,8 @@ TEST_P(SlotTableGaps, AreGivenBackWhereverTheyAreAndAcquiredAgain) {
   for (SlotId slot = 128; slot < 288; ++slot) EXPECT_TRUE(forgotten_.contains(slot));
   EXPECT_FALSE(forgotten_.contains(99));
   EXPECT_FALSE(forgotten_.contains(300));
-  EXPECT_TRUE(slots_.HoldsNothing(128));
-  EXPECT_FALSE(slots_.HoldsNothing(99));
+  EXPECT_TRUE(slots_.IsPunched(128));
+  EXPECT_FALSE(slots_.IsPunched(99));
   forgotten_.clear();
   EXPECT_EQ(GiveBack(), 0u);
   // To touch what is kept elsewhere in their names would bring its memory back.
@@ -402,7 +402,7 @@ TEST(SlotTableUnderALimit, APageThatIsRefusedKeepsNoOtherCharged) {
     ASSERT_TRUE(slots.Retire(slot, epochs.Pin()));
   }
   for (int i = 0; i < 4; ++i) slots.Reclaim();
-  ASSERT_EQ(slots.GiveBackGaps([](SlotId) {}), 2 * kHugePage);
+  ASSERT_EQ(slots.PunchHoles([](SlotId) {}), 2 * kHugePage);
   const uint64_t left = budget.limit() - budget.used();
   const uint64_t queues = slots.QueueBytes();
   ASSERT_TRUE(budget.TryCharge(left - kHugePage));

@@ -16,8 +16,8 @@
 namespace shoal::apps {
 namespace {
 
-constexpr float kMostIntegerNorm = 127;  // Of one element, too: it fits, whatever the direction.
-constexpr float kMostScaling = 1e30f;    // No element is infinite.
+constexpr float kMaxIntegerNorm = 127;  // Of one element, too: it fits, whatever the direction.
+constexpr float kMaxScaling = 1e30f;    // No element is infinite.
 
 struct Request {
   ScalarType type = ScalarType::kFloat32;
@@ -41,11 +41,11 @@ Status Check(const Request& request) {
   if (request.rows < 1 || request.rows > INT32_MAX)
     return wrong("--npts", fmt::format("1 to {}", INT32_MAX), request.rows);
   if (!std::isfinite(request.norm)) return wrong("--norm", "a finite number", request.norm);
-  if (!(request.rand_scaling >= 1 && request.rand_scaling <= kMostScaling))
-    return wrong("--rand_scaling", fmt::format("1 to {}", kMostScaling), request.rand_scaling);
+  if (!(request.rand_scaling >= 1 && request.rand_scaling <= kMaxScaling))
+    return wrong("--rand_scaling", fmt::format("1 to {}", kMaxScaling), request.rand_scaling);
   if (request.type != ScalarType::kFloat32) {
     const std::string_view type = ScalarTypeName(request.type);
-    if (!(request.norm > 0) || request.norm > kMostIntegerNorm)
+    if (!(request.norm > 0) || request.norm > kMaxIntegerNorm)
       return wrong("--norm", fmt::format("more than 0, up to 127, with {}", type), request.norm);
     if (request.rand_scaling != 1)
       return wrong("--rand_scaling", fmt::format("1 with {}", type), request.rand_scaling);

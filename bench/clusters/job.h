@@ -162,12 +162,12 @@ int ClustersMain(int argc, char** argv, uint32_t build_list) {
     return app.add_option(name, value, what)->capture_default_str();
   };
   MixtureOptions& mixture = options.mixture;
-  constexpr size_t kMost = 4'000'000;  // With the most turnovers, row numbers are 32 bits.
-  option("--clusters", mixture.clusters, "clusters")->check(CLI::Range(size_t{1}, kMost));
+  constexpr size_t kMax = 4'000'000;  // With the most turnovers, row numbers are 32 bits.
+  option("--clusters", mixture.clusters, "clusters")->check(CLI::Range(size_t{1}, kMax));
   option("--dim", mixture.dim, "dimensions")->check(CLI::Range(size_t{1}, size_t{kMaxDim}));
   option("--spread", mixture.spread, "of a cluster, by that of the centres")
       ->check(CLI::Range(1e-3, 1e3));
-  option("--live", mixture.live, "points in the index")->check(CLI::Range(size_t{10}, kMost));
+  option("--live", mixture.live, "points in the index")->check(CLI::Range(size_t{10}, kMax));
   option("--turnovers", mixture.turnovers, "how often all are replaced")
       ->check(CLI::Range(size_t{0}, size_t{1000}));
   option("--order", mixture.order,
@@ -176,7 +176,7 @@ int ClustersMain(int argc, char** argv, uint32_t build_list) {
       ->check(CLI::IsMember({"random", "clusters", "drift"}));
   option("--fill", options.fill, "by single inserts, or all in one call, in the same order")
       ->check(CLI::IsMember(Engine::Fills()));
-  option("--queries", mixture.queries, "queries")->check(CLI::Range(size_t{1}, kMost));
+  option("--queries", mixture.queries, "queries")->check(CLI::Range(size_t{1}, kMax));
   option("--seed", mixture.seed, "seed");
   option("--degree", options.degree, "R, or 2 M")->check(CLI::Range(uint32_t{4}, kMaxDegree));
   option("--build-list", options.build_list, "L of the inserts, or ef_construction")

@@ -12,7 +12,7 @@ namespace shoal::bench {
 namespace {
 
 // |a - b|^2 <= (|a| + |b|)^2 <= 2^24, up to which a float holds every integer.
-constexpr double kMostSquaredLength = 1 << 22;
+constexpr double kMaxSquaredLength = 1 << 22;
 
 template <class T>
 T ElementAt(const std::byte* data, size_t i) {
@@ -134,9 +134,9 @@ Expected<void> CheckExact(const Matrix& rows, std::string_view name) {
                                           name, row, column, value));
       squared_length += double{value} * value;
     }
-    if (squared_length > kMostSquaredLength)
+    if (squared_length > kMaxSquaredLength)
       return tl::unexpected(fmt::format("{}: row {}: squared length: expected at most {}, found {}",
-                                        name, row, kMostSquaredLength, squared_length));
+                                        name, row, kMaxSquaredLength, squared_length));
   }
   return {};
 }

@@ -13,7 +13,7 @@ constexpr int kCentre = 96;
 // A coordinate is the centre's plus this many steps, each uniform in [-kStep, kStep].
 constexpr int kSteps = 3;
 constexpr int kStep = 16;
-constexpr int kMost = 127;
+constexpr int kMax = 127;
 
 int Uniform(Random& random, int most) {
   return static_cast<int>(random.Below(2 * static_cast<uint64_t>(most) + 1)) - most;
@@ -42,7 +42,7 @@ void FillRows(Matrix& matrix, const std::vector<int>& centres, uint64_t seed) {
     for (size_t i = 0; i < dim; ++i) {
       int value = centres[cluster * dim + i];
       for (int step = 0; step < kSteps; ++step) value += Uniform(random, kStep);
-      PutElement(matrix.data(), matrix.type(), row * dim + i, std::clamp(value, -kMost, kMost));
+      PutElement(matrix.data(), matrix.type(), row * dim + i, std::clamp(value, -kMax, kMax));
     }
   }
 }

@@ -67,7 +67,7 @@ class StoreStress {
     uint64_t ops = 0;
   };
 
-  uint64_t* Row(SlotId slot) { return reinterpret_cast<uint64_t*>(features_.Own(slot)); }
+  uint64_t* Row(SlotId slot) { return reinterpret_cast<uint64_t*>(features_.Row(slot)); }
   bool Running() const { return !stop_.load(std::memory_order_relaxed); }
   void Stop() {
     const std::lock_guard lock(mutex_);

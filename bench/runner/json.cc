@@ -76,11 +76,11 @@ Expected<void> WriteJson(const std::filesystem::path& path, const Json& json) {
 }
 
 std::string Describe(const Json& json) {
-  constexpr size_t kMost = 60;
+  constexpr size_t kMax = 60;
   if (json.is_object()) return json.empty() ? "an empty object" : "an object";
   if (json.is_array() && json.size() > 4) return fmt::format("a list of {}", json.size());
   const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() <= kMost ? text : text.substr(0, kMost) + "...";
+  return text.size() <= kMax ? text : text.substr(0, kMax) + "...";
 }
 
 }  // namespace shoal::bench

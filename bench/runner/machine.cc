@@ -56,7 +56,7 @@ const BuildFacts& ThisBuild() {
 Expected<void> MayTime(const BuildFacts& build, DebugBuilds debug_builds) {
   if (!build.slowed || debug_builds == DebugBuilds::kAllow) return {};
   return tl::unexpected(fmt::format(
-      "build type: expected Release, found {} with assertions, sanitizers or race points, whose "
+      "build type: expected Release, found {} with assertions, sanitizers or sync points, whose "
       "figures say nothing; --allow-debug runs it all the same",
       build.build_type));
 }

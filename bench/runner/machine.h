@@ -13,7 +13,7 @@ struct BuildFacts {
   std::string_view commit;      // Of the source; "-dirty" behind it: with changes. "unknown".
   std::string_view compiler;    // "g++ 12.2.0"
   std::string_view build_type;  // "Release"
-  // Assertions, sanitizers or race points are compiled in.
+  // Assertions, sanitizers or sync points are compiled in.
   bool slowed = false;
 };
 const BuildFacts& ThisBuild();

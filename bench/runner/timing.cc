@@ -38,11 +38,11 @@ CpuTimes CpuTimes::Now() {
 }
 
 std::string Stretch::Doubt(std::string_view what, double cores) const {
-  if (seconds < kLeastSecondsToJudge) return "";
+  if (seconds < kMinSecondsToJudge) return "";
   std::string doubt;
-  if (others_cores > kMostForeignShare * cores)
+  if (others_cores > kMaxForeignShare * cores)
     doubt = fmt::format("others kept {:.2f} of {} cores busy", others_cores, cores);
-  if (stolen > kMostForeignShare)
+  if (stolen > kMaxForeignShare)
     doubt += fmt::format("{}the hypervisor took {:.0f} % of the time", doubt.empty() ? "" : ", ",
                          100 * stolen);
   return doubt.empty() ? "" : fmt::format("{}: {}", what, doubt);

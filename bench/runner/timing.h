@@ -13,9 +13,9 @@
 namespace shoal::bench {
 
 // Others' share of the machine, and the hypervisor's, above which a figure gets a warning.
-inline constexpr double kMostForeignShare = 0.05;
+inline constexpr double kMaxForeignShare = 0.05;
 // The kernel counts in ticks of 10 ms: over less than this their shares mean nothing.
-inline constexpr double kLeastSecondsToJudge = 0.2;
+inline constexpr double kMinSecondsToJudge = 0.2;
 
 // CPU seconds since boot over all CPUs, and of this process and its reaped children.
 struct CpuTimes {

@@ -16,7 +16,7 @@ constexpr uint32_t kBuckets = 1u << 18;
 constexpr int kNonZeroes = 16;
 
 // The share of packages from which on a word has no context: "library" is at home everywhere.
-constexpr double kMostCommonWithContext = 0.02;
+constexpr double kMaxCommonWithContext = 0.02;
 
 // One seed a kind of feature, so that the word "libs" and the section "libs" are two features.
 enum class Kind : uint64_t { kWord = 1, kGram, kSection, kTag, kDependency };
@@ -74,7 +74,7 @@ Vectorizer::Vectorizer(std::span<const Package> packages, const FieldWeights& we
     idf_[i] = std::log(all / (static_cast<float>(count[i]) + 0.5f));
   }
   if (weights_.context == 0) return;
-  const double most = kMostCommonWithContext * static_cast<double>(packages.size());
+  const double most = kMaxCommonWithContext * static_cast<double>(packages.size());
   uint32_t rows = 0;
   for (const auto& bag : bags) {
     for (const Feature& feature : bag) {

@@ -18,7 +18,7 @@ namespace {
 // Small appends are gathered up to this many bytes; larger ones go to the system as they are.
 constexpr size_t kBufferBytes = size_t{1} << 18;
 // Linux transfers at most 2 GiB in one call.
-constexpr size_t kMostBytesPerCall = size_t{1} << 30;
+constexpr size_t kMaxBytesPerCall = size_t{1} << 30;
 
 std::string SystemMessage(int error) { return std::generic_category().message(error); }
 
@@ -154,7 +154,7 @@ Status InputFile::ReadAt(uint64_t offset, void* out, size_t bytes, std::string_v
   size_t done = 0;
   while (done < bytes) {
     const ssize_t n =
-        pread(fd_.get(), static_cast<char*>(out) + done, std::min(bytes - done, kMostBytesPerCall),
+        pread(fd_.get(), static_cast<char*>(out) + done, std::min(bytes - done, kMaxBytesPerCall),
               static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return IoError(path_, "read", errno);
@@ -235,7 +235,7 @@ Status OutputFile::Append(const void* data, size_t bytes) {
     return {};
   }
   while (bytes > 0) {
-    const ssize_t n = write(fd_.get(), in, std::min(bytes, kMostBytesPerCall));
+    const ssize_t n = write(fd_.get(), in, std::min(bytes, kMaxBytesPerCall));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Refused("write", errno);
     in += n;

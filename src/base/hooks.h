@@ -1,6 +1,6 @@
 // Race points: named places at which a test may hold a thread.
 //
-//   SHOAL_RACE_POINT("link.after_push");
+//   SHOAL_SYNC_POINT("link.after_back_link");
 //
 // Compiles to nothing unless SHOAL_TEST_HOOKS is defined (a CMake option, and a variant of the
 // library that the race tests link). With it, every point calls the handler that a test has
@@ -19,19 +19,19 @@
 namespace shoal {
 
 // point: a string literal.
-using RacePointHandler = void (*)(const char* point);
+using SyncPointHandler = void (*)(const char* point);
 
 // The handler of all threads; null: none. Installed and removed while no thread is at a point.
-inline std::atomic<RacePointHandler> race_point_handler{nullptr};
+inline std::atomic<SyncPointHandler> sync_point_handler{nullptr};
 
-inline void ReachRacePoint(const char* point) {
-  const RacePointHandler handler = race_point_handler.load(std::memory_order_acquire);
+inline void ReachSyncPoint(const char* point) {
+  const SyncPointHandler handler = sync_point_handler.load(std::memory_order_acquire);
   if (handler != nullptr) handler(point);
 }
 
 }  // namespace shoal
 
-#define SHOAL_RACE_POINT(point) ::shoal::ReachRacePoint(point)
+#define SHOAL_SYNC_POINT(point) ::shoal::ReachSyncPoint(point)
 #else
-#define SHOAL_RACE_POINT(point) static_cast<void>(0)
+#define SHOAL_SYNC_POINT(point) static_cast<void>(0)
 #endif

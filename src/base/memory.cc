@@ -23,8 +23,8 @@ size_t RoundedUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 // How much is committed for so many bytes: a quarter of them more at most, from 8 MB on whole huge
 // pages.
 size_t Committed(size_t bytes) {
-  constexpr size_t kLeast = size_t{64} << 10;
-  return RoundedUp(bytes, std::clamp(std::bit_floor(bytes) / 4, kLeast, kHugePage));
+  constexpr size_t kMin = size_t{64} << 10;
+  return RoundedUp(bytes, std::clamp(std::bit_floor(bytes) / 4, kMin, kHugePage));
 }
 
 // Asks for huge pages where [begin, end) completes them: advice, without which everything works,
@@ -121,7 +121,7 @@ void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   committed_ = target;
 }
 
-size_t Reservation::GiveBack(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget) {
+size_t Reservation::Punch(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget) {
   const size_t first = (begin + kHugePage - 1) / kHugePage;
   const size_t below = (std::min(begin_below, end) + kHugePage - 1) / kHugePage;
   const size_t last = std::min({end / kHugePage, committed_ / kHugePage, below});
@@ -151,7 +151,7 @@ size_t Reservation::GapBytes(size_t begin, size_t end) const {
   return bytes;
 }
 
-void Reservation::TakeBack(size_t begin, size_t end) {
+void Reservation::Recommit(size_t begin, size_t end) {
   const size_t last = std::min((end + kHugePage - 1) / kHugePage, gap_.size());
   for (size_t page = begin / kHugePage; page < last; ++page) {
     gaps_ -= gap_[page] ? 1 : 0;

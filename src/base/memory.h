@@ -80,11 +80,11 @@ class Reservation {
   // Gaps: whole 2 MB pages in the middle that are given back for a while; they read as zero and are
   // not charged. Gives back those within the committed part of [begin, end) that begin below
   // `begin_below`; returns their bytes: none, too, where there is no memory to note the gaps.
-  size_t GiveBack(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget);
-  // Bytes of the pages of [begin, end) that are gaps: what the caller charges before TakeBack.
+  size_t Punch(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget);
+  // Bytes of the pages of [begin, end) that are gaps: what the caller charges before Recommit.
   size_t GapBytes(size_t begin, size_t end) const;
   // No page of [begin, end) is a gap any more.
-  void TakeBack(size_t begin, size_t end);
+  void Recommit(size_t begin, size_t end);
 
   std::byte* base() const { return base_; }
   size_t size() const { return size_; }

@@ -26,9 +26,9 @@ template <class Work>
 size_t ParallelFor(size_t threads, size_t n, size_t grain,
                    const std::function<void(size_t, size_t)>& progress, const Work& work,
                    const std::stop_token& stop = {}) {
-  constexpr size_t kMostThreads = 1024;  // What is more than any machine has is a slip.
+  constexpr size_t kMaxThreads = 1024;  // What is more than any machine has is a slip.
   if (threads == 0) threads = AvailableCpus();
-  if (threads > kMostThreads) threads = kMostThreads;
+  if (threads > kMaxThreads) threads = kMaxThreads;
   if (threads > (n + grain - 1) / grain) threads = (n + grain - 1) / grain;
   std::atomic<size_t> next{0};
   std::atomic<size_t> done{0};

@@ -20,13 +20,12 @@ class Ring {
   // Room for `more` beside what is there. False: no memory.
   bool Reserve(size_t more) {
     if (size_ + more <= capacity_) return true;
-    return MoveTo(std::max<size_t>({size_ + more, 2 * capacity_, kLeast}));
+    return MoveTo(std::max<size_t>({size_ + more, 2 * capacity_, kMin}));
   }
   // Gives room back that nobody needs who has this much, but for `more`; not where that takes
   // memory that there is not.
   void Shrink(size_t more) {
-    if (capacity_ > 2 * std::max(size_ + more, kLeast))
-      (void)MoveTo(std::max(size_ + more, kLeast));
+    if (capacity_ > 2 * std::max(size_ + more, kMin)) (void)MoveTo(std::max(size_ + more, kMin));
   }
   // There is room.
   void Push(const T& item) {
@@ -41,7 +40,7 @@ class Ring {
   }
 
  private:
-  static constexpr size_t kLeast = 64;
+  static constexpr size_t kMin = 64;
 
   bool MoveTo(size_t capacity) {
     std::unique_ptr<T[]> items(new (std::nothrow) T[capacity]);

@@ -42,28 +42,28 @@ size_t FirstNonFinite(VectorView vector) {
 }  // namespace
 
 void Scorer::Score(const std::byte* const* rows, size_t n, float* out) const {
-  if (finish_ == Finish::kCosine || finish_ == Finish::kSphere) {
+  if (epilogue_ == Epilogue::kCosine || epilogue_ == Epilogue::kSphere) {
     for (size_t i = 0; i < n; ++i) {
-      __builtin_prefetch(rows[i] + trailer_);
+      __builtin_prefetch(rows[i] + suffix_);
       std::atomic_signal_fence(std::memory_order_seq_cst);  // g++ 12 keeps the loop then.
     }
   }
   kernel_(query_, rows, n, dim_, out);
-  switch (finish_) {
-    case Finish::kNone: return;
-    case Finish::kNegate:
+  switch (epilogue_) {
+    case Epilogue::kNone: return;
+    case Epilogue::kNegate:
       for (size_t i = 0; i < n; ++i) out[i] = 0.0f - out[i];  // Not -0.
       return;
-    case Finish::kCosine:
+    case Epilogue::kCosine:
       for (size_t i = 0; i < n; ++i)
         out[i] = std::min(
-            2.0f, std::max(0.0f, 1.0f - out[i] * (query_factor_ * Trailer(rows[i], trailer_))));
+            2.0f, std::max(0.0f, 1.0f - out[i] * (query_factor_ * Trailer(rows[i], suffix_))));
       return;
-    case Finish::kSphere:
+    case Epilogue::kSphere:
       // |a - b|^2 and the square of the difference of the coordinates beyond, as a quotient: M^2
       // may be so much larger than either norm that nothing would be left of them beside it.
       for (size_t i = 0; i < n; ++i) {
-        const float norm_sq = Trailer(rows[i], trailer_);
+        const float norm_sq = Trailer(rows[i], suffix_);
         const float rest = std::sqrt(std::max(0.0f, max_norm_sq_ - norm_sq)) + query_factor_;
         const float beyond = rest > 0 ? (norm_sq - query_norm_sq_) / rest : 0.0f;
         const float inside = query_norm_sq_ + norm_sq - 2.0f * out[i];
@@ -77,8 +77,8 @@ FullCodec::FullCodec(ScalarType type, Metric metric, size_t dim)
     : type_(type),
       metric_(metric),
       dim_(dim),
-      trailer_((dim * ScalarSize(type) + 3) / 4 * 4),
-      row_bytes_(metric == Metric::kL2 ? dim * ScalarSize(type) : trailer_ + sizeof(float)),
+      suffix_((dim * ScalarSize(type) + 3) / 4 * 4),
+      row_bytes_(metric == Metric::kL2 ? dim * ScalarSize(type) : suffix_ + sizeof(float)),
       kernels_(distance::Active()) {}
 
 Status FullCodec::ValidateShape(MatrixView rows, const char* what) const {
@@ -111,8 +111,8 @@ bool FullCodec::IsPlainlyLegal(VectorView vector) const {
   constexpr double kWithin = 0.9;  // More than the sum's rounding may be wrong by.
   const double norm_sq =
       kernels_.Pair(distance::Op::kDot, type_)(vector.data(), vector.data(), dim_);
-  return norm_sq <= kWithin * kMostNorm * kMostNorm &&
-         (metric_ != Metric::kCosine || kWithin * norm_sq >= kLeastCosineNorm * kLeastCosineNorm);
+  return norm_sq <= kWithin * kMaxNorm * kMaxNorm &&
+         (metric_ != Metric::kCosine || kWithin * norm_sq >= kMinCosineNorm * kMinCosineNorm);
 }
 
 double FullCodec::SquaredNorm(const void* elements) const {
@@ -144,10 +144,10 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
   std::memcpy(row, vector.data(), vector.bytes());
   if (metric_ == Metric::kL2) return;
   const double norm_sq = SquaredNorm(vector.data());
-  const auto trailer =
+  const auto suffix =
       static_cast<float>(metric_ == Metric::kCosine ? 1.0 / std::sqrt(norm_sq) : norm_sq);
-  std::memcpy(row + trailer_, &trailer, sizeof(trailer));
-  if (metric_ == Metric::kInnerProduct) NoteNorm(trailer);
+  std::memcpy(row + suffix_, &suffix, sizeof(suffix));
+  if (metric_ == Metric::kInnerProduct) NoteNorm(suffix);
 }
 
 void FullCodec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes_); }
@@ -181,7 +181,7 @@ void FullCodec::RaiseMaxNormSq(float norm_sq) {
 Scorer FullCodec::Bind(const void* elements, std::byte* buffer) const {
   Scorer scorer;
   scorer.dim_ = dim_;
-  scorer.trailer_ = trailer_;
+  scorer.suffix_ = suffix_;
   scorer.query_ = elements;
   if (type_ == ScalarType::kFloat16) {
     kernels_.half_to_float(static_cast<const Half*>(elements), dim_,
@@ -195,9 +195,9 @@ Scorer FullCodec::Bind(const void* elements, std::byte* buffer) const {
 
 Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
   Scorer scorer = Bind(query.data(), buffer);
-  if (metric_ == Metric::kInnerProduct) scorer.finish_ = Scorer::Finish::kNegate;
+  if (metric_ == Metric::kInnerProduct) scorer.epilogue_ = Scorer::Epilogue::kNegate;
   if (metric_ == Metric::kCosine) {
-    scorer.finish_ = Scorer::Finish::kCosine;
+    scorer.epilogue_ = Scorer::Epilogue::kCosine;
     scorer.query_factor_ = static_cast<float>(1.0 / std::sqrt(SquaredNorm(query.data())));
   }
   return scorer;
@@ -206,27 +206,27 @@ Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
 void FullCodec::ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                          std::byte* buffer, float* out) const {
   Scorer scorer = Bind(query, buffer);
-  if (metric_ != Metric::kL2) scorer.finish_ = Scorer::Finish::kNegate;
+  if (metric_ != Metric::kL2) scorer.epilogue_ = Scorer::Epilogue::kNegate;
   scorer.Score(vectors, n, out);
 }
 
 Scorer FullCodec::BindRowAsQuery(const std::byte* row, std::byte* buffer) const {
   Scorer scorer = Bind(row, buffer);
-  scorer.finish_ = Scorer::Finish::kNegate;
+  scorer.epilogue_ = Scorer::Epilogue::kNegate;
   return scorer;
 }
 
 Scorer FullCodec::BindRow(const std::byte* row, std::byte* buffer) const {
   Scorer scorer = Bind(row, buffer);
   if (metric_ == Metric::kInnerProduct) {
-    scorer.finish_ = Scorer::Finish::kSphere;
+    scorer.epilogue_ = Scorer::Epilogue::kSphere;
     scorer.max_norm_sq_ = max_norm_sq_.load(std::memory_order_relaxed);
-    scorer.query_norm_sq_ = Trailer(row, trailer_);
+    scorer.query_norm_sq_ = Trailer(row, suffix_);
     scorer.query_factor_ = std::sqrt(std::max(0.0f, scorer.max_norm_sq_ - scorer.query_norm_sq_));
   }
   if (metric_ == Metric::kCosine) {
-    scorer.finish_ = Scorer::Finish::kCosine;
-    scorer.query_factor_ = Trailer(row, trailer_);
+    scorer.epilogue_ = Scorer::Epilogue::kCosine;
+    scorer.query_factor_ = Trailer(row, suffix_);
   }
   return scorer;
 }

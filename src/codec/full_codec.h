@@ -34,13 +34,13 @@ class Scorer {
  private:
   friend class FullCodec;
   // What becomes of the kernel's figure.
-  enum class Finish : uint8_t { kNone, kNegate, kCosine, kSphere };
+  enum class Epilogue : uint8_t { kNone, kNegate, kCosine, kSphere };
 
   distance::BatchFn kernel_ = nullptr;
   const void* query_ = nullptr;
   size_t dim_ = 0;
-  size_t trailer_ = 0;  // Offset of the row's trailing float.
-  Finish finish_ = Finish::kNone;
+  size_t suffix_ = 0;  // Offset of the row's trailing float.
+  Epilogue epilogue_ = Epilogue::kNone;
   float query_factor_ = 0;   // kCosine: 1/|q|. kSphere: sqrt(M^2 - |q|^2).
   float query_norm_sq_ = 0;  // kSphere.
   float max_norm_sq_ = 0;    // kSphere: M^2.
@@ -93,7 +93,7 @@ class FullCodec {
   const ScalarType type_;
   const Metric metric_;
   const size_t dim_;
-  const size_t trailer_;
+  const size_t suffix_;
   const size_t row_bytes_;
   const distance::KernelSet& kernels_;
   // kInnerProduct: M^2, only grows; and of the logarithms of all squared norms but 0.

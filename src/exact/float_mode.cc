@@ -73,7 +73,7 @@ double FloatMode::UnitSlack(double norm) const {
 // Whether the row's norm is legal. Known without a look, almost always: it is at most that of the
 // row without the centre and the centre's.
 bool FloatMode::IsLegal(const std::byte* row, double centred_norm_sq) {
-  if (std::sqrt(centred_norm_sq) + centre_norm_ < kMostNorm / 2) return true;
+  if (std::sqrt(centred_norm_sq) + centre_norm_ < kMaxNorm / 2) return true;
   CopyAsFloats(row, row_floats_.data());
   return IsLegalNormSq(
       problem_.kernels->exact_dot(row_floats_.data(), row_floats_.data(), problem_.dim()),

@@ -263,13 +263,13 @@ Shape ChooseShape(const Problem& problem, size_t threads) {
   constexpr size_t kPanelBytes = size_t{4} << 20;
   constexpr size_t kCandidateBytes = size_t{4} << 20;
   constexpr size_t kBlockBytes = size_t{512} << 10;  // A quarter of a big L2; guess.
-  constexpr size_t kMostQueries = 1024;
+  constexpr size_t kMaxQueries = 1024;
   const size_t width = distance::kMaxPanelVectors * problem.kernels->lanes;
   const size_t tile_rows = problem.kernels->tile_rows;
   const size_t row_bytes = problem.chunks() * distance::kChunkWords * 4;
   const size_t queries = problem.queries.rows();
 
-  size_t most = std::min({kMostQueries, kPanelBytes / (problem.words() * 4),
+  size_t most = std::min({kMaxQueries, kPanelBytes / (problem.words() * 4),
                           kCandidateBytes / Candidates<float>::BytesPerQuery(problem.k)});
   most = std::max(most / width * width, width);
   Shape shape;

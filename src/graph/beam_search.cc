@@ -5,7 +5,7 @@
 
 namespace shoal {
 
-void Graph::Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since,
+void Graph::Visit(const Scorer& scorer, size_t n, const SlotTable::ReadStamp& since,
                   const Recorder& recorder, Guard& guard, Scratch& scratch) const {
   n = scratch.visited.KeepNew(scratch.ids, n);
   // Nearly all of them are readable: their rows are under way while the slot table is asked. Where
@@ -14,10 +14,10 @@ void Graph::Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since
     for (size_t i = 0; i < n; ++i) features_.PrefetchFront(scratch.ids[i]);
   };
   if (!features_.fetches_whole_rows()) call_for_rows();
-  n = slots_.KeepReadable(scratch.ids, n, since, scratch.returnable);
+  n = slots_.KeepReadable(scratch.ids, n, since, scratch.eligible);
   if (n == 0) return;
   if (features_.fetches_whole_rows()) call_for_rows();
-  SHOAL_RACE_POINT("search.after_tag_check");
+  SHOAL_SYNC_POINT("search.after_tag_check");
   RamFeatureStore::Reader reader(features_);
   reader.Fetch(scratch.ids, n, scratch.rows);
   scorer.Score(scratch.rows, n, scratch.distances);
@@ -27,18 +27,18 @@ void Graph::Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since
   const auto* const nearest = std::min_element(scratch.distances, scratch.distances + n);
   if (*nearest < scratch.best.PeekDistance())
     neighbors_.Prefetch(scratch.ids[nearest - scratch.distances]);
-  scratch.best.InsertMany(scratch.distances, scratch.ids, scratch.returnable, n);
+  scratch.best.InsertMany(scratch.distances, scratch.ids, scratch.eligible, n);
   if (recorder.within == nullptr) return;
   for (size_t i = 0; i < n; ++i)
     if (scratch.distances[i] <= recorder.radius)
-      (scratch.returnable[i] ? recorder.within : recorder.guides)
+      (scratch.eligible[i] ? recorder.within : recorder.pass_through)
           ->push_back({scratch.distances[i], scratch.ids[i]});
 }
 
-void Graph::Expand(SlotId slot, const Scorer& scorer, const SlotTable::Moment& since,
+void Graph::Expand(SlotId slot, const Scorer& scorer, const SlotTable::ReadStamp& since,
                    const Recorder& recorder, Guard& guard, Scratch& scratch) const {
   const size_t n = neighbors_.Copy(slot, scratch.ids);
-  SHOAL_RACE_POINT("search.after_copy");
+  SHOAL_SYNC_POINT("search.after_copy");
   ++guard.work.lists_read;
   ++guard.work.hops;
   // The list that is likely next comes while this one is scored.
@@ -48,12 +48,12 @@ void Graph::Expand(SlotId slot, const Scorer& scorer, const SlotTable::Moment& s
 
 // Where the search begins: the start point and the roots, then the leaves of the nearest roots, if
 // there are clusters. (Of the nearest two: neighbours may lie on both sides of a border.)
-void Graph::Begin(SlotId start_slot, const Scorer& scorer, const SlotTable::Moment& since,
+void Graph::Begin(SlotId start_slot, const Scorer& scorer, const SlotTable::ReadStamp& since,
                   const Recorder& recorder, Guard& guard, Scratch& scratch) const {
   constexpr size_t kNearRoots = 2;
   constexpr uint64_t kLook = 8;  // An insert in so many looks at leaves whether it helps or not.
-  static_assert(kNearRoots * EntryPoints::kMostLeaves <= Scratch::kMaxIds);
-  SlotId roots[EntryPoints::kMostRoots];
+  static_assert(kNearRoots * EntryPoints::kMaxLeaves <= Scratch::kMaxIds);
+  SlotId roots[EntryPoints::kMaxRoots];
   const size_t n = entries_.CopyRoots(roots);
   scratch.ids[0] = start_slot;
   std::copy_n(roots, n, scratch.ids + 1);
@@ -83,8 +83,8 @@ void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& r
   scratch.visited.Reset(16 * list_size);
   const SlotId start_slot = start();
   if (start_slot == kNoSlot) return;
-  const SlotTable::Moment since = slots_.Now();
-  SHOAL_RACE_POINT("search.after_high_water");
+  const SlotTable::ReadStamp since = slots_.Now();
+  SHOAL_SYNC_POINT("search.after_high_water");
   Begin(start_slot, scorer, since, recorder, guard, scratch);
   const auto expand_all = [&] {
     while (scratch.best.HasUnexpanded()) {
@@ -102,28 +102,30 @@ void Graph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& r
       if (recorder.expanded != nullptr) expand_all();
       return;
     }
-    scratch.best.AdmitGuides();
+    scratch.best.AdmitPassThrough();
     expand_all();
   }
 }
 
 // Scores what the search has not met of the points that it may return.
-void Graph::ScoreAllLive(const Scorer& scorer, const SlotTable::Moment& since,
+void Graph::ScoreAllLive(const Scorer& scorer, const SlotTable::ReadStamp& since,
                          const Recorder& recorder, Guard& guard, Scratch& scratch) const {
   for (SlotId next = 0; next < since.high_water;) {
-    const size_t n = slots_.CopyReturnable(next, since, scratch.ids);
+    const size_t n = slots_.CopyEligible(next, since, scratch.ids);
     Visit(scorer, n, since, recorder, guard, scratch);
   }
 }
 
 void Graph::RangeSearch(const Scorer& scorer, size_t list_size, float radius, Guard& guard,
                         Scratch& scratch) const {
-  std::vector<Candidate> guides;
+  std::vector<Candidate> pass_through;
   scratch.within.clear();
   scratch.pool.clear();
-  const SlotTable::Moment since = slots_.Now();
-  const Recorder recorder{
-      .expanded = &scratch.pool, .within = &scratch.within, .guides = &guides, .radius = radius};
+  const SlotTable::ReadStamp since = slots_.Now();
+  const Recorder recorder{.expanded = &scratch.pool,
+                          .within = &scratch.within,
+                          .pass_through = &pass_through,
+                          .radius = radius};
   BeamSearch(scorer, list_size, recorder, guard, scratch);
   std::vector<SlotId> expanded;
   expanded.reserve(scratch.pool.size());
@@ -134,9 +136,9 @@ void Graph::RangeSearch(const Scorer& scorer, size_t list_size, float radius, Gu
       Expand(slot, scorer, since, recorder, guard, scratch);
   };
   // Both grow while they are walked: what an expansion finds inside the radius is expanded, too.
-  for (size_t i = 0, j = 0; i < scratch.within.size() || j < guides.size();) {
+  for (size_t i = 0, j = 0; i < scratch.within.size() || j < pass_through.size();) {
     while (i < scratch.within.size()) expand(scratch.within[i++].slot);
-    if (j < guides.size()) expand(guides[j++].slot);
+    if (j < pass_through.size()) expand(pass_through[j++].slot);
   }
   std::sort(scratch.within.begin(), scratch.within.end(), [](const auto& a, const auto& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;

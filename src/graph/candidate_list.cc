@@ -59,7 +59,7 @@ void CandidateList::Reset(size_t list_size) {
   aside_.clear();
   std::fill_n(distances_.begin(), kFront, -std::numeric_limits<float>::infinity());
   size_ = 0;
-  returnable_ = 0;
+  eligible_ = 0;
   cursor_ = 0;
 }
 
@@ -73,12 +73,12 @@ void CandidateList::MakeRoom() {
 
 void CandidateList::KeepAside(float distance, SlotId slot) { aside_.push_back({distance, slot}); }
 
-void CandidateList::AdmitGuides() {
+void CandidateList::AdmitPassThrough() {
   guides_max_ *= 4;
   MakeRoom();
   std::sort(aside_.begin(), aside_.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
-  const size_t places = guides_max_ - (size_ - returnable_);
+  const size_t places = guides_max_ - (size_ - eligible_);
   const auto end = aside_.begin() + static_cast<ptrdiff_t>(std::min(places, aside_.size()));
   for (auto guide = aside_.begin(); guide != end; ++guide)
     InsertSorted(guide->distance, guide->slot, false);
@@ -127,41 +127,40 @@ size_t CandidateList::ShiftIn(float distance, uint32_t word) {
 #endif
 }
 
-void CandidateList::InsertSorted(float distance, SlotId slot, bool returnable) {
-  if (!returnable && size_ - returnable_ == guides_max_) [[unlikely]] {
+void CandidateList::InsertSorted(float distance, SlotId slot, bool eligible) {
+  if (!eligible && size_ - eligible_ == guides_max_) [[unlikely]] {
     if (!full()) KeepAside(distance, slot);
     return;
   }
-  const size_t at = ShiftIn(distance, slot | (returnable ? 0 : kGuideBit));
+  const size_t at = ShiftIn(distance, slot | (eligible ? 0 : kPassThroughBit));
   ++size_;
   cursor_ = std::min(cursor_, at);
-  if (!returnable) return;
-  if (++returnable_ < list_size_) return;
-  if (returnable_ > list_size_) {  // The list was full, so its last entry is returnable: drop it.
-    --returnable_;
+  if (!eligible) return;
+  if (++eligible_ < list_size_) return;
+  if (eligible_ > list_size_) {  // The list was full, so its last entry is eligible: drop it.
+    --eligible_;
     --size_;
   }
-  while (!IsReturnable(size_ - 1)) --size_;  // What guides behind the L-th returnable one.
+  while (!IsEligible(size_ - 1)) --size_;  // What pass_through behind the L-th eligible one.
 }
 
-void CandidateList::InsertMany(const float* distances, const SlotId* slots, const bool* returnable,
+void CandidateList::InsertMany(const float* distances, const SlotId* slots, const bool* eligible,
                                size_t n) {
   size_t i = 0;
   while (i < n && !full()) {
-    InsertSorted(distances[i], slots[i], returnable[i]);
+    InsertSorted(distances[i], slots[i], eligible[i]);
     ++i;
   }
   if (i == n) return;
   // Most of what comes now has no place. Which, is found without branches.
-  uint32_t near[kMostAtOnce];
+  uint32_t near[kMaxPerCall];
   size_t found = 0;
   const float last = LastDistance();
   for (; i < n; ++i) {
     near[found] = static_cast<uint32_t>(i);
     found += distances[i] < last ? 1 : 0;
   }
-  for (size_t j = 0; j < found; ++j)
-    Insert(distances[near[j]], slots[near[j]], returnable[near[j]]);
+  for (size_t j = 0; j < found; ++j) Insert(distances[near[j]], slots[near[j]], eligible[near[j]]);
 }
 
 Candidate CandidateList::PopUnexpanded() {

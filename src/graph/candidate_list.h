@@ -1,8 +1,8 @@
 // The best-L list of a beam search: sorted by distance, nearest first.
 //
-// At most L returnable candidates have a place. Others (start points, deleted points) guide the
+// At most L eligible candidates have a place. Others (start points, deleted points) guide the
 // search but take none of the L places: they stand among them, up to a budget of their own, and
-// none stands behind the L-th returnable one. Guides beyond the budget are kept aside: a search
+// none stands behind the L-th eligible one. Guides beyond the budget are kept aside: a search
 // that has not found L when its list is expanded may admit them.
 #pragma once
 
@@ -22,26 +22,26 @@ struct Candidate {
 
 class CandidateList {
  public:
-  static constexpr size_t kMostAtOnce = 1024;
+  static constexpr size_t kMaxPerCall = 1024;
 
   // Empties the list and sets L, at least 1.
   void Reset(size_t list_size);
 
-  // Offers a scored slot; `returnable`: whether it was live when it was scored.
-  void Insert(float distance, SlotId slot, bool returnable) {
+  // Offers a scored slot; `eligible`: whether it was live when it was scored.
+  void Insert(float distance, SlotId slot, bool eligible) {
     // Once L are there, what is farther than the last of them has no place.
     if (full() && !(distance < LastDistance())) return;
-    InsertSorted(distance, slot, returnable);
+    InsertSorted(distance, slot, eligible);
   }
-  // Likewise for n of them, at most kMostAtOnce, in order.
-  void InsertMany(const float* distances, const SlotId* slots, const bool* returnable, size_t n);
+  // Likewise for n of them, at most kMaxPerCall, in order.
+  void InsertMany(const float* distances, const SlotId* slots, const bool* eligible, size_t n);
 
-  // Whether fewer than L returnable candidates are there and guides were kept aside.
+  // Whether fewer than L eligible candidates are there and pass_through were kept aside.
   bool IsStarved() const { return !full() && !aside_.empty(); }
-  // Four times the budget of guides, and those kept aside are offered again.
-  void AdmitGuides();
-  // Whether L returnable candidates are there.
-  bool full() const { return returnable_ == list_size_; }
+  // Four times the budget of pass_through, and those kept aside are offered again.
+  void AdmitPassThrough();
+  // Whether L eligible candidates are there.
+  bool full() const { return eligible_ == list_size_; }
 
   bool HasUnexpanded() const { return cursor_ < size_; }
   // The nearest that was not expanded, and marks it as expanded. HasUnexpanded().
@@ -55,7 +55,7 @@ class CandidateList {
 
   size_t size() const { return size_; }
   Candidate operator[](size_t i) const { return {distances()[i], words()[i] & kSlotMask}; }
-  bool IsReturnable(size_t i) const { return (words()[i] & kGuideBit) == 0; }
+  bool IsEligible(size_t i) const { return (words()[i] & kPassThroughBit) == 0; }
   size_t bytes() const {
     return distances_.capacity() * sizeof(float) + words_.capacity() * sizeof(uint32_t) +
            aside_.capacity() * sizeof(Candidate);
@@ -63,11 +63,11 @@ class CandidateList {
 
  private:
   static constexpr uint32_t kExpandedBit = 1u << 31;
-  static constexpr uint32_t kGuideBit = 1u << 30;
-  static constexpr uint32_t kSlotMask = kGuideBit - 1;
+  static constexpr uint32_t kPassThroughBit = 1u << 30;
+  static constexpr uint32_t kSlotMask = kPassThroughBit - 1;
 
   float LastDistance() const { return distances()[size_ - 1]; }
-  void InsertSorted(float distance, SlotId slot, bool returnable);
+  void InsertSorted(float distance, SlotId slot, bool eligible);
   size_t ShiftIn(float distance, uint32_t word);
   void MakeRoom();
   // Out of line: rare, and what it needs would burden every insert (u8 searches: 3 %).
@@ -87,7 +87,7 @@ class CandidateList {
   size_t list_size_ = 1;
   size_t guides_max_ = 0;
   size_t size_ = 0;
-  size_t returnable_ = 0;
+  size_t eligible_ = 0;
   size_t cursor_ = 0;  // No entry before it is unexpanded.
 };
 

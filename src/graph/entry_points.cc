@@ -99,7 +99,7 @@ void EntryPoints::Offer(SlotId p, const MetEntries& met, EpochRegistry::Guard& g
 }
 
 void EntryPoints::AddRoot(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch) {
-  if (roots_.Size() == kMostRoots) {
+  if (roots_.Size() == kMaxRoots) {
     ThinRoots(guard, scratch);
     if (distance <= roots_.Radius()) return Rehome(p, guard, scratch);
   }
@@ -113,16 +113,16 @@ void EntryPoints::AddRoot(SlotId p, float distance, EpochRegistry::Guard& guard,
 void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard,
                              Scratch& scratch) {
   SlotId ids[kPlaces];
-  bool returnable[kPlaces];
+  bool eligible[kPlaces];
   const std::byte* rows[kPlaces];
   float before[kPlaces], now[kPlaces];
   const SlotId roots[] = {roots_.At(from), roots_.At(to)};
   for (const SlotId root : roots)
     if (!IsReadable(slots_.tag(root))) return;
-  const size_t n = slots_.KeepReadable(ids, leaves_[from].Copy(ids), slots_.Now(), returnable);
+  const size_t n = slots_.KeepReadable(ids, leaves_[from].Copy(ids), slots_.Now(), eligible);
   RamFeatureStore::Reader(features_).Fetch(ids, n, rows);
   const auto score = [&](SlotId root, float* out) {
-    codec_.BindRow(features_.Own(root), scratch.pair_buffer.data()).Score(rows, n, out);
+    codec_.BindRow(features_.Row(root), scratch.pair_buffer.data()).Score(rows, n, out);
     guard.work.distances += n;
   };
   score(roots[0], before);
@@ -140,7 +140,7 @@ void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard
 void EntryPoints::AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::Guard& guard,
                           Scratch& scratch) {
   Set& leaves = leaves_[root];
-  if (leaves.Size() == kMostLeaves) ThinLeaves(leaves, guard, scratch);
+  if (leaves.Size() == kMaxLeaves) ThinLeaves(leaves, guard, scratch);
   if (distance <= leaves.Radius()) return;
   leaves.Add(p);
   Count(p, 1);
@@ -148,7 +148,7 @@ void EntryPoints::AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::
 
 void EntryPoints::ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) {
   const Chosen stays = Thin(roots_, guard, scratch);
-  SlotId gone[kMostRoots * (1 + kMostLeaves)];
+  SlotId gone[kMaxRoots * (1 + kMaxLeaves)];
   size_t n = 0;
   for (size_t i = roots_.Size(); i-- > 0;) {
     if (stays[i]) continue;
@@ -187,12 +187,12 @@ void EntryPoints::LookForClusters() {
 
 EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) {
   SlotId all[kPlaces], readable[kPlaces];
-  bool returnable[kPlaces];
+  bool eligible[kPlaces];
   const std::byte* rows[kPlaces];
   float between[kPlaces][kPlaces];  // Row i: from i to those before it.
   const size_t n = set.Copy(all);
   std::copy_n(all, n, readable);
-  const size_t there = slots_.KeepReadable(readable, n, slots_.Now(), returnable);
+  const size_t there = slots_.KeepReadable(readable, n, slots_.Now(), eligible);
   RamFeatureStore::Reader(features_).Fetch(readable, there, rows);
   for (size_t i = 1; i < there; ++i)
     codec_.BindRow(rows[i], scratch.pair_buffer.data()).Score(rows, i, between[i]);
@@ -224,12 +224,12 @@ EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scr
 Candidate EntryPoints::Nearest(SlotId p, const Set& set, EpochRegistry::Guard& guard,
                                Scratch& scratch) {
   SlotId ids[kPlaces];
-  bool returnable[kPlaces];
+  bool eligible[kPlaces];
   const std::byte* rows[kPlaces];
   float distances[kPlaces];
-  const size_t n = slots_.KeepReadable(ids, set.Copy(ids), slots_.Now(), returnable);
+  const size_t n = slots_.KeepReadable(ids, set.Copy(ids), slots_.Now(), eligible);
   RamFeatureStore::Reader(features_).Fetch(ids, n, rows);
-  codec_.BindRow(features_.Own(p), scratch.pair_buffer.data()).Score(rows, n, distances);
+  codec_.BindRow(features_.Row(p), scratch.pair_buffer.data()).Score(rows, n, distances);
   guard.work.distances += n;
   Candidate nearest{std::numeric_limits<float>::infinity(), kNoSlot};
   for (size_t i = 0; i < n; ++i)
@@ -257,16 +257,16 @@ void EntryPoints::Replace(Set& set, size_t i, SlotId by) {
   Count(by, 1);
 }
 
-void EntryPoints::Forget(SlotId p, SlotId heir) {
+void EntryPoints::Forget(SlotId p, SlotId replacement) {
   if (!Contains(p)) return;
   const MutexLock lock(choosing_);
-  const auto may_come = [&] { return heir != kNoSlot && !Contains(heir); };
+  const auto may_come = [&] { return replacement != kNoSlot && !Contains(replacement); };
   for (size_t i = roots_.Size(); i-- > 0;) {
     Set& leaves = leaves_[i];
     for (size_t j = leaves.Size(); j-- > 0;) {
       if (leaves.At(j) != p) continue;
       if (may_come()) {
-        Replace(leaves, j, heir);
+        Replace(leaves, j, replacement);
       } else {
         Count(p, -1);
         leaves.Remove(j);
@@ -274,7 +274,7 @@ void EntryPoints::Forget(SlotId p, SlotId heir) {
     }
     if (roots_.At(i) != p) continue;
     if (may_come()) {
-      Replace(roots_, i, heir);
+      Replace(roots_, i, replacement);
     } else if (leaves.Size() > 0) {
       Count(p, -1);
       roots_.slots[i].store(leaves.At(0), std::memory_order_relaxed);

@@ -32,23 +32,23 @@ namespace shoal {
 
 class EntryPoints {
  public:
-  static constexpr size_t kMostRoots = 20;
-  static constexpr size_t kMostLeaves = 96;  // Of a root.
+  static constexpr size_t kMaxRoots = 20;
+  static constexpr size_t kMaxLeaves = 96;  // Of a root.
 
   EntryPoints(const FullCodec& codec, const SlotTable& slots, RamFeatureStore& features)
       : codec_(codec), slots_(slots), features_(features) {}
 
   // --- Readers, under a guard.
 
-  // The roots, into `out`, which holds kMostRoots.
+  // The roots, into `out`, which holds kMaxRoots.
   size_t CopyRoots(SlotId* out) const { return roots_.Copy(out); }
   // The leaves of `root`, which was the `at`-th of the roots: none if it is that no more. `out`
-  // holds kMostLeaves.
+  // holds kMaxLeaves.
   size_t CopyLeaves(size_t at, SlotId root, SlotId* out) const;
   // Whether the data have clusters, so that a search should look at leaves.
   bool HasClusters() const { return has_clusters_.load(std::memory_order_relaxed); }
   // In fewer points every one could be a leaf.
-  bool MayHaveClusters() const { return slots_.high_water() > kMostRoots * kMostLeaves; }
+  bool MayHaveClusters() const { return slots_.high_water() > kMaxRoots * kMaxLeaves; }
   // One of all, chosen by `seed`; kNoSlot if there is none.
   SlotId Any(uint32_t seed) const;
   // Whether p is an entry.
@@ -59,8 +59,8 @@ class EntryPoints {
   // A live point, and what a search for it met. Returns at once where an entry is near enough, or
   // while another thread is choosing.
   void Offer(SlotId p, const MetEntries& met, EpochRegistry::Guard& guard, Scratch& scratch);
-  // p is deleted: `heir`, which is near it, is an entry in its place; kNoSlot: nobody is.
-  void Forget(SlotId p, SlotId heir);
+  // p is deleted: `replacement`, which is near it, is an entry in its place; kNoSlot: nobody is.
+  void Forget(SlotId p, SlotId replacement);
 
   // For saving, and back, before the first search: the roots, then the leaves of each root. Slots
   // of live points, each once, at most as many in a set as it may have.
@@ -72,7 +72,7 @@ class EntryPoints {
   void Restore(std::span<const Saved> sets);
 
  private:
-  static constexpr size_t kPlaces = std::max(kMostRoots, kMostLeaves);  // Of a set.
+  static constexpr size_t kPlaces = std::max(kMaxRoots, kMaxLeaves);  // Of a set.
 
   // Points of which each was farther than `radius` from all others when it came.
   struct Set {
@@ -125,7 +125,7 @@ class EntryPoints {
 
   // Written under choosing_, read by all. leaves_[i] are those of the i-th root.
   Set roots_;
-  std::array<Set, kMostRoots> leaves_;
+  std::array<Set, kMaxRoots> leaves_;
   std::atomic<bool> has_clusters_{false};
   // How many entries have this hash: most points that are deleted are none, and learn that here.
   static constexpr size_t kFilter = 1 << 14;

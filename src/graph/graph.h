@@ -17,7 +17,7 @@
 #include "store/epoch.h"
 #include "store/feature_store.h"
 #include "store/neighbors.h"
-#include "store/settlement.h"
+#include "store/reattachment.h"
 #include "store/slot_table.h"
 
 namespace shoal {
@@ -34,22 +34,22 @@ class Graph {
         slots_(slots),
         neighbors_(neighbors),
         features_(features),
-        settlement_(neighbors, slots),
+        reattachment_(neighbors, slots),
         entries_(codec, slots, features) {}
 
   // What a search notes on its way, where asked.
   struct Recorder {
-    std::vector<Candidate>* expanded = nullptr;  // Points that were expanded, but the start.
-    std::vector<Candidate>* within = nullptr;    // Live points scored at distance <= radius,
-    std::vector<Candidate>* guides = nullptr;    // and others; both or neither.
+    std::vector<Candidate>* expanded = nullptr;      // Points that were expanded, but the start.
+    std::vector<Candidate>* within = nullptr;        // Live points scored at distance <= radius,
+    std::vector<Candidate>* pass_through = nullptr;  // and others; both or neither.
     float radius = 0;
   };
 
   // Best-first search from the start and entry points: afterwards scratch.best holds the
   // `list_size` nearest points found, all expanded. ("GreedySearch" in the DiskANN paper.) Where
-  // deleted points use up the budget of guides before so many live points are found, the search
-  // goes on with more of them until it has cost what it costs to score all live points, and then
-  // scores those: at rest it finds min(list_size, live points), at a bounded cost.
+  // deleted points use up the budget of pass_through before so many live points are found, the
+  // search goes on with more of them until it has cost what it costs to score all live points, and
+  // then scores those: at rest it finds min(list_size, live points), at a bounded cost.
   void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder, Guard& guard,
                   Scratch& scratch) const;
 
@@ -66,22 +66,22 @@ class Graph {
   // Takes LinkOut back.
   void UndoLinkOut(SlotId p);
   // After Publish: edges from p's neighbours to p. True: one of them guards p, or p was deleted
-  // meanwhile. False: as EnsureGuarded.
+  // meanwhile. False: as EnsureParent.
   bool LinkIn(SlotId p, Guard& guard, Scratch& scratch);
 
   // LinkIn for want of memory: one guard (neighbors.h), from whichever row has a place to spare.
   void LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch);
   // Gives a live point a guard if it has none. False: all who may guard it are full of last guards.
-  bool EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch);
+  bool EnsureParent(SlotId p, Guard& guard, Scratch& scratch);
 
   // --- Deleting: p is deleted, and nobody else repairs it.
 
   // Leads all lists around p and empties p's own: afterwards no list names p, and p names nobody.
   // What was done stays done, and another call goes on; so may one after bad_alloc.
   enum class Repaired : uint8_t {
-    kWholly,
-    kPartly,  // p is a hub: some of its in-neighbours are led around it, others are left.
-    kNotNow,  // Those whom p guards found nobody else.
+    kDone,
+    kPartial,  // p is a hub: some of its in-neighbours are led around it, others are left.
+    kRetry,    // Those whom p guards found nobody else.
   };
   Repaired Repair(SlotId p, Guard& guard, Scratch& scratch);
 
@@ -94,8 +94,8 @@ class Graph {
   void TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch);
 
   // How often a repair gave a point a new guard by rebirth, and how often only by a new edge.
-  uint64_t rebirths() const {
-    return rebirths_.load(std::memory_order_relaxed) + settlement_.rebirths();
+  uint64_t moves_to_end() const {
+    return moves_to_end_.load(std::memory_order_relaxed) + reattachment_.moves_to_end();
   }
   uint64_t relinked() const { return relinked_.load(std::memory_order_relaxed); }
   // How often a row had moved on before what was computed for it could be written.
@@ -119,14 +119,14 @@ class Graph {
  private:
   Status CheckReachable(SlotId slots, size_t& unreachable) const;
 
-  void Begin(SlotId start_slot, const Scorer& scorer, const SlotTable::Moment& since,
+  void Begin(SlotId start_slot, const Scorer& scorer, const SlotTable::ReadStamp& since,
              const Recorder& recorder, Guard& guard, Scratch& scratch) const;
   // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
-  void Visit(const Scorer& scorer, size_t n, const SlotTable::Moment& since,
+  void Visit(const Scorer& scorer, size_t n, const SlotTable::ReadStamp& since,
              const Recorder& recorder, Guard& guard, Scratch& scratch) const;
-  void ScoreAllLive(const Scorer& scorer, const SlotTable::Moment& since, const Recorder& recorder,
-                    Guard& guard, Scratch& scratch) const;
-  void Expand(SlotId slot, const Scorer& scorer, const SlotTable::Moment& since,
+  void ScoreAllLive(const Scorer& scorer, const SlotTable::ReadStamp& since,
+                    const Recorder& recorder, Guard& guard, Scratch& scratch) const;
+  void Expand(SlotId slot, const Scorer& scorer, const SlotTable::ReadStamp& since,
               const Recorder& recorder, Guard& guard, Scratch& scratch) const;
 
   // RobustPrune (DiskANN paper, algorithm 2), with the rounds of DiskANN's code: scratch.pool,
@@ -173,7 +173,7 @@ class Graph {
   // Replaces u's row by scratch.selected, where only `fresh` may be new to it. False: the row has
   // moved on since `version`.
   bool ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch);
-  // NeighborLists::Replace, with the pushes taken back that did not make it.
+  // NeighborLists::UpdateRow, with the pushes taken back that did not make it.
   bool CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
                  Scratch& scratch);
   // An edge from u to p, if need be in place of others; p may lose against them. True: the edge is
@@ -194,31 +194,32 @@ class Graph {
   uint32_t PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const;
 
   // Repair, step by step; see repair.cc.
-  void CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const;
-  void MeasureBetweenHeirs(Guard& guard, Scratch& scratch) const;
-  void MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const;
-  void ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const;
-  void ScoreHeirsByProduct(SlotId slot, Guard& guard, Scratch& scratch) const;
+  void CollectReplacements(SlotId p, Guard& guard, Scratch& scratch) const;
+  void MeasureBetweenReplacements(Guard& guard, Scratch& scratch) const;
+  void MeasureFromDeleted(SlotId p, Guard& guard, Scratch& scratch) const;
+  void ScoreReplacements(SlotId slot, Guard& guard, Scratch& scratch) const;
+  void ScoreReplacementsByProduct(SlotId slot, Guard& guard, Scratch& scratch) const;
   static size_t NearestUsable(const Scratch& scratch);
-  static SlotId NearestHeir(const Scratch& scratch);
+  static SlotId NearestReplacement(const Scratch& scratch);
   void Support(SlotId w, Guard& guard, Scratch& scratch);
-  void Rejuvenate(SlotId w, SlotId p, Scratch& scratch);
-  bool LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch);
-  SlotId PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch);
-  size_t ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const;
-  bool OccludedByHeirs(size_t candidate, const Scratch& scratch) const;
+  void RenewRank(SlotId w, SlotId p, Scratch& scratch);
+  bool LinkFromReplacement(SlotId w, Guard& guard, Scratch& scratch);
+  SlotId LinkReplacement(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch);
+  size_t ChooseReplacement(Guard& guard, Scratch& scratch, size_t& nearest) const;
+  bool OccludedByReplacements(size_t candidate, const Scratch& scratch) const;
   bool OccludedByOthers(size_t candidate, Guard& guard, Scratch& scratch) const;
   void PrefetchOthers(SlotId z) const;
-  // How many of a row that are no heirs have a say in the choice: see docs/algorithms.md, D15.
+  // How many of a row that are no replacements have a say in the choice: see docs/algorithms.md,
+  // D15.
   size_t MostOthers() const { return neighbors_.max_degree() / 4; }
   void SplitRow(SlotId z, std::span<const SlotId> row, Scratch& scratch) const;
   void ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch);
-  bool ReleaseGuarded(SlotId p, Guard& guard, Scratch& scratch);
-  bool Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);
-  bool GuardFromOutside(SlotId v, Guard& guard, Scratch& scratch);
-  bool GuardedBesides(SlotId x, SlotId leaving) const;
-  // Rebirth of p, which guards nobody. False: by now it does. Takes no memory.
-  bool BecomeYoungest(SlotId p, Scratch& scratch);
+  bool MakeChildless(SlotId p, Guard& guard, Scratch& scratch);
+  bool FindParent(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch);
+  bool ParentFromOutside(SlotId v, Guard& guard, Scratch& scratch);
+  bool HasParentBesides(SlotId x, SlotId leaving) const;
+  // MoveToEnd of p, which guards nobody. False: by now it does. Takes no memory.
+  bool MoveToEnd(SlotId p, Scratch& scratch);
 
   // What is far: so many times as far as the middle of those that are looked at. Distances are
   // squared for L2.
@@ -242,10 +243,10 @@ class Graph {
 
   // Own synchronisation.
   std::atomic<SlotId> start_{kNoSlot};
-  Settlement settlement_;
+  SubtreeReattachment reattachment_;
   EntryPoints entries_;
   std::atomic<uint64_t> inserts_{0};
-  std::atomic<uint64_t> rebirths_{0};
+  std::atomic<uint64_t> moves_to_end_{0};
   std::atomic<uint64_t> relinked_{0};
   std::atomic<uint64_t> restarts_{0};
 };

@@ -16,7 +16,7 @@ constexpr uint64_t kStartRefresh = 64;
 void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const {
   scratch.pool.clear();
   scratch.query_buffer.resize(codec_.buffer_bytes());
-  const Scorer scorer = codec_.BindRow(features_.Own(p), scratch.query_buffer.data());
+  const Scorer scorer = codec_.BindRow(features_.Row(p), scratch.query_buffer.data());
   list_size = CollectCandidates(p, scorer, list_size, guard, scratch);
   std::erase_if(scratch.pool, [&](const Candidate& candidate) {
     return candidate.slot == p || slots_.tag(candidate.slot) != Tag::kLive;
@@ -37,7 +37,7 @@ size_t Graph::CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size
   }
   auto& found = scratch.by_product;
   found.clear();
-  BeamSearch(codec_.BindRowAsQuery(features_.Own(p), scratch.query_buffer.data()), list_size,
+  BeamSearch(codec_.BindRowAsQuery(features_.Row(p), scratch.query_buffer.data()), list_size,
              {.expanded = &found}, guard, scratch);
   list_size = (list_size + 1) / 2;
   BeamSearch(scorer, list_size, {.expanded = &scratch.pool}, guard, scratch);
@@ -52,13 +52,13 @@ size_t Graph::CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size
         scratch.ids[n++] = found[i].slot;
     n = ScoreReadable(scorer, n, guard, scratch);
     for (size_t j = 0; j < n; ++j)
-      if (scratch.returnable[j]) scratch.pool.push_back({scratch.distances[j], scratch.ids[j]});
+      if (scratch.eligible[j]) scratch.pool.push_back({scratch.distances[j], scratch.ids[j]});
   }
   return list_size;
 }
 
 size_t Graph::ScoreReadable(const Scorer& scorer, size_t n, Guard& guard, Scratch& scratch) const {
-  n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.returnable);
+  n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.eligible);
   RamFeatureStore::Reader reader(features_);
   reader.Fetch(scratch.ids, n, scratch.rows);
   scorer.Score(scratch.rows, n, scratch.distances);
@@ -75,7 +75,7 @@ void Graph::AddToPool(SlotId p, const Scorer& scorer, size_t n, float beyond, Gu
     const auto is_same = [&](const Candidate& candidate) {
       return candidate.slot == scratch.ids[i];
     };
-    if (scratch.returnable[i] && scratch.distances[i] > beyond && scratch.ids[i] != p &&
+    if (scratch.eligible[i] && scratch.distances[i] > beyond && scratch.ids[i] != p &&
         std::none_of(scratch.pool.begin(), scratch.pool.end(), is_same))
       scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
   }
@@ -95,7 +95,7 @@ void Graph::AddFar(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratc
   const CandidateList& best = scratch.best;
   size_t n = 0;
   for (size_t i = 0; i < best.size() && n == 0; ++i)
-    if (best[i].slot != p && best.IsReturnable(i)) n = neighbors_.Copy(best[i].slot, scratch.ids);
+    if (best[i].slot != p && best.IsEligible(i)) n = neighbors_.Copy(best[i].slot, scratch.ids);
   ++guard.work.lists_read;
   if (const SlotId entry = entries_.Any(p); entry != kNoSlot) scratch.ids[n++] = entry;
   AddToPool(p, scorer, n, kFar * best[best.size() / 2].distance, guard, scratch);
@@ -112,7 +112,7 @@ bool Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
     neighbors_.PrefetchReverse(scratch.selected);
     for (const SlotId v : scratch.selected) {
       if (std::find(old, old + n, v) == old + n) {
-        const auto result = neighbors_.Push(p, v);
+        const auto result = neighbors_.AddBackLink(p, v);
         no_memory |= result == NeighborLists::LinkResult::kNoMemory;
         if (result != NeighborLists::LinkResult::kLinked) continue;
         scratch.pushed.push_back(v);
@@ -120,26 +120,26 @@ bool Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
       scratch.wanted.push_back(v);
     }
     if (no_memory && scratch.wanted.empty()) return false;
-    SHOAL_RACE_POINT("write_out.before_commit");
+    SHOAL_SYNC_POINT("write_out.before_commit");
     if (CommitRow(p, version, scratch.wanted, guard, scratch)) return true;
-    for (const SlotId v : scratch.pushed) neighbors_.TakeBack(p, v);
+    for (const SlotId v : scratch.pushed) neighbors_.RemoveBackLink(p, v);
   }
 }
 
 bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
                       Scratch& scratch) {
-  NeighborLists::Replacement& replacement = scratch.replacement;
-  replacement.version = version;
-  replacement.wanted = wanted;
-  replacement.take_back.clear();
-  replacement.added.clear();
-  if (!neighbors_.Replace(u, replacement)) {
+  NeighborLists::RowUpdate& update = scratch.update;
+  update.version = version;
+  update.wanted = wanted;
+  update.dropped.clear();
+  update.added.clear();
+  if (!neighbors_.UpdateRow(u, update)) {
     restarts_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
   ++guard.work.lists_written;
-  neighbors_.PrefetchReverse(replacement.take_back);
-  for (const SlotId v : replacement.take_back) neighbors_.TakeBack(u, v);
+  neighbors_.PrefetchReverse(update.dropped);
+  for (const SlotId v : update.dropped) neighbors_.RemoveBackLink(u, v);
   return true;
 }
 
@@ -158,11 +158,11 @@ uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scrat
   if (extra != kNoSlot && std::find(scratch.ids, scratch.ids + n, extra) == scratch.ids + n)
     scratch.ids[n++] = extra;
   scratch.query_buffer.resize(codec_.buffer_bytes());
-  const Scorer scorer = codec_.BindRow(features_.Own(u), scratch.query_buffer.data());
+  const Scorer scorer = codec_.BindRow(features_.Row(u), scratch.query_buffer.data());
   n = ScoreReadable(scorer, n, guard, scratch);
   scratch.pool.clear();
   for (size_t i = 0; i < n; ++i)
-    if (scratch.returnable[i]) scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
+    if (scratch.eligible[i]) scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
   return version;
 }
 
@@ -173,13 +173,13 @@ bool Graph::ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, S
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.Copy(u, row);
   bool pushed = at != scratch.selected.end() && std::find(row, row + n, fresh) == row + n;
-  if (pushed && neighbors_.Push(u, fresh) != NeighborLists::LinkResult::kLinked) {
+  if (pushed && neighbors_.AddBackLink(u, fresh) != NeighborLists::LinkResult::kLinked) {
     scratch.selected.erase(at);
     pushed = false;
   }
-  SHOAL_RACE_POINT("replace_row.before_commit");
+  SHOAL_SYNC_POINT("replace_row.before_commit");
   if (CommitRow(u, version, scratch.selected, guard, scratch)) return true;
-  if (pushed) neighbors_.TakeBack(u, fresh);
+  if (pushed) neighbors_.RemoveBackLink(u, fresh);
   return false;
 }
 
@@ -188,48 +188,48 @@ bool Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
   if (result != NeighborLists::LinkResult::kFull)
     return result == NeighborLists::LinkResult::kLinked;
-  SHOAL_RACE_POINT("link_or_prune.full");
+  SHOAL_SYNC_POINT("link_or_prune.full");
   for (;;) {
     const uint32_t version = PoolFromRow(u, p, guard, scratch);
     Prune(u, overflow_degree_, guard, scratch);
     if (!ReplaceRow(u, version, p, guard, scratch)) continue;
-    const auto& added = scratch.replacement.added;
+    const auto& added = scratch.update.added;
     return std::find(added.begin(), added.end(), p) != added.end();
   }
 }
 
 bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
-  if (!neighbors_.MayGuard(u, p)) return false;
+  if (!neighbors_.CanBeParent(u, p)) return false;
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
-  if (result != NeighborLists::LinkResult::kFull) return neighbors_.Guards(u, p);
-  SHOAL_RACE_POINT("force_link.full");
+  if (result != NeighborLists::LinkResult::kFull) return neighbors_.IsParent(u, p);
+  SHOAL_SYNC_POINT("force_link.full");
   const uint32_t version = PoolFromRow(u, kNoSlot, guard, scratch);
   auto& pool = scratch.pool;
   std::sort(pool.begin(), pool.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
   const auto spare = std::find_if(pool.begin(), pool.end(), [&](const Candidate& candidate) {
-    if (!neighbors_.Guards(u, candidate.slot)) return true;
-    return neighbors_.GuardCount(candidate.slot) > 1 && !neighbors_.IsPinned(candidate.slot);
+    if (!neighbors_.IsParent(u, candidate.slot)) return true;
+    return neighbors_.ParentCount(candidate.slot) > 1 && !neighbors_.IsSuspended(candidate.slot);
   });
   if (spare == pool.end()) return false;
   scratch.selected.assign(1, p);
   for (const Candidate& candidate : pool)
     if (candidate.slot != spare->slot) scratch.selected.push_back(candidate.slot);
   ReplaceRow(u, version, p, guard, scratch);
-  return neighbors_.Guards(u, p);
+  return neighbors_.IsParent(u, p);
 }
 
 // Guards make a tree of which u's row, if it is full of them, names R branches: a few steps lead to
 // where there is room.
 bool Graph::ForceLinkBelow(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
-  constexpr uint64_t kMostSteps = 64;
+  constexpr uint64_t kMaxSteps = 64;
   SlotId guarded[kMaxDegree];
   uint64_t random = p;
-  for (uint64_t step = 0; step < kMostSteps; ++step) {
+  for (uint64_t step = 0; step < kMaxSteps; ++step) {
     const size_t n = neighbors_.Copy(u, guarded);
     const SlotId* const end =
-        std::remove_if(guarded, guarded + n, [&](SlotId v) { return !neighbors_.Guards(u, v); });
+        std::remove_if(guarded, guarded + n, [&](SlotId v) { return !neighbors_.IsParent(u, v); });
     if (end == guarded) return false;
     random = random * 6364136223846793005u + 1442695040888963407u;  // Knuth's, of MMIX.
     u = guarded[(random >> 32) % static_cast<size_t>(end - guarded)];
@@ -251,7 +251,7 @@ bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);
   entries_.Offer(p, met, guard, scratch);
-  return EnsureGuarded(p, guard, scratch);
+  return EnsureParent(p, guard, scratch);
 }
 
 // First, whoever points at p already. Then whoever came since p was born: others may have filled
@@ -259,14 +259,14 @@ bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
 // as long as it has no guard itself, becomes the youngest. Then, in widening circles, the nearest
 // point that may guard p and has an edge to spare gives it up; where the nearest of all have none
 // (of many that are equal a search finds always the same), perhaps one of those whom these guard.
-bool Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::EnsureParent(SlotId p, Guard& guard, Scratch& scratch) {
   constexpr size_t kAsked = 8;
-  const auto done = [&] { return slots_.tag(p) != Tag::kLive || neighbors_.GuardCount(p) > 0; };
+  const auto done = [&] { return slots_.tag(p) != Tag::kLive || neighbors_.ParentCount(p) > 0; };
   if (done()) return true;
-  neighbors_.AdoptGuards(p, scratch.repair.adopting);
+  neighbors_.AdoptParents(p, scratch.repair.adopting);
   if (done()) return true;
-  if (BecomeYoungest(p, scratch)) {
-    neighbors_.AdoptGuards(p, scratch.repair.adopting);
+  if (MoveToEnd(p, scratch)) {
+    neighbors_.AdoptParents(p, scratch.repair.adopting);
     if (done()) return true;
   }
   const size_t all = slots_.high_water();
@@ -289,14 +289,14 @@ bool Graph::EnsureGuarded(SlotId p, Guard& guard, Scratch& scratch) {
   }
 }
 
-bool Graph::BecomeYoungest(SlotId p, Scratch& scratch) {
+bool Graph::MoveToEnd(SlotId p, Scratch& scratch) {
   scratch.repair.refused.clear();
-  return neighbors_.Rebirth(p, scratch.repair.refused);
+  return neighbors_.MoveToEnd(p, scratch.repair.refused);
 }
 
 void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
-  if (neighbors_.GuardCount(p) > 0) return;
-  BecomeYoungest(p, scratch);
+  if (neighbors_.ParentCount(p) > 0) return;
+  MoveToEnd(p, scratch);
   ForceLinkFromAny(p, guard, scratch);
 }
 

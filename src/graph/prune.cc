@@ -116,7 +116,7 @@ void Graph::OpenAll(std::span<const Candidate> candidates, Scratch& scratch) con
   open.Resize(candidates.size());
   for (size_t i = 0; i < candidates.size(); ++i) {
     open.slots[i] = candidates[i].slot;
-    open.rows[i] = features_.Own(candidates[i].slot);
+    open.rows[i] = features_.Row(candidates[i].slot);
     open.distances[i] = candidates[i].distance;
     open.ratios[i] = 0;
   }
@@ -132,7 +132,7 @@ void Graph::ChooseByProduct(SlotId p, size_t degree, Guard& guard, Scratch& scra
   candidates = scratch.pool;
   OpenAll(candidates, scratch);
   Scratch::Open& open = scratch.open;
-  codec_.BindRowAsQuery(features_.Own(p), scratch.pair_buffer.data())
+  codec_.BindRowAsQuery(features_.Row(p), scratch.pair_buffer.data())
       .Score(open.rows.data(), open.size, open.distances.data());
   guard.work.distances += open.size;
   for (size_t i = 0; i < candidates.size(); ++i) candidates[i].distance = open.distances[i];
@@ -193,7 +193,7 @@ void Graph::Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const
     if (std::find(selected.begin(), selected.end(), open.slots[i]) != selected.end())
       open.ratios[i] = std::numeric_limits<float>::infinity();
   for (const SlotId chosen : selected)
-    Occlude(By::kDistance, features_.Own(chosen), 0, guard, scratch);
+    Occlude(By::kDistance, features_.Row(chosen), 0, guard, scratch);
   ChooseByDistance(degree, guard, scratch);
   if (options_.alpha > 1) FillUp(degree, scratch);
 }

@@ -1,12 +1,12 @@
 // Taking a deleted point out of the graph: the local rule.
 //
 // Every in-neighbour z of a deleted p gets, in p's place, the nearest to z of p's out- and
-// in-neighbours (its heirs: heirs.cc) to which z's row has no way yet, where z is far from p the
-// nearest of those that are near p; an out-neighbour of p that is left with few in-edges gets one
-// from the nearest of them. Degrees stay as they are, no list is pruned but one that overflows, and
-// no list is read for it that did not name p. (After
-// IP-DiskANN's replacement edges, "In-Place Updates of a Graph Index", 2025, and Greator's single
-// replacement, 2025, on exact reverse lists; docs/algorithms.md has the rules that lost.)
+// in-neighbours (its replacements: replacements.cc) to which z's row has no way yet, where z is far
+// from p the nearest of those that are near p; an out-neighbour of p that is left with few in-edges
+// gets one from the nearest of them. Degrees stay as they are, no list is pruned but one that
+// overflows, and no list is read for it that did not name p. (After IP-DiskANN's update edges,
+// "In-Place Updates of a Graph Index", 2025, and Greator's single update, 2025, on exact reverse
+// lists; docs/algorithms.md has the rules that lost.)
 //
 // Order: new edges first; then p's neighbours get other guards than p; then the edges to p go; p's
 // own list last. So a search that is at p finds its way on, and one that starts later is led around
@@ -21,35 +21,35 @@ namespace shoal {
 namespace {
 
 // Rebirths, one after the other, until it is time to look at all that hangs on the point at once.
-constexpr size_t kMostSteps = 16;
+constexpr size_t kMaxSteps = 16;
 
 // In-neighbours that one call leads around a point, a millisecond's work. Most points have a tenth
 // of that; a hub, at which half of all others point, would take a second.
-constexpr size_t kMostAtOnce = 512;
+constexpr size_t kMaxPerCall = 512;
 
 }  // namespace
 
 Graph::Repaired Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
-  neighbors_.Reverse(p, r.in, kMostAtOnce + 1);
-  const bool are_all = r.in.size() <= kMostAtOnce;
+  neighbors_.Reverse(p, r.in, kMaxPerCall + 1);
+  const bool are_all = r.in.size() <= kMaxPerCall;
   std::sort(r.in.begin(), r.in.end());
   r.in.erase(std::unique(r.in.begin(), r.in.end()), r.in.end());
   r.out.resize(kMaxDegree);
   r.out.resize(neighbors_.Copy(p, r.out.data()));
   guard.work.lists_read += 2;
-  SHOAL_RACE_POINT("repair.copied");
-  CollectHeirs(p, guard, scratch);
-  neighbors_.PrefetchReverse(r.heirs);
-  MeasureBetweenHeirs(guard, scratch);
-  MeasureFromLeaving(p, guard, scratch);
+  SHOAL_SYNC_POINT("repair.copied");
+  CollectReplacements(p, guard, scratch);
+  neighbors_.PrefetchReverse(r.replacements);
+  MeasureBetweenReplacements(guard, scratch);
+  MeasureFromDeleted(p, guard, scratch);
   for (const SlotId w : r.out) Support(w, guard, scratch);
-  for (const SlotId w : r.out) Rejuvenate(w, p, scratch);
-  if (!ReleaseGuarded(p, guard, scratch)) {
-    const auto link = [&](SlotId v) { return GuardFromOutside(v, guard, scratch); };
-    if (!settlement_.Release(p, link)) return Repaired::kNotNow;
+  for (const SlotId w : r.out) RenewRank(w, p, scratch);
+  if (!MakeChildless(p, guard, scratch)) {
+    const auto link = [&](SlotId v) { return ParentFromOutside(v, guard, scratch); };
+    if (!reattachment_.Run(p, link)) return Repaired::kRetry;
   }
-  SHOAL_RACE_POINT("repair.before_replacing");
+  SHOAL_SYNC_POINT("repair.before_replacing");
   constexpr size_t kAhead = 4;
   for (size_t i = 0; i < r.in.size(); ++i) {
     if (i + kAhead < r.in.size()) neighbors_.PrefetchForWriting(r.in[i + kAhead]);
@@ -57,83 +57,86 @@ Graph::Repaired Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
     ReplaceIn(r.in[i], p, guard, scratch);
   }
   if (!are_all) {
-    SHOAL_RACE_POINT("repair.partly");
-    return Repaired::kPartly;
+    SHOAL_SYNC_POINT("repair.partial");
+    return Repaired::kPartial;
   }
-  SHOAL_RACE_POINT("repair.before_clearing");
+  SHOAL_SYNC_POINT("repair.before_clearing");
   neighbors_.ClearRow(p);
   ++guard.work.lists_written;
-  entries_.Forget(p, r.heirs.empty() ? kNoSlot : NearestHeir(scratch));
-  return Repaired::kWholly;
+  entries_.Forget(p, r.replacements.empty() ? kNoSlot : NearestReplacement(scratch));
+  return Repaired::kDone;
 }
 
-// An edge from the nearest heir that has none to w, if w is left with few in-edges; with very few,
-// one from each of w's own neighbours that will have it, as when w came: of p's heirs, none need be
-// near w.
+// An edge from the nearest replacement that has none to w, if w is left with few in-edges; with
+// very few, one from each of w's own neighbours that will have it, as when w came: of p's
+// replacements, none need be near w.
 void Graph::Support(SlotId w, Guard& guard, Scratch& scratch) {
   if (slots_.tag(w) != Tag::kLive) return;
   if (neighbors_.HasMoreIn(w, neighbors_.max_degree() / 2)) return;
-  LinkFromHeir(w, guard, scratch);
+  LinkFromReplacement(w, guard, scratch);
   if (!neighbors_.HasMoreIn(w, neighbors_.max_degree() / 4)) LinkBack(w, guard, scratch);
 }
 
-bool Graph::LinkFromHeir(SlotId w, Guard& guard, Scratch& scratch) {
+bool Graph::LinkFromReplacement(SlotId w, Guard& guard, Scratch& scratch) {
   constexpr int kTries = 4;
   Scratch::Repair& r = scratch.repair;
-  ScoreHeirs(w, guard, scratch);
+  ScoreReplacements(w, guard, scratch);
   for (int i = 0; i < kTries; ++i) {
     const size_t nearest = NearestUsable(scratch);
-    if (nearest == r.heirs.size()) return false;
+    if (nearest == r.replacements.size()) return false;
     r.distances[nearest] = Scratch::kUnusable;
-    if (LinkOrPrune(r.heirs[nearest], w, guard, scratch)) return true;
+    if (LinkOrPrune(r.replacements[nearest], w, guard, scratch)) return true;
   }
   return false;
 }
 
-// Rebirth of w if p is one of its few guards, while that need not drag others along: without it,
+// MoveToEnd of w if p is one of its few guards, while that need not drag others along: without it,
 // old points come to guard each other in long chains.
-void Graph::Rejuvenate(SlotId w, SlotId p, Scratch& scratch) {
-  constexpr uint32_t kFewGuards = 2;
-  if (slots_.tag(w) != Tag::kLive || neighbors_.GuardCount(w) > kFewGuards) return;
-  if (!neighbors_.Guards(p, w)) return;
+void Graph::RenewRank(SlotId w, SlotId p, Scratch& scratch) {
+  constexpr uint32_t kFewParents = 2;
+  if (slots_.tag(w) != Tag::kLive || neighbors_.ParentCount(w) > kFewParents) return;
+  if (!neighbors_.IsParent(p, w)) return;
   std::vector<SlotId>& refused = scratch.repair.refused;
   refused.clear();
-  if (!neighbors_.Rebirth(w, refused)) return;
-  rebirths_.fetch_add(1, std::memory_order_relaxed);
-  neighbors_.AdoptGuards(w, scratch.repair.adopting);
+  if (!neighbors_.MoveToEnd(w, refused)) return;
+  moves_to_end_.fetch_add(1, std::memory_order_relaxed);
+  neighbors_.AdoptParents(w, scratch.repair.adopting);
 }
 
-// Pushes z's future edge to an heir: where the edge to p is long, one that a search for p's
+// Pushes z's future edge to an replacement: where the edge to p is long, one that a search for p's
 // neighbours gets nearer to them by; else any that is usable. Where norms vary, the one with the
 // largest product: the edges to such are the ones that are hard to come by (docs/algorithms.md,
 // D26). kNoSlot: there is none.
-SlotId Graph::PushHeir(SlotId z, std::span<const SlotId> row, Guard& guard, Scratch& scratch) {
+SlotId Graph::LinkReplacement(SlotId z, std::span<const SlotId> row, Guard& guard,
+                              Scratch& scratch) {
   Scratch::Repair& r = scratch.repair;
-  const size_t heirs = r.heirs.size();
+  const size_t replacements = r.replacements.size();
   const bool by_product = codec_.NormsVary();
   if (by_product) {
-    ScoreHeirsByProduct(z, guard, scratch);
+    ScoreReplacementsByProduct(z, guard, scratch);
   } else {
-    ScoreHeirs(z, guard, scratch);
+    ScoreReplacements(z, guard, scratch);
   }
   SplitRow(z, row, scratch);
-  size_t chosen = heirs, nearest = heirs;
+  size_t chosen = replacements, nearest = replacements;
   if (by_product) {
     nearest = NearestUsable(scratch);
   } else {
-    if (const uint32_t i = r.positions.Find(z); i < heirs && r.from_leaving[i] > r.far) {
+    if (const uint32_t i = r.positions.Find(z); i < replacements && r.from_deleted[i] > r.far) {
       r.usable = r.distances;
-      for (size_t j = 0; j < heirs; ++j)
-        if (options_.alpha * r.from_leaving[j] > r.from_leaving[i])
+      for (size_t j = 0; j < replacements; ++j)
+        if (options_.alpha * r.from_deleted[j] > r.from_deleted[i])
           r.distances[j] = Scratch::kUnusable;
-      chosen = ChooseHeir(guard, scratch, nearest);
+      chosen = ChooseReplacement(guard, scratch, nearest);
       r.distances.swap(r.usable);
     }
-    if (chosen == heirs) chosen = ChooseHeir(guard, scratch, nearest);
+    if (chosen == replacements) chosen = ChooseReplacement(guard, scratch, nearest);
   }
-  for (size_t i = chosen < heirs ? chosen : nearest; i < heirs; i = NearestUsable(scratch)) {
+  for (size_t i = chosen < replacements ? chosen : nearest; i < replacements;
+       i = NearestUsable(scratch)) {
     r.distances[i] = Scratch::kUnusable;
-    if (neighbors_.Push(z, r.heirs[i]) == NeighborLists::LinkResult::kLinked) return r.heirs[i];
+    if (neighbors_.AddBackLink(z, r.replacements[i]) == NeighborLists::LinkResult::kLinked)
+      return r.replacements[i];
   }
   return kNoSlot;
 }
@@ -147,28 +150,28 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.Copy(z, row);
   ++guard.work.lists_read;
-  const SlotId heir = PushHeir(z, std::span(row, n), guard, scratch);
-  SHOAL_RACE_POINT("repair.before_commit");
-  if (!neighbors_.Swap(z, p, heir)) return;
+  const SlotId replacement = LinkReplacement(z, std::span(row, n), guard, scratch);
+  SHOAL_SYNC_POINT("repair.before_commit");
+  if (!neighbors_.Swap(z, p, replacement)) return;
   ++guard.work.lists_written;
   // Nobody to take p's place, and hardly a neighbour left: a search finds better ones.
-  if (heir == kNoSlot && n <= neighbors_.max_degree() / 4 && slots_.tag(z) == Tag::kLive)
+  if (replacement == kNoSlot && n <= neighbors_.max_degree() / 4 && slots_.tag(z) == Tag::kLive)
     Relink(z, guard, scratch);
 }
 
 // Releases p, which is deleted (neighbors.h, G4): whom p alone guards is reborn, after those whom
 // that one alone guards, and so on; guards have no cycle, so this comes to an end. False: not yet.
-bool Graph::ReleaseGuarded(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::MakeChildless(SlotId p, Guard& guard, Scratch& scratch) {
   auto& stack = scratch.repair.releasing;
   stack.assign(1, {p, kNoSlot});
   for (size_t steps = 0; !stack.empty(); ++steps) {
-    if (steps >= kMostSteps) return false;
+    if (steps >= kMaxSteps) return false;
     const auto [x, leaving] = stack.back();
     std::vector<SlotId>& refused = scratch.repair.refused;
     refused.clear();
-    if (neighbors_.Rebirth(x, refused)) {
+    if (neighbors_.MoveToEnd(x, refused)) {
       stack.pop_back();
-      if (slots_.tag(x) == Tag::kLive && !Reguard(x, leaving, guard, scratch)) return false;
+      if (slots_.tag(x) == Tag::kLive && !FindParent(x, leaving, guard, scratch)) return false;
     } else if (refused.empty()) {  // Pinned, by another repair.
       return false;
     }
@@ -179,7 +182,7 @@ bool Graph::ReleaseGuarded(SlotId p, Guard& guard, Scratch& scratch) {
 
 // An edge to v from the nearest point that may guard it and has a place; or v was deleted
 // meanwhile.
-bool Graph::GuardFromOutside(SlotId v, Guard& guard, Scratch& scratch) {
+bool Graph::ParentFromOutside(SlotId v, Guard& guard, Scratch& scratch) {
   relinked_.fetch_add(1, std::memory_order_relaxed);
   for (const size_t times : {1, 4}) {
     const size_t list_size = times * options_.build_list_size;
@@ -191,25 +194,25 @@ bool Graph::GuardFromOutside(SlotId v, Guard& guard, Scratch& scratch) {
   return ForceLinkFromAny(v, guard, scratch);
 }
 
-bool Graph::GuardedBesides(SlotId x, SlotId leaving) const {
-  const uint32_t guards = neighbors_.GuardCount(x);
-  return guards > 1 || (guards == 1 && (leaving == kNoSlot || !neighbors_.Guards(leaving, x)));
+bool Graph::HasParentBesides(SlotId x, SlotId leaving) const {
+  const uint32_t guards = neighbors_.ParentCount(x);
+  return guards > 1 || (guards == 1 && (leaving == kNoSlot || !neighbors_.IsParent(leaving, x)));
 }
 
 // Gives x, which is live and was just reborn, a guard besides `leaving`: of those who point at it,
-// or else by an edge from an heir.
-bool Graph::Reguard(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch) {
-  rebirths_.fetch_add(1, std::memory_order_relaxed);
-  neighbors_.AdoptGuards(x, scratch.repair.adopting);
-  if (GuardedBesides(x, leaving)) return true;
+// or else by an edge from an replacement.
+bool Graph::FindParent(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch) {
+  moves_to_end_.fetch_add(1, std::memory_order_relaxed);
+  neighbors_.AdoptParents(x, scratch.repair.adopting);
+  if (HasParentBesides(x, leaving)) return true;
   relinked_.fetch_add(1, std::memory_order_relaxed);
-  return LinkFromHeir(x, guard, scratch) && GuardedBesides(x, leaving);
+  return LinkFromReplacement(x, guard, scratch) && HasParentBesides(x, leaving);
 }
 
 bool Graph::CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
   if (!neighbors_.ReserveReverse(to)) return false;
   SlotId row[kMaxDegree];
-  const size_t n = neighbors_.CopyAtOnce(from, row);  // A torn copy may name a slot twice.
+  const size_t n = neighbors_.CopyAtomically(from, row);  // A torn copy may name a slot twice.
   scratch.selected.assign(row, row + n);
   return WriteOut(to, guard, scratch);
 }
@@ -225,14 +228,14 @@ void Graph::TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
       const size_t n = neighbors_.Copy(z, row);
       SlotId* const place = std::find(row, row + n, from);
       if (place == row + n || std::find(row, row + n, to) != row + n) break;
-      if (neighbors_.Push(z, to) != NeighborLists::LinkResult::kLinked) break;
+      if (neighbors_.AddBackLink(z, to) != NeighborLists::LinkResult::kLinked) break;
       *place = to;
       if (CommitRow(z, version, std::span(row, n), guard, scratch)) break;
-      neighbors_.TakeBack(z, to);
+      neighbors_.RemoveBackLink(z, to);
     }
   }
   if (entries_.Contains(from)) entries_.Forget(from, to);
-  EnsureGuarded(to, guard, scratch);
+  EnsureParent(to, guard, scratch);
 }
 
 }  // namespace shoal

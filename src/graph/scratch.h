@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "graph/candidate_list.h"
-#include "graph/heir_table.h"
+#include "graph/position_table.h"
 #include "store/epoch.h"
 #include "store/neighbors.h"
 #include "store/visited_set.h"
@@ -27,9 +27,9 @@ struct Scratch final : ScratchBase {
     constexpr size_t kPool = 1024;
     pool.reserve(kPool);
     open.Resize(kPool);
-    for (auto* ids_of_row : {&selected, &wanted, &pushed, &replacement.added, &repair.refused})
+    for (auto* ids_of_row : {&selected, &wanted, &pushed, &update.added, &repair.refused})
       ids_of_row->reserve(kMaxIds);
-    replacement.take_back.reserve(2 * kMaxIds);  // All of the old row and all of the new.
+    update.dropped.reserve(2 * kMaxIds);  // All of the old row and all of the new.
   }
 
   // A prune's candidates that may be chosen yet, nearest first; see Graph::Choose.
@@ -57,11 +57,11 @@ struct Scratch final : ScratchBase {
     }
   };
 
-  // Of heirs that are not to be chosen: no distance is that long.
+  // Of replacements that are not to be chosen: no distance is that long.
   static constexpr float kUnusable = std::numeric_limits<float>::infinity();
 
-  // The first few of a row that are no heirs, and once one asks for them (measured), their rows and
-  // how far they are from the row's owner and from the candidate asked for last.
+  // The first few of a row that are no replacements, and once one asks for them (measured), their
+  // rows and how far they are from the row's owner and from the candidate asked for last.
   struct Others {
     SlotId owner = kNoSlot;
     bool measured = false;
@@ -89,15 +89,15 @@ struct Scratch final : ScratchBase {
   struct Repair {
     std::vector<SlotId> in, out;         // Of the deleted point.
     std::vector<SlotId> dead;            // Its neighbours that are deleted, too.
-    std::vector<SlotId> heirs;           // The live ones that may take its place,
-    HeirTable positions;                 // where they stand,
+    std::vector<SlotId> replacements;    // The live ones that may take its place,
+    PositionTable positions;             // where they stand,
     std::vector<const std::byte*> rows;  // their rows,
-    std::vector<float> from_leaving;     // how far they are from the deleted point,
+    std::vector<float> from_deleted;     // how far they are from the deleted point,
     float far = 0;                       // which of these distances are long,
     std::vector<float> usable;           // (a copy of `distances` while some are struck out)
     std::vector<float> distances;        // and how far they are from the slot last scored.
-    std::vector<float> between;          // (heirs x heirs: between two of them)
-    std::vector<uint16_t> in_row;        // Positions of the heirs that the row at hand has,
+    std::vector<float> between;          // (replacements x replacements: between two of them)
+    std::vector<uint16_t> in_row;        // Positions of the replacements that the row at hand has,
     std::vector<float> from_owner;       // how far they are from its owner,
     Others others;                       // and what else it has.
     std::vector<SlotId> adopting;
@@ -106,10 +106,11 @@ struct Scratch final : ScratchBase {
         releasing;  // Slots, each with a guard that it will lose.
 
     size_t bytes() const {
-      const size_t words = in.capacity() + out.capacity() + dead.capacity() + heirs.capacity() +
-                           adopting.capacity() + refused.capacity() + 2 * releasing.capacity() +
-                           distances.capacity() + from_leaving.capacity() + usable.capacity() +
-                           between.capacity() + from_owner.capacity();
+      const size_t words = in.capacity() + out.capacity() + dead.capacity() +
+                           replacements.capacity() + adopting.capacity() + refused.capacity() +
+                           2 * releasing.capacity() + distances.capacity() +
+                           from_deleted.capacity() + usable.capacity() + between.capacity() +
+                           from_owner.capacity();
       return words * sizeof(SlotId) + in_row.capacity() * sizeof(uint16_t) + positions.bytes() +
              others.bytes() + rows.capacity() * sizeof(void*);
     }
@@ -117,9 +118,9 @@ struct Scratch final : ScratchBase {
 
   // One hop: the ids of a list (and one more), which of them are live, their rows and distances.
   static constexpr size_t kMaxIds = kMaxDegree + 1;
-  static_assert(kMaxIds <= CandidateList::kMostAtOnce);
+  static_assert(kMaxIds <= CandidateList::kMaxPerCall);
   SlotId ids[kMaxIds];
-  bool returnable[kMaxIds];
+  bool eligible[kMaxIds];
   const std::byte* rows[kMaxIds];
   float distances[kMaxIds];
 
@@ -134,7 +135,7 @@ struct Scratch final : ScratchBase {
   std::vector<SlotId> selected;
   std::vector<SlotId> wanted;
   std::vector<SlotId> pushed;
-  NeighborLists::Replacement replacement;
+  NeighborLists::RowUpdate update;
 
   Repair repair;
 
@@ -152,7 +153,7 @@ struct Scratch final : ScratchBase {
     return sizeof(*this) + best.bytes() + visited.bytes() +
            (pool.capacity() + by_product.capacity() + within.capacity()) * sizeof(Candidate) +
            (selected.capacity() + wanted.capacity() + pushed.capacity() +
-            replacement.take_back.capacity() + replacement.added.capacity()) *
+            update.dropped.capacity() + update.added.capacity()) *
                sizeof(uint32_t) +
            id_table.capacity() * sizeof(uint32_t) + repair.bytes() + open.bytes() +
            query_buffer.capacity() + pair_buffer.capacity();

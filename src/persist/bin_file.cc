@@ -14,10 +14,10 @@
 namespace shoal {
 namespace {
 
-constexpr size_t kMostIds = std::numeric_limits<int32_t>::max();
+constexpr size_t kMaxIds = std::numeric_limits<int32_t>::max();
 // What the ids and the vectors of a file may be. The product and its 4 bytes fit into 64 bits.
-constexpr BinShape kMostOfIds = {kMostIds, kMostIds};
-constexpr BinShape kMostOfVectors = {std::numeric_limits<uint32_t>::max(), kMaxDim};
+constexpr BinShape kMaxOfIds = {kMaxIds, kMaxIds};
+constexpr BinShape kMaxOfVectors = {std::numeric_limits<uint32_t>::max(), kMaxDim};
 constexpr std::string_view kExpected =
     "a .bin (uint32 rows, uint32 dimension, then the numbers of each row)";
 
@@ -72,7 +72,7 @@ std::optional<ScalarType> TypeThatFits(uint64_t size, const Header& header) {
 }
 
 Result<Header> ReadVectorHeader(const InputFile& file, ScalarType type) {
-  auto header = ReadHeader(file, kMostOfVectors);
+  auto header = ReadHeader(file, kMaxOfVectors);
   if (!header) return ExplainError(file, kExpected, header.error());
   const size_t element = ScalarSize(type);
   auto ok = CheckSize(file, header->FileBytes(element),
@@ -87,7 +87,7 @@ Result<Header> ReadVectorHeader(const InputFile& file, ScalarType type) {
 }
 
 Result<Header> ReadIdHeader(const InputFile& file) {
-  auto header = ReadHeader(file, kMostOfIds);
+  auto header = ReadHeader(file, kMaxOfIds);
   if (!header) return ExplainError(file, kExpected, header.error());
   const auto ok = CheckSize(file, header->FileBytes(sizeof(uint32_t)),
                             SizeFormula(*header, "uint32", sizeof(uint32_t)));

@@ -84,10 +84,10 @@ Status CheckFinite(const std::filesystem::path& path, MatrixView rows, size_t fi
 }
 
 Status CheckWritable(const std::filesystem::path& path, size_t rows, size_t dim) {
-  constexpr size_t kMostRows = std::numeric_limits<int32_t>::max();
-  if (rows < 1 || rows > kMostRows) {
+  constexpr size_t kMaxRows = std::numeric_limits<int32_t>::max();
+  if (rows < 1 || rows > kMaxRows) {
     return Mismatch(ErrorCode::kInvalidArgument, path, "rows to write",
-                    "1 to " + std::to_string(kMostRows), std::to_string(rows));
+                    "1 to " + std::to_string(kMaxRows), std::to_string(rows));
   }
   if (dim < 1 || dim > kMaxDim) {
     return Mismatch(ErrorCode::kInvalidArgument, path, "dimension to write",
@@ -97,9 +97,9 @@ Status CheckWritable(const std::filesystem::path& path, size_t rows, size_t dim)
 }
 
 Status CheckWritableIds(const std::filesystem::path& path, size_t ids, size_t columns) {
-  constexpr size_t kMost = std::numeric_limits<int32_t>::max();
+  constexpr size_t kMax = std::numeric_limits<int32_t>::max();
   const size_t rows = columns == 0 ? 0 : ids / columns;
-  if (rows >= 1 && rows <= kMost && columns <= kMost && rows * columns == ids) return {};
+  if (rows >= 1 && rows <= kMax && columns <= kMax && rows * columns == ids) return {};
   return Mismatch(ErrorCode::kInvalidArgument, path, "ids to write",
                   "a multiple of their columns, at least one row",
                   std::to_string(ids) + " ids in " + std::to_string(columns) + " columns");

@@ -12,8 +12,7 @@
 namespace shoal {
 namespace {
 
-constexpr uint32_t kLeastDegree = 4;
-constexpr uint32_t kMostDegree = 512;  // As IndexOptions::max_degree.
+constexpr uint32_t kMinDegree = 4;
 
 // DiskANN compares float rows under cosine as if they had length 1, and does not make them so when
 // it loads them.
@@ -59,7 +58,7 @@ Result<Index> LoadDiskann(const std::filesystem::path& prefix, const DiskannLoad
   index.dim = dim;
   if (index.max_degree == 0) {
     index.max_degree =
-        std::clamp(static_cast<uint32_t>(image->MaxDegree()), kLeastDegree, kMostDegree);
+        std::clamp(static_cast<uint32_t>(image->MaxDegree()), kMinDegree, kMaxDegree);
   }
   auto loaded = ImportGraph(index, std::move(*image), options.batch);
   if (!loaded) {

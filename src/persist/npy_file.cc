@@ -21,11 +21,11 @@ namespace {
 
 constexpr std::array<unsigned char, 6> kMagic = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 // Versions 2 and 3 allow 4 GiB, for types of thousands of fields; no matrix needs it.
-constexpr int64_t kMostHeaderBytes = 65536;
+constexpr int64_t kMaxHeaderBytes = 65536;
 constexpr size_t kAlignment = 64;  // Of the numbers in the file, as NumPy writes.
 constexpr size_t kTileBytes = size_t{4} << 20;
 constexpr size_t kColumnRun = 4096;  // Most numbers of a column that are read at a time.
-constexpr double kMostFloat = std::numeric_limits<float>::max();
+constexpr double kMaxFloat = std::numeric_limits<float>::max();
 
 // The numbers of a file: their size in it, and the type that they are read as. Of another size,
 // they are float64.
@@ -84,7 +84,7 @@ Result<std::string> ReadHeaderText(const InputFile& file, uint64_t* offset) {
   }
   uint32_t length = 0;
   std::memcpy(&length, head.data() + 8, length_bytes);
-  if (auto ok = CheckRange(file.path(), "header length", length, 2, kMostHeaderBytes); !ok) {
+  if (auto ok = CheckRange(file.path(), "header length", length, 2, kMaxHeaderBytes); !ok) {
     return tl::unexpected(ok.error());
   }
   std::string text(length, '\0');
@@ -117,13 +117,13 @@ Result<Layout> ReadLayout(const InputFile& file) {
                     "'<f8', '<f4', '<f2', '|i1' or '|u1'",
                     std::string("'").append(header->descr, 0, 32).append("'"));
   }
-  constexpr uint64_t kMostRows = std::numeric_limits<int32_t>::max();
+  constexpr uint64_t kMaxRows = std::numeric_limits<int32_t>::max();
   const auto& shape = header->shape;
-  if (shape.size() != 2 || shape[0] < 1 || shape[0] > kMostRows || shape[1] < 1 ||
+  if (shape.size() != 2 || shape[0] < 1 || shape[0] > kMaxRows || shape[1] < 1 ||
       shape[1] > kMaxDim) {
     return Mismatch(shape.size() != 2 ? ErrorCode::kUnsupported : ErrorCode::kCorrupt, file.path(),
                     "shape",
-                    "(rows, dimension) with 1 to " + std::to_string(kMostRows) + " rows and 1 to " +
+                    "(rows, dimension) with 1 to " + std::to_string(kMaxRows) + " rows and 1 to " +
                         std::to_string(kMaxDim) + " columns",
                     DescribeAxes(shape));
   }
@@ -175,7 +175,7 @@ Status CheckFloatRange(const std::filesystem::path& path, const Tile& tile, size
   for (size_t i = 0; i < tile.rows * tile.columns; ++i) {
     double number = 0;
     std::memcpy(&number, tile.data + i * sizeof(number), sizeof(number));
-    if (!std::isfinite(number) || std::fabs(number) <= kMostFloat) continue;
+    if (!std::isfinite(number) || std::fabs(number) <= kMaxFloat) continue;
     const size_t row = tile.column_major ? i % tile.rows : i / tile.columns;
     const size_t column = tile.column_major ? i / tile.rows : i % tile.columns;
     std::array<char, 32> text = {};

@@ -69,12 +69,12 @@ class Scanner {
 };
 
 Status ParseShape(Scanner& in, std::vector<uint64_t>* shape) {
-  constexpr size_t kMostAxes = 32;  // NumPy's own limit.
+  constexpr size_t kMaxAxes = 32;  // NumPy's own limit.
   if (!in.Accept('(')) return in.Unexpected("'(' and the shape");
   shape->clear();
   while (!in.Accept(')')) {
     uint64_t extent = 0;
-    if (shape->size() == kMostAxes || !in.AcceptNumber(&extent)) {
+    if (shape->size() == kMaxAxes || !in.AcceptNumber(&extent)) {
       return in.Unexpected("a length or ')' in the shape");
     }
     shape->push_back(extent);

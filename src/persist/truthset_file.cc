@@ -9,7 +9,7 @@
 namespace shoal {
 namespace {
 
-constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
 constexpr size_t kHeaderBytes = 8;
 
 struct Layout {
@@ -27,10 +27,10 @@ Result<Layout> ReadLayout(const InputFile& file) {
   if (auto ok = file.ReadAt(0, header.data(), sizeof(header), "header"); !ok) {
     return tl::unexpected(ok.error());
   }
-  if (auto ok = CheckRange(file.path(), "queries", header[0], 1, kMost); !ok) {
+  if (auto ok = CheckRange(file.path(), "queries", header[0], 1, kMax); !ok) {
     return tl::unexpected(ok.error());
   }
-  if (auto ok = CheckRange(file.path(), "k", header[1], 1, kMost); !ok) {
+  if (auto ok = CheckRange(file.path(), "k", header[1], 1, kMax); !ok) {
     return tl::unexpected(ok.error());
   }
   // Below 2^62, so 4 bytes of each fit into 64 bits, 8 may not.
@@ -115,8 +115,7 @@ Result<TruthSet> ReadTruthSet(const std::filesystem::path& path, const TruthRead
 }
 
 Status WriteTruthSet(const std::filesystem::path& path, const TruthSet& truth) {
-  if (truth.queries < 1 || truth.k < 1 || truth.queries > size_t{kMost} ||
-      truth.k > size_t{kMost}) {
+  if (truth.queries < 1 || truth.k < 1 || truth.queries > size_t{kMax} || truth.k > size_t{kMax}) {
     return Mismatch(ErrorCode::kInvalidArgument, path, "truthset to write",
                     "at least 1 query and k = 1",
                     std::to_string(truth.queries) + " queries, k = " + std::to_string(truth.k));

@@ -51,7 +51,7 @@ void Column::Decommit(SlotId slots, MemoryBudget& budget) {
   }
 }
 
-size_t Column::GiveBack(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget) {
+size_t Column::Punch(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget) {
   size_t bytes = 0;
   for (size_t i = begin >> shift_; i < segments_.size() && (i << shift_) < end; ++i) {
     const size_t base = i << shift_, most = size_t{mask_} + 1;
@@ -59,19 +59,19 @@ size_t Column::GiveBack(SlotId begin, SlotId end, SlotId begin_below, MemoryBudg
       return (slot <= base ? 0 : std::min<size_t>(slot - base, most)) * stride_;
     };
     bytes +=
-        segments_[i].GiveBack(in_segment(begin), in_segment(end), in_segment(begin_below), budget);
+        segments_[i].Punch(in_segment(begin), in_segment(end), in_segment(begin_below), budget);
   }
   return bytes;
 }
 
-size_t Column::GivenBackBytes(SlotId slot) const {
+size_t Column::PunchedBytes(SlotId slot) const {
   const size_t begin = (slot & mask_) * stride_;
   return segments_[slot >> shift_].GapBytes(begin, begin + stride_);
 }
 
-void Column::TakeBack(SlotId slot) {
+void Column::Recommit(SlotId slot) {
   const size_t begin = (slot & mask_) * stride_;
-  segments_[slot >> shift_].TakeBack(begin, begin + stride_);
+  segments_[slot >> shift_].Recommit(begin, begin + stride_);
 }
 
 size_t Column::Resident(SlotId slots) const {
@@ -84,18 +84,18 @@ size_t Column::Resident(SlotId slots) const {
 }
 
 bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift) {
-  constexpr unsigned kLeast = 10, kDirectory = std::bit_width(Column::kMaxSegments) - 1;
+  constexpr unsigned kMin = 10, kDirectory = std::bit_width(Column::kMaxSegments) - 1;
   size_t widest = 1, all = 0;
   for (const Column* column : columns) {
     widest = std::max(widest, column->stride());
     all += column->stride();
   }
-  unsigned shift = kLeast;
+  unsigned shift = kMin;
   const uint64_t most = std::min(PhysicalMemory(), AddressSpace());
   while (shift < max_shift && (widest << (shift + 1)) <= most) ++shift;
   shift = std::min(shift, max_shift);
   // No smaller than that a full directory of them still holds as much.
-  const unsigned least = std::max(shift, kLeast + kDirectory) - kDirectory;
+  const unsigned least = std::max(shift, kMin + kDirectory) - kDirectory;
   const uint64_t fair = FairShare();
   while (shift > least && (all << shift) > fair) --shift;
   for (;; --shift) {
@@ -104,7 +104,7 @@ bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift) {
     const bool granted = std::all_of(columns.begin(), columns.end(),
                                      [&](Column* column) { return column->Init(shift); });
     if (granted) return true;
-    if (shift <= kLeast) return false;
+    if (shift <= kMin) return false;
   }
 }
 

@@ -44,13 +44,13 @@ class Column {
   void Decommit(SlotId slots, MemoryBudget& budget);
   // Gives back the 2 MB pages that hold nothing but records of [begin, end), which nobody uses, and
   // begin below that of `begin_below`. What is read there is zero. Returns their bytes. Takes turns
-  // with the others, as does TakeBack.
-  size_t GiveBack(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget);
+  // with the others, as does Recommit.
+  size_t Punch(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget);
   // Bytes of the pages with some of the slot's record that were given back: what the caller charges
-  // before TakeBack. Takes turns with the others.
-  size_t GivenBackBytes(SlotId slot) const;
+  // before Recommit. Takes turns with the others.
+  size_t PunchedBytes(SlotId slot) const;
   // The slot is used again.
-  void TakeBack(SlotId slot);
+  void Recommit(SlotId slot);
   // Bytes that memory stands behind when [0, slots) have been touched. Not beside Commit.
   size_t Resident(SlotId slots) const;
 

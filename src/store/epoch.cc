@@ -62,9 +62,9 @@ EpochRegistry::Cell* EpochRegistry::ClaimCell(uint64_t epoch) const {
 
 EpochRegistry::Guard EpochRegistry::Pin() const {
   uint64_t epoch = epoch_.load(std::memory_order_seq_cst);
-  SHOAL_RACE_POINT("pin.before_claim");
+  SHOAL_SYNC_POINT("pin.before_claim");
   Cell* cell = ClaimCell(epoch);
-  SHOAL_RACE_POINT("pin.after_claim");
+  SHOAL_SYNC_POINT("pin.after_claim");
   for (;;) {  // PIN.1, pairs with ADV.1: announce, then see that it is still so.
     const uint64_t now = epoch_.load(std::memory_order_seq_cst);
     if (now == epoch) return Guard(cell, budget_);
@@ -118,7 +118,7 @@ bool EpochRegistry::TryAdvance() {
     all_here = pinned == 0 || pinned == now;
     return all_here;
   });
-  SHOAL_RACE_POINT("advance.before_bump");
+  SHOAL_SYNC_POINT("advance.before_bump");
   if (all_here) epoch_.store(now + 1, std::memory_order_seq_cst);
   advancing_.Unlock();
   return all_here;

@@ -42,7 +42,7 @@ class RamFeatureStore final : public FeatureStore {
   };
 
   // The row of a slot that the caller owns.
-  std::byte* Own(SlotId slot) { return rows_.At(slot); }
+  std::byte* Row(SlotId slot) { return rows_.At(slot); }
   Column& column() { return rows_; }
   // Whether PrefetchFront calls for all of a row.
   bool fetches_whole_rows() const { return whole_early_; }

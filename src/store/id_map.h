@@ -74,7 +74,7 @@ class IdMap {
   // replaced meanwhile. All shards are locked for a few nanoseconds a mapped slot; what allocates
   // is done before. `keep` may be asked for slot 0 when it is not mapped. May throw bad_alloc.
   template <class Keep>
-  std::vector<SlotId> CollectAtOnce(const Keep& keep) const {
+  std::vector<SlotId> CollectAtomically(const Keep& keep) const {
     std::vector<SlotId> slots;
     size_t room = 0;
     for (;;) {

@@ -66,23 +66,23 @@ size_t NeighborLists::Copy(SlotId u, SlotId* out) const {
   return n;
 }
 
-size_t NeighborLists::CopyAtOnce(SlotId u, SlotId* out) const {
+size_t NeighborLists::CopyAtomically(SlotId u, SlotId* out) const {
   const ListLock lock(meta_[u]);
   return Copy(u, out);
 }
 
-void NeighborLists::Reset(SlotId u) { ResetWithBirth(u, NextBirth()); }
+void NeighborLists::ResetRow(SlotId u) { ResetWithRank(u, NextRank()); }
 
-void NeighborLists::ResetStart(SlotId u) { ResetWithBirth(u, 0); }
+void NeighborLists::ResetStart(SlotId u) { ResetWithRank(u, 0); }
 
-void NeighborLists::ResetWithBirth(SlotId u, uint64_t birth) {
+void NeighborLists::ResetWithRank(SlotId u, uint64_t rank) {
   Meta& meta = meta_[u];
   const ListLock lock(meta);
   for (size_t i = 0; i < max_degree_; ++i) SetRow(u, i, kNoSlot);
   BumpVersion(u);
   ReverseList(reverse_, meta.reverse).Clear();
-  meta.birth.store(birth, std::memory_order_relaxed);
-  meta.guards.store(0, std::memory_order_release);
+  meta.rank.store(rank, std::memory_order_relaxed);
+  meta.parents.store(0, std::memory_order_release);
 }
 
 bool NeighborLists::ReserveReverse(SlotId u) {
@@ -93,7 +93,7 @@ bool NeighborLists::ReserveReverse(SlotId u) {
   return meta.reverse.load(std::memory_order_relaxed) != ReversePool::kNone;
 }
 
-bool NeighborLists::MayPointOut(SlotId u) const {
+bool NeighborLists::CanHaveOutEdges(SlotId u) const {
   const Tag tag = slots_.tag(u);
   return tag == Tag::kLive || tag == Tag::kFrozen;
 }
@@ -103,23 +103,23 @@ void NeighborLists::BumpVersion(SlotId u) {
   version.store(version.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
-NeighborLists::LinkResult NeighborLists::Push(SlotId u, SlotId v) {
+NeighborLists::LinkResult NeighborLists::AddBackLink(SlotId u, SlotId v) {
   Meta& meta = meta_[v];
   const ListLock lock(meta);
   if (slots_.tag(v) != Tag::kLive) return LinkResult::kNotLive;
   return ReverseList(reverse_, meta.reverse).Add(u) ? LinkResult::kLinked : LinkResult::kNoMemory;
 }
 
-void NeighborLists::TakeBack(SlotId u, SlotId v) {
+void NeighborLists::RemoveBackLink(SlotId u, SlotId v) {
   Meta& meta = meta_[v];
   const ListLock lock(meta);
   SHOAL_CHECK(ReverseList(reverse_, meta.reverse).Remove(u));
 }
 
 NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
-  const LinkResult pushed = Push(u, v);
+  const LinkResult pushed = AddBackLink(u, v);
   if (pushed != LinkResult::kLinked) return pushed;
-  SHOAL_RACE_POINT("link.after_push");
+  SHOAL_SYNC_POINT("link.after_back_link");
   LinkResult result = LinkResult::kLinked;
   {
     const ListLock lock(meta_[u]);
@@ -128,18 +128,18 @@ NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
     if (n == max_degree_) result = LinkResult::kFull;
     for (size_t i = 0; i < n; ++i)
       if (IdOf(words[i]) == v) result = LinkResult::kPresent;
-    if (!MayPointOut(u) || slots_.tag(v) != Tag::kLive) result = LinkResult::kNotLive;
+    if (!CanHaveOutEdges(u) || slots_.tag(v) != Tag::kLive) result = LinkResult::kNotLive;
     if (result == LinkResult::kLinked) {
       const SlotId word = WordFor(u, v);
       SetRow(u, n, word);
       BumpVersion(u);
-      RaiseGuards(word);
+      AddParent(word);
       edges_.fetch_add(1, std::memory_order_relaxed);
     }
   }
   if (result == LinkResult::kLinked) return result;
-  SHOAL_RACE_POINT("link.before_take_back");
-  TakeBack(u, v);
+  SHOAL_SYNC_POINT("link.before_undo");
+  RemoveBackLink(u, v);
   return result;
 }
 
@@ -150,14 +150,14 @@ bool NeighborLists::Unlink(SlotId u, SlotId v) {
     const size_t n = CopyWords(u, words);
     SlotId* const at = std::find_if(words, words + n, [&](SlotId word) { return IdOf(word) == v; });
     if (at == words + n) return false;
-    DropGuard(*at);
+    DropParent(*at);
     SetRow(u, static_cast<size_t>(at - words), words[n - 1]);
     SetRow(u, n - 1, kNoSlot);
     BumpVersion(u);
     edges_.fetch_sub(1, std::memory_order_relaxed);
   }
-  SHOAL_RACE_POINT("unlink.after_row");
-  TakeBack(u, v);
+  SHOAL_SYNC_POINT("unlink.after_row");
+  RemoveBackLink(u, v);
   return true;
 }
 
@@ -174,12 +174,12 @@ bool NeighborLists::Swap(SlotId u, SlotId leaving, SlotId coming) {
       there |= IdOf(words[i]) == coming;
     }
     if (at < n) {
-      DropGuard(words[at]);
-      came = coming != kNoSlot && !there && MayPointOut(u) && slots_.tag(coming) == Tag::kLive;
+      DropParent(words[at]);
+      came = coming != kNoSlot && !there && CanHaveOutEdges(u) && slots_.tag(coming) == Tag::kLive;
       if (came) {
         const SlotId word = WordFor(u, coming);
         SetRow(u, at, word);
-        RaiseGuards(word);
+        AddParent(word);
       } else {
         SetRow(u, at, words[n - 1]);
         SetRow(u, n - 1, kNoSlot);
@@ -189,9 +189,9 @@ bool NeighborLists::Swap(SlotId u, SlotId leaving, SlotId coming) {
       went = true;
     }
   }
-  SHOAL_RACE_POINT("swap.after_row");
-  if (went) TakeBack(u, leaving);
-  if (coming != kNoSlot && !came) TakeBack(u, coming);
+  SHOAL_SYNC_POINT("swap.after_row");
+  if (went) RemoveBackLink(u, leaving);
+  if (coming != kNoSlot && !came) RemoveBackLink(u, coming);
   return went;
 }
 
@@ -202,193 +202,193 @@ void NeighborLists::ClearRow(SlotId u) {
     const ListLock lock(meta_[u]);
     n = CopyWords(u, words);
     for (size_t i = 0; i < n; ++i) {
-      DropGuard(words[i]);
+      DropParent(words[i]);
       SetRow(u, i, kNoSlot);
     }
     BumpVersion(u);
     edges_.fetch_sub(n, std::memory_order_relaxed);
   }
-  for (size_t i = 0; i < n; ++i) TakeBack(u, IdOf(words[i]));
+  for (size_t i = 0; i < n; ++i) RemoveBackLink(u, IdOf(words[i]));
 }
 
-bool NeighborLists::LowerGuards(SlotId v) {
-  auto& guards = meta_[v].guards;
-  if (IsReleased(v)) {
-    guards.fetch_sub(1, std::memory_order_acq_rel);
+bool NeighborLists::DropParentUnlessLast(SlotId v) {
+  auto& parents = meta_[v].parents;
+  if (IsChildless(v)) {
+    parents.fetch_sub(1, std::memory_order_acq_rel);
     return true;
   }
-  uint32_t now = guards.load(std::memory_order_acquire);
-  while (CanLower(now, 1)) {
-    SHOAL_RACE_POINT("guards.before_lowering");
-    if (guards.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return true;
+  uint32_t now = parents.load(std::memory_order_acquire);
+  while (CanDropParent(now, 1)) {
+    SHOAL_SYNC_POINT("parents.before_drop");
+    if (parents.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return true;
   }
   return false;
 }
 
-bool NeighborLists::Rebirth(SlotId u, std::vector<SlotId>& refused) {
+bool NeighborLists::MoveToEnd(SlotId u, std::vector<SlotId>& refused) {
   const ListLock lock(meta_[u]);
-  if (IsPinned(u)) return false;
+  if (IsSuspended(u)) return false;
   SlotId words[kMaxDegree];
   const size_t n = CopyWords(u, words);
   const size_t before = refused.size();
   // First a look, so that a refusal costs nobody a guard.
   for (size_t i = 0; i < n; ++i) {
     const SlotId v = IdOf(words[i]);
-    if (IsGuard(words[i]) && !IsReleased(v) &&
-        !CanLower(meta_[v].guards.load(std::memory_order_acquire), 1))
+    if (IsParentEdge(words[i]) && !IsChildless(v) &&
+        !CanDropParent(meta_[v].parents.load(std::memory_order_acquire), 1))
       refused.push_back(v);
   }
   if (refused.size() > before) return false;
   for (size_t i = 0; i < n; ++i) {
-    if (!IsGuard(words[i])) continue;
-    if (LowerGuards(IdOf(words[i]))) {
+    if (!IsParentEdge(words[i])) continue;
+    if (DropParentUnlessLast(IdOf(words[i]))) {
       SetRow(u, i, IdOf(words[i]));
     } else {
       refused.push_back(IdOf(words[i]));
     }
   }
   if (refused.size() > before) return false;
-  const uint64_t birth = slots_.tag(u) == Tag::kDeleted ? kReleased : NextBirth();
-  meta_[u].birth.store(birth, std::memory_order_release);
+  const uint64_t rank = slots_.tag(u) == Tag::kDeleted ? kChildless : NextRank();
+  meta_[u].rank.store(rank, std::memory_order_release);
   return true;
 }
 
-uint32_t NeighborLists::AdoptGuards(SlotId v, std::vector<SlotId>& in) {
+uint32_t NeighborLists::AdoptParents(SlotId v, std::vector<SlotId>& in) {
   Reverse(v, in);
   for (const SlotId u : in) PrefetchForWriting(u);
   for (const SlotId u : in) {
     const ListLock lock(meta_[u]);
-    if (!MayPointOut(u) || !MayGuard(u, v)) continue;
+    if (!CanHaveOutEdges(u) || !CanBeParent(u, v)) continue;
     SlotId words[kMaxDegree];
     const size_t n = CopyWords(u, words);
     SlotId* const at = std::find(words, words + n, v);  // Without the bit.
     if (at == words + n) continue;
-    SetRow(u, static_cast<size_t>(at - words), v | kGuardBit);
-    RaiseGuards(v | kGuardBit);
+    SetRow(u, static_cast<size_t>(at - words), v | kParentBit);
+    AddParent(v | kParentBit);
   }
-  return GuardCount(v);
+  return ParentCount(v);
 }
 
-void NeighborLists::PinDependents(SlotId u, std::vector<SlotId>& dependents) {
+void NeighborLists::SuspendChildren(SlotId u, std::vector<SlotId>& dependents) {
   if (dependents.capacity() < dependents.size() + max_degree_)
     dependents.reserve(2 * (dependents.size() + max_degree_));
   const ListLock lock(meta_[u]);
   SlotId words[kMaxDegree];
   const size_t n = CopyWords(u, words);
   for (size_t i = 0; i < n; ++i) {
-    if (!IsGuard(words[i])) continue;
+    if (!IsParentEdge(words[i])) continue;
     const SlotId v = IdOf(words[i]);
-    if (LowerGuards(v)) {
+    if (DropParentUnlessLast(v)) {
       SetRow(u, i, v);
       continue;
     }
-    SHOAL_RACE_POINT("pin_dependents.before_pinning");
-    Pin(v);  // Under u's lock: the edge with the bit is there, and stays.
+    SHOAL_SYNC_POINT("suspend_children.before_suspending");
+    Suspend(v);  // Under u's lock: the edge with the bit is there, and stays.
     dependents.push_back(v);
   }
 }
 
-void NeighborLists::DropPinnedGuard(SlotId u, SlotId v) {
+void NeighborLists::DropSuspendedParent(SlotId u, SlotId v) {
   const ListLock lock(meta_[u]);
   SlotId words[kMaxDegree];
   const size_t n = CopyWords(u, words);
-  SlotId* const at = std::find(words, words + n, v | kGuardBit);
+  SlotId* const at = std::find(words, words + n, v | kParentBit);
   if (at == words + n) return;
   SetRow(u, static_cast<size_t>(at - words), v);
-  DropGuard(v | kGuardBit);
+  DropParent(v | kParentBit);
 }
 
-bool NeighborLists::Unpin(SlotId v, std::vector<SlotId>& in) {
+bool NeighborLists::Resume(SlotId v, std::vector<SlotId>& in) {
   {
     const ListLock lock(meta_[v]);
-    meta_[v].birth.store(NextBirth(), std::memory_order_release);
+    meta_[v].rank.store(NextRank(), std::memory_order_release);
   }
-  SHOAL_RACE_POINT("unpin.born");
+  SHOAL_SYNC_POINT("resume.moved");
   Reverse(v, in);
   for (const SlotId u : in) PrefetchForWriting(u);
   bool guarded = false;
   for (const SlotId u : in) {
     const ListLock lock(meta_[u]);
-    if (!MayPointOut(u) || IsPinned(u)) continue;
+    if (!CanHaveOutEdges(u) || IsSuspended(u)) continue;
     SlotId words[kMaxDegree];
     const size_t n = CopyWords(u, words);
-    guarded |= Contains({words, n}, v | kGuardBit);
+    guarded |= Contains({words, n}, v | kParentBit);
     SlotId* const at = std::find(words, words + n, v);  // Without the bit.
-    if (at == words + n || !MayGuard(u, v)) continue;
-    SetRow(u, static_cast<size_t>(at - words), v | kGuardBit);
-    RaiseGuards(v | kGuardBit);
+    if (at == words + n || !CanBeParent(u, v)) continue;
+    SetRow(u, static_cast<size_t>(at - words), v | kParentBit);
+    AddParent(v | kParentBit);
     guarded = true;
   }
   if (!guarded) return false;
   for (const SlotId u : in)
-    if (IsPinned(u)) DropPinnedGuard(u, v);
-  SHOAL_RACE_POINT("unpin.before_unpinning");
+    if (IsSuspended(u)) DropSuspendedParent(u, v);
+  SHOAL_SYNC_POINT("resume.before_resuming");
   const ListLock lock(meta_[v]);
-  meta_[v].guards.fetch_and(~kPinned, std::memory_order_acq_rel);
+  meta_[v].parents.fetch_and(~kSuspended, std::memory_order_acq_rel);
   return true;
 }
 
-bool NeighborLists::ReleasePinned(SlotId u) {
+bool NeighborLists::MakeSuspendedChildless(SlotId u) {
   const ListLock lock(meta_[u]);
   if (slots_.tag(u) != Tag::kDeleted) return false;
   SlotId words[kMaxDegree];
   const size_t n = CopyWords(u, words);
   for (size_t i = 0; i < n; ++i) {
-    if (!IsGuard(words[i])) continue;
-    if (!LowerGuards(IdOf(words[i]))) return false;
+    if (!IsParentEdge(words[i])) continue;
+    if (!DropParentUnlessLast(IdOf(words[i]))) return false;
     SetRow(u, i, IdOf(words[i]));
   }
-  meta_[u].birth.store(kReleased, std::memory_order_release);
-  meta_[u].guards.fetch_and(~kPinned, std::memory_order_acq_rel);
+  meta_[u].rank.store(kChildless, std::memory_order_release);
+  meta_[u].parents.fetch_and(~kSuspended, std::memory_order_acq_rel);
   return true;
 }
 
-bool NeighborLists::Guards(SlotId u, SlotId v) const {
+bool NeighborLists::IsParent(SlotId u, SlotId v) const {
   SlotId words[kMaxDegree];
   const size_t n = CopyWords(u, words);
-  return std::find(words, words + n, v | kGuardBit) != words + n;
+  return std::find(words, words + n, v | kParentBit) != words + n;
 }
 
 // Fills `next` with the words of the wanted ids that the row holds and of the unwanted ones that
-// must stay; the other unwanted ones go to take_back. Under u's lock.
-size_t NeighborLists::KeepOld(SlotId u, Replacement& replacement, SlotId* next) {
+// must stay; the other unwanted ones go to dropped. Under u's lock.
+size_t NeighborLists::KeepOld(SlotId u, RowUpdate& update, SlotId* next) {
   SlotId words[kMaxDegree];
   const size_t n = CopyWords(u, words);
   size_t kept = 0;
   for (size_t i = 0; i < n; ++i) {
     const SlotId id = IdOf(words[i]);
-    if (Contains(replacement.wanted, id) || (IsGuard(words[i]) && !LowerGuards(id))) {
+    if (Contains(update.wanted, id) || (IsParentEdge(words[i]) && !DropParentUnlessLast(id))) {
       next[kept++] = words[i];
     } else {
-      replacement.take_back.push_back(id);
+      update.dropped.push_back(id);
     }
   }
   return kept;
 }
 
-bool NeighborLists::Replace(SlotId u, Replacement& replacement) {
+bool NeighborLists::UpdateRow(SlotId u, RowUpdate& update) {
   const ListLock lock(meta_[u]);
-  if (meta_[u].version.load(std::memory_order_relaxed) != replacement.version) return false;
+  if (meta_[u].version.load(std::memory_order_relaxed) != update.version) return false;
   SlotId next[kMaxDegree];
-  const size_t kept = KeepOld(u, replacement, next);
-  const size_t dropped = replacement.take_back.size();
+  const size_t kept = KeepOld(u, update, next);
+  const size_t dropped = update.dropped.size();
   size_t n = kept;
   // An owner writes its row before it is live. (The version tells if it is still the same owner.)
-  const bool may_point = MayPointOut(u) || slots_.tag(u) == Tag::kOwned;
-  for (const SlotId v : replacement.wanted) {
-    if (Contains({next, kept}, v) || Contains({next, kept}, v | kGuardBit)) continue;
+  const bool may_point = CanHaveOutEdges(u) || slots_.tag(u) == Tag::kOwned;
+  for (const SlotId v : update.wanted) {
+    if (Contains({next, kept}, v) || Contains({next, kept}, v | kParentBit)) continue;
     if (n < max_degree_ && may_point && slots_.tag(v) == Tag::kLive) {
       next[n++] = WordFor(u, v);
-      replacement.added.push_back(v);
+      update.added.push_back(v);
     } else {
-      replacement.take_back.push_back(v);
+      update.dropped.push_back(v);
     }
   }
   for (size_t i = 0; i < n; ++i) SetRow(u, i, next[i]);
   for (size_t i = n; i < max_degree_; ++i) SetRow(u, i, kNoSlot);
   BumpVersion(u);
-  for (size_t i = kept; i < n; ++i) RaiseGuards(next[i]);
-  edges_.fetch_add(replacement.added.size() - dropped, std::memory_order_relaxed);
+  for (size_t i = kept; i < n; ++i) AddParent(next[i]);
+  edges_.fetch_add(update.added.size() - dropped, std::memory_order_relaxed);
   return true;
 }
 
@@ -397,9 +397,9 @@ bool NeighborLists::MarkDeleted(SlotTable& slots, SlotId v) {
   return slots.MarkDeleted(v);
 }
 
-bool NeighborLists::MarkMoved(SlotTable& slots, SlotId v) {
+bool NeighborLists::MarkRelocated(SlotTable& slots, SlotId v) {
   const ListLock lock(meta_[v]);
-  return slots.MarkMoved(v);
+  return slots.MarkRelocated(v);
 }
 
 void NeighborLists::Reverse(SlotId v, std::vector<SlotId>& in, size_t least) const {

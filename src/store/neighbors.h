@@ -25,30 +25,30 @@
 // is live now. A version is 32 bits and moves once per write. Repair: Swap() puts one edge, pushed
 // before, in the place of another, whatever else the row holds by now; it needs no version.
 //
-// REACHABILITY. Every slot has a birth number; the start point's is 0, the least. An edge may carry
+// REACHABILITY. Every slot has a rank number; the start point's is 0, the least. An edge may carry
 // the *guard* bit, under four rules:
-//   G1  an edge u -> v gets the bit under u's lock, when birth(u) < birth(v), u is live or frozen,
+//   G1  an edge u -> v gets the bit under u's lock, when rank(u) < rank(v), u is live or frozen,
 //       and u is the start or has a guard itself;
-//   G2  birth(u) grows only under u's lock, to a number never used before, when no edge of u's row
-//       has the bit: so guards lead from older to younger, and have no cycle;
-//   G3  the number of v's guards is raised after the bit is written, lowered before it goes, and
+//   G2  rank(u) grows only under u's lock, to a number never used before, when no edge of u's row
+//       has the bit: so parents lead from older to younger, and have no cycle;
+//   G3  the number of v's parents is raised after the bit is written, lowered before it goes, and
 //       lowered only by a CAS that refuses 1 -> 0: it never exceeds the bits in rows, and no two
 //       writers take a point's last two. A refused edge stays in its row;
 //   G4  the last guard of v goes only when v is deleted and no edge of its own has the bit: v is
-//       then *released*, which its birth number says. None of its edges ever gets the bit again,
-//       since v is not live; and who guards it from then on guards nobody else through it;
+//       then *released*, which its rank number says. None of its edges ever gets the bit again,
+//       since v is not live; and who parents it from then on parents nobody else through it;
 //   G5  while v is *pinned*, it loses no guard, and no edge of its row gets the bit. One thread at
-//       a time pins, and may do what G2 and G3 forbid: raise the birth of a pinned v while its
+//       a time pins, and may do what G2 and G3 forbid: raise the rank of a pinned v while its
 //       edges with the bit lead to pinned ones only; take off the bit of an edge from a pinned to
-//       a pinned one that has another guard. It unpins v when v has a guard that is not pinned and
+//       a pinned one that has another guard. It unpins v when v has a guard that is not suspended and
 //       none that is.
 // LEMMA. Whoever has a guard can be reached from the start: its guard has a guard, or is the start,
-// and births fall along the way. (Who is not pinned has a guard that is not; who is pinned hangs on
-// a deleted point in a tree of guards: settlement.h.) (A plain in-degree does not do: two points
+// and ranks fall along the way. (Who is not suspended has a guard that is not; who is pinned hangs on
+// a deleted point in a tree of parents: reattachment.h.) (A plain in-degree does not do: two points
 // may be each other's only in-edge, and a whole island may live on its own edges.) REBIRTH.
-// Neighbours die in the order of their age in the commonest of streams, and a point's guards with
+// Neighbours die in the order of their age in the commonest of streams, and a point's parents with
 // them. Then the point takes its bits back where others guard its neighbours, too, is born anew,
-// and all who still point at it become its guards: no edge moves.
+// and all who still point at it become its parents: no edge moves.
 //
 // READERS copy a row with relaxed loads. A row that is caught half-way is a mixture of old and new
 // edges, each of which was in the row during the search; every id in a row is a slot below the
@@ -83,7 +83,7 @@ class NeighborLists {
 
   size_t Copy(SlotId u, SlotId* out) const;
   // The row at one instant, without duplicates: waits for a writer of the row.
-  size_t CopyAtOnce(SlotId u, SlotId* out) const;
+  size_t CopyAtomically(SlotId u, SlotId* out) const;
   void PrefetchForWriting(SlotId u) const {
     __builtin_prefetch(&meta_[u], 1);
     Prefetch(u);
@@ -99,8 +99,8 @@ class NeighborLists {
   // --- Writers, under a guard.
 
   // Makes a slot's list and reverse list empty; its in-edges must be gone. The owner, before use.
-  // Gives it a birth number: u is younger than all that were reset before.
-  void Reset(SlotId u);
+  // Gives it a rank number: u is younger than all that were reset before.
+  void ResetRow(SlotId u);
   // Likewise, for a start point: older than every point.
   void ResetStart(SlotId u);
   // Makes sure that the next in-edges of u, which the caller owns, find memory. False: none.
@@ -132,75 +132,75 @@ class NeighborLists {
   }
 
   // Step 1 and 3 of Link on their own, for writes after a computation.
-  LinkResult Push(SlotId u, SlotId v);
-  void TakeBack(SlotId u, SlotId v);
+  LinkResult AddBackLink(SlotId u, SlotId v);
+  void RemoveBackLink(SlotId u, SlotId v);
 
   // A row to be replaced, and what came of it.
-  struct Replacement {
+  struct RowUpdate {
     // In: the version from Version() before the computation's Copy; the row wanted, without
     // duplicates, not u, at most max_degree; each id is in the row already or pushed.
     uint32_t version = 0;
     std::span<const SlotId> wanted;
     // Out. Of the pushed, those that did not make it: the caller takes the pushes back. Of the old
     // row, those that were dropped: likewise.
-    std::vector<SlotId> take_back;
+    std::vector<SlotId> dropped;
     // Out: wanted ids that are in the row now and were not before.
     std::vector<SlotId> added;
   };
   // False: the version moved, and nothing was done. An old edge that is some point's last guard
   // stays, at the cost of the last of the new ones.
-  bool Replace(SlotId u, Replacement& replacement);
+  bool UpdateRow(SlotId u, RowUpdate& update);
   uint32_t Version(SlotId u) const { return meta_[u].version.load(std::memory_order_acquire); }
 
   // live -> deleted. False: it was not live. From here on v's reverse list only shrinks, and names
   // every row that has or is about to get an edge to v.
   bool MarkDeleted(SlotTable& slots, SlotId v);
-  // Likewise; see SlotTable::MarkMoved.
-  bool MarkMoved(SlotTable& slots, SlotId v);
+  // Likewise; see SlotTable::MarkRelocated.
+  bool MarkRelocated(SlotTable& slots, SlotId v);
 
   // Whether u's row holds v, as v's guard.
-  bool Guards(SlotId u, SlotId v) const;
-  bool IsOlder(SlotId u, SlotId v) const {
-    return meta_[u].birth.load(std::memory_order_relaxed) <
-           meta_[v].birth.load(std::memory_order_relaxed);
+  bool IsParent(SlotId u, SlotId v) const;
+  bool Precedes(SlotId u, SlotId v) const {
+    return meta_[u].rank.load(std::memory_order_relaxed) <
+           meta_[v].rank.load(std::memory_order_relaxed);
   }
   // Whether an edge from u to v, if it were written now, could guard v (G1).
-  bool MayGuard(SlotId u, SlotId v) const {
-    if (!IsOlder(u, v)) return false;
-    if (meta_[u].birth.load(std::memory_order_relaxed) == 0) return true;
-    return CanLower(meta_[u].guards.load(std::memory_order_acquire), 0);
+  bool CanBeParent(SlotId u, SlotId v) const {
+    if (!Precedes(u, v)) return false;
+    if (meta_[u].rank.load(std::memory_order_relaxed) == 0) return true;
+    return CanDropParent(meta_[u].parents.load(std::memory_order_acquire), 0);
   }
-  // Committed guards of v (G3).
-  uint32_t GuardCount(SlotId v) const {
-    return meta_[v].guards.load(std::memory_order_acquire) & ~kPinned;
+  // Committed parents of v (G3).
+  uint32_t ParentCount(SlotId v) const {
+    return meta_[v].parents.load(std::memory_order_acquire) & ~kSuspended;
   }
   // Takes the guard bits off u's edges and, if none is left, makes u younger than all (G2), or
   // releases it, if it is deleted (G4). False: u is pinned, or the last guard of those, or the
   // guard of those pinned ones, that are appended to `refused`, at most max_degree.
-  bool Rebirth(SlotId u, std::vector<SlotId>& refused);
+  bool MoveToEnd(SlotId u, std::vector<SlotId>& refused);
   // Gives the guard bit to every edge to v that may have it. `in`: working memory. Returns v's
-  // guards.
-  uint32_t AdoptGuards(SlotId v, std::vector<SlotId>& in);
+  // parents.
+  uint32_t AdoptParents(SlotId v, std::vector<SlotId>& in);
 
-  // --- Pinning (G5), one caller at a time: settlement.h.
+  // --- Pinning (G5), one caller at a time: reattachment.h.
 
-  void Pin(SlotId v) { meta_[v].guards.fetch_or(kPinned, std::memory_order_acq_rel); }
-  bool IsPinned(SlotId v) const {
-    return meta_[v].guards.load(std::memory_order_acquire) >= kPinned;
+  void Suspend(SlotId v) { meta_[v].parents.fetch_or(kSuspended, std::memory_order_acq_rel); }
+  bool IsSuspended(SlotId v) const {
+    return meta_[v].parents.load(std::memory_order_acquire) >= kSuspended;
   }
   // Takes the guard bits off u's edges, u being pinned, but those to whom u is the last guard, or
   // who are pinned: those are pinned now and appended to `dependents`. bad_alloc: nothing is done.
-  void PinDependents(SlotId u, std::vector<SlotId>& dependents);
+  void SuspendChildren(SlotId u, std::vector<SlotId>& dependents);
   // Takes the guard bit off the edge from u to v, if there is one: both are pinned, and v has
   // another guard.
-  void DropPinnedGuard(SlotId u, SlotId v);
+  void DropSuspendedParent(SlotId u, SlotId v);
   // Makes v, of whose edges those with the guard bit lead to pinned ones, younger than all, and
-  // those that point at it and are not pinned its guards. True: there are some; v is pinned no more
-  // and has no pinned guard. `in`: working memory.
-  bool Unpin(SlotId v, std::vector<SlotId>& in);
-  // Releases u, which is pinned and deleted. False: it is not deleted, or guards one that is
+  // those that point at it and are not suspended its parents. True: there are some; v is pinned no
+  // more and has no pinned guard. `in`: working memory.
+  bool Resume(SlotId v, std::vector<SlotId>& in);
+  // Releases u, which is pinned and deleted. False: it is not deleted, or parents one that is
   // pinned.
-  bool ReleasePinned(SlotId u);
+  bool MakeSuspendedChildless(SlotId u);
 
   // Replaces `in` by a copy of v's reverse list, or of a part of it, of at least so many ids.
   void Reverse(SlotId v, std::vector<SlotId>& in, size_t least = SIZE_MAX) const;
@@ -215,7 +215,7 @@ class NeighborLists {
   // Frees what an available slot still holds.
   void Forget(SlotId slot);
   // Moves the reverse lists of slots [0, slots), but those that `holds_nothing`, together and gives
-  // what is left over back to the system. Beside anything but SlotTable::Trim and GiveBackGaps, one
+  // what is left over back to the system. Beside anything but SlotTable::Trim and PunchHoles, one
   // caller at a time.
   void CompactReverseLists(SlotId slots, const std::function<bool(SlotId)>& holds_nothing);
 
@@ -225,11 +225,11 @@ class NeighborLists {
   // 1. The row: ids of fresh slots, without duplicates, not u, at most max_degree; in this order.
   void LoadRow(SlotId u, std::span<const SlotId> ids);
   // 2. Births, the oldest first (the start point's is the least without this).
-  void LoadBirth(SlotId u);
+  void LoadRank(SlotId u);
   // 3. What belongs to the edges of u's row: reverse entries and, on edges to younger slots, guard
-  // bits. Those only if birth(u) <= last_guarded: all points born up to then have, but for this
+  // bits. Those only if rank(u) <= last_with_parent: all points born up to then have, but for this
   // round, a guard: an edge from an older one of them or from the start. False: no memory.
-  bool LoadEdges(SlotId u, uint64_t last_guarded);
+  bool LoadEdges(SlotId u, uint64_t last_with_parent);
 
   // Edges in all rows.
   uint64_t edges() const { return edges_.load(std::memory_order_relaxed); }
@@ -238,51 +238,51 @@ class NeighborLists {
 
  private:
   // What a row holds: ids, with the guard bit; kNoSlot behind the last.
-  static constexpr SlotId kGuardBit = 1u << 31;
-  static_assert((kMaxSlots & kGuardBit) == 0);
-  static SlotId IdOf(SlotId word) { return word & ~kGuardBit; }
-  static bool IsGuard(SlotId word) { return (word & kGuardBit) != 0; }
+  static constexpr SlotId kParentBit = 1u << 31;
+  static_assert((kMaxSlots & kParentBit) == 0);
+  static SlotId IdOf(SlotId word) { return word & ~kParentBit; }
+  static bool IsParentEdge(SlotId word) { return (word & kParentBit) != 0; }
 
-  static constexpr uint64_t kReleased = ~uint64_t{0};  // A birth number: see G4.
-  static constexpr uint32_t kPinned = 1u << 31;        // In Meta::guards: see G5.
+  static constexpr uint64_t kChildless = ~uint64_t{0};  // A rank number: see G4.
+  static constexpr uint32_t kSuspended = 1u << 31;      // In Meta::parents: see G5.
 
   using Id = std::atomic<SlotId>;
   struct Meta {
     std::atomic<uint32_t> lock;     // 0 free, 1 held, 2 held and somebody waits.
     std::atomic<uint32_t> version;  // Of the row; written under the lock.
-    std::atomic<uint32_t> guards;   // Committed; see above. The top bit: see kPinned.
+    std::atomic<uint32_t> parents;  // Committed; see above. The top bit: see kSuspended.
     // The reverse list: written under the lock, read under it or to call for memory.
     std::atomic<ReversePool::ChunkId> reverse;
-    std::atomic<uint64_t> birth;  // 0: a start point; see G2 and G4.
+    std::atomic<uint64_t> rank;  // 0: a start point; see G2 and G4.
   };
   static_assert(sizeof(Meta) == 24);
 
   class ListLock;
   Id* Row(SlotId u) const { return reinterpret_cast<Id*>(rows_.At(u)); }
-  bool MayPointOut(SlotId u) const;
+  bool CanHaveOutEdges(SlotId u) const;
   size_t CopyWords(SlotId u, SlotId* words) const;
   void SetRow(SlotId u, size_t i, SlotId v) { Row(u)[i].store(v, std::memory_order_relaxed); }
   // Under u's lock, before the edge is in the row: v with the guard bit, if it may have it.
-  SlotId WordFor(SlotId u, SlotId v) const { return MayGuard(u, v) ? v | kGuardBit : v; }
-  void RaiseGuards(SlotId word) {
-    if (IsGuard(word)) meta_[IdOf(word)].guards.fetch_add(1, std::memory_order_release);
+  SlotId WordFor(SlotId u, SlotId v) const { return CanBeParent(u, v) ? v | kParentBit : v; }
+  void AddParent(SlotId word) {
+    if (IsParentEdge(word)) meta_[IdOf(word)].parents.fetch_add(1, std::memory_order_release);
   }
-  void DropGuard(SlotId word) {
-    if (IsGuard(word)) meta_[IdOf(word)].guards.fetch_sub(1, std::memory_order_release);
+  void DropParent(SlotId word) {
+    if (IsParentEdge(word)) meta_[IdOf(word)].parents.fetch_sub(1, std::memory_order_release);
   }
-  bool LowerGuards(SlotId v);
-  // Whether a point with these guards has more than `least` of them and is not pinned.
-  static bool CanLower(uint32_t guards, uint32_t least) {
-    return guards > least && guards < kPinned;
+  bool DropParentUnlessLast(SlotId v);
+  // Whether a point with these parents has more than `least` of them and is not suspended.
+  static bool CanDropParent(uint32_t parents, uint32_t least) {
+    return parents > least && parents < kSuspended;
   }
-  uint64_t NextBirth() { return births_.fetch_add(1, std::memory_order_relaxed) + 1; }
-  // Acquire, pairs with Rebirth: the bits of v's row went before.
-  bool IsReleased(SlotId v) const {
-    return meta_[v].birth.load(std::memory_order_acquire) == kReleased;
+  uint64_t NextRank() { return last_rank_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  // Acquire, pairs with MoveToEnd: the bits of v's row went before.
+  bool IsChildless(SlotId v) const {
+    return meta_[v].rank.load(std::memory_order_acquire) == kChildless;
   }
-  void ResetWithBirth(SlotId u, uint64_t birth);
+  void ResetWithRank(SlotId u, uint64_t rank);
   void BumpVersion(SlotId u);
-  size_t KeepOld(SlotId u, Replacement& replacement, SlotId* next);
+  size_t KeepOld(SlotId u, RowUpdate& update, SlotId* next);
 
   // Constant after construction.
   const SlotTable& slots_;
@@ -293,7 +293,7 @@ class NeighborLists {
   mutable TypedColumn<Meta> meta_;
   mutable ReversePool reverse_;
   std::atomic<uint64_t> edges_{0};
-  std::atomic<uint64_t> births_{0};
+  std::atomic<uint64_t> last_rank_{0};
 };
 
 }  // namespace shoal

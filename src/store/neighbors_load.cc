@@ -10,22 +10,22 @@ void NeighborLists::LoadRow(SlotId u, std::span<const SlotId> ids) {
   edges_.fetch_add(ids.size(), std::memory_order_relaxed);
 }
 
-void NeighborLists::LoadBirth(SlotId u) {
-  meta_[u].birth.store(births_.fetch_add(1, std::memory_order_relaxed) + 1,
-                       std::memory_order_relaxed);
+void NeighborLists::LoadRank(SlotId u) {
+  meta_[u].rank.store(last_rank_.fetch_add(1, std::memory_order_relaxed) + 1,
+                      std::memory_order_relaxed);
 }
 
-bool NeighborLists::LoadEdges(SlotId u, uint64_t last_guarded) {
+bool NeighborLists::LoadEdges(SlotId u, uint64_t last_with_parent) {
   SlotId words[kMaxDegree];
   const size_t n = CopyWords(u, words);
   for (size_t i = 0; i < n; ++i) __builtin_prefetch(&meta_[words[i]]);
-  const uint64_t birth = meta_[u].birth.load(std::memory_order_relaxed);
+  const uint64_t rank = meta_[u].rank.load(std::memory_order_relaxed);
   for (size_t i = 0; i < n; ++i) {
     const SlotId v = words[i];
-    if (Push(u, v) != LinkResult::kLinked) return false;
-    if (birth > last_guarded || birth >= meta_[v].birth.load(std::memory_order_relaxed)) continue;
-    SetRow(u, i, v | kGuardBit);
-    RaiseGuards(v | kGuardBit);
+    if (AddBackLink(u, v) != LinkResult::kLinked) return false;
+    if (rank > last_with_parent || rank >= meta_[v].rank.load(std::memory_order_relaxed)) continue;
+    SetRow(u, i, v | kParentBit);
+    AddParent(v | kParentBit);
   }
   return true;
 }

@@ -200,7 +200,7 @@ bool ReverseList::Remove(SlotId id) {
       pool_.Free(head);
       if (At(place) == kNone) DropEmptyBranches(path, branches);
     }
-    if (walked > kLongWalk && branches < kMostBranches) CutUp(place, branches);
+    if (walked > kLongWalk && branches < kMaxBranches) CutUp(place, branches);
     return true;
   }
   return false;
@@ -242,7 +242,7 @@ void ReverseList::CutUp(Place place, size_t branches) {
       pool_[first].ids[count] = old.ids[i];
     }
   }
-  SHOAL_RACE_POINT("reverse.cut_up");
+  SHOAL_SYNC_POINT("reverse.split");
   pool_[branch].next = ReversePool::kBranch;
   Set(place, branch);
   while (spare != kNone) pool_.Free(take());

@@ -117,7 +117,7 @@ class ReverseList {
   using ChunkId = ReversePool::ChunkId;
   static constexpr ChunkId kNone = ReversePool::kNone;
   // Branches on the way to a chain, at most: the digits of a hash.
-  static constexpr size_t kMostBranches = 12;
+  static constexpr size_t kMaxBranches = 12;
 
   // Where a chain or a branch hangs: at the head, or at a branch.
   struct Place {
@@ -125,7 +125,7 @@ class ReverseList {
     uint32_t digit;
   };
   // From the head to a chain. Not initialised: most paths end at the head.
-  using Path = std::array<Place, kMostBranches + 1>;
+  using Path = std::array<Place, kMaxBranches + 1>;
 
   ChunkId head() const { return head_.load(std::memory_order_relaxed); }
   ChunkId At(Place place) const {

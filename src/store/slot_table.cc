@@ -12,13 +12,13 @@
 namespace shoal {
 
 OwnedSlot::~OwnedSlot() {
-  if (table_ != nullptr) table_->GiveBack(slot_);
+  if (table_ != nullptr) table_->ReturnSlot(slot_);
 }
 
 SlotId OwnedSlot::Publish() && {
   // PUB.1, pairs with READ.1: row, list and external id before the tag.
   table_->tags_[slot_].store(Tag::kLive, std::memory_order_release);
-  SHOAL_RACE_POINT("publish.tagged");
+  SHOAL_SYNC_POINT("publish.tagged");
   table_->live_set_.Add(slot_);
   table_->owned_.fetch_sub(1, std::memory_order_relaxed);
   table_->live_.fetch_add(1, std::memory_order_relaxed);
@@ -45,7 +45,7 @@ bool SlotTable::Init(unsigned max_segment_shift) {
 
 std::optional<OwnedSlot> SlotTable::Acquire() {
   const MutexLock lock(mutex_);
-  SHOAL_RACE_POINT("acquire.locked");
+  SHOAL_SYNC_POINT("acquire.locked");
   if (!ReserveFree(1)) return std::nullopt;
   std::optional<SlotId> slot = TakeFree();
   if (!slot && !retired_.empty()) {  // Before growing, see whether readers have moved on.
@@ -89,27 +89,27 @@ std::optional<SlotId> SlotTable::TakeLowest() {
 }
 
 // The memory of a free slot's columns, if it was given back.
-bool SlotTable::TakeBack(SlotId slot) {
-  const size_t bytes = GivenBackBytes(slot);
+bool SlotTable::Recommit(SlotId slot) {
+  const size_t bytes = PunchedBytes(slot);
   if (bytes == 0) return true;
   if (!budget_.TryCharge(bytes)) return false;
-  for (Column* column : columns_) column->TakeBack(slot);
+  for (Column* column : columns_) column->Recommit(slot);
   return true;
 }
 
-size_t SlotTable::GivenBackBytes(SlotId slot) const {
+size_t SlotTable::PunchedBytes(SlotId slot) const {
   size_t bytes = 0;
-  for (const Column* column : columns_) bytes += column->GivenBackBytes(slot);
+  for (const Column* column : columns_) bytes += column->PunchedBytes(slot);
   return bytes;
 }
 
 std::optional<SlotId> SlotTable::TakeFree() {
   const std::optional<SlotId> lowest = TakeLowest();
-  if (!lowest || TakeBack(*lowest)) return lowest;
+  if (!lowest || Recommit(*lowest)) return lowest;
   // There is no memory for the lowest one: perhaps another one still has its own.
   PushFree(*lowest);
   auto other = free_.begin();
-  while (other != free_.end() && !TakeBack(*other)) ++other;
+  while (other != free_.end() && !Recommit(*other)) ++other;
   if (other == free_.end()) return std::nullopt;
   const SlotId slot = *other;
   free_.erase(other);
@@ -127,7 +127,7 @@ std::optional<SlotId> SlotTable::Grow() {
   return slot;
 }
 
-void SlotTable::GiveBack(SlotId slot) {
+void SlotTable::ReturnSlot(SlotId slot) {
   const MutexLock lock(mutex_);
   tags_[slot].store(Tag::kAvailable, std::memory_order_release);
   owned_.fetch_sub(1, std::memory_order_relaxed);
@@ -135,10 +135,12 @@ void SlotTable::GiveBack(SlotId slot) {
 }
 
 // A slot that was moved after the reader has pinned was live until then, so it is not reclaimed
-// before the reader leaves, even if it is retired by now. Acquire, pairs with MarkMoved: the row.
-size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const Moment& since, bool* returnable) const {
+// before the reader leaves, even if it is retired by now. Acquire, pairs with MarkRelocated: the
+// row.
+size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const ReadStamp& since,
+                               bool* eligible) const {
   if (live_set_.HasAll(ids, n, since.high_water)) {  // Most often.
-    std::fill_n(returnable, n, true);
+    std::fill_n(eligible, n, true);
     return n;
   }
   size_t kept = 0;
@@ -147,31 +149,32 @@ size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const Moment& since, bool*
     if (slot >= since.high_water && slot >= high_water()) continue;
     const Tag state = tag(slot);
     ids[kept] = slot;
-    returnable[kept] = state == Tag::kLive;
+    eligible[kept] = state == Tag::kLive;
     bool readable = IsReadable(state);
-    if (state < Tag::kLive && tenants_[slot].moved.load(std::memory_order_acquire) > since.moves)
-        [[unlikely]]
-      returnable[kept] = readable = true;
+    if (state < Tag::kLive &&
+        tenants_[slot].moved.load(std::memory_order_acquire) > since.relocations) [[unlikely]]
+      eligible[kept] = readable = true;
     kept += readable ? 1 : 0;
   }
   return kept;
 }
 
-// A clear bit may be that of a slot which a point left for one that the scan has passed. MarkMoved
-// counts the move before it clears the bit (MOVE.1), so slots are asked only if a move was counted.
-size_t SlotTable::CopyReturnable(SlotId& next, const Moment& since, SlotId* out) const {
+// A clear bit may be that of a slot which a point left for one that the scan has passed.
+// MarkRelocated counts the move before it clears the bit (MOVE.1), so slots are asked only if a
+// move was counted.
+size_t SlotTable::CopyEligible(SlotId& next, const ReadStamp& since, SlotId* out) const {
   size_t n = 0;
   while (next < since.high_water && n + LiveSet::kWordSlots <= kMaxCopied) {
     const SlotId end = std::min<SlotId>(next + LiveSet::kWordSlots, since.high_water);
     const uint64_t live = live_set_.WordAt(next);
-    const bool any_moved = moves_.load(std::memory_order_acquire) != since.moves;
+    const bool any_moved = relocations_.load(std::memory_order_acquire) != since.relocations;
     if (live == 0 && !any_moved) {
       next = end;
       continue;
     }
     for (SlotId bits = 0; next < end; ++next, ++bits)
       if ((live >> bits & 1) != 0 ||
-          (any_moved && tenants_[next].moved.load(std::memory_order_acquire) > since.moves))
+          (any_moved && tenants_[next].moved.load(std::memory_order_acquire) > since.relocations))
         out[n++] = next;
   }
   return n;
@@ -179,9 +182,9 @@ size_t SlotTable::CopyReturnable(SlotId& next, const Moment& since, SlotId* out)
 
 // The number is taken before the tag moves: who sees that the slot is not live any more sees it,
 // and whoever pins after the call has returned has counted it.
-bool SlotTable::MarkMoved(SlotId slot) {
+bool SlotTable::MarkRelocated(SlotId slot) {
   if (tag(slot) != Tag::kLive) return false;
-  const uint64_t move = moves_.fetch_add(1, std::memory_order_acq_rel) + 1;  // MOVE.1
+  const uint64_t move = relocations_.fetch_add(1, std::memory_order_acq_rel) + 1;  // MOVE.1
   tenants_[slot].moved.store(move, std::memory_order_release);
   return MarkDeleted(slot);
 }
@@ -189,7 +192,7 @@ bool SlotTable::MarkMoved(SlotId slot) {
 // Who takes the slot out of the live set is the one who deletes it.
 bool SlotTable::MarkDeleted(SlotId slot) {
   if (!live_set_.Remove(slot)) return false;
-  SHOAL_RACE_POINT("delete.bit_cleared");
+  SHOAL_SYNC_POINT("delete.bit_cleared");
   Tag expected = Tag::kLive;
   SHOAL_CHECK(
       tags_[slot].compare_exchange_strong(expected, Tag::kDeleted, std::memory_order_acq_rel));
@@ -199,7 +202,7 @@ bool SlotTable::MarkDeleted(SlotId slot) {
 
 bool SlotTable::Retire(SlotId slot, const EpochRegistry::Guard& guard) {
   const MutexLock lock(mutex_);
-  SHOAL_RACE_POINT("retire.locked");
+  SHOAL_SYNC_POINT("retire.locked");
   if (!retired_.Reserve(1)) return false;
   queues_charged_.Set(QueueBytesLocked());
   Tag expected = Tag::kDeleted;
@@ -236,7 +239,7 @@ size_t SlotTable::ReclaimLocked() {
     PushFree(slot);
     ++reclaimed;
   }
-  came_back_.fetch_add(reclaimed, std::memory_order_relaxed);
+  freed_.fetch_add(reclaimed, std::memory_order_relaxed);
   return reclaimed;
 }
 
@@ -298,28 +301,28 @@ Status SlotTable::CheckCounts(size_t deleted) const {
   return {};
 }
 
-bool SlotTable::ManyCameBack() {
-  constexpr size_t kMost = 65536, kLeast = 1024, kPart = 4;  // A look is at all slots.
+bool SlotTable::ManyWereFreed() {
+  constexpr size_t kMax = 65536, kMin = 1024, kPart = 4;  // A look is at all slots.
   const size_t many =
-      std::clamp<size_t>(high_water_.load(std::memory_order_relaxed) / kPart, kLeast, kMost);
-  size_t count = came_back_.load(std::memory_order_relaxed);
-  return count >= many && came_back_.compare_exchange_strong(count, 0, std::memory_order_relaxed);
+      std::clamp<size_t>(high_water_.load(std::memory_order_relaxed) / kPart, kMin, kMax);
+  size_t count = freed_.load(std::memory_order_relaxed);
+  return count >= many && freed_.compare_exchange_strong(count, 0, std::memory_order_relaxed);
 }
 
-bool SlotTable::HoldsNothing(SlotId slot) const {
+bool SlotTable::IsPunched(SlotId slot) const {
   if (tags_[slot].load(std::memory_order_relaxed) != Tag::kAvailable) return false;
   const MutexLock lock(mutex_);
-  return IsFree(slot) && GivenBackBytes(slot) > 0;
+  return IsFree(slot) && PunchedBytes(slot) > 0;
 }
 
 // Run by run of free slots, and long runs piece by piece, with the lock given up in between; so a
 // run is looked at again from where the last piece ended, and a little before it and behind it, for
 // the pages that cross its ends. A page of records of 16 bytes has 131,072: smaller ones are not
 // worth it.
-size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
-  constexpr size_t kLeastStride = 16;
-  constexpr uint64_t kPiece = kHugePage / kLeastStride;
-  size_t widest = kLeastStride;
+size_t SlotTable::PunchHoles(const std::function<void(SlotId)>& forget) {
+  constexpr size_t kMinStride = 16;
+  constexpr uint64_t kPiece = kHugePage / kMinStride;
+  size_t widest = kMinStride;
   for (const Column* column : columns_) widest = std::max(widest, column->stride());
   size_t bytes = 0;
   for (SlotId next = 0;;) {
@@ -339,10 +342,9 @@ size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
     if ((end - begin) * widest < kHugePage) continue;  // It holds no page of any column.
     // What was given back was forgotten before, and to do it again would bring a page back.
     for (SlotId slot = begin; slot < end; ++slot)
-      if (GivenBackBytes(slot) == 0) forget(slot);
+      if (PunchedBytes(slot) == 0) forget(slot);
     for (Column* column : columns_)
-      if (column->stride() >= kLeastStride)
-        bytes += column->GiveBack(begin, end, piece_end, budget_);
+      if (column->stride() >= kMinStride) bytes += column->Punch(begin, end, piece_end, budget_);
   }
 }
 
@@ -351,7 +353,7 @@ size_t SlotTable::GiveBackGaps(const std::function<void(SlotId)>& forget) {
 // available.
 size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
   const MutexLock lock(mutex_);
-  SHOAL_RACE_POINT("trim.locked");
+  SHOAL_SYNC_POINT("trim.locked");
   retired_.Shrink(0);
   queues_charged_.Set(QueueBytesLocked());
   const SlotId before = high_water_.load(std::memory_order_relaxed);
@@ -371,7 +373,7 @@ size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
   }
   queues_charged_.Set(QueueBytesLocked());
   for (SlotId slot = end; slot < before; ++slot)
-    if (GivenBackBytes(slot) == 0) forget(slot);
+    if (PunchedBytes(slot) == 0) forget(slot);
   high_water_.store(end, std::memory_order_release);
   for (Column* column : columns_) column->Decommit(end, budget_);
   return before - end;

@@ -67,22 +67,22 @@ class SlotTable {
   Tag tag(SlotId slot) const { return tags_[slot].load(std::memory_order_acquire); }
   void PrefetchTag(SlotId slot) const { __builtin_prefetch(&tags_[slot]); }
   // What a reader notes when it has pinned.
-  struct Moment {
+  struct ReadStamp {
     SlotId high_water;
-    uint64_t moves;  // MarkMoved that were complete.
+    uint64_t relocations;  // MarkRelocated that were complete.
   };
-  // MOVE.1, acquire, pairs with the count in MarkMoved: what was moved up to then can be found
+  // MOVE.1, acquire, pairs with the count in MarkRelocated: what was moved up to then can be found
   // where it is now.
-  Moment Now() const { return {high_water(), moves_.load(std::memory_order_acquire)}; }
-  // Keeps of ids[0, n) those that may be read, in order, and sets returnable[i] for those that are
+  ReadStamp Now() const { return {high_water(), relocations_.load(std::memory_order_acquire)}; }
+  // Keeps of ids[0, n) those that may be read, in order, and sets eligible[i] for those that are
   // live, or were moved after `since`: the reader may have come by too early to meet the new slot.
   // (Which may be above the mark: so that is read again for such an id.)
-  size_t KeepReadable(SlotId* ids, size_t n, const Moment& since, bool* returnable) const;
-  // Copies slots from `next` on, below since.high_water, that KeepReadable would call returnable,
+  size_t KeepReadable(SlotId* ids, size_t n, const ReadStamp& since, bool* eligible) const;
+  // Copies slots from `next` on, below since.high_water, that KeepReadable would call eligible,
   // at most kMaxCopied, to `out`, and sets `next` behind the last that it looked at. A scan from 0
   // to the mark meets every point that is live all the while, at one of its slots.
   static constexpr size_t kMaxCopied = 512;
-  size_t CopyReturnable(SlotId& next, const Moment& since, SlotId* out) const;
+  size_t CopyEligible(SlotId& next, const ReadStamp& since, SlotId* out) const;
   // Stands from Acquire's caller setting it until reclamation.
   ExternalId external_id(SlotId slot) const {
     return tenants_[slot].id.load(std::memory_order_relaxed);
@@ -97,7 +97,7 @@ class SlotTable {
   bool MarkDeleted(SlotId slot);
   // Likewise, where the id has another slot from now on, which searches can find already. Those
   // that have begun before may still return this one.
-  bool MarkMoved(SlotId slot);
+  bool MarkRelocated(SlotId slot);
   // deleted -> retired, or frozen -> retired; no list names the slot any more. `guard`: the
   // caller's, held since before it unlinked the last of them. The slot comes back after the grace
   // period. Also false, and nothing done, when there is no memory.
@@ -121,11 +121,11 @@ class SlotTable {
   // Gives 2 MB pages that hold records of free slots only back to the system, wherever they are;
   // who acquires such a slot gets them again. Returns how many bytes. `forget`: as in Trim. Writers
   // wait for a piece of the work at most.
-  size_t GiveBackGaps(const std::function<void(SlotId)>& forget);
+  size_t PunchHoles(const std::function<void(SlotId)>& forget);
   // Whether the slot is free and memory of it was given back: then nothing is kept in its name.
-  bool HoldsNothing(SlotId slot) const;
-  // Whether, since this was last true, so many slots came back that GiveBackGaps may be worth it.
-  bool ManyCameBack();
+  bool IsPunched(SlotId slot) const;
+  // Whether, since this was last true, so many slots came back that PunchHoles may be worth it.
+  bool ManyWereFreed();
   // Gives memory behind the highest slot in use back to the system:
   // such slots count as never handed out. Returns how many there were. `forget` is called for each
   // first: what other columns hold elsewhere in its name must go, since their records become zero.
@@ -139,14 +139,14 @@ class SlotTable {
   };
   std::optional<SlotId> TakeFree() SHOAL_REQUIRES(mutex_);
   std::optional<SlotId> TakeLowest() SHOAL_REQUIRES(mutex_);
-  bool TakeBack(SlotId slot) SHOAL_REQUIRES(mutex_);
+  bool Recommit(SlotId slot) SHOAL_REQUIRES(mutex_);
   // Of pages with some of a free slot's records.
-  size_t GivenBackBytes(SlotId slot) const SHOAL_REQUIRES(mutex_);
+  size_t PunchedBytes(SlotId slot) const SHOAL_REQUIRES(mutex_);
   bool IsFree(SlotId slot) const SHOAL_REQUIRES(mutex_) {
     return tags_[slot].load(std::memory_order_relaxed) == Tag::kAvailable;
   }
   std::optional<SlotId> Grow() SHOAL_REQUIRES(mutex_);
-  void GiveBack(SlotId slot);
+  void ReturnSlot(SlotId slot);
   // Makes sure that free_ can take `more` slots beside all that are owned: giving back needs no
   // memory. False: there is none.
   bool ReserveFree(size_t more) SHOAL_REQUIRES(mutex_);
@@ -170,14 +170,14 @@ class SlotTable {
   std::atomic<SlotId> high_water_{0};
   std::atomic<size_t> live_{0};
   std::atomic<size_t> owned_{0};
-  std::atomic<uint64_t> moves_{0};
+  std::atomic<uint64_t> relocations_{0};
 
   mutable Mutex mutex_;
   std::vector<SlotId> free_ SHOAL_GUARDED_BY(mutex_);  // A heap, lowest slot on top.
   Ring<Retired> retired_ SHOAL_GUARDED_BY(mutex_);
   BudgetEntry queues_charged_ SHOAL_GUARDED_BY(mutex_){budget_};  // free_ and retired_.
   uint64_t retires_ SHOAL_GUARDED_BY(mutex_) = 0;
-  std::atomic<size_t> came_back_{0};
+  std::atomic<size_t> freed_{0};
 };
 
 }  // namespace shoal

@@ -1,4 +1,4 @@
-// The slots that a search, or a settlement, has met: a hash set of its own, small enough for the
+// The slots that a search, or a reattachment, has met: a hash set of its own, small enough for the
 // near caches, whatever the size of the index.
 //
 // Half of all look-ups hit and half miss, so a branch on the outcome is mispredicted all the time.

@@ -57,15 +57,15 @@ SMALL = [
     ("in_degree", "DELETE_UNGUARDED", FAILS),
     ("in_degree", "REACHES_REFUSAL", FAILS),
     ("in_degree", "REACHES_RELINK", FAILS),
-    ("settlement", "", HOLDS),
-    ("settlement", "PINNED_LOSES", FAILS),
-    ("settlement", "PINNED_GUARDS", FAILS),
-    ("settlement", "BY_A_PINNED", FAILS),
-    ("settlement", "ON_A_STRING", FAILS),
-    ("settlement", "PIN_NO_FURTHER", FAILS),
-    ("settlement", "REACHES_OUTSIDE", FAILS),
-    ("settlement", "REACHES_FREE", FAILS),
-    ("settlement", "REACHES_REFUSAL", FAILS),
+    ("reattachment", "", HOLDS),
+    ("reattachment", "PINNED_LOSES", FAILS),
+    ("reattachment", "PINNED_GUARDS", FAILS),
+    ("reattachment", "BY_A_PINNED", FAILS),
+    ("reattachment", "ON_A_STRING", FAILS),
+    ("reattachment", "PIN_NO_FURTHER", FAILS),
+    ("reattachment", "REACHES_OUTSIDE", FAILS),
+    ("reattachment", "REACHES_FREE", FAILS),
+    ("reattachment", "REACHES_REFUSAL", FAILS),
 ]
 LARGE = [
     ("epoch_tag", "READERS=2", HOLDS),
@@ -77,7 +77,7 @@ LARGE = [
     ("edges", "ADDERS=3 REMOVERS=2 FEW_EDGES", HOLDS),
     ("in_degree", "ADDERS=2", HOLDS),
     ("in_degree", "ADDERS=1 PRUNERS=3 DELETERS=0", HOLDS),
-    ("settlement", "REBIRTHS=1", HOLDS),
+    ("reattachment", "REBIRTHS=1", HOLDS),
 ]
 
 COMPILE = ["gcc", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=7000"]

@@ -43,29 +43,29 @@ MUTANTS = {
     "later_cells_ignored": ("epoch_stress", "", False),
     "link_row_first": ("edge_stress", "", True),
     "link_without_second_look": ("edge_stress", "", False),
-    "push_not_taken_back": ("edge_stress", "", False),
+    "back_link_not_removed": ("edge_stress", "", False),
     "copy_before_mark": ("edge_stress", "", False),
     "prune_without_version_check": ("edge_stress", "", False),
-    "guards_plain_decrement": ("edge_stress", "", False),
-    "last_guard_dropped": ("edge_stress", "", False),
+    "parents_plain_decrement": ("edge_stress", "", False),
+    "last_parent_dropped": ("edge_stress", "", False),
     "unlink_reverse_first": ("edge_stress", "", False),
-    "rebirth_with_bits": ("edge_stress", "", False),
-    "unguarded_guards": ("edge_stress", "", False),
-    "released_while_guarding": ("edge_stress", "", False),
-    "pinned_loses_a_guard": ("edge_stress", "", False),
-    "pinned_guards_others": ("edge_stress", "", False),
-    "let_go_by_a_pinned": ("edge_stress", "", True),
-    "let_go_on_a_string": ("edge_stress", "", False),
-    "some_are_not_pinned": ("edge_stress", "", False),
+    "moved_with_bits": ("edge_stress", "", False),
+    "parent_without_parent": ("edge_stress", "", False),
+    "childless_with_children": ("edge_stress", "", False),
+    "suspended_loses_a_parent": ("edge_stress", "", False),
+    "suspended_as_parent": ("edge_stress", "", False),
+    "reattached_to_a_suspended": ("edge_stress", "", True),
+    "reattached_too_early": ("edge_stress", "", False),
+    "some_not_suspended": ("edge_stress", "", False),
     "swap_without_second_look": ("edge_stress", "", False),
-    "swap_keeps_the_push": ("edge_stress", "", False),
-    "prune_pushes_present_edge": ("index_stress", "", False),
+    "swap_keeps_the_back_link": ("edge_stress", "", False),
+    "prune_adds_present_back_link": ("index_stress", "", False),
     "retired_without_repair": ("history_stress", "", False),
     "hub_retired_in_part": ("hub_stress", "", False),
     "upsert_deletes_first": ("history_stress", "", False),
     "get_asks_too_late": ("history_stress", "", False),
-    "move_lets_the_id_go": ("history_stress", "", False),
-    "repair_without_release": ("history_stress", "", False),
+    "relocation_frees_the_id": ("history_stress", "", False),
+    "repair_with_children": ("history_stress", "", False),
     "deleted_is_returned": ("history_stress", "", False),
     "snapshot_shard_by_shard": ("history_stress", "", False),
 }
@@ -109,7 +109,7 @@ class Builder:
     def program(self, tree, stress, sanitizer, changed):
         """tree: the sources, of which `changed` differ from ours."""
         sources = [f"tests/stress/{stress}.cc"]
-        if stress in WHOLE_INDEX:  # All that has race points, and the rest from the library.
+        if stress in WHOLE_INDEX:  # All that has sync points, and the rest from the library.
             for folder in ("src", "src/store", "src/graph"):
                 sources += [f"{folder}/{n}" for n in sorted(os.listdir(os.path.join(ROOT, folder)))
                             if n.endswith(".cc")]

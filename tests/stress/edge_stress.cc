@@ -18,7 +18,7 @@
 #include <barrier>
 #include <string>
 
-#include "store/settlement.h"
+#include "store/reattachment.h"
 #include "stress/stress.h"
 #include "support/store_fixture.h"
 
@@ -60,13 +60,13 @@ class EdgeStress {
             {"pruned", pruned_},
             {"prune restarts", restarts_},
             {"refused last guards", refused_},
-            {"rebirths", rebirths_},
-            {"refused rebirths", refused_rebirths_},
+            {"moves_to_end", moves_to_end_},
+            {"refused moves_to_end", refused_rebirths_},
             {"adopted guards", adopted_},
             {"deleted", deleted_},
             {"released", released_},
-            {"settlements", settlements_},
-            {"let go", settlement_.rebirths()},
+            {"reattachments", reattachments_},
+            {"let go", reattachment_.moves_to_end()},
             {"linked from outside", outside_},
             {"pushes taken back", taken_back_}};
   }
@@ -106,7 +106,7 @@ class EdgeStress {
 
   void ExpectStillGuarded(SlotId v) {
     const bool was = committed_[v].load(std::memory_order_acquire);
-    const bool guarded = store_.neighbors.GuardCount(v) > 0;
+    const bool guarded = store_.neighbors.ParentCount(v) > 0;
     // In this order: it may have been released.
     if (store_.slots.tag(v) != Tag::kLive) return;
     if (was) {
@@ -118,13 +118,13 @@ class EdgeStress {
 
   void Rebear(SlotId v) {
     std::vector<SlotId> refused;
-    store_.neighbors.Rebirth(v, refused) ? ++rebirths_ : ++refused_rebirths_;
+    store_.neighbors.MoveToEnd(v, refused) ? ++moves_to_end_ : ++refused_rebirths_;
   }
 
   void Adopt(SlotId v) {
     std::vector<SlotId> in;
-    const uint32_t before = store_.neighbors.GuardCount(v);
-    if (store_.neighbors.AdoptGuards(v, in) > before) ++adopted_;
+    const uint32_t before = store_.neighbors.ParentCount(v);
+    if (store_.neighbors.AdoptParents(v, in) > before) ++adopted_;
   }
 
   void Link(SlotId u, SlotId v) {
@@ -137,28 +137,28 @@ class EdgeStress {
   // Keeps a random part of u's row and adds one, from a copy, as the graph does.
   void Prune(SlotId u, Random& random) {
     NeighborLists& lists = store_.neighbors;
-    NeighborLists::Replacement replacement;
-    replacement.version = lists.Version(u);
+    NeighborLists::RowUpdate update;
+    update.version = lists.Version(u);
     std::vector<SlotId> wanted;
     const std::vector<SlotId> row = store_.Row(u);
     for (const SlotId v : row)
       if (random.OneIn(2)) wanted.push_back(v);
     const SlotId fresh = Pick(random);
     const bool pushed = fresh != u && std::find(row.begin(), row.end(), fresh) == row.end() &&
-                        lists.Push(u, fresh) == NeighborLists::LinkResult::kLinked;
+                        lists.AddBackLink(u, fresh) == NeighborLists::LinkResult::kLinked;
     if (pushed) wanted.push_back(fresh);
     if (random.OneIn(4)) std::this_thread::yield();
-    replacement.wanted = wanted;
-    if (!lists.Replace(u, replacement)) {
+    update.wanted = wanted;
+    if (!lists.UpdateRow(u, update)) {
       ++restarts_;
-      if (pushed) lists.TakeBack(u, fresh);
+      if (pushed) lists.RemoveBackLink(u, fresh);
       return;
     }
     ++pruned_;
-    const bool added = !replacement.added.empty();
-    refused_ += row.size() + (added ? 1 : 0) - replacement.take_back.size() > wanted.size() ? 1 : 0;
-    for (const SlotId v : replacement.take_back) lists.TakeBack(u, v);
-    taken_back_ += replacement.take_back.size();
+    const bool added = !update.added.empty();
+    refused_ += row.size() + (added ? 1 : 0) - update.dropped.size() > wanted.size() ? 1 : 0;
+    for (const SlotId v : update.dropped) lists.RemoveBackLink(u, v);
+    taken_back_ += update.dropped.size();
   }
 
   // Deletes point `i` and lets a new one take its place, in whatever slot.
@@ -192,7 +192,7 @@ class EdgeStress {
 
   bool Release(SlotId dead, const EpochRegistry::Guard& guard, Random& random) {
     if (!(random.OneIn(2) ? Settle(dead, random) : ReleaseOneByOne(dead, random))) return false;
-    store_.RepairWithHeirs(dead);
+    store_.RepairWithReplacements(dead);
     stress_.Check(store_.slots.Retire(dead, guard), "a repaired slot does not retire");
     ++released_;
     return true;
@@ -204,11 +204,11 @@ class EdgeStress {
       for (int i = 0; i < 32; ++i) {
         const SlotId u = i == 0 ? start_ : Pick(random);
         if (u != v) Link(u, v);
-        if (lists.MayGuard(u, v) && lists.Guards(u, v)) return ++outside_, true;
+        if (lists.CanBeParent(u, v) && lists.IsParent(u, v)) return ++outside_, true;
       }
       return store_.slots.tag(v) != Tag::kLive;
     };
-    return settlement_.Release(dead, link) && ++settlements_ > 0;
+    return reattachment_.Run(dead, link) && ++reattachments_ > 0;
   }
 
   bool ReleaseOneByOne(SlotId dead, Random& random) {
@@ -216,14 +216,14 @@ class EdgeStress {
     std::vector<SlotId> refused, working;
     for (int tries = 0; tries < 3; ++tries) {
       refused.clear();
-      if (lists.Rebirth(dead, refused)) return true;
+      if (lists.MoveToEnd(dead, refused)) return true;
       for (const SlotId w : refused) {
         if (store_.slots.tag(w) == Tag::kLive) {
           working.clear();
-          lists.Rebirth(w, working);
-          if (lists.AdoptGuards(w, working) > 1) continue;
+          lists.MoveToEnd(w, working);
+          if (lists.AdoptParents(w, working) > 1) continue;
         }
-        for (int i = 0; i < 8 && lists.GuardCount(w) < 2; ++i) {
+        for (int i = 0; i < 8 && lists.ParentCount(w) < 2; ++i) {
           const SlotId u = i == 0 ? start_ : Pick(random);
           if (u != w) lists.Link(u, w);
         }
@@ -271,13 +271,13 @@ class EdgeStress {
         if (v == u) Report("names itself", u);
         if (!IsReadable(store_.slots.tag(v))) Report("names a slot that is not readable", u);
         if (std::count(row.begin(), row.end(), v) > 1) Report("names a slot twice", u);
-        if (lists.Guards(u, v) && !lists.IsOlder(u, v)) Report("guards an older slot", u);
+        if (lists.IsParent(u, v) && !lists.Precedes(u, v)) Report("guards an older slot", u);
         // Somebody pinned may be left by who waits: then whom it guards hangs on that one, too.
-        if (round_ != Round::kChurn && lists.Guards(u, v) && !lists.MayGuard(u, v) &&
-            !lists.IsPinned(u))
+        if (round_ != Round::kChurn && lists.IsParent(u, v) && !lists.CanBeParent(u, v) &&
+            !lists.IsSuspended(u))
           Report("guards a slot that it may not", u);
-        if (lists.IsPinned(u) && waiting_.empty()) Report("is pinned for ever", u);
-        if (lists.IsPinned(u) && lists.Guards(u, v) && !lists.IsPinned(v))
+        if (lists.IsSuspended(u) && waiting_.empty()) Report("is pinned for ever", u);
+        if (lists.IsSuspended(u) && lists.IsParent(u, v) && !lists.IsSuspended(v))
           Report("is pinned and guards one that is not", u);
         in[v].push_back(u);
       }
@@ -288,8 +288,8 @@ class EdgeStress {
       std::sort(reverse.begin(), reverse.end());
       if (reverse != in[v]) Report("has a reverse list that is not its in-edges", v);
       const auto guards =
-          std::count_if(in[v].begin(), in[v].end(), [&](SlotId u) { return lists.Guards(u, v); });
-      if (lists.GuardCount(v) != static_cast<size_t>(guards))
+          std::count_if(in[v].begin(), in[v].end(), [&](SlotId u) { return lists.IsParent(u, v); });
+      if (lists.ParentCount(v) != static_cast<size_t>(guards))
         Report("has a wrong number of guards", v);
       if (round_ != Round::kChurn && committed_[v] && guards == 0 &&
           store_.slots.tag(v) == Tag::kLive)
@@ -305,13 +305,13 @@ class EdgeStress {
     std::vector<SlotId> queue{start_};
     for (size_t next = 0; next < queue.size(); ++next) {
       for (const SlotId v : store_.Row(queue[next])) {
-        if (reached[v] || !store_.neighbors.Guards(queue[next], v)) continue;
+        if (reached[v] || !store_.neighbors.IsParent(queue[next], v)) continue;
         reached[v] = true;
         queue.push_back(v);
       }
     }
     for (SlotId v = 0; v < slots; ++v)
-      if (store_.neighbors.GuardCount(v) > 0 && !reached[v]) Report("is guarded from nowhere", v);
+      if (store_.neighbors.ParentCount(v) > 0 && !reached[v]) Report("is guarded from nowhere", v);
   }
 
   void Report(const char* what, SlotId slot) {
@@ -323,7 +323,7 @@ class EdgeStress {
   StoreFixture store_{kDegree};
   std::array<std::atomic<SlotId>, kPoints> points_{};
   std::vector<std::atomic<bool>> committed_;  // By slot; of this round.
-  Settlement settlement_{store_.neighbors, store_.slots};
+  SubtreeReattachment reattachment_{store_.neighbors, store_.slots};
   std::mutex waiting_mutex_;
   std::vector<SlotId> waiting_;  // Deleted, not yet released. Guarded by waiting_mutex_.
   // Written between rounds.
@@ -332,8 +332,8 @@ class EdgeStress {
   bool done_ = false;
   uint64_t rounds_ = 0;
   std::atomic<uint64_t> linked_{0}, unlinked_{0}, pruned_{0}, restarts_{0}, refused_{0},
-      rebirths_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0}, taken_back_{0},
-      settlements_{0}, outside_{0};
+      moves_to_end_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0},
+      taken_back_{0}, reattachments_{0}, outside_{0};
 };
 
 }  // namespace

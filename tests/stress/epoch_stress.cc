@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kPointers = 8;
 constexpr size_t kWords = 6;
-constexpr uint64_t kMostRetired = 2000;
+constexpr uint64_t kMaxRetired = 2000;
 
 struct Note {
   uint64_t stamp = 0;
@@ -87,7 +87,7 @@ class EpochStress {
 
   void Write(Random& random) {
     while (stress_.Running()) {
-      if (retires_ - reused_ > kMostRetired) {  // The collectors get a chance.
+      if (retires_ - reused_ > kMaxRetired) {  // The collectors get a chance.
         std::this_thread::yield();
         continue;
       }

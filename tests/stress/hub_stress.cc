@@ -48,8 +48,8 @@ std::atomic<uint64_t> steps{0}, branches{0};
 
 // Sees that hubs are ones.
 void AtPoint(const char* point) {
-  if (std::strcmp(point, "repair.partly") == 0) ++steps;
-  if (std::strcmp(point, "reverse.cut_up") == 0) ++branches;
+  if (std::strcmp(point, "repair.partial") == 0) ++steps;
+  if (std::strcmp(point, "reverse.split") == 0) ++branches;
 #if defined(SHOAL_TEST_HOOKS)
   YieldAtRandom(point);
 #endif
@@ -154,7 +154,7 @@ class Round {
 
 int Run(const StressOptions& options) {
   Stress stress("hub_stress", options);
-  race_point_handler.store(&AtPoint, std::memory_order_release);
+  sync_point_handler.store(&AtPoint, std::memory_order_release);
   Counts counts;
   uint64_t rounds = 0;
   const auto figures = [&]() -> std::vector<Stress::Figure> {

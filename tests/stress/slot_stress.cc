@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kWords = 16;
 constexpr size_t kWindow = 64;
-constexpr size_t kMostLive = 512;
+constexpr size_t kMaxLive = 512;
 constexpr int kPasses = 4;
 
 class SlotStress {
@@ -46,14 +46,14 @@ class SlotStress {
 
  private:
   // Rows are plain memory: ThreadSanitizer judges whether tags order them.
-  uint64_t* Row(SlotId slot) { return reinterpret_cast<uint64_t*>(store_.features.Own(slot)); }
+  uint64_t* Row(SlotId slot) { return reinterpret_cast<uint64_t*>(store_.features.Row(slot)); }
   static uint64_t Word(SlotId slot, uint64_t stamp, size_t i) {
     return i == 0 ? stamp : Random::Mix(stamp * kWords + i) ^ slot;
   }
 
   void Write(Random& random) {
     while (stress_.Running()) {
-      if (store_.slots.live() >= kMostLive) {
+      if (store_.slots.live() >= kMaxLive) {
         std::this_thread::yield();
         continue;
       }
@@ -94,7 +94,7 @@ class SlotStress {
     };
     while (stress_.Running()) {
       const EpochRegistry::Guard guard = store_.epochs.Pin();
-      const SlotTable::Moment since = store_.slots.Now();
+      const SlotTable::ReadStamp since = store_.slots.Now();
       const SlotId slots = since.high_water;
       if (slots == 0) continue;
       const auto first = static_cast<SlotId>(random.Below(slots));
@@ -120,9 +120,9 @@ class SlotStress {
   }
 
   // As searches ask, and by the tag alone.
-  bool MayRead(SlotId slot, int pass, const SlotTable::Moment& since) const {
-    bool returnable;
-    return pass % 2 == 0 ? store_.slots.KeepReadable(&slot, 1, since, &returnable) == 1
+  bool MayRead(SlotId slot, int pass, const SlotTable::ReadStamp& since) const {
+    bool eligible;
+    return pass % 2 == 0 ? store_.slots.KeepReadable(&slot, 1, since, &eligible) == 1
                          : IsReadable(store_.slots.tag(slot));
   }
 

@@ -78,7 +78,7 @@ float Distance(const Vector& a, const Vector& b) {
   return sum;
 }
 
-// The race points until this thread sleeps for so long that others overtake it by hundreds of
+// The sync points until this thread sleeps for so long that others overtake it by hundreds of
 // calls; 0: it does not.
 inline thread_local uint64_t points_until_stall = 0;
 
@@ -101,7 +101,7 @@ class Stress {
         options_(options),
         end_(std::chrono::steady_clock::now() + std::chrono::seconds(options.seconds)) {
 #if defined(SHOAL_TEST_HOOKS)
-    race_point_handler.store(&YieldAtRandom, std::memory_order_release);
+    sync_point_handler.store(&YieldAtRandom, std::memory_order_release);
 #endif
   }
 

@@ -29,7 +29,7 @@ class NeighborListsTest : public ::testing::Test {
 
   OwnedSlot Owned() {
     OwnedSlot slot = std::move(*slots_.Acquire());
-    lists_.Reset(slot.id());
+    lists_.ResetRow(slot.id());
     return slot;
   }
   // A live point with an empty list, younger than all before.
@@ -53,24 +53,24 @@ class NeighborListsTest : public ::testing::Test {
   }
 
   // Replaces u's row by `wanted`, pushing what is new to it, as prune does.
-  NeighborLists::Replacement Replace(SlotId u, const Ids& wanted) {
-    NeighborLists::Replacement replacement;
-    replacement.version = lists_.Version(u);
-    replacement.wanted = wanted;
+  NeighborLists::RowUpdate Replace(SlotId u, const Ids& wanted) {
+    NeighborLists::RowUpdate update;
+    update.version = lists_.Version(u);
+    update.wanted = wanted;
     const Ids row = Row(u);
     for (const SlotId v : wanted) {
       if (std::find(row.begin(), row.end(), v) != row.end()) continue;
-      EXPECT_EQ(lists_.Push(u, v), LinkResult::kLinked);
+      EXPECT_EQ(lists_.AddBackLink(u, v), LinkResult::kLinked);
     }
-    EXPECT_TRUE(lists_.Replace(u, replacement));
-    for (const SlotId v : replacement.take_back) lists_.TakeBack(u, v);
-    return replacement;
+    EXPECT_TRUE(lists_.UpdateRow(u, update));
+    for (const SlotId v : update.dropped) lists_.RemoveBackLink(u, v);
+    return update;
   }
 
   void TryRebirth(SlotId u) {
     Ids working;
-    lists_.Rebirth(u, working);
-    lists_.AdoptGuards(u, working);
+    lists_.MoveToEnd(u, working);
+    lists_.AdoptParents(u, working);
   }
 
   // What must hold at rest: reverse lists are the transpose, guards are counted, edges are.
@@ -84,9 +84,9 @@ class NeighborListsTest : public ::testing::Test {
     for (SlotId v = 0; v < slots_.high_water(); ++v) {
       const Ids reverse = lists_.Reverse(v);
       EXPECT_EQ(std::multiset<SlotId>(reverse.begin(), reverse.end()), in[v]) << "slot " << v;
-      const auto guards =
-          std::count_if(in[v].begin(), in[v].end(), [&](SlotId u) { return lists_.Guards(u, v); });
-      EXPECT_EQ(lists_.GuardCount(v), static_cast<uint32_t>(guards)) << "slot " << v;
+      const auto guards = std::count_if(in[v].begin(), in[v].end(),
+                                        [&](SlotId u) { return lists_.IsParent(u, v); });
+      EXPECT_EQ(lists_.ParentCount(v), static_cast<uint32_t>(guards)) << "slot " << v;
     }
   }
 

@@ -1,9 +1,9 @@
-// Drives threads through one chosen order of race points (src/base/hooks.h).
+// Drives threads through one chosen order of sync points (src/base/hooks.h).
 //
 //   Sequencer sequencer;
 //   sequencer.Start("insert", [&] { lists.Link(u, v); });
 //   sequencer.Start("delete", [&] { ... });
-//   ASSERT_TRUE(sequencer.RunTo("insert", "link.after_push"));  // It stands there now.
+//   ASSERT_TRUE(sequencer.RunTo("insert", "link.after_back_link"));  // It stands there now.
 //   ASSERT_TRUE(sequencer.RunToEnd("delete"));                  // All of it happens in between.
 //   ASSERT_TRUE(sequencer.RunToEnd("insert"));
 //
@@ -25,7 +25,7 @@
 #include "base/hooks.h"
 
 #if !defined(SHOAL_TEST_HOOKS)
-#error "the sequencer needs race points: compile with SHOAL_TEST_HOOKS"
+#error "the sequencer needs sync points: compile with SHOAL_TEST_HOOKS"
 #endif
 
 namespace shoal::testing {
@@ -35,13 +35,13 @@ class Sequencer {
  public:
   static constexpr std::chrono::seconds kPatience{120};
 
-  Sequencer() { race_point_handler.store(&Sequencer::AtPoint, std::memory_order_release); }
+  Sequencer() { sync_point_handler.store(&Sequencer::AtPoint, std::memory_order_release); }
 
   // Lets all threads run to their ends.
   ~Sequencer() {
     for (auto& [name, actor] : actors_) Release(actor, "");
     for (auto& [name, actor] : actors_) actor.thread.join();
-    race_point_handler.store(nullptr, std::memory_order_release);
+    sync_point_handler.store(nullptr, std::memory_order_release);
   }
   Sequencer(const Sequencer&) = delete;
   Sequencer& operator=(const Sequencer&) = delete;

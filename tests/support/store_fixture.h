@@ -29,7 +29,7 @@ class StoreFixture {
   SlotId Make() {
     std::optional<OwnedSlot> slot = slots.Acquire();
     SHOAL_CHECK(slot.has_value());
-    neighbors.Reset(slot->id());
+    neighbors.ResetRow(slot->id());
     return std::move(*slot).Publish();
   }
 
@@ -51,15 +51,16 @@ class StoreFixture {
   }
   void Repair(SlotId v) { Repair(v, neighbors.Reverse(v)); }
 
-  // Likewise, with each other for heirs: an edge to v becomes one to the next of those who name v.
-  void RepairWithHeirs(SlotId v) {
+  // Likewise, with each other for replacements: an edge to v becomes one to the next of those who
+  // name v.
+  void RepairWithReplacements(SlotId v) {
     const std::vector<SlotId> in = neighbors.Reverse(v);
     for (size_t i = 0; i < in.size(); ++i) {
-      const SlotId u = in[i], heir = in[(i + 1) % in.size()];
-      const bool pushed =
-          heir != u && neighbors.Push(u, heir) == NeighborLists::LinkResult::kLinked;
-      SHOAL_RACE_POINT("fixture.heir_pushed");
-      neighbors.Swap(u, v, pushed ? heir : kNoSlot);
+      const SlotId u = in[i], replacement = in[(i + 1) % in.size()];
+      const bool pushed = replacement != u && neighbors.AddBackLink(u, replacement) ==
+                                                  NeighborLists::LinkResult::kLinked;
+      SHOAL_SYNC_POINT("fixture.replacement_linked");
+      neighbors.Swap(u, v, pushed ? replacement : kNoSlot);
     }
     neighbors.ClearRow(v);
   }
@@ -68,7 +69,7 @@ class StoreFixture {
   bool Remove(SlotId v) {
     const EpochRegistry::Guard guard = epochs.Pin();
     if (!Mark(v)) return false;
-    SHOAL_RACE_POINT("fixture.marked");
+    SHOAL_SYNC_POINT("fixture.marked");
     Repair(v, neighbors.Reverse(v));
     return slots.Retire(v, guard);
   }

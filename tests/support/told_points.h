@@ -1,4 +1,4 @@
-// Points that tell whose they are: what tests that hold threads at race points share.
+// Points that tell whose they are: what tests that hold threads at sync points share.
 #pragma once
 
 #include <gtest/gtest.h>

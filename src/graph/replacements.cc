@@ -1,4 +1,4 @@
-// The heirs of a deleted point: who they are, how far apart, and whom of them a row takes.
+// The replacements of a deleted point: who they are, how far apart, and whom of them a row takes.
 #include <algorithm>
 #include <utility>
 
@@ -23,40 +23,42 @@ bool AnyOccludes(const float* from_owner, const float* from_candidate, size_t n,
 
 }  // namespace
 
-// scratch.repair.heirs: p's live neighbours, out and in; where few of them live, also those to
-// which deleted neighbours lead.
-void Graph::CollectHeirs(SlotId p, Guard& guard, Scratch& scratch) const {
+// scratch.repair.replacements: p's live neighbours, out and in; where few of them live, also those
+// to which deleted neighbours lead.
+void Graph::CollectReplacements(SlotId p, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
   const size_t most = size_t{4} * neighbors_.max_degree();
   const size_t enough = neighbors_.max_degree() / 2;
-  r.heirs.clear();
+  r.replacements.clear();
   r.dead.clear();
   scratch.visited.Reset(2 * most);
   scratch.visited.Insert(p);
   const auto add = [&](SlotId slot) {
-    if (r.heirs.size() == most || !scratch.visited.Insert(slot)) return;
+    if (r.replacements.size() == most || !scratch.visited.Insert(slot)) return;
     const Tag tag = slots_.tag(slot);
-    if (tag == Tag::kLive) r.heirs.push_back(slot);
+    if (tag == Tag::kLive) r.replacements.push_back(slot);
     if (tag == Tag::kDeleted) r.dead.push_back(slot);
   };
   for (const SlotId w : r.out) add(w);
   for (const SlotId z : r.in) add(z);
   SlotId row[kMaxDegree];
-  for (size_t i = 0; i < r.dead.size() && i < most && r.heirs.size() < enough; ++i) {
+  for (size_t i = 0; i < r.dead.size() && i < most && r.replacements.size() < enough; ++i) {
     const size_t n = neighbors_.Copy(r.dead[i], row);
     for (size_t j = 0; j < n; ++j) add(row[j]);
   }
-  r.positions.Assign(r.heirs);
-  r.rows.resize(r.heirs.size());
-  r.distances.resize(r.heirs.size());
-  RamFeatureStore::Reader(features_).Fetch(r.heirs.data(), r.heirs.size(), r.rows.data());
-  guard.work.rows_fetched += r.heirs.size();
+  r.positions.Assign(r.replacements);
+  r.rows.resize(r.replacements.size());
+  r.distances.resize(r.replacements.size());
+  RamFeatureStore::Reader(features_).Fetch(r.replacements.data(), r.replacements.size(),
+                                           r.rows.data());
+  guard.work.rows_fetched += r.replacements.size();
 }
 
-// Most heirs are in-neighbours and all their distances will be asked for, so none is left out.
-void Graph::MeasureBetweenHeirs(Guard& guard, Scratch& scratch) const {
+// Most replacements are in-neighbours and all their distances will be asked for, so none is left
+// out.
+void Graph::MeasureBetweenReplacements(Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
-  const size_t n = r.heirs.size();
+  const size_t n = r.replacements.size();
   r.between.resize(n * n);
   scratch.pair_buffer.resize(codec_.buffer_bytes());
   for (size_t i = 0; i < n; ++i) {
@@ -69,11 +71,11 @@ void Graph::MeasureBetweenHeirs(Guard& guard, Scratch& scratch) const {
   guard.work.distances += n * (n - 1) / 2;
 }
 
-void Graph::MeasureFromLeaving(SlotId p, Guard& guard, Scratch& scratch) const {
+void Graph::MeasureFromDeleted(SlotId p, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
-  if (r.heirs.empty()) return;
-  ScoreHeirs(p, guard, scratch);
-  r.from_leaving = r.distances;
+  if (r.replacements.empty()) return;
+  ScoreReplacements(p, guard, scratch);
+  r.from_deleted = r.distances;
   const auto middle = r.distances.begin() + static_cast<ptrdiff_t>(r.distances.size() / 2);
   std::nth_element(r.distances.begin(), middle, r.distances.end());
   r.far = kFar * *middle;
@@ -89,33 +91,34 @@ void Graph::PrefetchOthers(SlotId z) const {
   }
 }
 
-// scratch.repair.distances: of all heirs from `slot`, which itself is unusable.
-void Graph::ScoreHeirs(SlotId slot, Guard& guard, Scratch& scratch) const {
+// scratch.repair.distances: of all replacements from `slot`, which itself is unusable.
+void Graph::ScoreReplacements(SlotId slot, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
-  const size_t n = r.heirs.size();
+  const size_t n = r.replacements.size();
   if (const uint32_t i = r.positions.Find(slot); i < n) {
     std::copy_n(&r.between[i * n], n, r.distances.begin());
     r.distances[i] = kUnusable;
     return;
   }
   scratch.query_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRow(features_.Own(slot), scratch.query_buffer.data())
+  codec_.BindRow(features_.Row(slot), scratch.query_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
   guard.work.distances += n;
 }
 
 // Likewise their negated products with it.
-void Graph::ScoreHeirsByProduct(SlotId slot, Guard& guard, Scratch& scratch) const {
+void Graph::ScoreReplacementsByProduct(SlotId slot, Guard& guard, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
-  const size_t n = r.heirs.size();
+  const size_t n = r.replacements.size();
   scratch.query_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRowAsQuery(features_.Own(slot), scratch.query_buffer.data())
+  codec_.BindRowAsQuery(features_.Row(slot), scratch.query_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
   guard.work.distances += n;
   if (const uint32_t i = r.positions.Find(slot); i < n) r.distances[i] = kUnusable;
 }
 
-// The position of the nearest heir that is not marked unusable; their number if there is none.
+// The position of the nearest replacement that is not marked unusable; their number if there is
+// none.
 size_t Graph::NearestUsable(const Scratch& scratch) {
   const auto& distances = scratch.repair.distances;
   const size_t position = PositionOfLeast(distances.data(), distances.size());
@@ -123,51 +126,52 @@ size_t Graph::NearestUsable(const Scratch& scratch) {
                                                                           : position;
 }
 
-SlotId Graph::NearestHeir(const Scratch& scratch) {
-  const auto& from = scratch.repair.from_leaving;
+SlotId Graph::NearestReplacement(const Scratch& scratch) {
+  const auto& from = scratch.repair.from_deleted;
   const auto nearest = std::min_element(from.begin(), from.end()) - from.begin();
-  return scratch.repair.heirs[static_cast<size_t>(nearest)];
+  return scratch.repair.replacements[static_cast<size_t>(nearest)];
 }
 
-// The nearest usable heir that the row, in front of whose prune it would stand, does not occlude,
-// as far as one can tell from those of the row that are heirs themselves and the first few others;
-// the heirs' number if that can be said of none of the nearest few, of whom `nearest` is the first.
-size_t Graph::ChooseHeir(Guard& guard, Scratch& scratch, size_t& nearest) const {
+// The nearest usable replacement that the row, in front of whose prune it would stand, does not
+// occlude, as far as one can tell from those of the row that are replacements themselves and the
+// first few others; the replacements' number if that can be said of none of the nearest few, of
+// whom `nearest` is the first.
+size_t Graph::ChooseReplacement(Guard& guard, Scratch& scratch, size_t& nearest) const {
   constexpr int kTries = 8;
   Scratch::Repair& r = scratch.repair;
-  const size_t heirs = r.heirs.size();
+  const size_t replacements = r.replacements.size();
   for (int i = 0; i < kTries; ++i) {
     const size_t candidate = NearestUsable(scratch);
-    if (candidate == heirs) break;
+    if (candidate == replacements) break;
     if (i == 0) nearest = candidate;
     const bool is_occluded =
-        OccludedByHeirs(candidate, scratch) || OccludedByOthers(candidate, guard, scratch);
+        OccludedByReplacements(candidate, scratch) || OccludedByOthers(candidate, guard, scratch);
     r.distances[candidate] = kUnusable;
     if (!is_occluded) return candidate;
   }
-  return heirs;
+  return replacements;
 }
 
-// Sorts z's row into the heirs in it, which become unusable, and the first few others. Distances
-// are those from z.
+// Sorts z's row into the replacements in it, which become unusable, and the first few others.
+// Distances are those from z.
 void Graph::SplitRow(SlotId z, std::span<const SlotId> row, Scratch& scratch) const {
   Scratch::Repair& r = scratch.repair;
   SlotId others[kMaxDegree];
   r.in_row.resize(row.size());
-  const HeirTable::Parts parts = r.positions.Split(row, r.in_row.data(), others);
-  r.in_row.resize(parts.heirs);
-  r.from_owner.resize(parts.heirs);
-  for (size_t i = 0; i < parts.heirs; ++i)
+  const PositionTable::Parts parts = r.positions.Split(row, r.in_row.data(), others);
+  r.in_row.resize(parts.replacements);
+  r.from_owner.resize(parts.replacements);
+  for (size_t i = 0; i < parts.replacements; ++i)
     r.from_owner[i] = std::exchange(r.distances[r.in_row[i]], kUnusable);
   r.others.Begin(z);
   for (size_t i = 0; i < parts.others && r.others.slots.size() < MostOthers(); ++i)
     if (slots_.tag(others[i]) == Tag::kLive) r.others.slots.push_back(others[i]);
 }
 
-// By the heirs in the row.
-bool Graph::OccludedByHeirs(size_t candidate, const Scratch& scratch) const {
+// By the replacements in the row.
+bool Graph::OccludedByReplacements(size_t candidate, const Scratch& scratch) const {
   const Scratch::Repair& r = scratch.repair;
-  const float* const from_candidate = &r.between[candidate * r.heirs.size()];
+  const float* const from_candidate = &r.between[candidate * r.replacements.size()];
   const float distance = r.distances[candidate];
   unsigned occluders = 0;
   for (size_t i = 0; i < r.in_row.size(); ++i)
@@ -188,7 +192,7 @@ bool Graph::OccludedByOthers(size_t candidate, Guard& guard, Scratch& scratch) c
     others.Resize(n);
     RamFeatureStore::Reader(features_).Fetch(others.slots.data(), n, others.rows.data());
     guard.work.rows_fetched += n;
-    codec_.BindRow(features_.Own(others.owner), scratch.pair_buffer.data())
+    codec_.BindRow(features_.Row(others.owner), scratch.pair_buffer.data())
         .Score(others.rows.data(), n, others.from_owner.data());
     guard.work.distances += n;
   }

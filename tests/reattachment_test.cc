@@ -1,5 +1,5 @@
-// Pinning and settlement on small graphs whose guards are known edge by edge.
-#include "store/settlement.h"
+// Pinning and reattachment on small graphs whose guards are known edge by edge.
+#include "store/reattachment.h"
 
 #include <gmock/gmock.h>
 
@@ -12,7 +12,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-class SettlementTest : public NeighborListsTest {
+class ReattachmentTest : public NeighborListsTest {
  protected:
   void Link(SlotId u, SlotId v) { ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked); }
   // Deleted, and guarded by the start.
@@ -31,26 +31,26 @@ class SettlementTest : public NeighborListsTest {
   }
   void ExpectAllGuarded(const Ids& ids) {
     for (const SlotId v : ids) {
-      EXPECT_FALSE(lists_.IsPinned(v)) << "slot " << v;
-      EXPECT_GT(lists_.GuardCount(v), 0u) << "slot " << v;
+      EXPECT_FALSE(lists_.IsSuspended(v)) << "slot " << v;
+      EXPECT_GT(lists_.ParentCount(v), 0u) << "slot " << v;
       for (const SlotId u : lists_.Reverse(v)) {
-        EXPECT_TRUE(!lists_.Guards(u, v) || lists_.MayGuard(u, v)) << u << " guards " << v;
+        EXPECT_TRUE(!lists_.IsParent(u, v) || lists_.CanBeParent(u, v)) << u << " guards " << v;
       }
     }
     ExpectConsistent();
   }
   bool Release(SlotId p) {
-    return settlement_.Release(p, [&](SlotId v) {
+    return reattachment_.Run(p, [&](SlotId v) {
       linked_.push_back(v);
       return lists_.Link(start_, v) == LinkResult::kLinked;
     });
   }
 
   Ids dying_, linked_;
-  Settlement settlement_{lists_, slots_};
+  SubtreeReattachment reattachment_{lists_, slots_};
 };
 
-TEST_F(SettlementTest, WhomNobodyElseLeadsToGetsOneEdgeFromOutsideAndTheRestFollow) {
+TEST_F(ReattachmentTest, WhomNobodyElseLeadsToGetsOneEdgeFromOutsideAndTheRestFollow) {
   const SlotId p = Dying();
   const Ids chain = Live(4);
   Link(p, chain[0]);
@@ -64,7 +64,7 @@ TEST_F(SettlementTest, WhomNobodyElseLeadsToGetsOneEdgeFromOutsideAndTheRestFoll
 
 // Births are those of the names: a guards b, and b would guard a if it were older. One by one, each
 // finds the other whenever it is born anew.
-TEST_F(SettlementTest, ThoseWhoWouldGuardEachOtherByTurnsNeedOneEdgeFromOutside) {
+TEST_F(ReattachmentTest, ThoseWhoWouldGuardEachOtherByTurnsNeedOneEdgeFromOutside) {
   const SlotId p = Dying();
   const SlotId a = Live(), b = Live(), c = Live();
   Link(p, a), Link(p, b), Link(p, c);
@@ -76,7 +76,7 @@ TEST_F(SettlementTest, ThoseWhoWouldGuardEachOtherByTurnsNeedOneEdgeFromOutside)
   ExpectAllGuarded({a, b, c});
 }
 
-TEST_F(SettlementTest, WhoIsPointedAtFromOutsideNeedsNoEdgeThoughThatOneIsYounger) {
+TEST_F(ReattachmentTest, WhoIsPointedAtFromOutsideNeedsNoEdgeThoughThatOneIsYounger) {
   const SlotId p = Dying();
   const SlotId a = Live(), b = Live();
   Link(p, a), Link(a, b);
@@ -87,28 +87,28 @@ TEST_F(SettlementTest, WhoIsPointedAtFromOutsideNeedsNoEdgeThoughThatOneIsYounge
   EXPECT_THAT(linked_, IsEmpty());
   Leave(p);
   ExpectAllGuarded({a, b});
-  EXPECT_TRUE(lists_.Guards(young, b));
-  EXPECT_TRUE(lists_.Guards(b, a));
-  EXPECT_FALSE(lists_.Guards(a, b));
+  EXPECT_TRUE(lists_.IsParent(young, b));
+  EXPECT_TRUE(lists_.IsParent(b, a));
+  EXPECT_FALSE(lists_.IsParent(a, b));
   EXPECT_THAT(Row(a), ElementsAre(b)) << "no edge moves";
 }
 
-TEST_F(SettlementTest, WhoHasAnotherGuardIsLeftAlone) {
+TEST_F(ReattachmentTest, WhoHasAnotherGuardIsLeftAlone) {
   const SlotId p = Dying(), other = Guarded();
   const SlotId a = Live();
   Link(p, a), Link(other, a);
   Die();
   EXPECT_TRUE(Release(p));
-  EXPECT_EQ(settlement_.rebirths(), 0u);
-  EXPECT_TRUE(lists_.Guards(other, a));
-  EXPECT_FALSE(lists_.Guards(p, a));
+  EXPECT_EQ(reattachment_.moves_to_end(), 0u);
+  EXPECT_TRUE(lists_.IsParent(other, a));
+  EXPECT_FALSE(lists_.IsParent(p, a));
   Leave(p);
   ExpectAllGuarded({a});
 }
 
 // Much of what hangs on the oldest is deleted, too: it is released with it, live points behind it
 // get guards.
-TEST_F(SettlementTest, DeletedPointsBetweenAreReleasedWithIt) {
+TEST_F(ReattachmentTest, DeletedPointsBetweenAreReleasedWithIt) {
   const SlotId p = Dying();
   const SlotId dead = Live(), deader = Live(), a = Live();
   Link(p, dead), Link(dead, deader), Link(deader, a);
@@ -117,26 +117,26 @@ TEST_F(SettlementTest, DeletedPointsBetweenAreReleasedWithIt) {
   EXPECT_TRUE(Release(p));
   EXPECT_THAT(linked_, ElementsAre(a));
   for (const SlotId slot : dying_) {
-    EXPECT_FALSE(lists_.IsPinned(slot));
+    EXPECT_FALSE(lists_.IsSuspended(slot));
     Ids refused;
-    EXPECT_TRUE(lists_.Rebirth(slot, refused)) << "released";
+    EXPECT_TRUE(lists_.MoveToEnd(slot, refused)) << "released";
   }
   for (const SlotId slot : dying_) Leave(slot);
   ExpectAllGuarded({a});
 }
 
 // Where no edge can be had now, nobody loses anything, and the next call goes on.
-TEST_F(SettlementTest, ACallThatCouldNotLinkLeavesAllThatHangOnItPinnedAndTheNextGoesOn) {
+TEST_F(ReattachmentTest, ACallThatCouldNotLinkLeavesAllThatHangOnItPinnedAndTheNextGoesOn) {
   const SlotId p = Dying();
   const SlotId a = Live(), b = Live();
   Link(p, a), Link(a, b), Link(b, a);
   Die();
-  EXPECT_FALSE(settlement_.Release(p, [](SlotId) { return false; }));
-  EXPECT_THROW(settlement_.Release(p, [](SlotId) -> bool { throw std::bad_alloc(); }),
+  EXPECT_FALSE(reattachment_.Run(p, [](SlotId) { return false; }));
+  EXPECT_THROW(reattachment_.Run(p, [](SlotId) -> bool { throw std::bad_alloc(); }),
                std::bad_alloc);
-  for (const SlotId slot : {p, a, b}) EXPECT_TRUE(lists_.IsPinned(slot)) << slot;
-  EXPECT_THAT(Replace(a, {}).take_back, IsEmpty()) << "b hangs on it";
-  EXPECT_FALSE(lists_.MayGuard(a, b));
+  for (const SlotId slot : {p, a, b}) EXPECT_TRUE(lists_.IsSuspended(slot)) << slot;
+  EXPECT_THAT(Replace(a, {}).dropped, IsEmpty()) << "b hangs on it";
+  EXPECT_FALSE(lists_.CanBeParent(a, b));
   ExpectConsistent();
   EXPECT_TRUE(Release(p));
   EXPECT_THAT(linked_, ElementsAre(a));
@@ -144,22 +144,22 @@ TEST_F(SettlementTest, ACallThatCouldNotLinkLeavesAllThatHangOnItPinnedAndTheNex
   ExpectAllGuarded({a, b});
 }
 
-TEST_F(SettlementTest, APinnedPointLosesNoGuardAndGuardsNobodyAnew) {
+TEST_F(ReattachmentTest, APinnedPointLosesNoGuardAndGuardsNobodyAnew) {
   const SlotId a = Guarded(), b = Guarded(), c = Live();
   Link(a, b);
-  lists_.Pin(b);
-  EXPECT_THAT(Replace(a, {}).take_back, IsEmpty()) << "though b has two";
+  lists_.Suspend(b);
+  EXPECT_THAT(Replace(a, {}).dropped, IsEmpty()) << "though b has two";
   Ids refused;
-  EXPECT_FALSE(lists_.Rebirth(a, refused));
+  EXPECT_FALSE(lists_.MoveToEnd(a, refused));
   EXPECT_THAT(refused, ElementsAre(b));
   refused.clear();
-  EXPECT_FALSE(lists_.Rebirth(b, refused));
+  EXPECT_FALSE(lists_.MoveToEnd(b, refused));
   EXPECT_THAT(refused, IsEmpty());
   Link(b, c);
-  EXPECT_EQ(lists_.GuardCount(c), 0u);
-  EXPECT_EQ(lists_.GuardCount(b), 2u);
-  EXPECT_TRUE(lists_.Unpin(b, in_));
-  EXPECT_EQ(lists_.AdoptGuards(c, in_), 0u) << "b is younger now";
+  EXPECT_EQ(lists_.ParentCount(c), 0u);
+  EXPECT_EQ(lists_.ParentCount(b), 2u);
+  EXPECT_TRUE(lists_.Resume(b, in_));
+  EXPECT_EQ(lists_.AdoptParents(c, in_), 0u) << "b is younger now";
   ExpectConsistent();
 }
 

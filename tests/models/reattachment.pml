@@ -1,9 +1,9 @@
-/* Settlement: many points hang on a deleted one, which is to be released (src/store/settlement.h).
+/* SubtreeReattachment: many points hang on a deleted one, which is to be released (src/store/reattachment.h).
  *
  * Problem   Two points that only the dead point leads to guard each other, or could: whoever is
  *           given up first finds the other for a guard, and both are an island when the dead point
  *           goes. Meanwhile others link, prune, adopt and rebear.
- * Claim     At every instant there is a way from the start to both points. When the settlement is
+ * Claim     At every instant there is a way from the start to both points. When the reattachment is
  *           through, the dead point guards nobody, and guards lead from older to younger.
  * Protocol  Pin the dead point and whoever is guarded by pinned ones only: a pinned point loses no
  *           guard, and guards nobody anew. Then, as long as somebody is pinned: make such a point
@@ -13,7 +13,7 @@
  *
  * P is dead and hangs from the start; A and B hang on it; U hangs from the start, is never dead and
  * may point at both. The edges are P>A, P>B, A>B, B>A, U>A, U>B; the last four come and go. Every
- * process but the settlement loops for ever; that one runs once, from any state that the others
+ * process but the reattachment loops for ever; that one runs once, from any state that the others
  * may have come to, and begins anew as often as it must. Births are kept as their order. The count
  * of guards and the pin are one word, as in the code; a list's lock covers its row.
  *
@@ -52,7 +52,7 @@ byte guards[2];  /* Of A and B: the count, and PIN. */
 bit locked[4];
 bit pinned_flag[2]; /* The same as PIN. */
 bit gone;        /* P is released and its row empty. */
-/* The order of births; P is older than all. */
+/* The order of ranks; P is older than all. */
 bit a_before_b, u_before_a, u_before_b;
 
 #define Older(s, t)                                                                       \
@@ -120,7 +120,7 @@ inline TryLower(e) {
 inline PickEdge() { if :: e = 2 :: e = 3 :: e = 4 :: e = 5 fi }
 inline Forget() { d_step { e = 0; may = 0; lowered = 0; word = 0 } }
 
-/* Link; or, where the edge is there without the bit, AdoptGuards. */
+/* Link; or, where the edge is there without the bit, AdoptParents. */
 proctype Linker() {
   byte e, word;
   bit may, lowered;
@@ -165,7 +165,7 @@ inline TakeOff(x) {
   :: else
   fi
 }
-proctype Rebirth() {
+proctype MoveToEnd() {
   byte e, word, v;
   bit may, lowered;
   do
@@ -269,7 +269,7 @@ inline UnpinOne(v, from_p, from_other, from_u) {
   fi
 }
 
-proctype Settlement() {
+proctype SubtreeReattachment() {
   byte e, t, word;
   bit may, lowered, guarded, linked;
   bit met[2];
@@ -340,8 +340,8 @@ init {
     row[1] = 1; guard_bit[1] = 1; guards[B] = 1;
     for (n : 1 .. 9) { if :: n <= LINKERS -> run Linker() :: else fi }
     for (n : 1 .. 9) { if :: n <= PRUNERS -> run Pruner() :: else fi }
-    for (n : 1 .. 9) { if :: n <= REBIRTHS -> run Rebirth() :: else fi }
-    run Settlement();
+    for (n : 1 .. 9) { if :: n <= REBIRTHS -> run MoveToEnd() :: else fi }
+    run SubtreeReattachment();
     n = 0
   }
 }

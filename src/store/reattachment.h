@@ -1,10 +1,11 @@
 // Releases a deleted point on which many others hang (neighbors.h, G4 and G5).
 //
-// PROBLEM. A deleted point can be released when nobody needs it for a guard. Mostly a few rebirths
-// do that. But a thousand points may hang on it, in trees, or each guarded by others of them.
+// PROBLEM. A deleted point can be released when nobody needs it for a guard. Mostly a few
+// moves_to_end do that. But a thousand points may hang on it, in trees, or each guarded by others
+// of them.
 //
 // WRONG ATTEMPT. Rebirths one after the other, each after those whom the point alone guards have
-// found other guards: these find each other, by turns. A thousand points took 340,000 rebirths,
+// found other guards: these find each other, by turns. A thousand points took 340,000 moves_to_end,
 // and then a walk through the whole index for each: 25 seconds of one Delete.
 //
 // IDEA. Pin all of them: those whose last guard is the dead point, those whose last guard is one of
@@ -32,19 +33,19 @@
 namespace shoal {
 
 // Thread-safe: one call at a time is at work, the others wait.
-class Settlement {
+class SubtreeReattachment {
  public:
-  Settlement(NeighborLists& neighbors, const SlotTable& slots)
+  SubtreeReattachment(NeighborLists& neighbors, const SlotTable& slots)
       : neighbors_(neighbors), slots_(slots) {}
 
   // Releases p, which is deleted. `link(v)` gives v, to which no edge leads from outside, an edge
   // that guards it; true also if v was deleted meanwhile. False: somebody could not be given one,
   // or was deleted in between. What was done stays done then, and after an exception (bad_alloc, or
   // what `link` throws), and another call goes on.
-  bool Release(SlotId p, const std::function<bool(SlotId)>& link);
+  bool Run(SlotId p, const std::function<bool(SlotId)>& link);
 
   // How often a point was born anew.
-  uint64_t rebirths() const { return rebirths_.load(std::memory_order_relaxed); }
+  uint64_t moves_to_end() const { return moves_to_end_.load(std::memory_order_relaxed); }
 
  private:
   // Its own memory: as large as what hangs on one point, and rarely needed.
@@ -54,17 +55,17 @@ class Settlement {
     std::vector<SlotId> due;  // Who has a guard outside, unless somebody takes it away,
     VisitedSet met;           // and ever was in that.
   };
-  void PinAllBehind(SlotId p, Pinned& pinned) SHOAL_REQUIRES(mutex_);
-  void LetGo(SlotId v, Pinned& pinned) SHOAL_REQUIRES(mutex_);
-  void LetGoBehind(Pinned& pinned) SHOAL_REQUIRES(mutex_);
+  void SuspendSubtree(SlotId p, Pinned& pinned) SHOAL_REQUIRES(mutex_);
+  void Reattach(SlotId v, Pinned& pinned) SHOAL_REQUIRES(mutex_);
+  void ReattachChildren(Pinned& pinned) SHOAL_REQUIRES(mutex_);
   // Neither gone nor deleted.
-  bool Waits(SlotId v) const { return neighbors_.IsPinned(v) && slots_.tag(v) == Tag::kLive; }
+  bool Waits(SlotId v) const { return neighbors_.IsSuspended(v) && slots_.tag(v) == Tag::kLive; }
 
   NeighborLists& neighbors_;
   const SlotTable& slots_;
   Mutex mutex_;  // Before any list's lock.
   std::vector<SlotId> in_ SHOAL_GUARDED_BY(mutex_);
-  std::atomic<uint64_t> rebirths_{0};
+  std::atomic<uint64_t> moves_to_end_{0};
 };
 
 }  // namespace shoal
