@@ -1,9 +1,9 @@
 // Vectors and ids in files: DiskANN's .bin family, TEXMEX fvecs/bvecs/ivecs, NumPy's .npy, and
 // truthsets.
 //
-// Readers check everything before they believe it: an error is one line that names the file, the
-// field, what was expected and what was found. Writers write beside the target and rename, so a
-// file is there whole or not at all.
+// Readers check everything before they use it: an error is one line that names the file, the field,
+// what was expected and what was found. Writers write beside the target and rename, so a file is
+// there whole or not at all.
 #pragma once
 
 #include <cstdlib>
@@ -20,11 +20,11 @@
 
 namespace shoal {
 
-// rows x dim elements in memory of its own, row-major, 64-byte aligned at the start, unpadded.
+// rows x dim elements in its own memory: row-major, unpadded, the first 64-byte aligned.
 class SHOAL_API Matrix {
  public:
   Matrix() = default;
-  // Zeroes. OutOfMemory when there is not so much.
+  // All elements are 0. OutOfMemory.
   static Result<Matrix> Create(ScalarType type, size_t rows, size_t dim);
 
   ScalarType type() const { return type_; }
@@ -60,16 +60,16 @@ struct BinShape {
   size_t dim = 0;
 };
 
-// .bin: uint32 rows, uint32 dim (read also where both are uint64), then rows. The file does not say
-// its type: the caller does, and the file's size must agree.
+// .bin: uint32 rows, uint32 dim (both may be uint64 in a file that is read), then rows. The file
+// does not have its type: the caller gives it, and the file's size must agree.
 SHOAL_API Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type);
 SHOAL_API Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
                                  const ReadOptions& options = {});
-// InvalidArgument: no rows, more than an int32 counts, or a dimension outside [1, kMaxDim].
+// InvalidArgument: no rows, more than an int32 can count, or a dimension outside [1, kMaxDim].
 SHOAL_API Status WriteBin(const std::filesystem::path& path, MatrixView rows);
 
 // Writes a .bin that does not fit into memory, block by block. Destroyed before Commit, it leaves
-// no file behind, and an older file as it was. One thread at a time.
+// no new file, and an older file as it was. One thread at a time.
 class SHOAL_API BinWriter {
  public:
   static Result<BinWriter> Create(const std::filesystem::path& path, ScalarType type, size_t rows,
@@ -80,7 +80,7 @@ class SHOAL_API BinWriter {
 
   // The next rows. InvalidArgument: another type or dimension, or more rows than were announced.
   Status Append(MatrixView rows);
-  // The file is there. InvalidArgument: fewer rows than were announced. Call once.
+  // Puts the file in place. InvalidArgument: fewer rows than were announced. Call once.
   Status Commit();
 
  private:
@@ -89,7 +89,7 @@ class SHOAL_API BinWriter {
   std::unique_ptr<State> state_;
 };
 
-// A .bin of uint32, one column or more: tags, result ids. Row-major.
+// A .bin of uint32 with one column or more: tags, result ids. Row-major.
 SHOAL_API Result<std::vector<uint32_t>> ReadIdBin(const std::filesystem::path& path,
                                                   BinShape* shape = nullptr);
 SHOAL_API Status WriteIdBin(const std::filesystem::path& path, std::span<const uint32_t> ids,
@@ -101,7 +101,7 @@ SHOAL_API Result<BinShape> ReadVecsShape(const std::filesystem::path& path, Scal
 SHOAL_API Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
                                   const ReadOptions& options = {});
 SHOAL_API Status WriteVecs(const std::filesystem::path& path, MatrixView rows);
-// ivecs: rows of uint32, ground truth in the TEXMEX sets. Row-major into the result.
+// ivecs: rows of uint32, the ground truth of TEXMEX sets. The result is row-major.
 SHOAL_API Result<std::vector<uint32_t>> ReadIvecs(const std::filesystem::path& path,
                                                   BinShape* shape = nullptr);
 // InvalidArgument: no ids, or columns that do not divide them.
@@ -109,8 +109,8 @@ SHOAL_API Status WriteIvecs(const std::filesystem::path& path, std::span<const u
                             size_t columns);
 
 // .npy, versions 1 to 3: 2-d, C or Fortran order, little-endian float32, float16, int8, uint8, or
-// float64, which is read as float32. Corrupt: a float64 beyond float32's range, by row and column.
-// Written in C order.
+// float64, which is read as float32. Corrupt: a float64 beyond float32's range; names row and
+// column. Written in C order.
 SHOAL_API Result<Matrix> ReadNpy(const std::filesystem::path& path,
                                  const ReadOptions& options = {});
 SHOAL_API Status WriteNpy(const std::filesystem::path& path, MatrixView rows);
@@ -118,14 +118,14 @@ SHOAL_API Status WriteNpy(const std::filesystem::path& path, MatrixView rows);
 struct TruthReadOptions {
   // Ids are row numbers below this; by default any number, as tags are.
   size_t points = SIZE_MAX;
-  // The file's distances are in DiskANN's form and become shoal's: l2 squared, the inner product
-  // itself (largest first; negated ones, smallest first, are told by their order), and 2 - 2 cos.
-  // By default they are shoal's already.
+  // The metric of distances in DiskANN's form, which are converted to shoal's: l2 squared; the
+  // inner product itself, largest first (if they are smallest first, they are negated already); 2 -
+  // 2 cos. By default they are shoal's already.
   std::optional<Metric> metric = std::nullopt;
 };
-// Truthset: int32 queries, int32 k, then queries x k uint32 ids, then as many float32 distances
-// (absent in the ids-only variant). Ids of kNoNeighbor end a row. Corrupt also if it is no truth of
-// anything (CheckTruthSet), which names query and position.
+// Truth set: int32 queries, int32 k, then queries x k uint32 ids, then as many float32 distances
+// (absent in the ids-only variant). Ids of kNoNeighbor end a row. Corrupt also if it cannot be the
+// truth of any data (CheckTruthSet); names query and position.
 SHOAL_API Result<TruthSet> ReadTruthSet(const std::filesystem::path& path,
                                         const TruthReadOptions& options = {});
 SHOAL_API Status WriteTruthSet(const std::filesystem::path& path, const TruthSet& truth);

@@ -1,4 +1,4 @@
-// Exact nearest neighbours by brute force: ground truth, and the judge of every recall figure.
+// Exact nearest neighbours by brute force: ground truth, and recall against it.
 #pragma once
 
 #include <span>
@@ -11,9 +11,9 @@
 
 namespace shoal {
 
-// The true neighbours of many queries. Row i belongs to query i, nearest first; ties in ascending
-// order of row number. Where a query has fewer than k neighbours (k > base rows), `counts` says
-// how many are there, and the rest of its row is kNoNeighbor at distance infinity.
+// The true neighbours of many queries. Row i is that of query i, nearest first; ties in ascending
+// order of row number. Where a query has fewer than k neighbours (k > base rows), `counts` says how
+// many, and the rest of its row is kNoNeighbor at distance infinity.
 struct TruthSet {
   static constexpr uint32_t kNoNeighbor = 0xffffffffu;
   size_t queries = 0;
@@ -28,71 +28,75 @@ struct TruthSet {
   }
 };
 
-// What CheckTruthSet asks for.
+// Options of CheckTruthSet.
 struct TruthChecks {
   // Ids are row numbers below this; by default any number.
   size_t points = SIZE_MAX;
-  // How much nearer than the one before it a neighbour may be, as a share of the row's largest
-  // distance: 0, unless the distances were rounded after they had been put in order.
+  // How much nearer than the previous one a neighbour may be, as a share of the row's largest
+  // distance: 0, unless the distances were rounded after sorting.
   double slack = 0;
 };
 
-// Corrupt if this cannot be the truth of anything: names query and position of the first id that is
-// there twice or is no row, and of the first distance that is NaN or nearer than the one before.
+// Corrupt if this cannot be the truth of any data: names query and position of the first id that is
+// there twice or is no row, or of the first distance that is NaN or nearer than the previous one.
 SHOAL_API Status CheckTruthSet(const TruthSet& truth, const TruthChecks& checks = {});
 
 struct ExactOptions {
   size_t k = 100;
   Metric metric = Metric::kL2;
-  // When not empty: one id per base row, reported in place of the row number.
+  // If not empty: one id per base row, reported in place of the row number.
   std::span<const uint32_t> ids = {};
-  // When not empty: one flag per base row; rows with a zero are left out.
+  // If not empty: one flag per base row; rows with a zero are left out.
   std::span<const uint8_t> include = {};
   BatchOptions batch = {};
 };
 
 // The k nearest rows of `base` for each row of `queries`; both of one type and dimension, finite.
-// Distances are those of Metric: exact for int8 and uint8 (l2, inner product), and for the others
-// computed from the very rows (no cancellation), summed in double in a fixed order and rounded
-// once. So every instruction set and number of threads gives the same bits. Integer distances
-// beyond 2^24 are ordered before they are rounded to float. InvalidArgument names what is wrong: k
-// = 0, no rows, types or dimensions that differ, `ids` or `include` of another length than the
-// base, the row that is not finite or whose norm Metric does not allow (rows left out may be
-// anything). OutOfMemory where the answer does not fit. Memory beside the answer: about 15 MB a
-// thread whatever the sizes, more only for k beyond 5000; with several threads also what each has
-// found, until it is merged. Thread-safe.
+// Thread-safe.
+//
+// Distances are those of Metric. For int8 and uint8 (l2, inner product) they are exact; integers
+// beyond 2^24 are sorted before they are rounded to float. Others are computed from the rows
+// themselves (no cancellation), summed in double in a fixed order and rounded once. So every
+// instruction set and number of threads gives the same bits.
+//
+// InvalidArgument names what is wrong: k = 0; no rows; types or dimensions that differ; `ids` or
+// `include` of another length than the base; a row that is not finite, or whose norm Metric does
+// not allow (rows left out may be anything). OutOfMemory: the answer does not fit. Memory beside
+// the answer: about 15 MB a thread, more only for k beyond 5000; with several threads also what
+// each has found, until it is merged.
 SHOAL_API Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries,
                                        const ExactOptions& options);
 
-// The numbers of the rows without a nonzero element, ascending: those that have no cosine distance.
+// The numbers of the rows of zeros only, ascending: they have no cosine distance.
 SHOAL_API std::vector<uint32_t> ZeroRows(MatrixView rows);
 
-// How far the distance that a search gives may be from ExactSearch's of the same two vectors: at
-// most relative * |distance| + absolute.
+// By how much the distance that a search gives may differ from ExactSearch's of the same two
+// vectors: at most relative * |distance| + absolute.
 struct Rounding {
   double relative = 0;
   double absolute = 0;
 };
-// With e = (dim / 8 + 8) 2^-24, the error of a float sum of dim terms in at least 8 parts, relative
-// to the sum of their magnitudes: 0 for int8 and uint8 under l2 and inner product; 2 e, absolute,
-// under cosine, whose operands have length 1; else e, relative. Under inner product that is less
-// than the bound where products cancel each other: a tie may be missed there, none is invented.
+// 0 for int8 and uint8 under l2 and inner product. Otherwise, with e = (dim / 8 + 8) 2^-24, the
+// error of a float sum of dim terms in at least 8 parts relative to the sum of their magnitudes:
+// 2 e, absolute, under cosine, whose operands have length 1; else e, relative. Under inner product
+// that is less than the bound where products cancel: a tie may be missed there, none is invented.
 SHOAL_API Rounding RoundingOf(Metric metric, ScalarType type, size_t dim);
 
-// The distances of an answer's points, in the truth's metric.
+// The distances of the points of an answer, in the metric of the truth.
 struct FoundDistances {
   std::span<const float> values = {};  // One for each of `found`.
-  Rounding rounding = {};              // 0: they have the very bits that ExactSearch gives.
+  Rounding rounding = {};              // 0: they have the bits that ExactSearch gives.
 };
 
-// recall@k of one answer: the share of the k true neighbours that `found` holds, where every base
-// row as near as the k-th counts as true (ties), as DiskANN and big-ann-benchmarks count. `found`
-// may be longer or shorter than k; its first k count. Where the query has fewer than k neighbours,
+// recall@k of one answer: the share of the k true neighbours that are in `found`. Every base row as
+// near as the k-th counts as true (ties), as in DiskANN and big-ann-benchmarks. `found` may be
+// longer or shorter than k; its first k count. Where the query has fewer than k neighbours, it is
 // the share of those. At most 1. NaN unless 1 <= k <= truth.k.
-// Ties are judged by distances. Of ids in `truth` it has them. Others, which tie where more rows
-// are as near as the k-th than it has room for, need those of `distances`: at most the k-th's and
-// the rounding. Without distances in `truth` only the k ids are true; without `distances` only ids
-// in it.
+//
+// Ties are judged by distances. `truth` has those of its own ids. Other ids may tie, too, where
+// more rows are as near as the k-th than `truth` has room for: such an id counts if its distance in
+// `distances` is at most the k-th's plus the rounding. Without distances in `truth` only its k ids
+// are true; without `distances` only ids in `truth`.
 SHOAL_API double Recall(const TruthSet& truth, size_t query, std::span<const uint64_t> found,
                         size_t k, const FoundDistances& distances = {});
 

@@ -1,5 +1,4 @@
-// Options: plain structs with defaults that are right for most. The papers' symbols stand beside
-// the fields.
+// Options: plain structs with good defaults. The papers' symbols stand beside the fields.
 #pragma once
 
 #include <cstddef>
@@ -15,24 +14,25 @@ namespace shoal {
 inline constexpr uint32_t kMaxDegree = 512;
 inline constexpr uint32_t kMaxListSize = 10000;
 
-// Who leads the graph around a deleted point, and when. Whatever the policy, a deleted point is
-// never returned again; until it is repaired it holds its memory, and searches still pass it.
+// Which thread repairs the graph around a deleted point, and when. Under every policy a deleted
+// point is never returned again. Until its repair it keeps its memory, and searches pass through
+// it.
 enum class RepairPolicy : uint8_t {
   kImmediate,   // Delete itself, before it returns: half the time of an insert at R = 32, more
                 // with larger R.
-  kBackground,  // repair_threads threads of the index; while more than 64 + a quarter of the live
-                // points wait for their repair, deletes and upserts help as under kImmediate.
-  kManual,      // Whoever calls Consolidate. ("Lazy delete".)
+  kBackground,  // repair_threads threads of the index. While more than 64 + a quarter of the live
+                // points wait for their repair, deletes and upserts repair, too.
+  kManual,      // The caller of Consolidate. ("Lazy delete".)
 };
 
 // What an index is. Fixed at creation.
 struct IndexOptions {
-  // Number of elements of every vector, 1 to kMaxDim. The one field without a default.
+  // Number of elements of every vector, 1 to kMaxDim. The only field without a default.
   uint32_t dim = 0;
   ScalarType scalar_type = ScalarType::kFloat32;
   Metric metric = Metric::kL2;
 
-  // R: most edges that leave a point, 4 to kMaxDegree. Never exceeded, not even for a moment.
+  // R: most out-edges of a point, 4 to kMaxDegree. Never exceeded, not even for a moment.
   uint32_t max_degree = 32;
   // L of an insert's search, 1 to kMaxListSize. Larger: better graph, slower inserts.
   uint32_t build_list_size = 100;
@@ -40,49 +40,48 @@ struct IndexOptions {
   // squared one, as in DiskANN's code), 1 to 2.
   float alpha = 1.2f;
 
-  // Bytes that the index may take, rows, graph and the working memory that it keeps between
-  // operations together; 0: no limit. Beyond it an insert returns OutOfMemory and leaves nothing
-  // behind. A search takes what it needs, and so does a delete for the queue of repairs: it is the
-  // inserts after them that find less.
+  // Bytes that the index may take for rows, graph, and the working memory that it keeps between
+  // operations; 0: no limit. Beyond it an insert returns OutOfMemory and leaves nothing behind.
+  // Searches, and deletes for the queue of repairs, take what they need; later inserts find less.
   uint64_t memory_limit = 0;
 
   RepairPolicy repair = RepairPolicy::kImmediate;
   uint32_t repair_threads = 1;  // kBackground: 1 to 256.
-  uint32_t repair_share = 100;  // kBackground: percent of its time that each may work, 1 to 100.
+  uint32_t repair_share = 100;  // kBackground: percent of the time that each may work, 1 to 100.
 };
 
-// What one search asks for.
+// Options of one search.
 struct SearchOptions {
   // Hits wanted, at least 1.
   size_t k = 10;
-  // L: candidates kept, the one knob between speed and recall. Less than k means k.
+  // L: candidates kept. Larger: better recall, slower. Less than k means k.
   size_t search_list_size = 64;
 };
 
-// What a range search asks for: everything within `radius` of the query.
+// Options of a range search, which finds everything within `radius` of the query.
 struct RangeOptions {
   // In the metric's distance (for l2 the squared one). Hits have distance <= radius.
   float radius = 0;
-  // L of the search that finds the way there.
+  // L of the search that finds the first points.
   size_t search_list_size = 64;
 };
 
-// How a call on many rows is run.
+// How a call on many rows runs.
 struct BatchOptions {
   // 0: one per CPU that this process may use.
   size_t threads = 0;
-  // Called from time to time with the rows done and the rows in all, never from two threads at
-  // once; the last call has both equal. Must not call back into a writing function of the index,
-  // nor throw.
+  // Called from time to time with the rows done and the rows in all, never by two threads at the
+  // same time. The last call has both equal. It must not call a writing function of the index, nor
+  // throw.
   std::function<void(size_t done, size_t total)> progress = {};
-  // Asked to stop, the call ends soon with Cancelled, which says how much was done, unless all was.
-  // What InsertMany, DeleteMany, Clear, Consolidate, Compact and Refine have done stays; so do
-  // SearchMany's answers, and the other queries have counts of 0. Of a Save, a Load, an ExactSearch
-  // nothing stays, and an older file is as it was.
+  // After a request to stop, the call ends soon with Cancelled, which says how much was done (OK if
+  // all was). What InsertMany, DeleteMany, Clear, Consolidate, Compact and Refine have done stays.
+  // So do SearchMany's answers; the other queries have counts of 0. Nothing stays of a Save, a Load
+  // or an ExactSearch, and an older file is as it was.
   std::stop_token stop = {};
 };
 
-// What Index::Load does not find in the file: fields of IndexOptions, and how to load.
+// What is not in the file of Index::Load: fields of IndexOptions, and how to load.
 struct LoadOptions {
   uint64_t memory_limit = 0;
   RepairPolicy repair = RepairPolicy::kImmediate;

@@ -1,4 +1,4 @@
-// Results: how every fallible call of shoal reports failure. The library throws nothing, prints
+// Results: how every call of shoal that can fail reports it. The library throws nothing, prints
 // nothing and never exits.
 #pragma once
 
@@ -15,34 +15,34 @@
 namespace shoal {
 
 enum class ErrorCode : uint8_t {
-  kInvalidArgument,  // The caller's mistake: wrong dimension, k = 0, NaN in a vector, ...
+  kInvalidArgument,  // A mistake of the caller: wrong dimension, k = 0, NaN in a vector, ...
   kAlreadyExists,    // The external id is in the index already.
   kNotFound,         // The external id, or the file, is not there.
-  kOutOfMemory,      // The memory limit, or the machine, refused. The index is as before the call.
+  kOutOfMemory,      // The memory limit is reached, or the machine has no memory left.
   kIo,               // The operating system refused a read or a write.
-  kCorrupt,          // A file is not what it claims to be.
+  kCorrupt,          // A file, or an index that is checked, breaks its own rules.
   kUnsupported,      // Valid, but not possible with this file, type or metric.
-  kCancelled,        // BatchOptions::stop was asked to stop before all was done.
+  kCancelled,        // BatchOptions::stop requested a stop before all was done.
 };
 
 // The code's name as in the enum, without the k: "InvalidArgument".
 SHOAL_API std::string_view ErrorCodeName(ErrorCode code);
 
-// What went wrong. `message` is one line for a person: it names the field (and the file), what was
+// Why a call failed. `message` is one line to read: it names the field (and the file), what was
 // expected and what was found. It ends without a full stop.
 struct Error {
   ErrorCode code = ErrorCode::kInvalidArgument;
   std::string message;
 };
 
-// A value, or the reason why there is none. Test it like a bool, read it with `*` and `->`, read
-// the reason with `.error()`; the rest is that of tl::expected.
+// A value, or the reason why there is none. Test it like a bool; read the value with `*` and `->`,
+// the reason with `.error()`. Otherwise it is a tl::expected.
 //
-// `*`, `value()` and `error()` of a temporary Result give values, never references into what is
-// about to be destroyed. So `for (const Hit& hit : *index.Search(query))` is right: the loop keeps
-// the hits alive. `->` of a temporary points into it until the end of the full expression:
-// `index.Search(query)->size()` is right, a loop over `index.InsertMany(ids, rows)->failures` is
-// not; `(*index.InsertMany(ids, rows)).failures` is.
+// `*`, `value()` and `error()` of a temporary Result give values, never references into it. So
+// `for (const Hit& hit : *index.Search(query))` is correct: the loop keeps the hits alive. `->` of
+// a temporary points into it until the end of the full expression. So `index.Search(query)->size()`
+// is correct, and a loop over `index.InsertMany(ids, rows)->failures` is not. A loop over
+// `(*index.InsertMany(ids, rows)).failures` is.
 template <class T>
 class Result : public tl::expected<T, Error> {
   using Base = tl::expected<T, Error>;
@@ -70,7 +70,7 @@ class Result : public tl::expected<T, Error> {
   Error error() && { return std::move(Base::error()); }
   void error() const&& = delete;
 
-  // next(value), which returns a Result; or the same error.
+  // next(value), which returns a Result, or the same error.
   template <class Next>
   auto and_then(Next&& next) && {
     using Then = std::invoke_result_t<Next, T>;

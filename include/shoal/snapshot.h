@@ -1,4 +1,4 @@
-// What is in a file that Index::Save wrote, without loading it. Layout: docs/file_formats.md.
+// Inspects a file that Index::Save wrote, without loading it. Layout: docs/file_formats.md.
 #pragma once
 
 #include <cstdint>
@@ -12,20 +12,20 @@ namespace shoal {
 
 struct SnapshotInfo {
   uint32_t format_version = 0;
-  // dim, scalar_type, metric, max_degree, build_list_size and alpha are the file's, the others have
-  // their defaults: they are LoadOptions' business.
+  // dim, scalar_type, metric, max_degree, build_list_size and alpha are the file's. The others have
+  // their defaults: LoadOptions has them.
   IndexOptions options;
   uint64_t points = 0;
   uint64_t edges = 0;
   uint64_t bytes = 0;  // Of the file.
 };
 
-// Reads the header, whose checksum and whose word on the file's size must hold. NotFound, Io;
-// Corrupt: no snapshot, cut off, or damaged in its header; Unsupported: of a newer version.
+// Reads the header, and checks its checksum and the file's size. NotFound. Io. Corrupt: no
+// snapshot, cut off, or damaged in its header. Unsupported: another version of the format.
 SHOAL_API Result<SnapshotInfo> InspectSnapshot(const std::filesystem::path& path);
 
-// Reads the whole file and compares every checksum, several blocks at a time, in little memory.
-// Errors as above; Corrupt names the section and the offset of the first block that is damaged.
+// Reads the whole file and compares every checksum, on several threads, in little memory. Errors
+// as above; Corrupt names the section and the offset of the first damaged block.
 SHOAL_API Result<SnapshotInfo> VerifySnapshot(const std::filesystem::path& path,
                                               const BatchOptions& batch = {});
 

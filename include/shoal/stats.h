@@ -1,4 +1,4 @@
-// Figures that an index keeps of itself.
+// Counters of an index.
 #pragma once
 
 #include <cstddef>
@@ -6,14 +6,14 @@
 
 namespace shoal {
 
-// Exact work counts of one search or of many operations. All of them are always counted.
+// Exact counts of the work of one search or of many operations. Always on.
 struct WorkCounters {
   uint64_t distances = 0;      // Distances computed.
   uint64_t hops = 0;           // Points expanded.
-  uint64_t rows_fetched = 0;   // Vector rows asked of the feature store.
+  uint64_t rows_fetched = 0;   // Rows read from the feature store.
   uint64_t lists_read = 0;     // Neighbour lists copied.
   uint64_t lists_written = 0;  // Neighbour lists written.
-  uint64_t prunes = 0;         // Neighbour selections (robust prune) run.
+  uint64_t prunes = 0;         // Robust prunes run.
 
   WorkCounters& operator+=(const WorkCounters& other) {
     distances += other.distances;
@@ -26,34 +26,34 @@ struct WorkCounters {
   }
 };
 
-// Bytes of memory by what they are for. Resident or about to be: address space that is merely
-// reserved is not counted.
+// Bytes of memory by purpose: resident, or committed. Address space that is only reserved is not
+// counted.
 struct MemoryBreakdown {
   uint64_t vectors = 0;        // Rows.
   uint64_t neighbors = 0;      // Neighbour lists.
-  uint64_t reverse_lists = 0;  // Who points at whom: the writers' business.
+  uint64_t reverse_lists = 0;  // The in-edges of every point, for writers.
   uint64_t slots = 0;          // Tags, list locks, external ids, free slots.
   uint64_t id_map = 0;         // External id to slot.
-  uint64_t scratch = 0;        // Working memory of searches and inserts, one per concurrent one.
+  uint64_t scratch = 0;        // Working memory, one for each concurrent operation.
   uint64_t total() const { return vectors + neighbors + reverse_lists + slots + id_map + scratch; }
 };
 
-// A moment of an index. The fields are read one after another, not at one instant.
+// Counts of an index. The fields are read one after another, not at one instant.
 struct IndexStats {
   uint64_t points = 0;           // Live points.
-  uint64_t slots_used = 0;       // Slots ever handed out: live, deleted, retired, start points.
+  uint64_t slots_used = 0;       // High-water mark of slots, free ones included.
   uint64_t edges = 0;            // Directed edges.
-  double average_degree = 0;     // edges / (live and deleted points, and the start).
-  uint64_t pending_repairs = 0;  // Deleted points that lists still lead through.
+  double average_degree = 0;     // edges / (live and deleted points, and the start point).
+  uint64_t pending_repairs = 0;  // Deleted points that wait for their repair, or are under it.
   uint64_t retired_slots = 0;    // Slots that wait for readers to leave.
   uint64_t retirements = 0;      // Slots that ever became unreadable.
-  uint64_t restarts = 0;         // Lists computed again, since another writer was ahead.
-  uint64_t moves_to_end = 0;     // Points that repairs kept reachable by what pointed at them.
-  uint64_t relinked = 0;         // Points that they kept reachable by a new edge.
-  uint64_t unreachable = 0;      // Live points that the last CheckStructure could not reach; it
-                                 // alone counts them, for the protocol leaves none.
+  uint64_t restarts = 0;         // Lists computed again after another writer had changed them.
+  uint64_t reparented = 0;       // Points that repairs kept reachable by edges that were there.
+  uint64_t relinked = 0;         // Points that repairs kept reachable by a new edge.
+  uint64_t unreachable = 0;      // Live points that the last CheckStructure could not reach. Only
+                                 // that call counts them.
   uint64_t epoch = 0;            // Current epoch.
-  uint64_t oldest_pin = 0;       // Epoch of the oldest reader; `epoch` when nobody reads.
+  uint64_t oldest_pin = 0;       // Epoch of the oldest reader; `epoch` if there is none.
   WorkCounters work;             // Sum over all finished operations.
   MemoryBreakdown memory;
 };

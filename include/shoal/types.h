@@ -1,4 +1,4 @@
-// The words that every other header uses: ids, scalar types, metrics, and views of vectors.
+// Types that all other headers use: ids, scalar types, metrics, and views of vectors.
 #pragma once
 
 #include <cstddef>
@@ -14,14 +14,14 @@ namespace shoal {
 // The id that the user gives a point. Any 64-bit value. (Elsewhere: tag, label, key.)
 using ExternalId = uint64_t;
 
-// What one element of a vector is.
+// The type of one element of a vector.
 enum class ScalarType : uint8_t { kFloat32, kFloat16, kInt8, kUint8 };
 
-// How far apart two vectors are. In every metric a smaller distance is nearer. Vectors have a norm
-// of at most 9.2e18, so that every distance fits a float.
+// How the distance of two vectors is computed. Smaller is nearer in every metric. Vectors have a
+// norm of at most 9.2e18, so that every distance fits a float.
 enum class Metric : uint8_t {
-  kL2,            // Squared Euclidean distance, sum (a_i - b_i)^2, as the field does. >= 0. Below
-                  // 1.2e-38, of points nearer than 1.1e-19, it may be rounded to 0.
+  kL2,            // Squared Euclidean distance, sum (a_i - b_i)^2. >= 0. Below 1.2e-38 (points
+                  // nearer than 1.1e-19) it may be rounded to 0.
   kInnerProduct,  // -sum a_i b_i: the largest inner product is the smallest distance.
   kCosine,        // 1 - cos(a, b), in [0, 2]. Norms below 1.1e-19 are refused, zero among them.
 };
@@ -38,23 +38,23 @@ constexpr size_t ScalarSize(ScalarType type) {
 SHOAL_API std::string_view ScalarTypeName(ScalarType type);
 // "l2", "inner_product", "cosine".
 SHOAL_API std::string_view MetricName(Metric metric);
-// The inverse of ScalarTypeName. DiskANN's "float" and the short "f32", "f16", "i8", "u8" are
-// understood too. nullopt for any other word.
+// The inverse of ScalarTypeName. Also takes DiskANN's "float", and "half", "f32", "f16", "i8",
+// "u8". nullopt for any other word.
 SHOAL_API std::optional<ScalarType> ParseScalarType(std::string_view name);
-// The inverse of MetricName. DiskANN's "mips" and the short "ip" are understood too.
+// The inverse of MetricName. Also takes DiskANN's "mips", and "ip". nullopt for any other word.
 SHOAL_API std::optional<Metric> ParseMetric(std::string_view name);
 
-// An IEEE 754 binary16 number. Storage only; convert to float to compute.
+// An IEEE 754 binary16 number, for storage: convert it to float to compute.
 struct Half {
   uint16_t bits = 0;
   friend bool operator==(Half, Half) = default;
 };
 // Exact.
 SHOAL_API float HalfToFloat(Half value);
-// To nearest, ties to even; beyond the range: infinity; NaN stays NaN.
+// To nearest, ties to even. Beyond the range: infinity. NaN stays NaN.
 SHOAL_API Half FloatToHalf(float value);
 
-// The scalar type that a C++ type stands for.
+// The scalar type of a C++ type.
 template <class T>
 struct ScalarTypeOf;
 template <>
@@ -74,8 +74,8 @@ struct ScalarTypeOf<uint8_t> {
   static constexpr ScalarType kValue = ScalarType::kUint8;
 };
 
-// One vector that somebody else owns: `dim` elements of `type`, contiguous, any alignment.
-// Made implicitly from a span of float, Half, int8_t or uint8_t.
+// A vector that the caller owns: `dim` elements of `type`, contiguous, any alignment. Converts
+// implicitly from a span of float, Half, int8_t or uint8_t.
 class VectorView {
  public:
   VectorView() = default;
@@ -99,13 +99,13 @@ class VectorView {
   ScalarType type_ = ScalarType::kFloat32;
 };
 
-// Many vectors that somebody else owns: `rows` x `dim` elements of `type`, row-major, contiguous.
+// Vectors that the caller owns: `rows` x `dim` elements of `type`, row-major, contiguous.
 class MatrixView {
  public:
   MatrixView() = default;
   MatrixView(const void* data, ScalarType type, size_t rows, size_t dim)
       : data_(static_cast<const std::byte*>(data)), rows_(rows), dim_(dim), type_(type) {}
-  // `elements`: rows x dim of them, row-major; a remainder that fills no row is left out.
+  // `elements`: rows x dim, row-major. A remainder that fills no row is left out.
   template <class T>
   MatrixView(std::span<const T> elements, size_t dim)
       : MatrixView(elements.data(), ScalarTypeOf<T>::kValue, dim == 0 ? 0 : elements.size() / dim,

@@ -19,14 +19,14 @@ namespace shoal {
 // "0.1.0": of the library that is linked, which may be newer than the headers.
 SHOAL_API std::string_view Version();
 
-// The instruction set whose distance kernels this process uses: "avx3_dl", "avx3", "avx2", "sse4",
-// "ssse3" or "scalar". Picked at the first use: the best that the CPU has, or what the
-// environment variable SHOAL_ISA names. A SHOAL_ISA that this CPU lacks, or no name at all, is
-// ignored; `IsaNote` then says so.
+// The instruction set of the distance kernels that this process uses: "avx3_dl", "avx3", "avx2",
+// "sse4", "ssse3" or "scalar". Chosen at the first use: the best that the CPU has, or the one that
+// the environment variable SHOAL_ISA names. A SHOAL_ISA that this CPU lacks, or that is no name, is
+// ignored; `IsaNote` says so.
 SHOAL_API std::string_view ActiveIsa();
-// All that this binary contains and this CPU runs, best first.
+// All instruction sets that this binary contains and this CPU runs, best first.
 SHOAL_API std::vector<std::string_view> AvailableIsas();
-// Empty, or one line that says why SHOAL_ISA was not followed.
+// Empty, or one line that says why SHOAL_ISA was ignored.
 SHOAL_API std::string_view IsaNote();
 
 }  // namespace shoal

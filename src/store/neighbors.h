@@ -40,12 +40,12 @@
 //   G5  while v is *pinned*, it loses no guard, and no edge of its row gets the bit. One thread at
 //       a time pins, and may do what G2 and G3 forbid: raise the rank of a pinned v while its
 //       edges with the bit lead to pinned ones only; take off the bit of an edge from a pinned to
-//       a pinned one that has another guard. It unpins v when v has a guard that is not suspended and
-//       none that is.
+//       a pinned one that has another guard. It unpins v when v has a guard that is not suspended
+//       and none that is.
 // LEMMA. Whoever has a guard can be reached from the start: its guard has a guard, or is the start,
-// and ranks fall along the way. (Who is not suspended has a guard that is not; who is pinned hangs on
-// a deleted point in a tree of parents: reattachment.h.) (A plain in-degree does not do: two points
-// may be each other's only in-edge, and a whole island may live on its own edges.) REBIRTH.
+// and ranks fall along the way. (Who is not suspended has a guard that is not; who is pinned hangs
+// on a deleted point in a tree of parents: reattachment.h.) (A plain in-degree does not do: two
+// points may be each other's only in-edge, and a whole island may live on its own edges.) REBIRTH.
 // Neighbours die in the order of their age in the commonest of streams, and a point's parents with
 // them. Then the point takes its bits back where others guard its neighbours, too, is born anew,
 // and all who still point at it become its parents: no edge moves.
