@@ -176,8 +176,8 @@ Status Search(Request request) {
 int main(int argc, char** argv) {
   using namespace shoal::apps;  // NOLINT(google-build-using-namespace)
   CommandLine line("search_memory_index",
-                   "Searches an index in DiskANN's files for every query and prints speed and "
-                   "recall for every L.");
+                   "Searches an index in DiskANN's files for every query. Prints speed and recall "
+                   "for every L.");
   Request request;
   line.Required(flags::kIndexDataType, &request.load.index.scalar_type);
   line.Required(flags::kDistFn, &request.load.index.metric);

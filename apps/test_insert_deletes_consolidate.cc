@@ -1,5 +1,5 @@
-// test_insert_deletes_consolidate: points come, then the first of them go, one after the other or
-// at the same time.
+// test_insert_deletes_consolidate: inserts points and deletes the first of them, afterwards or at
+// the same time.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ std::string Suffix(const char* what, const Request& request, size_t end) {
   return fmt::format(".{}-{}del{}-{}", what, skip, request.deletes, end);
 }
 
-// Found before any work rather than after it.
+// Errors that are found before any work.
 Status CheckRequest(const Request& request, const Stream& stream) {
   const size_t points = request.stream.max_points;
   const auto check = [&](const char* flag, size_t value) -> Status {

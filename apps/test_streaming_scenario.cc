@@ -1,4 +1,5 @@
-// test_streaming_scenario: a window that slides over a file. New points come while the oldest go.
+// test_streaming_scenario: a window that slides over a file. New points are inserted while the
+// oldest are deleted.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -40,7 +41,7 @@ Status CheckRequest(const Request& request, const Stream& stream) {
   return ok;
 }
 
-// Inserts interval by interval; while one comes, the one that has left the window goes.
+// Inserts interval by interval. Meanwhile it deletes the interval that has left the window.
 Status Slide(const Request& request, Stream& stream) {
   const size_t all = request.stream.max_points;
   if (auto ok = stream.Insert(0, request.window, request.insert_threads); !ok) return ok;

@@ -29,11 +29,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Queries that the searching threads cycle through; the first kFinalQueries judge the whole.
+// Queries that the searching threads cycle through; the first kFinalQueries give the final recall.
 constexpr size_t kSampledQueries = 8192;
 constexpr size_t kFinalQueries = 1000;
 
-// Asked when the machine has the packages; each shows another way to ask.
+// Used if the machine has the packages; each shows another kind of query.
 constexpr const char* kTellingQueries[] = {
     "packages like libhnswlib-dev",    "vector similarity search", "packages like liblmdb-dev",
     "play chess against the computer", "weather forecast",
@@ -93,7 +93,7 @@ shoal::Status Answer(const Query& query, const std::vector<Package>& packages,
   return {};
 }
 
-// The telling queries that this machine's packages allow, then the user's own.
+// The example queries for which this machine has the packages, then the user's own.
 shoal::Status AnswerAll(const std::vector<Query>& own, const std::vector<Package>& packages,
                         const Vectorizer& vectorizer, const shoal::Index& index, const Flags& flags,
                         const Screen& screen) {
@@ -175,24 +175,29 @@ int main(int argc, char** argv) {
                                                 shoal::ActiveIsa()));
   app.add_option(
       "--packages", flags.packages,
-      "Stanzas as of `apt-cache dumpavail`, - for standard input; default: this machine");
+      "File with the output of `apt-cache dumpavail`; -: standard input; default: this machine");
   app.add_option("--query", flags.queries, "Free text, or \"packages like NAME\"; may be repeated")
       ->allow_extra_args(false);
   app.add_option("--hits", flags.hits, "Packages shown for a query")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   app.add_option("--export", flags.export_prefix,
-                 "Write PREFIX.fbin, PREFIX.queries.fbin and PREFIX.names.txt, and end");
-  app.add_option("--threads", flags.threads, "Threads to embed and to measure at rest")
+                 "Only write PREFIX.fbin, PREFIX.queries.fbin and PREFIX.names.txt");
+  app.add_option("--threads", flags.threads,
+                 "Threads that compute the vectors, and that search at the end")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  app.add_option("--insert_threads", flags.insert_threads)
+  app.add_option("--insert_threads", flags.insert_threads, "Threads that insert")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  app.add_option("--search_threads", flags.search_threads)->capture_default_str();
-  app.add_option("-R,--max_degree", flags.index.max_degree)->capture_default_str();
-  app.add_option("-L,--build_list_size", flags.index.build_list_size)->capture_default_str();
-  app.add_option("--search_list_size", flags.search.search_list_size)->capture_default_str();
+  app.add_option("--search_threads", flags.search_threads, "Threads that search meanwhile")
+      ->capture_default_str();
+  app.add_option("-R,--max_degree", flags.index.max_degree, "Most edges of a point")
+      ->capture_default_str();
+  app.add_option("-L,--build_list_size", flags.index.build_list_size, "Candidates of an insert")
+      ->capture_default_str();
+  app.add_option("--search_list_size", flags.search.search_list_size, "Candidates of a search")
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (const auto status = package_search::Run(flags); !status) {
     fmt::print(stderr, "package_search: {}\n", status.error().message);

@@ -1,5 +1,5 @@
-// What all programs do alike: flags in, --help, --version, one line on stderr and exit status 1 for
-// whatever goes wrong.
+// What all programs share: flags, --help, --version; for every error one line on stderr and exit
+// status 1.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -31,13 +31,13 @@ class CommandLine {
   void Optional(const Flag& flag, float* value);
   // Takes a word: 0/1, true/false, on/off, yes/no, in any case.
   void Optional(const Flag& flag, bool* value);
-  // Takes none.
+  // Takes no value.
   void Switch(const Flag& flag, bool* value);
-  // A flag of DiskANN's that takes one value, of which only `only` is possible here.
+  // A flag of DiskANN's that takes one value, which must be `only`.
   void Only(const Flag& flag, const std::string& only);
-  // The same for one that takes none: it is not possible here.
+  // A flag of DiskANN's that takes no value, and must be absent.
   void Never(const Flag& flag);
-  // Accepted with any value, or with any number, to no effect.
+  // Accepted with any value, or with any number, without effect.
   void Ignored(const Flag& flag);
   void IgnoredNumber(const Flag& flag);
   // Positional, in the order of the calls.
@@ -56,8 +56,7 @@ class CommandLine {
   CLI::App app_;
 };
 
-// Found before hours of work rather than after: Io unless the folder of `file` is there and files
-// can be made in it.
+// For a check before hours of work: Io unless the folder of `file` exists and is writable.
 Status CheckOutputFolder(const std::filesystem::path& file);
 // The same, and `file` itself is no folder.
 Status CheckOutputFile(const std::filesystem::path& file);

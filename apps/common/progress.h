@@ -1,5 +1,5 @@
-// How far long work has come: a live line with rate and time left where stderr is a terminal, a
-// plain line about every tenth elsewhere (a log, a pipe).
+// Progress of long work: a live line with rate and time left if stderr is a terminal, else (a log,
+// a pipe) a plain line about every tenth.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
-// What the two streaming programs share: an index that rows of one file come into and go out of.
+// What the two streaming programs share: an index into which rows of one file are inserted, and
+// from which they are deleted.
 #pragma once
 
 #include <atomic>

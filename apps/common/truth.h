@@ -1,4 +1,4 @@
-// Ground truth as DiskANN's programs keep it, and recall over many answers.
+// Ground truth in the form of DiskANN's programs, and recall over many answers.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,13 @@ namespace shoal::apps {
 
 struct SearchRun;  // apps/common/measure.h
 
-// The programs' files hold distances in DiskANN's way: l2 squared, the inner product itself (mips:
+// The programs' files hold distances in DiskANN's form: l2 squared, the inner product itself (mips:
 // larger is nearer), and 2 - 2 cos (cosine: the squared l2 distance of the normalised vectors).
 // This turns shoal's distances into that, exactly.
 float ToFileDistance(Metric metric, float distance);
 
 // Reads a truthset into shoal's distances. Invalid unless it is for `queries` queries and has at
-// least k neighbours of each; Corrupt where it can be the truth of nothing.
+// least k neighbours of each; Corrupt where it cannot be the truth of any data.
 Result<TruthSet> ReadTruthFor(const std::filesystem::path& path, Metric metric, size_t queries,
                               size_t k);
 

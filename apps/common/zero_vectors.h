@@ -22,7 +22,7 @@ struct ZeroVectorCheck {
   const char* what = "row";    // What one of them is called: row or query.
   size_t vectors = 0;          // How many are used, with those that have no direction.
   bool skip = false;           // --skip_zero_vectors.
-  std::string advice = "--skip_zero_vectors leaves them out";  // How it works in spite of them.
+  std::string advice = "--skip_zero_vectors leaves them out";  // What the user can do.
 };
 
 // `zero`: as RowsWithoutDirection gives them. InvalidArgument, naming the first: there are some and

@@ -4,8 +4,7 @@
 #include "apps/common/convert.h"
 
 int main(int argc, char** argv) {
-  shoal::apps::CommandLine line("bvecs_to_bin",
-                                "Converts .bvecs (uint8) to .bin, whatever the size.");
+  shoal::apps::CommandLine line("bvecs_to_bin", "Converts .bvecs (uint8) of any size to .bin.");
   std::filesystem::path in;
   std::filesystem::path out;
   shoal::apps::Crop crop;

@@ -4,8 +4,7 @@
 
 int main(int argc, char** argv) {
   shoal::apps::CommandLine line(
-      "fvecs_to_bin",
-      "Converts .fvecs (float) or .bvecs (int8, uint8) to .bin, whatever the size.");
+      "fvecs_to_bin", "Converts .fvecs (float) or .bvecs (int8, uint8) of any size to .bin.");
   shoal::ScalarType type{};
   std::filesystem::path in;
   std::filesystem::path out;

@@ -5,8 +5,7 @@
 int main(int argc, char** argv) {
   shoal::apps::CommandLine line(
       "npy_to_bin",
-      "Converts a .npy of float32, float64 (which becomes float32), float16, int8 or uint8 to "
-      ".bin.");
+      "Converts .npy of float32, float64 (to float32), float16, int8 or uint8 to .bin.");
   std::filesystem::path in;
   std::filesystem::path out;
   shoal::apps::Crop crop;

@@ -1,5 +1,5 @@
-// rand_data_gen: a .bin of random vectors, of any direction alike. The same flags and the same
-// build make the same file.
+// rand_data_gen: a .bin of random vectors, all directions equally likely. The same flags and the
+// same build make the same file.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -127,7 +127,7 @@ Status Generate(const Request& request) {
 int main(int argc, char** argv) {
   using namespace shoal::apps;  // NOLINT(google-build-using-namespace)
   CommandLine line("rand_data_gen",
-                   "Writes random vectors, of independent normal elements, to a .bin.");
+                   "Writes random vectors, whose elements are independent and normal, to a .bin.");
   Request request;
   line.Required(flags::kIndexDataType, &request.type);
   line.Required(flags::kOutputFile, &request.output_file);

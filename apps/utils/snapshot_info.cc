@@ -1,4 +1,5 @@
-// snapshot_info FILE [--verify]: what is in a file that Index::Save wrote, and whether it is whole.
+// snapshot_info FILE [--verify]: what is in a file that Index::Save wrote, and whether it is
+// damaged.
 #include <fmt/format.h>
 
 #include "apps/common/command_line.h"
@@ -37,8 +38,8 @@ Status Run(const std::filesystem::path& file, bool verify, uint32_t threads) {
 int main(int argc, char** argv) {
   using namespace shoal::apps;  // NOLINT(google-build-using-namespace)
   CommandLine line("snapshot_info",
-                   "Prints what is in a snapshot of an index (Index::Save), from its header, and "
-                   "with --verify compares every checksum of the file.");
+                   "Prints what is in a snapshot of an index (Index::Save), from its header. With "
+                   "--verify it compares every checksum of the file.");
   std::filesystem::path file;
   bool verify = false;
   uint32_t threads = 0;

@@ -1,10 +1,10 @@
-// The run: threads that insert, threads that search, and a judge who measures recall meanwhile.
+// The run: threads that insert, threads that search, and a judge that measures recall meanwhile.
 //
-// Recall needs a known set: what was there when the search ran. So now and then the judge closes a
-// gate that every insert passes. When it is closed no insert is under way and the points are rows
-// [0, n), no more, no less. The judge repeats the queries that were asked last, opens the gate, and
-// only then compares the answers with exact search over those n rows. The inserts wait for some
-// thirty searches; the searching threads never wait.
+// Recall needs a known set: the points that were there when the search ran. So now and then the
+// judge closes a gate that every insert passes. While it is closed no insert is under way, and the
+// points are exactly rows [0, n). The judge repeats the latest queries, opens the gate, and then
+// compares the answers with exact search over those n rows. The inserts wait for some thirty
+// searches; the searching threads never wait.
 #pragma once
 
 #include <atomic>
@@ -27,7 +27,7 @@ class Gate {
   // Waits while the gate is closed.
   void Enter();
   void Leave();
-  // Returns when nobody is inside; nobody enters before Open. One closer at a time.
+  // Returns when no thread is inside; none enters before Open. One thread closes at a time.
   void Close();
   void Open();
 

@@ -21,7 +21,7 @@ std::string_view Trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
-// Control characters become blanks: the text ends on somebody's terminal.
+// Control characters become blanks: the text is printed on a terminal.
 std::string Printable(std::string_view text) {
   std::string out(text);
   for (char& c : out) {

@@ -1,4 +1,4 @@
-// What people see: numbers, tables cut to the terminal, and the block that updates in place.
+// Output on the screen: numbers, tables cut to the terminal, and the block that updates in place.
 #pragma once
 
 #include <cstdint>
