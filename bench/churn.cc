@@ -266,7 +266,7 @@ class Churn {
         "{:>9}{:>7}{:>8.0f}\n",
         turn, ids.size(), churned[1].recall, churned[5].recall, difference.least, difference.mean,
         difference.distances, insert_us, delete_us, insert_us > 0 ? delete_us / insert_us : 0.0,
-        percentile(50) > 0 ? percentile(99) / percentile(50) : 0.0, stats.moves_to_end,
+        percentile(50) > 0 ? percentile(99) / percentile(50) : 0.0, stats.reparented,
         stats.relinked, stats.unreachable,
         static_cast<double>(most_memory_) / static_cast<double>(args_.live));
     for (size_t i = 0; args_.curves && i < churned.size(); ++i)

@@ -257,7 +257,7 @@ IndexStats IndexImpl::Stats() const {
   stats.retired_slots = slots_.retired();
   stats.retirements = slots_.retires();
   stats.restarts = graph_.restarts();
-  stats.moves_to_end = graph_.moves_to_end();
+  stats.reparented = graph_.reparented();
   stats.relinked = graph_.relinked();
   stats.unreachable = unreachable_.load(std::memory_order_relaxed);
   stats.edges = neighbors_.edges();

@@ -342,13 +342,13 @@ TEST(DeletingTheOldest, OfAHundredThousandComesToAnEnd) {
   ASSERT_TRUE(index.DeleteMany(test::Iota(kN / 10), kOneThread));
   ASSERT_TRUE(index.Consolidate(kOneThread));
   EXPECT_EQ(index.Stats().pending_repairs, 0u);
-  EXPECT_LT(index.Stats().moves_to_end, 50 * kN);  // 7 a point when this was written.
+  EXPECT_LT(index.Stats().reparented, 50 * kN);  // 7 a point when this was written.
   ExpectWhole(index);
 }
 
 // In data without clusters and with small lists hundreds guard each other, by turns, and all of
 // them hang on one of the oldest. When that one goes, no Delete does more than each of them is
-// worth: it took half a million moves_to_end, walks through the whole index, and 25 seconds.
+// worth: it took half a million reparented, walks through the whole index, and 25 seconds.
 TEST(DeletingTheOldest, OfPointsThatGuardEachOtherByTurnsCostsWhatTheyAreWorth) {
   constexpr size_t kN = 12000, kDim = 200;
   const Rows rows = test::Generator(ScalarType::kUint8, {.dim = kDim, .clusters = 0}, 1).Many(kN);
@@ -360,12 +360,12 @@ TEST(DeletingTheOldest, OfPointsThatGuardEachOtherByTurnsCostsWhatTheyAreWorth) 
     const IndexStats before = index.Stats();
     ASSERT_TRUE(index.Delete(id));
     const IndexStats after = index.Stats();
-    most = std::max(most, after.moves_to_end - before.moves_to_end);
+    most = std::max(most, after.reparented - before.reparented);
     ASSERT_EQ(after.pending_repairs, 0u) << id;
   }
   EXPECT_GT(most, kN / 100) << "nothing hung on any";
   EXPECT_LE(most, kN);
-  EXPECT_LT(index.Stats().moves_to_end, 50 * kN / 4);
+  EXPECT_LT(index.Stats().reparented, 50 * kN / 4);
   EXPECT_LT(index.Stats().relinked, kN / 4 / 5);
   ExpectWhole(index);
 }

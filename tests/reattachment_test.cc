@@ -99,7 +99,7 @@ TEST_F(ReattachmentTest, WhoHasAnotherGuardIsLeftAlone) {
   Link(p, a), Link(other, a);
   Die();
   EXPECT_TRUE(Release(p));
-  EXPECT_EQ(reattachment_.moves_to_end(), 0u);
+  EXPECT_EQ(reattachment_.reparented(), 0u);
   EXPECT_TRUE(lists_.IsParent(other, a));
   EXPECT_FALSE(lists_.IsParent(p, a));
   Leave(p);

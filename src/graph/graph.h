@@ -94,8 +94,8 @@ class Graph {
   void TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch);
 
   // How often a repair gave a point a new guard by rebirth, and how often only by a new edge.
-  uint64_t moves_to_end() const {
-    return moves_to_end_.load(std::memory_order_relaxed) + reattachment_.moves_to_end();
+  uint64_t reparented() const {
+    return reparented_.load(std::memory_order_relaxed) + reattachment_.reparented();
   }
   uint64_t relinked() const { return relinked_.load(std::memory_order_relaxed); }
   // How often a row had moved on before what was computed for it could be written.
@@ -246,7 +246,7 @@ class Graph {
   SubtreeReattachment reattachment_;
   EntryPoints entries_;
   std::atomic<uint64_t> inserts_{0};
-  std::atomic<uint64_t> moves_to_end_{0};
+  std::atomic<uint64_t> reparented_{0};
   std::atomic<uint64_t> relinked_{0};
   std::atomic<uint64_t> restarts_{0};
 };

@@ -99,7 +99,7 @@ void Graph::RenewRank(SlotId w, SlotId p, Scratch& scratch) {
   std::vector<SlotId>& refused = scratch.repair.refused;
   refused.clear();
   if (!neighbors_.MoveToEnd(w, refused)) return;
-  moves_to_end_.fetch_add(1, std::memory_order_relaxed);
+  reparented_.fetch_add(1, std::memory_order_relaxed);
   neighbors_.AdoptParents(w, scratch.repair.adopting);
 }
 
@@ -202,7 +202,7 @@ bool Graph::HasParentBesides(SlotId x, SlotId leaving) const {
 // Gives x, which is live and was just reborn, a guard besides `leaving`: of those who point at it,
 // or else by an edge from an replacement.
 bool Graph::FindParent(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch) {
-  moves_to_end_.fetch_add(1, std::memory_order_relaxed);
+  reparented_.fetch_add(1, std::memory_order_relaxed);
   neighbors_.AdoptParents(x, scratch.repair.adopting);
   if (HasParentBesides(x, leaving)) return true;
   relinked_.fetch_add(1, std::memory_order_relaxed);

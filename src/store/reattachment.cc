@@ -54,7 +54,7 @@ void SubtreeReattachment::SuspendSubtree(SlotId p, Pinned& pinned) {
 // If v has a guard outside: then those at whom it points have one, too, and are due.
 void SubtreeReattachment::Reattach(SlotId v, Pinned& pinned) {
   if (!Waits(v) || !neighbors_.Resume(v, in_)) return;
-  moves_to_end_.fetch_add(1, std::memory_order_relaxed);
+  reparented_.fetch_add(1, std::memory_order_relaxed);
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.Copy(v, row);
   // Others are of a call that was interrupted: they may still guard some that are not pinned.

@@ -1,11 +1,11 @@
 // Releases a deleted point on which many others hang (neighbors.h, G4 and G5).
 //
 // PROBLEM. A deleted point can be released when nobody needs it for a guard. Mostly a few
-// moves_to_end do that. But a thousand points may hang on it, in trees, or each guarded by others
+// reparented do that. But a thousand points may hang on it, in trees, or each guarded by others
 // of them.
 //
 // WRONG ATTEMPT. Rebirths one after the other, each after those whom the point alone guards have
-// found other guards: these find each other, by turns. A thousand points took 340,000 moves_to_end,
+// found other guards: these find each other, by turns. A thousand points took 340,000 reparented,
 // and then a walk through the whole index for each: 25 seconds of one Delete.
 //
 // IDEA. Pin all of them: those whose last guard is the dead point, those whose last guard is one of
@@ -45,7 +45,7 @@ class SubtreeReattachment {
   bool Run(SlotId p, const std::function<bool(SlotId)>& link);
 
   // How often a point was born anew.
-  uint64_t moves_to_end() const { return moves_to_end_.load(std::memory_order_relaxed); }
+  uint64_t reparented() const { return reparented_.load(std::memory_order_relaxed); }
 
  private:
   // Its own memory: as large as what hangs on one point, and rarely needed.
@@ -65,7 +65,7 @@ class SubtreeReattachment {
   const SlotTable& slots_;
   Mutex mutex_;  // Before any list's lock.
   std::vector<SlotId> in_ SHOAL_GUARDED_BY(mutex_);
-  std::atomic<uint64_t> moves_to_end_{0};
+  std::atomic<uint64_t> reparented_{0};
 };
 
 }  // namespace shoal

@@ -60,13 +60,13 @@ class EdgeStress {
             {"pruned", pruned_},
             {"prune restarts", restarts_},
             {"refused last guards", refused_},
-            {"moves_to_end", moves_to_end_},
-            {"refused moves_to_end", refused_rebirths_},
+            {"reparented", reparented_},
+            {"refused reparented", refused_rebirths_},
             {"adopted guards", adopted_},
             {"deleted", deleted_},
             {"released", released_},
             {"reattachments", reattachments_},
-            {"let go", reattachment_.moves_to_end()},
+            {"let go", reattachment_.reparented()},
             {"linked from outside", outside_},
             {"pushes taken back", taken_back_}};
   }
@@ -118,7 +118,7 @@ class EdgeStress {
 
   void Rebear(SlotId v) {
     std::vector<SlotId> refused;
-    store_.neighbors.MoveToEnd(v, refused) ? ++moves_to_end_ : ++refused_rebirths_;
+    store_.neighbors.MoveToEnd(v, refused) ? ++reparented_ : ++refused_rebirths_;
   }
 
   void Adopt(SlotId v) {
@@ -332,7 +332,7 @@ class EdgeStress {
   bool done_ = false;
   uint64_t rounds_ = 0;
   std::atomic<uint64_t> linked_{0}, unlinked_{0}, pruned_{0}, restarts_{0}, refused_{0},
-      moves_to_end_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0},
+      reparented_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0},
       taken_back_{0}, reattachments_{0}, outside_{0};
 };
 
