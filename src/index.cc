@@ -139,12 +139,12 @@ size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<flo
   const bool unique = any_left_.load(std::memory_order_relaxed);
   if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
   size_t hits = 0;
-  for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
-    if (!scratch.best.IsEligible(i)) continue;
-    const ExternalId id = slots_.external_id(scratch.best[i].slot);
+  for (size_t i = 0; i < scratch.search.best.size() && hits < k; ++i) {
+    if (!scratch.search.best.IsEligible(i)) continue;
+    const ExternalId id = slots_.external_id(scratch.search.best[i].slot);
     if (unique && !IsNew(id, ids.first(hits), scratch.id_table)) continue;
     ids[hits] = id;
-    if (!distances.empty()) distances[hits] = scratch.best[i].distance;
+    if (!distances.empty()) distances[hits] = scratch.search.best[i].distance;
     ++hits;
   }
   return hits;
@@ -175,7 +175,7 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
       graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
       hits = CollectHits(k, ids, distances, scratch);
       // A list that is full and holds fewer than k ids holds some of them twice.
-      if (hits == k || !scratch.best.full() || list_size >= most) break;
+      if (hits == k || !scratch.search.best.full() || list_size >= most) break;
     }
     if (work != nullptr) *work = guard.work;
     return hits;
@@ -197,11 +197,11 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
     graph_.RangeSearch(scorer, std::clamp<size_t>(options.search_list_size, 1, most),
                        options.radius, guard, scratch);
     std::vector<Hit> hits;
-    hits.reserve(scratch.within.size());
+    hits.reserve(scratch.search.within.size());
     const bool unique = any_left_.load(std::memory_order_relaxed);
-    if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.within.size() + 1), 0);
+    if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.search.within.size() + 1), 0);
     std::vector<ExternalId> ids;
-    for (const Candidate& candidate : scratch.within) {
+    for (const Candidate& candidate : scratch.search.within) {
       const ExternalId id = slots_.external_id(candidate.slot);
       if (unique && !IsNew(id, ids, scratch.id_table)) continue;
       ids.push_back(id);

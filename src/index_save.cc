@@ -45,23 +45,23 @@ uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& poi
                                 std::span<const uint32_t> list, EpochRegistry::Guard& guard) {
   if (!IsReadable(slots_.tag(lost))) return kNoSlot;
   Scratch& scratch = ScratchOf(guard);
-  size_t n = neighbors_.Copy(lost, scratch.ids);
-  n = static_cast<size_t>(std::remove_if(scratch.ids, scratch.ids + n,
+  size_t n = neighbors_.Copy(lost, scratch.search.ids);
+  n = static_cast<size_t>(std::remove_if(scratch.search.ids, scratch.search.ids + n,
                                          [&](SlotId slot) {
                                            const uint32_t number = points.PositionOf(slot);
                                            return number == kNoSlot || slot == u ||
                                                   std::find(list.begin(), list.end(), number) !=
                                                       list.end();
                                          }) -
-                          scratch.ids);
+                          scratch.search.ids);
   if (n == 0) return kNoSlot;
-  RamFeatureStore::Reader(features_).Fetch(scratch.ids, n, scratch.rows);
+  features_.rows().Find(scratch.search.ids, n, scratch.search.rows);
   scratch.query_buffer.resize(codec_.buffer_bytes());
   codec_.BindRow(features_.Row(u), scratch.query_buffer.data())
-      .Score(scratch.rows, n, scratch.distances);
+      .Score(scratch.search.rows, n, scratch.search.distances);
   guard.work.distances += n;
-  const auto nearest = std::min_element(scratch.distances, scratch.distances + n);
-  return points.PositionOf(scratch.ids[nearest - scratch.distances]);
+  const auto nearest = std::min_element(scratch.search.distances, scratch.search.distances + n);
+  return points.PositionOf(scratch.search.ids[nearest - scratch.search.distances]);
 }
 
 void IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,

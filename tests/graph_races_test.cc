@@ -133,8 +133,9 @@ TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsTheTenantItChecked) {
                     const std::array<uint8_t, 1> query{70};
                     const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
                     graph_.BeamSearch(scorer, 8, {}, guard, scratch);
-                    for (size_t i = 0; i < scratch.best.size(); ++i)
-                      if (scratch.best[i].slot == p) distances.push_back(scratch.best[i].distance);
+                    for (size_t i = 0; i < scratch.search.best.size(); ++i)
+                      if (scratch.search.best[i].slot == p)
+                        distances.push_back(scratch.search.best[i].distance);
                   }));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_tag_check"));
@@ -156,8 +157,8 @@ TEST_F(GraphRaceTest, ASearchThatCopiedAnEdgeBeforeTheRepairSkipsTheRetiredSlot)
                     const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
                     graph_.BeamSearch(scorer, 8, {}, guard, scratch);
                     found = 0;
-                    for (size_t i = 0; i < scratch.best.size(); ++i)
-                      found += scratch.best[i].slot == p ? 1 : 0;
+                    for (size_t i = 0; i < scratch.search.best.size(); ++i)
+                      found += scratch.search.best[i].slot == p ? 1 : 0;
                   }));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));
   ASSERT_TRUE(store_.Remove(p));

@@ -80,18 +80,18 @@ void EntryPoints::Count(SlotId p, int change) {
     count.store(static_cast<uint8_t>(now + change), std::memory_order_relaxed);
 }
 
-void EntryPoints::Offer(SlotId p, const MetEntries& met, EpochRegistry::Guard& guard,
+void EntryPoints::Offer(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard,
                         Scratch& scratch) {
-  const auto is_root = [&] { return roots_.Size() == 0 || met.root_distance > roots_.Radius(); };
+  const auto is_root = [&] { return roots_.Size() == 0 || met.coarse_distance > roots_.Radius(); };
   if (!is_root()) {
-    const size_t root = roots_.Find(met.root);
-    if (!met.leaves || root == kPlaces || met.distance <= leaves_[root].Radius()) return;
+    const size_t root = roots_.Find(met.coarse);
+    if (!met.fine || root == kPlaces || met.distance <= leaves_[root].Radius()) return;
   }
   scratch.pair_buffer.resize(codec_.buffer_bytes());  // Nothing throws under the lock.
   if (!choosing_.TryLock()) return;
   if (is_root()) {
-    AddRoot(p, met.root_distance, guard, scratch);
-  } else if (const size_t root = roots_.Find(met.root); met.leaves && root < kPlaces) {
+    AddRoot(p, met.coarse_distance, guard, scratch);
+  } else if (const size_t root = roots_.Find(met.coarse); met.fine && root < kPlaces) {
     AddLeaf(root, p, met.distance, guard, scratch);
   }
   LookForClusters();
@@ -120,7 +120,7 @@ void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard
   for (const SlotId root : roots)
     if (!IsReadable(slots_.tag(root))) return;
   const size_t n = slots_.KeepReadable(ids, leaves_[from].Copy(ids), slots_.Now(), eligible);
-  RamFeatureStore::Reader(features_).Fetch(ids, n, rows);
+  features_.rows().Find(ids, n, rows);
   const auto score = [&](SlotId root, float* out) {
     codec_.BindRow(features_.Row(root), scratch.pair_buffer.data()).Score(rows, n, out);
     guard.work.distances += n;
@@ -193,7 +193,7 @@ EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scr
   const size_t n = set.Copy(all);
   std::copy_n(all, n, readable);
   const size_t there = slots_.KeepReadable(readable, n, slots_.Now(), eligible);
-  RamFeatureStore::Reader(features_).Fetch(readable, there, rows);
+  features_.rows().Find(readable, there, rows);
   for (size_t i = 1; i < there; ++i)
     codec_.BindRow(rows[i], scratch.pair_buffer.data()).Score(rows, i, between[i]);
   guard.work.distances += there * (there - 1) / 2;
@@ -228,7 +228,7 @@ Candidate EntryPoints::Nearest(SlotId p, const Set& set, EpochRegistry::Guard& g
   const std::byte* rows[kPlaces];
   float distances[kPlaces];
   const size_t n = slots_.KeepReadable(ids, set.Copy(ids), slots_.Now(), eligible);
-  RamFeatureStore::Reader(features_).Fetch(ids, n, rows);
+  features_.rows().Find(ids, n, rows);
   codec_.BindRow(features_.Row(p), scratch.pair_buffer.data()).Score(rows, n, distances);
   guard.work.distances += n;
   Candidate nearest{std::numeric_limits<float>::infinity(), kNoSlot};

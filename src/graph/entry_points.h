@@ -58,7 +58,7 @@ class EntryPoints {
 
   // A live point, and what a search for it met. Returns at once where an entry is near enough, or
   // while another thread is choosing.
-  void Offer(SlotId p, const MetEntries& met, EpochRegistry::Guard& guard, Scratch& scratch);
+  void Offer(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard, Scratch& scratch);
   // p is deleted: `replacement`, which is near it, is an entry in its place; kNoSlot: nobody is.
   void Forget(SlotId p, SlotId replacement);
 

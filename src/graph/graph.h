@@ -11,7 +11,9 @@
 
 #include "codec/full_codec.h"
 #include "graph/entry_points.h"
+#include "graph/live_view.h"
 #include "graph/scratch.h"
+#include "graph/searcher.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
 #include "store/epoch.h"
@@ -37,24 +39,9 @@ class Graph {
         reattachment_(neighbors, slots),
         entries_(codec, slots, features) {}
 
-  // What a search notes on its way, where asked.
-  struct Recorder {
-    std::vector<Candidate>* expanded = nullptr;      // Points that were expanded, but the start.
-    std::vector<Candidate>* within = nullptr;        // Live points scored at distance <= radius,
-    std::vector<Candidate>* pass_through = nullptr;  // and others; both or neither.
-    float radius = 0;
-  };
-
-  // Best-first search from the start and entry points: afterwards scratch.best holds the
-  // `list_size` nearest points found, all expanded. ("GreedySearch" in the DiskANN paper.) Where
-  // deleted points use up the budget of pass_through before so many live points are found, the
-  // search goes on with more of them until it has cost what it costs to score all live points, and
-  // then scores those: at rest it finds min(list_size, live points), at a bounded cost.
+  // Searcher::FindNearest and FindWithin (searcher.h) over the live index.
   void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder, Guard& guard,
                   Scratch& scratch) const;
-
-  // Everything within `radius`: a beam search, then every point found there, live or deleted, is
-  // expanded, too.
   void RangeSearch(const Scorer& scorer, size_t list_size, float radius, Guard& guard,
                    Scratch& scratch) const;
 
@@ -119,15 +106,7 @@ class Graph {
  private:
   Status CheckReachable(SlotId slots, size_t& unreachable) const;
 
-  void Begin(SlotId start_slot, const Scorer& scorer, const SlotTable::ReadStamp& since,
-             const Recorder& recorder, Guard& guard, Scratch& scratch) const;
-  // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
-  void Visit(const Scorer& scorer, size_t n, const SlotTable::ReadStamp& since,
-             const Recorder& recorder, Guard& guard, Scratch& scratch) const;
-  void ScoreAllLive(const Scorer& scorer, const SlotTable::ReadStamp& since,
-                    const Recorder& recorder, Guard& guard, Scratch& scratch) const;
-  void Expand(SlotId slot, const Scorer& scorer, const SlotTable::ReadStamp& since,
-              const Recorder& recorder, Guard& guard, Scratch& scratch) const;
+  LiveView View() const { return {start(), slots_, neighbors_, features_.rows(), entries_}; }
 
   // RobustPrune (DiskANN paper, algorithm 2), with the rounds of DiskANN's code: scratch.pool,
   // which are p's candidates, sorted here, to scratch.selected, at most `degree`; the last places
@@ -153,7 +132,8 @@ class Graph {
   // To scratch.selected: of what a search for p expands, and of p's row, what prune leaves.
   void SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const;
 
-  // Scores those of scratch.ids[0, n) that are readable: they come to the front. Returns how many.
+  // Scores those of scratch.search.ids[0, n) that are readable: they come to the front. Returns how
+  // many.
   size_t ScoreReadable(const Scorer& scorer, size_t n, Guard& guard, Scratch& scratch) const;
   // Likewise, and adds those to scratch.pool that are live, farther than `beyond`, not p and not in
   // it.

@@ -22,7 +22,7 @@ void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& s
     return candidate.slot == p || slots_.tag(candidate.slot) != Tag::kLive;
   });
   AddOwnRow(p, scorer, guard, scratch);
-  if (scratch.best.size() >= list_size) AddFar(p, scorer, guard, scratch);
+  if (scratch.search.best.size() >= list_size) AddFar(p, scorer, guard, scratch);
   Prune(p, neighbors_.max_degree(), guard, scratch);
 }
 
@@ -31,16 +31,20 @@ void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& s
 // scratch is in the graph's geometry. Returns how wide that one was.
 size_t Graph::CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size, Guard& guard,
                                 Scratch& scratch) const {
+  constexpr uint64_t kProbe = 8;  // An insert in so many looks at fine seeds in any case.
+  const bool probe = inserts_.load(std::memory_order_relaxed) % kProbe == 0;
   if (!codec_.NormsVary()) {
-    BeamSearch(scorer, list_size, {.expanded = &scratch.pool}, guard, scratch);
+    BeamSearch(scorer, list_size, {.expanded = &scratch.pool, .probe_fine_seeds = probe}, guard,
+               scratch);
     return list_size;
   }
   auto& found = scratch.by_product;
   found.clear();
   BeamSearch(codec_.BindRowAsQuery(features_.Row(p), scratch.query_buffer.data()), list_size,
-             {.expanded = &found}, guard, scratch);
+             {.expanded = &found, .probe_fine_seeds = probe}, guard, scratch);
   list_size = (list_size + 1) / 2;
-  BeamSearch(scorer, list_size, {.expanded = &scratch.pool}, guard, scratch);
+  BeamSearch(scorer, list_size, {.expanded = &scratch.pool, .probe_fine_seeds = probe}, guard,
+             scratch);
   // Those that only the first has met, with their distances.
   const auto by_slot = [](const Candidate& a, const Candidate& b) { return a.slot < b.slot; };
   std::sort(scratch.pool.begin(), scratch.pool.end(), by_slot);
@@ -49,19 +53,19 @@ size_t Graph::CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size
     size_t n = 0;
     for (; i < found.size() && n < kMaxDegree; ++i)
       if (!std::binary_search(scratch.pool.begin(), scratch.pool.begin() + near, found[i], by_slot))
-        scratch.ids[n++] = found[i].slot;
+        scratch.search.ids[n++] = found[i].slot;
     n = ScoreReadable(scorer, n, guard, scratch);
     for (size_t j = 0; j < n; ++j)
-      if (scratch.eligible[j]) scratch.pool.push_back({scratch.distances[j], scratch.ids[j]});
+      if (scratch.search.eligible[j])
+        scratch.pool.push_back({scratch.search.distances[j], scratch.search.ids[j]});
   }
   return list_size;
 }
 
 size_t Graph::ScoreReadable(const Scorer& scorer, size_t n, Guard& guard, Scratch& scratch) const {
-  n = slots_.KeepReadable(scratch.ids, n, slots_.Now(), scratch.eligible);
-  RamFeatureStore::Reader reader(features_);
-  reader.Fetch(scratch.ids, n, scratch.rows);
-  scorer.Score(scratch.rows, n, scratch.distances);
+  n = slots_.KeepReadable(scratch.search.ids, n, slots_.Now(), scratch.search.eligible);
+  features_.rows().Find(scratch.search.ids, n, scratch.search.rows);
+  scorer.Score(scratch.search.rows, n, scratch.search.distances);
   guard.work.rows_fetched += n;
   guard.work.distances += n;
   return n;
@@ -73,16 +77,17 @@ void Graph::AddToPool(SlotId p, const Scorer& scorer, size_t n, float beyond, Gu
   for (size_t i = 0; i < n; ++i) {
     // The copy of a row that is caught half-way may name a slot twice.
     const auto is_same = [&](const Candidate& candidate) {
-      return candidate.slot == scratch.ids[i];
+      return candidate.slot == scratch.search.ids[i];
     };
-    if (scratch.eligible[i] && scratch.distances[i] > beyond && scratch.ids[i] != p &&
+    if (scratch.search.eligible[i] && scratch.search.distances[i] > beyond &&
+        scratch.search.ids[i] != p &&
         std::none_of(scratch.pool.begin(), scratch.pool.end(), is_same))
-      scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
+      scratch.pool.push_back({scratch.search.distances[i], scratch.search.ids[i]});
   }
 }
 
 void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
-  const size_t n = neighbors_.Copy(p, scratch.ids);
+  const size_t n = neighbors_.Copy(p, scratch.search.ids);
   if (n == 0) return;
   ++guard.work.lists_read;
   AddToPool(p, scorer, n, -std::numeric_limits<float>::infinity(), guard, scratch);
@@ -92,12 +97,13 @@ void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scr
 // that goes takes its edges to other clusters with it: in the end none are left. So p takes over
 // from its nearest neighbour, and from an entry point.
 void Graph::AddFar(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
-  const CandidateList& best = scratch.best;
+  const CandidateList& best = scratch.search.best;
   size_t n = 0;
   for (size_t i = 0; i < best.size() && n == 0; ++i)
-    if (best[i].slot != p && best.IsEligible(i)) n = neighbors_.Copy(best[i].slot, scratch.ids);
+    if (best[i].slot != p && best.IsEligible(i))
+      n = neighbors_.Copy(best[i].slot, scratch.search.ids);
   ++guard.work.lists_read;
-  if (const SlotId entry = entries_.Any(p); entry != kNoSlot) scratch.ids[n++] = entry;
+  if (const SlotId entry = entries_.Any(p); entry != kNoSlot) scratch.search.ids[n++] = entry;
   AddToPool(p, scorer, n, kFar * best[best.size() / 2].distance, guard, scratch);
 }
 
@@ -153,16 +159,18 @@ void Graph::UndoLinkOut(SlotId p) { neighbors_.ClearRow(p); }
 
 uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const {
   const uint32_t version = neighbors_.Version(u);
-  size_t n = neighbors_.Copy(u, scratch.ids);
+  size_t n = neighbors_.Copy(u, scratch.search.ids);
   ++guard.work.lists_read;
-  if (extra != kNoSlot && std::find(scratch.ids, scratch.ids + n, extra) == scratch.ids + n)
-    scratch.ids[n++] = extra;
+  if (extra != kNoSlot &&
+      std::find(scratch.search.ids, scratch.search.ids + n, extra) == scratch.search.ids + n)
+    scratch.search.ids[n++] = extra;
   scratch.query_buffer.resize(codec_.buffer_bytes());
   const Scorer scorer = codec_.BindRow(features_.Row(u), scratch.query_buffer.data());
   n = ScoreReadable(scorer, n, guard, scratch);
   scratch.pool.clear();
   for (size_t i = 0; i < n; ++i)
-    if (scratch.eligible[i]) scratch.pool.push_back({scratch.distances[i], scratch.ids[i]});
+    if (scratch.search.eligible[i])
+      scratch.pool.push_back({scratch.search.distances[i], scratch.search.ids[i]});
   return version;
 }
 
@@ -246,7 +254,7 @@ size_t Graph::LinkBack(SlotId p, Guard& guard, Scratch& scratch) {
 }
 
 bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
-  const MetEntries met = scratch.met;  // By LinkOut's search.
+  const SeedsMet met = scratch.search.met;  // By LinkOut's search.
   const size_t n = LinkBack(p, guard, scratch);
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
     LinkOrPrune(start(), p, guard, scratch);

@@ -31,10 +31,10 @@ void Graph::CollectReplacements(SlotId p, Guard& guard, Scratch& scratch) const 
   const size_t enough = neighbors_.max_degree() / 2;
   r.replacements.clear();
   r.dead.clear();
-  scratch.visited.Reset(2 * most);
-  scratch.visited.Insert(p);
+  scratch.search.visited.Reset(2 * most);
+  scratch.search.visited.Insert(p);
   const auto add = [&](SlotId slot) {
-    if (r.replacements.size() == most || !scratch.visited.Insert(slot)) return;
+    if (r.replacements.size() == most || !scratch.search.visited.Insert(slot)) return;
     const Tag tag = slots_.tag(slot);
     if (tag == Tag::kLive) r.replacements.push_back(slot);
     if (tag == Tag::kDeleted) r.dead.push_back(slot);
@@ -49,8 +49,7 @@ void Graph::CollectReplacements(SlotId p, Guard& guard, Scratch& scratch) const 
   r.positions.Assign(r.replacements);
   r.rows.resize(r.replacements.size());
   r.distances.resize(r.replacements.size());
-  RamFeatureStore::Reader(features_).Fetch(r.replacements.data(), r.replacements.size(),
-                                           r.rows.data());
+  features_.rows().Find(r.replacements.data(), r.replacements.size(), r.rows.data());
   guard.work.rows_fetched += r.replacements.size();
 }
 
@@ -87,7 +86,7 @@ void Graph::PrefetchOthers(SlotId z) const {
   const size_t n = std::min(neighbors_.Copy(z, row), MostOthers());
   for (size_t i = 0; i < n; ++i) {
     slots_.PrefetchTag(row[i]);
-    features_.PrefetchFront(row[i]);
+    features_.rows().Prefetch(row[i]);
   }
 }
 
@@ -190,7 +189,7 @@ bool Graph::OccludedByOthers(size_t candidate, Guard& guard, Scratch& scratch) c
   if (!others.measured) {
     others.measured = true;
     others.Resize(n);
-    RamFeatureStore::Reader(features_).Fetch(others.slots.data(), n, others.rows.data());
+    features_.rows().Find(others.slots.data(), n, others.rows.data());
     guard.work.rows_fetched += n;
     codec_.BindRow(features_.Row(others.owner), scratch.pair_buffer.data())
         .Score(others.rows.data(), n, others.from_owner.data());

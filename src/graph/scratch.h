@@ -5,21 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "graph/candidate_list.h"
 #include "graph/position_table.h"
+#include "graph/search_scratch.h"
 #include "store/epoch.h"
 #include "store/neighbors.h"
-#include "store/visited_set.h"
 
 namespace shoal {
-
-// What a search met of the entry points (entry_points.h).
-struct MetEntries {
-  SlotId root = kNoSlot;    // The nearest.
-  float root_distance = 0;  // Of the nearest of the start point and the roots,
-  float distance = 0;       // and of all where the search began.
-  bool leaves = false;      // Whether leaves were among these.
-};
 
 struct Scratch final : ScratchBase {
   // Reserves what writers need once they have begun to change lists: nothing throws from there on.
@@ -28,8 +19,8 @@ struct Scratch final : ScratchBase {
     pool.reserve(kPool);
     open.Resize(kPool);
     for (auto* ids_of_row : {&selected, &wanted, &pushed, &update.added, &repair.refused})
-      ids_of_row->reserve(kMaxIds);
-    update.dropped.reserve(2 * kMaxIds);  // All of the old row and all of the new.
+      ids_of_row->reserve(SearchScratch::kMaxIds);
+    update.dropped.reserve(2 * SearchScratch::kMaxIds);  // All of the old row and all of the new.
   }
 
   // A prune's candidates that may be chosen yet, nearest first; see Graph::Choose.
@@ -116,17 +107,7 @@ struct Scratch final : ScratchBase {
     }
   };
 
-  // One hop: the ids of a list (and one more), which of them are live, their rows and distances.
-  static constexpr size_t kMaxIds = kMaxDegree + 1;
-  static_assert(kMaxIds <= CandidateList::kMaxPerCall);
-  SlotId ids[kMaxIds];
-  bool eligible[kMaxIds];
-  const std::byte* rows[kMaxIds];
-  float distances[kMaxIds];
-
-  CandidateList best;
-  VisitedSet visited;
-  MetEntries met;  // By the last search.
+  SearchScratch search;
 
   // Inserts: what the search expanded, and the selection among it.
   std::vector<Candidate> pool;
@@ -142,16 +123,13 @@ struct Scratch final : ScratchBase {
   // Which ids a search has found, where points may be found twice.
   std::vector<uint32_t> id_table;
 
-  // Range searches.
-  std::vector<Candidate> within;
-
   // Of queries and rows that are bound to a scorer.
   std::vector<std::byte> query_buffer;
   std::vector<std::byte> pair_buffer;
 
   size_t bytes() const override {
-    return sizeof(*this) + best.bytes() + visited.bytes() +
-           (pool.capacity() + by_product.capacity() + within.capacity()) * sizeof(Candidate) +
+    return sizeof(*this) + search.bytes() +
+           (pool.capacity() + by_product.capacity()) * sizeof(Candidate) +
            (selected.capacity() + wanted.capacity() + pushed.capacity() +
             update.dropped.capacity() + update.added.capacity()) *
                sizeof(uint32_t) +

@@ -31,6 +31,9 @@ class Column {
     return bases_[slot >> shift_].load(std::memory_order_relaxed) + (slot & mask_) * stride_;
   }
   size_t stride() const { return stride_; }
+  // Where segments begin, and log2 of the slots of one: for Rows.
+  const std::atomic<std::byte*>* bases() const { return bases_.data(); }
+  unsigned shift() const { return shift_; }
 
   // Reserves the first segment of 2^shift slots. False: the system refuses. Before any other use.
   bool Init(unsigned shift);

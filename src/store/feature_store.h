@@ -1,74 +1,32 @@
-// Seam 1 of the hop: where the bytes of a row live.
+// Rows in memory.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 
-#include "base/memory.h"
 #include "store/column.h"
-#include "store/tag.h"
+#include "store/rows.h"
 
 namespace shoal {
 
-// Knows nothing of concurrency: who may touch a row and when is the slot table's business.
-class FeatureStore {
- public:
-  // One operation's view. Used by one thread.
-  class Reader {
-   public:
-    virtual ~Reader() = default;
-    // rows[i]: the row of slots[i], valid until the next Fetch on this Reader.
-    virtual void Fetch(const SlotId* slots, size_t n, const std::byte** rows) = 0;
-  };
-
-  virtual ~FeatureStore() = default;
-};
-
-// Rows in memory. A column, grown by the slot table.
-class RamFeatureStore final : public FeatureStore {
+// A column of rows, grown by the slot table. It knows nothing of concurrency: the slot table says
+// which thread may touch a row and when.
+class RamFeatureStore {
  public:
   explicit RamFeatureStore(size_t row_bytes)
-      : rows_(row_bytes), whole_early_(HasManyLineBuffers() && row_bytes < kLongRow) {}
-
-  class Reader final : public FeatureStore::Reader {
-   public:
-    explicit Reader(const RamFeatureStore& store) : rows_(store.rows_) {}
-    void Fetch(const SlotId* slots, size_t n, const std::byte** rows) override {
-      for (size_t i = 0; i < n; ++i) rows[i] = rows_.At(slots[i]);
-    }
-
-   private:
-    const Column& rows_;
-  };
+      : column_(row_bytes), prefetches_whole_(Rows::PrefetchesWhole(row_bytes)) {}
 
   // The row of a slot that the caller owns.
-  std::byte* Row(SlotId slot) { return rows_.At(slot); }
-  Column& column() { return rows_; }
-  // Whether PrefetchFront calls for all of a row.
-  bool fetches_whole_rows() const { return whole_early_; }
-  // Calls for the front of a row, before it is known whether the row is wanted: the kernels call
-  // for the rest. Measured (SIFT): two lines early save a sixth of a u8 search, 3 % of an f32 one;
-  // eight lines early are worse than none on Intel, and on AMD's Zen 5 make an f32 search 15 %
-  // faster than two. (There, too, rows of 16 lines are better left to the hardware's streams.)
-  void PrefetchFront(SlotId slot) const {
-    const std::byte* row = rows_.At(slot);
-    if (whole_early_) {
-      for (size_t at = 0; at < rows_.stride(); at += kCacheLine) {
-        __builtin_prefetch(row + at, 0, 3);
-        std::atomic_signal_fence(std::memory_order_seq_cst);  // Or g++ 12 keeps the first alone.
-      }
-      return;
-    }
-    __builtin_prefetch(row, 0, 2);
-    __builtin_prefetch(row + kCacheLine, 0, 2);
+  std::byte* Row(SlotId slot) { return column_.At(slot); }
+  // All rows, for reading. After the column was initialised.
+  Rows rows() const {
+    return {column_.bases(), column_.shift(), column_.stride(), prefetches_whole_};
   }
-  const Column& column() const { return rows_; }
+  Column& column() { return column_; }
+  const Column& column() const { return column_; }
 
  private:
-  static constexpr size_t kLongRow = 1024;  // As in distance/rows-inl.h.
-
-  Column rows_;
-  const bool whole_early_;
+  Column column_;
+  const bool prefetches_whole_;
 };
 
 }  // namespace shoal

@@ -332,8 +332,8 @@ class EdgeStress {
   bool done_ = false;
   uint64_t rounds_ = 0;
   std::atomic<uint64_t> linked_{0}, unlinked_{0}, pruned_{0}, restarts_{0}, refused_{0},
-      reparented_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0},
-      taken_back_{0}, reattachments_{0}, outside_{0};
+      reparented_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0}, taken_back_{0},
+      reattachments_{0}, outside_{0};
 };
 
 }  // namespace

@@ -1,0 +1,48 @@
+// The view of an index that writers change meanwhile (searcher.h). Read under an epoch guard.
+#pragma once
+
+#include "graph/entry_points.h"
+#include "store/neighbors.h"
+#include "store/rows.h"
+#include "store/slot_table.h"
+
+namespace shoal {
+
+class LiveView {
+ public:
+  using Stamp = SlotTable::ReadStamp;
+
+  LiveView(SlotId start, const SlotTable& slots, const NeighborLists& neighbors, const Rows& rows,
+           const EntryPoints& seeds)
+      : start_(start), slots_(slots), neighbors_(neighbors), rows_(rows), seeds_(seeds) {}
+
+  SlotId start() const { return start_; }
+  Stamp stamp() const { return slots_.Now(); }
+  const Rows& rows() const { return rows_; }
+  size_t live() const { return slots_.live(); }
+
+  size_t CopyList(SlotId slot, SlotId* out) const { return neighbors_.Copy(slot, out); }
+  void PrefetchList(SlotId slot) const { neighbors_.Prefetch(slot); }
+  size_t KeepReadable(SlotId* ids, size_t n, const Stamp& since, bool* eligible) const {
+    return slots_.KeepReadable(ids, n, since, eligible);
+  }
+  size_t CopyEligible(SlotId& next, const Stamp& since, SlotId* out) const {
+    return slots_.CopyEligible(next, since, out);
+  }
+
+  size_t CopyCoarseSeeds(SlotId* out) const { return seeds_.CopyRoots(out); }
+  size_t CopyFineSeeds(size_t at, SlotId seed, SlotId* out) const {
+    return seeds_.CopyLeaves(at, seed, out);
+  }
+  bool HasClusters() const { return seeds_.HasClusters(); }
+  bool MayHaveClusters() const { return seeds_.MayHaveClusters(); }
+
+ private:
+  const SlotId start_;
+  const SlotTable& slots_;
+  const NeighborLists& neighbors_;
+  const Rows rows_;
+  const EntryPoints& seeds_;
+};
+
+}  // namespace shoal

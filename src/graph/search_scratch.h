@@ -1,0 +1,41 @@
+// The working memory of one search.
+#pragma once
+
+#include <vector>
+
+#include "graph/candidate_list.h"
+#include "shoal/options.h"
+#include "store/visited_set.h"
+
+namespace shoal {
+
+// The seeds that a search began from (entry_points.h).
+struct SeedsMet {
+  SlotId coarse = kNoSlot;    // The nearest coarse seed.
+  float coarse_distance = 0;  // The nearest of the start point and the coarse seeds,
+  float distance = 0;         // and of all points where the search began.
+  bool fine = false;          // Whether fine seeds were among these.
+};
+
+struct SearchScratch {
+  // One hop: the ids of a list (and one more), which of them are eligible, their rows and
+  // distances.
+  static constexpr size_t kMaxIds = kMaxDegree + 1;
+  static_assert(kMaxIds <= CandidateList::kMaxPerCall);
+  SlotId ids[kMaxIds];
+  bool eligible[kMaxIds];
+  const std::byte* rows[kMaxIds];
+  float distances[kMaxIds];
+
+  CandidateList best;
+  VisitedSet visited;
+  SeedsMet met;                   // By the last search.
+  std::vector<Candidate> within;  // Range searches: eligible points within the radius.
+
+  // Heap memory.
+  size_t bytes() const {
+    return best.bytes() + visited.bytes() + within.capacity() * sizeof(Candidate);
+  }
+};
+
+}  // namespace shoal

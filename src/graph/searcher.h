@@ -1,0 +1,223 @@
+// Search: one hop, written once, over a view of a graph.
+//
+// A view is what a search may read. It is a small value with these members; ids are slots:
+//
+//   SlotId start() const                        where every search begins; kNoSlot: nothing is
+//   there Stamp stamp() const                         taken once, before the first read; has
+//   high_water size_t CopyList(SlotId, SlotId* out) const  at most kMaxDegree ids size_t
+//   KeepReadable(SlotId* ids, size_t n, const Stamp&, bool* eligible) const
+//                                               keeps the ids that may be read, in order
+//   Rows rows() const                           where their rows are
+//   size_t CopyCoarseSeeds(SlotId* out) const, CopyFineSeeds(at, seed, out) const,
+//   bool HasClusters() const, MayHaveClusters() const
+//   size_t live() const                         points that are eligible, about
+//   size_t CopyEligible(SlotId& next, const Stamp&, SlotId* out) const
+//   void PrefetchList(SlotId) const
+//
+// There are two: LiveView (the index that writers change) and the view of a mapped snapshot.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "base/hooks.h"
+#include "codec/full_codec.h"
+#include "graph/entry_points.h"
+#include "graph/search_scratch.h"
+#include "shoal/stats.h"
+#include "store/rows.h"
+
+namespace shoal {
+
+// What a search notes on its way, where asked.
+struct Recorder {
+  std::vector<Candidate>* expanded = nullptr;      // Points that were expanded, but the start.
+  std::vector<Candidate>* within = nullptr;        // Eligible points at distance <= radius,
+  std::vector<Candidate>* pass_through = nullptr;  // and others; both or neither.
+  float radius = 0;
+  // Looks at fine seeds whether they helped before or not.
+  bool probe_fine_seeds = false;
+};
+
+// One search. Used by one thread; everything it refers to outlives it.
+template <class View>
+class Searcher {
+ public:
+  Searcher(const View& view, const Scorer& scorer, const Recorder& recorder, WorkCounters& work,
+           SearchScratch& scratch)
+      : view_(view),
+        rows_(view.rows()),
+        since_(view.stamp()),
+        scorer_(scorer),
+        recorder_(recorder),
+        work_(work),
+        scratch_(scratch) {}
+
+  // Best-first search from the start point and the seeds: afterwards scratch.best holds the
+  // `list_size` nearest points found, all expanded. ("GreedySearch" in the DiskANN paper.) Where
+  // deleted points use up the budget of pass-through points before so many eligible points are
+  // found, the search goes on with more of them until it has cost what it costs to score all live
+  // points, and then scores those: at rest it finds min(list_size, live points), at a bounded cost.
+  void FindNearest(size_t list_size);
+
+  // Expands `slot`: scores its list.
+  void Expand(SlotId slot);
+
+ private:
+  void Begin();
+  // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
+  void Visit(size_t n);
+  void ExpandAll();
+  void ScoreAllLive();
+
+  const View view_;
+  const Rows rows_;
+  const typename View::Stamp since_;
+  const Scorer scorer_;
+  const Recorder recorder_;
+  WorkCounters& work_;
+  SearchScratch& scratch_;
+};
+
+// Everything within `radius`, nearest first, to scratch.within: a search, then every point found
+// there, eligible or passed through, is expanded, too.
+template <class View>
+void FindWithin(const View& view, const Scorer& scorer, size_t list_size, float radius,
+                WorkCounters& work, SearchScratch& scratch);
+
+template <class View>
+void Searcher<View>::Visit(size_t n) {
+  n = scratch_.visited.KeepNew(scratch_.ids, n);
+  // Nearly all of them are readable: their rows are prefetched while the view is asked. Where whole
+  // rows are prefetched, what the view reads would queue behind them all, so it is asked first.
+  const auto prefetch = [&] {
+    for (size_t i = 0; i < n; ++i) rows_.Prefetch(scratch_.ids[i]);
+  };
+  if (!rows_.prefetches_whole()) prefetch();
+  n = view_.KeepReadable(scratch_.ids, n, since_, scratch_.eligible);
+  if (n == 0) return;
+  if (rows_.prefetches_whole()) prefetch();
+  SHOAL_SYNC_POINT("search.after_tag_check");
+  rows_.Find(scratch_.ids, n, scratch_.rows);
+  scorer_.Score(scratch_.rows, n, scratch_.distances);
+  work_.rows_fetched += n;
+  work_.distances += n;
+  // A new nearest point is expanded next: its list is prefetched before the others are placed.
+  const auto* const nearest = std::min_element(scratch_.distances, scratch_.distances + n);
+  if (*nearest < scratch_.best.PeekDistance())
+    view_.PrefetchList(scratch_.ids[nearest - scratch_.distances]);
+  scratch_.best.InsertMany(scratch_.distances, scratch_.ids, scratch_.eligible, n);
+  if (recorder_.within == nullptr) return;
+  for (size_t i = 0; i < n; ++i)
+    if (scratch_.distances[i] <= recorder_.radius)
+      (scratch_.eligible[i] ? recorder_.within : recorder_.pass_through)
+          ->push_back({scratch_.distances[i], scratch_.ids[i]});
+}
+
+template <class View>
+void Searcher<View>::Expand(SlotId slot) {
+  const size_t n = view_.CopyList(slot, scratch_.ids);
+  SHOAL_SYNC_POINT("search.after_copy");
+  ++work_.lists_read;
+  ++work_.hops;
+  // The list that is likely next is prefetched while this one is scored.
+  if (const SlotId next = scratch_.best.PeekUnexpanded(); next != kNoSlot) view_.PrefetchList(next);
+  Visit(n);
+}
+
+// The search begins at the start point and the coarse seeds, and, where the data have clusters, at
+// the fine seeds of the two nearest of these: neighbours may lie on both sides of a border.
+template <class View>
+void Searcher<View>::Begin() {
+  constexpr size_t kNear = 2;
+  static_assert(kNear * EntryPoints::kMaxLeaves <= SearchScratch::kMaxIds);
+  const SlotId start = view_.start();
+  SlotId coarse[EntryPoints::kMaxRoots];
+  const size_t n = view_.CopyCoarseSeeds(coarse);
+  scratch_.ids[0] = start;
+  std::copy_n(coarse, n, scratch_.ids + 1);
+  Visit(n + 1);
+  SeedsMet& met = scratch_.met;
+  met = {.coarse_distance = scratch_.best[0].distance};
+  SlotId near[kNear];
+  size_t found = 0;
+  for (size_t i = 0; i < scratch_.best.size() && found < kNear; ++i)
+    if (scratch_.best[i].slot != start) near[found++] = scratch_.best[i].slot;
+  if (found > 0) met.coarse = near[0];
+  met.fine = view_.HasClusters() || (recorder_.probe_fine_seeds && view_.MayHaveClusters());
+  size_t fine = 0;
+  for (size_t i = 0; i < found && met.fine; ++i) {
+    const auto at = static_cast<size_t>(std::find(coarse, coarse + n, near[i]) - coarse);
+    if (at < n) fine += view_.CopyFineSeeds(at, near[i], scratch_.ids + fine);
+  }
+  if (fine > 0) Visit(fine);
+  met.distance = scratch_.best[0].distance;
+}
+
+template <class View>
+void Searcher<View>::ExpandAll() {
+  const SlotId start = view_.start();
+  while (scratch_.best.HasUnexpanded()) {
+    const Candidate nearest = scratch_.best.PopUnexpanded();
+    if (recorder_.expanded != nullptr && nearest.slot != start)
+      recorder_.expanded->push_back(nearest);
+    Expand(nearest.slot);
+  }
+}
+
+template <class View>
+void Searcher<View>::FindNearest(size_t list_size) {
+  scratch_.best.Reset(list_size);
+  scratch_.visited.Reset(16 * list_size);
+  if (view_.start() == kNoSlot) return;
+  SHOAL_SYNC_POINT("search.after_high_water");
+  Begin();
+  const uint64_t before = work_.distances;
+  ExpandAll();
+  while (scratch_.best.IsStarved()) {
+    if (view_.live() <= work_.distances - before) {
+      ScoreAllLive();
+      if (recorder_.expanded != nullptr) ExpandAll();
+      return;
+    }
+    scratch_.best.AdmitPassThrough();
+    ExpandAll();
+  }
+}
+
+// Scores the points that the search may return and has not met.
+template <class View>
+void Searcher<View>::ScoreAllLive() {
+  for (SlotId next = 0; next < since_.high_water;)
+    Visit(view_.CopyEligible(next, since_, scratch_.ids));
+}
+
+template <class View>
+void FindWithin(const View& view, const Scorer& scorer, size_t list_size, float radius,
+                WorkCounters& work, SearchScratch& scratch) {
+  std::vector<Candidate> met, pass_through;
+  auto& within = scratch.within;
+  within.clear();
+  Searcher<View> searcher(
+      view, scorer,
+      {.expanded = &met, .within = &within, .pass_through = &pass_through, .radius = radius}, work,
+      scratch);
+  searcher.FindNearest(list_size);
+  std::vector<SlotId> expanded;
+  expanded.reserve(met.size());
+  for (const Candidate& candidate : met) expanded.push_back(candidate.slot);
+  std::sort(expanded.begin(), expanded.end());
+  const auto expand = [&](SlotId slot) {
+    if (!std::binary_search(expanded.begin(), expanded.end(), slot)) searcher.Expand(slot);
+  };
+  // Both grow while they are walked: what an expansion finds inside the radius is expanded, too.
+  for (size_t i = 0, j = 0; i < within.size() || j < pass_through.size();) {
+    while (i < within.size()) expand(within[i++].slot);
+    if (j < pass_through.size()) expand(pass_through[j++].slot);
+  }
+  std::sort(within.begin(), within.end(), [](const auto& a, const auto& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;
+  });
+}
+
+}  // namespace shoal
