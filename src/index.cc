@@ -12,20 +12,10 @@
 #include "base/number.h"
 #include "base/parallel.h"
 #include "index_impl.h"
+#include "search_calls.h"
 
 namespace shoal {
 namespace {
-
-// Queries that one thread takes at a time from a batch of n: few enough that all threads have
-// several pieces, so many that a piece (128 candidates, guessed: some 100 us) is worth a thread's
-// start.
-size_t SearchGrain(size_t n, size_t threads, const SearchOptions& options) {
-  constexpr size_t kMax = 8, kPieces = 4, kWorthAStart = 128;
-  if (threads == 0) threads = AvailableCpus();
-  const size_t list = std::max(options.search_list_size, options.k);
-  const size_t least = std::clamp<size_t>(kWorthAStart / list, 1, kMax);
-  return std::clamp(n / threads / kPieces, least, kMax);
-}
 
 tl::unexpected<Error> Invalid(const std::string& message) {
   return MakeError(ErrorCode::kInvalidArgument, message);
@@ -154,13 +144,7 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
                                  std::span<ExternalId> ids, std::span<float> distances,
                                  WorkCounters* work) {
   if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
-  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
-  if (ids.size() < options.k)
-    return Invalid("ids: expected room for k = " + std::to_string(options.k) + ", found " +
-                   std::to_string(ids.size()));
-  if (!distances.empty() && distances.size() < options.k)
-    return Invalid("distances: expected room for k = " + std::to_string(options.k) + ", found " +
-                   std::to_string(distances.size()));
+  if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);
@@ -187,7 +171,7 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
 Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
                                                 WorkCounters* work) {
   if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
-  if (std::isnan(options.radius)) return Invalid("radius: expected a number, found NaN");
+  if (Status ok = CheckRange(options); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);
@@ -339,69 +323,19 @@ Result<size_t> Index::Search(VectorView query, const SearchOptions& options,
 }
 
 Result<std::vector<Hit>> Index::Search(VectorView query, const SearchOptions& options) const {
-  try {
-    // No more hits than points, whatever k.
-    const size_t room = std::min(options.k, std::max<size_t>(1, size()) + 64);
-    std::vector<ExternalId> ids(room);
-    std::vector<float> distances(room);
-    SearchOptions bounded = options;
-    bounded.k = room;
-    bounded.search_list_size = std::max(options.search_list_size, room);
-    if (options.k == 0) bounded.k = 0;
-    const Result<size_t> n = Search(query, bounded, ids, distances);
-    if (!n) return tl::unexpected(n.error());
-    std::vector<Hit> hits(*n);
-    for (size_t i = 0; i < *n; ++i) hits[i] = {ids[i], distances[i]};
-    return hits;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(this->options(), "search");
-  }
+  return SearchToHits(
+      options, size(),
+      [&](const SearchOptions& bounded, std::span<ExternalId> ids, std::span<float> distances) {
+        return Search(query, bounded, ids, distances);
+      });
 }
 
 Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
                          const SearchManyOutput& output, const BatchOptions& batch) const {
-  const size_t n = queries.rows();
-  // n x each elements, which may be more than a size_t counts.
-  const auto check = [n](const char* name, size_t each, size_t found) -> Status {
-    if (n == 0 || found / n >= each) return {};
-    return Invalid(std::string(name) + ": expected room for " + std::to_string(n) + " x " +
-                   std::to_string(each) + ", found " + std::to_string(found));
-  };
-  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
-  Status sizes = check("ids", options.k, output.ids.size());
-  if (sizes && !output.distances.empty())
-    sizes = check("distances", options.k, output.distances.size());
-  if (sizes) sizes = check("counts", 1, output.counts.size());
-  if (sizes && !output.work.empty()) sizes = check("work", 1, output.work.size());
-  if (!sizes || n == 0) return sizes;
-  std::fill_n(output.counts.begin(), n, 0);
-  if (Status shape = impl_->ValidateShape(queries, "queries"); !shape) return shape;
-  Status first_error;
-  Mutex reporting;
-  const auto search = [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) {
-      const auto distances = output.distances.empty()
-                                 ? std::span<float>()
-                                 : output.distances.subspan(i * options.k, options.k);
-      const Result<size_t> hits =
-          Search(queries[i], options, output.ids.subspan(i * options.k, options.k), distances,
-                 output.work.empty() ? nullptr : &output.work[i]);
-      output.counts[i] = hits ? static_cast<uint32_t>(*hits) : 0;
-      if (hits) continue;
-      const MutexLock lock(reporting);
-      if (first_error)
-        first_error =
-            MakeError(hits.error().code, "row " + std::to_string(i) + ": " + hits.error().message);
-    }
-  };
-  try {
-    const size_t done = ParallelFor(batch.threads, n, SearchGrain(n, batch.threads, options),
-                                    batch.progress, search, batch.stop);
-    if (done < n) return Cancelled("search", done, n);
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(this->options(), "search");
-  }
-  return first_error;
+  return SearchBatch(
+      queries, options, output, batch, impl_->ValidateShape(queries, "queries"),
+      [&](VectorView query, std::span<ExternalId> ids, std::span<float> distances,
+          WorkCounters* work) { return Search(query, options, ids, distances, work); });
 }
 
 Result<std::vector<Hit>> Index::RangeSearch(VectorView query, const RangeOptions& options,

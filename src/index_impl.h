@@ -13,6 +13,7 @@
 #include "graph/graph.h"
 #include "graph/repair_queue.h"
 #include "persist/graph_image.h"
+#include "persist/snapshot_seeds.h"
 #include "shoal/index.h"
 #include "store/epoch.h"
 #include "store/feature_store.h"
@@ -121,7 +122,9 @@ class IndexImpl {
   };
   std::vector<SlotId> SnapshotSlots() const;
   static SnapshotPoints Position(std::vector<SlotId> slots);
-  void AppendEntries(const SnapshotPoints& points, std::vector<std::byte>& block);
+  std::vector<SeedSet> SnapshotSeedSets(const SnapshotPoints& points);
+  static Status AnchorLost(SnapshotWriter& writer, const SnapshotHeader& header,
+                           std::vector<SnapshotAnchor>& anchors);
   // Replaces `list` by the positions of the points that u, a member or the start point, points at
   // now, in the order of its row.
   void SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,

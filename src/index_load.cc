@@ -6,16 +6,15 @@
 // again is the same file. Births are given in breadth-first order from the start: then every point
 // that can be reached has an edge from an older one, and all guards are known at once.
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 #include <new>
 #include <string>
 
 #include "base/check.h"
-#include "base/number.h"
 #include "base/parallel.h"
 #include "graph/breadth_first.h"
 #include "index_impl.h"
-#include "persist/snapshot_file.h"
+#include "persist/snapshot_seeds.h"
 
 namespace shoal {
 namespace {
@@ -39,7 +38,7 @@ class IndexImpl::Loader {
   Status Run() {
     if (header_.start_points == 0) return {};
     Status ok = MakeSlots();
-    if (ok) ok = LoadStart();
+    if (ok) ok = LoadSeeds();
     if (ok) ok = LoadBlocks();
     if (ok) ok = LinkEdges();
     if (ok) ok = LinkLost();
@@ -49,7 +48,8 @@ class IndexImpl::Loader {
 
  private:
   static constexpr SlotId kStart = 0;
-  static SlotId SlotOf(uint32_t point) { return point + 1; }
+  // Of an entry of the file: the last is the start point.
+  SlotId SlotOf(uint32_t entry) const { return entry == n_ ? kStart : entry + 1; }
 
   using Section = SnapshotSection;
   using Block = std::vector<std::byte>;
@@ -70,52 +70,23 @@ class IndexImpl::Loader {
     return {};
   }
 
-  Status LoadStart() {
-    Block block;
-    if (Status ok = reader_.ReadBlock(Section::kStart, 0, block); !ok) return ok;
-    // Files that earlier builds wrote have the vector of a point there, which may have been deleted
-    // since.
-    index_.codec_.EncodeOrigin(index_.features_.Row(kStart));
-    size_t at = header_.vector_bytes();
-    if (Status ok = LoadList(Section::kStart, 0, block, at, kStart); !ok) return ok;
-    if (Status ok = LoadEntries(block, at); !ok) return ok;
-    index_.codec_.RaiseMaxNormSq(header_.max_norm_sq);
-    return {};
-  }
-
-  Status LoadEntries(const Block& block, size_t at) {
+  Status LoadSeeds() {
+    const Result<SnapshotSeeds> seeds = ReadSeeds(reader_);
+    if (!seeds) return tl::unexpected(seeds.error());
     std::vector<EntryPoints::Saved> sets;
-    size_t most = EntryPoints::kMaxRoots, due = 1;
-    for (; due > 0; --due) {
-      const auto left = block.size() - at;
-      constexpr size_t kBefore = 8;  // Their number and radius.
-      const size_t n = left < kBefore ? 0 : NumberAt<uint32_t>(block, at);
-      if (left < kBefore || n > most || left < kBefore + 4 * n)
-        return reader_.Broken(Section::kStart, 0, at, "entry points",
-                              "at most " + std::to_string(most) + ", within the section",
-                              std::to_string(n) + " in " + std::to_string(left) + " bytes");
-      auto& set = sets.emplace_back();
-      set.radius = NumberAt<float>(block, at + 4);
-      if (!(set.radius >= 0 && std::isfinite(set.radius)))
-        return reader_.Broken(Section::kStart, 0, at + 4, "radius", "a number of at least 0",
-                              Written(set.radius));
-      at += kBefore;
-      if (Status ok = TakePoints(Section::kStart, 0, block, at, n, kStart, set.slots); !ok)
-        return ok;
-      at += 4 * n;
-      if (sets.size() == 1) due += n;
-      most = EntryPoints::kMaxLeaves;
+    for (const SeedSet& set : seeds->sets) {
+      auto& [slots, radius] = sets.emplace_back();
+      for (const uint32_t point : set.points) slots.push_back(SlotOf(point));
+      radius = set.radius;
     }
-    if (at != block.size())
-      return reader_.Broken(Section::kStart, 0, at, "end of the entry points",
-                            std::to_string(block.size()), std::to_string(at));
     index_.graph_.entries().Restore(sets);
+    index_.codec_.RaiseMaxNormSq(header_.max_norm_sq);
     return {};
   }
 
   Status LoadBlocks() {
     FirstError first;
-    const size_t blocks = header_.point_blocks();
+    const size_t blocks = header_.entry_blocks();
     const auto load = [&](size_t begin, size_t end) {
       Block block;
       for (size_t b = begin; b < end && first.ok(); ++b) first.Note(LoadBlock(b, block));
@@ -123,7 +94,7 @@ class IndexImpl::Loader {
     const size_t done =
         ParallelFor(batch_.threads, blocks, 1, Progress(0, blocks), load, batch_.stop);
     if (Status ok = first.Take(); !ok) return ok;
-    if (done < blocks) return Cancelled("load", header_.FirstPoint(done) / 2, n_);
+    if (done < blocks) return Cancelled("load", header_.FirstEntry(done) / 2, n_);
     if (index_.neighbors_.edges() != header_.edges)
       return reader_.Broken(Section::kLists, 0, 0, "edges of all lists",
                             std::to_string(header_.edges) + " by the header",
@@ -132,32 +103,36 @@ class IndexImpl::Loader {
   }
 
   Status LoadBlock(size_t b, Block& block) {
-    const auto first = static_cast<uint32_t>(header_.FirstPoint(b));
-    const auto end = static_cast<uint32_t>(header_.FirstPoint(b + 1));
-    if (Status ok = reader_.ReadBlock(Section::kVectors, b, block); !ok) return ok;
-    for (uint32_t i = first; i < end; ++i) {
-      const size_t at = (i - first) * header_.vector_bytes();
-      if (Status ok = LoadVector(Section::kVectors, b, block, at, SlotOf(i)); !ok) return ok;
-    }
-    if (Status ok = reader_.ReadBlock(Section::kIds, b, block); !ok) return ok;
+    const auto first = static_cast<uint32_t>(header_.FirstEntry(b));
+    const auto end = static_cast<uint32_t>(header_.FirstEntry(b + 1));
+    if (Status ok = reader_.ReadBlock(Section::kRows, b, block); !ok) return ok;
     for (uint32_t i = first; i < end; ++i)
+      if (Status ok = LoadRow(b, block, (i - first) * header_.row_bytes, i); !ok) return ok;
+    if (Status ok = reader_.ReadBlock(Section::kIds, b, block); !ok) return ok;
+    for (uint32_t i = first; i < std::min(end, n_); ++i)
       if (Status ok = LoadId(b, block, (i - first) * sizeof(ExternalId), SlotOf(i)); !ok) return ok;
     if (Status ok = reader_.ReadBlock(Section::kLists, b, block); !ok) return ok;
-    size_t at = 0;
+    const size_t bytes = header_.RecordBytes(Section::kLists);
     for (uint32_t i = first; i < end; ++i)
-      if (Status ok = LoadList(Section::kLists, b, block, at, SlotOf(i)); !ok) return ok;
-    if (at == block.size()) return {};
-    return reader_.Broken(Section::kLists, b, at, "end of the last list",
-                          std::to_string(block.size()), std::to_string(at));
+      if (Status ok = LoadList(b, block, (i - first) * bytes, SlotOf(i)); !ok) return ok;
+    return {};
   }
 
-  Status LoadVector(Section section, size_t b, const Block& block, size_t at, SlotId slot) {
-    const VectorView vector(block.data() + at, header_.options.scalar_type, header_.options.dim);
-    if (Status valid = index_.codec_.Validate(vector, "vector"); !valid)
-      return reader_.Broken(section, b, at, Whose(slot), "a vector that may be inserted",
-                            valid.error().message);
-    index_.codec_.Encode(vector, index_.features_.Row(slot));
-    return {};
+  // The row of entry i. What the codec adds to a vector is encoded anew, and must be the same.
+  Status LoadRow(size_t b, const Block& block, size_t at, uint32_t i) {
+    const SlotId slot = SlotOf(i);
+    std::byte* const row = index_.features_.Row(slot);
+    if (slot == kStart) {
+      index_.codec_.EncodeOrigin(row);
+    } else {
+      const VectorView vector(block.data() + at, header_.options.scalar_type, header_.options.dim);
+      if (Status valid = index_.codec_.Validate(vector, "vector"); !valid)
+        return reader_.Broken(Section::kRows, b, at, Whose(slot), "a vector that may be inserted",
+                              valid.error().message);
+      index_.codec_.Encode(vector, row);
+    }
+    if (std::memcmp(row, block.data() + at, header_.row_bytes) == 0) return {};
+    return reader_.Broken(Section::kRows, b, at, Whose(slot), "the row of its vector", "another");
   }
 
   Status LoadId(size_t b, const Block& block, size_t at, SlotId slot) {
@@ -171,20 +146,19 @@ class IndexImpl::Loader {
     return {};
   }
 
-  // The list at `at`, which is moved behind it.
-  Status LoadList(Section section, size_t b, const Block& block, size_t& at, SlotId slot) {
-    const size_t left = (block.size() - at) / 4;
-    const size_t k = left == 0 ? 0 : NumberAt<uint32_t>(block, at);
-    const size_t most = std::min<size_t>(left == 0 ? 0 : left - 1, header_.options.max_degree);
-    if (left == 0 || k > most)
-      return reader_.Broken(section, b, at, Whose(slot),
-                            "a list of at most " + std::to_string(most) + " neighbours",
-                            left == 0 ? "the end of the block" : std::to_string(k));
+  Status LoadList(size_t b, const Block& block, size_t at, SlotId slot) {
+    size_t k = 0;
+    const size_t most = header_.options.max_degree;
+    const auto word = [&](size_t i) { return NumberAt<uint32_t>(block, at + 4 * i); };
+    while (k < most && word(k) != kNoSlot) ++k;
+    for (size_t i = k; i < most; ++i)
+      if (word(i) != kNoSlot)
+        return reader_.Broken(Section::kLists, b, at + 4 * i, Whose(slot),
+                              "nothing behind the end of its list", std::to_string(word(i)));
     std::vector<SlotId> ids;
     ids.reserve(k);
-    if (Status ok = TakePoints(section, b, block, at + 4, k, slot, ids); !ok) return ok;
+    if (Status ok = TakePoints(Section::kLists, b, block, at, k, slot, ids); !ok) return ok;
     index_.neighbors_.LoadRow(slot, ids);
-    at += 4 + 4 * k;
     return {};
   }
 

@@ -1,29 +1,32 @@
 // An index into its file, while it is written to.
 //
 // PROBLEM. A snapshot holds exactly the points that were there at one instant; but writing it takes
-// seconds, and nobody may wait for that.
+// seconds, and no thread may wait for that.
 //
-// IDEA. The id map says who is there. All its shards are locked for as long as it takes to copy the
-// slots that it names and that are live: no Publish, Delete, Upsert or move of a point ends in
-// between, for each holds its id's entry. That is the instant. The guard is older, so every slot of
-// the list stays readable, whatever becomes of its point: a row never changes while it can be read.
+// IDEA. The id map says which points there are. All its shards are locked for as long as it takes
+// to copy the slots that it names and that are live: no Publish, Delete, Upsert or move of a point
+// ends in between, for each holds its id's entry. That is the instant. The guard is older, so every
+// slot of the list stays readable, whatever becomes of its point: a row never changes while it can
+// be read.
 //
-// Neighbour lists do change. A list is taken as it is when its turn comes; what leads to points
-// that are not points is led on to one that is. A member that was deleted and repaired meanwhile
-// has no list any more, and nobody points at it: Load links it anew.
+// Neighbour lists do change. A list is taken as it is when its turn comes; an edge to what is no
+// snapshot point is rerouted to one behind it. A point that was deleted and repaired meanwhile has
+// no list any more, and no list names it; others may be reached only by a list that was written
+// too early or too late. These are anchored in the file (snapshot_seeds.h); Load links them anew.
 #include <algorithm>
 #include <new>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/hooks.h"
 #include "index_impl.h"
-#include "persist/snapshot_file.h"
+#include "persist/snapshot_seeds.h"
 
 namespace shoal {
 
-static_assert(EntryPoints::kMaxRoots == kMaxSnapshotRoots);
-static_assert(EntryPoints::kMaxLeaves == kMaxSnapshotLeaves);
+static_assert(EntryPoints::kMaxRoots == kMaxCoarseSeeds);
+static_assert(EntryPoints::kMaxLeaves == kMaxFineSeeds);
 
 std::vector<SlotId> IndexImpl::SnapshotSlots() const {
   std::vector<SlotId> slots =
@@ -86,47 +89,51 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
   const SlotId start = graph_.start();  // After the points: where there is one, there is a start.
   SnapshotHeader header{.options = options_,
                         .points = points.slots.size(),
+                        .row_bytes = static_cast<uint32_t>(codec_.row_bytes()),
                         .block_points = SnapshotBlockPoints(options_),
                         .start_points = start == kNoSlot ? 0u : 1u};
   std::vector<std::byte> block;
+  const auto progress = [&](size_t blocks) {
+    return header.points * blocks / (3 * header.entry_blocks() + 1);
+  };
   size_t done = 0;
-  // One section: append(i) puts what belongs to point i behind the block.
-  const auto write = [&](const auto& append) -> Status {
-    for (size_t b = 0; b < header.point_blocks(); ++b) {
-      if (batch.stop.stop_requested())
-        return Cancelled("save", header.points * done / (3 * header.point_blocks() + 1),
-                         header.points);
+  // One section: append(slot) puts the record of an entry behind the block.
+  const auto write = [&](SnapshotSection section, const auto& append) -> Status {
+    for (size_t b = 0; b < header.entry_blocks(); ++b) {
+      if (batch.stop.stop_requested()) return Cancelled("save", progress(done), header.points);
       block.clear();
-      for (uint64_t i = header.FirstPoint(b); i < header.FirstPoint(b + 1); ++i)
-        append(points.slots[i]);
+      for (uint64_t i = header.FirstEntry(b); i < header.FirstEntry(b + 1); ++i)
+        append(i < header.points ? points.slots[i] : start);
+      block.resize(header.BlockBytes(section, b));
       if (Status ok = writer->Append(block); !ok) return ok;
       ++done;
-      if (batch.progress)
-        batch.progress(header.points * done / (3 * header.point_blocks() + 1), header.points);
+      if (batch.progress) batch.progress(progress(done), header.points);
     }
     return {};
-  };
-  const auto append_vector = [&](SlotId slot) {
-    const std::byte* row = features_.Row(slot);
-    block.insert(block.end(), row, row + header.vector_bytes());
   };
   std::vector<uint32_t> list;
   const auto append_list = [&](SlotId slot) {
     SnapshotList(slot, points, guard, list);
     header.edges += list.size();
-    PutNumber(block, static_cast<uint32_t>(list.size()));
-    for (const uint32_t number : list) PutNumber(block, number);
+    list.resize(options_.max_degree, kNoSlot);
+    for (const uint32_t position : list) PutNumber(block, position);
   };
-  Status ok = write(append_vector);
-  if (ok) ok = write([&](SlotId slot) { PutNumber(block, slots_.external_id(slot)); });
+  Status ok = write(SnapshotSection::kRows, [&](SlotId slot) {
+    const std::byte* const row = features_.Row(slot);
+    block.insert(block.end(), row, row + header.row_bytes);
+  });
+  if (ok)
+    ok = write(SnapshotSection::kIds, [&](SlotId slot) {
+      PutNumber(block, slot == start ? ExternalId{0} : slots_.external_id(slot));
+    });
   SHOAL_SYNC_POINT("save.before_lists");
-  if (ok) ok = write(append_list);
+  if (ok) ok = write(SnapshotSection::kLists, append_list);
   if (ok && start != kNoSlot) {
+    SnapshotSeeds seeds{.sets = SnapshotSeedSets(points), .anchors = {}};
+    ok = AnchorLost(*writer, header, seeds.anchors);
     block.clear();
-    append_vector(start);
-    append_list(start);
-    AppendEntries(points, block);
-    ok = writer->Append(block);
+    AppendSeeds(seeds, block);
+    if (ok) ok = writer->Append(block);
   }
   header.max_norm_sq = codec_.max_norm_sq();
   if (ok) ok = writer->Commit(header);
@@ -134,34 +141,81 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
   return ok;
 }
 
-// Those that are points, each once. A root that is none leaves its place to one of its leaves.
-void IndexImpl::AppendEntries(const SnapshotPoints& points, std::vector<std::byte>& block) {
-  std::vector<EntryPoints::Saved> sets = graph_.entries().Save();
-  std::unordered_set<uint32_t> met;
-  for (auto& [slots, radius] : sets) {
-    for (SlotId& slot : slots) {
-      slot = points.PositionOf(slot);
-      if (slot != kNoSlot && !met.insert(slot).second) slot = kNoSlot;
+// Walks over the lists as they were written, from the start point, and anchors what is not reached:
+// at an entry that is reached and near, of the point's own list, else at the start point; where
+// that one anchors as many points as it may, at one of these.
+Status IndexImpl::AnchorLost(SnapshotWriter& writer, const SnapshotHeader& header,
+                             std::vector<SnapshotAnchor>& anchors) {
+  const auto n = static_cast<uint32_t>(header.points);
+  std::vector<uint32_t> list(header.options.max_degree);
+  Status ok;
+  const auto read = [&](uint32_t entry) {
+    const size_t bytes = header.RecordBytes(SnapshotSection::kLists);
+    const uint64_t at = header.OffsetOf(SnapshotSection::kLists) + uint64_t{entry} * bytes;
+    if (ok) ok = writer.ReadAt(at, list.data(), bytes);
+  };
+  std::vector<bool> reached(size_t{n} + 1, false);
+  std::vector<uint32_t> queue;
+  queue.reserve(size_t{n} + 1);
+  const auto reach = [&](uint32_t entry) {
+    reached[entry] = true;
+    queue.push_back(entry);
+  };
+  size_t next = 0;
+  const auto walk = [&] {
+    for (; next < queue.size() && ok; ++next) {
+      read(queue[next]);
+      for (size_t i = 0; i < list.size() && list[i] != kNoSlot && ok; ++i)
+        if (!reached[list[i]]) reach(list[i]);
     }
-    if (&slots != &sets.front().slots) std::erase(slots, kNoSlot);
+  };
+  reach(n);  // The start point.
+  walk();
+  std::unordered_map<uint32_t, std::vector<uint32_t>> anchored;
+  for (uint32_t point = 0; point < n && ok; ++point) {
+    if (reached[point]) continue;
+    read(point);
+    const auto near = std::find_if(list.begin(), list.end(), [&](uint32_t neighbor) {
+      return neighbor != kNoSlot && reached[neighbor];
+    });
+    uint32_t anchor = near == list.end() ? n : *near;
+    while (anchored[anchor].size() == kMaxAnchored) anchor = anchored[anchor][point % kMaxAnchored];
+    anchored[anchor].push_back(point);
+    anchors.push_back({anchor, point});
+    reach(point);
+    walk();
   }
-  std::vector<SlotId>& roots = sets.front().slots;
-  for (size_t i = roots.size(); i-- > 0;) {
-    std::vector<SlotId>& leaves = sets[i + 1].slots;
-    if (roots[i] != kNoSlot) continue;
-    if (leaves.empty()) {
-      roots.erase(roots.begin() + static_cast<ptrdiff_t>(i));
+  std::sort(anchors.begin(), anchors.end());
+  return ok;
+}
+
+// Those that are snapshot points, each once. A coarse seed that is none leaves its place to one of
+// its fine seeds.
+std::vector<SeedSet> IndexImpl::SnapshotSeedSets(const SnapshotPoints& points) {
+  std::vector<SeedSet> sets;
+  for (EntryPoints::Saved& set : graph_.entries().Save())
+    sets.push_back({std::move(set.slots), set.radius});
+  std::unordered_set<uint32_t> met;
+  for (SeedSet& set : sets) {
+    for (uint32_t& point : set.points) {
+      point = points.PositionOf(point);
+      if (point != kNoSlot && !met.insert(point).second) point = kNoSlot;
+    }
+    if (&set != &sets.front()) std::erase(set.points, kNoSlot);
+  }
+  std::vector<uint32_t>& coarse = sets.front().points;
+  for (size_t i = coarse.size(); i-- > 0;) {
+    std::vector<uint32_t>& fine = sets[i + 1].points;
+    if (coarse[i] != kNoSlot) continue;
+    if (fine.empty()) {
+      coarse.erase(coarse.begin() + static_cast<ptrdiff_t>(i));
       sets.erase(sets.begin() + static_cast<ptrdiff_t>(i) + 1);
     } else {
-      roots[i] = leaves.back();
-      leaves.pop_back();
+      coarse[i] = fine.back();
+      fine.pop_back();
     }
   }
-  for (const auto& [slots, radius] : sets) {
-    PutNumber(block, static_cast<uint32_t>(slots.size()));
-    PutNumber(block, radius);
-    for (const uint32_t number : slots) PutNumber(block, number);
-  }
+  return sets;
 }
 
 Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch) {

@@ -11,8 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "persist/snapshot_file.h"
+#include "persist/snapshot_seeds.h"
 #include "shoal/index.h"
+#include "store/tag.h"
 #include "tests/temp_folder.h"
 #include "tests/test_data.h"
 
@@ -37,30 +38,28 @@ Starts StartsOf(const Index& index, const std::filesystem::path& path) {
   EXPECT_TRUE(index.Save(path));
   const auto reader = SnapshotReader::Open(path);
   EXPECT_TRUE(reader);
+  const SnapshotHeader& header = reader->header();
   std::vector<std::byte> block;
   std::vector<ExternalId> ids;
-  for (size_t b = 0; b < reader->header().point_blocks(); ++b) {
+  for (size_t b = 0; b < header.BlocksOf(SnapshotSection::kIds); ++b) {
     EXPECT_TRUE(reader->ReadBlock(SnapshotSection::kIds, b, block));
-    for (size_t at = 0; at < block.size(); at += sizeof(uint64_t))
-      ids.push_back(NumberAt<uint64_t>(block, at));
+    const size_t n = header.FirstEntry(b + 1) - header.FirstEntry(b);
+    for (size_t i = 0; i < n; ++i) ids.push_back(NumberAt<uint64_t>(block, i * sizeof(uint64_t)));
   }
-  EXPECT_TRUE(reader->ReadBlock(SnapshotSection::kStart, 0, block));
-  size_t at = reader->header().vector_bytes();
-  const auto next = [&] {
-    const auto number = NumberAt<uint32_t>(block, at);
-    at += sizeof(number);
-    return number;
-  };
-  const auto append = [&](uint32_t n, std::vector<ExternalId>& to) {
-    for (uint32_t i = 0; i < n; ++i) to.push_back(ids.at(next()));
-  };
+  const auto seeds = ReadSeeds(*reader);
+  EXPECT_TRUE(seeds);
   Starts starts;
-  append(next(), starts.near_start);
-  for (bool first = true; at < block.size(); first = false) {
-    const uint32_t n = next();
-    at += sizeof(float);  // The set's radius.
-    append(n, first ? starts.roots : starts.leaves);
-  }
+  for (const SeedSet& set : seeds->sets)
+    for (const uint32_t point : set.points)
+      (&set == &seeds->sets.front() ? starts.roots : starts.leaves).push_back(ids.at(point));
+  // The start point's list is the last.
+  const size_t last = header.BlocksOf(SnapshotSection::kLists) - 1;
+  EXPECT_TRUE(reader->ReadBlock(SnapshotSection::kLists, last, block));
+  const size_t record = header.RecordBytes(SnapshotSection::kLists);
+  size_t at = (header.points - header.FirstEntry(last)) * record;
+  for (size_t i = 0; i < header.options.max_degree; ++i, at += sizeof(uint32_t))
+    if (const auto point = NumberAt<uint32_t>(block, at); point != kNoSlot)
+      starts.near_start.push_back(ids.at(point));
   return starts;
 }
 

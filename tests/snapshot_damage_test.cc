@@ -62,10 +62,10 @@ class SnapshotDamage : public ::testing::Test {
     whole_ = ReadBytes(path_);
   }
 
-  // Where a section's first block is: 0 vectors, 1 ids, 2 lists; 3: the start.
+  // Where a section's first block is: 0 rows, 1 ids, 2 lists, 3 seeds.
   size_t OffsetOf(size_t section) const {
-    const size_t points = At<uint64_t>(whole_, 24), per_block = At<uint32_t>(whole_, 68);
-    const size_t entry = section * ((points + per_block - 1) / per_block);
+    const size_t entries = At<uint64_t>(whole_, 24) + 1, per_block = At<uint32_t>(whole_, 68);
+    const size_t entry = section * ((entries + per_block - 1) / per_block);
     return At<uint64_t>(whole_, At<uint64_t>(whole_, 72) + 16 * entry);
   }
 
@@ -86,7 +86,7 @@ class SnapshotDamage : public ::testing::Test {
 };
 
 TEST_F(SnapshotDamage, CutAnywhereItIsAnError) {
-  Save(20);
+  Save(20, Metric::kL2, 8);
   for (size_t bytes = 0; bytes < whole_.size(); ++bytes) {
     ASSERT_NO_FATAL_FAILURE(
         ExpectRefused(whole_.substr(0, bytes), "cut to " + std::to_string(bytes)));
@@ -96,7 +96,7 @@ TEST_F(SnapshotDamage, CutAnywhereItIsAnError) {
 }
 
 TEST_F(SnapshotDamage, WhateverByteIsChangedItIsAnError) {
-  Save(20);
+  Save(20, Metric::kL2, 8);
   for (size_t i = 0; i < whole_.size(); ++i) {
     std::string bytes = whole_;
     bytes[i] = static_cast<char>(bytes[i] ^ 0x10);
@@ -112,7 +112,7 @@ TEST_F(SnapshotDamage, TenThousandRandomCorruptionsAreErrors) {
   std::mt19937_64 random(seed);
   const auto below = [&](size_t n) { return static_cast<size_t>(random() % n); };
   const size_t directory = At<uint64_t>(whole_, 72), blocks = At<uint32_t>(whole_, 80);
-  ASSERT_EQ(blocks, 7u) << "two of each section of points, and the start";
+  ASSERT_EQ(blocks, 7u) << "two of each section of entries, and the seeds";
   for (size_t round = 0; round < 10000;) {
     std::string bytes = whole_;
     const size_t length = 1 + below(600), a = below(bytes.size() - length),
@@ -182,7 +182,7 @@ TEST_F(SnapshotDamage, WrongMagicAndOtherVersionsHaveMessagesOfTheirOwn) {
   WriteBytes(path_, "");
   EXPECT_THAT(Index::Load(path_).error().message, HasSubstr("found an empty file"));
   for (const bool resealed : {false, true}) {
-    for (const uint32_t version : {1u, 3u}) {
+    for (const uint32_t version : {1u, 2u, 4u}) {
       bytes = whole_;
       Set(bytes, 8, version);
       if (resealed) Reseal(bytes);
@@ -190,10 +190,10 @@ TEST_F(SnapshotDamage, WrongMagicAndOtherVersionsHaveMessagesOfTheirOwn) {
       const auto other = Index::Load(path_);
       ASSERT_FALSE(other);
       EXPECT_EQ(other.error().code, ErrorCode::kUnsupported);
-      EXPECT_THAT(other.error().message,
-                  HasSubstr(version == 1
-                                ? "format version: expected 2, found 1: written by an older shoal"
-                                : "format version: expected 2, found 3: written by a newer shoal"));
+      EXPECT_THAT(
+          other.error().message,
+          HasSubstr("format version: expected 3, found " + std::to_string(version) +
+                    (version < 3 ? ": written by an older shoal" : ": written by a newer shoal")));
     }
   }
   const auto missing = Index::Load(folder_ / "missing");
@@ -205,12 +205,12 @@ TEST_F(SnapshotDamage, WrongMagicAndOtherVersionsHaveMessagesOfTheirOwn) {
 TEST_F(SnapshotDamage, AHeaderThatClaimsTooMuchAllocatesNothing) {
   Save(20);
   for (const uint64_t points : {uint64_t{1} << 60, UINT64_MAX, (uint64_t{1} << 30) - 1,
-                                uint64_t{1} << 29, uint64_t{21}, uint64_t{1000}}) {
+                                uint64_t{1} << 29, uint64_t{210}, uint64_t{1000}}) {
     for (const uint32_t per_block : {1u, 256u, 65536u}) {
       std::string bytes = whole_;
       Set(bytes, 24, points);
       Set(bytes, 68, per_block);
-      Set(bytes, 80, static_cast<uint32_t>(3 * ((points + per_block - 1) / per_block) + 1));
+      Set(bytes, 80, static_cast<uint32_t>(3 * ((points + per_block) / per_block) + 1));
       Set(bytes, kHeaderBytes - 4, Crc32c(bytes.data(), kHeaderBytes - 4));
       ASSERT_NO_FATAL_FAILURE(ExpectRefused(bytes, std::to_string(points) + " points"));
     }
@@ -224,10 +224,10 @@ TEST_F(SnapshotDamage, AHeaderThatClaimsTooMuchAllocatesNothing) {
 // duckdb-vss #81: a saved index has duplicate keys, and start-up hangs on them.
 TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
   Save(300, Metric::kCosine, 64);
-  const size_t vectors = OffsetOf(0), ids = OffsetOf(1), lists = OffsetOf(2), start = OffsetOf(3);
-  const size_t start_list = start + 4 * kDim;
-  const size_t entries = start_list + 4 + 4 * At<uint32_t>(whole_, start_list);
-  const size_t leaves = entries + 8 + 4 * At<uint32_t>(whole_, entries);  // Of the first root.
+  const size_t rows = OffsetOf(0), ids = OffsetOf(1), lists = OffsetOf(2), coarse = OffsetOf(3);
+  const size_t start_list = lists + size_t{300} * 64 * 4;
+  const size_t fine = coarse + 8 + 4 * At<uint32_t>(whole_, coarse);  // Of the first coarse seed.
+  const size_t anchors = At<uint64_t>(whole_, 72) - 4;  // There are none: a count of 0.
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   const auto bits = [](float value) {
     uint32_t word;
@@ -249,19 +249,25 @@ TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
       {68, 0, "header, offset 68: points of a block: expected 1 to 65536, found 0"},
       {88, 0, "header, offset 88: start points: expected 1 to 1, found 0"},
       {32, 5, "edges of all lists: expected 5 by the header, found "},
-      {vectors + 8, bits(kNan),
+      {92, 32, "header, offset 92: bytes of a row: expected 36 to 36, found 32"},
+      {96, 1, "header, offset 96: codec: expected 0 to 0, found 1"},
+      {rows + 8, bits(kNan),
        "point 0: expected a vector that may be inserted, found vector: "
        "element 2 is NaN or infinite"},
+      {rows + 32, bits(7), "point 0: expected the row of its vector, found another"},
+      {rows + 300 * 36, bits(1), "start point: expected the row of its vector, found another"},
       {ids + 8, 0, "expected an id of its own, found 0, as "},
-      {lists, 65, "point 0: expected a list of at most 64 neighbours, found 65"},
-      {lists + 4, 0, "point 0: expected another point below 300, found 0"},
-      {lists + 4, 300, "point 0: expected another point below 300, found 300"},
-      {lists + 4, At<uint32_t>(whole_, lists + 8), "point 0: expected each point once, found "},
-      {start_list + 4, 300, "start point: expected another point below 300, found 300"},
-      {entries, 21, "entry points: expected at most 20, within the section, found 21"},
-      {leaves, 97, "entry points: expected at most 96, within the section, found 97"},
-      {leaves + 4, bits(-1), "radius: expected a number of at least 0, found -1"},
-      {entries + 4, bits(kNan), "radius: expected a number of at least 0, found nan"},
+      {lists + 4 * 63, 65, "point 0: expected nothing behind the end of its list, found 65"},
+      {lists, 0, "point 0: expected another point below 300, found 0"},
+      {lists, 300, "point 0: expected another point below 300, found 300"},
+      {lists, At<uint32_t>(whole_, lists + 4), "point 0: expected each point once, found "},
+      {start_list, 300, "start point: expected another point below 300, found 300"},
+      {coarse, 21, "seeds: expected at most 20, within the section, found 21"},
+      {coarse + 8, 300, "seed: expected a point below 300, found 300"},
+      {fine, 97, "seeds: expected at most 96, within the section, found 97"},
+      {fine + 4, bits(-1), "radius: expected a number of at least 0, found -1"},
+      {coarse + 4, bits(kNan), "radius: expected a number of at least 0, found nan"},
+      {anchors, 1, "anchors: expected at most 300, within the section, found 1 in 4 bytes"},
   };
   for (const auto& [at, value, message] : cases) {
     std::string bytes = whole_;
@@ -278,13 +284,13 @@ TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
   WriteBytes(path_, bytes);
   EXPECT_THAT(Index::Load(path_).error().message,
               AllOf(HasSubstr("ids, offset " + std::to_string(ids) +
-                              ": checksum of 2400 bytes: "
+                              ": checksum of 4096 bytes: "
                               "expected 0x"),
                     HasSubstr(", found 0x")));
 }
 
 // A file made by hand from docs/file_formats.md is loaded, and saved again as the same bytes:
-// version 2 stays as it is. Three uint8 points under inner product.
+// version 3 stays as it is. Three uint8 points under inner product.
 TEST_F(SnapshotDamage, AFileMadeFromTheFormatPageIsLoadedAndSavedAsTheSameBytes) {
   std::string bytes(kHeaderBytes, '\0');
   std::string directory;
@@ -296,20 +302,31 @@ TEST_F(SnapshotDamage, AFileMadeFromTheFormatPageIsLoadedAndSavedAsTheSameBytes)
     add(directory, uint64_t{begin}, static_cast<uint32_t>(bytes.size() - begin), 0u);
     begin = bytes.size();
   };
-  add(bytes, uint8_t{1}, uint8_t{2}, uint8_t{30}, uint8_t{40}, uint8_t{5}, uint8_t{6});
-  end_block();
-  add(bytes, uint64_t{7}, UINT64_MAX, uint64_t{0});
-  end_block();
-  add(bytes, 2u, 2u, 1u, 1u, 2u, 1u, 0u);  // 0: 2, 1; 1: 2; 2: 0.
-  end_block();
-  add(bytes, uint8_t{0}, uint8_t{0}, 1u, 0u);
-  // Roots 2 and 1; the first has leaf 0, the second none.
-  add(bytes, 2u, 2.5f, 2u, 1u, 1u, 0.5f, 0u, 0u, 0.0f);
+  const auto end_section = [&] {
+    bytes.resize((bytes.size() + 4095) / 4096 * 4096);
+    end_block();
+  };
+  const auto add_row = [&](uint8_t x, uint8_t y) {
+    add(bytes, x, y, uint16_t{0}, static_cast<float>(x * x + y * y));
+  };
+  add_row(1, 2);
+  add_row(30, 40);
+  add_row(5, 6);
+  add_row(0, 0);
+  end_section();
+  add(bytes, uint64_t{7}, UINT64_MAX, uint64_t{0}, uint64_t{0});
+  end_section();
+  constexpr uint32_t kNo = 0xffffffff;
+  add(bytes, 2u, 1u, kNo, kNo, 2u, kNo, kNo, kNo, 0u, kNo, kNo, kNo);  // 0: 2, 1; 1: 2; 2: 0.
+  add(bytes, 0u, kNo, kNo, kNo);                                       // The start point's.
+  end_section();
+  // Coarse seeds 2 and 1; the first has fine seed 0, the second none. No anchors.
+  add(bytes, 2u, 2.5f, 2u, 1u, 1u, 0.5f, 0u, 0u, 0.0f, 0u);
   end_block();
   bytes.replace(0, 8, "\x89SHOAL\r\n");
   std::string fields;
-  add(fields, 2u, 4096u, uint64_t{bytes.size() + 64}, uint64_t{3}, uint64_t{5}, 2u, 3u, 1u, 4u, 50u,
-      1.5f, 3000.0f, 32768u, uint64_t{bytes.size()}, 4u, 0u, 1u);
+  add(fields, 3u, 4096u, uint64_t{bytes.size() + 64}, uint64_t{3}, uint64_t{5}, 2u, 3u, 1u, 4u, 50u,
+      1.5f, 3000.0f, 32768u, uint64_t{bytes.size()}, 4u, 0u, 1u, 8u);
   bytes.replace(8, fields.size(), fields);
   bytes += directory;
   Reseal(bytes);

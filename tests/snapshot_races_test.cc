@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "shoal/diskann_files.h"
-#include "shoal/index.h"
+#include "shoal/index_view.h"
 #include "shoal/snapshot.h"
 #include "support/sequencer.h"
 #include "tests/temp_folder.h"
@@ -115,6 +115,14 @@ TEST_F(SnapshotRaceTest, AllListsMayBeGoneWhenTheirTurnComes) {
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(ContentsOf(*loaded), before);
   ExpectWholeAndFound(*loaded, before);
+  // Read in place, each is found at its anchor.
+  const auto view = IndexView::Open(path_);
+  ASSERT_TRUE(view) << view.error().message;
+  for (const auto& [id, version] : before) {
+    const auto hits = view->Search(VectorOf(id, version), {.k = 300});
+    EXPECT_EQ(hits->size(), 300u);
+    EXPECT_EQ(hits->front().id, id);
+  }
 }
 
 // Both slots of the id are live; the map names one of them.

@@ -256,7 +256,7 @@ TEST(Snapshot, IsInspectedAndVerifiedWithoutAnIndex) {
   const BatchOptions batch{.progress = [&](size_t d, size_t t) { done = d, total = t; }};
   for (const SnapshotInfo& info :
        {Good(InspectSnapshot(folder / "x")), Good(VerifySnapshot(folder / "x", batch))}) {
-    EXPECT_EQ(info.format_version, 2u);
+    EXPECT_EQ(info.format_version, 3u);
     EXPECT_EQ(info.options.dim, 9u);
     EXPECT_EQ(info.options.scalar_type, ScalarType::kInt8);
     EXPECT_EQ(info.options.metric, Metric::kCosine);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,7 +72,7 @@ int OpenBeside(const std::filesystem::path& target, std::filesystem::path& tempo
   for (int i = 0; i < kTries; ++i) {
     temporary = WithSuffix(target, std::string(kTemporaryMark) + std::to_string(getpid()) + "-" +
                                        std::to_string(counter.fetch_add(1)));
-    const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int fd = open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EEXIST) continue;
     if (fd < 0 || (TryLock(fd, true) && IsStill(fd, temporary))) return fd;
     close(fd);
@@ -169,6 +170,17 @@ Status InputFile::ReadAt(uint64_t offset, void* out, size_t bytes, std::string_v
   return {};
 }
 
+Result<MappedFile> InputFile::Map() const {
+  if (size_ == 0) return MappedFile();
+  void* const data = mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_.get(), 0);
+  if (data == MAP_FAILED) return IoError(path_, "map", errno);
+  return MappedFile(static_cast<const std::byte*>(data), size_);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
+}
+
 Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
   OutputFile file;
   file.path_ = path;
@@ -252,6 +264,20 @@ Status OutputFile::Overwrite(uint64_t offset, const void* data, size_t bytes) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Refused("write", errno);
     in += n;
+    offset += static_cast<uint64_t>(n);
+    bytes -= static_cast<size_t>(n);
+  }
+  return {};
+}
+
+Status OutputFile::ReadAt(uint64_t offset, void* out, size_t bytes) {
+  if (auto flushed = Flush(); !flushed) return flushed;
+  auto* to = static_cast<char*>(out);
+  while (bytes > 0) {
+    const ssize_t n = pread(fd_.get(), to, bytes, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Refused("read back", n < 0 ? errno : EIO);
+    to += n;
     offset += static_cast<uint64_t>(n);
     bytes -= static_cast<size_t>(n);
   }

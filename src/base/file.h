@@ -2,10 +2,12 @@
 // all. Every message begins with the file's name.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shoal/result.h"
@@ -33,6 +35,31 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
+// A whole file in memory, read-only: the system's page cache, shared by all processes that map it.
+// A file that is cut while it is mapped raises SIGBUS where it is read; one that is replaced by
+// rename stays as it was.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~MappedFile();
+
+  const std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  friend class InputFile;
+  MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
 // A regular file, open for reading. Reads share no position: any thread may read at any time.
 class InputFile {
  public:
@@ -44,6 +71,8 @@ class InputFile {
   uint64_t size() const { return size_; }
   // The `bytes` bytes at `offset`. Corrupt if the file ends before; `field` names them then.
   Status ReadAt(uint64_t offset, void* out, size_t bytes, std::string_view field) const;
+  // All of it. Io: the system refuses.
+  Result<MappedFile> Map() const;
 
  private:
   std::filesystem::path path_;
@@ -68,6 +97,8 @@ class OutputFile {
   Status Append(const void* data, size_t bytes);
   // Writes over what was appended at `offset`: for a header that says what comes behind it.
   Status Overwrite(uint64_t offset, const void* data, size_t bytes);
+  // Reads back what was appended.
+  Status ReadAt(uint64_t offset, void* out, size_t bytes);
   // Everything is on the disk, under the temporary name. Call once, before Publish.
   Status Finish();
   // The target is the new file. Several files of one whole are all finished before the first is

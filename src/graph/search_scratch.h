@@ -18,9 +18,9 @@ struct SeedsMet {
 };
 
 struct SearchScratch {
-  // One hop: the ids of a list (and one more), which of them are eligible, their rows and
+  // One hop: the ids of a list (and a few more), which of them are eligible, their rows and
   // distances.
-  static constexpr size_t kMaxIds = kMaxDegree + 1;
+  static constexpr size_t kMaxIds = kMaxDegree + 64;
   static_assert(kMaxIds <= CandidateList::kMaxPerCall);
   SlotId ids[kMaxIds];
   bool eligible[kMaxIds];

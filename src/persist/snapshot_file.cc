@@ -5,9 +5,11 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "base/crc32c.h"
 #include "base/number.h"
+#include "codec/full_codec.h"
 #include "persist/dataset_checks.h"
 #include "store/tag.h"
 
@@ -33,6 +35,8 @@ constexpr size_t kMaxNormSqAt = 64;
 constexpr size_t kBlockPointsAt = 68;
 constexpr size_t kDirectoryAt = 72;  // u64 offset, u32 blocks, u32 checksum.
 constexpr size_t kStartPointsAt = 88;
+constexpr size_t kRowBytesAt = 92;
+constexpr size_t kCodecAt = 96;
 constexpr size_t kHeaderCrcAt = kHeaderBytes - 4;
 using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 
@@ -140,6 +144,10 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
                     header.max_norm_sq >= 0 && std::isfinite(header.max_norm_sq),
                     "a number of at least 0", Written(header.max_norm_sq));
   if (ok) ok = number("points", kPointsAt, 0, kMaxPoints, header.points);
+  if (ok) ok = number("codec", kCodecAt, 0, 0, static_cast<uint32_t>(header.codec));
+  if (!ok) return ok;
+  const size_t row_bytes = FullCodec(o.scalar_type, o.metric, o.dim).row_bytes();
+  ok = number("bytes of a row", kRowBytesAt, row_bytes, row_bytes, header.row_bytes);
   if (ok) ok = number("points of a block", kBlockPointsAt, 1, kMaxBlockPoints, header.block_points);
   if (ok)
     ok = number("start points", kStartPointsAt, header.points == 0 ? 0 : 1, 1, header.start_points);
@@ -147,8 +155,7 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
   ok = number("blocks", kDirectoryAt + 8, header.blocks(), header.blocks(),
               Take<uint32_t>(bytes, kDirectoryAt + 8));
   // Before anything of this size is allocated.
-  const uint64_t least =
-      kHeaderBytes + header.points * (header.vector_bytes() + 12) + header.blocks() * kEntryBytes;
+  const uint64_t least = header.OffsetOf(SnapshotSection::kSeeds) + header.blocks() * kEntryBytes;
   if (ok)
     ok = CheckField(file, "points", kPointsAt, header.file_bytes >= least,
                     "as many as fit " + std::to_string(header.file_bytes) + " bytes",
@@ -178,6 +185,8 @@ SnapshotHeader Decode(const HeaderBytes& bytes) {
                     .max_degree = Take<uint32_t>(bytes, kMaxDegreeAt),
                     .build_list_size = Take<uint32_t>(bytes, kBuildListSizeAt),
                     .alpha = Take<float>(bytes, kAlphaAt)};
+  header.row_bytes = Take<uint32_t>(bytes, kRowBytesAt);
+  header.codec = static_cast<SnapshotCodec>(Take<uint32_t>(bytes, kCodecAt));
   header.file_bytes = Take<uint64_t>(bytes, kFileBytesAt);
   header.points = Take<uint64_t>(bytes, kPointsAt);
   header.edges = Take<uint64_t>(bytes, kEdgesAt);
@@ -208,6 +217,8 @@ HeaderBytes Encode(const SnapshotHeader& header, uint64_t directory) {
   Put<uint32_t>(bytes, kDirectoryAt + 8, static_cast<uint32_t>(header.blocks()));
   Put<uint32_t>(bytes, kDirectoryAt + 12, header.directory_crc);
   Put<uint32_t>(bytes, kStartPointsAt, header.start_points);
+  Put<uint32_t>(bytes, kRowBytesAt, header.row_bytes);
+  Put<uint32_t>(bytes, kCodecAt, static_cast<uint32_t>(header.codec));
   Put<uint32_t>(bytes, kHeaderCrcAt, Crc32c(bytes.data(), kHeaderCrcAt));
   return bytes;
 }
@@ -215,8 +226,39 @@ HeaderBytes Encode(const SnapshotHeader& header, uint64_t directory) {
 }  // namespace
 
 std::string_view SnapshotSectionName(SnapshotSection section) {
-  constexpr std::string_view kNames[] = {"vectors", "ids", "lists", "start"};
+  constexpr std::string_view kNames[] = {"rows", "ids", "lists", "seeds"};
   return kNames[static_cast<size_t>(section)];
+}
+
+size_t SnapshotHeader::RecordBytes(SnapshotSection section) const {
+  switch (section) {
+    case SnapshotSection::kRows: return row_bytes;
+    case SnapshotSection::kIds: return sizeof(ExternalId);
+    case SnapshotSection::kLists: return sizeof(SlotId) * options.max_degree;
+    case SnapshotSection::kSeeds: break;
+  }
+  return 0;
+}
+
+uint64_t SnapshotHeader::SectionBytes(SnapshotSection section) const {
+  const uint64_t bytes = entries() * RecordBytes(section);
+  return (bytes + kSnapshotPage - 1) / kSnapshotPage * kSnapshotPage;
+}
+
+uint64_t SnapshotHeader::OffsetOf(SnapshotSection section) const {
+  uint64_t offset = kHeaderBytes;
+  for (const SnapshotSection before : kSnapshotSections) {
+    if (before == section) break;
+    offset += SectionBytes(before);
+  }
+  return offset;
+}
+
+size_t SnapshotHeader::BlockBytes(SnapshotSection section, size_t block) const {
+  const uint64_t begin = FirstEntry(block) * RecordBytes(section);
+  const bool is_last = block + 1 == entry_blocks();
+  return static_cast<size_t>(
+      (is_last ? SectionBytes(section) : FirstEntry(block + 1) * RecordBytes(section)) - begin);
 }
 
 uint32_t SnapshotBlockPoints(const IndexOptions& options) {
@@ -299,30 +341,15 @@ Status SnapshotReader::ReadDirectory() {
 
 Status SnapshotReader::CheckEntry(SnapshotSection section, size_t block, uint64_t offset) const {
   const Entry& entry = EntryOf(section, block);
-  const uint64_t list = 4 * (uint64_t{header_.options.max_degree} + 1);
-  const uint64_t points = header_.FirstPoint(block + 1) - header_.FirstPoint(block);
-  uint64_t least = 0;
-  uint64_t most = 0;
-  switch (section) {
-    case SnapshotSection::kVectors: least = most = points * header_.vector_bytes(); break;
-    case SnapshotSection::kIds: least = most = points * 8; break;
-    case SnapshotSection::kLists:
-      least = points * 4;
-      most = points * list;
-      break;
-    case SnapshotSection::kStart:
-      least = header_.vector_bytes() + 12;
-      most = least + list + uint64_t{4} * kMaxSnapshotEntryWords;
-      break;
-  }
+  uint64_t least = 0, most = std::numeric_limits<uint32_t>::max();
+  if (section != SnapshotSection::kSeeds) least = most = header_.BlockBytes(section, block);
   const std::string where = "directory: " + std::string(SnapshotSectionName(section)) + ", block " +
                             std::to_string(block) + ": ";
   if (entry.offset != offset)
     return Mismatch(ErrorCode::kCorrupt, file_.path(), where + "offset", std::to_string(offset),
                     std::to_string(entry.offset));
   if (entry.bytes < least || entry.bytes > most)
-    return Mismatch(ErrorCode::kCorrupt, file_.path(), where + "bytes",
-                    std::to_string(least) + " to " + std::to_string(most),
+    return Mismatch(ErrorCode::kCorrupt, file_.path(), where + "bytes", std::to_string(least),
                     std::to_string(entry.bytes));
   return {};
 }

@@ -1,15 +1,18 @@
 // shoal's own file of an index: the container. docs/file_formats.md has it byte by byte, and is
 // changed with this file.
 //
-//   header | vectors | ids | lists | start | directory
+//   header | rows | ids | lists | seeds | directory
 //
-// Each section is a row of blocks, each of at most `block_points` points. The directory says where
-// each block is, how long it is and what its CRC-32C is; the header says where the directory is and
-// what its CRC-32C is, how long the file is, and has one of its own in its last four bytes. So
-// every byte of the file is under a checksum, and each block can be read and checked on its own, by
-// any thread.
+// The first three sections hold records of one size, one for each entry: the points, and behind
+// them the start point. They begin at whole pages, so that a mapped file can be searched in place
+// (IndexView). Each is cut into blocks of `block_points` entries; what is behind the last record
+// belongs to the last block. The directory has the place, the length and the CRC-32C of each block;
+// the header has the place and the CRC-32C of the directory, the length of the file, and a CRC-32C
+// of its own. So every byte of the file is under a checksum, and each block can be read and checked
+// on its own, by any thread.
 //
-// This floor knows blocks, not what stands in them: the engine writes and reads those.
+// This layer knows blocks; snapshot_seeds.h knows the last one; the engine writes and reads the
+// others.
 #pragma once
 
 #include <algorithm>
@@ -30,48 +33,58 @@
 namespace shoal {
 
 inline constexpr std::string_view kSnapshotMagic = "\x89SHOAL\r\n";
-inline constexpr uint32_t kSnapshotVersion = 2;
-// Most entry points that a file may name, and the words beside them.
-inline constexpr uint32_t kMaxSnapshotRoots = 20;
-inline constexpr uint32_t kMaxSnapshotLeaves = 96;  // Of a root.
-inline constexpr uint32_t kMaxSnapshotEntryWords =
-    2 + kMaxSnapshotRoots * (1 + 2 + kMaxSnapshotLeaves);
+inline constexpr uint32_t kSnapshotVersion = 3;
+inline constexpr size_t kSnapshotPage = 4096;
 
 // In the order of the file.
 enum class SnapshotSection : uint8_t {
-  kVectors,  // Of each point dim elements.
-  kIds,      // Of each point one u64.
-  kLists,    // Of each point u32 k, k x u32 points.
-  kStart,    // One block, where there is a start point: its vector, its list, the entry points.
+  kRows,   // Of each entry row_bytes: its row, as the codec encodes it. The start point's is zero.
+  kIds,    // Of each entry a u64. The start point's is zero.
+  kLists,  // Of each entry max_degree u32: points, then kNoSlot.
+  kSeeds,  // One block, where there is a start point.
 };
 inline constexpr SnapshotSection kSnapshotSections[] = {
-    SnapshotSection::kVectors, SnapshotSection::kIds, SnapshotSection::kLists,
-    SnapshotSection::kStart};
+    SnapshotSection::kRows, SnapshotSection::kIds, SnapshotSection::kLists,
+    SnapshotSection::kSeeds};
 std::string_view SnapshotSectionName(SnapshotSection section);
+
+// What a row of the file is (src/codec).
+enum class SnapshotCodec : uint32_t { kFull = 0 };
 
 struct SnapshotHeader {
   IndexOptions options;  // dim, scalar_type, metric, max_degree, build_list_size, alpha.
   uint64_t file_bytes = 0;
   uint64_t points = 0;
   uint64_t edges = 0;  // In all lists, the start point's included.
+  uint32_t row_bytes = 0;
+  SnapshotCodec codec = SnapshotCodec::kFull;
   uint32_t block_points = 1;
   uint32_t start_points = 0;  // 0 or 1.
   uint32_t directory_crc = 0;
   float max_norm_sq = 0;  // Inner product: the largest squared norm that the index has seen.
 
   size_t vector_bytes() const { return options.dim * ScalarSize(options.scalar_type); }
-  // Blocks of each section of points.
-  size_t point_blocks() const {
-    return static_cast<size_t>((points + block_points - 1) / block_points);
+  uint64_t entries() const { return points + start_points; }
+  // Blocks of each section of entries.
+  size_t entry_blocks() const {
+    return static_cast<size_t>((entries() + block_points - 1) / block_points);
   }
   size_t BlocksOf(SnapshotSection section) const {
-    return section == SnapshotSection::kStart ? start_points : point_blocks();
+    return section == SnapshotSection::kSeeds ? start_points : entry_blocks();
   }
-  size_t blocks() const { return 3 * point_blocks() + start_points; }
-  // Points [FirstPoint(b), FirstPoint(b + 1)) are in block b of a section of points.
-  uint64_t FirstPoint(size_t block) const {
-    return std::min<uint64_t>(points, uint64_t{block} * block_points);
+  size_t blocks() const { return 3 * entry_blocks() + start_points; }
+  // Entries [FirstEntry(b), FirstEntry(b + 1)) are in block b of a section of entries.
+  uint64_t FirstEntry(size_t block) const {
+    return std::min<uint64_t>(entries(), uint64_t{block} * block_points);
   }
+  // Of a section of entries: bytes of a record, and where its first record is in the file.
+  size_t RecordBytes(SnapshotSection section) const;
+  uint64_t OffsetOf(SnapshotSection section) const;
+  // Of block `block`, with what is behind the last record.
+  size_t BlockBytes(SnapshotSection section, size_t block) const;
+
+ private:
+  uint64_t SectionBytes(SnapshotSection section) const;
 };
 // How many points a block of such an index holds: about a megabyte of its largest section.
 uint32_t SnapshotBlockPoints(const IndexOptions& options);
@@ -95,6 +108,10 @@ class SnapshotWriter {
  public:
   static Result<SnapshotWriter> Create(const std::filesystem::path& path);
   Status Append(const std::vector<std::byte>& block);
+  // Reads back what was appended: `bytes` at `offset` of the file.
+  Status ReadAt(uint64_t offset, void* out, size_t bytes) {
+    return file_.ReadAt(offset, out, bytes);
+  }
   // The file is there, whole. `header`: all but file_bytes and directory_crc.
   Status Commit(SnapshotHeader header);
 
@@ -136,6 +153,7 @@ class SnapshotReader {
   static Result<SnapshotHeader> ReadHeader(const InputFile& file);
 
   const SnapshotHeader& header() const { return header_; }
+  const InputFile& file() const { return file_; }
   // Block `block` of a section, its checksum compared. `out` is working memory that is used again.
   Status ReadBlock(SnapshotSection section, size_t block, std::vector<std::byte>& out) const;
   // Corrupt: "<file>: <section>, offset <of the file>: <field>: expected ..., found ...". `offset`:
@@ -157,7 +175,7 @@ class SnapshotReader {
   Status ReadDirectory();
   Status CheckEntry(SnapshotSection section, size_t block, uint64_t offset) const;
   const Entry& EntryOf(SnapshotSection section, size_t block) const {
-    return directory_[static_cast<size_t>(section) * header_.point_blocks() + block];
+    return directory_[static_cast<size_t>(section) * header_.entry_blocks() + block];
   }
 
   InputFile file_;

@@ -1,0 +1,68 @@
+// A snapshot that is searched where it is: in the file that Index::Save wrote.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "shoal/export.h"
+#include "shoal/index.h"
+
+namespace shoal {
+
+class IndexViewImpl;
+
+// A read-only index over a mapped file. Opening takes milliseconds whatever the number of points,
+// and nothing is loaded: rows and lists are read through the page cache, which all processes share.
+// A search gives the answers that the loaded index gives.
+//
+//   auto view = shoal::IndexView::Open("index.shoal");
+//   auto hits = view->Search(query, {.k = 10});
+//
+// Thread safety: every function may be called from any thread at any time, together with any other,
+// except moving and destroying the view. An IndexView that was moved from may be destroyed or
+// assigned to, nothing else.
+//
+// The file must not be written to or cut while it is open: that gives wrong answers, or ends the
+// process with SIGBUS. Index::Save replaces the file as a whole: an open view keeps the old one,
+// and opening again gives the new one.
+class SHOAL_API IndexView {
+ public:
+  // Checks the header, the directory and the seeds, with their checksums; rows, ids and lists are
+  // what Verify checks. NotFound; Io; Corrupt: no snapshot, cut off, or damaged there; Unsupported:
+  // of another version.
+  static Result<IndexView> Open(const std::filesystem::path& path);
+  ~IndexView();
+  IndexView(IndexView&&) noexcept;
+  IndexView& operator=(IndexView&&) noexcept;
+
+  // As the functions of Index with these names.
+  Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
+  Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
+                        std::span<float> distances, WorkCounters* work = nullptr) const;
+  Status SearchMany(MatrixView queries, const SearchOptions& options,
+                    const SearchManyOutput& output, const BatchOptions& batch = {}) const;
+  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
+                                       WorkCounters* work = nullptr) const;
+
+  // The first call of Contains or Get reads all ids, and keeps 8 to 16 bytes a point from then on.
+  // OutOfMemory (Get); false (Contains).
+  bool Contains(ExternalId id) const;
+  // Copies the point's vector, dim elements of the index's type, to `vector`. NotFound.
+  Status Get(ExternalId id, void* vector) const;
+  // All ids, in the order of the file.
+  std::span<const ExternalId> ids() const;
+  size_t size() const;
+  // Those of the index that was saved: dim, scalar_type, metric, max_degree, build_list_size,
+  // alpha.
+  const IndexOptions& options() const;
+
+  // Compares every checksum of the file. As VerifySnapshot.
+  Status Verify(const BatchOptions& batch = {}) const;
+
+ private:
+  explicit IndexView(std::unique_ptr<IndexViewImpl> impl);
+  std::unique_ptr<IndexViewImpl> impl_;
+};
+
+}  // namespace shoal

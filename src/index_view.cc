@@ -1,0 +1,243 @@
+#include "shoal/index_view.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <string>
+
+#include "codec/full_codec.h"
+#include "graph/searcher.h"
+#include "search_calls.h"
+#include "shoal/snapshot.h"
+#include "snapshot_view.h"
+#include "store/epoch.h"
+
+namespace shoal {
+namespace {
+
+struct ViewScratch final : ScratchBase {
+  SearchScratch search;
+  std::vector<std::byte> query_buffer;
+  size_t bytes() const override { return sizeof(*this) + search.bytes() + query_buffer.capacity(); }
+};
+
+}  // namespace
+
+class IndexViewImpl {
+ public:
+  static Result<std::unique_ptr<IndexViewImpl>> Open(const std::filesystem::path& path);
+
+  Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
+                        std::span<float> distances, WorkCounters* work) const;
+  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
+                                       WorkCounters* work) const;
+  // The point with this id; kNoSlot: there is none.
+  SlotId Find(ExternalId id) const;
+  Status Get(ExternalId id, void* vector) const;
+  std::span<const ExternalId> ids() const { return {snapshot_.ids, size()}; }
+  size_t size() const { return snapshot_.header.points; }
+  const IndexOptions& options() const { return snapshot_.header.options; }
+  const FullCodec& codec() const { return codec_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  IndexViewImpl(const std::filesystem::path& path, const SnapshotHeader& header)
+      : path_(path), codec_(header.options.scalar_type, header.options.metric, header.options.dim) {
+    snapshot_.header = header;
+  }
+  ViewScratch& ScratchOf(EpochRegistry::Guard& guard) const;
+  Scorer Bind(VectorView query, ViewScratch& scratch) const {
+    scratch.query_buffer.resize(codec_.buffer_bytes());
+    return codec_.BindQuery(query, scratch.query_buffer.data());
+  }
+  void MakeIdTable() const;
+
+  const std::filesystem::path path_;
+  const FullCodec codec_;
+  OpenSnapshot snapshot_;
+  // Only for what it keeps: a scratch for each thread that searches.
+  mutable EpochRegistry epochs_;
+
+  // A hash table of points by id, at most half full; kNoSlot: empty.
+  mutable std::once_flag made_id_table_;
+  mutable std::vector<SlotId> id_table_;
+};
+
+Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem::path& path) {
+  const Result<SnapshotReader> reader = SnapshotReader::Open(path);
+  if (!reader) return tl::unexpected(reader.error());
+  const SnapshotHeader& header = reader->header();
+  Result<SnapshotSeeds> seeds = ReadSeeds(*reader);
+  if (!seeds) return tl::unexpected(seeds.error());
+  Result<MappedFile> file = reader->file().Map();
+  if (!file) return tl::unexpected(file.error());
+  std::unique_ptr<IndexViewImpl> impl(new IndexViewImpl(path, header));
+  OpenSnapshot& snapshot = impl->snapshot_;
+  snapshot.has_clusters = HaveClusters(seeds->sets, header.entries());
+  snapshot.seeds = std::move(*seeds);
+  snapshot.file = std::move(*file);
+  // Read-only: nothing writes through it.
+  auto* const bytes = const_cast<std::byte*>(snapshot.file.data());
+  const auto at = [&](SnapshotSection section) { return bytes + header.OffsetOf(section); };
+  snapshot.rows.store(at(SnapshotSection::kRows), std::memory_order_relaxed);
+  snapshot.ids = reinterpret_cast<const ExternalId*>(at(SnapshotSection::kIds));
+  snapshot.lists = reinterpret_cast<const SlotId*>(at(SnapshotSection::kLists));
+  return impl;
+}
+
+ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
+  auto& scratch = guard.cell().scratch;
+  if (scratch == nullptr) scratch = std::make_unique<ViewScratch>();
+  return static_cast<ViewScratch&>(*scratch);
+}
+
+Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& options,
+                                     std::span<ExternalId> ids, std::span<float> distances,
+                                     WorkCounters* work) const {
+  if (Status ok = codec_.Validate(query, "query"); !ok) return tl::unexpected(ok.error());
+  if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
+  try {
+    auto guard = epochs_.Pin();
+    ViewScratch& scratch = ScratchOf(guard);
+    const size_t most = std::max<size_t>(1, snapshot_.header.entries());
+    const size_t k = std::min(options.k, most);
+    const size_t list_size = std::min(std::max(options.search_list_size, k), most);
+    Searcher(SnapshotView(snapshot_), Bind(query, scratch), {}, guard.work, scratch.search)
+        .FindNearest(list_size);
+    const CandidateList& best = scratch.search.best;
+    size_t hits = 0;
+    for (size_t i = 0; i < best.size() && hits < k; ++i) {
+      if (!best.IsEligible(i)) continue;
+      ids[hits] = snapshot_.ids[best[i].slot];
+      if (!distances.empty()) distances[hits] = best[i].distance;
+      ++hits;
+    }
+    if (work != nullptr) *work = guard.work;
+    return hits;
+  } catch (const std::bad_alloc&) {
+    return NoMemory("search");
+  }
+}
+
+Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const RangeOptions& options,
+                                                    WorkCounters* work) const {
+  if (Status ok = codec_.Validate(query, "query"); !ok) return tl::unexpected(ok.error());
+  if (Status ok = CheckRange(options); !ok) return tl::unexpected(ok.error());
+  try {
+    auto guard = epochs_.Pin();
+    ViewScratch& scratch = ScratchOf(guard);
+    const size_t most = std::max<size_t>(1, snapshot_.header.entries());
+    FindWithin(SnapshotView(snapshot_), Bind(query, scratch),
+               std::clamp<size_t>(options.search_list_size, 1, most), options.radius, guard.work,
+               scratch.search);
+    std::vector<Hit> hits;
+    hits.reserve(scratch.search.within.size());
+    for (const Candidate& candidate : scratch.search.within)
+      hits.push_back({snapshot_.ids[candidate.slot], candidate.distance});
+    if (work != nullptr) *work = guard.work;
+    return hits;
+  } catch (const std::bad_alloc&) {
+    return NoMemory("search");
+  }
+}
+
+namespace {
+
+size_t PlaceOf(ExternalId id, size_t mask) { return (id * 0x9e3779b97f4a7c15u >> 32) & mask; }
+
+}  // namespace
+
+void IndexViewImpl::MakeIdTable() const {
+  std::vector<SlotId> table(std::bit_ceil(2 * size() + 1), kNoSlot);
+  const size_t mask = table.size() - 1;
+  for (SlotId point = 0; point < size(); ++point) {
+    size_t at = PlaceOf(snapshot_.ids[point], mask);
+    while (table[at] != kNoSlot) at = (at + 1) & mask;
+    table[at] = point;
+  }
+  id_table_ = std::move(table);
+}
+
+SlotId IndexViewImpl::Find(ExternalId id) const {
+  std::call_once(made_id_table_, [this] { MakeIdTable(); });  // Once more after bad_alloc.
+  const size_t mask = id_table_.size() - 1;
+  for (size_t at = PlaceOf(id, mask); id_table_[at] != kNoSlot; at = (at + 1) & mask)
+    if (snapshot_.ids[id_table_[at]] == id) return id_table_[at];
+  return kNoSlot;
+}
+
+Status IndexViewImpl::Get(ExternalId id, void* vector) const {
+  try {
+    const SlotId point = Find(id);
+    if (point == kNoSlot)
+      return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
+    std::memcpy(vector, SnapshotView(snapshot_).rows().At(point), snapshot_.header.vector_bytes());
+    return {};
+  } catch (const std::bad_alloc&) {
+    return NoMemory("ids");
+  }
+}
+
+IndexView::IndexView(std::unique_ptr<IndexViewImpl> impl) : impl_(std::move(impl)) {}
+IndexView::~IndexView() = default;
+IndexView::IndexView(IndexView&&) noexcept = default;
+IndexView& IndexView::operator=(IndexView&&) noexcept = default;
+
+Result<IndexView> IndexView::Open(const std::filesystem::path& path) {
+  try {
+    Result<std::unique_ptr<IndexViewImpl>> impl = IndexViewImpl::Open(path);
+    if (!impl) return tl::unexpected(impl.error());
+    return IndexView(std::move(*impl));
+  } catch (const std::bad_alloc&) {
+    return NoMemory("view");
+  }
+}
+
+Result<size_t> IndexView::Search(VectorView query, const SearchOptions& options,
+                                 std::span<ExternalId> ids, std::span<float> distances,
+                                 WorkCounters* work) const {
+  return impl_->Search(query, options, ids, distances, work);
+}
+
+Result<std::vector<Hit>> IndexView::Search(VectorView query, const SearchOptions& options) const {
+  return SearchToHits(
+      options, size(),
+      [&](const SearchOptions& bounded, std::span<ExternalId> ids, std::span<float> distances) {
+        return impl_->Search(query, bounded, ids, distances, nullptr);
+      });
+}
+
+Status IndexView::SearchMany(MatrixView queries, const SearchOptions& options,
+                             const SearchManyOutput& output, const BatchOptions& batch) const {
+  return SearchBatch(
+      queries, options, output, batch, impl_->codec().ValidateShape(queries, "queries"),
+      [&](VectorView query, std::span<ExternalId> ids, std::span<float> distances,
+          WorkCounters* work) { return impl_->Search(query, options, ids, distances, work); });
+}
+
+Result<std::vector<Hit>> IndexView::RangeSearch(VectorView query, const RangeOptions& options,
+                                                WorkCounters* work) const {
+  return impl_->RangeSearch(query, options, work);
+}
+
+bool IndexView::Contains(ExternalId id) const {
+  try {
+    return impl_->Find(id) != kNoSlot;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+Status IndexView::Get(ExternalId id, void* vector) const { return impl_->Get(id, vector); }
+std::span<const ExternalId> IndexView::ids() const { return impl_->ids(); }
+size_t IndexView::size() const { return impl_->size(); }
+const IndexOptions& IndexView::options() const { return impl_->options(); }
+
+Status IndexView::Verify(const BatchOptions& batch) const {
+  Result<SnapshotInfo> verified = VerifySnapshot(impl_->path(), batch);
+  if (!verified) return tl::unexpected(verified.error());
+  return {};
+}
+
+}  // namespace shoal

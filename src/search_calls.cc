@@ -1,0 +1,73 @@
+#include "search_calls.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <string>
+
+#include "base/memory.h"
+
+namespace shoal {
+namespace {
+
+tl::unexpected<Error> Invalid(const std::string& message) {
+  return MakeError(ErrorCode::kInvalidArgument, message);
+}
+
+}  // namespace
+
+Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
+                   std::span<float> distances) {
+  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
+  if (ids.size() < options.k)
+    return Invalid("ids: expected room for k = " + std::to_string(options.k) + ", found " +
+                   std::to_string(ids.size()));
+  if (!distances.empty() && distances.size() < options.k)
+    return Invalid("distances: expected room for k = " + std::to_string(options.k) + ", found " +
+                   std::to_string(distances.size()));
+  return {};
+}
+
+Status CheckRange(const RangeOptions& options) {
+  if (std::isnan(options.radius)) return Invalid("radius: expected a number, found NaN");
+  return {};
+}
+
+// Queries that one thread takes at a time from a batch of n: few enough that all threads have
+// several pieces, so many that a piece (128 candidates, guessed: some 100 us) is worth a thread's
+// start.
+size_t SearchGrain(size_t n, size_t threads, const SearchOptions& options) {
+  constexpr size_t kMax = 8, kPieces = 4, kWorthAStart = 128;
+  if (threads == 0) threads = AvailableCpus();
+  const size_t list = std::max(options.search_list_size, options.k);
+  const size_t least = std::clamp<size_t>(kWorthAStart / list, 1, kMax);
+  return std::clamp(n / threads / kPieces, least, kMax);
+}
+
+tl::unexpected<Error> NoMemory(const char* what) {
+  try {
+    return MakeError(ErrorCode::kOutOfMemory, std::string(what) + ": no memory");
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "no memory");  // Short enough to need none.
+  }
+}
+
+Status CheckBatch(MatrixView queries, const SearchOptions& options,
+                  const SearchManyOutput& output) {
+  const size_t n = queries.rows();
+  // n x each elements, which may be more than a size_t counts.
+  const auto check = [n](const char* name, size_t each, size_t found) -> Status {
+    if (n == 0 || found / n >= each) return {};
+    return Invalid(std::string(name) + ": expected room for " + std::to_string(n) + " x " +
+                   std::to_string(each) + ", found " + std::to_string(found));
+  };
+  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
+  Status sizes = check("ids", options.k, output.ids.size());
+  if (sizes && !output.distances.empty())
+    sizes = check("distances", options.k, output.distances.size());
+  if (sizes) sizes = check("counts", 1, output.counts.size());
+  if (sizes && !output.work.empty()) sizes = check("work", 1, output.work.size());
+  return sizes;
+}
+
+}  // namespace shoal
