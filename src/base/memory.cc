@@ -59,8 +59,8 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   std::swap(base_, other.base_);
   std::swap(size_, other.size_);
   std::swap(committed_, other.committed_);
-  std::swap(gap_, other.gap_);
-  std::swap(gaps_, other.gaps_);
+  std::swap(is_hole_, other.is_hole_);
+  std::swap(holes_, other.holes_);
   return *this;
 }
 
@@ -113,11 +113,11 @@ void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   if (const size_t first = target / kHugePage * kHugePage; first < committed_)
     madvise(base_ + first, committed_ - first, MADV_NOHUGEPAGE);
   const auto behind =
-      gap_.begin() + static_cast<ptrdiff_t>(std::min(target / kHugePage, gap_.size()));
-  const auto gaps = static_cast<size_t>(std::count(behind, gap_.end(), true));
-  std::fill(behind, gap_.end(), false);
-  gaps_ -= gaps;
-  budget.Release(committed_ - target - gaps * kHugePage);
+      is_hole_.begin() + static_cast<ptrdiff_t>(std::min(target / kHugePage, is_hole_.size()));
+  const auto holes = static_cast<size_t>(std::count(behind, is_hole_.end(), true));
+  std::fill(behind, is_hole_.end(), false);
+  holes_ -= holes;
+  budget.Release(committed_ - target - holes * kHugePage);
   committed_ = target;
 }
 
@@ -127,51 +127,53 @@ size_t Reservation::Punch(size_t begin, size_t end, size_t begin_below, MemoryBu
   const size_t last = std::min({end / kHugePage, committed_ / kHugePage, below});
   if (first >= last) return 0;
   try {
-    if (gap_.size() < last) gap_.resize(committed_ / kHugePage);
+    if (is_hole_.size() < last) is_hole_.resize(committed_ / kHugePage);
   } catch (const std::bad_alloc&) {  // Then the memory stays, which is no error.
     return 0;
   }
   size_t bytes = 0;
   for (size_t page = first; page < last; ++page) {
-    if (gap_[page]) continue;
+    if (is_hole_[page]) continue;
     if (madvise(base_ + page * kHugePage, kHugePage, MADV_DONTNEED) != 0) continue;
-    gap_[page] = true;
-    ++gaps_;
+    is_hole_[page] = true;
+    ++holes_;
     bytes += kHugePage;
   }
   budget.Release(bytes);
   return bytes;
 }
 
-size_t Reservation::GapBytes(size_t begin, size_t end) const {
-  if (gaps_ == 0) return 0;
-  const size_t last = std::min((end + kHugePage - 1) / kHugePage, gap_.size());
+size_t Reservation::HoleBytes(size_t begin, size_t end) const {
+  if (holes_ == 0) return 0;
+  const size_t last = std::min((end + kHugePage - 1) / kHugePage, is_hole_.size());
   size_t bytes = 0;
-  for (size_t page = begin / kHugePage; page < last; ++page) bytes += gap_[page] ? kHugePage : 0;
+  for (size_t page = begin / kHugePage; page < last; ++page)
+    bytes += is_hole_[page] ? kHugePage : 0;
   return bytes;
 }
 
 void Reservation::Recommit(size_t begin, size_t end) {
-  const size_t last = std::min((end + kHugePage - 1) / kHugePage, gap_.size());
+  const size_t last = std::min((end + kHugePage - 1) / kHugePage, is_hole_.size());
   for (size_t page = begin / kHugePage; page < last; ++page) {
-    gaps_ -= gap_[page] ? 1 : 0;
-    gap_[page] = false;
+    holes_ -= is_hole_[page] ? 1 : 0;
+    is_hole_[page] = false;
   }
 }
 
 size_t Reservation::Resident(size_t used) const {
   if (used == 0) return 0;
   const size_t tail = std::min(used, committed_) / kHugePage * kHugePage;
-  const auto gap_end =
-      gap_.begin() + static_cast<ptrdiff_t>(std::min(tail / kHugePage, gap_.size()));
-  const size_t gaps = static_cast<size_t>(std::count(gap_.begin(), gap_end, true)) * kHugePage;
-  if (tail == committed_) return committed_ - gaps;
+  const auto holes_end =
+      is_hole_.begin() + static_cast<ptrdiff_t>(std::min(tail / kHugePage, is_hole_.size()));
+  const size_t holes =
+      static_cast<size_t>(std::count(is_hole_.begin(), holes_end, true)) * kHugePage;
+  if (tail == committed_) return committed_ - holes;
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t length = std::min(committed_ - tail, kHugePage);
   std::array<unsigned char, kHugePage / 4096> in_core{};
-  if (mincore(base_ + tail, length, in_core.data()) != 0) return used - gaps;
+  if (mincore(base_ + tail, length, in_core.data()) != 0) return used - holes;
   const auto pages = std::count_if(in_core.begin(), in_core.end(), [](auto c) { return c & 1; });
-  return tail - gaps + static_cast<size_t>(pages) * page;
+  return tail - holes + static_cast<size_t>(pages) * page;
 }
 
 uint64_t AddressSpace() {

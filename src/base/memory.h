@@ -79,10 +79,10 @@ class Reservation {
 
   // Gaps: whole 2 MB pages in the middle that are given back for a while; they read as zero and are
   // not charged. Gives back those within the committed part of [begin, end) that begin below
-  // `begin_below`; returns their bytes: none, too, where there is no memory to note the gaps.
+  // `begin_below`; returns their bytes: none, too, where there is no memory to note the holes.
   size_t Punch(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget);
   // Bytes of the pages of [begin, end) that are gaps: what the caller charges before Recommit.
-  size_t GapBytes(size_t begin, size_t end) const;
+  size_t HoleBytes(size_t begin, size_t end) const;
   // No page of [begin, end) is a gap any more.
   void Recommit(size_t begin, size_t end);
 
@@ -90,15 +90,15 @@ class Reservation {
   size_t size() const { return size_; }
   size_t committed() const { return committed_; }
   // Bytes of the committed part that memory stands behind. `used`: the front part ever touched, but
-  // for the gaps; only the page of its end is in doubt, and looked up.
+  // for the holes; only the page of its end is in doubt, and looked up.
   size_t Resident(size_t used) const;
 
  private:
   std::byte* base_ = nullptr;
   size_t size_ = 0;
   size_t committed_ = 0;
-  std::vector<bool> gap_;  // By 2 MB page; empty as long as there never was one.
-  size_t gaps_ = 0;
+  std::vector<bool> is_hole_;  // By 2 MB page; empty as long as there never was one.
+  size_t holes_ = 0;
 };
 
 // Bytes of address space that this process may have: 128 TB, or less (RLIMIT_AS).

@@ -46,7 +46,9 @@ class ReversePool {
   static_assert(sizeof(Chunk) == kCacheLine);
 
   explicit ReversePool(MemoryBudget& budget) : budget_(budget) {}
-  bool Init(unsigned max_segment_shift = 30) { return InitColumns({&chunks_}, max_segment_shift); }
+  bool Init(unsigned max_segment_shift = 30) {
+    return ColumnGroup({&chunks_}).Init(max_segment_shift);
+  }
 
   // An empty chunk with no next; kNone: no memory.
   ChunkId Allocate();
