@@ -13,23 +13,23 @@
 #include <utility>
 #include <vector>
 
+#include "base/round.h"
+
 namespace shoal {
 namespace {
 
 std::atomic<uint64_t> g_reserved{0};
 
-size_t RoundedUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
-
-// How much is committed for so many bytes: a quarter of them more at most, from 8 MB on whole huge
-// pages.
+// How much is committed for so many bytes: at most a quarter more than they are, and whole huge
+// pages from 8 MB on.
 size_t Committed(size_t bytes) {
   constexpr size_t kMin = size_t{64} << 10;
-  return RoundedUp(bytes, std::clamp(std::bit_floor(bytes) / 4, kMin, kHugePage));
+  return RoundUp(bytes, std::clamp(std::bit_floor(bytes) / 4, kMin, kHugePage));
 }
 
-// Asks for huge pages where [begin, end) completes them: advice, without which everything works,
-// slower. A page whose front was committed before is made of small ones, which a kernel that knows
-// how gathers at once.
+// Asks for huge pages where [begin, end) completes them. If the system refuses, all works, slower.
+// A page whose front was committed before consists of small pages; newer kernels collapse it at
+// once.
 void AdviseHugePages(std::byte* base, size_t begin, size_t end) {
   const size_t first = begin / kHugePage * kHugePage, last = end / kHugePage * kHugePage;
   if (first == last) return;
@@ -67,9 +67,8 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
 Reservation Reservation::Reserve(size_t bytes) {
   Reservation r;
   const bool huge = bytes >= kHugePage;
-  const size_t size =
-      RoundedUp(bytes, huge ? kHugePage : static_cast<size_t>(sysconf(_SC_PAGESIZE)));
-  const size_t spare = huge ? kHugePage : 0;  // To find a boundary in.
+  const size_t size = RoundUp(bytes, huge ? kHugePage : static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  const size_t spare = huge ? kHugePage : 0;  // So that an aligned address is in it.
   void* mapping =
       mmap(nullptr, size + spare, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return r;
@@ -103,10 +102,9 @@ bool Reservation::Commit(size_t bytes, MemoryBudget& budget) {
 
 void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t kept = RoundedUp(bytes, page);
+  const size_t kept = RoundUp(bytes, page);
   if (kept >= committed_) return;
-  // A failure leaves the pages as they are, which costs memory and nothing else: except that they
-  // would not be zero when they are used again.
+  // After a failure the pages must not be uncommitted: they would not be zero in their next use.
   if (madvise(base_ + kept, committed_ - kept, MADV_DONTNEED) != 0) return;
   const size_t target = std::min(committed_, Committed(bytes));
   // Until Commit completes it again.
@@ -122,8 +120,8 @@ void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
 }
 
 size_t Reservation::Punch(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget) {
-  const size_t first = (begin + kHugePage - 1) / kHugePage;
-  const size_t below = (std::min(begin_below, end) + kHugePage - 1) / kHugePage;
+  const size_t first = DivideUp(begin, kHugePage);
+  const size_t below = DivideUp(std::min(begin_below, end), kHugePage);
   const size_t last = std::min({end / kHugePage, committed_ / kHugePage, below});
   if (first >= last) return 0;
   try {
@@ -145,7 +143,7 @@ size_t Reservation::Punch(size_t begin, size_t end, size_t begin_below, MemoryBu
 
 size_t Reservation::HoleBytes(size_t begin, size_t end) const {
   if (holes_ == 0) return 0;
-  const size_t last = std::min((end + kHugePage - 1) / kHugePage, is_hole_.size());
+  const size_t last = std::min(DivideUp(end, kHugePage), is_hole_.size());
   size_t bytes = 0;
   for (size_t page = begin / kHugePage; page < last; ++page)
     bytes += is_hole_[page] ? kHugePage : 0;
@@ -153,7 +151,7 @@ size_t Reservation::HoleBytes(size_t begin, size_t end) const {
 }
 
 void Reservation::Recommit(size_t begin, size_t end) {
-  const size_t last = std::min((end + kHugePage - 1) / kHugePage, is_hole_.size());
+  const size_t last = std::min(DivideUp(end, kHugePage), is_hole_.size());
   for (size_t page = begin / kHugePage; page < last; ++page) {
     holes_ -= is_hole_[page] ? 1 : 0;
     is_hole_[page] = false;

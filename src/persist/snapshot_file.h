@@ -23,6 +23,7 @@
 
 #include "base/file.h"
 #include "base/mutex.h"
+#include "base/round.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
 #include "shoal/types.h"
@@ -61,9 +62,7 @@ struct SnapshotHeader {
 
   size_t vector_bytes() const { return options.dim * ScalarSize(options.scalar_type); }
   // Blocks of each section of points.
-  size_t point_blocks() const {
-    return static_cast<size_t>((points + block_points - 1) / block_points);
-  }
+  size_t point_blocks() const { return DivideUp(points, block_points); }
   size_t BlocksOf(SnapshotSection section) const {
     return section == SnapshotSection::kStart ? start_points : point_blocks();
   }
