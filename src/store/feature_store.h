@@ -1,4 +1,4 @@
-// Seam 1 of the hop: where the bytes of a row live.
+// Where the bytes of rows are.
 #pragma once
 
 #include <atomic>
@@ -10,7 +10,7 @@
 
 namespace shoal {
 
-// Knows nothing of concurrency: who may touch a row and when is the slot table's business.
+// Knows nothing of concurrency: the slot table says which row may be read or written when.
 class FeatureStore {
  public:
   // One operation's view. Used by one thread.
@@ -44,12 +44,12 @@ class RamFeatureStore final : public FeatureStore {
   // The row of a slot that the caller owns.
   std::byte* Row(SlotId slot) { return rows_.At(slot); }
   Column& column() { return rows_; }
-  // Whether PrefetchFront calls for all of a row.
+  // Whether PrefetchFront prefetches all of a row.
   bool fetches_whole_rows() const { return whole_early_; }
-  // Calls for the front of a row, before it is known whether the row is wanted: the kernels call
-  // for the rest. Measured (SIFT): two lines early save a sixth of a u8 search, 3 % of an f32 one;
-  // eight lines early are worse than none on Intel, and on AMD's Zen 5 make an f32 search 15 %
-  // faster than two. (There, too, rows of 16 lines are better left to the hardware's streams.)
+  // Prefetches the front of a row before it is known whether the row is wanted. The kernels
+  // prefetch the rest. Measured (SIFT): two lines save a sixth of a u8 search and 3 % of an f32
+  // one. Eight lines are worse than none on Intel; on AMD's Zen 5 an f32 search is 15 % faster with
+  // them than with two. (Rows of 16 lines are better left to the hardware's prefetcher there, too.)
   void PrefetchFront(SlotId slot) const {
     const std::byte* row = rows_.At(slot);
     if (whole_early_) {
