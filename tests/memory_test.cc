@@ -113,7 +113,7 @@ TEST(Reservation, LittleTakesLittleAndGrowsInPlaceToHugePages) {
   EXPECT_EQ(base[128 << 10], std::byte{0});
 }
 
-// A huge page there would be memory that nobody is charged for.
+// A huge page there would be memory that is not charged.
 TEST(Reservation, WhatIsTouchedBehindItsEndAfterADecommitComesBackInSmallPages) {
   MemoryBudget budget(0);
   Reservation memory = Reservation::Reserve(4 * kHugePage);
@@ -192,7 +192,7 @@ TEST(Reservation, AHoleIsWholePagesNotChargedZeroAndComesBack) {
   memory.Recommit(pages(3.5), pages(3.6));
   EXPECT_EQ(memory.HoleBytes(pages(3.5), pages(3.6)), 0u) << "it is there";
   EXPECT_EQ(memory.Resident(8 * kHugePage), 6 * kHugePage);
-  // Behind the end no gap is left, and none is released twice.
+  // Behind the end no hole is left, and none is released twice.
   memory.Decommit(pages(3), budget);
   EXPECT_EQ(budget.used(), 2 * kHugePage);
   ASSERT_TRUE(memory.Commit(8 * kHugePage, budget));
