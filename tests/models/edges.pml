@@ -11,8 +11,7 @@
  *           multiset; then under u's lock, if u and v are live and v is absent, write the edge;
  *           else remove the back-link. Unlink: the row first, then the back-link. Delete(v) marks v.
  *           Repair copies its reverse list and unlinks v from every row of the copy; only the reuse
- *           waits for the operations that were under way. (Here the mark and the copy are one
- *           section. In the code the copy comes later: the list can only shrink in between.)
+ *           waits for the operations that were under way.
  *
  * Slots 0 and 1 stay; slot 2 is deleted and reused again and again. The edges are 0>2, 1>2 and 2>0.
  * Every process loops for ever and picks any edge each time, so the search is exhaustive for runs
@@ -297,7 +296,10 @@ proctype Deleter() {
      Lock(V);
      tag[V] = DELETED;
      #else
-     d_step { tag[V] = DELETED; held0 = rev[0] > 0; held1 = rev[1] > 0 }
+     tag[V] = DELETED;
+     Unlock(V);
+     Lock(V);
+     d_step { held0 = rev[0] > 0; held1 = rev[1] > 0 }
      #endif
      Unlock(V);
      #ifndef REUSE_BEFORE_REPAIR
