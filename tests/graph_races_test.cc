@@ -56,7 +56,7 @@ class GraphRaceTest : public ::testing::Test {
 
 // Two passes want the same edge: one finds the row full and plans a prune; before it looks at the
 // row again the other has written the edge.
-TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoPushBehind) {
+TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoBackLinkBehind) {
   const SlotId u = Place(100);
   const SlotId p = Place(101);
   std::vector<SlotId> far;
@@ -76,10 +76,10 @@ TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoPushBehind) {
   ASSERT_TRUE(sequencer.RunToEnd("prune"));
   EXPECT_THAT(store_.Row(u), Contains(p));
   EXPECT_THAT(lists_.Reverse(p), ElementsAre(u));
-  EXPECT_EQ(lists_.ParentCount(p), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(p), 1u);
 }
 
-TEST_F(GraphRaceTest, APruneStartsAgainWhenItsRowMoves) {
+TEST_F(GraphRaceTest, APruneStartsAgainWhenItsRowChanges) {
   const SlotId u = Place(100);
   const SlotId p = Place(99);
   std::vector<SlotId> far;
@@ -123,7 +123,7 @@ TEST_F(GraphRaceTest, AnInserterWhosePointIsDeletedLeavesNoEdgeToIt) {
 }
 
 // YugabyteDB #32319: a search computes a distance from a row that an insert is writing.
-TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsTheTenantItChecked) {
+TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsThePointItChecked) {
   const SlotId p = Place(77);
   Link(graph_.start(), p);
   Sequencer sequencer;
@@ -206,7 +206,7 @@ TEST_F(IndexRaceTest, OfTwoInsertsOfOneIdThatBothLookedItUpOneWins) {
   EXPECT_EQ(index_.Stats().slots_used, 4u) << "the loser's slot went back";
 }
 
-TEST_F(IndexRaceTest, AReservedIdIsTakenForInsertsAndAbsentForEverybodyElse) {
+TEST_F(IndexRaceTest, AReservedIdIsTakenForInsertsAndAbsentForAllElse) {
   ASSERT_TRUE(Insert(1, 1));
   Sequencer sequencer;
   Status first;
@@ -225,7 +225,7 @@ TEST_F(IndexRaceTest, AReservedIdIsTakenForInsertsAndAbsentForEverybodyElse) {
   ExpectWhole();
 }
 
-TEST_F(IndexRaceTest, APublishedPointWithoutItsInEdgesDisturbsNobody) {
+TEST_F(IndexRaceTest, APublishedPointWithoutItsInEdgesDisturbsNoOther) {
   ASSERT_TRUE(Insert(1, 1));
   Sequencer sequencer;
   sequencer.Start("first", [&] { EXPECT_TRUE(Insert(7, 70)); });
@@ -245,14 +245,14 @@ TEST_F(IndexRaceTest, ASearchThatBeganBeforeTheIndexGrewSeesWhatWasThere) {
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_high_water"));
   for (ExternalId id = 100; id < 400; ++id) ASSERT_TRUE(Insert(id, static_cast<float>(id)));
   ASSERT_TRUE(sequencer.RunToEnd("search"));
-  EXPECT_THAT(found, Contains(0)) << "whether it meets those that came after its mark or not";
+  EXPECT_THAT(found, Contains(0)) << "whether it meets points above its mark or not";
   EXPECT_THAT(Nearest(0, 4), ::testing::UnorderedElementsAre(0, 1, 2, 3));
   ExpectWhole();
 }
 
-// Only older rows can guard a point (neighbors.h). These are older than all others, and come when
-// the few rows that are older still have long been full.
-TEST_F(IndexRaceTest, PointsThatAreBornFirstAndLinkedLastAreReachable) {
+// Only points of lower rank can be parents (parent_forest.h). These points precede all others, and
+// are linked when the few rows of lower rank have long been full.
+TEST_F(IndexRaceTest, PointsThatGetTheirRankFirstAndAreLinkedLastAreReachable) {
   Sequencer sequencer;
   const std::vector<std::string> late = {"a", "b", "c", "d", "e", "f"};
   for (size_t i = 0; i < late.size(); ++i) {
@@ -267,9 +267,9 @@ TEST_F(IndexRaceTest, PointsThatAreBornFirstAndLinkedLastAreReachable) {
   ExpectWhole();
 }
 
-// As above, but only the start point is older, and its few places have gone to others, which nobody
-// else guards: an insert that only older rows may guard would look for a guard for ever.
-TEST(InsertRaceTest, TheVeryFirstPointIsGuardedByLaterOnesIfAllOvertakeIt) {
+// As above, but only the start point precedes the first point, and its few places hold the last
+// parent edges of others. Without a move to the end the insert would look for a parent for ever.
+TEST(InsertRaceTest, TheVeryFirstPointGetsALaterParentIfAllOvertakeIt) {
   constexpr size_t kDim = 96, kLater = 1000;
   std::mt19937 random(7);
   std::normal_distribution<float> normal;

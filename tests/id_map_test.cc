@@ -58,7 +58,7 @@ TEST_F(IdMapTest, ARemovedIdCanBeAddedAgainWithAnotherSlot) {
   EXPECT_EQ(map_.Lock(7).slot(), second);
 }
 
-// One thread moves an id along a ring: it adds the next before it removes the last. At any instant
+// One thread passes an id along a ring: it adds the next before it removes the last. At any instant
 // one or two of them are there.
 TEST_F(IdMapTest, WhatIsCollectedAtOnceWasThereAtOneInstant) {
   EXPECT_TRUE(map_.CollectAtomically([](SlotId) { return true; }).empty());
@@ -175,7 +175,7 @@ TEST_F(IdMapTest, AnEntryKeepsOthersFromItsIdUntilItIsGone) {
     ASSERT_TRUE(entry.Add(slot));
   }
   other.join();
-  EXPECT_TRUE(seen.load()) << "whoever waited sees what was done under the lock";
+  EXPECT_TRUE(seen.load()) << "a thread that waited sees what was done under the lock";
 }
 
 TEST_F(IdMapTest, ThreadsThatAddDifferentIdsLoseNone) {

@@ -81,7 +81,7 @@ TEST_F(LiveSetTest, OfThreadsThatRemoveOneSlotOneDoes) {
   }
 }
 
-TEST(LiveSetUnderALimit, TakesNothingThatTheBudgetHasNotAndKeepsWhatItHas) {
+TEST(LiveSetUnderALimit, ARefusalOfTheBudgetChargesNothingAndKeepsWhatIsThere) {
   MemoryBudget budget(200'000);
   LiveSet set;
   EXPECT_TRUE(set.Commit(0, budget));

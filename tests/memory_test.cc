@@ -113,7 +113,7 @@ TEST(Reservation, LittleTakesLittleAndGrowsInPlaceToHugePages) {
   EXPECT_EQ(base[128 << 10], std::byte{0});
 }
 
-// A huge page there would be memory that nobody is charged for.
+// A huge page there would be memory that is not charged.
 TEST(Reservation, WhatIsTouchedBehindItsEndAfterADecommitComesBackInSmallPages) {
   MemoryBudget budget(0);
   Reservation memory = Reservation::Reserve(4 * kHugePage);
@@ -170,7 +170,7 @@ TEST(Reservation, ResidentCountsWhatWasTouched) {
   EXPECT_LE(memory.Resident(used), 4 * kHugePage);
 }
 
-TEST(Reservation, AGapIsWholePagesNotChargedZeroAndComesBack) {
+TEST(Reservation, AHoleIsWholePagesNotChargedZeroAndComesBack) {
   MemoryBudget budget(8 * kHugePage);
   Reservation memory = Reservation::Reserve(8 * kHugePage);
   ASSERT_TRUE(memory.Commit(8 * kHugePage, budget));
@@ -186,18 +186,18 @@ TEST(Reservation, AGapIsWholePagesNotChargedZeroAndComesBack) {
   EXPECT_EQ(memory.base()[pages(2)], std::byte{0});
   EXPECT_EQ(memory.base()[pages(5) - 1], std::byte{0});
   EXPECT_EQ(memory.base()[pages(5)], std::byte{1});
-  EXPECT_EQ(memory.GapBytes(pages(3.5), pages(3.6)), kHugePage);
-  EXPECT_EQ(memory.GapBytes(pages(1.5), pages(3.6)), 2 * kHugePage);
+  EXPECT_EQ(memory.HoleBytes(pages(3.5), pages(3.6)), kHugePage);
+  EXPECT_EQ(memory.HoleBytes(pages(1.5), pages(3.6)), 2 * kHugePage);
   ASSERT_TRUE(budget.TryCharge(kHugePage));
   memory.Recommit(pages(3.5), pages(3.6));
-  EXPECT_EQ(memory.GapBytes(pages(3.5), pages(3.6)), 0u) << "it is there";
+  EXPECT_EQ(memory.HoleBytes(pages(3.5), pages(3.6)), 0u) << "it is there";
   EXPECT_EQ(memory.Resident(8 * kHugePage), 6 * kHugePage);
-  // Behind the end no gap is left, and none is released twice.
+  // Behind the end no hole is left, and none is released twice.
   memory.Decommit(pages(3), budget);
   EXPECT_EQ(budget.used(), 2 * kHugePage);
   ASSERT_TRUE(memory.Commit(8 * kHugePage, budget));
   EXPECT_EQ(budget.used(), 7 * kHugePage);
-  EXPECT_EQ(memory.GapBytes(0, pages(8)), kHugePage);
+  EXPECT_EQ(memory.HoleBytes(0, pages(8)), kHugePage);
 }
 
 // A record of its own for every slot, in segments of 2^shift slots.
@@ -208,7 +208,7 @@ TEST_P(SmallSegments, RecordsKeepTheirPlaceAndContentsWhileTheColumnGrows) {
   constexpr size_t kStride = 12;
   MemoryBudget budget(0);
   Column column(kStride);
-  ASSERT_TRUE(InitColumns({&column}, GetParam()));
+  ASSERT_TRUE(ColumnGroup({&column}).Init(GetParam()));
   const SlotId slots = 100u << GetParam();
   std::vector<std::byte*> at;
   for (SlotId slot = 0; slot < slots; ++slot) {
@@ -232,7 +232,7 @@ TEST_P(SmallSegments, RecordsKeepTheirPlaceAndContentsWhileTheColumnGrows) {
 TEST(Column, GrowsNoFurtherThanItsDirectoryAndKeepsWhatItHas) {
   MemoryBudget budget(0);
   TypedColumn<uint32_t> column;
-  ASSERT_TRUE(InitColumns({&column}, 0));
+  ASSERT_TRUE(ColumnGroup({&column}).Init(0));
   ASSERT_TRUE(column.Commit(Column::kMaxSegments, budget));
   EXPECT_FALSE(column.Commit(Column::kMaxSegments + 1, budget));
   column[Column::kMaxSegments - 1] = 5;
@@ -243,7 +243,7 @@ TEST(Column, ARefusalOfTheBudgetLeavesItUsableAndRepeatable) {
   constexpr size_t kSegment = 4 << 10;  // What the 16 slots of one take.
   MemoryBudget budget(3 * kSegment);
   TypedColumn<uint64_t> column;
-  ASSERT_TRUE(InitColumns({&column}, 4));
+  ASSERT_TRUE(ColumnGroup({&column}).Init(4));
   SlotId slots = 0;
   while (column.Commit(slots + 1, budget)) column[slots] = slots, ++slots;
   EXPECT_EQ(slots, 48u);
@@ -257,7 +257,7 @@ TEST(Column, OneSegmentHoldsWhatFitsPhysicalMemory) {
   MemoryBudget budget(0);
   TypedColumn<uint64_t> narrow;
   Column wide(1000);
-  ASSERT_TRUE(InitColumns({&narrow, &wide}));
+  ASSERT_TRUE(ColumnGroup({&narrow, &wide}).Init());
   ASSERT_TRUE(narrow.Commit(100000, budget));
   ASSERT_TRUE(wide.Commit(100000, budget));
   EXPECT_EQ(&narrow[99999], &narrow[0] + 99999);
@@ -267,7 +267,7 @@ TEST(Column, OneSegmentHoldsWhatFitsPhysicalMemory) {
 TEST(Column, ManyShareTheAddressSpace) {
   const auto reserved_by_one = [&](Column& column) {
     const uint64_t others = ReservedAddressSpace();
-    EXPECT_TRUE(InitColumns({&column}));
+    EXPECT_TRUE(ColumnGroup({&column}).Init());
     return ReservedAddressSpace() - others;
   };
   Column first(1000);
@@ -306,7 +306,7 @@ TEST(Column, ALimitOfAddressSpaceIsSharedToo) {
   std::vector<std::unique_ptr<Column>> columns;
   for (int i = 0; i < 8; ++i) {
     columns.push_back(std::make_unique<Column>(1000));
-    ASSERT_TRUE(InitColumns({columns.back().get()}));
+    ASSERT_TRUE(ColumnGroup({columns.back().get()}).Init());
   }
   // Half of it is left for the process.
   EXPECT_NE(Reservation::Reserve(size_t{3} << 30).base(), nullptr);

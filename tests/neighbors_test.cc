@@ -17,6 +17,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
+
 TEST_F(NeighborListsTest, LinkAddsAnEdgeOnceAndCountsIt) {
   const SlotId a = Live(), b = Live();
   EXPECT_EQ(lists_.Link(a, b), LinkResult::kLinked);
@@ -28,42 +29,42 @@ TEST_F(NeighborListsTest, LinkAddsAnEdgeOnceAndCountsIt) {
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, TheStartMayGuardAllAndAnOlderSlotThatHasAGuardAYoungerOne) {
+TEST_F(NeighborListsTest, TheStartCanBeParentOfAllAndASlotWithAParentOfThoseOfHigherRank) {
   const SlotId a = Live(), b = Live();
-  EXPECT_TRUE(lists_.CanBeParent(start_, a));
-  EXPECT_FALSE(lists_.CanBeParent(a, start_));
-  EXPECT_FALSE(lists_.CanBeParent(a, b)) << "nobody guards it";
+  EXPECT_TRUE(lists_.forest().CanBeParent(start_, a));
+  EXPECT_FALSE(lists_.forest().CanBeParent(a, start_));
+  EXPECT_FALSE(lists_.forest().CanBeParent(a, b)) << "it has no parent";
   ASSERT_EQ(lists_.Link(b, a), LinkResult::kLinked);
-  EXPECT_EQ(lists_.ParentCount(a), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(a), 0u);
   ASSERT_EQ(lists_.Link(start_, a), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.IsParent(start_, a));
-  EXPECT_EQ(lists_.ParentCount(a), 1u);
-  EXPECT_TRUE(lists_.CanBeParent(a, b));
-  EXPECT_FALSE(lists_.CanBeParent(b, a)) << "younger";
+  EXPECT_TRUE(lists_.forest().IsParent(start_, a));
+  EXPECT_EQ(lists_.forest().ParentCount(a), 1u);
+  EXPECT_TRUE(lists_.forest().CanBeParent(a, b));
+  EXPECT_FALSE(lists_.forest().CanBeParent(b, a)) << "of higher rank";
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.IsParent(a, b));
-  EXPECT_FALSE(lists_.IsParent(b, a));
-  EXPECT_EQ(lists_.ParentCount(b), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(a, b));
+  EXPECT_FALSE(lists_.forest().IsParent(b, a));
+  EXPECT_EQ(lists_.forest().ParentCount(b), 1u);
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, AnEdgeOfASlotWithoutAGuardGuardsNobodyUntilItIsAdopted) {
+TEST_F(NeighborListsTest, AnEdgeOfASlotWithoutAParentIsNoParentEdgeUntilItIsAdopted) {
   const SlotId a = Live(), b = Live();
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_FALSE(lists_.IsParent(a, b));
-  EXPECT_EQ(lists_.AdoptParents(b, in_), 0u);
+  EXPECT_FALSE(lists_.forest().IsParent(a, b));
+  EXPECT_EQ(lists_.forest().AdoptParents(b, in_), 0u);
   ASSERT_EQ(lists_.Link(start_, a), LinkResult::kLinked);
   const uint32_t version = lists_.Version(a);
-  EXPECT_EQ(lists_.AdoptParents(b, in_), 1u);
-  EXPECT_TRUE(lists_.IsParent(a, b));
+  EXPECT_EQ(lists_.forest().AdoptParents(b, in_), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(a, b));
   EXPECT_EQ(lists_.Version(a), version) << "the row names the same slots";
-  EXPECT_EQ(lists_.AdoptParents(b, in_), 1u) << "once";
+  EXPECT_EQ(lists_.forest().AdoptParents(b, in_), 1u) << "once";
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, AgeIsOfTheTenantNotOfTheSlot) {
-  const SlotId low = Guarded(), other = Guarded();
-  EXPECT_TRUE(lists_.CanBeParent(low, other));
+TEST_F(NeighborListsTest, ASlotGetsANewRankWhenItIsUsedAgain) {
+  const SlotId low = Child(), other = Child();
+  EXPECT_TRUE(lists_.forest().CanBeParent(low, other));
   {
     const EpochRegistry::Guard guard = epochs_.Pin();
     ASSERT_TRUE(lists_.MarkDeleted(slots_, low));
@@ -71,85 +72,85 @@ TEST_F(NeighborListsTest, AgeIsOfTheTenantNotOfTheSlot) {
     ASSERT_TRUE(slots_.Retire(low, guard));
   }
   for (int i = 0; i < 4; ++i) slots_.Reclaim();
-  ASSERT_EQ(Guarded(), low);
-  EXPECT_FALSE(lists_.CanBeParent(low, other));
-  EXPECT_TRUE(lists_.CanBeParent(other, low));
+  ASSERT_EQ(Child(), low);
+  EXPECT_FALSE(lists_.forest().CanBeParent(low, other));
+  EXPECT_TRUE(lists_.forest().CanBeParent(other, low));
 }
 
-// --- MoveToEnd. Births are in the order of the names.
+// --- MoveToEnd. Ranks are in the order of the names.
 
-TEST_F(NeighborListsTest, RebirthMakesASlotTheYoungestSoThatAllWhoPointAtItMayGuardIt) {
-  const SlotId a = Guarded(), b = Guarded();
+TEST_F(NeighborListsTest, MoveToEndGivesTheHighestRankSoThatAllInNeighboursCanBeParents) {
+  const SlotId a = Child(), b = Child();
   ASSERT_EQ(lists_.Link(b, a), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.IsParent(a, b));
-  EXPECT_EQ(lists_.ParentCount(a), 1u);
-  ASSERT_TRUE(lists_.MoveToEnd(a, in_));
-  EXPECT_FALSE(lists_.IsParent(a, b)) << "a is younger than b now";
-  EXPECT_FALSE(lists_.CanBeParent(a, b));
-  EXPECT_EQ(lists_.ParentCount(b), 1u);
-  EXPECT_THAT(Row(a), ElementsAre(b)) << "no edge moves";
-  EXPECT_EQ(lists_.AdoptParents(a, in_), 2u);
-  EXPECT_TRUE(lists_.IsParent(b, a));
+  EXPECT_TRUE(lists_.forest().IsParent(a, b));
+  EXPECT_EQ(lists_.forest().ParentCount(a), 1u);
+  ASSERT_TRUE(lists_.forest().MoveToEnd(a, in_));
+  EXPECT_FALSE(lists_.forest().IsParent(a, b)) << "a follows b now";
+  EXPECT_FALSE(lists_.forest().CanBeParent(a, b));
+  EXPECT_EQ(lists_.forest().ParentCount(b), 1u);
+  EXPECT_THAT(Row(a), ElementsAre(b)) << "no edge changes";
+  EXPECT_EQ(lists_.forest().AdoptParents(a, in_), 2u);
+  EXPECT_TRUE(lists_.forest().IsParent(b, a));
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, RebirthIsRefusedByThoseWhomTheSlotAloneGuardsAndCostsNobodyAGuard) {
-  const SlotId a = Guarded(), b = Guarded(), c = Live();
+TEST_F(NeighborListsTest, MoveToEndIsRefusedForChildrenWithoutAnotherParentAndCostsNoneAParent) {
+  const SlotId a = Child(), b = Child(), c = Live();
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(a, c), LinkResult::kLinked);
   Ids refused;
-  EXPECT_FALSE(lists_.MoveToEnd(a, refused));
+  EXPECT_FALSE(lists_.forest().MoveToEnd(a, refused));
   EXPECT_THAT(refused, ElementsAre(c));
-  EXPECT_TRUE(lists_.IsParent(a, b));
-  EXPECT_TRUE(lists_.IsParent(a, c));
-  EXPECT_TRUE(lists_.CanBeParent(a, b)) << "as old as before";
+  EXPECT_TRUE(lists_.forest().IsParent(a, b));
+  EXPECT_TRUE(lists_.forest().IsParent(a, c));
+  EXPECT_TRUE(lists_.forest().CanBeParent(a, b)) << "its rank is as before";
   ASSERT_EQ(lists_.Link(start_, c), LinkResult::kLinked);
   refused.clear();
-  EXPECT_TRUE(lists_.MoveToEnd(a, refused));
+  EXPECT_TRUE(lists_.forest().MoveToEnd(a, refused));
   EXPECT_THAT(refused, IsEmpty());
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, TheLastGuardOfADeletedSlotGoesOnlyWhenItGuardsNobody) {
-  const SlotId z = Guarded(), p = Live(), w = Live();
+TEST_F(NeighborListsTest, TheLastParentOfADeletedSlotGoesOnlyWhenItIsChildless) {
+  const SlotId z = Child(), p = Live(), w = Live();
   ASSERT_EQ(lists_.Link(z, p), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(p, w), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
-  EXPECT_THAT(Replace(z, {}).dropped, IsEmpty()) << "p still guards w";
+  EXPECT_THAT(Replace(z, {}).dropped, IsEmpty()) << "p is still a parent of w";
   Ids refused;
-  EXPECT_FALSE(lists_.MoveToEnd(p, refused));
+  EXPECT_FALSE(lists_.forest().MoveToEnd(p, refused));
   EXPECT_THAT(refused, ElementsAre(w));
   ASSERT_EQ(lists_.Link(z, w), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.MoveToEnd(p, refused)) << "released";
+  EXPECT_TRUE(lists_.forest().MoveToEnd(p, refused)) << "childless";
   EXPECT_THAT(Replace(z, {w}).dropped, ElementsAre(p));
-  EXPECT_EQ(lists_.ParentCount(p), 0u);
-  EXPECT_EQ(lists_.ParentCount(w), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(p), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(w), 1u);
   lists_.ClearRow(p);
-  EXPECT_EQ(lists_.ParentCount(w), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(w), 1u);
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, AReleasedSlotGuardsNobodyEvenIfItIsGuardedAgain) {
-  const SlotId z = Live(), p = Guarded(), w = Guarded();
+TEST_F(NeighborListsTest, AChildlessSlotGetsNoChildEvenIfItGetsAParentAgain) {
+  const SlotId z = Live(), p = Child(), w = Child();
   ASSERT_EQ(lists_.Link(z, p), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(p, w), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
-  ASSERT_TRUE(lists_.MoveToEnd(p, in_));
+  ASSERT_TRUE(lists_.forest().MoveToEnd(p, in_));
   ASSERT_EQ(lists_.Link(start_, z), LinkResult::kLinked);
-  EXPECT_EQ(lists_.AdoptParents(p, in_), 2u);
-  EXPECT_FALSE(lists_.CanBeParent(p, w));
-  EXPECT_EQ(lists_.AdoptParents(w, in_), 1u);
+  EXPECT_EQ(lists_.forest().AdoptParents(p, in_), 2u);
+  EXPECT_FALSE(lists_.forest().CanBeParent(p, w));
+  EXPECT_EQ(lists_.forest().AdoptParents(w, in_), 1u);
   ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, AFullRowRefusesAndLeavesNothingBehind) {
-  const SlotId u = Guarded();
+  const SlotId u = Child();
   const Ids others = Live(kDegree + 1);
   for (size_t i = 0; i < kDegree; ++i) ASSERT_EQ(lists_.Link(u, others[i]), LinkResult::kLinked);
   EXPECT_EQ(lists_.Link(u, others[kDegree]), LinkResult::kFull);
   EXPECT_THAT(lists_.Reverse(others[kDegree]), IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(others[kDegree]), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(others[kDegree]), 0u);
   EXPECT_EQ(lists_.Link(u, others[0]), LinkResult::kPresent) << "rather than full";
   ExpectConsistent();
 }
@@ -169,21 +170,21 @@ TEST_F(NeighborListsTest, OnlyLiveSlotsGetEdges) {
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, UnlinkTakesTheEdgeAndItsReverseEntry) {
-  const SlotId u = Guarded();
+TEST_F(NeighborListsTest, UnlinkRemovesTheEdgeAndItsBackLink) {
+  const SlotId u = Child();
   const Ids others = Live(3);
   for (const SlotId v : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
   EXPECT_TRUE(lists_.Unlink(u, others[0]));
   EXPECT_FALSE(lists_.Unlink(u, others[0]));
   EXPECT_THAT(Row(u), UnorderedElementsAre(others[1], others[2]));
   EXPECT_THAT(lists_.Reverse(others[0]), IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(others[0]), 0u) << "repair may take the last guard";
+  EXPECT_EQ(lists_.forest().ParentCount(others[0]), 0u) << "repair may remove the last parent edge";
   ExpectConsistent();
 }
 
 // What Repair does with each row that names a deleted point.
-TEST_F(NeighborListsTest, SwapPutsWhoComesInThePlaceOfWhoLeaves) {
-  const SlotId u = Guarded();
+TEST_F(NeighborListsTest, SwapPutsOneEdgeInThePlaceOfAnother) {
+  const SlotId u = Child();
   const Ids others = Live(3);
   const SlotId replacement = Live();
   for (const SlotId v : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
@@ -192,12 +193,12 @@ TEST_F(NeighborListsTest, SwapPutsWhoComesInThePlaceOfWhoLeaves) {
   EXPECT_TRUE(lists_.Swap(u, others[1], replacement));
   EXPECT_THAT(Row(u), ElementsAre(others[0], replacement, others[2]));
   EXPECT_THAT(lists_.Reverse(others[1]), IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(replacement), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(replacement), 1u);
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, SwapTakesThePushBackWhereItWritesNoEdge) {
-  const SlotId u = Guarded();
+TEST_F(NeighborListsTest, SwapRemovesTheBackLinkWhereItWritesNoEdge) {
+  const SlotId u = Child();
   const Ids others = Live(3);
   for (const SlotId v : others) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, others[0]));
@@ -208,38 +209,38 @@ TEST_F(NeighborListsTest, SwapTakesThePushBackWhereItWritesNoEdge) {
   ASSERT_EQ(lists_.AddBackLink(u, dying), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, dying));
   ASSERT_TRUE(lists_.MarkDeleted(slots_, others[1]));
-  EXPECT_TRUE(lists_.Swap(u, others[1], dying)) << "deleted since the push";
+  EXPECT_TRUE(lists_.Swap(u, others[1], dying)) << "deleted since the back-link was added";
   EXPECT_THAT(Row(u), ElementsAre(others[2]));
   const SlotId replacement = Live();
   ASSERT_EQ(lists_.AddBackLink(u, replacement), LinkResult::kLinked);
-  EXPECT_FALSE(lists_.Swap(u, others[1], replacement)) << "nobody leaves";
+  EXPECT_FALSE(lists_.Swap(u, others[1], replacement)) << "there is no edge to replace";
   EXPECT_THAT(Row(u), ElementsAre(others[2]));
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, EveryWriteMovesTheVersionAndNoRefusalDoes) {
+TEST_F(NeighborListsTest, EveryWriteRaisesTheVersionAndNoRefusalDoes) {
   const SlotId u = Live();
   const Ids others = Live(kDegree + 1);
   uint32_t version = lists_.Version(u);
-  const auto moved = [&] {
+  const auto raised = [&] {
     const uint32_t before = std::exchange(version, lists_.Version(u));
     return version != before;
   };
   lists_.Link(u, others[0]);
-  EXPECT_TRUE(moved());
+  EXPECT_TRUE(raised());
   lists_.Link(u, others[0]);
-  EXPECT_FALSE(moved()) << "present";
+  EXPECT_FALSE(raised()) << "present";
   lists_.Unlink(u, others[1]);
-  EXPECT_FALSE(moved()) << "not there";
+  EXPECT_FALSE(raised()) << "not there";
   lists_.Unlink(u, others[0]);
-  EXPECT_TRUE(moved());
+  EXPECT_TRUE(raised());
   Replace(u, {others[1], others[2]});
-  EXPECT_TRUE(moved());
+  EXPECT_TRUE(raised());
   lists_.ResetRow(u);
-  EXPECT_TRUE(moved());
+  EXPECT_TRUE(raised());
 }
 
-TEST_F(NeighborListsTest, ReplaceRefusesARowThatHasMovedOnAndDoesNothing) {
+TEST_F(NeighborListsTest, UpdateRowRefusesARowOfAnotherVersionAndDoesNothing) {
   const SlotId u = Live();
   const Ids others = Live(3);
   ASSERT_EQ(lists_.Link(u, others[0]), LinkResult::kLinked);
@@ -256,10 +257,10 @@ TEST_F(NeighborListsTest, ReplaceRefusesARowThatHasMovedOnAndDoesNothing) {
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, ReplaceWritesWhatIsWantedAndReportsTheRest) {
-  const SlotId other_guard = Guarded(), u = Guarded();
+TEST_F(NeighborListsTest, UpdateRowWritesWhatIsWantedAndReportsTheRest) {
+  const SlotId other_parent = Child(), u = Child();
   const Ids v = Live(4);
-  for (const SlotId x : v) ASSERT_EQ(lists_.Link(other_guard, x), LinkResult::kLinked);
+  for (const SlotId x : v) ASSERT_EQ(lists_.Link(other_parent, x), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u, v[0]), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u, v[1]), LinkResult::kLinked);
   const auto update = Replace(u, {v[2], v[1], v[3]});
@@ -269,24 +270,24 @@ TEST_F(NeighborListsTest, ReplaceWritesWhatIsWantedAndReportsTheRest) {
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, ReplaceKeepsAnEdgeThatIsSomebodysLastGuard) {
-  const SlotId u = Guarded();
+TEST_F(NeighborListsTest, UpdateRowKeepsAnEdgeThatIsAPointsLastParentEdge) {
+  const SlotId u = Child();
   const Ids v = Live(2);
   ASSERT_EQ(lists_.Link(u, v[0]), LinkResult::kLinked);
-  // A younger in-neighbour is no guard.
+  // An in-neighbour of higher rank is no parent.
   ASSERT_EQ(lists_.Link(v[1], v[0]), LinkResult::kLinked);
   const auto update = Replace(u, {v[1]});
   EXPECT_THAT(Row(u), UnorderedElementsAre(v[0], v[1]));
   EXPECT_THAT(update.dropped, IsEmpty());
-  // With a second guard it may go.
+  // With a second parent it may go.
   ASSERT_EQ(lists_.Link(start_, v[0]), LinkResult::kLinked);
   EXPECT_THAT(Replace(u, {v[1]}).dropped, ElementsAre(v[0]));
-  EXPECT_EQ(lists_.ParentCount(v[0]), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(v[0]), 1u);
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, ARowFullOfLastGuardsRefusesTheNewOne) {
-  const SlotId u = Guarded();
+TEST_F(NeighborListsTest, ARowFullOfLastParentEdgesRefusesTheNewOne) {
+  const SlotId u = Child();
   const Ids old = Live(kDegree);
   for (const SlotId v : old) ASSERT_EQ(lists_.Link(u, v), LinkResult::kLinked);
   const SlotId fresh = Live();
@@ -297,15 +298,15 @@ TEST_F(NeighborListsTest, ARowFullOfLastGuardsRefusesTheNewOne) {
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, AYoungersEdgeIsDroppedWithoutAskingForGuards) {
-  const SlotId old = Guarded(), young = Guarded();
-  ASSERT_EQ(lists_.Link(young, old), LinkResult::kLinked);
-  EXPECT_THAT(Replace(young, {}).dropped, ElementsAre(old));
-  EXPECT_THAT(Row(young), IsEmpty());
+TEST_F(NeighborListsTest, AnEdgeToALowerRankIsDroppedWhateverParentsItsTargetHas) {
+  const SlotId first = Child(), last = Child();
+  ASSERT_EQ(lists_.Link(last, first), LinkResult::kLinked);
+  EXPECT_THAT(Replace(last, {}).dropped, ElementsAre(first));
+  EXPECT_THAT(Row(last), IsEmpty());
   ExpectConsistent();
 }
 
-TEST_F(NeighborListsTest, ReplaceLeavesOutWhatWasDeletedSinceItWasPushed) {
+TEST_F(NeighborListsTest, UpdateRowLeavesOutWhatWasDeletedSinceItsBackLinkWasAdded) {
   const SlotId u = Live();
   const Ids v = Live(2);
   NeighborLists::RowUpdate update;
@@ -354,7 +355,7 @@ TEST(NeighborListsMemory, ReverseListsOfTrimmedSlotsComeBack) {
   }
 }
 
-TEST_F(NeighborListsTest, ThreadsThatLinkReplaceAndUnlinkLeaveItConsistent) {
+TEST_F(NeighborListsTest, ThreadsThatLinkUpdateAndUnlinkLeaveItConsistent) {
   const Ids points = Live(40);
   for (size_t i = 0; i < kDegree; ++i)
     ASSERT_EQ(lists_.Link(start_, points[i]), LinkResult::kLinked);
@@ -365,7 +366,7 @@ TEST_F(NeighborListsTest, ThreadsThatLinkReplaceAndUnlinkLeaveItConsistent) {
       for (int i = 0; i < 20000; ++i) {
         const SlotId u = points[random() % points.size()], v = points[random() % points.size()];
         if (u == v) continue;
-        if (i % 16 == 0) TryRebirth(u);
+        if (i % 16 == 0) TryMoveToEnd(u);
         if (lists_.Link(u, v) != LinkResult::kFull) continue;
         NeighborLists::RowUpdate update;
         update.version = lists_.Version(u);

@@ -2,7 +2,7 @@
 
 # Race tests run against the parts that have sync points (src/base/hooks.h), compiled with them.
 # The programs link these objects in place of the same members of libshoal, which are then never
-# pulled in; everything else comes from there. Race points stand in .cc files only, so no inline
+# pulled in; everything else comes from there. Sync points stand in .cc files only, so no inline
 # function exists in two versions.
 # (The sanitizers' builds have sync points in libshoal itself.)
 set(hooked_objects "")

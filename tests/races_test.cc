@@ -120,8 +120,8 @@ TEST(SlotRaceTest, OneOfTwoDeletersWinsAndOneOfTwoRetirers) {
 class EdgeRaceTest : public ::testing::Test {
  protected:
   StoreFixture store_;
-  // A guard, so that its edges to younger slots guard them.
-  SlotId MakeGuarded() {
+  // A child of the start point: its edges to slots of higher rank are parent edges.
+  SlotId MakeChild() {
     const SlotId slot = store_.Make();
     EXPECT_EQ(lists_.Link(start_, slot), LinkResult::kLinked);
     return slot;
@@ -129,12 +129,12 @@ class EdgeRaceTest : public ::testing::Test {
 
   NeighborLists& lists_ = store_.neighbors;
   const SlotId start_ = store_.MakeStart();
-  const SlotId u_ = MakeGuarded();
+  const SlotId u_ = MakeChild();
   const SlotId v_ = store_.Make();
   const SlotId w_ = store_.Make();
 };
 
-TEST_F(EdgeRaceTest, ADeleteBetweenPushAndRowLeavesNoEdgeAndNoPush) {
+TEST_F(EdgeRaceTest, ADeleteBetweenBackLinkAndRowLeavesNoEdgeAndNoBackLink) {
   Sequencer sequencer;
   LinkResult linked = LinkResult::kLinked;
   sequencer.Start("link", [&] {
@@ -149,10 +149,10 @@ TEST_F(EdgeRaceTest, ADeleteBetweenPushAndRowLeavesNoEdgeAndNoPush) {
   EXPECT_EQ(linked, LinkResult::kNotLive);
   EXPECT_THAT(store_.Row(u_), IsEmpty());
   EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(v_), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 0u);
 }
 
-TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItsLastTenantIsUnderWay) {
+TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItIsUnderWay) {
   Sequencer sequencer;
   sequencer.Start("link", [&] {
     const EpochRegistry::Guard guard = store_.epochs.Pin();
@@ -164,7 +164,7 @@ TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItsLastTenantIsUnderWay) {
   EXPECT_NE(store_.Make(), v_);
   ASSERT_TRUE(sequencer.RunToEnd("link"));
   for (int i = 0; i < 3; ++i) store_.slots.Reclaim();
-  EXPECT_THAT(lists_.Reverse(v_), IsEmpty()) << "before Reset: the pushes were taken back";
+  EXPECT_THAT(lists_.Reverse(v_), IsEmpty()) << "before Reset: the back-links were removed";
   EXPECT_EQ(store_.Make(), v_);
 }
 
@@ -179,7 +179,7 @@ TEST_F(EdgeRaceTest, ADeletedSourceGetsNoEdge) {
   EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
 }
 
-TEST_F(EdgeRaceTest, OfTwoLinksOfOneEdgeOneWritesItAndTheOtherTakesItsPushBack) {
+TEST_F(EdgeRaceTest, OfTwoLinksOfOneEdgeOneWritesItAndTheOtherRemovesItsBackLink) {
   Sequencer sequencer;
   std::vector<LinkResult> results(2);
   sequencer.Start("a", [&] { results[0] = lists_.Link(u_, v_); });
@@ -192,11 +192,11 @@ TEST_F(EdgeRaceTest, OfTwoLinksOfOneEdgeOneWritesItAndTheOtherTakesItsPushBack) 
   EXPECT_THAT(results, ElementsAre(LinkResult::kPresent, LinkResult::kLinked));
   EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
-  EXPECT_EQ(lists_.ParentCount(v_), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 1u);
 }
 
-// What breaks "row first, reverse list second": the remover erases the renewed entry.
-TEST_F(EdgeRaceTest, ARemoverDoesNotEraseTheEntryOfAnEdgeThatWasJustRenewed) {
+// What breaks "row first, back-link second": the remover takes the renewed back-link.
+TEST_F(EdgeRaceTest, ARemoverDoesNotTakeTheBackLinkOfAnEdgeThatWasJustRenewed) {
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   Sequencer sequencer;
   sequencer.Start("unlink", [&] { EXPECT_TRUE(lists_.Unlink(u_, v_)); });
@@ -215,7 +215,7 @@ TEST_F(EdgeRaceTest, ADeleteBetweenTheTwoHalvesOfAnUnlinkRepairsNothingTwice) {
   ASSERT_TRUE(store_.Mark(v_));
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
   store_.Repair(v_);
-  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_)) << "that entry is the remover's to take";
+  EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_)) << "the remover takes that back-link";
   ASSERT_TRUE(sequencer.RunToEnd("unlink"));
   EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
 }
@@ -249,7 +249,7 @@ TEST_F(EdgeRaceTest, APruneDoesNotBringBackAnEdgeThatWentAfterItsCopy) {
   EXPECT_THAT(store_.Row(u_), ElementsAre(w_));
 }
 
-TEST_F(EdgeRaceTest, APruneAddsNoEdgeToAPointThatDiedAfterThePush) {
+TEST_F(EdgeRaceTest, APruneAddsNoEdgeToAPointThatWasDeletedAfterItsBackLinkWasAdded) {
   const std::vector<SlotId> wanted = {v_};
   NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, wanted);
   ASSERT_EQ(lists_.AddBackLink(u_, v_), LinkResult::kLinked);
@@ -260,10 +260,9 @@ TEST_F(EdgeRaceTest, APruneAddsNoEdgeToAPointThatDiedAfterThePush) {
   EXPECT_THAT(store_.Row(u_), IsEmpty());
 }
 
-// --- Committed guards: edges from older slots that are guarded. Births are in the order u_, v_,
-// w_.
+// --- Parents. Ranks are in the order u_, v_, w_.
 
-TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoGuards) {
+TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoParents) {
   ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
@@ -285,126 +284,128 @@ TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoGuards) {
   ASSERT_TRUE(sequencer.RunToEnd("b"));
   EXPECT_THAT(dropped, ElementsAre(u_));
   EXPECT_THAT(store_.Row(v_), ElementsAre(w_));
-  EXPECT_EQ(lists_.ParentCount(w_), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(w_), 1u);
   EXPECT_THAT(lists_.Reverse(w_), ElementsAre(v_));
 }
 
-TEST_F(EdgeRaceTest, TwoRebirthsDoNotTakeAPointsLastTwoGuards) {
+TEST_F(EdgeRaceTest, TwoMovesToTheEndDoNotTakeAPointsLastTwoParents) {
   ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
   Sequencer sequencer;
   std::vector<SlotId> refused[2];
-  bool reborn[2] = {false, false};
-  sequencer.Start("a", [&] { reborn[0] = lists_.MoveToEnd(u_, refused[0]); });
-  sequencer.Start("b", [&] { reborn[1] = lists_.MoveToEnd(v_, refused[1]); });
+  bool moved[2] = {false, false};
+  sequencer.Start("a", [&] { moved[0] = lists_.forest().MoveToEnd(u_, refused[0]); });
+  sequencer.Start("b", [&] { moved[1] = lists_.forest().MoveToEnd(v_, refused[1]); });
   ASSERT_TRUE(sequencer.RunTo("a", "parents.before_drop"));  // Both have seen 2.
   ASSERT_TRUE(sequencer.RunTo("b", "parents.before_drop"));
   ASSERT_TRUE(sequencer.RunToEnd("a"));
   ASSERT_TRUE(sequencer.RunToEnd("b"));
-  EXPECT_THAT(reborn, ElementsAre(true, false));
+  EXPECT_THAT(moved, ElementsAre(true, false));
   EXPECT_THAT(refused[1], ElementsAre(w_));
-  EXPECT_FALSE(lists_.IsParent(u_, w_));
-  EXPECT_TRUE(lists_.IsParent(v_, w_));
-  EXPECT_EQ(lists_.ParentCount(w_), 1u);
+  EXPECT_FALSE(lists_.forest().IsParent(u_, w_));
+  EXPECT_TRUE(lists_.forest().IsParent(v_, w_));
+  EXPECT_EQ(lists_.forest().ParentCount(w_), 1u);
 }
 
-// The edge u_ -> v_ is about to be written while u_ dies and is released: it must not guard v_.
-TEST_F(EdgeRaceTest, ASlotThatWasReleasedGuardsNobodyWhoseLinkWasUnderWay) {
+// The edge u_ -> v_ is about to be written when u_ is deleted and made childless: u_ must not
+// become a parent of v_.
+TEST_F(EdgeRaceTest, AChildlessSlotGetsNoChildByALinkThatWasUnderWay) {
   Sequencer sequencer;
   LinkResult linked = LinkResult::kLinked;
   sequencer.Start("link", [&] { linked = lists_.Link(u_, v_); });
   ASSERT_TRUE(sequencer.RunTo("link", "link.after_back_link"));
   std::vector<SlotId> working;
   ASSERT_TRUE(store_.Mark(u_));
-  ASSERT_TRUE(lists_.MoveToEnd(u_, working)) << "released";
+  ASSERT_TRUE(lists_.forest().MoveToEnd(u_, working)) << "childless";
   ASSERT_TRUE(sequencer.RunToEnd("link"));
   EXPECT_EQ(linked, LinkResult::kNotLive);
-  EXPECT_EQ(lists_.AdoptParents(v_, working), 0u);
-  EXPECT_EQ(lists_.ParentCount(v_), 0u);
+  EXPECT_EQ(lists_.forest().AdoptParents(v_, working), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 0u);
 }
 
-// w_ is released after a prune of its guard's row has begun: the last guard may go.
-TEST_F(EdgeRaceTest, APruneThatBeganBeforeARebirthAsksForTheGuardsThatAreThereNow) {
+// w_ becomes childless after a prune of its parent's row has begun: its last parent edge may go.
+TEST_F(EdgeRaceTest, APruneThatBeganBeforeAMoveToTheEndCountsTheParentsThatAreThereNow) {
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
   NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, {});
   std::vector<SlotId> working;
   ASSERT_TRUE(store_.Mark(w_));
-  ASSERT_TRUE(lists_.MoveToEnd(w_, working)) << "released";
-  ASSERT_TRUE(lists_.MoveToEnd(v_, working));
-  ASSERT_TRUE(lists_.UpdateRow(u_, prune)) << "no row moved";
+  ASSERT_TRUE(lists_.forest().MoveToEnd(w_, working)) << "childless";
+  ASSERT_TRUE(lists_.forest().MoveToEnd(v_, working));
+  ASSERT_TRUE(lists_.UpdateRow(u_, prune)) << "no row has changed";
   EXPECT_THAT(prune.dropped, ElementsAre(w_));
   EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
-  EXPECT_EQ(lists_.ParentCount(v_), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 1u);
 }
 
-// --- Pinning (neighbors.h, G5).
+// --- Suspension (parent_forest.h, G5).
 
-// The prune has seen that v_ has two guards, then v_ is pinned: the one that hangs on u_ must stay.
-TEST_F(EdgeRaceTest, APruneThatSawTwoGuardsTakesNoneOfAPointThatWasPinnedSince) {
+// The prune has seen that v_ has two parents. Then v_ is suspended: the edge from u_ must stay.
+TEST_F(EdgeRaceTest, APruneThatSawTwoParentsTakesNoneOfAPointThatWasSuspendedSince) {
   ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   Sequencer sequencer;
   NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, {});
   sequencer.Start("prune", [&] { EXPECT_TRUE(lists_.UpdateRow(u_, prune)); });
   ASSERT_TRUE(sequencer.RunTo("prune", "parents.before_drop"));
-  lists_.Suspend(v_);
+  lists_.forest().Suspend(v_);
   ASSERT_TRUE(sequencer.RunToEnd("prune"));
   EXPECT_THAT(prune.dropped, IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(v_), 2u);
-  EXPECT_TRUE(lists_.IsSuspended(v_));
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 2u);
+  EXPECT_TRUE(lists_.forest().IsSuspended(v_));
 }
 
-// w_ gets another guard after it was found to have no other, before it is pinned: it keeps both.
-TEST_F(EdgeRaceTest, AGuardThatComesWhileAPointIsBeingPinnedIsItsGuardOutside) {
+// w_ gets another parent after it was found to have no other, before it is suspended: it keeps
+// both.
+TEST_F(EdgeRaceTest, AParentThatComesWhileAPointIsBeingSuspendedIsItsParentOutside) {
   ASSERT_EQ(lists_.Link(start_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, w_), LinkResult::kLinked);
   ASSERT_TRUE(store_.Mark(u_));
   Sequencer sequencer;
   std::vector<SlotId> dependents, in;
-  lists_.Suspend(u_);
-  sequencer.Start("pin", [&] { lists_.SuspendChildren(u_, dependents); });
-  ASSERT_TRUE(sequencer.RunTo("pin", "suspend_children.before_suspending"));
+  lists_.forest().Suspend(u_);
+  sequencer.Start("suspend", [&] { lists_.forest().SuspendChildren(u_, dependents); });
+  ASSERT_TRUE(sequencer.RunTo("suspend", "suspend_children.before_suspending"));
   ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
-  ASSERT_TRUE(sequencer.RunToEnd("pin"));
+  ASSERT_TRUE(sequencer.RunToEnd("suspend"));
   EXPECT_THAT(dependents, ElementsAre(w_));
   NeighborLists::RowUpdate prune = BeginPrune(lists_, v_, {});
   ASSERT_TRUE(lists_.UpdateRow(v_, prune));
   EXPECT_THAT(prune.dropped, IsEmpty());
-  EXPECT_TRUE(lists_.Resume(w_, in));
-  EXPECT_EQ(lists_.ParentCount(w_), 1u);
-  EXPECT_TRUE(lists_.IsParent(v_, w_));
-  EXPECT_FALSE(lists_.IsParent(u_, w_));
+  EXPECT_TRUE(lists_.forest().Resume(w_, in));
+  EXPECT_EQ(lists_.forest().ParentCount(w_), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(v_, w_));
+  EXPECT_FALSE(lists_.forest().IsParent(u_, w_));
 }
 
-// v_ is about to be let go, since w_ guards it: a prune of w_'s row that comes now is refused.
-TEST_F(EdgeRaceTest, TheGuardByWhichAPointIsLetGoIsNotTakenBeforeItIs) {
+// v_ is about to be resumed, since w_ is its parent: a prune of w_'s row that comes now is refused.
+TEST_F(EdgeRaceTest, TheParentByWhichAPointIsResumedIsNotTakenBeforeItIs) {
   ASSERT_EQ(lists_.Link(start_, w_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(w_, v_), LinkResult::kLinked);
-  EXPECT_EQ(lists_.ParentCount(v_), 1u) << "w_ is younger";
-  lists_.Suspend(u_);
-  lists_.Suspend(v_);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 1u) << "w_ follows v_";
+  lists_.forest().Suspend(u_);
+  lists_.forest().Suspend(v_);
   Sequencer sequencer;
   std::vector<SlotId> in;
-  sequencer.Start("unpin", [&] { EXPECT_TRUE(lists_.Resume(v_, in)); });
-  ASSERT_TRUE(sequencer.RunTo("unpin", "resume.before_resuming"));
+  sequencer.Start("resume", [&] { EXPECT_TRUE(lists_.forest().Resume(v_, in)); });
+  ASSERT_TRUE(sequencer.RunTo("resume", "resume.before_resuming"));
   NeighborLists::RowUpdate prune = BeginPrune(lists_, w_, {});
   ASSERT_TRUE(lists_.UpdateRow(w_, prune));
   EXPECT_THAT(prune.dropped, IsEmpty());
-  ASSERT_TRUE(sequencer.RunToEnd("unpin"));
-  EXPECT_EQ(lists_.ParentCount(v_), 1u);
-  EXPECT_TRUE(lists_.IsParent(w_, v_));
+  ASSERT_TRUE(sequencer.RunToEnd("resume"));
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(w_, v_));
 }
 
-// Who stands behind its section of a row, with another row still to do.
+// An operation that has left its section of one row, and has another row still to do.
 class ListLockRaceTest : public EdgeRaceTest, public ::testing::WithParamInterface<const char*> {};
 
 // usearch #680: an update releases a lock that it does not hold, and so lets two into one list.
-// Here it would be that of `inside`, who came into u_'s row when `through` had left it.
-TEST_P(ListLockRaceTest, WhoHasLeftARowLetsNobodyInBesideTheNext) {
-  const SlotId x = MakeGuarded(), y = store_.Make();
+// Here it would be that of `inside`, which locked u_'s row when `through` had left it.
+TEST_P(ListLockRaceTest, AnOperationThatHasLeftARowLetsNoneInBesideTheNext) {
+  const SlotId x = MakeChild(), y = store_.Make();
   for (const auto& [from, to] : {std::pair(start_, v_), {u_, w_}, {v_, w_}, {u_, x}})
     ASSERT_EQ(lists_.Link(from, to), LinkResult::kLinked);
   Sequencer sequencer;
@@ -418,7 +419,7 @@ TEST_P(ListLockRaceTest, WhoHasLeftARowLetsNobodyInBesideTheNext) {
   });
   ASSERT_TRUE(sequencer.RunTo("through", point));
   std::vector<SlotId> refused;
-  sequencer.Start("inside", [&] { EXPECT_TRUE(lists_.MoveToEnd(u_, refused)); });
+  sequencer.Start("inside", [&] { EXPECT_TRUE(lists_.forest().MoveToEnd(u_, refused)); });
   ASSERT_TRUE(sequencer.RunTo("inside", "parents.before_drop"));
   ASSERT_TRUE(sequencer.RunToEnd("through"));
   std::atomic<bool> comes{false}, came{false};

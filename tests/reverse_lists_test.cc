@@ -40,7 +40,7 @@ TEST_F(ReverseLists, AFreshListIsEmpty) {
   EXPECT_EQ(head, ReversePool::kNone);
 }
 
-TEST_F(ReverseLists, AnIdMayStandInItTwiceAndGoesOneByOne) {
+TEST_F(ReverseLists, AnIdMayBeInItTwiceAndIsRemovedOneByOne) {
   std::atomic<ChunkId> head = ReversePool::kNone;
   ReverseList list(pool_, head);
   ASSERT_TRUE(list.Add(7));
@@ -86,8 +86,8 @@ TEST_F(ReverseLists, AgreesWithAMultisetAcrossManyLists) {
   }
 }
 
-// Of two lists, so that both branches and chunks of the one are used again by the other.
-TEST_F(ReverseLists, AgreesWithAMultisetWhereHalfOfAllPointAtIt) {
+// Of two lists, so that both trie nodes and chunks of the one are used again by the other.
+TEST_F(ReverseLists, AgreesWithAMultisetOfAHub) {
   const uint64_t seed = test::Seed();
   SCOPED_TRACE("SHOAL_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -138,7 +138,7 @@ TEST_F(ReverseLists, AgreesWithAMultisetWhereHalfOfAllPointAtIt) {
   }
 }
 
-TEST_F(ReverseLists, AHubThatHasLostAllMayBeginAgainWithoutMemory) {
+TEST_F(ReverseLists, AHubThatHasLostAllCanBeginAgainWithoutMemory) {
   std::atomic<ChunkId> head = ReversePool::kNone;
   ReverseList list(pool_, head);
   for (SlotId id = 0; id < 3000; ++id) ASSERT_TRUE(list.Add(id));
@@ -160,7 +160,7 @@ TEST_F(ReverseLists, AHubsChunksMoveDownAndAreGivenBack) {
   for (SlotId id = 0; id < 20000; ++id) ASSERT_TRUE(list.Add(id));
   for (SlotId id = 0; id < 5000; ++id) ASSERT_TRUE(list.Remove(id));
   for (SlotId id = 5000; id < 20000; ++id) ids.push_back(id);
-  ASSERT_EQ(pool_[head].next, ReversePool::kBranch) << "else this tests chains only";
+  ASSERT_EQ(pool_[head].next, ReversePool::kTrieNode) << "else this tests chains only";
   first.Clear();
   const uint64_t before = budget_.used();
   const ChunkId bound = pool_.BeginCompact();
@@ -177,7 +177,7 @@ TEST_F(ReverseLists, FreedChunksAreUsedAgain) {
   const auto fill = [&] {
     for (std::atomic<ChunkId>& head : heads)
       for (SlotId id = 0; id < 100; ++id) ASSERT_TRUE(ReverseList(pool_, head).Add(id));
-    ReverseList hub(pool_, heads.front());  // With branches.
+    ReverseList hub(pool_, heads.front());  // With trie nodes.
     for (SlotId id = 100; id < 20000; ++id) ASSERT_TRUE(hub.Add(id));
     for (SlotId id = 0; id < 20000; id += 20) ASSERT_TRUE(hub.Remove(id));
   };
@@ -201,7 +201,7 @@ TEST_F(ReverseLists, AllocatedChunksAreDistinctAcrossThreads) {
     threads.emplace_back([this, &mine] {
       for (size_t i = 0; i < kEach; ++i) {
         mine.push_back(pool_.Allocate());
-        if (i % 3 == 2) {  // Given back by whoever: its id may come again, to one owner.
+        if (i % 3 == 2) {  // Another thread may get it, but one only.
           pool_.Free(mine.back());
           mine.pop_back();
         }
@@ -227,7 +227,7 @@ TEST(ReverseListsUnderALimit, AddFailsCleanlyAndWorksAgainAfterARemoval) {
   ReverseList list(pool, head);
   SlotId added = 0;
   while (list.Add(added)) ++added;
-  // All chunks but the one of nobody, and at most one run's remainder.
+  // All chunks but number 0, and at most the rest of one run.
   EXPECT_GT(added, (2 * kHugePage / kCacheLine - 600) * ReversePool::kChunkIds);
   EXPECT_FALSE(list.Add(added)) << "still none";
   EXPECT_FALSE(list.Contains(added));

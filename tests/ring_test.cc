@@ -13,7 +13,7 @@ TEST(Ring, IsAQueueWhateverItsRoom) {
   Ring<int> ring;
   std::deque<int> expected;
   for (int i = 0; i < 200000; ++i) {
-    // Long times of growth and of decline, so that the room is given back and taken again.
+    // Long times of growth and of decline, so that room is freed and reserved again.
     const bool grows = i / 5000 % 2 == 0;
     if (random() % 4 < (grows ? 3u : 1u)) {
       ASSERT_TRUE(ring.Reserve(1));
@@ -32,7 +32,7 @@ TEST(Ring, IsAQueueWhateverItsRoom) {
   EXPECT_TRUE(ring.empty());
 }
 
-TEST(Ring, GivesBackWhatNobodyNeedsAndKeepsWhatIsAskedFor) {
+TEST(Ring, ShrinkFreesUnusedRoomAndKeepsWhatIsAskedFor) {
   Ring<int> ring;
   ASSERT_TRUE(ring.Reserve(100000));
   EXPECT_GE(ring.bytes(), 100000 * sizeof(int));

@@ -48,7 +48,7 @@ TEST_F(SlotTableTest, ADroppedSlotGoesBackAndTheLowestFreeOneComesNext) {
   for (SlotId slot = 0; slot < 12; ++slot) EXPECT_EQ(Live(), slot);
 }
 
-TEST_F(SlotTableTest, AMovedFromOwnerGivesNothingBack) {
+TEST_F(SlotTableTest, AMovedFromOwnedSlotReturnsNothing) {
   std::optional<OwnedSlot> first = slots_.Acquire();
   const OwnedSlot second = std::move(*first);
   first.reset();
@@ -99,7 +99,7 @@ TEST_F(SlotTableTest, ALiveBitSaysWhatTheTagSaysAfterEachTransition) {
   holds(0);
 }
 
-TEST_F(SlotTableTest, KeepReadableKnowsWhatCameAfterTheMarkAndDropsWhatIsNotThere) {
+TEST_F(SlotTableTest, KeepReadableKnowsSlotsAboveTheMarkAndDropsThoseThatAreNotThere) {
   const SlotId first = Live();
   const SlotTable::ReadStamp mark = slots_.Now();
   const SlotId second = Live();
@@ -110,7 +110,7 @@ TEST_F(SlotTableTest, KeepReadableKnowsWhatCameAfterTheMarkAndDropsWhatIsNotTher
   EXPECT_EQ(ids[1], first);
 }
 
-TEST_F(SlotTableTest, AMovedSlotIsReturnedToThoseWhoCameBeforeItsMoveOnly) {
+TEST_F(SlotTableTest, ASlotThatARelocationLeftIsReturnedToEarlierSearchesOnly) {
   const auto guard = epochs_.Pin();
   const SlotId slot = Live(), deleted = Live();
   const SlotTable::ReadStamp before = slots_.Now();
@@ -136,7 +136,7 @@ TEST_F(SlotTableTest, AMovedSlotIsReturnedToThoseWhoCameBeforeItsMoveOnly) {
   }
 }
 
-TEST_F(SlotTableTest, ADeletedSlotGuidesButIsNotReturned) {
+TEST_F(SlotTableTest, ADeletedSlotIsReadableButNotEligible) {
   const SlotId slot = Live();
   EXPECT_TRUE(slots_.MarkDeleted(slot));
   EXPECT_FALSE(slots_.MarkDeleted(slot)) << "only once";
@@ -186,7 +186,7 @@ TEST_F(SlotTableTest, ARetiredSlotIsNotReusedWhileAnOlderReaderIsPinned) {
   EXPECT_EQ(Live(), slot);
 }
 
-TEST_F(SlotTableTest, RetiredSlotsComeBackWithoutAnybodyAskingForThem) {
+TEST_F(SlotTableTest, RetiredSlotsComeBackWithoutACallOfReclaim) {
   const SlotId slots = 1000;
   for (SlotId i = 0; i < 20 * slots; ++i) Retired();
   EXPECT_LT(slots_.high_water(), slots) << "each acquire makes some of them available";
@@ -266,7 +266,7 @@ TEST(EpochScratch, IsChargedBeyondTheLimitTooAndReleasedWhenItIsTooMuchToKeep) {
 }
 
 // 64 KB of records a slot: 32 slots fill a page of 2 MB.
-class SlotTableGaps : public ::testing::TestWithParam<unsigned> {
+class SlotTableHoles : public ::testing::TestWithParam<unsigned> {
  protected:
   static constexpr SlotId kSlots = 1000;
   void SetUp() override {
@@ -285,7 +285,7 @@ class SlotTableGaps : public ::testing::TestWithParam<unsigned> {
     for (int i = 0; i < 4; ++i) slots_.Reclaim();
     ASSERT_EQ(slots_.retired(), 0u);
   }
-  size_t GiveBack() {
+  size_t Punch() {
     return slots_.PunchHoles([this](SlotId slot) { forgotten_.insert(slot); });
   }
   void ExpectWhole(SlotId begin, SlotId end) const {
@@ -300,13 +300,13 @@ class SlotTableGaps : public ::testing::TestWithParam<unsigned> {
   SlotTable slots_{budget_, epochs_, {&rows_}};
   std::set<SlotId> forgotten_;
 };
-INSTANTIATE_TEST_SUITE_P(SegmentShift, SlotTableGaps, ::testing::Values(7, 30));
+INSTANTIATE_TEST_SUITE_P(SegmentShift, SlotTableHoles, ::testing::Values(7, 30));
 
-TEST_P(SlotTableGaps, AreGivenBackWhereverTheyAreAndAcquiredAgain) {
+TEST_P(SlotTableHoles, ArePunchedWhereverTheyAreAndRecommittedByAcquire) {
   const auto columns = [&] { return budget_.used() - slots_.QueueBytes(); };
   const uint64_t before = columns(), resident = slots_.ResidentBytes(rows_);
   Retire(100, 300);
-  EXPECT_EQ(GiveBack(), 5 * kHugePage) << "slots 128 to 287 fill pages of their own";
+  EXPECT_EQ(Punch(), 5 * kHugePage) << "slots 128 to 287 fill pages of their own";
   EXPECT_EQ(columns(), before - 5 * kHugePage);
   EXPECT_EQ(slots_.ResidentBytes(rows_), resident - 5 * kHugePage);
   for (SlotId slot = 128; slot < 288; ++slot) EXPECT_TRUE(forgotten_.contains(slot));
@@ -315,8 +315,8 @@ TEST_P(SlotTableGaps, AreGivenBackWhereverTheyAreAndAcquiredAgain) {
   EXPECT_TRUE(slots_.IsPunched(128));
   EXPECT_FALSE(slots_.IsPunched(99));
   forgotten_.clear();
-  EXPECT_EQ(GiveBack(), 0u);
-  // To touch what is kept elsewhere in their names would bring its memory back.
+  EXPECT_EQ(Punch(), 0u);
+  // To forget what is kept in their names would bring a page back.
   for (SlotId slot = 128; slot < 288; ++slot) EXPECT_FALSE(forgotten_.contains(slot));
   ExpectWhole(0, 100);
   ExpectWhole(300, kSlots);
@@ -332,21 +332,22 @@ TEST_P(SlotTableGaps, AreGivenBackWhereverTheyAreAndAcquiredAgain) {
   EXPECT_EQ(slots_.ResidentBytes(rows_), resident);
 }
 
-TEST_P(SlotTableGaps, ARunThatGrowsGivesThePagesThatItCompletes) {
+TEST_P(SlotTableHoles, ARunThatGrowsPunchesThePagesThatItCompletes) {
   Retire(0, 33);
-  EXPECT_EQ(GiveBack(), kHugePage);
+  EXPECT_EQ(Punch(), kHugePage);
   Retire(33, 63);
-  EXPECT_EQ(GiveBack(), 0u);
+  EXPECT_EQ(Punch(), 0u);
   Retire(63, 64);
-  EXPECT_EQ(GiveBack(), kHugePage);
+  EXPECT_EQ(Punch(), kHugePage);
 }
 
-// 32 pages of rows and more of the table's own are charged; others take what is given back.
-TEST_P(SlotTableGaps, UnderALimitASlotThatStillHasItsMemoryIsFoundAndElseNone) {
+// 32 pages of rows and some of the table's own are charged. The rest of the budget is then taken,
+// with what was punched.
+TEST_P(SlotTableHoles, UnderALimitASlotOutsideHolesIsFoundAndElseNone) {
   Retire(10, 20);
   Retire(64, 128);
   Retire(200, 210);
-  ASSERT_EQ(GiveBack(), 2 * kHugePage);
+  ASSERT_EQ(Punch(), 2 * kHugePage);
   std::vector<OwnedSlot> owned;
   for (SlotId slot = 10; slot < 20; ++slot) owned.push_back(std::move(*slots_.Acquire()));
   const uint64_t left = budget_.limit() - budget_.used();
@@ -389,7 +390,7 @@ TEST(SlotTableQueues, OfRetiredSlotsIsGivenBackByTrim) {
   EXPECT_EQ(budget.used(), charged - (before - slots.QueueBytes()));
 }
 
-// A free slot whose pages of both columns are gone, and room for one page: it takes neither.
+// A free slot in a hole of both columns, and room for one page: it takes neither.
 TEST(SlotTableUnderALimit, APageThatIsRefusedKeepsNoOtherCharged) {
   MemoryBudget budget(40 * kHugePage);
   EpochRegistry epochs;
@@ -418,7 +419,8 @@ TEST_F(SlotTableTest, ManyThreadsNeverOwnOneSlotTogether) {
     threads.emplace_back([this, &mine] {
       for (int i = 0; i < 2000; ++i) {
         std::optional<OwnedSlot> slot = slots_.Acquire();
-        rows_[slot->id()] = static_cast<uint64_t>(i);  // A data race if anybody shares it.
+        rows_[slot->id()] =
+            static_cast<uint64_t>(i);  // A data race if another thread owns it, too.
         if (i % 2 == 0) mine.push_back(std::move(*slot).Publish());
       }
     });

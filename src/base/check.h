@@ -1,4 +1,4 @@
-// CHECK for invariants of ours. User input never reaches one: it gets an Error.
+// A check of our own invariants. User input never reaches one: it gets an Error.
 #pragma once
 
 #include <cstdio>

@@ -83,7 +83,7 @@ class InputFile {
 // A file that is written beside its target, under a name of its own, and renamed over it when it is
 // whole. Destroyed before that, it leaves the target as it was and no other file behind. A process
 // that is killed in between leaves `<target>.tmp-<pid>-<n>`, which the next OutputFile of the
-// target removes: it is locked (flock) as long as somebody writes it.
+// target removes: it is locked (flock) while it is written.
 class OutputFile {
  public:
   // Io: the folder is missing or refuses, or the target is a folder or a device. InvalidArgument:

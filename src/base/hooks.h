@@ -1,12 +1,12 @@
-// Race points: named places at which a test may hold a thread.
+// Sync points: named places at which a test may hold a thread.
 //
 //   SHOAL_SYNC_POINT("link.after_back_link");
 //
-// Compiles to nothing unless SHOAL_TEST_HOOKS is defined (a CMake option, and a variant of the
+// They compile to nothing unless SHOAL_TEST_HOOKS is defined (a CMake option, and a variant of the
 // library that the race tests link). With it, every point calls the handler that a test has
-// installed, if there is one. A point stands between two steps of a protocol, not inside a section
-// that other threads need in order to make progress: a test parks threads there. Those named
-// "what.locked" are the exception: for tests of who does not need the section.
+// installed, if there is one. A point is between two steps of a protocol, not inside a section that
+// other threads need in order to make progress: a test parks threads there. Those named
+// "what.locked" are the exception, for tests of operations that do not need the section.
 //
 // A name is "what.where", in lower case: the operation, and what it has just done or is about to
 // do.

@@ -13,23 +13,23 @@
 #include <utility>
 #include <vector>
 
+#include "base/round.h"
+
 namespace shoal {
 namespace {
 
 std::atomic<uint64_t> g_reserved{0};
 
-size_t RoundedUp(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
-
-// How much is committed for so many bytes: a quarter of them more at most, from 8 MB on whole huge
-// pages.
+// How much is committed for so many bytes: at most a quarter more than they are, and whole huge
+// pages from 8 MB on.
 size_t Committed(size_t bytes) {
   constexpr size_t kMin = size_t{64} << 10;
-  return RoundedUp(bytes, std::clamp(std::bit_floor(bytes) / 4, kMin, kHugePage));
+  return RoundUp(bytes, std::clamp(std::bit_floor(bytes) / 4, kMin, kHugePage));
 }
 
-// Asks for huge pages where [begin, end) completes them: advice, without which everything works,
-// slower. A page whose front was committed before is made of small ones, which a kernel that knows
-// how gathers at once.
+// Asks for huge pages where [begin, end) completes them. If the system refuses, all works, slower.
+// A page whose front was committed before consists of small pages; newer kernels collapse it at
+// once.
 void AdviseHugePages(std::byte* base, size_t begin, size_t end) {
   const size_t first = begin / kHugePage * kHugePage, last = end / kHugePage * kHugePage;
   if (first == last) return;
@@ -59,17 +59,16 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   std::swap(base_, other.base_);
   std::swap(size_, other.size_);
   std::swap(committed_, other.committed_);
-  std::swap(gap_, other.gap_);
-  std::swap(gaps_, other.gaps_);
+  std::swap(is_hole_, other.is_hole_);
+  std::swap(holes_, other.holes_);
   return *this;
 }
 
 Reservation Reservation::Reserve(size_t bytes) {
   Reservation r;
   const bool huge = bytes >= kHugePage;
-  const size_t size =
-      RoundedUp(bytes, huge ? kHugePage : static_cast<size_t>(sysconf(_SC_PAGESIZE)));
-  const size_t spare = huge ? kHugePage : 0;  // To find a boundary in.
+  const size_t size = RoundUp(bytes, huge ? kHugePage : static_cast<size_t>(sysconf(_SC_PAGESIZE)));
+  const size_t spare = huge ? kHugePage : 0;  // So that an aligned address is in it.
   void* mapping =
       mmap(nullptr, size + spare, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return r;
@@ -103,75 +102,76 @@ bool Reservation::Commit(size_t bytes, MemoryBudget& budget) {
 
 void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t kept = RoundedUp(bytes, page);
+  const size_t kept = RoundUp(bytes, page);
   if (kept >= committed_) return;
-  // A failure leaves the pages as they are, which costs memory and nothing else: except that they
-  // would not be zero when they are used again.
+  // After a failure the pages must not be uncommitted: they would not be zero in their next use.
   if (madvise(base_ + kept, committed_ - kept, MADV_DONTNEED) != 0) return;
   const size_t target = std::min(committed_, Committed(bytes));
   // Until Commit completes it again.
   if (const size_t first = target / kHugePage * kHugePage; first < committed_)
     madvise(base_ + first, committed_ - first, MADV_NOHUGEPAGE);
   const auto behind =
-      gap_.begin() + static_cast<ptrdiff_t>(std::min(target / kHugePage, gap_.size()));
-  const auto gaps = static_cast<size_t>(std::count(behind, gap_.end(), true));
-  std::fill(behind, gap_.end(), false);
-  gaps_ -= gaps;
-  budget.Release(committed_ - target - gaps * kHugePage);
+      is_hole_.begin() + static_cast<ptrdiff_t>(std::min(target / kHugePage, is_hole_.size()));
+  const auto holes = static_cast<size_t>(std::count(behind, is_hole_.end(), true));
+  std::fill(behind, is_hole_.end(), false);
+  holes_ -= holes;
+  budget.Release(committed_ - target - holes * kHugePage);
   committed_ = target;
 }
 
 size_t Reservation::Punch(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget) {
-  const size_t first = (begin + kHugePage - 1) / kHugePage;
-  const size_t below = (std::min(begin_below, end) + kHugePage - 1) / kHugePage;
+  const size_t first = DivideUp(begin, kHugePage);
+  const size_t below = DivideUp(std::min(begin_below, end), kHugePage);
   const size_t last = std::min({end / kHugePage, committed_ / kHugePage, below});
   if (first >= last) return 0;
   try {
-    if (gap_.size() < last) gap_.resize(committed_ / kHugePage);
+    if (is_hole_.size() < last) is_hole_.resize(committed_ / kHugePage);
   } catch (const std::bad_alloc&) {  // Then the memory stays, which is no error.
     return 0;
   }
   size_t bytes = 0;
   for (size_t page = first; page < last; ++page) {
-    if (gap_[page]) continue;
+    if (is_hole_[page]) continue;
     if (madvise(base_ + page * kHugePage, kHugePage, MADV_DONTNEED) != 0) continue;
-    gap_[page] = true;
-    ++gaps_;
+    is_hole_[page] = true;
+    ++holes_;
     bytes += kHugePage;
   }
   budget.Release(bytes);
   return bytes;
 }
 
-size_t Reservation::GapBytes(size_t begin, size_t end) const {
-  if (gaps_ == 0) return 0;
-  const size_t last = std::min((end + kHugePage - 1) / kHugePage, gap_.size());
+size_t Reservation::HoleBytes(size_t begin, size_t end) const {
+  if (holes_ == 0) return 0;
+  const size_t last = std::min(DivideUp(end, kHugePage), is_hole_.size());
   size_t bytes = 0;
-  for (size_t page = begin / kHugePage; page < last; ++page) bytes += gap_[page] ? kHugePage : 0;
+  for (size_t page = begin / kHugePage; page < last; ++page)
+    bytes += is_hole_[page] ? kHugePage : 0;
   return bytes;
 }
 
 void Reservation::Recommit(size_t begin, size_t end) {
-  const size_t last = std::min((end + kHugePage - 1) / kHugePage, gap_.size());
+  const size_t last = std::min(DivideUp(end, kHugePage), is_hole_.size());
   for (size_t page = begin / kHugePage; page < last; ++page) {
-    gaps_ -= gap_[page] ? 1 : 0;
-    gap_[page] = false;
+    holes_ -= is_hole_[page] ? 1 : 0;
+    is_hole_[page] = false;
   }
 }
 
 size_t Reservation::Resident(size_t used) const {
   if (used == 0) return 0;
   const size_t tail = std::min(used, committed_) / kHugePage * kHugePage;
-  const auto gap_end =
-      gap_.begin() + static_cast<ptrdiff_t>(std::min(tail / kHugePage, gap_.size()));
-  const size_t gaps = static_cast<size_t>(std::count(gap_.begin(), gap_end, true)) * kHugePage;
-  if (tail == committed_) return committed_ - gaps;
+  const auto holes_end =
+      is_hole_.begin() + static_cast<ptrdiff_t>(std::min(tail / kHugePage, is_hole_.size()));
+  const size_t holes =
+      static_cast<size_t>(std::count(is_hole_.begin(), holes_end, true)) * kHugePage;
+  if (tail == committed_) return committed_ - holes;
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t length = std::min(committed_ - tail, kHugePage);
   std::array<unsigned char, kHugePage / 4096> in_core{};
-  if (mincore(base_ + tail, length, in_core.data()) != 0) return used - gaps;
+  if (mincore(base_ + tail, length, in_core.data()) != 0) return used - holes;
   const auto pages = std::count_if(in_core.begin(), in_core.end(), [](auto c) { return c & 1; });
-  return tail - gaps + static_cast<size_t>(pages) * page;
+  return tail - holes + static_cast<size_t>(pages) * page;
 }
 
 uint64_t AddressSpace() {

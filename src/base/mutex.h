@@ -1,4 +1,4 @@
-// std::mutex with Clang's thread-safety annotations, so that "guarded by" is checked, not hoped.
+// std::mutex with Clang's thread-safety annotations, so that the compiler checks "guarded by".
 #pragma once
 
 #include <mutex>
@@ -14,6 +14,7 @@
 #define SHOAL_REQUIRES(...) SHOAL_TSA(requires_capability(__VA_ARGS__))
 #define SHOAL_ACQUIRE(...) SHOAL_TSA(acquire_capability(__VA_ARGS__))
 #define SHOAL_RELEASE(...) SHOAL_TSA(release_capability(__VA_ARGS__))
+#define SHOAL_ASSERT_HELD(...) SHOAL_TSA(assert_capability(__VA_ARGS__))
 #define SHOAL_TRY_ACQUIRE(...) SHOAL_TSA(try_acquire_capability(__VA_ARGS__))
 #define SHOAL_NO_THREAD_SAFETY_ANALYSIS SHOAL_TSA(no_thread_safety_analysis)
 
@@ -24,6 +25,8 @@ class SHOAL_CAPABILITY("mutex") Mutex {
   void Lock() SHOAL_ACQUIRE() { mutex_.lock(); }
   void Unlock() SHOAL_RELEASE() { mutex_.unlock(); }
   bool TryLock() SHOAL_TRY_ACQUIRE(true) { return mutex_.try_lock(); }
+  // Tells the analysis what it cannot see: the caller holds it.
+  void AssertHeld() const SHOAL_ASSERT_HELD() {}
 
  private:
   std::mutex mutex_;

@@ -1,6 +1,7 @@
-// Work on [0, n) by several threads, and nothing more.
+// Work on [0, n) by several threads.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <exception>
@@ -13,23 +14,22 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "base/round.h"
 
 namespace shoal {
 
 // Calls work(begin, end) for consecutive pieces of [0, n), each of at most `grain`, from up to
 // `threads` threads (0: AvailableCpus()), the calling one among them. Pieces are handed out in
 // order. `progress`, when set, is called with what is done, one call at a time; the last call has
-// n. A thread that the system refuses is done without. The first exception that leaves `work` or
-// `progress` ends the rest and is thrown again, in the calling thread. Once `stop` is requested no
-// piece is begun. Returns how much of n was done.
+// n. If the system refuses a thread, the others do its work. The first exception that leaves `work`
+// or `progress` ends the rest and is thrown again, in the calling thread. Once `stop` is requested
+// no piece is begun. Returns how much of n was done.
 template <class Work>
 size_t ParallelFor(size_t threads, size_t n, size_t grain,
                    const std::function<void(size_t, size_t)>& progress, const Work& work,
                    const std::stop_token& stop = {}) {
-  constexpr size_t kMaxThreads = 1024;  // What is more than any machine has is a slip.
-  if (threads == 0) threads = AvailableCpus();
-  if (threads > kMaxThreads) threads = kMaxThreads;
-  if (threads > (n + grain - 1) / grain) threads = (n + grain - 1) / grain;
+  constexpr size_t kMaxThreads = 1024;  // More is a caller's mistake.
+  threads = std::min({threads == 0 ? AvailableCpus() : threads, kMaxThreads, DivideUp(n, grain)});
   std::atomic<size_t> next{0};
   std::atomic<size_t> done{0};
   Mutex reporting;

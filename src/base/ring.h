@@ -22,8 +22,8 @@ class Ring {
     if (size_ + more <= capacity_) return true;
     return MoveTo(std::max<size_t>({size_ + more, 2 * capacity_, kMin}));
   }
-  // Gives room back that nobody needs who has this much, but for `more`; not where that takes
-  // memory that there is not.
+  // Keeps room for what is there and `more`, if it has twice that. Without memory it stays as it
+  // is.
   void Shrink(size_t more) {
     if (capacity_ > 2 * std::max(size_ + more, kMin)) (void)MoveTo(std::max(size_ + more, kMin));
   }

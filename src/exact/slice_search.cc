@@ -3,13 +3,12 @@
 #include <bit>
 #include <cstring>
 
+#include "base/round.h"
 #include "exact/candidates.h"
 #include "exact/modes.h"
 
 namespace shoal::exact {
 namespace {
-
-size_t RoundUp(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 template <class Mode>
 class SliceSearchOf final : public SliceSearch {
@@ -278,11 +277,11 @@ Shape ChooseShape(const Problem& problem, size_t threads) {
   // anew. Where that is not to be had, a few threads share a group.
   constexpr size_t kFewQueries = 256;
   constexpr size_t kThreadsPerGroup = 4;
-  shape.groups = std::max({(queries + most - 1) / most, std::min(threads, queries / kFewQueries),
-                           (threads + kThreadsPerGroup - 1) / kThreadsPerGroup});
-  shape.group_queries = RoundUp((queries + shape.groups - 1) / shape.groups, width);
+  shape.groups = std::max({DivideUp(queries, most), std::min(threads, queries / kFewQueries),
+                           DivideUp(threads, kThreadsPerGroup)});
+  shape.group_queries = RoundUp(DivideUp(queries, shape.groups), width);
   shape.group_queries = std::min(most, std::max(shape.group_queries, std::min<size_t>(most, 128)));
-  shape.groups = (queries + shape.group_queries - 1) / shape.group_queries;
+  shape.groups = DivideUp(queries, shape.group_queries);
   // Small slices, that the threads end together.
   constexpr size_t kSlicesPerThread = 16;
   const size_t blocks = (problem.base.rows() + shape.block_rows - 1) / shape.block_rows;

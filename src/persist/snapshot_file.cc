@@ -241,8 +241,7 @@ size_t SnapshotHeader::RecordBytes(SnapshotSection section) const {
 }
 
 uint64_t SnapshotHeader::SectionBytes(SnapshotSection section) const {
-  const uint64_t bytes = entries() * RecordBytes(section);
-  return (bytes + kSnapshotPage - 1) / kSnapshotPage * kSnapshotPage;
+  return RoundUp(entries() * RecordBytes(section), kSnapshotPage);
 }
 
 uint64_t SnapshotHeader::OffsetOf(SnapshotSection section) const {

@@ -26,6 +26,7 @@
 
 #include "base/file.h"
 #include "base/mutex.h"
+#include "base/round.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
 #include "shoal/types.h"
@@ -66,9 +67,7 @@ struct SnapshotHeader {
   size_t vector_bytes() const { return options.dim * ScalarSize(options.scalar_type); }
   uint64_t entries() const { return points + start_points; }
   // Blocks of each section of entries.
-  size_t entry_blocks() const {
-    return static_cast<size_t>((entries() + block_points - 1) / block_points);
-  }
+  size_t entry_blocks() const { return DivideUp(entries(), block_points); }
   size_t BlocksOf(SnapshotSection section) const {
     return section == SnapshotSection::kSeeds ? start_points : entry_blocks();
   }

@@ -6,9 +6,9 @@
 namespace shoal {
 namespace {
 
-// What one group of columns may reserve: a 32nd of what others have left of half of a process's
-// address space. A terabyte of memory makes two and a half of address space for an index, of 128
-// that there are: fifty collections would take it all, and leave their process none.
+// What one group of columns may reserve: a 32nd of what is left of half of the process's address
+// space. On a machine with a terabyte of memory an index would reserve two and a half terabytes, of
+// 128 that there are: fifty indices would leave their process none.
 uint64_t FairShare() {
   const uint64_t for_all = AddressSpace() / 2;
   return (for_all - std::min(for_all, ReservedAddressSpace())) / 32;
@@ -64,9 +64,9 @@ size_t Column::Punch(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget&
   return bytes;
 }
 
-size_t Column::PunchedBytes(SlotId slot) const {
+size_t Column::HoleBytes(SlotId slot) const {
   const size_t begin = (slot & mask_) * stride_;
-  return segments_[slot >> shift_].GapBytes(begin, begin + stride_);
+  return segments_[slot >> shift_].HoleBytes(begin, begin + stride_);
 }
 
 void Column::Recommit(SlotId slot) {
@@ -83,10 +83,10 @@ size_t Column::Resident(SlotId slots) const {
   return sum;
 }
 
-bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift) {
+bool ColumnGroup::Init(unsigned max_shift) {
   constexpr unsigned kMin = 10, kDirectory = std::bit_width(Column::kMaxSegments) - 1;
   size_t widest = 1, all = 0;
-  for (const Column* column : columns) {
+  for (const Column* column : columns_) {
     widest = std::max(widest, column->stride());
     all += column->stride();
   }
@@ -94,18 +94,54 @@ bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift) {
   const uint64_t most = std::min(PhysicalMemory(), AddressSpace());
   while (shift < max_shift && (widest << (shift + 1)) <= most) ++shift;
   shift = std::min(shift, max_shift);
-  // No smaller than that a full directory of them still holds as much.
+  // A full directory of the smallest still holds as much.
   const unsigned least = std::max(shift, kMin + kDirectory) - kDirectory;
   const uint64_t fair = FairShare();
   while (shift > least && (all << shift) > fair) --shift;
   for (;; --shift) {
-    // What a larger one has got is not kept from this one.
-    for (Column* column : columns) column->Release();
-    const bool granted = std::all_of(columns.begin(), columns.end(),
+    for (Column* column : columns_) column->Release();  // What a larger shift has got.
+    const bool granted = std::all_of(columns_.begin(), columns_.end(),
                                      [&](Column* column) { return column->Init(shift); });
     if (granted) return true;
     if (shift <= kMin) return false;
   }
+}
+
+bool ColumnGroup::Commit(SlotId slots, MemoryBudget& budget) {
+  return std::all_of(columns_.begin(), columns_.end(),
+                     [&](Column* column) { return column->Commit(slots, budget); });
+}
+
+void ColumnGroup::Decommit(SlotId slots, MemoryBudget& budget) {
+  for (Column* column : columns_) column->Decommit(slots, budget);
+}
+
+bool ColumnGroup::MayFillPage(SlotId slots) const {
+  return std::any_of(columns_.begin(), columns_.end(), [&](const Column* column) {
+    return column->stride() >= kMinPunchedStride && slots * column->stride() >= kHugePage;
+  });
+}
+
+size_t ColumnGroup::Punch(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget) {
+  size_t bytes = 0;
+  for (Column* column : columns_)
+    if (column->stride() >= kMinPunchedStride)
+      bytes += column->Punch(begin, end, begin_below, budget);
+  return bytes;
+}
+
+size_t ColumnGroup::HoleBytes(SlotId slot) const {
+  size_t bytes = 0;
+  for (const Column* column : columns_) bytes += column->HoleBytes(slot);
+  return bytes;
+}
+
+bool ColumnGroup::Recommit(SlotId slot, MemoryBudget& budget) {
+  const size_t bytes = HoleBytes(slot);
+  if (bytes == 0) return true;
+  if (!budget.TryCharge(bytes)) return false;
+  for (Column* column : columns_) column->Recommit(slot);
+  return true;
 }
 
 }  // namespace shoal

@@ -1,10 +1,10 @@
-// Columns: one fixed-size record per slot, in memory that grows under readers.
+// Columns: one fixed-size record per slot, in memory that grows while others read it.
 //
-// All columns of an index grow in step and have the same geometry: segments of 2^shift slots, found
-// through a directory of fixed size. There is one segment, as large as physical memory could ever
-// fill, unless the process has so many indices that they would use up its address space, or the
-// system refuses so much of it (RLIMIT_AS, overcommit, sanitizers): then the segments are smaller
-// and there are more of them.
+// All columns of an index grow together and have the same geometry: segments of 2^shift slots,
+// found through a directory of fixed size. Mostly there is one segment, as large as physical memory
+// could ever fill. Where a process has so many indices that they would use up its address space, or
+// the system refuses so much of it (RLIMIT_AS, overcommit, sanitizers), segments are smaller and
+// more.
 #pragma once
 
 #include <array>
@@ -37,24 +37,23 @@ class Column {
 
   // Reserves the first segment of 2^shift slots. False: the system refuses. Before any other use.
   bool Init(unsigned shift);
-  // Takes Init back.
+  // Undoes Init.
   void Release() { segments_.clear(); }
-  // Makes [0, slots) usable. Callers take turns. False: the budget or the system refuses; what was
-  // usable stays so.
+
+  // --- One caller at a time for all of these.
+
+  // Makes [0, slots) usable. False: the budget or the system refuses; what was usable stays so.
   bool Commit(SlotId slots, MemoryBudget& budget);
-  // Gives the memory behind [0, slots) back, as far as it is whole pages; what is read there from
-  // now on is zero. Callers of Commit and Decommit take turns.
+  // Gives the memory behind [0, slots) back, as far as it is whole pages. It reads as zero then.
   void Decommit(SlotId slots, MemoryBudget& budget);
-  // Gives back the 2 MB pages that hold nothing but records of [begin, end), which nobody uses, and
-  // begin below that of `begin_below`. What is read there is zero. Returns their bytes. Takes turns
-  // with the others, as does Recommit.
+  // Makes holes of the 2 MB pages that hold records of [begin, end) only, none of them in use, and
+  // begin below that of `begin_below`. They read as zero. Returns their bytes.
   size_t Punch(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget);
-  // Bytes of the pages with some of the slot's record that were given back: what the caller charges
-  // before Recommit. Takes turns with the others.
-  size_t PunchedBytes(SlotId slot) const;
-  // The slot is used again.
+  // Bytes of the pages with some of the slot's record that are holes. The caller charges them
+  // before Recommit, after which none is.
+  size_t HoleBytes(SlotId slot) const;
   void Recommit(SlotId slot);
-  // Bytes that memory stands behind when [0, slots) have been touched. Not beside Commit.
+  // Bytes that memory stands behind when [0, slots) have been touched.
   size_t Resident(SlotId slots) const;
 
  private:
@@ -65,7 +64,7 @@ class Column {
   SlotId mask_ = 0;
   // A segment's base is stored before any slot in it can be named (the high-water mark, GROW.1).
   std::array<std::atomic<std::byte*>, kMaxSegments> bases_{};
-  std::vector<Reservation> segments_;  // Callers of Commit take turns.
+  std::vector<Reservation> segments_;  // One caller at a time.
 };
 
 // A column of T, which must be usable when all its bytes are zero.
@@ -76,9 +75,31 @@ class TypedColumn : public Column {
   T& operator[](SlotId slot) const { return *reinterpret_cast<T*>(At(slot)); }
 };
 
-// Initialises columns with the largest common segment that is fair to those to come and that the
-// system grants. `max_shift` bounds it (tests make it small). False when not even 2^10 slots can be
-// had.
-bool InitColumns(const std::vector<Column*>& columns, unsigned max_shift = 30);
+// Columns that grow together. As for a column: one caller at a time.
+class ColumnGroup {
+ public:
+  // Of columns with narrower records no pages are punched. This many slots fill a page of the
+  // narrowest that are.
+  static constexpr size_t kMinPunchedStride = 16;
+  static constexpr SlotId kMaxPageSlots = kHugePage / kMinPunchedStride;
+
+  explicit ColumnGroup(std::vector<Column*> columns) : columns_(std::move(columns)) {}
+  void Add(Column& column) { columns_.push_back(&column); }
+
+  // Initialises all with the largest common segment that is fair to indices to come and that the
+  // system grants. `max_shift` bounds it (tests make it small). False: not even 2^10 slots.
+  bool Init(unsigned max_shift = 30);
+  bool Commit(SlotId slots, MemoryBudget& budget);
+  void Decommit(SlotId slots, MemoryBudget& budget);
+  // Whether so many free slots in a row may fill a page of some column.
+  bool MayFillPage(SlotId slots) const;
+  size_t Punch(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget);
+  size_t HoleBytes(SlotId slot) const;
+  // Charges the slot's holes and recommits them. False, and nothing done: the budget refuses.
+  bool Recommit(SlotId slot, MemoryBudget& budget);
+
+ private:
+  std::vector<Column*> columns_;
+};
 
 }  // namespace shoal

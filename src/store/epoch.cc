@@ -21,7 +21,7 @@ void Add(std::atomic<uint64_t>& total, uint64_t more) {
 }  // namespace
 
 // seq_cst, like the link itself: part of PIN.1 and ADV.1. An advancer that misses a fresh block has
-// looked before its first cell was claimed, so that reader's reload comes after the advancer's.
+// looked before its first cell was claimed. So that reader's second load of the epoch comes later.
 EpochRegistry::Block* EpochRegistry::NextOf(const Block& block) {
   return block.next.load(std::memory_order_seq_cst);
 }
@@ -37,7 +37,7 @@ EpochRegistry::~EpochRegistry() {
 }
 
 EpochRegistry::Cell* EpochRegistry::ClaimCell(uint64_t epoch) const {
-  const size_t hint = ThreadNumber();  // So threads never meet in the common case.
+  const size_t hint = ThreadNumber();  // Threads begin at different cells.
   for (Block* block = first_;;) {
     for (size_t i = 0; i < kBlockCells; ++i) {
       Cell& cell = block->cells[(hint + i) % kBlockCells];
@@ -50,7 +50,7 @@ EpochRegistry::Cell* EpochRegistry::ClaimCell(uint64_t epoch) const {
     if (next == nullptr) {
       std::unique_ptr<Block> fresh(new (std::nothrow) Block);
       if (fresh == nullptr) {
-        next = first_;  // No memory for more cells: one of the others' comes free.
+        next = first_;  // No memory for more cells: wait for one of these.
       } else if (block->next.compare_exchange_strong(next, fresh.get(),
                                                      std::memory_order_seq_cst)) {
         next = fresh.release();
@@ -65,7 +65,7 @@ EpochRegistry::Guard EpochRegistry::Pin() const {
   SHOAL_SYNC_POINT("pin.before_claim");
   Cell* cell = ClaimCell(epoch);
   SHOAL_SYNC_POINT("pin.after_claim");
-  for (;;) {  // PIN.1, pairs with ADV.1: announce, then see that it is still so.
+  for (;;) {  // PIN.1, pairs with ADV.1: write the epoch, then see that it is still the same.
     const uint64_t now = epoch_.load(std::memory_order_seq_cst);
     if (now == epoch) return Guard(cell, budget_);
     epoch = now;
@@ -83,7 +83,7 @@ EpochRegistry::Guard::~Guard() {
   Add(cell_->prunes, work.prunes);
   if (cell_->scratch != nullptr) {
     size_t bytes = cell_->scratch->bytes();
-    // What one wide search or one much-loved point took is not kept for ever.
+    // What one wide search or one hub took is not kept for ever.
     if (bytes > kScratchKept) {
       cell_->scratch.reset();
       bytes = 0;
@@ -97,7 +97,7 @@ EpochRegistry::Guard::~Guard() {
       }
     }
   }
-  // UNPIN.1, pairs with ADV.1: our last loads before whatever the advance permits.
+  // UNPIN.1, pairs with ADV.1: the reader's last loads come before what the advance permits.
   cell_->epoch.store(0, std::memory_order_release);
 }
 
@@ -124,8 +124,8 @@ bool EpochRegistry::TryAdvance() {
   return all_here;
 }
 
-// A cell is claimed as by a reader, so its scratch is ours. Nothing is read under the claim: an
-// epoch that is over by then keeps the next one from beginning (ADV.1) for that moment.
+// A cell is claimed as a reader claims it, so no other thread has its scratch. Nothing is read
+// under the claim. So the epoch need not be loaded again: a stale one only delays the next advance.
 void EpochRegistry::FreeIdleScratch() {
   ForEachCell([&](Cell& cell) {
     if (cell.scratch_bytes.load(std::memory_order_relaxed) == 0) return true;  // A hint.
@@ -138,7 +138,7 @@ void EpochRegistry::FreeIdleScratch() {
       const uint64_t bytes = cell.scratch_bytes.exchange(0, std::memory_order_relaxed);
       if (budget_ != nullptr) budget_->Release(bytes);
     }
-    // As UNPIN.1: the next holder finds the cell as it is now.
+    // As UNPIN.1: the next holder sees what was written to the cell.
     cell.epoch.store(0, std::memory_order_release);
     return true;
   });

@@ -1,30 +1,20 @@
-// Epochs: how a slot is known to have no reader left, without readers writing anything shared.
+// Epochs: how it is known that no reader can reach a retired slot any more, while readers write no
+// shared cache line. docs/concurrency.md, "Epochs", has the proof.
 //
-// PROBLEM. A slot that was deleted may still be read by searches that met it before. It must not be
-// used again until they are gone; they must not take a lock, nor touch a cache line that others
-// write.
-//
-// WRONG ATTEMPTS. (1) A reference count a slot: every reader writes a shared line per row. (2) "Two
-// epochs later": a reader that loads the epoch, is descheduled, and only then claims its cell may
-// announce an epoch that is long over.
-//
-// IDEA. A reader claims a cell of its own with the current epoch, reloads the epoch, and repeats
-// until both agree (PIN.1). The epoch advances from e to e + 1 only when every claimed cell holds e
-// (ADV.1). All four accesses are seq_cst, so in their single order either the advancer sees the
-// cell, or the reader's reload sees the advance.
+// A reader claims a cell of its own by writing the epoch into it, loads the epoch again, and
+// repeats until both agree (PIN.1). The epoch advances from e to e + 1 only when every claimed cell
+// holds e (ADV.1). All four accesses are seq_cst. So either the advancer sees the cell, or the
+// reader's second load sees the advance.
 //
 // LEMMA. While a reader is pinned at e, the epoch is e or e + 1.
-// So: who retires a slot under a guard of epoch r does so while the epoch is at most r + 1; every
-// reader that saw the slot readable is pinned at most at r + 1; when the epoch is r + 3, that
-// reader is gone. A slot retired under r is reused from r + kGracePeriod on. With 1 in place of 3
-// the stress test sees torn rows within seconds.
+// So a slot that is retired under a guard pinned at r may be reclaimed from epoch r + kGracePeriod
+// on: a reader that found it readable was pinned at r + 1 at most, and has left.
 //
 // Unpin stores 0 with release (UNPIN.1), which pairs with the advancer's load (ADV.1): the reader's
-// last loads happen before the slot's next life.
+// last loads come before the slot's next use.
 //
-// A cell also owns what an operation works with (the scratch): whoever has the cell has the
-// scratch, so there is no other pool. Cells come in blocks; a block is linked on when all are
-// taken, is never freed before the registry and never moves.
+// A cell also owns the scratch of the operation that holds it. Cells come in blocks. A block is
+// added when all cells are taken; it never moves, and is freed with the registry.
 #pragma once
 
 #include <array>
@@ -39,7 +29,7 @@
 
 namespace shoal {
 
-// Working memory of one operation. Derived from by those who need some.
+// Working memory of one operation; the operation's layer derives from it.
 struct ScratchBase {
   virtual ~ScratchBase() = default;
   // Bytes that it holds now.
@@ -50,22 +40,22 @@ class EpochRegistry {
  public:
   static constexpr uint64_t kGracePeriod = 3;
 
-  // One reader's place. Padded: no other thread writes its lines.
+  // One reader's record. Padded: no other thread writes its lines.
   struct alignas(2 * kCacheLine) Cell {
     std::atomic<uint64_t> epoch{0};  // 0: free.
 
-    // Written by whoever holds the cell; read by Stats from anywhere.
+    // Written by the thread that holds the cell; read by any.
     std::atomic<uint64_t> distances{0}, hops{0}, rows_fetched{0}, lists_read{0}, lists_written{0},
         prunes{0};
     std::atomic<uint64_t> scratch_bytes{0};
 
-    // Touched by the holder of the cell only.
+    // For the thread that holds the cell only.
     std::unique_ptr<ScratchBase> scratch;
     uint64_t lists_seen = 0;  // lists_read at the last FreeIdleScratch.
   };
 
-  // A pinned reader. Everything readable that it meets stays until it is gone. One per operation,
-  // held from the first read to the last write; movable, used by one thread.
+  // A pinned reader. What it finds readable stays as it is while it lives. One per operation, held
+  // from the first read to the last write. Movable; used by one thread.
   class Guard {
    public:
     Guard(Guard&& other) noexcept : work(other.work), cell_(other.cell_), budget_(other.budget_) {
@@ -76,7 +66,7 @@ class EpochRegistry {
     // The epoch it is pinned at.
     uint64_t epoch() const { return cell_->epoch.load(std::memory_order_relaxed); }
     Cell& cell() const { return *cell_; }
-    // Counts that are added to the registry's totals when the guard goes.
+    // Added to the registry's totals by the destructor.
     WorkCounters work;
 
    private:
@@ -86,23 +76,23 @@ class EpochRegistry {
     MemoryBudget* budget_;
   };
 
-  // `budget`: charged with the scratch that cells keep, whatever is left of it; null: nobody is.
+  // `budget`: charged with the scratch that cells keep, even beyond its limit. May be null.
   explicit EpochRegistry(MemoryBudget* budget = nullptr);
   ~EpochRegistry();
   EpochRegistry(const EpochRegistry&) = delete;
 
-  // Waits for nobody (but when all cells are taken and there is no memory for more, for a cell).
+  // Never waits, unless all cells are taken and there is no memory for more: then for a cell.
   Guard Pin() const;
 
-  // Advances the epoch if no reader is pinned at an older one; at once false if another thread is
-  // trying. True if this call advanced.
+  // Advances the epoch if no reader is pinned at an older one. False: one is, or another thread is
+  // trying.
   bool TryAdvance();
   uint64_t Current() const { return epoch_.load(std::memory_order_seq_cst); }
   // The oldest epoch that a reader is pinned at; Current() when there is none.
   uint64_t OldestPin() const;
 
-  // Frees the scratch of cells that no thread holds and with which none has read a list since the
-  // last call: that of threads that came once. Any thread.
+  // Frees the scratch of cells that are not held and under which no list was read since the last
+  // call. Any thread.
   void FreeIdleScratch();
 
   WorkCounters Work() const;
@@ -120,7 +110,7 @@ class EpochRegistry {
   void ForEachCell(const Visit& visit) const;
 
   alignas(2 * kCacheLine) std::atomic<uint64_t> epoch_{1};
-  // Set at construction; further blocks hang on `next`.
+  // Constant; further blocks are linked to it.
   Block* const first_;
   MemoryBudget* const budget_;
   Mutex advancing_;

@@ -11,8 +11,8 @@ IdMap::~IdMap() {
   for (Shard& shard : shards_) delete[] shard.table;
 }
 
-// The finaliser of SplitMix64: every bit of the id moves every bit of the hash. The low bits choose
-// the shard, the high ones the place in it.
+// The finaliser of SplitMix64: every bit of the id changes every bit of the hash. The low bits
+// choose the shard, the high ones the place in it.
 uint64_t IdMap::Hash(ExternalId id) {
   uint64_t x = id + 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -20,8 +20,7 @@ uint64_t IdMap::Hash(ExternalId id) {
   return x ^ (x >> 31);
 }
 
-std::optional<size_t> IdMap::Find(const Shard& shard, ExternalId id,
-                                  uint64_t hash) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+std::optional<size_t> IdMap::Find(const Shard& shard, ExternalId id, uint64_t hash) const {
   if (shard.capacity == 0) return std::nullopt;
   for (size_t i = hash >> 32;; ++i) {
     const size_t place = i & (shard.capacity - 1);
@@ -31,9 +30,9 @@ std::optional<size_t> IdMap::Find(const Shard& shard, ExternalId id,
   }
 }
 
-// To twice the size where slots fill it, else to the same size without the erased.
-bool IdMap::Rehash(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
-  // Half full or less, with what is promised: a table that many deletes have left empty shrinks.
+// Makes the table at most half full with what is promised, and without erased entries. A table that
+// many deletes have left empty shrinks.
+bool IdMap::Rehash(Shard& shard) {
   size_t capacity = 16;
   while (capacity <= 2 * (shard.slots + shard.reserved)) capacity *= 2;
   const size_t bytes = capacity * sizeof(SlotId);
@@ -60,23 +59,22 @@ bool IdMap::Rehash(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
   return true;
 }
 
-IdMap::Entry::Entry(IdMap& map, ExternalId id) SHOAL_NO_THREAD_SAFETY_ANALYSIS
-    : map_(map),
-      shard_(map.shards_[Hash(id) % kShards]),
-      id_(id),
-      hash_(Hash(id)) {
+IdMap::Entry::Entry(IdMap& map, ExternalId id)
+    : map_(map), shard_(map.shards_[Hash(id) % kShards]), id_(id), hash_(Hash(id)) {
   shard_.mutex.Lock();
   place_ = map_.Find(shard_, id_, hash_);
 }
 
-IdMap::Entry::~Entry() SHOAL_NO_THREAD_SAFETY_ANALYSIS { shard_.mutex.Unlock(); }
+IdMap::Entry::~Entry() { shard_.mutex.Unlock(); }
 
-std::optional<SlotId> IdMap::Entry::slot() const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+std::optional<SlotId> IdMap::Entry::slot() const {
+  shard_.mutex.AssertHeld();
   if (!place_) return std::nullopt;
   return shard_.table[*place_];
 }
 
-bool IdMap::Entry::Add(SlotId slot) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+bool IdMap::Entry::Add(SlotId slot) {
+  shard_.mutex.AssertHeld();
   SHOAL_CHECK(!place_);
   if ((shard_.used + shard_.reserved + 1) * 4 > shard_.capacity * 3 && !map_.Rehash(shard_))
     return false;
@@ -89,19 +87,22 @@ bool IdMap::Entry::Add(SlotId slot) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
   return true;
 }
 
-void IdMap::Entry::Remove() SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+void IdMap::Entry::Remove() {
+  shard_.mutex.AssertHeld();
   SHOAL_CHECK(place_.has_value());
   shard_.table[*place_] = kErased;
   --shard_.slots;
   place_.reset();
 }
 
-void IdMap::Entry::Replace(SlotId slot) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+void IdMap::Entry::Replace(SlotId slot) {
+  shard_.mutex.AssertHeld();
   SHOAL_CHECK(place_.has_value());
   shard_.table[*place_] = slot;
 }
 
-bool IdMap::Entry::Reserve() SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+bool IdMap::Entry::Reserve() {
+  shard_.mutex.AssertHeld();
   ++shard_.reserved;
   if ((shard_.used + shard_.reserved) * 4 <= shard_.capacity * 3) return true;
   const bool there = map_.Rehash(shard_);
@@ -110,7 +111,10 @@ bool IdMap::Entry::Reserve() SHOAL_NO_THREAD_SAFETY_ANALYSIS {
   return there;
 }
 
-void IdMap::Entry::Unreserve() SHOAL_NO_THREAD_SAFETY_ANALYSIS { --shard_.reserved; }
+void IdMap::Entry::Unreserve() {
+  shard_.mutex.AssertHeld();
+  --shard_.reserved;
+}
 
 void IdMap::Shrink() {
   for (Shard& shard : shards_) {

@@ -1,10 +1,10 @@
-// External id to slot, in lock step with the slots.
+// The map from external ids to slots.
 //
-// The map holds slot numbers only: the key of an entry is the slot's external id, which the slot
-// table has anyway. So an entry costs four bytes at a load of 3/8 to 3/4.
+// It holds slot ids only: the key of an entry is the slot's external id, which the slot table has
+// anyway. So an entry costs four bytes at a load of 3/8 to 3/4.
 //
-// An Entry holds its shard's lock and proves what the map says of its id while it lives. Lock
-// order: an Entry first, then at most one list lock, never the other way round.
+// An Entry holds the lock of its id's shard. What the map says of the id stays true while it lives.
+// Lock order: an Entry first, then at most one list lock, never the other way round.
 #pragma once
 
 #include <array>
@@ -26,23 +26,23 @@ class IdMap {
   ~IdMap();
   IdMap(const IdMap&) = delete;
 
-  class SHOAL_SCOPED_CAPABILITY Entry {
+  class Entry {
    public:
     ~Entry();
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
-    // The slot of this id; nullopt: the id is not in the map. It may be owned still: an insert
-    // under way.
+    // The slot of this id; nullopt: the id is not in the map. The slot may still be owned: an
+    // insert is under way.
     std::optional<SlotId> slot() const;
-    // Maps the id, which must be absent, to a slot whose external id is set to it. False: no
+    // Maps the id, which must be absent, to a slot that has it for its external id. False: no
     // memory.
     bool Add(SlotId slot);
     // Removes the mapping, which must be there.
     void Remove();
-    // Maps the id, which must be mapped, to another slot whose external id is set to it.
+    // Maps the id, which must be mapped, to another slot that has it for its external id.
     void Replace(SlotId slot);
-    // Makes sure that a later Entry of this id finds memory to Add, right after its Unreserve.
+    // Makes sure that a later Entry of this id finds memory for Add, right after its Unreserve.
     // False: there is none.
     bool Reserve();
     void Unreserve();
@@ -60,19 +60,20 @@ class IdMap {
   Entry Lock(ExternalId id) { return Entry(*this, id); }
   // Calls visit(slot) for every slot that is mapped, one shard at a time, under its lock.
   template <class Visit>
-  void ForEach(const Visit& visit) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  void ForEach(const Visit& visit) const {
     for (size_t i = 0; i < kShards; ++i) ForEachInShard(i, visit);
   }
   // Likewise for one of the kShards shards. An id stays in its shard.
   template <class Visit>
-  void ForEachInShard(size_t i, const Visit& visit) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+  void ForEachInShard(size_t i, const Visit& visit) const {
     const Shard& shard = shards_[i];
     const MutexLock lock(shard.mutex);
-    VisitAll(shard, visit);
+    for (size_t place = 0; place < shard.capacity; ++place)
+      if (shard.table[place] < kErased) visit(shard.table[place]);
   }
-  // The mapped slots of which keep(slot) is true, all at one instant: no id is added, removed or
-  // replaced meanwhile. All shards are locked for a few nanoseconds a mapped slot; what allocates
-  // is done before. `keep` may be asked for slot 0 when it is not mapped. May throw bad_alloc.
+  // The mapped slots of which keep(slot) is true, all at one instant: all shards are locked, for a
+  // few nanoseconds per mapped slot, and nothing is allocated meanwhile. `keep` may be called for
+  // slot 0 when it is not mapped. May throw bad_alloc.
   template <class Keep>
   std::vector<SlotId> CollectAtomically(const Keep& keep) const {
     std::vector<SlotId> slots;
@@ -92,7 +93,7 @@ class IdMap {
 
  private:
   // Fills `slots`, which has `room` places and one to spare, if that is enough, and cuts it to
-  // length. Returns the mapped slots.
+  // length. Returns how many slots are mapped. (Not analysed: the locks of all shards, in a loop.)
   template <class Keep>
   size_t TryCollect(const Keep& keep, std::vector<SlotId>& slots,
                     size_t room) const SHOAL_NO_THREAD_SAFETY_ANALYSIS {
@@ -102,7 +103,7 @@ class IdMap {
     for (const Shard& shard : shards_) mapped += shard.slots;
     if (mapped <= room && mapped > 0) {
       for (const Shard& shard : shards_) {
-        // A third of the places are empty, in no order: a branch would be mispredicted as often.
+        // A third of the places is empty, in no order: a branch would be mispredicted as often.
         for (size_t i = 0; i < shard.capacity; ++i) {
           const SlotId slot = shard.table[i];
           const bool there = slot < kErased;
@@ -115,12 +116,7 @@ class IdMap {
     if (mapped <= room) slots.resize(kept);
     return mapped;
   }
-  template <class Visit>
-  static void VisitAll(const Shard& shard, const Visit& visit) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
-    for (size_t i = 0; i < shard.capacity; ++i)
-      if (shard.table[i] != kEmpty && shard.table[i] != kErased) visit(shard.table[i]);
-  }
-  // Table entries that are no slot.
+  // Table entries that are no slot; both are above all slots.
   static constexpr SlotId kEmpty = kNoSlot;
   static constexpr SlotId kErased = kNoSlot - 1;
 
@@ -133,8 +129,9 @@ class IdMap {
     size_t reserved SHOAL_GUARDED_BY(mutex) = 0;  // Places promised to later Adds.
   };
   static uint64_t Hash(ExternalId id);
-  std::optional<size_t> Find(const Shard& shard, ExternalId id, uint64_t hash) const;
-  bool Rehash(Shard& shard);
+  std::optional<size_t> Find(const Shard& shard, ExternalId id, uint64_t hash) const
+      SHOAL_REQUIRES(shard.mutex);
+  bool Rehash(Shard& shard) SHOAL_REQUIRES(shard.mutex);
 
   MemoryBudget& budget_;
   const SlotTable& slots_;

@@ -6,7 +6,7 @@ LiveSet::~LiveSet() {
   for (size_t i = 0; i < committed_; ++i) std::free(chunks_[i].load(std::memory_order_relaxed));
 }
 
-// From calloc, which maps so much afresh: only what is touched takes memory.
+// From calloc, which maps a block of this size afresh: only what is touched takes memory.
 bool LiveSet::Commit(SlotId slots, MemoryBudget& budget) {
   while (committed_ << kChunkShift < slots) {
     if (!budget.TryCharge(kChunkBytes)) return false;

@@ -1,9 +1,8 @@
-// Which slots are live, a bit each. Nearly all that a search meets are: a bit is read in the second
-// level of cache where a tag is not (of a million slots 128 KB instead of 1 MB).
+// The live bits: one bit per slot. Nearly all slots that a search meets are live, and the bits of a
+// million slots stay in the second level of cache (128 KB), where their tags do not (1 MB).
 //
-// A bit is set only while the slot's tag says live: set after the tag, cleared before it. So
-// whoever finds it set may read the slot, and return it, as if it had found the tag; whoever finds
-// it clear knows nothing and asks the tag.
+// A bit is set only while the slot's tag is live: it is set after the tag and cleared before it. So
+// a set bit says as much as the tag. A clear bit says nothing; the reader then loads the tag.
 #pragma once
 
 #include <array>
@@ -24,19 +23,20 @@ class LiveSet {
   LiveSet(const LiveSet&) = delete;
   LiveSet& operator=(const LiveSet&) = delete;
 
-  // Makes room for [0, slots), which stays. Callers take turns. False: the budget or the system
+  // Makes room for [0, slots), which stays. One caller at a time. False: the budget or the system
   // refuses.
   bool Commit(SlotId slots, MemoryBudget& budget);
-  // Callers of Commit take turns with it.
+  // Not beside Commit.
   size_t bytes() const { return committed_ * kChunkBytes; }
 
-  // LIVE.1, pairs with Has: what the slot's owner wrote comes before.
+  // LIVE.1, pairs with Has and WordAt: what the slot's owner wrote comes before.
   void Add(SlotId slot) { Word(slot).fetch_or(Bit(slot), std::memory_order_release); }
-  // LIVE.2. False: it was not there. Of several callers one takes it out.
+  // LIVE.2: the bit is clear before the tag changes. False: it was clear. Of several callers one
+  // gets true.
   bool Remove(SlotId slot) {
     return (Word(slot).fetch_and(~Bit(slot), std::memory_order_acq_rel) & Bit(slot)) != 0;
   }
-  // Any thread, of a slot that there is room for.
+  // For a slot that there is room for.
   bool Has(SlotId slot) const {
     return (Word(slot).load(std::memory_order_acquire) & Bit(slot)) != 0;
   }
@@ -62,7 +62,7 @@ class LiveSet {
 
   // A chunk is there before any slot in it can be named (the high-water mark, GROW.1).
   std::array<std::atomic<std::atomic<uint64_t>*>, kMaxSlots / (kChunkMask + 1)> chunks_{};
-  size_t committed_ = 0;  // Chunks. Callers of Commit take turns.
+  size_t committed_ = 0;  // Chunks. One caller of Commit at a time.
 };
 
 }  // namespace shoal

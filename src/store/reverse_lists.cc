@@ -10,11 +10,11 @@
 namespace shoal {
 namespace {
 
-// Chunks that a search for an entry may see before their chain is cut up. A point with fewer
-// in-edges than these hold costs nothing but a walk now and then.
+// Chunks that a removal may walk through before their chain is split. A point with fewer in-edges
+// than these hold is never split.
 constexpr size_t kLongWalk = 32;
 
-// Its digits, to the base of a chunk's ids, say where an id is. Consecutive slots have no order.
+// Its digits, to the base kChunkIds, say in which chain an id is. Consecutive ids are spread.
 uint64_t HashOf(SlotId id) { return (id + uint64_t{1}) * 0x9e3779b97f4a7c15; }
 
 size_t Count(const ReversePool::Chunk& chunk) {
@@ -26,7 +26,7 @@ size_t Count(const ReversePool::Chunk& chunk) {
 
 ReversePool::Shard& ReversePool::MyShard() { return shards_[ThreadNumber() % kShards]; }
 
-bool ReversePool::TakeRun(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+bool ReversePool::TakeRun(Shard& shard) {
   const MutexLock lock(growing_);
   if (high_water_ > kNoSlot - kRun || !chunks_.Commit(high_water_ + kRun, budget_)) return false;
   shard.fresh = high_water_;
@@ -35,9 +35,10 @@ bool ReversePool::TakeRun(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
   return true;
 }
 
-bool ReversePool::TakeOthers(Shard& shard) SHOAL_NO_THREAD_SAFETY_ANALYSIS {
+bool ReversePool::TakeOthers(Shard& shard) {
   for (Shard& other : shards_) {
-    if (&other == &shard || !other.mutex.TryLock()) continue;
+    if (&other == &shard) continue;
+    if (!other.mutex.TryLock()) continue;
     shard.free = std::exchange(other.free, kNone);
     if (shard.free == kNone) {
       shard.fresh = std::exchange(other.fresh, 0);
@@ -67,7 +68,7 @@ ReversePool::ChunkId ReversePool::Allocate() {
 }
 
 void ReversePool::Free(ChunkId chunk) {
-  // Relaxed: whoever sees it late frees into circulation.
+  // Relaxed: a thread that sees the bound late makes the chunk available, which does no harm.
   if (chunk >= bound_.load(std::memory_order_relaxed)) [[unlikely]] {
     const MutexLock lock(growing_);
     chunks_[chunk].next = std::exchange(freed_above_, chunk);
@@ -79,7 +80,7 @@ void ReversePool::Free(ChunkId chunk) {
   shard.free = chunk;
 }
 
-// Shard by shard: chunks that others free meanwhile may be missed, which does no harm.
+// Shard by shard. Chunks that are freed meanwhile may be missed, which does no harm.
 void ReversePool::GatherFree() {
   for (Shard& shard : shards_) {
     const MutexLock lock(shard.mutex);
@@ -88,7 +89,7 @@ void ReversePool::GatherFree() {
     try {
       withheld_.reserve(withheld_.size() + more);
     } catch (const std::bad_alloc&) {
-      break;  // What is left where it is does no harm.
+      break;  // The other shards keep theirs.
     }
     for (ChunkId c = shard.free; c != kNone; c = chunks_[c].next) withheld_.push_back(c);
     for (; shard.fresh < shard.fresh_end; ++shard.fresh) withheld_.push_back(shard.fresh);
@@ -99,7 +100,7 @@ void ReversePool::GatherFree() {
 
 void ReversePool::Scatter(std::span<const ChunkId> chunks) {
   size_t at = 0;
-  // The highest first, so that the lowest come to lie on top.
+  // The highest first, so that the lowest are allocated first.
   for (auto chunk = chunks.rbegin(); chunk != chunks.rend(); ++chunk) {
     Shard& shard = shards_[at++ % kShards];
     const MutexLock lock(shard.mutex);
@@ -150,16 +151,16 @@ uint64_t ReversePool::ResidentBytes() const {
   return chunks_.Resident(high_water_);
 }
 
-// The way to the chain that has, or would have, the id. Returns the number of branches on it.
+// The path to the chain that has, or would have, the id. Returns the number of nodes on it.
 size_t ReverseList::PathTo(SlotId id, Path& path) const {
   uint64_t hash = HashOf(id);
-  size_t branches = 0;
+  size_t depth = 0;
   path[0] = {kNone, 0};
-  for (ChunkId c = head(); IsBranch(c); c = At(path[branches])) {
-    path[++branches] = {c, static_cast<uint32_t>(hash % ReversePool::kChunkIds)};
+  for (ChunkId c = head(); IsNode(c); c = At(path[depth])) {
+    path[++depth] = {c, static_cast<uint32_t>(hash % ReversePool::kChunkIds)};
     hash /= ReversePool::kChunkIds;
   }
-  return branches;
+  return depth;
 }
 
 bool ReverseList::Add(SlotId id) {
@@ -180,8 +181,8 @@ bool ReverseList::Add(SlotId id) {
 
 bool ReverseList::Remove(SlotId id) {
   Path path;
-  const size_t branches = PathTo(id, path);
-  const Place place = path[branches];
+  const size_t depth = PathTo(id, path);
+  const Place place = path[depth];
   const ChunkId head = At(place);
   size_t walked = 0;
   for (ChunkId c = head; c != kNone; c = pool_[c].next) {
@@ -194,23 +195,23 @@ bool ReverseList::Remove(SlotId id) {
     *at = first.ids[last];
     first.ids[last] = kNoSlot;
     // The first chunk is empty: the next one, which is full, takes its place. A list's only chunk
-    // stays: a point's first in-edges must find memory (NeighborLists::ReserveReverse).
-    if (last == 0 && (first.next != kNone || branches > 0)) {
+    // stays, for the next ids (Reserve).
+    if (last == 0 && (first.next != kNone || depth > 0)) {
       Set(place, first.next);
       pool_.Free(head);
-      if (At(place) == kNone) DropEmptyBranches(path, branches);
+      if (At(place) == kNone) DropEmptyNodes(path, depth);
     }
-    if (walked > kLongWalk && branches < kMaxBranches) CutUp(place, branches);
+    if (walked > kLongWalk && depth < kMaxDepth) Split(place, depth);
     return true;
   }
   return false;
 }
 
-// A branch takes the place of a chain that has `branches` above it. Without memory the chain stays.
-void ReverseList::CutUp(Place place, size_t branches) {
+// A trie node takes the place of a chain that has `depth` above it. Without memory the chain stays.
+void ReverseList::Split(Place place, size_t depth) {
   constexpr size_t kChains = ReversePool::kChunkIds;
-  // Free chunks: one for the branch, and one of each chain, which need not be full. What more it
-  // takes comes of the old chain.
+  // Free chunks: one for the node, and one for each new chain, which need not be full. More come
+  // from the old chain.
   ChunkId spare = kNone;
   const auto put = [&](ChunkId chunk) { pool_[chunk].next = std::exchange(spare, chunk); };
   const auto take = [&] { return std::exchange(spare, pool_[spare].next); };
@@ -223,9 +224,9 @@ void ReverseList::CutUp(Place place, size_t branches) {
     put(fresh);
   }
   uint64_t divisor = 1;
-  for (size_t i = 0; i < branches; ++i) divisor *= kChains;
-  const ChunkId branch = take();
-  auto& chains = pool_[branch].ids;
+  for (size_t i = 0; i < depth; ++i) divisor *= kChains;
+  const ChunkId node = take();
+  auto& chains = pool_[node].ids;
   std::fill_n(chains, kChains, kNone);
   for (ChunkId c = At(place); c != kNone;) {
     const ReversePool::Chunk old = pool_[c];
@@ -243,45 +244,45 @@ void ReverseList::CutUp(Place place, size_t branches) {
     }
   }
   SHOAL_SYNC_POINT("reverse.split");
-  pool_[branch].next = ReversePool::kBranch;
-  Set(place, branch);
+  pool_[node].next = ReversePool::kTrieNode;
+  Set(place, node);
   while (spare != kNone) pool_.Free(take());
 }
 
-// The last of so many branches on the way has lost a chain: those that have none left go. The one
+// The last of `depth` nodes on the path has lost a chain. Nodes that have none left are freed; one
 // at the head becomes an empty chunk.
-void ReverseList::DropEmptyBranches(const Path& path, size_t branches) {
-  for (; branches > 0; --branches) {
-    const ChunkId branch = path[branches].branch;
-    auto& chains = pool_[branch].ids;
+void ReverseList::DropEmptyNodes(const Path& path, size_t depth) {
+  for (; depth > 0; --depth) {
+    const ChunkId node = path[depth].node;
+    auto& chains = pool_[node].ids;
     if (std::any_of(std::begin(chains), std::end(chains), [](ChunkId c) { return c != kNone; }))
       return;
-    if (branches == 1) {
-      pool_[branch].next = kNone;
+    if (depth == 1) {
+      pool_[node].next = kNone;
       std::fill(std::begin(chains), std::end(chains), kNoSlot);
       return;
     }
-    pool_.Free(branch);
-    Set(path[branches - 1], kNone);
+    pool_.Free(node);
+    Set(path[depth - 1], kNone);
   }
 }
 
-// Enters every place where something hangs, before what hangs below it, until `enter` says false;
-// leaves every branch after what hangs below it.
+// Calls enter(place) for every place that names something, before those below it, until that
+// returns false; and leave(node) for every trie node, after all below it.
 template <class Enter, class Leave>
 void ReverseList::Walk(Enter enter, Leave leave) const {
-  Path path;  // Of each branch on the way: what comes next in it.
-  size_t branches = 0;
+  Path path;  // For each node on it: the digit that comes next.
+  size_t depth = 0;
   path[0] = {kNone, 0};
   for (bool root = true;; root = false) {
-    while (!root && branches > 0 && path[branches].digit == ReversePool::kChunkIds)
-      leave(path[branches--].branch);
-    if (!root && branches == 0) return;
-    const Place place = path[branches];
-    if (branches > 0) ++path[branches].digit;
+    while (!root && depth > 0 && path[depth].digit == ReversePool::kChunkIds)
+      leave(path[depth--].node);
+    if (!root && depth == 0) return;
+    const Place place = path[depth];
+    if (depth > 0) ++path[depth].digit;
     if (At(place) == kNone) continue;
     if (!enter(place)) return;
-    if (IsBranch(At(place))) path[++branches] = {At(place), 0};
+    if (IsNode(At(place))) path[++depth] = {At(place), 0};
   }
 }
 
@@ -294,10 +295,10 @@ bool ReverseList::Contains(SlotId id) const {
   return false;
 }
 
-void ReverseList::AppendTo(std::vector<SlotId>& out, size_t least) const {
-  const size_t enough = least > SIZE_MAX - out.size() ? SIZE_MAX : out.size() + least;
+void ReverseList::AppendTo(std::vector<SlotId>& out, size_t min_ids) const {
+  const size_t enough = min_ids > SIZE_MAX - out.size() ? SIZE_MAX : out.size() + min_ids;
   const auto append = [&](Place place) {
-    if (IsBranch(At(place))) return true;
+    if (IsNode(At(place))) return true;
     for (ChunkId c = At(place); c != kNone && out.size() < enough; c = pool_[c].next)
       out.insert(out.end(), pool_[c].ids, pool_[c].ids + Count(pool_[c]));
     return out.size() < enough;
@@ -308,7 +309,7 @@ void ReverseList::AppendTo(std::vector<SlotId>& out, size_t least) const {
 bool ReverseList::HasMoreThan(size_t n) const {
   size_t known = 0;
   const auto count = [&](Place place) {
-    if (IsBranch(At(place))) return true;
+    if (IsNode(At(place))) return true;
     const ReversePool::Chunk& first = pool_[At(place)];
     known += Count(first);  // All others are full.
     __builtin_prefetch(&pool_[first.next], 1);
@@ -324,21 +325,21 @@ bool ReverseList::HasMoreThan(size_t n) const {
 
 void ReverseList::Clear() {
   const auto free = [&](Place place) {
-    while (At(place) != kNone && !IsBranch(At(place))) {
+    while (At(place) != kNone && !IsNode(At(place))) {
       const ChunkId first = At(place);
       Set(place, pool_[first].next);
       pool_.Free(first);
     }
     return true;
   };
-  Walk(free, [&](ChunkId branch) { pool_.Free(branch); });
+  Walk(free, [&](ChunkId node) { pool_.Free(node); });
   Set({kNone, 0}, kNone);
 }
 
 void ReverseList::MoveBelow(ChunkId bound) {
   const auto move = [&](Place place) {
     ChunkId before = kNone;
-    for (ChunkId c = At(place); c != kNone; c = IsBranch(c) ? kNone : pool_[c].next) {
+    for (ChunkId c = At(place); c != kNone; c = IsNode(c) ? kNone : pool_[c].next) {
       if (c >= bound) {
         const ChunkId lower = pool_.Allocate();
         if (lower == kNone) return false;

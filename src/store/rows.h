@@ -37,10 +37,10 @@ class Rows {
 
   // Whether Prefetch fetches all of a row.
   bool prefetches_whole() const { return prefetches_whole_; }
-  // Prefetches the front of a row, before it is known whether the row is wanted: the kernels
-  // prefetch the rest. Measured (SIFT): two lines early save a sixth of a u8 search, 3 % of an f32
-  // one; eight lines early are worse than none on Intel, and on AMD's Zen 5 make an f32 search 15 %
-  // faster than two. (There, too, rows of 16 lines are better left to the hardware's streams.)
+  // Prefetches the front of a row before it is known whether the row is wanted. The kernels
+  // prefetch the rest. Measured (SIFT): two lines save a sixth of a u8 search and 3 % of an f32
+  // one. Eight lines are worse than none on Intel; on AMD's Zen 5 an f32 search is 15 % faster with
+  // them than with two. (Rows of 16 lines are better left to the hardware's prefetcher there, too.)
   void Prefetch(SlotId slot) const {
     const std::byte* row = At(slot);
     if (prefetches_whole_) {

@@ -35,13 +35,11 @@ SlotId OwnedSlot::Freeze() && {
 
 SlotTable::SlotTable(MemoryBudget& budget, EpochRegistry& epochs, std::vector<Column*> columns)
     : budget_(budget), epochs_(epochs), columns_(std::move(columns)) {
-  columns_.push_back(&tags_);
-  columns_.push_back(&tenants_);
+  columns_.Add(tags_);
+  columns_.Add(ids_);
 }
 
-bool SlotTable::Init(unsigned max_segment_shift) {
-  return InitColumns(columns_, max_segment_shift);
-}
+bool SlotTable::Init(unsigned max_segment_shift) { return columns_.Init(max_segment_shift); }
 
 std::optional<OwnedSlot> SlotTable::Acquire() {
   const MutexLock lock(mutex_);
@@ -54,11 +52,11 @@ std::optional<OwnedSlot> SlotTable::Acquire() {
   }
   if (!slot) slot = Grow();
   if (!slot) return std::nullopt;
-  // Acquire, pairs with RECLAIM.1: everything of the slot's last life before its next.
+  // Acquire, pairs with RECLAIM.1: a slot's last use comes before its next.
   Tag expected = Tag::kAvailable;
   SHOAL_CHECK(tags_[*slot].compare_exchange_strong(expected, Tag::kOwned, std::memory_order_acquire,
                                                    std::memory_order_relaxed));
-  tenants_[*slot].moved.store(0, std::memory_order_relaxed);
+  ids_[*slot].left_by.store(0, std::memory_order_relaxed);
   owned_.fetch_add(1, std::memory_order_relaxed);
   return OwnedSlot(this, *slot);
 }
@@ -88,28 +86,13 @@ std::optional<SlotId> SlotTable::TakeLowest() {
   return slot;
 }
 
-// The memory of a free slot's columns, if it was given back.
-bool SlotTable::Recommit(SlotId slot) {
-  const size_t bytes = PunchedBytes(slot);
-  if (bytes == 0) return true;
-  if (!budget_.TryCharge(bytes)) return false;
-  for (Column* column : columns_) column->Recommit(slot);
-  return true;
-}
-
-size_t SlotTable::PunchedBytes(SlotId slot) const {
-  size_t bytes = 0;
-  for (const Column* column : columns_) bytes += column->PunchedBytes(slot);
-  return bytes;
-}
-
 std::optional<SlotId> SlotTable::TakeFree() {
   const std::optional<SlotId> lowest = TakeLowest();
-  if (!lowest || Recommit(*lowest)) return lowest;
-  // There is no memory for the lowest one: perhaps another one still has its own.
+  if (!lowest || columns_.Recommit(*lowest, budget_)) return lowest;
+  // There is no memory for the lowest one. Perhaps another one is in no hole.
   PushFree(*lowest);
   auto other = free_.begin();
-  while (other != free_.end() && !Recommit(*other)) ++other;
+  while (other != free_.end() && !columns_.Recommit(*other, budget_)) ++other;
   if (other == free_.end()) return std::nullopt;
   const SlotId slot = *other;
   free_.erase(other);
@@ -120,9 +103,8 @@ std::optional<SlotId> SlotTable::TakeFree() {
 std::optional<SlotId> SlotTable::Grow() {
   const SlotId slot = high_water_.load(std::memory_order_relaxed);
   if (slot >= kMaxSlots) return std::nullopt;
-  for (Column* column : columns_)
-    if (!column->Commit(slot + 1, budget_)) return std::nullopt;
-  if (!live_set_.Commit(slot + 1, budget_)) return std::nullopt;
+  if (!columns_.Commit(slot + 1, budget_) || !live_set_.Commit(slot + 1, budget_))
+    return std::nullopt;
   high_water_.store(slot + 1, std::memory_order_release);  // GROW.1: columns before the mark.
   return slot;
 }
@@ -134,9 +116,9 @@ void SlotTable::ReturnSlot(SlotId slot) {
   PushFree(slot);
 }
 
-// A slot that was moved after the reader has pinned was live until then, so it is not reclaimed
-// before the reader leaves, even if it is retired by now. Acquire, pairs with MarkRelocated: the
-// row.
+// A slot that a relocation left after the reader had pinned was live until then. So it is not
+// reclaimed before the reader leaves, even if it is retired by now. Acquire, pairs with
+// MarkRelocated: the row.
 size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const ReadStamp& since,
                                bool* eligible) const {
   if (live_set_.HasAll(ids, n, since.high_water)) {  // Most often.
@@ -152,7 +134,7 @@ size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const ReadStamp& since,
     eligible[kept] = state == Tag::kLive;
     bool readable = IsReadable(state);
     if (state < Tag::kLive &&
-        tenants_[slot].moved.load(std::memory_order_acquire) > since.relocations) [[unlikely]]
+        ids_[slot].left_by.load(std::memory_order_acquire) > since.relocations) [[unlikely]]
       eligible[kept] = readable = true;
     kept += readable ? 1 : 0;
   }
@@ -160,36 +142,36 @@ size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const ReadStamp& since,
 }
 
 // A clear bit may be that of a slot which a point left for one that the scan has passed.
-// MarkRelocated counts the move before it clears the bit (MOVE.1), so slots are asked only if a
-// move was counted.
+// MarkRelocated counts the relocation before it clears the bit (MOVE.1). So slots with a clear bit
+// are looked at only if one was counted.
 size_t SlotTable::CopyEligible(SlotId& next, const ReadStamp& since, SlotId* out) const {
   size_t n = 0;
   while (next < since.high_water && n + LiveSet::kWordSlots <= kMaxCopied) {
     const SlotId end = std::min<SlotId>(next + LiveSet::kWordSlots, since.high_water);
     const uint64_t live = live_set_.WordAt(next);
-    const bool any_moved = relocations_.load(std::memory_order_acquire) != since.relocations;
-    if (live == 0 && !any_moved) {
+    const bool any_relocated = relocations_.load(std::memory_order_acquire) != since.relocations;
+    if (live == 0 && !any_relocated) {
       next = end;
       continue;
     }
     for (SlotId bits = 0; next < end; ++next, ++bits)
       if ((live >> bits & 1) != 0 ||
-          (any_moved && tenants_[next].moved.load(std::memory_order_acquire) > since.relocations))
+          (any_relocated && ids_[next].left_by.load(std::memory_order_acquire) > since.relocations))
         out[n++] = next;
   }
   return n;
 }
 
-// The number is taken before the tag moves: who sees that the slot is not live any more sees it,
-// and whoever pins after the call has returned has counted it.
+// Counted before the tag changes: a reader that sees that the slot is not live sees the number,
+// too, and a reader that pins after the call has returned counts it.
 bool SlotTable::MarkRelocated(SlotId slot) {
   if (tag(slot) != Tag::kLive) return false;
-  const uint64_t move = relocations_.fetch_add(1, std::memory_order_acq_rel) + 1;  // MOVE.1
-  tenants_[slot].moved.store(move, std::memory_order_release);
+  const uint64_t number = relocations_.fetch_add(1, std::memory_order_acq_rel) + 1;  // MOVE.1
+  ids_[slot].left_by.store(number, std::memory_order_release);
   return MarkDeleted(slot);
 }
 
-// Who takes the slot out of the live set is the one who deletes it.
+// Of several callers the one that takes the slot out of the live set deletes it.
 bool SlotTable::MarkDeleted(SlotId slot) {
   if (!live_set_.Remove(slot)) return false;
   SHOAL_SYNC_POINT("delete.bit_cleared");
@@ -228,18 +210,17 @@ size_t SlotTable::Reclaim() {
 size_t SlotTable::ReclaimLocked() {
   const uint64_t now = epochs_.Current();
   size_t reclaimed = 0;
-  // Guards of different epochs may queue out of order by one; a slot behind such a one waits a
-  // little longer than it must.
+  // Slots may queue out of order by one epoch. One behind such a slot waits longer than it must.
   while (!retired_.empty() && retired_.front().epoch + EpochRegistry::kGracePeriod <= now &&
          ReserveFree(1)) {
     const SlotId slot = retired_.front().slot;
     retired_.Pop();
-    // RECLAIM.1, pairs with Acquire.
+    // RECLAIM.1, pairs with Acquire: a slot's last use comes before its next.
     tags_[slot].store(Tag::kAvailable, std::memory_order_release);
     PushFree(slot);
     ++reclaimed;
   }
-  freed_.fetch_add(reclaimed, std::memory_order_relaxed);
+  reclaimed_.fetch_add(reclaimed, std::memory_order_relaxed);
   return reclaimed;
 }
 
@@ -256,7 +237,7 @@ uint64_t SlotTable::retires() const {
 uint64_t SlotTable::ResidentBytes() const {
   const MutexLock lock(mutex_);
   const SlotId slots = high_water_.load(std::memory_order_relaxed);
-  return tags_.Resident(slots) + live_set_.bytes() + tenants_.Resident(slots) + QueueBytesLocked();
+  return tags_.Resident(slots) + live_set_.bytes() + ids_.Resident(slots) + QueueBytesLocked();
 }
 
 size_t SlotTable::QueueBytes() const {
@@ -305,78 +286,62 @@ bool SlotTable::ManyWereFreed() {
   constexpr size_t kMax = 65536, kMin = 1024, kPart = 4;  // A look is at all slots.
   const size_t many =
       std::clamp<size_t>(high_water_.load(std::memory_order_relaxed) / kPart, kMin, kMax);
-  size_t count = freed_.load(std::memory_order_relaxed);
-  return count >= many && freed_.compare_exchange_strong(count, 0, std::memory_order_relaxed);
+  size_t count = reclaimed_.load(std::memory_order_relaxed);
+  return count >= many && reclaimed_.compare_exchange_strong(count, 0, std::memory_order_relaxed);
 }
 
 bool SlotTable::IsPunched(SlotId slot) const {
   if (tags_[slot].load(std::memory_order_relaxed) != Tag::kAvailable) return false;
   const MutexLock lock(mutex_);
-  return IsFree(slot) && PunchedBytes(slot) > 0;
+  return IsFree(slot) && columns_.HoleBytes(slot) > 0;
 }
 
-// Run by run of free slots, and long runs piece by piece, with the lock given up in between; so a
-// run is looked at again from where the last piece ended, and a little before it and behind it, for
-// the pages that cross its ends. A page of records of 16 bytes has 131,072: smaller ones are not
-// worth it.
-size_t SlotTable::PunchHoles(const std::function<void(SlotId)>& forget) {
-  constexpr size_t kMinStride = 16;
-  constexpr uint64_t kPiece = kHugePage / kMinStride;
-  size_t widest = kMinStride;
-  for (const Column* column : columns_) widest = std::max(widest, column->stride());
-  size_t bytes = 0;
-  for (SlotId next = 0;;) {
-    const MutexLock lock(mutex_);
-    const SlotId all = high_water_.load(std::memory_order_relaxed);
-    const auto last_look = static_cast<SlotId>(std::min<uint64_t>(next + 8 * kPiece, all));
-    while (next < last_look && !IsFree(next)) ++next;
-    if (next >= all) return bytes;
-    if (next == last_look) continue;
-    SlotId begin = next;
-    while (begin > 0 && next - begin < kPiece && IsFree(begin - 1)) --begin;
-    const auto piece_end = static_cast<SlotId>(std::min<uint64_t>(next + kPiece, all));
-    const auto far_end = static_cast<SlotId>(std::min<uint64_t>(piece_end + kPiece, all));
-    SlotId end = next;
-    while (end < far_end && IsFree(end)) ++end;
-    next = std::min(end, piece_end);
-    if ((end - begin) * widest < kHugePage) continue;  // It holds no page of any column.
-    // What was given back was forgotten before, and to do it again would bring a page back.
-    for (SlotId slot = begin; slot < end; ++slot)
-      if (PunchedBytes(slot) == 0) forget(slot);
-    for (Column* column : columns_)
-      if (column->stride() >= kMinStride) bytes += column->Punch(begin, end, piece_end, budget_);
-  }
+// Long runs come in pieces: `next` stops in the middle of the run, and the next call finds it
+// again.
+std::optional<SlotTable::FreeRun> SlotTable::NextFreeRun(SlotId& next) const {
+  constexpr uint64_t kPiece = ColumnGroup::kMaxPageSlots, kLook = 8 * kPiece;
+  const SlotId all = high_water_.load(std::memory_order_relaxed);
+  const auto look_end = static_cast<SlotId>(std::min<uint64_t>(next + kLook, all));
+  while (next < look_end && !IsFree(next)) ++next;
+  if (next >= all) return std::nullopt;
+  if (next == look_end) return FreeRun{next, next};
+  SlotId begin = next;
+  while (begin > 0 && next - begin < kPiece && IsFree(begin - 1)) --begin;
+  const auto piece_end = static_cast<SlotId>(std::min<uint64_t>(next + kPiece, all));
+  const auto run_end = static_cast<SlotId>(std::min<uint64_t>(piece_end + kPiece, all));
+  SlotId end = next;
+  while (end < run_end && IsFree(end)) ++end;
+  next = std::min(end, piece_end);
+  return FreeRun{begin, end};
 }
 
-// Nobody reads a slot that is available: whoever could still name it was pinned when it was
-// retired, and has unpinned since. So its memory may go; a stray look at its tag sees zero:
-// available.
-size_t SlotTable::Trim(const std::function<void(SlotId)>& forget) {
-  const MutexLock lock(mutex_);
+SlotId SlotTable::BeginTrim() {
   SHOAL_SYNC_POINT("trim.locked");
   retired_.Shrink(0);
   queues_charged_.Set(QueueBytesLocked());
-  const SlotId before = high_water_.load(std::memory_order_relaxed);
-  SlotId end = before;
-  while (end > 0 && tags_[end - 1].load(std::memory_order_relaxed) == Tag::kAvailable) --end;
-  if (end == before) return 0;
+  SlotId end = high_water_.load(std::memory_order_relaxed);
+  while (end > 0 && IsFree(end - 1)) --end;
+  return end;
+}
+
+// No thread reads an available slot. A thread that can name one was pinned when it was retired, and
+// has left since. A stray load of its tag gives zero: available.
+void SlotTable::CutOff(SlotId end) {
   std::erase_if(free_, [&](SlotId slot) { return slot >= end; });
   std::make_heap(free_.begin(), free_.end(), std::greater<>());
-  if (free_.capacity() > 2 * (free_.size() + owned_.load(std::memory_order_relaxed)) + 64) {
+  const size_t needed = free_.size() + owned_.load(std::memory_order_relaxed);
+  if (free_.capacity() > 2 * needed + 64) {
     try {
       std::vector<SlotId> smaller;
-      smaller.reserve(free_.size() + owned_.load(std::memory_order_relaxed) + 64);
+      smaller.reserve(needed + 64);
       smaller.assign(free_.begin(), free_.end());
       free_.swap(smaller);
     } catch (const std::bad_alloc&) {  // Then it stays as large as it is.
     }
   }
   queues_charged_.Set(QueueBytesLocked());
-  for (SlotId slot = end; slot < before; ++slot)
-    if (PunchedBytes(slot) == 0) forget(slot);
   high_water_.store(end, std::memory_order_release);
-  for (Column* column : columns_) column->Decommit(end, budget_);
-  return before - end;
+  columns_.Decommit(end, budget_);
 }
 
 }  // namespace shoal

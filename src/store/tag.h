@@ -1,30 +1,26 @@
-// The slot tag: who may touch a slot, in one byte.
-//
-// PROBLEM. Readers walk a graph whose nodes come and go. A reader that holds a slot number must
-// know, without a lock, whether the bytes behind it are a whole vector of a point that exists.
+// The slot tag: what may be done with a slot, in one byte. A reader looks at it before it reads the
+// slot's row, and needs no lock. docs/concurrency.md, "Slots", has the whole and the proof.
 //
 // STATES
-//   available  nobody's. On the free list, or about to be.
-//   owned      one inserter's. It writes the row; nobody else reads it.
-//   live       a point. Searches read and return it.
-//   deleted    read, because lists still lead through it, but never returned.
-//   retired    no list names it. Readers that are still inside may read it.
-//   frozen     a start point: read, never returned, its row never changes.
+//   available  Free. It is on the free list, or about to be.
+//   owned      One inserter writes its row; no other thread reads it.
+//   live       A point. Searches read and return it.
+//   deleted    Searches read it, because lists still lead through it, and do not return it.
+//   retired    No list names it. Readers that are still inside may read it.
+//   frozen     A start point. Searches read it and do not return it; its row never changes.
 //
-// TRANSITIONS (docs/concurrency.md has the proof)
-//   available -> owned      Acquire          CAS, acquire: after RECLAIM.1 of the slot's last life
-//   owned     -> live       Publish          store, release (PUB.1)
-//   owned     -> frozen     Freeze           store, release (PUB.1)
-//   owned     -> available  dropped          store, release
-//   live      -> deleted    Delete           CAS, acq_rel, holding the id entry and the list lock
-//   deleted   -> retired    Retire           CAS, acq_rel, once no row names the slot
-//   frozen    -> retired    Retire           likewise, after the start array names it no more
-//   retired   -> available  Reclaim          store, release (RECLAIM.1), after the grace period
+// TRANSITIONS
+//   available -> owned      Acquire      CAS, acquire; pairs with RECLAIM.1
+//   owned     -> live       Publish      store, release: PUB.1
+//   owned     -> frozen     Freeze       store, release: PUB.1
+//   owned     -> available  ~OwnedSlot   store, release
+//   live      -> deleted    MarkDeleted  CAS, acq_rel, holding the id entry and the list lock
+//   deleted   -> retired    Retire       CAS, acq_rel, when no list names the slot
+//   frozen    -> retired    Retire       likewise; in tests only, an index keeps its start point
+//   retired   -> available  Reclaim      store, release: RECLAIM.1, after the grace period
 //
-// READ.1: a reader loads the tag with acquire, which pairs with PUB.1: it sees the whole row. What
-// it read stays whole until it unpins, because a slot that was readable while it was pinned is
-// reclaimed only after it has unpinned (epoch.h). A live bit beside it says *live* faster
-// (live_set.h).
+// READ.1: a reader loads the tag with acquire, which pairs with PUB.1: it sees the whole row. The
+// row stays as it is until the reader unpins (epoch.h). A live bit says *live* faster (live_set.h).
 #pragma once
 
 #include <cstdint>
@@ -34,7 +30,7 @@ namespace shoal {
 // The dense number of a slot; also what neighbour lists hold.
 using SlotId = uint32_t;
 inline constexpr SlotId kNoSlot = 0xffffffffu;
-// Two bits of a candidate's id are flags, so a slot number has 30.
+// Two bits of a candidate's id are flags, so a slot id has 30.
 inline constexpr SlotId kMaxSlots = 1u << 30;
 
 enum class Tag : uint8_t {

@@ -1,9 +1,9 @@
-// The slots that a search, or a reattachment, has met: a hash set of its own, small enough for the
-// near caches, whatever the size of the index.
+// The visited set of a search or a subtree re-attachment: a hash set that fits the near caches,
+// whatever the size of the index.
 //
-// Half of all look-ups hit and half miss, so a branch on the outcome is mispredicted all the time.
-// Hence buckets of eight that are compared as a whole, and a store that happens either way: the
-// only branch is for a full bucket, which is rare.
+// Half of all look-ups hit and half miss, so a branch on the outcome would be mispredicted all the
+// time. So buckets of eight are compared as a whole, and a slot is stored either way. The only
+// branch is for a full bucket, which is rare.
 #pragma once
 
 #if defined(__SSE2__)
@@ -21,14 +21,14 @@ namespace shoal {
 
 class VisitedSet {
  public:
-  // Empties it; `expected`: how many slots are likely to come. More make it grow.
+  // Empties it. `expected`: how many slots are likely to be inserted. More make it grow.
   void Reset(size_t expected) {
     size_t buckets = 64;
     while (buckets * kExpectedPerBucket < expected) buckets *= 2;
     Resize(buckets);
   }
 
-  // Keeps of ids[0, n) those that were not there, in order, and inserts them.
+  // Inserts ids[0, n), and keeps of them those that were not there, in order. Returns how many.
   size_t KeepNew(SlotId* ids, size_t n) {
     if (size_ + n > buckets_used_ * kExpectedPerBucket * 2) Grow(size_ + n);
     size_t kept = 0;
@@ -60,8 +60,8 @@ class VisitedSet {
   static constexpr size_t kExpectedPerBucket = 2;
   struct alignas(32) Bucket {
     SlotId slots[kBucketSlots];
-    // 1 if it does not hold the slot, else 0, in arithmetic: of a comparison g++ 12 makes a branch
-    // in the caller. (And of the plain loop, eight scalar compares.)
+    // 1 if it does not hold the slot, else 0. In arithmetic: g++ 12 compiles a comparison to a
+    // branch in the caller, and a plain loop to eight scalar compares.
     uint32_t Lacks(SlotId slot) const {
 #if defined(__SSE2__)
       const __m128i wanted = _mm_set1_epi32(static_cast<int>(slot));
@@ -85,12 +85,12 @@ class VisitedSet {
     if (count == kBucketSlots) [[unlikely]]
       return InsertBehind(at, slot);
     const uint32_t fresh = buckets_[at].Lacks(slot);
-    buckets_[at].slots[count] = slot;  // If it was there, once more, and not counted.
+    buckets_[at].slots[count] = slot;  // If it was there, it is stored again and not counted.
     counts_[at] = static_cast<uint8_t>(count + fresh);
     return fresh;
   }
 
-  // What found its bucket full is in the first one behind that was not.
+  // A slot whose bucket is full goes to the first bucket behind it that is not.
   uint32_t InsertBehind(size_t at, SlotId slot) {
     while (counts_[at] == kBucketSlots) {
       if (buckets_[at].Lacks(slot) == 0) return 0;
@@ -104,8 +104,7 @@ class VisitedSet {
 
   void Resize(size_t buckets) {
     if (buckets_.size() < buckets) {
-      counts_.resize(
-          buckets);  // First: if there is no memory for the second, both are asked again.
+      counts_.resize(buckets);  // First: after bad_alloc from the second, both are tried again.
       buckets_.resize(buckets);
     }
     std::fill_n(&buckets_[0].slots[0], buckets * kBucketSlots, kNoSlot);

@@ -1,38 +1,38 @@
 /* Edges and their reverse lists: Link, Unlink, Prune, Delete with repair, and reuse of the slot.
  *
- * Problem   A row names points; a point that is deleted must find every row that names it, or the
- *           slot's next tenant inherits edges that have nothing to do with it. No operation holds
- *           two list locks at a time, so a row and a reverse list change at different moments.
- * Claim     At every instant a row edge is on the reverse list of its target, and an edge leads to
- *           a live slot or to a deleted one that is not repaired yet. At rest, reverse lists are
- *           the rows transposed. After repair no row names the deleted slot; after the grace period
- *           its reverse list is empty by itself, and the slot's next tenant starts clean.
- * Protocol  Link(u, v): under v's lock, if v is live, push u on v's reverse list, a multiset; then
- *           under u's lock, if u and v are live and v is absent, write the edge; else take the
- *           push back. Unlink: the row first, then the reverse list. Delete(v) marks v and copies
- *           its reverse list in one section; repair unlinks v from every row of the copy, at once;
- *           only the reuse waits for the operations that were under way.
+ * Problem   The repair of a deleted point must find every row that names it, or edges are left that
+ *           lead to the point which uses the slot next. No operation holds two list locks, so a row
+ *           and a reverse list change at different moments.
+ * Claim     At every instant each edge has a back-link at its target, and leads to a live slot or
+ *           to a deleted one that is not repaired yet. At rest, reverse lists are the rows transposed.
+ *           After repair no row names the deleted slot. After the grace period its reverse list is
+ *           empty by itself.
+ * Protocol  Link(u, v): under v's lock, if v is live, add the back-link u to v's reverse list, a
+ *           multiset; then under u's lock, if u and v are live and v is absent, write the edge;
+ *           else remove the back-link. Unlink: the row first, then the back-link. Delete(v) marks v.
+ *           Repair copies its reverse list and unlinks v from every row of the copy; only the reuse
+ *           waits for the operations that were under way.
  *
  * Slots 0 and 1 stay; slot 2 is deleted and reused again and again. The edges are 0>2, 1>2 and 2>0.
- * Every process loops for ever and picks any edge each time, so the search
- * is exhaustive for runs of any length. "Absent from the row" and the write are one section under
+ * Every process loops for ever and picks any edge each time, so the search is exhaustive for runs
+ * of any length. "Absent from the row" and the write are one section under
  * u's lock; v's tag is read in a step of its own, because v's lock is not held there.
  * Steps are sequentially consistent here; list locks make them so in the code for everything but
  * the tag, whose orderings are argued in the code and checked by ThreadSanitizer.
  *
  * Mutants, each of which must fail:
- *   ROW_FIRST            Link writes the row first and pushes second
+ *   ROW_FIRST            Link writes the row first and adds the back-link second
  *   NO_RECHECK           Link does not look at v's tag again before it writes the edge
- *   NO_TAKE_BACK         a push that came to nothing stays
+ *   NO_UNDO              a back-link whose edge was not written stays
  *   COPY_BEFORE_MARK     Delete copies the reverse list, then marks, in two sections
- *   TAKE_OFF_ALWAYS      repair takes u off v's list though u's row did not name v
- *   PUSH_IF_READABLE     Link pushes on the list of a deleted slot too, and trusts it
+ *   REMOVE_ALWAYS        repair removes the back-link u though u's row did not name v
+ *   ADD_IF_READABLE      Link adds a back-link at a deleted slot, too, and trusts it
  *   REUSE_WITHOUT_GRACE  the slot is reused while an operation from before is under way
  *   REUSE_BEFORE_REPAIR  the slot is reused without its repair
  *   PRUNE_UNCHECKED      a prune writes its row though the row has changed since the copy
- *   IGNORE_OWN_DEATH     Link does not look at u's own tag
+ *   IGNORE_OWN_TAG       Link does not look at u's own tag
  * FEW_EDGES: only 0>2 is added and removed, so that more processes fit.
- * Not vacuous: REACHES_TAKE_BACK, REACHES_REPAIRED_EDGE, REACHES_RESTART (with PRUNERS) assert that
+ * Not vacuous: REACHES_UNDO, REACHES_REPAIRED_EDGE, REACHES_RESTART (with PRUNERS) assert that
  * the state is never reached, and fail.
  */
 #ifndef ADDERS
@@ -52,7 +52,7 @@
 #define DELETED 1
 #define RETIRED 2
 
-#define V 2 /* The slot that comes and goes. */
+#define V 2 /* The slot that is deleted and reused. */
 #define SLOTS 3
 #define EDGES 3
 #define Source(e) (e) /* 0>2, 1>2, 2>0 */
@@ -94,7 +94,7 @@ inline WriteRow(e, bit_value) {
   }
 }
 
-inline TakeOff(e) {
+inline RemoveBackLink(e) {
   Lock(Target(e));
   d_step { assert(rev[e] > 0); rev[e]--; CheckEdge(e) }
   Unlock(Target(e))
@@ -123,11 +123,11 @@ inline PickEdge() {
   #endif
 }
 
-/* Under v's lock: ok says whether u has been pushed. */
-inline Push() {
+/* Under v's lock: ok says whether the back-link was added. */
+inline AddBackLink() {
   Lock(Target(e));
   if
-  #ifdef PUSH_IF_READABLE
+  #ifdef ADD_IF_READABLE
   :: d_step { tag[Target(e)] != RETIRED -> rev[e]++; ok = 1 }
   #else
   :: d_step { tag[Target(e)] == LIVE -> rev[e]++; ok = 1 }
@@ -140,13 +140,13 @@ inline Push() {
 /* Under u's lock: writes the edge if u and v are live and it is absent; else ok becomes 0. */
 inline WriteEdge() {
   Lock(Source(e));
-  #ifdef IGNORE_OWN_DEATH
+  #ifdef IGNORE_OWN_TAG
   ok = (!row[e]);
   #else
   ok = (!row[e] && tag[Source(e)] == LIVE);
   #endif
   if
-  #if defined(NO_RECHECK) || defined(PUSH_IF_READABLE)
+  #if defined(NO_RECHECK) || defined(ADD_IF_READABLE)
   :: ok -> WriteRow(e, 1)
   #else
   :: ok ->
@@ -183,17 +183,17 @@ proctype Adder() {
      :: else
      fi;
      #else
-     Push();
+     AddBackLink();
      if
      :: ok ->
         WriteEdge();
         if
-        #ifndef NO_TAKE_BACK
+        #ifndef NO_UNDO
         :: !ok ->
-           #ifdef REACHES_TAKE_BACK
+           #ifdef REACHES_UNDO
            assert(row[e] || tag[Target(e)] == LIVE);
            #endif
-           TakeOff(e)
+           RemoveBackLink(e)
         #endif
         :: else
         fi
@@ -212,7 +212,7 @@ inline Unlink() {
   fi;
   Unlock(Source(e));
   if
-  :: ok -> TakeOff(e)
+  :: ok -> RemoveBackLink(e)
   :: else
   fi
 }
@@ -260,7 +260,7 @@ proctype Pruner(byte p) {
      #endif
      Unlock(0);
      if
-     :: had && !keep -> TakeOff(0)
+     :: had && !keep -> RemoveBackLink(0)
      :: else
      fi;
      d_step { keep = 0; had = 0 }
@@ -273,8 +273,8 @@ inline Repair(held) {
   if
   :: held ->
      Unlink();
-     #ifdef TAKE_OFF_ALWAYS
-     if :: !ok && e != 2 -> TakeOff(e) :: else fi;
+     #ifdef REMOVE_ALWAYS
+     if :: !ok && e != 2 -> RemoveBackLink(e) :: else fi;
      #endif
      #ifdef REACHES_REPAIRED_EDGE
      assert(!ok);
@@ -296,14 +296,17 @@ proctype Deleter() {
      Lock(V);
      tag[V] = DELETED;
      #else
-     d_step { tag[V] = DELETED; held0 = rev[0] > 0; held1 = rev[1] > 0 }
+     tag[V] = DELETED;
+     Unlock(V);
+     Lock(V);
+     d_step { held0 = rev[0] > 0; held1 = rev[1] > 0 }
      #endif
      Unlock(V);
      #ifndef REUSE_BEFORE_REPAIR
      e = 0; Repair(held0);
      e = 1; Repair(held1);
      e = 2; Repair(true);
-     assert(!row[0] && !row[1] && !row[2]); /* No row names it, and it names nobody. */
+     assert(!row[0] && !row[1] && !row[2]); /* No row names it, and its own is empty. */
      #endif
      d_step {
        held0 = 0; held1 = 0; e = 0;
@@ -318,7 +321,7 @@ proctype Deleter() {
        assert(!row[0] && !row[1] && !row[2] && rev[0] == 0 && rev[1] == 0)
      };
      #endif
-     d_step { tag[V] = LIVE; deleting = 0; AtRest() } /* The next tenant. */
+     d_step { tag[V] = LIVE; deleting = 0; AtRest() } /* It is used again. */
   od
 }
 

@@ -1,7 +1,7 @@
 /* The slot tag and the epochs: who may read a slot, and when it may be used again.
  *
  * Problem   A reader checks a slot's tag once and then reads its row without a lock. Meanwhile the
- *           slot may be deleted, retired and handed to a new tenant.
+ *           slot may be deleted, retired and used by another point.
  * Claim     Between a reader's tag check and its unpin the row does not change, so no read is torn
  *           or changes under a guard; a slot that became unreadable under a guard stays so; no slot
  *           is acquired while a pinned reader that found it readable still holds it.
@@ -10,7 +10,7 @@
  * are counted from the current one back: a variable that holds an epoch holds its age, and every
  * advance makes all of them one older. The protocol compares epochs in two ways only, "is it the
  * current one" (age 0) and "is it at least GRACE old", so ages above 3 are one value and the state
- * space is finite. A row is two words that carry one bit of the tenant's generation.
+ * space is finite. A row is two words that carry one bit of the generation of the slot's use.
  *
  * A live bit goes with the tag (live_set.h): set after it, cleared before it. Readers ask either.
  *
@@ -72,9 +72,9 @@ bit word0[SLOTS];     /* The row. */
 bit word1[SLOTS];
 byte cell[CELLS];     /* Epoch of the guard that has the cell; NONE: free. */
 byte loaded[PROCESSES]; /* An epoch that a process has read and not yet stored anywhere. */
-bit advancing;        /* The try-lock of those who advance. */
+bit advancing;        /* The try-lock of advancers. */
 
-bit generation[SLOTS];  /* Ghost: the tenant's generation. */
+bit generation[SLOTS];  /* Ghost: of the slot's use. */
 byte holders[SLOTS];    /* Ghost: readers that found the slot readable and are still pinned. */
 
 inline Older(e) {
@@ -163,7 +163,7 @@ proctype Reader(byte me) {
         w0 = word0[s];
         atomic {
           assert(w0 == word1[s]);        /* Not torn. */
-          assert(w0 == generation[s]);   /* The tenant that the tag spoke of. */
+          assert(w0 == generation[s]);   /* The use that the tag was of. */
           assert(!seen || w0 == first);  /* Stable while guarded. */
           seen = 1; first = w0; w0 = 0 }
      :: atomic { !IsReadable(tag[s]) -> gone = seen }

@@ -1,9 +1,9 @@
-/* The committed in-degree: a count beside each point that keeps its last in-edge from going.
- * (src/store/neighbors.h counts guards, the in-edges from older slots; the protocol is this one.)
+/* The count of parents (src/store/parent_forest.h, G3), which keeps a point's last parent edge. All
+ * in-edges are parent edges here.
  *
  * Problem   Two prunes each see that a point has another in-edge, and each drops its own.
- * Claim     Once a point has had a committed in-edge it has one at every instant, and the count
- *           never exceeds the edges that rows hold.
+ * Claim     Once a point has had a counted in-edge it has one at every instant, and the count never
+ *           exceeds the edges that rows hold.
  * Protocol  The count is raised after the row is written, and lowered before the edge goes, by a
  *           compare-and-swap that refuses 1 -> 0. A prune that is refused keeps the edge. A delete
  *           of the edge's source that is refused first gives the point another in-edge.
@@ -18,7 +18,7 @@
  *   CHECK_THEN_DECREMENT a prune looks, then subtracts: two may look at the same 2
  *   LOWER_AFTER          the edge goes first, the count afterwards
  *   RAISE_FIRST          the count is raised before the row is written
- *   DELETE_UNGUARDED     a deleted source takes its edges along
+ *   DELETE_UNCHECKED     a deleted source takes its edges along
  * Not vacuous: REACHES_REFUSAL and REACHES_RELINK assert that the state is never reached, and fail.
  */
 #ifndef SOURCES
@@ -36,8 +36,8 @@
 
 bit row[SOURCES];      /* Whether row u names the point. */
 bit locked[SOURCES];   /* List locks. */
-bit deleted[SOURCES];  /* Source u is being deleted: nobody adds to its row. */
-byte in_degree;        /* Committed in-edges. */
+bit deleted[SOURCES];  /* Source u is being deleted: nothing is added to its row. */
+byte in_degree;        /* The count. */
 
 byte edges;      /* Ghost: the sum of row[]. */
 bit committed;   /* Ghost: the count has been above 0. */
@@ -63,7 +63,7 @@ inline Unlock() { locked[u] = 0 }
 
 inline Raise() { d_step { in_degree++; committed = 1; Holds() } }
 
-/* Writes the edge if it may, then raises the count, the lock given back in between or not. */
+/* Writes the edge if it may, then raises the count. */
 inline Link() {
   #ifdef RAISE_FIRST
   Raise();
@@ -147,7 +147,7 @@ proctype Pruner() {
   od
 }
 
-/* Deletes source 0, moves its edge elsewhere if it is the last, and lets a new tenant in. */
+/* Deletes source 0, links the point elsewhere if that edge is its last, and uses the slot again. */
 proctype Deleter() {
   byte u, degree;
   bit lowered, added;
@@ -158,7 +158,7 @@ proctype Deleter() {
         Lock();
         if
         :: row[u] ->
-           #ifdef DELETE_UNGUARDED
+           #ifdef DELETE_UNCHECKED
            in_degree--; lowered = 1;
            #else
            TryLower();

@@ -1,30 +1,31 @@
-/* SubtreeReattachment: many points hang on a deleted one, which is to be released (src/store/reattachment.h).
+/* Subtree re-attachment: many points hang on a deleted one, which is to become childless
+ * (src/store/reattachment.h).
  *
- * Problem   Two points that only the dead point leads to guard each other, or could: whoever is
- *           given up first finds the other for a guard, and both are an island when the dead point
- *           goes. Meanwhile others link, prune, adopt and rebear.
- * Claim     At every instant there is a way from the start to both points. When the reattachment is
- *           through, the dead point guards nobody, and guards lead from older to younger.
- * Protocol  Pin the dead point and whoever is guarded by pinned ones only: a pinned point loses no
- *           guard, and guards nobody anew. Then, as long as somebody is pinned: make such a point
- *           the youngest, and whoever points at it and is not pinned its guard; if there is one,
- *           take the pinned guards off it and unpin it. If there is none for anybody, link one from
- *           outside.
+ * Problem   Two points that only the deleted point leads to are each other's parents, or could be.
+ *           The one that is moved to the end first finds the other for a parent, and both are an
+ *           island when the deleted point goes. Meanwhile threads link, prune, adopt and move.
+ * Claim     At every instant a path leads from the start to both points. When the re-attachment is
+ *           through, the deleted point is childless, and parent edges lead to higher ranks.
+ * Protocol  Suspend the deleted point and every point that has suspended parents only. A suspended
+ *           point loses no parent, and becomes no point's parent. Then, while one is suspended:
+ *           give it the highest rank, and make its in-neighbours that are not suspended its
+ *           parents. If there is one, take the suspended parents off it and resume it. If there is
+ *           none for any point, link one from outside.
  *
- * P is dead and hangs from the start; A and B hang on it; U hangs from the start, is never dead and
- * may point at both. The edges are P>A, P>B, A>B, B>A, U>A, U>B; the last four come and go. Every
- * process but the reattachment loops for ever; that one runs once, from any state that the others
- * may have come to, and begins anew as often as it must. Births are kept as their order. The count
- * of guards and the pin are one word, as in the code; a list's lock covers its row.
+ * P is deleted and a child of the start; A and B hang on it; U is a child of the start, is never
+ * deleted and may point at both. The edges are P>A, P>B, A>B, B>A, U>A, U>B; the last four come and
+ * go. Every process but the re-attachment loops for ever. That one runs once, from any state that
+ * the others may have come to, and begins anew as often as it must. Ranks are kept as their order. The
+ * count of parents and the suspension are one word, as in the code; a list's lock covers its row.
  *
  * Mutants, each of which must fail:
- *   PINNED_LOSES       a guard of a pinned point may be taken
- *   PINNED_GUARDS      a pinned point may guard others anew
- *   BY_A_PINNED        a point is let go that a pinned one guards
- *   ON_A_STRING        a point is let go that keeps a pinned guard
- *   PIN_NO_FURTHER     those that hang on the dead point's dependents are not pinned
+ *   SUSPENDED_LOSES      a parent of a suspended point may be taken
+ *   SUSPENDED_AS_PARENT  a suspended point may become a parent
+ *   BY_A_SUSPENDED       a point is resumed by a parent that is suspended
+ *   KEEPS_A_SUSPENDED    a point is resumed that keeps a suspended parent
+ *   SUSPEND_NO_FURTHER   the children of the deleted point's children are not suspended
  * Not vacuous: REACHES_OUTSIDE (an edge from outside was needed), REACHES_FREE (none was) and
- * REACHES_REFUSAL (a guard was kept since its point is pinned) assert the opposite, and fail.
+ * REACHES_REFUSAL (a parent was kept since its child is suspended) assert the opposite, and fail.
  */
 #ifndef LINKERS
 #define LINKERS 1
@@ -32,8 +33,8 @@
 #ifndef PRUNERS
 #define PRUNERS 1
 #endif
-#ifndef REBIRTHS
-#define REBIRTHS 0
+#ifndef MOVES
+#define MOVES 0
 #endif
 
 #define A 0
@@ -43,19 +44,19 @@
 #define EDGES 6
 #define Source(e) (e < 2 -> P : (e == 2 -> A : (e == 3 -> B : U)))
 #define Target(e) (e < 2 -> e : (e == 2 -> B : (e == 3 -> A : e - 4)))
-#define PIN 8
-#define Count(v) (guards[v] % PIN)
+#define SUSPENDED 8
+#define Count(v) (parents[v] % SUSPENDED)
 
 bit row[EDGES];
-bit guard_bit[EDGES];
-byte guards[2];  /* Of A and B: the count, and PIN. */
+bit parent_bit[EDGES];
+byte parents[2];  /* Of A and B: the count, and SUSPENDED. */
 bit locked[4];
-bit pinned_flag[2]; /* The same as PIN. */
-bit gone;        /* P is released and its row empty. */
-/* The order of ranks; P is older than all. */
+bit suspended[2]; /* The same as SUSPENDED. */
+bit gone;        /* P is childless and its row empty. */
+/* The order of ranks; P precedes all. */
 bit a_before_b, u_before_a, u_before_b;
 
-#define Older(s, t)                                                                       \
+#define Precedes(s, t)                                                                       \
   (s == P || (s == U && t == A && u_before_a) || (s == U && t == B && u_before_b) ||       \
    (s == A && t == B && a_before_b) || (s == B && t == A && !a_before_b))
 
@@ -67,7 +68,7 @@ bit a_before_b, u_before_a, u_before_b;
 inline Lock(s) { atomic { !locked[s] -> locked[s] = 1 } }
 inline Unlock(s) { locked[s] = 0 }
 
-inline MakeYoungest(v) {
+inline GiveHighestRank(v) {
   d_step {
     if
     :: v == A -> a_before_b = 0; u_before_a = 1
@@ -77,39 +78,39 @@ inline MakeYoungest(v) {
   }
 }
 
-/* Under the source's lock. U hangs from the start, and is never pinned. */
-inline AskMayGuard(e) {
-  may = Older(Source(e), Target(e));
+/* Under the source's lock. U is a child of the start, and is never suspended. */
+inline AskMayBeParent(e) {
+  may = Precedes(Source(e), Target(e));
   if
   :: may && Source(e) < 2 ->
-     #ifdef PINNED_GUARDS
+     #ifdef SUSPENDED_AS_PARENT
      may = Count(Source(e)) > 0
      #else
-     may = guards[Source(e)] > 0 && !pinned_flag[Source(e)]
+     may = parents[Source(e)] > 0 && !suspended[Source(e)]
      #endif
   :: else
   fi
 }
 
-/* Under the source's lock: the edge has the guard bit, which may go if lowered says so. */
+/* Under the source's lock: the edge has the parent bit, which may go if lowered says so. */
 inline TryLower(e) {
   lowered = 0;
   do
   ::
-     word = guards[Target(e)];
+     word = parents[Target(e)];
      if
-     #ifdef PINNED_LOSES
-     :: word % PIN <= 1 -> break
+     #ifdef SUSPENDED_LOSES
+     :: word % SUSPENDED <= 1 -> break
      #else
-     :: word % PIN <= 1 || word >= PIN ->
+     :: word % SUSPENDED <= 1 || word >= SUSPENDED ->
         #ifdef REACHES_REFUSAL
-        assert(word < PIN || word % PIN == 1);
+        assert(word < SUSPENDED || word % SUSPENDED == 1);
         #endif
         break
      #endif
      :: else ->
         if
-        :: d_step { guards[Target(e)] == word -> guards[Target(e)]-- }; lowered = 1; break
+        :: d_step { parents[Target(e)] == word -> parents[Target(e)]-- }; lowered = 1; break
         :: else
         fi
      fi
@@ -127,13 +128,13 @@ proctype Linker() {
   do
   :: PickEdge();
      Lock(Source(e));
-     AskMayGuard(e);
+     AskMayBeParent(e);
      if
-     :: !row[e] -> row[e] = 1; guard_bit[e] = may
-     :: row[e] && !guard_bit[e] && may -> guard_bit[e] = 1
+     :: !row[e] -> row[e] = 1; parent_bit[e] = may
+     :: row[e] && !parent_bit[e] && may -> parent_bit[e] = 1
      :: else -> may = 0
      fi;
-     if :: may -> guards[Target(e)]++ :: else fi;
+     if :: may -> parents[Target(e)]++ :: else fi;
      Unlock(Source(e));
      Forget()
   od
@@ -146,10 +147,10 @@ proctype Pruner() {
   :: PickEdge();
      Lock(Source(e));
      if
-     :: row[e] && guard_bit[e] ->
+     :: row[e] && parent_bit[e] ->
         TryLower(e);
-        if :: lowered -> d_step { row[e] = 0; guard_bit[e] = 0; Holds() } :: else fi
-     :: row[e] && !guard_bit[e] -> d_step { row[e] = 0; Holds() }
+        if :: lowered -> d_step { row[e] = 0; parent_bit[e] = 0; Holds() } :: else fi
+     :: row[e] && !parent_bit[e] -> d_step { row[e] = 0; Holds() }
      :: else
      fi;
      Unlock(Source(e));
@@ -157,11 +158,11 @@ proctype Pruner() {
   od
 }
 
-/* Takes the bits off the edges of A, B or U; if all are off, makes it the youngest. */
+/* Takes the bits off the edges of A, B or U; if all are off, gives it the highest rank. */
 inline TakeOff(x) {
   e = x;
   if
-  :: guard_bit[e] -> TryLower(e); if :: lowered -> guard_bit[e] = 0 :: else -> may = 1 fi
+  :: parent_bit[e] -> TryLower(e); if :: lowered -> parent_bit[e] = 0 :: else -> may = 1 fi
   :: else
   fi
 }
@@ -172,34 +173,34 @@ proctype MoveToEnd() {
   :: if :: v = A :: v = B :: v = U fi;
      Lock(v);
      if
-     :: v < 2 && pinned_flag[v] -> may = 1
-     :: v == A && !pinned_flag[A] -> TakeOff(2)
-     :: v == B && !pinned_flag[B] -> TakeOff(3)
+     :: v < 2 && suspended[v] -> may = 1
+     :: v == A && !suspended[A] -> TakeOff(2)
+     :: v == B && !suspended[B] -> TakeOff(3)
      :: v == U -> TakeOff(4); TakeOff(5)
      fi;
-     if :: !may -> MakeYoungest(v) :: else fi;
+     if :: !may -> GiveHighestRank(v) :: else fi;
      Unlock(v);
      v = 0; Forget()
   od
 }
 
-inline PinOne(v) {
-  d_step { guards[v] = PIN + Count(v); pinned_flag[v] = 1 }
+inline Suspend(v) {
+  d_step { parents[v] = SUSPENDED + Count(v); suspended[v] = 1 }
 }
 
 /* Under the source's lock. */
-inline PinDependent(x) {
+inline SuspendChild(x) {
   e = x;
   if
-  :: guard_bit[e] ->
+  :: parent_bit[e] ->
      TryLower(e);
      if
-     :: lowered -> guard_bit[e] = 0
+     :: lowered -> parent_bit[e] = 0
      :: else ->
         t = Target(e);
-        PinOne(t);
+        Suspend(t);
         if
-        :: met[t] -> d_step { guard_bit[e] = 0; guards[t]-- }
+        :: met[t] -> d_step { parent_bit[e] = 0; parents[t]-- }
         :: else -> met[t] = 1
         fi;
         t = 0
@@ -209,37 +210,37 @@ inline PinDependent(x) {
   Forget()
 }
 
-/* An edge into v: its source, if it is not pinned, is a guard from outside. */
+/* An edge into v: its source, if it is not suspended, is a parent from outside. */
 inline LookAt(x) {
   e = x;
   Lock(Source(e));
   if
   :: !row[e] || Source(e) == P
-  #ifndef BY_A_PINNED
-  :: row[e] && Source(e) < 2 && pinned_flag[Source(e)]
+  #ifndef BY_A_SUSPENDED
+  :: row[e] && Source(e) < 2 && suspended[Source(e)]
   #endif
   :: else ->
      if
-     :: guard_bit[e] -> guarded = 1
+     :: parent_bit[e] -> has_parent = 1
      :: else ->
-        AskMayGuard(e);
-        #ifdef BY_A_PINNED
-        if :: Source(e) < 2 -> may = Older(Source(e), Target(e)) :: else fi;
+        AskMayBeParent(e);
+        #ifdef BY_A_SUSPENDED
+        if :: Source(e) < 2 -> may = Precedes(Source(e), Target(e)) :: else fi;
         #endif
-        if :: may -> guard_bit[e] = 1; guards[Target(e)]++; guarded = 1 :: else fi
+        if :: may -> parent_bit[e] = 1; parents[Target(e)]++; has_parent = 1 :: else fi
      fi
   fi;
   Unlock(Source(e));
   Forget()
 }
-inline CutString(x) {
+inline DropSuspendedParent(x) {
   e = x;
-  #ifndef ON_A_STRING
+  #ifndef KEEPS_A_SUSPENDED
   if
-  :: Source(e) == P || (Source(e) < 2 && pinned_flag[Source(e)]) ->
+  :: Source(e) == P || (Source(e) < 2 && suspended[Source(e)]) ->
      Lock(Source(e));
      if
-     :: guard_bit[e] -> d_step { guard_bit[e] = 0; guards[Target(e)]-- }
+     :: parent_bit[e] -> d_step { parent_bit[e] = 0; parents[Target(e)]-- }
      :: else
      fi;
      Unlock(Source(e))
@@ -249,20 +250,20 @@ inline CutString(x) {
   Forget()
 }
 
-inline UnpinOne(v, from_p, from_other, from_u) {
+inline Resume(v, from_p, from_other, from_u) {
   if
-  :: pinned_flag[v] ->
-     Lock(v); MakeYoungest(v); Unlock(v);
+  :: suspended[v] ->
+     Lock(v); GiveHighestRank(v); Unlock(v);
      LookAt(from_other);
      LookAt(from_u);
      if
-     :: guarded ->
-        CutString(from_p);
-        CutString(from_other);
+     :: has_parent ->
+        DropSuspendedParent(from_p);
+        DropSuspendedParent(from_other);
         Lock(v);
-        d_step { guards[v] = Count(v); pinned_flag[v] = 0 };
+        d_step { parents[v] = Count(v); suspended[v] = 0 };
         Unlock(v);
-        guarded = 0
+        has_parent = 0
      :: else
      fi
   :: else
@@ -271,32 +272,32 @@ inline UnpinOne(v, from_p, from_other, from_u) {
 
 proctype SubtreeReattachment() {
   byte e, t, word;
-  bit may, lowered, guarded, linked;
+  bit may, lowered, has_parent, linked;
   bit met[2];
   do
-  :: Lock(P); PinDependent(0); PinDependent(1); Unlock(P);
-     #ifndef PIN_NO_FURTHER
-     /* Whoever was met, in the order in which they were: A first, or B. */
+  :: Lock(P); SuspendChild(0); SuspendChild(1); Unlock(P);
+     #ifndef SUSPEND_NO_FURTHER
+     /* Those that were met, in that order: A first, or B. */
      if
-     :: met[A] -> Lock(A); PinDependent(2); Unlock(A);
-        if :: met[B] -> Lock(B); PinDependent(3); Unlock(B) :: else fi
-     :: !met[A] && met[B] -> Lock(B); PinDependent(3); Unlock(B);
-        if :: met[A] -> Lock(A); PinDependent(2); Unlock(A) :: else fi
+     :: met[A] -> Lock(A); SuspendChild(2); Unlock(A);
+        if :: met[B] -> Lock(B); SuspendChild(3); Unlock(B) :: else fi
+     :: !met[A] && met[B] -> Lock(B); SuspendChild(3); Unlock(B);
+        if :: met[A] -> Lock(A); SuspendChild(2); Unlock(A) :: else fi
      :: else
      fi;
      #endif
      met[A] = 0; met[B] = 0;
-     UnpinOne(A, 0, 3, 4);
-     UnpinOne(B, 1, 2, 5);
-     UnpinOne(A, 0, 3, 4);
+     Resume(A, 0, 3, 4);
+     Resume(B, 1, 2, 5);
+     Resume(A, 0, 3, 4);
      if
-     :: pinned_flag[A] || pinned_flag[B] ->
+     :: suspended[A] || suspended[B] ->
         linked = 1;
-        e = (pinned_flag[A] -> 4 : 5);
+        e = (suspended[A] -> 4 : 5);
         Lock(U);
-        AskMayGuard(e);
+        AskMayBeParent(e);
         if
-        :: may && !guard_bit[e] -> row[e] = 1; guard_bit[e] = 1; guards[Target(e)]++
+        :: may && !parent_bit[e] -> row[e] = 1; parent_bit[e] = 1; parents[Target(e)]++
         :: else
         fi;
         Unlock(U);
@@ -304,7 +305,7 @@ proctype SubtreeReattachment() {
      :: else
      fi;
      if
-     :: !guard_bit[0] && !guard_bit[1] && !pinned_flag[A] && !pinned_flag[B] -> break
+     :: !parent_bit[0] && !parent_bit[1] && !suspended[A] && !suspended[B] -> break
      :: else
      fi
   od;
@@ -319,8 +320,8 @@ proctype SubtreeReattachment() {
   d_step { row[1] = 0; Holds() };
   d_step {
     gone = 1;
-    assert(!guard_bit[2] || a_before_b);
-    assert(!guard_bit[3] || !a_before_b)
+    assert(!parent_bit[2] || a_before_b);
+    assert(!parent_bit[3] || !a_before_b)
   }
 }
 
@@ -336,11 +337,11 @@ init {
        u_before_a = 1; u_before_b = 1
     :: else
     fi;
-    row[0] = 1; guard_bit[0] = 1; guards[A] = 1;
-    row[1] = 1; guard_bit[1] = 1; guards[B] = 1;
+    row[0] = 1; parent_bit[0] = 1; parents[A] = 1;
+    row[1] = 1; parent_bit[1] = 1; parents[B] = 1;
     for (n : 1 .. 9) { if :: n <= LINKERS -> run Linker() :: else fi }
     for (n : 1 .. 9) { if :: n <= PRUNERS -> run Pruner() :: else fi }
-    for (n : 1 .. 9) { if :: n <= REBIRTHS -> run MoveToEnd() :: else fi }
+    for (n : 1 .. 9) { if :: n <= MOVES -> run MoveToEnd() :: else fi }
     run SubtreeReattachment();
     n = 0
   }

@@ -1,19 +1,21 @@
-// Stress of the edge protocol: rows, reverse lists and committed guards of very few, very busy
-// slots that hang from a start point. Rounds of three kinds take turns; between rounds everything
-// is at rest and is checked.
+// Stress of the edge protocol and the parent rules: rows, reverse lists and parents of very few,
+// very busy slots and a start point. Rounds of three kinds take turns; between rounds everything is
+// at rest and is checked.
 //
-//   Churn    threads link, unlink, prune, rebear and delete random slots, with no regard for the
-//            guards of others: rule G4 is broken on purpose, and everything is made anew behind it.
-//   Prune    threads link, prune, rebear and adopt, so nothing may lose its last guard: every slot
-//            that was seen with one is asked for one again and again.
-//   Release  as Prune, and slots are deleted, as a repair does it: whom the dead slot alone guards
-//            gets another guard, one by one or all that hang on it at once (G5), the slot is
-//            released, unlinked, retired and reused (G4).
+//   Churn    Threads link, unlink, prune, move to the end and delete random slots, with no regard
+//   for
+//            parents: rule G4 is broken on purpose, and everything is made anew behind it.
+//   Prune    Threads link, prune, move to the end and adopt. So nothing may lose its last parent:
+//            every slot that was seen with one is looked at again and again.
+//   Delete   As Prune, and slots are deleted, as a repair does it: children that have no other
+//   parent
+//            get one, one by one or by a subtree re-attachment (G5); the slot is made childless,
+//            unlinked, retired and reused (G4).
 //
-// At rest: rows lead to readable slots, without duplicates and loops; reverse lists are exactly the
-// rows transposed; guards and edges are counted right; guards lead from older to younger (G1), and
-// but for churn to whoever has one there is a way from the start along guards (the lemma); slots
-// that are retired or available name nobody. --threads: in all.
+// At rest: rows lead to readable slots, without duplicates and loops. Reverse lists are exactly the
+// rows transposed. Parents and edges are counted right. Parent edges lead to higher ranks (G1).
+// Except after churn, parent edges lead from the start to every slot that has a parent (the lemma).
+// Slots that are retired or available name no slot. --threads: in all.
 #include <algorithm>
 #include <barrier>
 #include <string>
@@ -59,19 +61,19 @@ class EdgeStress {
             {"unlinked", unlinked_},
             {"pruned", pruned_},
             {"prune restarts", restarts_},
-            {"refused last guards", refused_},
-            {"reparented", reparented_},
-            {"refused reparented", refused_rebirths_},
-            {"adopted guards", adopted_},
+            {"refused last parents", refused_},
+            {"moved to the end", moved_},
+            {"refused moves", refused_moves_},
+            {"adopted parents", adopted_},
             {"deleted", deleted_},
-            {"released", released_},
+            {"made childless", childless_},
             {"reattachments", reattachments_},
-            {"let go", reattachment_.reparented()},
+            {"resumed", reattachment_.reparented()},
             {"linked from outside", outside_},
-            {"pushes taken back", taken_back_}};
+            {"back-links removed", removed_}};
   }
 
-  enum class Round { kChurn, kPrune, kRelease };
+  enum class Round { kChurn, kPrune, kDelete };
 
   SlotId Pick(Random& random) {
     return points_[random.Below(kPoints)].load(std::memory_order_acquire);
@@ -80,7 +82,7 @@ class EdgeStress {
   SlotId PickRow(Random& random) { return random.OneIn(8) ? start_ : Pick(random); }
 
   void Step(Random& random) {
-    // Before the picks: a slot that was picked outside may belong to the next tenant's owner.
+    // Before the picks: a slot that was picked outside may have another owner by now.
     const EpochRegistry::Guard guard = store_.epochs.Pin();
     const SlotId u = PickRow(random), v = Pick(random);
     const uint64_t kind = random.Below(100);
@@ -89,7 +91,7 @@ class EdgeStress {
     } else if (kind < 65) {
       Prune(u, random);
     } else if (kind < 73) {
-      Rebear(v);
+      MoveToEnd(v);
     } else if (kind < 81) {
       Adopt(v);
     } else if (round_ == Round::kChurn) {
@@ -98,33 +100,33 @@ class EdgeStress {
       } else if (store_.neighbors.Unlink(u, v)) {
         ++unlinked_;
       }
-    } else if (round_ == Round::kRelease && kind >= 94) {
+    } else if (round_ == Round::kDelete && kind >= 94) {
       Delete(random.Below(kPoints), guard, random);
     }
-    if (round_ != Round::kChurn) ExpectStillGuarded(v);
+    if (round_ != Round::kChurn) ExpectStillHasParent(v);
   }
 
-  void ExpectStillGuarded(SlotId v) {
+  void ExpectStillHasParent(SlotId v) {
     const bool was = committed_[v].load(std::memory_order_acquire);
-    const bool guarded = store_.neighbors.ParentCount(v) > 0;
-    // In this order: it may have been released.
+    const bool has_parent = store_.neighbors.forest().ParentCount(v) > 0;
+    // In this order: it may have become childless.
     if (store_.slots.tag(v) != Tag::kLive) return;
     if (was) {
-      stress_.Check(guarded, "a point lost its last guard");
-    } else if (guarded) {
+      stress_.Check(has_parent, "a point lost its last parent");
+    } else if (has_parent) {
       committed_[v].store(true, std::memory_order_release);
     }
   }
 
-  void Rebear(SlotId v) {
+  void MoveToEnd(SlotId v) {
     std::vector<SlotId> refused;
-    store_.neighbors.MoveToEnd(v, refused) ? ++reparented_ : ++refused_rebirths_;
+    store_.neighbors.forest().MoveToEnd(v, refused) ? ++moved_ : ++refused_moves_;
   }
 
   void Adopt(SlotId v) {
     std::vector<SlotId> in;
-    const uint32_t before = store_.neighbors.ParentCount(v);
-    if (store_.neighbors.AdoptParents(v, in) > before) ++adopted_;
+    const uint32_t before = store_.neighbors.forest().ParentCount(v);
+    if (store_.neighbors.forest().AdoptParents(v, in) > before) ++adopted_;
   }
 
   void Link(SlotId u, SlotId v) {
@@ -144,21 +146,21 @@ class EdgeStress {
     for (const SlotId v : row)
       if (random.OneIn(2)) wanted.push_back(v);
     const SlotId fresh = Pick(random);
-    const bool pushed = fresh != u && std::find(row.begin(), row.end(), fresh) == row.end() &&
-                        lists.AddBackLink(u, fresh) == NeighborLists::LinkResult::kLinked;
-    if (pushed) wanted.push_back(fresh);
+    const bool noted = fresh != u && std::find(row.begin(), row.end(), fresh) == row.end() &&
+                       lists.AddBackLink(u, fresh) == NeighborLists::LinkResult::kLinked;
+    if (noted) wanted.push_back(fresh);
     if (random.OneIn(4)) std::this_thread::yield();
     update.wanted = wanted;
     if (!lists.UpdateRow(u, update)) {
       ++restarts_;
-      if (pushed) lists.RemoveBackLink(u, fresh);
+      if (noted) lists.RemoveBackLink(u, fresh);
       return;
     }
     ++pruned_;
     const bool added = !update.added.empty();
     refused_ += row.size() + (added ? 1 : 0) - update.dropped.size() > wanted.size() ? 1 : 0;
     for (const SlotId v : update.dropped) lists.RemoveBackLink(u, v);
-    taken_back_ += update.dropped.size();
+    removed_ += update.dropped.size();
   }
 
   // Deletes point `i` and lets a new one take its place, in whatever slot.
@@ -173,57 +175,60 @@ class EdgeStress {
     points_[i].store(fresh, std::memory_order_release);
   }
 
-  // Likewise, so that nobody else loses the last guard. What cannot be released now waits.
+  // Likewise, so that no other point loses its last parent. What cannot be made childless now
+  // waits.
   void Delete(size_t i, const EpochRegistry::Guard& guard, Random& random) {
     if (!store_.Mark(points_[i].load(std::memory_order_acquire))) return;
     ++deleted_;
-    const SlotId dead = points_[i].load(std::memory_order_acquire);
+    const SlotId deleted = points_[i].load(std::memory_order_acquire);
     NewPoint(i);
     std::vector<SlotId> waiting;
     {
       const std::lock_guard lock(waiting_mutex_);
       waiting.swap(waiting_);
     }
-    waiting.push_back(dead);
-    std::erase_if(waiting, [&](SlotId slot) { return Release(slot, guard, random); });
+    waiting.push_back(deleted);
+    std::erase_if(waiting, [&](SlotId slot) { return Repair(slot, guard, random); });
     const std::lock_guard lock(waiting_mutex_);
     waiting_.insert(waiting_.end(), waiting.begin(), waiting.end());
   }
 
-  bool Release(SlotId dead, const EpochRegistry::Guard& guard, Random& random) {
-    if (!(random.OneIn(2) ? Settle(dead, random) : ReleaseOneByOne(dead, random))) return false;
-    store_.RepairWithReplacements(dead);
-    stress_.Check(store_.slots.Retire(dead, guard), "a repaired slot does not retire");
-    ++released_;
+  bool Repair(SlotId deleted, const EpochRegistry::Guard& guard, Random& random) {
+    if (!(random.OneIn(2) ? Reattach(deleted, random) : MakeChildless(deleted, random)))
+      return false;
+    store_.RepairWithReplacements(deleted);
+    stress_.Check(store_.slots.Retire(deleted, guard), "a repaired slot does not retire");
+    ++childless_;
     return true;
   }
 
-  bool Settle(SlotId dead, Random& random) {
+  bool Reattach(SlotId deleted, Random& random) {
     NeighborLists& lists = store_.neighbors;
     const auto link = [&](SlotId v) {
       for (int i = 0; i < 32; ++i) {
         const SlotId u = i == 0 ? start_ : Pick(random);
         if (u != v) Link(u, v);
-        if (lists.CanBeParent(u, v) && lists.IsParent(u, v)) return ++outside_, true;
+        if (lists.forest().CanBeParent(u, v) && lists.forest().IsParent(u, v))
+          return ++outside_, true;
       }
       return store_.slots.tag(v) != Tag::kLive;
     };
-    return reattachment_.Run(dead, link) && ++reattachments_ > 0;
+    return reattachment_.Run(deleted, link) && ++reattachments_ > 0;
   }
 
-  bool ReleaseOneByOne(SlotId dead, Random& random) {
+  bool MakeChildless(SlotId deleted, Random& random) {
     NeighborLists& lists = store_.neighbors;
     std::vector<SlotId> refused, working;
     for (int tries = 0; tries < 3; ++tries) {
       refused.clear();
-      if (lists.MoveToEnd(dead, refused)) return true;
+      if (lists.forest().MoveToEnd(deleted, refused)) return true;
       for (const SlotId w : refused) {
         if (store_.slots.tag(w) == Tag::kLive) {
           working.clear();
-          lists.MoveToEnd(w, working);
-          if (lists.AdoptParents(w, working) > 1) continue;
+          lists.forest().MoveToEnd(w, working);
+          if (lists.forest().AdoptParents(w, working) > 1) continue;
         }
-        for (int i = 0; i < 8 && lists.ParentCount(w) < 2; ++i) {
+        for (int i = 0; i < 8 && lists.forest().ParentCount(w) < 2; ++i) {
           const SlotId u = i == 0 ? start_ : Pick(random);
           if (u != w) lists.Link(u, w);
         }
@@ -235,10 +240,10 @@ class EdgeStress {
   void EndRound() {
     CheckAtRest();
     ++rounds_;
-    // Prune, then release, on what a churn has left behind and was made anew.
+    // Prune, then Delete, on what was made anew after a churn.
     if (round_ == Round::kChurn) BeginAnew();
     round_ = round_ == Round::kChurn   ? Round::kPrune
-             : round_ == Round::kPrune ? Round::kRelease
+             : round_ == Round::kPrune ? Round::kDelete
                                        : Round::kChurn;
     // However slow the machine: a round of each kind.
     done_ = stress_.Failed() || (!stress_.Running(Figures()) && rounds_ >= 3);
@@ -266,19 +271,22 @@ class EdgeStress {
     size_t edges = 0;
     for (SlotId u = 0; u < slots; ++u) {
       const std::vector<SlotId> row = store_.Row(u);
-      if (!IsReadable(store_.slots.tag(u)) && !row.empty()) Report("names others when dead", u);
+      if (!IsReadable(store_.slots.tag(u)) && !row.empty())
+        Report("names others when it is not readable", u);
       for (const SlotId v : row) {
         if (v == u) Report("names itself", u);
         if (!IsReadable(store_.slots.tag(v))) Report("names a slot that is not readable", u);
         if (std::count(row.begin(), row.end(), v) > 1) Report("names a slot twice", u);
-        if (lists.IsParent(u, v) && !lists.Precedes(u, v)) Report("guards an older slot", u);
-        // Somebody pinned may be left by who waits: then whom it guards hangs on that one, too.
-        if (round_ != Round::kChurn && lists.IsParent(u, v) && !lists.CanBeParent(u, v) &&
-            !lists.IsSuspended(u))
-          Report("guards a slot that it may not", u);
-        if (lists.IsSuspended(u) && waiting_.empty()) Report("is pinned for ever", u);
-        if (lists.IsSuspended(u) && lists.IsParent(u, v) && !lists.IsSuspended(v))
-          Report("is pinned and guards one that is not", u);
+        if (lists.forest().IsParent(u, v) && !lists.forest().Precedes(u, v))
+          Report("is a parent of a slot of lower rank", u);
+        // Slots that wait may leave a slot suspended, which then is still a parent.
+        if (round_ != Round::kChurn && lists.forest().IsParent(u, v) &&
+            !lists.forest().CanBeParent(u, v) && !lists.forest().IsSuspended(u))
+          Report("is a parent of a slot and must not be", u);
+        if (lists.forest().IsSuspended(u) && waiting_.empty()) Report("stays suspended", u);
+        if (lists.forest().IsSuspended(u) && lists.forest().IsParent(u, v) &&
+            !lists.forest().IsSuspended(v))
+          Report("is suspended and has a child that is not", u);
         in[v].push_back(u);
       }
       edges += row.size();
@@ -287,31 +295,32 @@ class EdgeStress {
       std::vector<SlotId> reverse = lists.Reverse(v);
       std::sort(reverse.begin(), reverse.end());
       if (reverse != in[v]) Report("has a reverse list that is not its in-edges", v);
-      const auto guards =
-          std::count_if(in[v].begin(), in[v].end(), [&](SlotId u) { return lists.IsParent(u, v); });
-      if (lists.ParentCount(v) != static_cast<size_t>(guards))
-        Report("has a wrong number of guards", v);
-      if (round_ != Round::kChurn && committed_[v] && guards == 0 &&
+      const auto parents = std::count_if(in[v].begin(), in[v].end(),
+                                         [&](SlotId u) { return lists.forest().IsParent(u, v); });
+      if (lists.forest().ParentCount(v) != static_cast<size_t>(parents))
+        Report("has a wrong count of parents", v);
+      if (round_ != Round::kChurn && committed_[v] && parents == 0 &&
           store_.slots.tag(v) == Tag::kLive)
-        Report("has lost its last guard", v);
+        Report("has lost its last parent", v);
     }
     stress_.Check(edges == lists.edges(), "edges are not counted right");
-    if (round_ != Round::kChurn) CheckGuardsLeadToAll(slots);
+    if (round_ != Round::kChurn) CheckParentsLeadToAll(slots);
   }
 
-  // The lemma: whoever has a guard can be reached along guards.
-  void CheckGuardsLeadToAll(SlotId slots) {
+  // The lemma: a slot that has a parent can be reached along parent edges.
+  void CheckParentsLeadToAll(SlotId slots) {
     std::vector<bool> reached(slots, false);
     std::vector<SlotId> queue{start_};
     for (size_t next = 0; next < queue.size(); ++next) {
       for (const SlotId v : store_.Row(queue[next])) {
-        if (reached[v] || !store_.neighbors.IsParent(queue[next], v)) continue;
+        if (reached[v] || !store_.neighbors.forest().IsParent(queue[next], v)) continue;
         reached[v] = true;
         queue.push_back(v);
       }
     }
     for (SlotId v = 0; v < slots; ++v)
-      if (store_.neighbors.ParentCount(v) > 0 && !reached[v]) Report("is guarded from nowhere", v);
+      if (store_.neighbors.forest().ParentCount(v) > 0 && !reached[v])
+        Report("has a parent and is not reached", v);
   }
 
   void Report(const char* what, SlotId slot) {
@@ -325,15 +334,15 @@ class EdgeStress {
   std::vector<std::atomic<bool>> committed_;  // By slot; of this round.
   SubtreeReattachment reattachment_{store_.neighbors, store_.slots};
   std::mutex waiting_mutex_;
-  std::vector<SlotId> waiting_;  // Deleted, not yet released. Guarded by waiting_mutex_.
+  std::vector<SlotId> waiting_;  // Deleted, not yet childless. Guarded by waiting_mutex_.
   // Written between rounds.
   SlotId start_ = kNoSlot;
   Round round_ = Round::kChurn;
   bool done_ = false;
   uint64_t rounds_ = 0;
-  std::atomic<uint64_t> linked_{0}, unlinked_{0}, pruned_{0}, restarts_{0}, refused_{0},
-      reparented_{0}, refused_rebirths_{0}, adopted_{0}, deleted_{0}, released_{0}, taken_back_{0},
-      reattachments_{0}, outside_{0};
+  std::atomic<uint64_t> linked_{0}, unlinked_{0}, pruned_{0}, restarts_{0}, refused_{0}, moved_{0},
+      refused_moves_{0}, adopted_{0}, deleted_{0}, childless_{0}, removed_{0}, reattachments_{0},
+      outside_{0};
 };
 
 }  // namespace

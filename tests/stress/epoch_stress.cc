@@ -1,11 +1,11 @@
 // Stress of the epoch registry alone, without slots.
 //
-// A few shared pointers lead to notes. Readers pin, follow a pointer and read the note, twice;
-// writers put a fresh note in place of the old one, which they retire under their guard's epoch;
-// collectors advance the epoch, scribble over every note whose grace period is over, and give it
-// back to the writers. A note certifies itself: its words follow from its stamp. What must hold:
-//   1. A reader's note is whole, and the same the second time (nobody scribbled over it).
-//   2. No news from the future: a note was written at an epoch at most one after the reader's.
+// A few shared pointers lead to notes. Readers pin, follow a pointer and read the note, twice.
+// Writers put a fresh note in place of the old one, which they retire under their guard's epoch.
+// Collectors advance the epoch, overwrite every note whose grace period is over, and return it to
+// the writers. A note certifies itself: its words follow from its stamp. What must hold:
+//   1. A reader's note is whole, and the same the second time.
+//   2. A note was written at an epoch that is at most one after the reader's.
 // Notes are plain memory, so ThreadSanitizer sees a grace period that does not order anything.
 // --threads: readers, and half as many writers and collectors.
 #include <array>
@@ -78,7 +78,7 @@ class EpochStress {
       const Note* const note = pointers_[random.Below(kPointers)].load(std::memory_order_acquire);
       const uint64_t stamp = note->stamp;
       stress_.Check(note->IsWhole(), "a reader's note is torn");
-      stress_.Check(note->epoch <= guard.epoch() + 1, "a note is from the future");
+      stress_.Check(note->epoch <= guard.epoch() + 1, "a note is of an epoch after the next");
       if (random.OneIn(32)) std::this_thread::yield();
       stress_.Check(note->IsWhole() && note->stamp == stamp, "a note changed under its reader");
       reads_.fetch_add(1, std::memory_order_relaxed);
@@ -87,7 +87,7 @@ class EpochStress {
 
   void Write(Random& random) {
     while (stress_.Running()) {
-      if (retires_ - reused_ > kMaxRetired) {  // The collectors get a chance.
+      if (retires_ - reused_ > kMaxRetired) {  // Wait for the collectors.
         std::this_thread::yield();
         continue;
       }

@@ -8,13 +8,13 @@
 //      between call and return, that explains all results, and what is there at rest (history.h).
 //      An insert that was refused overlapped a write, or the id can have been there.
 //   2. Every hit has the distance of a version that the id can have had at a moment of the search:
-//      no deleted point, no vector of an upsert ago, no other tenant. Each id once, nearest first.
+//      no deleted point, no vector of before an upsert, no other id's. Each id once, nearest first.
 //   3. Ids() names each id once, and all that were there throughout.
 //   4. A snapshot, taken by Save and loaded, holds the points, each with the vector, of one instant
 //      of the call: so all that returned before it began, and nothing of what was called behind it.
 //   5. CheckStructure, after a Consolidate, and of every loaded snapshot.
 // And measured: an id that was there throughout a search for its vector at L = 64 is found
-// (promise 2), also while it is upserted and moved (promise 4).
+// (promise 2), also while it is upserted and relocated (promise 4).
 // --threads: in all. The repair policy changes with every index, an index lasts a few rounds.
 #include <algorithm>
 #include <array>
@@ -326,7 +326,7 @@ class HistoryStress {
   uint64_t VersionOf(ExternalId id, const Vector& vector, const std::vector<Event>& events) {
     for (const Event& event : events)
       if (event.version != kAbsent && VectorOf(id, event.version) == vector) return event.version;
-    stress_.Violation("id " + std::to_string(id) + " has a vector that nobody gave it");
+    stress_.Violation("id " + std::to_string(id) + " has a vector that it was never given");
     return kAbsent;
   }
 
@@ -343,7 +343,7 @@ class HistoryStress {
                other.version != event.version && other.end > event.start && other.start < event.end;
       });
       if (!overlaps && !life.Possible(event.start, event.end, [](uint64_t) { return true; }))
-        stress_.Violation("id " + std::to_string(id) + ": refused, and nobody has it");
+        stress_.Violation("id " + std::to_string(id) + ": refused, and no call can have it");
     }
     // What was there in the beginning is the first of them.
     if (!Linearization(turns).Exists(kAbsent))
@@ -355,7 +355,7 @@ class HistoryStress {
     std::set<ExternalId> seen;
     float last = 0;
     for (const Hit& hit : event.hits) {
-      if (hit.id >= kIds) return stress_.Violation("a hit that nobody inserted");
+      if (hit.id >= kIds) return stress_.Violation("a hit that was never inserted");
       if (!seen.insert(hit.id).second) stress_.Violation("a search returned an id twice");
       if (hit.distance < last) stress_.Violation("hits are not nearest first");
       last = hit.distance;

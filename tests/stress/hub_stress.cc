@@ -1,12 +1,12 @@
 // Stress of points at which a large part of all others point, as they come and go.
 //
-// Unit vectors, and a few that are nearly zero: those are nearer to everybody than anybody else is.
-// Taking one of them out of the graph is the work of many deletes (graph/repair.cc), its list of
-// in-neighbours has branches (store/reverse_lists.h), and every insert and every prune anywhere
-// changes it. A vector certifies its id: it is one of few versions that anybody can compute. Each
-// round is one index, half filled; threads upsert, delete, read and search ids at random, hubs
-// often, while lists are refined and moved. Then, at rest: repairs come to their end, and
-// CheckStructure passes before and after.
+// Unit vectors, and a few that are nearly zero, which are nearer to every vector than all others
+// are. The repair of one of these takes many steps (graph/repair.cc), its reverse list is split
+// (store/reverse_lists.h), and every insert and every prune anywhere changes it. A vector certifies
+// its id: it is one of few versions that follow from the id. Each round is one index, half filled.
+// Threads upsert, delete, read and search ids at random, hubs often, while lists are refined and
+// points relocated. Then, at rest: repairs come to their end, and CheckStructure passes before and
+// after.
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -1,7 +1,7 @@
 // Stress of the whole index: inserts, searches, passes of Refine and Stats at the same time.
 //
-// A vector certifies its id: every thread has its own version of the vector of an id, which anybody
-// can compute. In each round a fresh index gets a few thousand ids; every id is inserted by several
+// A vector certifies its id: every thread has its own version of the vector of an id, which follows
+// from both. In each round a fresh index gets a few thousand ids; every id is inserted by several
 // threads at once, in different orders, each with its own version. While that goes on, searches
 // check their hits: ids at most once, nearest first, each at the distance of a version of it, and
 // of the version that won, as soon as that is known. Then, at rest:
@@ -35,7 +35,7 @@ Vector VersionOf(ExternalId id, uint64_t version) {
   return vector;
 }
 
-// One index's life.
+// One index.
 class Round {
  public:
   Round(Stress& stress, size_t threads, uint64_t seed)
@@ -115,7 +115,7 @@ class Round {
     float last = 0;
     for (size_t i = 0; i < hits.size(); ++i) {
       const Hit& hit = hits[i];
-      if (hit.id >= kIds) return stress_.Violation("a hit that nobody inserted");
+      if (hit.id >= kIds) return stress_.Violation("a hit that was never inserted");
       for (size_t j = 0; j < i; ++j)
         if (hits[j].id == hit.id) stress_.Violation("a search returned an id twice");
       if (hit.distance < last) stress_.Violation("hits are not nearest first");
@@ -137,7 +137,7 @@ class Round {
     while (!filled_) {
       const IndexStats stats = index_.Stats();
       stress_.Check(stats.points <= kIds, "more points than ids");
-      stress_.Check(stats.oldest_pin <= stats.epoch + 1, "a pin from the future");
+      stress_.Check(stats.oldest_pin <= stats.epoch + 1, "a pin at an epoch to come");
       if (stats.points < kIds / 4) {
         std::this_thread::yield();
         continue;

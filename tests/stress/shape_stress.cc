@@ -1,10 +1,10 @@
 // Stress of indices of every shape: in each round a fresh index of random options (degrees and
 // lists as small as they may be, every type, metric and policy of repair, now and then a memory
 // limit) for a few ids or many, of vectors of which many are equal, and all calls at once in random
-// shares; half of the threads are held up once, somewhere. Nobody knows who wins; what is asked is
-// that
+// shares; half of the threads are held up once, somewhere. Which call wins is not known. What is
+// checked:
 //   1. every call comes to its end: when none has for kPatience, the program says what the index
-//      is like and aborts, so that the core or a debugger shows who waits for what;
+//      is like and aborts, so that the core or a debugger shows which thread waits for what;
 //   2. calls fail only as they may;
 //   3. at rest ids, points and slots agree, CheckStructure passes, and every vector finds its id;
 //   4. a loaded copy is the same, and after Clear nothing is left.
@@ -204,7 +204,7 @@ class Round {
     const auto hits = index_.Search(query, options);
     if (!hits) return Expect("search", StatusOf(hits));
     for (size_t i = 0; i < hits->size(); ++i) {
-      if ((*hits)[i].id >= shape_.ids) Violation("a hit that nobody inserted");
+      if ((*hits)[i].id >= shape_.ids) Violation("a hit that was never inserted");
       for (size_t j = 0; j < i; ++j)
         if ((*hits)[j].id == (*hits)[i].id) Violation("a search returned an id twice");
       if (i > 0 && (*hits)[i].distance < (*hits)[i - 1].distance)
@@ -266,7 +266,7 @@ class Round {
     if (!ids) return Expect("ids", StatusOf(ids));
     if (ids->size() != index.size()) Violation("ids and points do not add up");
     if (std::any_of(ids->begin(), ids->end(), [&](ExternalId id) { return id >= shape_.ids; }))
-      Violation("an id that nobody inserted");
+      Violation("an id that was never inserted");
     Random random(seed_);
     std::vector<std::byte> vector(Vector(0).bytes());
     for (const ExternalId id : *ids) {

@@ -1,9 +1,9 @@
 // Stress of the slot table: rows that certify themselves under writers, retirers and readers.
 //
 // Writers acquire a slot, fill its row with words that follow from the slot and a stamp that no
-// other tenancy has, and publish it; now and then they drop it instead. Retirers delete a random
-// slot and retire it, in one operation or in two. Readers pin and read a window of slots several
-// times under one guard. What must hold of every slot that a guard saw:
+// other use has, and publish it; now and then they drop it instead. Retirers delete a random slot
+// and retire it, in one operation or in two. Readers pin and read a window of slots several times
+// under one guard. What must hold of every slot that a guard saw:
 //   1. Not torn: a readable row's words all belong to one stamp and to this slot.
 //   2. Stable: the same stamp every time it is readable, and the external id that belongs to it.
 //   3. No resurrection: once it went from readable to unreadable it stays so.
@@ -80,7 +80,7 @@ class SlotStress {
       const auto slot = static_cast<SlotId>(random.Below(slots));
       if (random.OneIn(4)) std::this_thread::yield();  // The epoch may move on: guards lag by one.
       store_.slots.MarkDeleted(slot);
-      if (random.OneIn(3)) continue;  // Left to whoever comes next.
+      if (random.OneIn(3)) continue;  // For another thread to retire.
       if (random.OneIn(8)) std::this_thread::yield();
       if (store_.slots.Retire(slot, guard)) retired_.fetch_add(1, std::memory_order_relaxed);
       if (random.OneIn(16)) store_.slots.Reclaim();
@@ -119,7 +119,7 @@ class SlotStress {
     }
   }
 
-  // As searches ask, and by the tag alone.
+  // As searches do, and by the tag alone.
   bool MayRead(SlotId slot, int pass, const SlotTable::ReadStamp& since) const {
     bool eligible;
     return pass % 2 == 0 ? store_.slots.KeepReadable(&slot, 1, since, &eligible) == 1
@@ -130,12 +130,12 @@ class SlotStress {
     const uint64_t* const row = Row(slot);
     const uint64_t stamp = row[0];
     if (seen_stamp != nullptr && *seen_stamp != stamp)
-      stress_.Violation("slot " + std::to_string(slot) + " changed its tenant under a guard");
+      stress_.Violation("slot " + std::to_string(slot) + " was reused under a guard");
     for (size_t i = 1; i < kWords; ++i)
       if (row[i] != Word(slot, stamp, i))
         return stress_.Violation("slot " + std::to_string(slot) + " has a torn row");
     if (store_.slots.external_id(slot) != stamp)
-      stress_.Violation("slot " + std::to_string(slot) + " has another tenant's external id");
+      stress_.Violation("slot " + std::to_string(slot) + " has an external id of another use");
   }
 
   void CheckSlotsAddUp() {
@@ -145,7 +145,7 @@ class SlotStress {
       const Tag tag = store_.slots.tag(slot);
       live += tag == Tag::kLive ? 1 : 0;
       retired += tag == Tag::kRetired ? 1 : 0;
-      stress_.Check(tag != Tag::kOwned, "a slot has an owner and nobody is there");
+      stress_.Check(tag != Tag::kOwned, "a slot has an owner when all threads have ended");
     }
     stress_.Check(live == store_.slots.live(), "live slots do not add up");
     stress_.Check(retired == store_.slots.retired(), "retired slots do not add up");

@@ -2,10 +2,10 @@
 //
 // A stress program runs threads against each other for some seconds and checks invariants all the
 // time, on payloads that certify themselves. It exits with 1 and says what it saw if one is broken,
-// or if it ran without ever getting to what it is there for. At race
-// points (base/hooks.h) threads give the CPU away at random: most of what can go wrong needs a
-// thread to stop just there. The seed is in the output; threads are scheduled by the system, so the
-// same seed makes a failure likely again, not certain.
+// or if it ran without ever getting to what it is there for. At sync points (base/hooks.h) threads
+// yield the CPU at random: most of what can go wrong needs a thread to stop just there. The seed is
+// in the output; threads are scheduled by the system, so the same seed makes a failure likely
+// again, not certain.
 #pragma once
 
 #include <algorithm>

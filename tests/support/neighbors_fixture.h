@@ -32,10 +32,10 @@ class NeighborListsTest : public ::testing::Test {
     lists_.ResetRow(slot.id());
     return slot;
   }
-  // A live point with an empty list, younger than all before.
+  // A live point with an empty list, of higher rank than all before.
   SlotId Live() { return Owned().Publish(); }
-  // Likewise, hanging from the start.
-  SlotId Guarded() {
+  // Likewise, a child of the start point.
+  SlotId Child() {
     const SlotId slot = Live();
     EXPECT_EQ(lists_.Link(start_, slot), LinkResult::kLinked);
     return slot;
@@ -52,7 +52,7 @@ class NeighborListsTest : public ::testing::Test {
     return row;
   }
 
-  // Replaces u's row by `wanted`, pushing what is new to it, as prune does.
+  // Replaces u's row by `wanted`, with back-links for what is new to it, as prune does.
   NeighborLists::RowUpdate Replace(SlotId u, const Ids& wanted) {
     NeighborLists::RowUpdate update;
     update.version = lists_.Version(u);
@@ -67,13 +67,13 @@ class NeighborListsTest : public ::testing::Test {
     return update;
   }
 
-  void TryRebirth(SlotId u) {
+  void TryMoveToEnd(SlotId u) {
     Ids working;
-    lists_.MoveToEnd(u, working);
-    lists_.AdoptParents(u, working);
+    lists_.forest().MoveToEnd(u, working);
+    lists_.forest().AdoptParents(u, working);
   }
 
-  // What must hold at rest: reverse lists are the transpose, guards are counted, edges are.
+  // What must hold at rest: reverse lists are the transpose; parents and edges are counted right.
   void ExpectConsistent() {
     std::vector<std::multiset<SlotId>> in(slots_.high_water());
     uint64_t edges = 0;
@@ -84,9 +84,9 @@ class NeighborListsTest : public ::testing::Test {
     for (SlotId v = 0; v < slots_.high_water(); ++v) {
       const Ids reverse = lists_.Reverse(v);
       EXPECT_EQ(std::multiset<SlotId>(reverse.begin(), reverse.end()), in[v]) << "slot " << v;
-      const auto guards = std::count_if(in[v].begin(), in[v].end(),
-                                        [&](SlotId u) { return lists_.IsParent(u, v); });
-      EXPECT_EQ(lists_.ParentCount(v), static_cast<uint32_t>(guards)) << "slot " << v;
+      const auto parents = std::count_if(in[v].begin(), in[v].end(),
+                                         [&](SlotId u) { return lists_.forest().IsParent(u, v); });
+      EXPECT_EQ(lists_.forest().ParentCount(v), static_cast<uint32_t>(parents)) << "slot " << v;
     }
   }
 

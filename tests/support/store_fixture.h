@@ -44,23 +44,22 @@ class StoreFixture {
   // Delete: the mark. False: not live.
   bool Mark(SlotId v) { return neighbors.MarkDeleted(slots, v); }
 
-  // Repair: every row that names v, then v's own; whom v alone guarded has no guard then.
+  // Repair: every row that names v, then v's own. Its children may be left without a parent.
   void Repair(SlotId v, const std::vector<SlotId>& in) {
     for (const SlotId u : in) neighbors.Unlink(u, v);
     neighbors.ClearRow(v);
   }
   void Repair(SlotId v) { Repair(v, neighbors.Reverse(v)); }
 
-  // Likewise, with each other for replacements: an edge to v becomes one to the next of those who
-  // name v.
+  // Likewise, with the in-neighbours as replacements: an edge to v becomes one to the next of them.
   void RepairWithReplacements(SlotId v) {
     const std::vector<SlotId> in = neighbors.Reverse(v);
     for (size_t i = 0; i < in.size(); ++i) {
       const SlotId u = in[i], replacement = in[(i + 1) % in.size()];
-      const bool pushed = replacement != u && neighbors.AddBackLink(u, replacement) ==
-                                                  NeighborLists::LinkResult::kLinked;
+      const bool noted = replacement != u && neighbors.AddBackLink(u, replacement) ==
+                                                 NeighborLists::LinkResult::kLinked;
       SHOAL_SYNC_POINT("fixture.replacement_linked");
-      neighbors.Swap(u, v, pushed ? replacement : kNoSlot);
+      neighbors.Swap(u, v, noted ? replacement : kNoSlot);
     }
     neighbors.ClearRow(v);
   }

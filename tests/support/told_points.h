@@ -1,4 +1,4 @@
-// Points that tell whose they are: what tests that hold threads at sync points share.
+// Vectors that tell their id and version: for tests that hold threads at sync points.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,8 +12,7 @@ namespace shoal::testing {
 constexpr uint32_t kDim = 8;
 using Vector = std::array<float, kDim>;
 
-// The vector of an id in its `version`-th life. Whole numbers, so that distances are exact and one
-// tells the version.
+// The vector of an id in its `version`-th use. Whole numbers, so that distances are exact.
 inline Vector VectorOf(ExternalId id, uint64_t version) {
   uint64_t x = id * 1000003 + version * 7919 + 1;
   Vector vector;
