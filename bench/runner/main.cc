@@ -22,7 +22,6 @@ constexpr Verb kVerbs[] = {
     {"run", "run the jobs of a file", AddRun},
     {"generate-runbook", "write a runbook of the streaming track", AddGenerateRunbook},
     {"check", "compare two results under tolerances", AddCheck},
-    {"report", "draw results as one HTML page", AddReport},
 };
 
 }  // namespace

@@ -15,6 +15,5 @@ void AddMachine(CLI::App& app, int& status);
 void AddSkeleton(CLI::App& app, int& status);
 void AddRun(CLI::App& app, int& status);
 void AddCheck(CLI::App& app, int& status);
-void AddReport(CLI::App& app, int& status);  // report/report.cc
 
 }  // namespace shoal::bench
