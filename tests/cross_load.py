@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Indices that cross over: DiskANN's index files, written and searched by either side.
 
-  bench/cross_load.py --diskann APPS_DIRECTORY [--programs build/apps]
+  tests/cross_load.py --diskann APPS_DIRECTORY [--programs build/apps]
 
 Both sides' test_insert_deletes_consolidate and test_streaming_scenario write a dynamic index of the
 same rows, and both sides' build_memory_index static ones of several types and metrics; both sides'
