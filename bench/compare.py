@@ -44,7 +44,7 @@ def parse_arguments():
     parser.add_argument("--data", default="sift-1m", help="sift-1m, sift-100k, mixture or near-duplicates")
     parser.add_argument("--engines", help=f"by default all that can run here of {', '.join(ENGINES)}")
     parser.add_argument("--shared", default=os.environ.get("SHOAL_DATA", f"{here}/../../shared/data"))
-    parser.add_argument("--data-dir", default="bench-data", help="where make_data wrote its sets")
+    parser.add_argument("--data-dir", default="bench-data", help="where `shoal-bench generate-data` wrote its sets")
     parser.add_argument("--programs", default=f"{here}/../build/bench")
     parser.add_argument("--python", default=sys.executable, help="for the peers in Python")
     parser.add_argument("--cache", help="folder of the peers' indices: opened if there, else saved to")

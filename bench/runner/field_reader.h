@@ -67,12 +67,10 @@ class FieldReader {
 
   using ReadObject = std::function<void(FieldReader&)>;
   // An object within; unknown keys in it are found too. Optional: absent counts as {}.
-  enum class Presence { kRequired, kOptional };
-  void Object(std::string_view key, const ReadObject& read,
-              Presence presence = Presence::kRequired);
+  void Object(std::string_view key, const ReadObject& read);
+  void OptionalObject(std::string_view key, const ReadObject& read);
   // A list of objects, at least one.
-  void Objects(std::string_view key, const ReadObject& read,
-               Presence presence = Presence::kRequired);
+  void Objects(std::string_view key, const ReadObject& read);
   // Any value, unchecked; null when it is absent.
   Json Any(std::string_view key);
 

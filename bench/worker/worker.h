@@ -12,6 +12,11 @@
 //   answer  list= k= ids=PATH                      every query once, untimed: results as uint32 to
 //                                                  PATH (row-major, kNoId pads) -> distances
 //   search  list= k= threads= seconds=             timed whole passes -> qps, p50_us, ...
+//   slide   window= threads= degree= list=         in place of build: an index of the first
+//   `window`
+//                                                  rows, through which the others pass one by one;
+//                                                  timed from the full window until all work
+//                                                  has ended -> as build
 //   memory                                         resident and huge-page bytes, own accounts
 //   quit
 #pragma once
@@ -20,6 +25,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -99,6 +105,15 @@ class Engine {
   // The same, and adds the distances that it computed.
   virtual size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
                                uint64_t& distances) = 0;
+  // Windows that slide, for engines that delete: an empty index for `window` rows like those of
+  // `shape`; then a row comes, or comes in the place of one that leaves, from any thread; then what
+  // that has put off.
+  virtual void Begin(const Rows& /*shape*/, size_t /*window*/, const BuildOptions& /*options*/) {
+    throw std::runtime_error("slide: this engine has no windows");
+  }
+  virtual void Insert(size_t /*id*/, const std::byte* /*row*/) {}
+  virtual void Replace(size_t /*leaving*/, size_t /*id*/, const std::byte* /*row*/) {}
+  virtual void Finish() {}
   // The engine's own accounts of its memory, if it has any.
   virtual void Memory(Reply&) const {}
 };
