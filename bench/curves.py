@@ -1,4 +1,4 @@
-"""From answers and samples to figures: recall, interpolation, who wins by how much. No I/O but truthsets."""
+"""From answers and samples to figures: recall, interpolation, ratios. No I/O but truthsets."""
 import array
 import math
 import random
@@ -54,18 +54,6 @@ def at_recall(points, recall):
             share = (recall - r0) / (r1 - r0) if r1 > r0 else 1.0
             return math.exp((1 - share) * math.log(v0) + share * math.log(v1))
     return None
-
-
-def at_distances(points, distances):
-    """recall at a count of distances, from (distances, recall): linear in log(distances)."""
-    points = sorted(points)
-    if not points or not points[0][0] <= distances <= points[-1][0]:
-        return None
-    for (d0, r0), (d1, r1) in zip(points, points[1:]):
-        if d0 <= distances <= d1:
-            share = math.log(distances / d0) / math.log(d1 / d0) if d1 > d0 else 1.0
-            return (1 - share) * r0 + share * r1
-    return points[0][1]
 
 
 def lists_around(curve, recalls):

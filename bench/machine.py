@@ -1,4 +1,4 @@
-"""What a measurement was taken on, and who else used the machine meanwhile."""
+"""What a measurement was taken on, and what others used of the machine meanwhile."""
 import json
 import os
 import subprocess

@@ -235,13 +235,13 @@ def run_tables(results):
 
 
 def _add_curve(curve, found):
-    who = f"{curve['engine']}, {curve['threads']} thr."
+    subject = f"{curve['engine']}, {curve['threads']} thr."
     for recall in RECALLS:
-        found[who, f"searches/s at recall {recall:.2f}"] += speeds_at(curve, recall)
+        found[subject, f"searches/s at recall {recall:.2f}"] += speeds_at(curve, recall)
     for point in (p for p in curve["points"] if p.get("qps")):
         for field in ("recall", "distances", "p99_us"):
             if field in point:
-                found[who, f"L = {point['list']}, {field}"].append(point[field])
+                found[subject, f"L = {point['list']}, {field}"].append(point[field])
 
 
 def metrics_of(runs):
@@ -253,10 +253,10 @@ def metrics_of(runs):
         rows = {name: v for name, v in results.items() if name != "curves" and isinstance(v, list)}
         rows["stream"] = results.get("stream", {}).get("steps", [])
         for section, row in ((name, r) for name, each in rows.items() for r in each if isinstance(r, dict)):
-            who = ", ".join([section, *(v for v in row.values() if isinstance(v, str))])
+            subject = ", ".join([section, *(v for v in row.values() if isinstance(v, str))])
             for field, value in row.items():
                 if type(value) is float or field.endswith(LOWER):
-                    found[who, field].append(value)
+                    found[subject, field].append(value)
     return {key: values for key, values in found.items() if values and min(values) > 0}
 
 
@@ -270,14 +270,14 @@ def verdict(figure, ratio, low, high):
 
 def _sides_table(title, a, b, turns):
     rows = []
-    for (who, figure), samples in metrics_of(a).items():
-        others = metrics_of(b).get((who, figure))
+    for (subject, figure), samples in metrics_of(a).items():
+        others = metrics_of(b).get((subject, figure))
         if not others or (samples == others and len(samples) < 2):
             continue
         ratio = ratio_of(others, samples, turns and len(samples) == len(others))
         medians = [number(statistics.median(s)) for s in (samples, others)]
         count = str(min(len(samples), len(others)))
-        rows.append([f"{who}: {figure}", spread(*ratio, 3), verdict(figure, *ratio), *medians, count])
+        rows.append([f"{subject}: {figure}", spread(*ratio, 3), verdict(figure, *ratio), *medians, count])
     return Table(title, ["figure", "B / A", "verdict", "A", "B", "samples"], rows)
 
 

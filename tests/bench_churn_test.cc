@@ -23,9 +23,9 @@ using testing::UnorderedElementsAre;
 
 TEST(ChurnPoints, NextGoesThroughTheRowsAndBeginsAgain) {
   ChurnPoints points(5, 1);
-  points.Come(points.Next(3));
+  points.Add(points.Next(3));
   EXPECT_THAT(points.live(), ElementsAre(0, 1, 2));
-  points.Go(points.Oldest(2));
+  points.Remove(points.Oldest(2));
   EXPECT_THAT(points.live(), ElementsAre(2));
   EXPECT_THAT(points.Next(4), ElementsAre(3, 4, 0, 1));
   EXPECT_THAT(points.Next(9), SizeIs(4)) << "as many as there are";
@@ -33,14 +33,14 @@ TEST(ChurnPoints, NextGoesThroughTheRowsAndBeginsAgain) {
 
 TEST(ChurnPoints, AnyAreLiveAndAbsentAreNot) {
   ChurnPoints points(100, 7);
-  points.Come(points.Next(40));
+  points.Add(points.Next(40));
   const auto leaving = points.Any(30);
   EXPECT_THAT(leaving, SizeIs(30));
   for (const ExternalId id : leaving) EXPECT_LT(id, 40);
   EXPECT_NE(leaving, points.Any(30));
   EXPECT_EQ(leaving, [] {
     ChurnPoints again(100, 7);
-    again.Come(again.Next(40));
+    again.Add(again.Next(40));
     return again.Any(30);
   }()) << "the same seed";
   for (const ExternalId id : points.Absent(60)) EXPECT_GE(id, 40);
@@ -49,7 +49,7 @@ TEST(ChurnPoints, AnyAreLiveAndAbsentAreNot) {
 
 TEST(ChurnPoints, HighestAreThoseOfTheGreatestValues) {
   ChurnPoints points(10, 1);
-  points.Come(points.Next(4));
+  points.Add(points.Next(4));
   const std::vector<uint32_t> values = {5, 9, 5, 7};
   EXPECT_THAT(points.Highest(3, values), ElementsAre(1, 3, 0));
 }
@@ -57,13 +57,13 @@ TEST(ChurnPoints, HighestAreThoseOfTheGreatestValues) {
 TEST(ChurnPoints, RegionsComeOneByOneAndTheOldestGoesWhole) {
   // Rows 4, 0 | 1, 2, 3.
   ChurnPoints points(5, 1, {.rows = {4, 0, 1, 2, 3}, .bounds = {0, 2}});
-  points.Come(points.NextRegion(9));
+  points.Add(points.NextRegion(9));
   EXPECT_THAT(points.live(), UnorderedElementsAre(4, 0));
-  points.Come(points.NextRegion(2));
+  points.Add(points.NextRegion(2));
   EXPECT_THAT(points.NextRegion(9), IsEmpty()) << "all regions are here";
   const auto leaving = points.OldestRegion();
   EXPECT_THAT(leaving, ElementsAre(4, 0));
-  points.Go(leaving);
+  points.Remove(leaving);
   EXPECT_THAT(points.OldestRegion(), ElementsAre(1, 2));
 }
 

@@ -68,11 +68,6 @@ class InterpolationTest(unittest.TestCase):
         self.assertIsNone(curves.at_recall([(0.8, 100), (0.9, 50)], 0.95))
         self.assertIsNone(curves.at_recall([], 0.95))
 
-    def test_recall_at_distances_only_within_the_curve(self):
-        points = [(100, 0.8), (10000, 0.9)]
-        self.assertAlmostEqual(curves.at_distances(points, 1000), 0.85)
-        self.assertIsNone(curves.at_distances(points, 99))
-
     def test_lists_next_to_the_recalls_are_timed(self):
         curve = [{"list": s, "recall": r} for s, r in ((10, 0.8), (20, 0.92), (30, 0.94), (40, 0.97))]
         self.assertEqual(curves.lists_around(curve, (0.9, 0.95)), [10, 20, 30, 40])

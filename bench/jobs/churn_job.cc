@@ -146,7 +146,7 @@ class ChurnJob final : public Job {
     const double cpu = CpuSeconds();
     if (Status done = FillIndex(*index_, ids); !done) return done;
     fill_us_ = (CpuSeconds() - cpu) * 1e6 / static_cast<double>(ids.size());
-    points_->Come(ids);
+    points_->Add(ids);
     return {};
   }
 
@@ -213,15 +213,15 @@ class ChurnJob final : public Job {
 
   Status Insert(const Ids& ids) {
     Status done = Each(ids, InsertInto(*index_), &inserts_);
-    points_->Come(ids);
-    most_memory_ = std::max(most_memory_, index_->Stats().memory.total());
+    points_->Add(ids);
+    max_memory_ = std::max(max_memory_, index_->Stats().memory.total());
     return done;
   }
 
   Status Delete(const Ids& ids) {
     Status done = Each(
         ids, [&](ExternalId id) { return index_->Delete(id); }, &deletes_);
-    points_->Go(ids);
+    points_->Remove(ids);
     return done && options_.index.repair != RepairPolicy::kImmediate ? Consolidate() : done;
   }
 
@@ -275,9 +275,9 @@ class ChurnJob final : public Job {
     PutCosts(row);
     if (options_.self_list > 0) row["not_found_by_own_vector"] = NotFoundByOwnVector();
     row["unreachable"] = index_->Stats().unreachable;
-    most_memory_ = std::max(most_memory_, index_->Stats().memory.total());
+    max_memory_ = std::max(max_memory_, index_->Stats().memory.total());
     row["bytes_per_point"] =
-        static_cast<double>(std::exchange(most_memory_, 0)) / static_cast<double>(options_.live);
+        static_cast<double>(std::exchange(max_memory_, 0)) / static_cast<double>(options_.live);
     context_->say(fmt::format("turnover {}: {} points, recall {:.4f} at L = {}, fresh {:.4f}", turn,
                               ids.size(), churned->front().recall, options_.lists.front(),
                               anew->front().recall));
@@ -335,8 +335,8 @@ class ChurnJob final : public Job {
   std::optional<ChurnPoints> points_;
   std::unique_ptr<Index> index_;
   double fill_us_ = 0;
-  Costs inserts_, deletes_;   // Since the last checkpoint.
-  uint64_t most_memory_ = 0;  // Bytes; likewise.
+  Costs inserts_, deletes_;  // Since the last checkpoint.
+  uint64_t max_memory_ = 0;  // Bytes; likewise.
   Json rows_ = Json::array();
 };
 

@@ -11,12 +11,12 @@ namespace shoal::bench {
 ChurnPoints::ChurnPoints(size_t rows, uint64_t seed, ClusterOrder regions)
     : random_(seed), is_live_(rows, false), regions_(std::move(regions)) {}
 
-void ChurnPoints::Come(std::span<const ExternalId> ids) {
+void ChurnPoints::Add(std::span<const ExternalId> ids) {
   live_.insert(live_.end(), ids.begin(), ids.end());
   for (const ExternalId id : ids) is_live_[id] = true;
 }
 
-void ChurnPoints::Go(std::span<const ExternalId> ids) {
+void ChurnPoints::Remove(std::span<const ExternalId> ids) {
   for (const ExternalId id : ids) is_live_[id] = false;
   std::erase_if(live_, [&](ExternalId id) { return !is_live_[id]; });
 }

@@ -25,8 +25,8 @@ class ChurnPoints {
 
   const Ids& live() const { return live_; }  // Oldest first.
 
-  void Come(std::span<const ExternalId> ids);
-  void Go(std::span<const ExternalId> ids);
+  void Add(std::span<const ExternalId> ids);
+  void Remove(std::span<const ExternalId> ids);
 
   // The n points that came first.
   Ids Oldest(size_t n) const;

@@ -47,8 +47,8 @@ void AddGenerateData(CLI::App& app, int& status) {
     sets += fmt::format("\n{}: {} ({})", set.name, set.summary, MetricName(set.metric));
   }
   const auto count = [&](const char* name, size_t& value, const char* what, size_t least) {
-    constexpr size_t kMost = 1'000'000'000;
-    app.add_option(name, value, what)->check(CLI::Range(least, kMost))->capture_default_str();
+    constexpr size_t kMax = 1'000'000'000;
+    app.add_option(name, value, what)->check(CLI::Range(least, kMax))->capture_default_str();
   };
   app.add_option("--set", options.set, sets)->required()->check(CLI::IsMember(names));
   app.add_option("--out", args.folder, "the folder to write SET.fbin, SET-query.fbin, SET.gt100 to")

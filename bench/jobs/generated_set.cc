@@ -126,7 +126,7 @@ MakePoint Factors(const GeneratedSetOptions& options, Engine& setup) {
 }
 
 enum class Where { kPositive, kFar };
-// Clusters folded to where all elements are positive, or whose middle is far from the origin.
+// Clusters folded to where all elements are positive, or moved far from the origin.
 MakePoint Folded(const GeneratedSetOptions& options, Engine& setup, Where where) {
   constexpr size_t kClusters = 200;
   const std::vector<float> centers = Gaussian(kClusters * options.dim, 2, setup);

@@ -1,8 +1,9 @@
 // The job "store-stress": its fields are the reference engine's, and its results too.
 //
 // Two of them size parts that our store has in another form:
-//   epoch_guard_slots          ours makes more cells when all are taken, so nobody is ever refused;
-//                              the job keeps the limit: readers and retirers, who hold a guard
+//   epoch_guard_slots          ours makes more cells when all are taken, so no reader is ever
+//   refused;
+//                              the job keeps the limit: readers and retirers, which hold a guard
 //                              each, may not be more.
 //   freelist_recycle_capacity  ours keeps every free slot, so nothing is dropped and later searched
 //                              for; accepted and remembered, without effect.

@@ -82,7 +82,7 @@ class FieldReader {
   std::string PathOf(std::string_view key) const;
 
   bool ok() const { return !error_; }
-  // The first mistake; a key that nobody asked for is one.
+  // The first mistake; a key that was not read is one.
   Expected<void> Finish();
   // The object as it was understood, defaults filled in.
   const Json& understood() const { return understood_; }

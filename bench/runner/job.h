@@ -24,7 +24,7 @@ struct JobContext {
   std::filesystem::path output_directory;
   // Searches the search directories, then the current one; absolute names stand for themselves.
   FindInput find_input;
-  // A line for the person who waits.
+  // A line of progress, on stderr.
   std::function<void(std::string_view)> say;
   // Something that a reader of the figures must know; goes into the results' `warnings`.
   std::function<void(std::string)> warn;
