@@ -7,9 +7,13 @@ Only the tests that draw need matplotlib; they say so where it is not.
 """
 import array
 import copy
+import itertools
 import json
 import os
 import pathlib
+import random
+import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -208,6 +212,18 @@ class PageTest(unittest.TestCase):
         self.assertEqual(page.count("(x.svg)"), len(drawn))
 
 
+    def test_pages_in_the_tree_are_what_their_results_say(self):
+        """`make report` prints them."""
+        for path in (BENCH.parent / "docs" / "report").glob("*.json"):
+            told = path.with_suffix(".md").read_text(encoding="utf-8")
+            numbers = itertools.count(1)
+            page = report.page(path.stem, [report.load(path)], ((), ()),
+                               lambda plot: f"{path.stem}-{next(numbers)}-{plot.kind}.svg")
+            self.assertEqual(told, page)
+            for picture in re.findall(r"\]\((.*?\.svg)\)", told):
+                self.assertTrue((path.parent / picture).exists(), picture)
+
+
 class SidesTest(unittest.TestCase):
     @staticmethod
     def side(*runs):
@@ -363,7 +379,45 @@ class ComparisonTest(unittest.TestCase):
                          report.page("Side by side on mixture", [measured], ((), ()), None).strip())
 
 
+class StreamsTest(unittest.TestCase):
+    """bench/streams.py, with our own programs in the place of DiskANN's: the flags are the same."""
+
+    def streams(self, work, *arguments):
+        build = pathlib.Path(PROGRAMS or "none").parent
+        if not (build / "apps" / "test_streaming_scenario").exists():
+            self.skipTest("no programs given")
+        rng = random.Random(3)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, rows in (("1m", 1600), ("query-1k", 50)):
+                with open(os.path.join(folder, f"sift-{name}.u8bin"), "wb") as file:
+                    file.write(struct.pack("<ii", rows, 8) + bytes(rng.randrange(256) for _ in range(rows * 8)))
+            out = os.path.join(folder, "out.json")
+            command = [sys.executable, "-B", str(BENCH / "streams.py"), work, "--shared", folder, "--build", build,
+                       "--rows", 1600, "--degree", 16, "--list", 40, "--out", out, *arguments]
+            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False,
+                                  env={**os.environ, "SHOAL_DISKANN": str(build / "apps")})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return report.load(out)["runs"][0]["results"][work]
+
+    def test_windows_have_a_row_for_each_engine_and_list(self):
+        rows = self.streams("window", "--window", 400, "--engines", "shoal-u8,shoal-f32:20,diskann-f32",
+                            "--search-lists", "40,60")
+        self.assertEqual([(r["engine"], r["degree"], r["list"]) for r in rows],
+                         [(e, d, n) for e, d in (("shoal-u8", 16), ("shoal-f32:20", 20), ("diskann-f32", 16))
+                          for n in (40, 60)])
+        for row in rows:
+            self.assertGreater(row["recall"], 0.95)
+            self.assertGreater(row["by_the_fastest_peer"], 0)
+
+    def test_consolidations_are_timed_and_searched(self):
+        rows = self.streams("consolidate", "--search-lists", "60")
+        self.assertEqual([row["engine"] for row in rows], ["shoal-f32", "diskann-f32"])
+        for row in rows:
+            self.assertGreater(row["recall"], 0.95)
+            self.assertGreater(row["delete_rate"], 0)
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        PROGRAMS = sys.argv.pop(1)
+        PROGRAMS = os.path.abspath(sys.argv.pop(1))
     unittest.main()
