@@ -209,9 +209,8 @@ def overlap_tables(overlap):
 
 
 def settings_tables(settings):
-    yield Table("Settings", ["engine", "settings"],
-                [[engine, ", ".join(f"{words(key)} {number(v)}" for key, v in facts.items())]
-                 for engine, facts in settings.items()])
+    yield rows_table("Settings", [{"engine": engine, "settings": ", ".join(
+        f"{words(key)} {number(v)}" for key, v in facts.items())} for engine, facts in settings.items()])
 
 
 SECTIONS = {"curves": curve_tables, "memory": memory_tables, "stream": stream_tables,

@@ -168,7 +168,7 @@ class ChurnJob final : public Job {
     const size_t live = points_->live().size();
     if (pattern == "shrink" || pattern == "refill") {
       Status done = Delete(points_->Any(pattern == "shrink" ? live * 9 / 10 : live));
-      if (done && pattern == "shrink") done = Checkpoint(turn);
+      if (done && pattern == "shrink" && turn % options_.every == 0) done = Checkpoint(turn);
       return done ? Insert(points_->Absent(live - points_->live().size())) : done;
     }
     Status done;
