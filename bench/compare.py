@@ -22,6 +22,8 @@ from curves import RECALLS
 from engines import ENGINES, Worker, available
 
 K = 10
+# Sets of `shoal-bench generate-data` that are searched by inner product.
+PRODUCTS = ("cloud", "norms", "factors", "positive", "far")
 # Steps of a quarter: close enough for interpolation.
 LISTS = (10, 12, 15, 19, 24, 30, 38, 47, 59, 74, 92, 115, 144, 180, 225, 281, 352, 440, 550, 700)
 
@@ -34,14 +36,14 @@ def data_sets(shared, generated):
         "sift-100k": (sift, queries, f"{shared}/sift-100k.gt100", 100000),
     } | {
         name: tuple(f"{generated}/{name}{s}" for s in (".fbin", "-query.fbin", ".gt100")) + (0,)
-        for name in ("mixture", "near-duplicates")
+        for name in ("mixture", "near-duplicates", "clusters", "unit", "zero", "zeros", *PRODUCTS)
     }
 
 
 def parse_arguments():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", default="sift-1m", help="sift-1m, sift-100k, mixture or near-duplicates")
+    parser.add_argument("--data", default="sift-1m", help="sift-1m, sift-100k, or a set of generate-data")
     parser.add_argument("--engines", help=f"by default all that can run here of {', '.join(ENGINES)}")
     parser.add_argument("--shared", default=os.environ.get("SHOAL_DATA", f"{here}/../../shared/data"))
     parser.add_argument("--data-dir", default="bench-data", help="where `shoal-bench generate-data` wrote its sets")
@@ -90,9 +92,9 @@ class Comparison:
             "threads": self.args.build_threads,
             "degree": 32,
             "list": self.args.build_list if engine.ours else 200,
-        }
+        } | ({"metric": "inner_product"} if self.args.data in PRODUCTS else {})
         path = None
-        if self.args.cache and not engine.ours:
+        if self.args.cache and not engine.ours and self.args.data not in PRODUCTS:
             os.makedirs(self.args.cache, exist_ok=True)
             name = f"{self.args.data}-{engine.index_name}-R{options['degree']}-L{options['list']}"
             path = os.path.join(self.args.cache, name)

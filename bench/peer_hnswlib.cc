@@ -97,6 +97,7 @@ class HnswOf : public Hnsw {
 
 using FloatHnsw = HnswOf<hnswlib::L2Space, float>;
 using ByteHnsw = HnswOf<hnswlib::L2SpaceI, int>;
+using ProductHnsw = HnswOf<hnswlib::InnerProductSpace, float>;
 
 class HnswlibEngine : public Engine {
  public:
@@ -156,12 +157,15 @@ class HnswlibEngine : public Engine {
 
  private:
   void Create(const Rows& shape, size_t rows, const BuildOptions& options, bool replaces) {
-    if (shape.element() == Element::kFloat32) {
+    const bool l2 = options.metric == "l2";
+    if (shape.element() == Element::kFloat32 && l2) {
       graph_ = std::make_unique<FloatHnsw>(shape.dim(), rows, options, replaces);
-    } else if (shape.element() == Element::kUint8) {
+    } else if (shape.element() == Element::kFloat32 && options.metric == "inner_product") {
+      graph_ = std::make_unique<ProductHnsw>(shape.dim(), rows, options, replaces);
+    } else if (shape.element() == Element::kUint8 && l2) {
       graph_ = std::make_unique<ByteHnsw>(shape.dim(), rows, options, replaces);
     } else {
-      throw std::runtime_error("hnswlib's integer space is for u8");
+      throw std::runtime_error("hnswlib's integer space is for u8 and l2");
     }
   }
 

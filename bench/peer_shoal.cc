@@ -63,6 +63,7 @@ class ShoalEngine : public Engine {
     index_.emplace(
         OrThrow(Index::Create({.dim = static_cast<uint32_t>(dim_),
                                .scalar_type = type_,
+                               .metric = *ParseMetric(options.metric),
                                .max_degree = static_cast<uint32_t>(options.degree),
                                .build_list_size = static_cast<uint32_t>(options.list_size)})));
   }

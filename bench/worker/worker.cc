@@ -178,10 +178,15 @@ class Server {
     return reply.Set("rss_before", before).Set("rss_after", ResidentBytes());
   }
 
+  static BuildOptions Options(const Request& r) {
+    BuildOptions options{.threads = r.Number("threads"),
+                         .degree = r.Number("degree"),
+                         .list_size = r.Number("list")};
+    if (r.arguments.contains("metric")) options.metric = r.Text("metric");
+    return options;
+  }
   Reply Build(const Request& r) {
-    const BuildOptions options{.threads = r.Number("threads"),
-                               .degree = r.Number("degree"),
-                               .list_size = r.Number("list")};
+    const BuildOptions options = Options(r);
     Reply reply = Measured([&] { engine_.Build(rows_, options); });
     engine_.Settings(options, reply);
     return reply;
@@ -231,9 +236,7 @@ class Server {
   }
 
   Reply Slide(const Request& r) {
-    const BuildOptions options{.threads = r.Number("threads"),
-                               .degree = r.Number("degree"),
-                               .list_size = r.Number("list")};
+    const BuildOptions options = Options(r);
     const size_t window = r.Number("window"), rows = rows_.rows();
     if (window < 1 || window > rows) throw std::runtime_error("window: expected 1 to all rows");
     engine_.Begin(rows_, window, options);

@@ -5,7 +5,7 @@
 // took otherwise. stderr is free for chatter.
 //
 //   load    base= queries= type=f32|u8|i8 rows=0   read rows (0: all) and queries
-//   build   threads= degree= list=                 index the rows -> seconds, cpu_seconds, rss_*,
+//   build   threads= degree= list= [metric=]       index the rows -> seconds, cpu_seconds, rss_*,
 //                                                  set_*: the settings in the engine's words
 //   save    path=  /  open path=                   the index, where the engine can
 //   drop                                           give the rows' memory back
@@ -83,6 +83,8 @@ struct BuildOptions {
   size_t degree = 32;
   // ef_construction, L.
   size_t list_size = 200;
+  // "l2" or "inner_product"; an engine that has not the other refuses it.
+  std::string metric = "l2";
 };
 
 // What an engine has to do. Functions that fail throw std::runtime_error; Search may be called
