@@ -46,15 +46,8 @@ Result<Matrix> RandomRows(ScalarType type, size_t rows, size_t dim, uint32_t see
   return matrix;
 }
 
-// Operations a second, on the wall and by CPU time.
-struct Rate {
-  double wall = 0, cpu = 0;
-};
-Rate operator/(double operations, const Stretch& stretch) {
-  return {operations / stretch.seconds, operations / stretch.cpu_seconds};
-}
-
-Rate Peak(double (*loop)(size_t), size_t threads) {
+// Operations a second.
+double Peak(double (*loop)(size_t), size_t threads) {
   static constexpr double kSeconds = 0.1;
   std::vector<double> done(threads);
   std::vector<std::thread> workers;
@@ -69,7 +62,7 @@ Rate Peak(double (*loop)(size_t), size_t threads) {
   for (std::thread& worker : workers) worker.join();
   double operations = 0;
   for (const double mine : done) operations += 2 * mine;
-  return operations / watch.Read();
+  return operations / watch.Read().seconds;
 }
 
 class ExactSearchJob final : public Job {
@@ -100,19 +93,18 @@ class ExactSearchJob final : public Job {
   Expected<Json> Measure(const Matrix& base, const Matrix& queries, size_t threads) const {
     const distance::BlockKernels& kernels = distance::BlockKernelsFor(ActiveIsa());
     const auto loop = IsInteger(base.type()) ? kernels.int_peak : kernels.float_peak;
-    std::vector<double> shares, cpu_shares, rates;
+    std::vector<double> shares, rates;
     for (size_t i = 0; i < options_.samples; ++i) {
-      const Rate before = Peak(loop, threads);
+      const double before = Peak(loop, threads);
       const Stopwatch watch;
       const auto truth =
           Plain(ExactSearch(base, queries, {.k = options_.k, .batch = {.threads = threads}}));
       if (!truth) return tl::unexpected(truth.error());
-      const Rate rate =
-          2.0 * static_cast<double>(base.rows() * queries.rows() * base.dim()) / watch.Read();
-      const Rate after = Peak(loop, threads);
-      rates.push_back(rate.wall);
-      shares.push_back(2 * rate.wall / (before.wall + after.wall));
-      cpu_shares.push_back(2 * rate.cpu / (before.cpu + after.cpu));
+      const double rate = 2.0 * static_cast<double>(base.rows() * queries.rows() * base.dim()) /
+                          watch.Read().seconds;
+      const double after = Peak(loop, threads);
+      rates.push_back(rate);
+      shares.push_back(2 * rate / (before + after));
     }
     const auto median = [](std::vector<double>& values) {
       std::sort(values.begin(), values.end());
@@ -125,8 +117,7 @@ class ExactSearchJob final : public Job {
                 {"gop_rate", median(rates) / 1e9},
                 {"share_of_peak", median(shares)},
                 {"least_share", shares.front()},
-                {"most_share", shares.back()},
-                {"share_by_cpu_time", median(cpu_shares)}};
+                {"most_share", shares.back()}};
   }
 
   const ExactSearchOptions options_;

@@ -42,9 +42,9 @@ void AddGenerateData(CLI::App& app, int& status) {
   GeneratedSetOptions& options = args.options;
   std::vector<std::string> names;
   std::string sets = "which set:";
-  for (const GeneratedSetName& set : GeneratedSets()) {
-    names.emplace_back(set.name);
-    sets += fmt::format("\n{}: {} ({})", set.name, set.summary, MetricName(set.metric));
+  for (const auto& [name, summary] : GeneratedSets()) {
+    names.push_back(name);
+    sets += fmt::format("\n{}: {}", name, summary);
   }
   const auto count = [&](const char* name, size_t& value, const char* what, size_t least) {
     constexpr size_t kMax = 1'000'000'000;

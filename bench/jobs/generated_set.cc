@@ -141,27 +141,29 @@ MakePoint Folded(const GeneratedSetOptions& options, Engine& setup, Where where)
 }
 
 struct Entry {
-  GeneratedSetName name;
+  const char* name;
+  const char* summary;
+  Metric metric;
   MakePoint (*make)(const GeneratedSetOptions& options, Engine& random);
 };
 using Options = GeneratedSetOptions;
 constexpr Entry kSets[] = {
-    {{"mixture", "low intrinsic dimension, as embeddings have", Metric::kL2}, Mixture},
-    {{"near-duplicates", "groups of near copies, larger than a list", Metric::kL2}, NearDuplicates},
-    {{"clusters", "tight clusters, in any order or one after another", Metric::kL2}, Clusters},
-    {{"unit", "unit vectors", Metric::kL2}, [](const Options& o, Engine&) { return Unit(o, 0); }},
-    {{"zero", "unit vectors, one of them nearly zero", Metric::kL2},
+    {"mixture", "low intrinsic dimension, as embeddings have", Metric::kL2, Mixture},
+    {"near-duplicates", "groups of near copies, larger than a list", Metric::kL2, NearDuplicates},
+    {"clusters", "tight clusters, in any order or one after another", Metric::kL2, Clusters},
+    {"unit", "unit vectors", Metric::kL2, [](const Options& o, Engine&) { return Unit(o, 0); }},
+    {"zero", "unit vectors, one of them nearly zero", Metric::kL2,
      [](const Options& o, Engine&) { return Unit(o, o.rows); }},
-    {{"zeros", "unit vectors, one in a thousand nearly zero", Metric::kL2},
+    {"zeros", "unit vectors, one in a thousand nearly zero", Metric::kL2,
      [](const Options& o, Engine&) { return Unit(o, 1000); }},
-    {{"cloud", "a Gaussian cloud", Metric::kInnerProduct},
+    {"cloud", "a Gaussian cloud", Metric::kInnerProduct,
      [](const Options& o, Engine&) { return Cloud(o, 0); }},
-    {{"norms", "a Gaussian cloud with log-normal norms", Metric::kInnerProduct},
+    {"norms", "a Gaussian cloud with log-normal norms", Metric::kInnerProduct,
      [](const Options& o, Engine&) { return Cloud(o, 0.5f); }},
-    {{"factors", "rank 16 with log-normal norms", Metric::kInnerProduct}, Factors},
-    {{"positive", "clusters of positive elements", Metric::kInnerProduct},
+    {"factors", "rank 16 with log-normal norms", Metric::kInnerProduct, Factors},
+    {"positive", "clusters of positive elements", Metric::kInnerProduct,
      [](const Options& o, Engine& r) { return Folded(o, r, Where::kPositive); }},
-    {{"far", "clusters far from the origin", Metric::kInnerProduct},
+    {"far", "clusters far from the origin", Metric::kInnerProduct,
      [](const Options& o, Engine& r) { return Folded(o, r, Where::kFar); }},
 };
 
@@ -182,18 +184,15 @@ Result<Matrix> Points(const MakePoint& make, const Options& options, Place first
 
 }  // namespace
 
-std::span<const GeneratedSetName> GeneratedSets() {
-  static const std::vector<GeneratedSetName> names = [] {
-    std::vector<GeneratedSetName> all;
-    for (const Entry& set : kSets) all.push_back(set.name);
-    return all;
-  }();
-  return names;
+std::vector<std::pair<std::string, std::string>> GeneratedSets() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const Entry& set : kSets)
+    all.emplace_back(set.name, fmt::format("{} ({})", set.summary, MetricName(set.metric)));
+  return all;
 }
 
 Result<GeneratedSet> GenerateSet(const GeneratedSetOptions& options) {
-  const auto* const set = std::ranges::find_if(
-      kSets, [&](const Entry& entry) { return options.set == entry.name.name; });
+  const auto* const set = std::ranges::find(kSets, options.set, &Entry::name);
   if (set == std::end(kSets))
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("set: expected a known one, found \"{}\"", options.set));
@@ -209,7 +208,7 @@ Result<GeneratedSet> GenerateSet(const GeneratedSetOptions& options) {
   const size_t behind = (options.rows / 1000 + 1) * 1000;
   auto queries = Points(make, options, {behind, true}, options.queries);
   if (!queries) return tl::unexpected(queries.error());
-  return GeneratedSet{std::move(*rows), std::move(*queries), set->name.metric};
+  return GeneratedSet{std::move(*rows), std::move(*queries), set->metric};
 }
 
 }  // namespace shoal::bench

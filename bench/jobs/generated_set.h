@@ -4,8 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "shoal/dataset.h"
 #include "shoal/result.h"
@@ -27,16 +28,12 @@ struct GeneratedSetOptions {
   uint64_t seed = 1;
 };
 
-struct GeneratedSetName {
-  const char* name;
-  const char* summary;
-  Metric metric;  // That its ground truth is of.
-};
-std::span<const GeneratedSetName> GeneratedSets();
+// Name and summary of each.
+std::vector<std::pair<std::string, std::string>> GeneratedSets();
 
 struct GeneratedSet {
   Matrix rows, queries;
-  Metric metric = Metric::kL2;
+  Metric metric = Metric::kL2;  // That the set is meant for.
 };
 // The same options give the same vectors with the same C++ library, whatever the number of threads.
 // InvalidArgument: no such set, more clusters than rows.

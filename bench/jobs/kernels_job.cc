@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <random>
 
@@ -23,7 +24,6 @@ using distance::KernelSet;
 using distance::Op;
 
 constexpr size_t kBatch = 32;
-constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kGathered = size_t{1} << 18;  // Rows of a round.
 
 struct KernelsOptions {
@@ -33,31 +33,18 @@ struct KernelsOptions {
   size_t samples = 5, memory_bytes = 0;
 };
 
-// Pages of bytes that make ordinary numbers of every type: as float16 between 2^-7 and 4, as
-// float32 between 2^-62 and 2.
-class Pages {
- public:
-  explicit Pages(size_t bytes)
-      : bytes_(bytes + kHugePage),
-        mapped_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
-    if (!ok()) return;
-    madvise(mapped_, bytes_, MADV_HUGEPAGE);
-    std::mt19937_64 random(1);
-    auto* const words = static_cast<uint64_t*>(mapped_);
-    for (size_t i = 0; i < bytes_ / sizeof(uint64_t); ++i)
-      words[i] = (random() & 0x1fff1fff1fff1fff) + 0x2000200020002000;
-  }
-  Pages(const Pages&) = delete;
-  ~Pages() {
-    if (ok()) munmap(mapped_, bytes_);
-  }
-  bool ok() const { return mapped_ != MAP_FAILED; }
-  const std::byte* data() const { return static_cast<const std::byte*>(mapped_); }
-
- private:
-  const size_t bytes_;
-  void* const mapped_;
-};
+// Huge pages, where the system gives them, of bytes that make ordinary numbers of every type: as
+// float16 between 2^-7 and 4, as float32 between 2^-62 and 2. Null: no memory.
+std::unique_ptr<std::byte, decltype(&std::free)> Pages(size_t bytes) {
+  constexpr size_t kHugePage = size_t{2} << 20;
+  bytes = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  auto* const words = static_cast<uint64_t*>(std::aligned_alloc(kHugePage, bytes));
+  if (words != nullptr) madvise(words, bytes, MADV_HUGEPAGE);
+  std::mt19937_64 random(1);
+  for (size_t i = 0; words != nullptr && i < bytes / sizeof(uint64_t); ++i)
+    words[i] = (random() & 0x1fff1fff1fff1fff) + 0x2000200020002000;
+  return {reinterpret_cast<std::byte*>(words), &std::free};
+}
 
 // Calls `batch` over `rows`, round and round, for so long. Nanoseconds of a distance.
 double Time(distance::BatchFn batch, size_t dim, const std::vector<const std::byte*>& rows,
@@ -87,8 +74,8 @@ class KernelsJob final : public Job {
   explicit KernelsJob(KernelsOptions options) : options_(std::move(options)) {}
 
   Expected<Json> Run(const JobContext& context) override {
-    const Pages pages(options_.memory_bytes);
-    if (!pages.ok())
+    const auto pages = Pages(options_.memory_bytes);
+    if (pages == nullptr)
       return tl::unexpected(std::string("memory_mb: expected less, found no memory"));
     const Timing timing(context, "the kernels");
     Json rows = Json::array();
@@ -105,7 +92,7 @@ class KernelsJob final : public Job {
                               {"op", op},
                               {"dim", dim},
                               {"place", place},
-                              {"distance_ns", Sample(*set, type, op, dim, place, pages)}});
+                              {"distance_ns", Sample(*set, type, op, dim, place, pages.get())}});
     }
     timing.Stop();
     return Json{{"kernels", rows}};
@@ -113,7 +100,7 @@ class KernelsJob final : public Job {
 
  private:
   double Sample(const KernelSet& set, const std::string& type_name, const std::string& op,
-                size_t dim, const std::string& place, const Pages& pages) const {
+                size_t dim, const std::string& place, const std::byte* pages) const {
     const ScalarType type = *ParseScalarType(type_name);
     const distance::BatchFn batch = set.Batch(op == "l2" ? Op::kL2 : Op::kDot, type);
     const size_t row_bytes = dim * ScalarSize(type);
@@ -121,7 +108,7 @@ class KernelsJob final : public Job {
     std::vector<const std::byte*> rows(place == "cached" ? kBatch : kGathered);
     for (size_t i = 0; i < rows.size(); ++i)
       rows[i] =
-          pages.data() +
+          pages +
           row_bytes * (place == "cached" ? i % 8 : random() % (options_.memory_bytes / row_bytes));
     std::vector<double> samples;
     for (size_t i = 0; i < options_.samples; ++i)
