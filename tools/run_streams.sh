@@ -20,7 +20,7 @@ streams() {  # streams NAME ARGUMENTS...
   echo "== $1"
   python3 bench/streams.py "${@:2}" --shared "$data" --out "$out/$1.json" | tee "$out/$1.md"
 }
-jobs() {  # jobs NAME: those of bench/job_files/NAME.json
+run_jobs() {  # run_jobs NAME: those of bench/job_files/NAME.json
   echo "== $1"
   build/bench/shoal-bench run --input-file "bench/job_files/$1.json" --search-directory "$data" \
     --output-file "$out/$1.json"
@@ -33,5 +33,5 @@ streams consolidate consolidate --list 64 --search-lists 64
 for threads in 2 64 2 64; do
   streams "threads-$threads" window --rows 150000 --window 50000 --engines shoal-u8 --threads $threads
 done
-jobs churn
-jobs beside
+run_jobs churn
+run_jobs beside
