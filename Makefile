@@ -13,6 +13,9 @@ CTEST := ctest --output-on-failure --no-tests=error -j $(JOBS)
 # What `make bench` hands to bench/compare.py: --fresh-builds, say.
 BENCH ?=
 
+# Draws results: one that has matplotlib makes plots too.
+PYTHON ?= python3
+
 # What `make peers` compares, and a Python that has the peers' wheels; docs/report.md.
 PEERS ?= --data sift-1m
 PEER_PYTHON ?= python3
@@ -55,14 +58,15 @@ bench: build ## the jobs of building and searching, into out/bench: an hour with
 streams: build ## the jobs of points that come and go, into out/streams: two hours with all peers
 	@tools/run_streams.sh
 
-report: build ## draw docs/report/*.json: out/report.html, and the pictures that docs/benchmarks.md shows
-	@mkdir -p out
-	./build/bench/shoal-bench report docs/report/*.json -o out/report.html --pictures docs/report
+report: ## tables and plots of docs/report/*.json, beside them (plots: python3-matplotlib)
+	@for results in docs/report/*.json; do
+	  $(PYTHON) bench/report.py $$results -o $${results%.json}.md --title "$$(basename $$results .json)"
+	done
 
-peers: build ## shoal and the peers that are here, taking turns: out/peers.html (bench/compare.py --help)
+peers: build ## shoal and the peers that are here, taking turns: out/peers.md (bench/compare.py --help)
 	@mkdir -p out
-	python3 bench/compare.py $(PEERS) --python $(PEER_PYTHON) --results out/peers.json | tee out/peers.md
-	./build/bench/shoal-bench report out/peers.json -o out/peers.html --title "shoal and its peers"
+	python3 bench/compare.py $(PEERS) --python $(PEER_PYTHON) --out out/peers.json
+	$(PYTHON) bench/report.py out/peers.json -o out/peers.md --title "shoal and its peers"
 
 format: ## format all C++ files
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format-16 -i

@@ -3,7 +3,6 @@
 
 #include <sys/resource.h>
 
-#include <cstdint>
 #include <ctime>
 
 namespace shoal::bench {
@@ -23,13 +22,6 @@ inline double ThreadCpuSeconds() {
   timespec t{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
-// How often the thread that asks has slept: for a lock, a timer, a file; not for want of a CPU.
-inline int64_t ThreadSleeps() {
-  rusage usage{};
-  getrusage(RUSAGE_THREAD, &usage);
-  return usage.ru_nvcsw;
 }
 
 }  // namespace shoal::bench

@@ -1,9 +1,12 @@
-"""From answers and samples to figures: recall, interpolation, who wins by how much. No I/O but truthsets."""
+"""From answers and samples to figures: recall, interpolation, ratios. No I/O but truthsets."""
 import array
 import math
+import random
 import statistics
 
 NO_ID = 0xFFFFFFFF
+RECALLS = (0.90, 0.95, 0.99)
+RESAMPLES = 2000
 
 
 class Truth:
@@ -53,18 +56,6 @@ def at_recall(points, recall):
     return None
 
 
-def at_distances(points, distances):
-    """recall at a count of distances, from (distances, recall): linear in log(distances)."""
-    points = sorted(points)
-    if not points or not points[0][0] <= distances <= points[-1][0]:
-        return None
-    for (d0, r0), (d1, r1) in zip(points, points[1:]):
-        if d0 <= distances <= d1:
-            share = math.log(distances / d0) / math.log(d1 / d0) if d1 > d0 else 1.0
-            return (1 - share) * r0 + share * r1
-    return points[0][1]
-
-
 def lists_around(curve, recalls):
     """The list sizes of `curve` (by rising list size) worth timing: those next to the recalls."""
     chosen = set()
@@ -76,20 +67,39 @@ def lists_around(curve, recalls):
     return sorted(chosen)
 
 
-def speeds(samples, clock):
-    """Searches per second of each sample; clock "cpu": per thread's second of CPU time, times threads.
+def speeds_at(curve, recall):
+    """Searches per second at `recall` of each round of a results file's curve; [] where it does not reach."""
+    timed = [p for p in curve["points"] if p.get("qps")]
+    rounds = min((len(p["qps"]) for p in timed), default=0)
+    if not timed or min(p["recall"] for p in timed) > recall:
+        return []
+    found = [at_recall([(p["recall"], p["qps"][r]) for p in timed], recall) for r in range(rounds)]
+    return [] if None in found else found
 
-    The wall clock is what users see. CPU time is steadier where others use the machine too.
+
+def ratio_of(above, below, paired):
+    """(ratio, low, high): with the middle 95 % of a bootstrap; low and high are None with one sample.
+
+    Paired: the median of the samples' ratios; else the ratio of the medians. The seed is fixed.
     """
-    if clock == "wall":
-        return [s["qps"] for s in samples]
-    return [s["searches"] / s["cpu_seconds"] * s["threads"] for s in samples]
+    draw = random.Random(20260101)
+
+    def median(values, again):
+        return statistics.median(draw.choices(values, k=len(values)) if again else values)
+
+    quotients = [a / b for a, b in zip(above, below)]
+
+    def once(again):
+        return median(quotients, again) if paired else median(above, again) / median(below, again)
+
+    if len(quotients) < 2:
+        return once(False), None, None
+    drawn = sorted(once(True) for _ in range(RESAMPLES))
+    return once(False), drawn[RESAMPLES // 40], drawn[-RESAMPLES // 40]
 
 
-def speed_at(curve, recall, threads, pick=statistics.median, clock="wall"):
-    """Searches per second at `recall` with `threads` threads; None where it was not measured.
-
-    `pick`: median, min or max, of a point's samples.
-    """
-    timed = [p for p in curve if threads in p.get("samples", {})]
-    return at_recall([(p["recall"], pick(speeds(p["samples"][threads], clock))) for p in timed], recall)
+def took_turns(a, b):
+    """Whether of the runs `a` and `b`, by their times of start, every two in a row are one of each."""
+    order = sorted([(r.get("started", ""), "a") for r in a] + [(r.get("started", ""), "b") for r in b])
+    pairs = list(zip(order[::2], order[1::2]))
+    return len(a) == len(b) > 1 and all(x[0] and x[1] != y[1] for x, y in pairs)

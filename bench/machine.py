@@ -1,45 +1,19 @@
-"""What a measurement was taken on, and who else used the machine meanwhile."""
-import datetime
+"""What a measurement was taken on, and what others used of the machine meanwhile."""
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
 
 
-def _first_line_with(path, prefix):
-    try:
-        with open(path, encoding="utf-8") as lines:
-            return next((l.split(":", 1)[1].strip() for l in lines if l.startswith(prefix)), "?")
-    except OSError:
-        return "?"
-
-
-def _build_facts(programs):
-    """Of the build that the folder `programs` is of."""
+def facts(programs):
+    """What results say of this machine and of the build that the folder `programs` is of."""
     path = os.path.join(programs, "shoal-bench")
     try:
         done = subprocess.run([path, "machine"], capture_output=True, text=True, check=True)
     except OSError:
         sys.exit(f"{path}: expected a program, which says of what commit it was built; found none")
-    told = json.loads(done.stdout)
-    return {key: told[key] for key in ("isa", "commit", "compiler", "build_type")}
-
-
-def facts(programs=None):
-    """What a reader of the results wants to know of this machine; of a build too, if one is named."""
-    huge = "/sys/kernel/mm/transparent_hugepage/enabled"
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "cpu": _first_line_with("/proc/cpuinfo", "model name"),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory": _first_line_with("/proc/meminfo", "MemTotal"),
-        "kernel": platform.release(),
-        "huge_pages": open(huge, encoding="ascii").read().strip() if os.path.exists(huge) else "none",
-        "load_at_start": os.getloadavg()[0],
-        **(_build_facts(programs) if programs else {}),
-    }
+    return json.loads(done.stdout)
 
 
 def _busy_seconds():

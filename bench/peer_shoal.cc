@@ -36,13 +36,7 @@ class ShoalEngine : public Engine {
   }
 
   void Build(const Rows& rows, const BuildOptions& options) override {
-    IndexOptions index_options;
-    index_options.dim = static_cast<uint32_t>(rows.dim());
-    index_options.scalar_type = type_ = TypeOf(rows.element());
-    index_options.max_degree = static_cast<uint32_t>(options.degree);
-    index_options.build_list_size = static_cast<uint32_t>(options.list_size);
-    index_.emplace(OrThrow(Index::Create(index_options)));
-    dim_ = rows.dim();
+    Begin(rows, rows.rows(), options);
     std::vector<ExternalId> ids(rows.rows());
     std::iota(ids.begin(), ids.end(), ExternalId{0});
     const InsertReport report = OrThrow(index_->InsertMany(
@@ -62,6 +56,25 @@ class ShoalEngine : public Engine {
     throw std::runtime_error("shoal is built afresh in every run");
   }
   void SetListSize(size_t list_size) override { list_size_ = list_size; }
+
+  void Begin(const Rows& shape, size_t, const BuildOptions& options) override {
+    type_ = TypeOf(shape.element());
+    dim_ = shape.dim();
+    index_.emplace(
+        OrThrow(Index::Create({.dim = static_cast<uint32_t>(dim_),
+                               .scalar_type = type_,
+                               .metric = *ParseMetric(options.metric),
+                               .max_degree = static_cast<uint32_t>(options.degree),
+                               .build_list_size = static_cast<uint32_t>(options.list_size)})));
+  }
+  void Insert(size_t id, const std::byte* row) override {
+    OrThrow(index_->Insert(id, VectorView(row, type_, dim_)));
+  }
+  void Replace(size_t leaving, size_t id, const std::byte* row) override {
+    Insert(id, row);
+    OrThrow(index_->Delete(leaving));
+  }
+  void Finish() override { OrThrow(index_->Consolidate()); }
 
   size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
     return SearchInto(query, k, ids, nullptr);

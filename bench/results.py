@@ -1,8 +1,13 @@
-"""compare.py's results as a results file of shoal-bench (docs/results.md), which `shoal-bench report` draws."""
-
-import datetime
+"""What the comparisons measure as a results file of shoal-bench (docs/results.md)."""
+import json
+import os
+import shlex
 
 SCHEMA, VERSION = "shoal-bench-results", 1
+
+
+def _median(values):
+    return sorted(values)[len(values) // 2]
 
 
 def _curves(name, engine, k):
@@ -19,106 +24,85 @@ def _curves(name, engine, k):
             if measured.get("distances") is not None:
                 point["distances"] = round(measured["distances"], 1)
             for field in ("p50_us", "p99_us", "p999_us"):
-                taken = sorted(s[field] for s in samples if field in s)
+                taken = [s[field] for s in samples if field in s]
                 if taken:
-                    point[field] = round(taken[len(taken) // 2], 1)
+                    point[field] = round(_median(taken), 1)
             points.append(point)
         yield {"engine": name, "threads": count, "k": k, "points": points}
 
 
 def _build(name, engine):
-    built = engine["build"]
-    fields = {"threads": built["threads"], "list": built["list"]}
-    if built["from"] != "this run":
-        fields["from"] = built["machine"]["date"]
-    return {
-        "engine": name,
-        "seconds": round(built["seconds"], 2),
-        "cpu_seconds": round(built["cpu_seconds"], 2),
-        **fields,
-    }
+    fields = {field: engine["build"][field] for field in ("threads", "list", "others", "from")
+              if field in engine["build"]}
+    rounded = {field: round(engine["build"][field], 2) for field in ("seconds", "cpu_seconds")}
+    return {"engine": name, **rounded, **fields}
 
 
 def _memory(name, engine):
-    built, count = engine["build"], engine["load"]["rows"]
-    parts = {
-        key.removeprefix("own_"): round(value / count, 2)
-        for key, value in engine["memory"].items()
-        if key.startswith("own_") and key != "own_total"
-    }
-    growth = built["rss_after"] - built["rss_before"]
-    return {
-        "engine": name,
-        "points": count,
-        "bytes_per_point": round(growth / count, 1),
-        **({"parts": parts} if parts else {}),
-    }
+    """The process's growth; what of it are huge pages; the engine's own account and what it promises."""
+    built, memory, rows = engine["build"], engine["memory"], engine["load"]["rows"]
+    row = {"engine": name, "points": rows,
+           "bytes_per_point": round((built["rss_after"] - built["rss_before"]) / rows, 1),
+           "huge_page_share": round(memory["huge"] / max(1, memory["rss"]), 2)}
+    parts = {key.removeprefix("own_"): round(value / rows, 2) for key, value in memory.items()
+             if key.startswith("own_")}
+    if parts:
+        row_bytes = engine["load"]["dim"] * (4 if name.endswith("f32") else 1)
+        row["own_per_point"] = parts.pop("total")
+        promised = row_bytes + 4 * built["degree"] + 6 * memory["average_degree"] + 48
+        row["promised_per_point"] = round(promised, 1)
+        row["parts"] = parts
+    return row
 
 
-def settings_of(engine):
+def _settings(engine):
     """What an engine is and was built with, in its own words."""
     facts = {key: engine["load"][key] for key in ("version", "isa") if key in engine["load"]}
     built = engine["build"]
-    facts.update(engine.get("settings") or {"degree": built["degree"], "list": built["list"]})
+    own = {key.removeprefix("set_"): v for key, v in built.items() if key.startswith("set_")}
+    facts.update(own or {"degree": built["degree"], "list": built["list"]})
     if built.get("huge"):
         facts["huge_pages"] = "asked for"
     return facts
 
 
-def _utc(date):
-    """As shoal-bench writes it: texts in the order of the times."""
-    return datetime.datetime.strptime(date, "%Y-%m-%d %H:%M UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _machine(facts):
-    """The names that shoal-bench gives to the same facts."""
-    words = facts["memory"].split()
-    kilobytes = int(words[0]) if words and words[0].isdigit() else 0
-    same = ("cpu", "cores", "isa", "commit", "compiler", "build_type")
+def sections(engines, k):
+    """Of {name: {"load", "build", "memory", "curve"}}, as compare.py gathers them."""
     return {
-        **{key: facts[key] for key in same if key in facts},
-        "memory_bytes": 1024 * kilobytes,
-        "kernel": f"Linux {facts['kernel']}",
-        "date": _utc(facts["date"]),
-    }
-
-
-def _others(engines):
-    samples = sorted(
-        s["others"]
-        for e in engines.values()
-        for p in e["curve"]
-        for timed in p.get("samples", {}).values()
-        for s in timed
-    )
-    return round(samples[len(samples) // 2], 3) if samples else None
-
-
-def document(results, command):
-    """`results` of a Comparison; `command`: how it was made, for whoever wants to make it again."""
-    arguments, engines = results["arguments"], results["engines"]
-    wanted = ("data", "build_list", "build_threads", "threads", "rounds", "seconds")
-    run = {
-        "type": "compare",
-        "name": f"Side by side on {arguments['data']}",
-        "input": {key: arguments[key] for key in wanted} | {"engines": list(engines)},
-        "status": "finished",
-        "started": _utc(results["machine"]["date"]),
-    }
-    if results.get("seconds") is not None:
-        run["seconds"] = round(results["seconds"], 1)
-    if _others(engines) is not None:
-        run["others_cores"] = _others(engines)
-    run["results"] = {
-        "curves": [c for name, engine in engines.items() for c in _curves(name, engine, 10)],
+        "curves": [curve for name, engine in engines.items() for curve in _curves(name, engine, k)],
         "builds": [_build(name, engine) for name, engine in engines.items()],
         "memory": [_memory(name, engine) for name, engine in engines.items()],
-        "settings": {name: settings_of(engine) for name, engine in engines.items()},
+        "settings": {name: _settings(engine) for name, engine in engines.items()},
     }
-    return {
-        "schema": SCHEMA,
-        "version": VERSION,
-        "machine": _machine(results["machine"]),
-        "command": command,
-        "runs": [run],
-    }
+
+
+def others_of(engines):
+    samples = [s["others"] for e in engines.values() for p in e["curve"]
+               for timed in p.get("samples", {}).values() for s in timed]
+    return round(_median(samples), 3) if samples else None
+
+
+def document(machine, command, run, seconds):
+    """`machine`: of the beginning; `run`: type, name, input, results and perhaps others_cores."""
+    run = {**run, "status": "finished", "started": machine["date"], "seconds": round(seconds, 1)}
+    return {"schema": SCHEMA, "version": VERSION, "machine": machine, "command": command, "runs": [run]}
+
+
+def write(path, whole):
+    """Whole or not at all."""
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        json.dump(whole, file, indent=1)
+        file.write("\n")
+    os.replace(path + ".part", path)
+
+
+def command_of(script, arguments):
+    """How these figures were made; folders of this one machine are left out."""
+    words, skipped = ["python3", script], ("--out",)
+    given = iter(arguments)
+    for word in given:
+        if word in skipped:
+            next(given, None)
+        elif word.split("=")[0] not in skipped:
+            words.append(os.path.basename(word.rstrip("/")) if os.path.isabs(word) else word)
+    return shlex.join(words)

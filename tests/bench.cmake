@@ -1,7 +1,7 @@
-# The benchmark jobs, on data small enough for a test.
+# Tables and plots of results, and a comparison on data small enough for a test.
 if(TARGET peer_shoal)
   add_test(NAME Bench.FiguresAreComputedAsDocumented
-           COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/bench/curves_test.py
+           COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/bench_figures_test.py
                    ${PROJECT_BINARY_DIR}/bench)
   set_tests_properties(Bench.FiguresAreComputedAsDocumented PROPERTIES TIMEOUT 600 LABELS check)
 endif()
@@ -17,12 +17,4 @@ if(TARGET shoal-bench)
                      ${PROJECT_BINARY_DIR}/bench)
     set_tests_properties(Bench.CountsAreTheBaselinesToTheDigit PROPERTIES TIMEOUT 900 LABELS check)
   endif()
-endif()
-
-# What results look like; in a browser too, where chromium is.
-if(TARGET shoal-bench)
-  add_test(NAME Bench.ReportShowsEveryPlot
-           COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/tests/report_page_test.py
-                   $<TARGET_FILE:shoal-bench>)
-  set_tests_properties(Bench.ReportShowsEveryPlot PROPERTIES TIMEOUT 600 LABELS check)
 endif()

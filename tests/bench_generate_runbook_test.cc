@@ -10,8 +10,8 @@
 
 #include "runbook/clusters.h"
 #include "runbook/generate.h"
-#include "runbook/generate_verb.h"
 #include "runbook/live_points.h"
+#include "runner/verb.h"
 #include "shoal/dataset.h"
 #include "temp_folder.h"
 #include "test_data.h"

@@ -33,7 +33,7 @@ class RunJobsTest : public ::testing::Test {
     jobs.output_directory = folder_ / "out";
     for (Body& body : bodies) {
       JobFile::Entry& entry = jobs.entries.emplace_back();
-      entry.type = &StoreStressJobType();  // Any: only its name is used.
+      entry.type = &kStoreStressJob;  // Any: only its name is used.
       entry.name = "job";
       entry.job = std::make_unique<BodyJob>(std::move(body));
     }

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "jobs/jobs.h"
 #include "runbook/generate.h"
 #include "runbook/live_points.h"
 #include "runbook/overlap.h"
-#include "runbook/runbook_jobs.h"
 #include "runbook/truth_files.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
@@ -69,7 +69,7 @@ class StreamJob : public testing::Test {
 
   Expected<Json> Run(const JobType& type, const Json& content) {
     FieldReader reader(content, "jobs[0].content");
-    auto job = type.Parse(reader, context_);
+    auto job = type.parse(reader, context_);
     if (auto fine = reader.Finish(); !fine) return tl::unexpected(fine.error());
     if (!job) return tl::unexpected(job.error());
     return (*job)->Run(context_);
@@ -88,7 +88,7 @@ TEST_P(RunbookOfEveryPattern, HasRecallOneWhereTheListHoldsAllPoints) {
   Json content = Content();
   content["search"] = {{"k", 10}, {"lists", {2000, 10}}};
   content["threads"] = 2;
-  const auto results = Run(RunbookJobType(), content);
+  const auto results = Run(kRunbookJob, content);
   ASSERT_TRUE(results) << results.error();
   const Json& stream = (*results)["stream"];
   EXPECT_EQ(stream["engine"], "shoal-u8");
@@ -132,7 +132,7 @@ TEST_F(StreamJob, RepairPoliciesAllRunTheRunbook) {
     Json content = Content();
     content["build"]["repair"] = policy;
     content["search"] = {{"lists", {800}}};
-    const auto results = Run(RunbookJobType(), content);
+    const auto results = Run(kRunbookJob, content);
     ASSERT_TRUE(results) << results.error();
     const Json& steps = (*results)["stream"]["steps"];
     EXPECT_EQ(steps.back()["recall"], 1.0) << policy;
@@ -162,7 +162,7 @@ TEST_F(StreamJob, GroundTruthOfFilesIsBelieved) {
   ASSERT_TRUE(WriteTruthSet(folder_ / "gt/step2.gt10", truth));
   Json content = Content();
   content["groundtruth"] = {{"directory", "gt"}, {"depth", 10}};
-  const auto results = Run(RunbookJobType(), content);
+  const auto results = Run(kRunbookJob, content);
   ASSERT_TRUE(results) << results.error();
   EXPECT_EQ((*results)["stream"]["steps"][1]["recall"], 0.0);
 }
@@ -175,7 +175,7 @@ TEST_F(StreamJob, ASearchOfSomeQueriesIsJudgedByTheirTruth) {
              "  2: {operation: search, start: 15, end: 20}\n  3: {operation: search}\n"
              "  4: {operation: search, start: 0, end: 1}\n");
   const auto expect_recall_one = [&](const Json& content) {
-    const auto results = Run(RunbookJobType(), content);
+    const auto results = Run(kRunbookJob, content);
     ASSERT_TRUE(results) << results.error();
     const Json& steps = (*results)["stream"]["steps"];
     EXPECT_THAT((std::vector<Json>{steps[1]["points"], steps[2]["points"], steps[3]["points"]}),
@@ -198,7 +198,7 @@ TEST_F(StreamJob, ASearchOfSomeQueriesIsJudgedByTheirTruth) {
   write(4, queries_->view().Slice(0, 1));
   expect_recall_one(content);
   write(2, queries_->view().Slice(0, 6));
-  const auto wrong = Run(RunbookJobType(), content);
+  const auto wrong = Run(kRunbookJob, content);
   ASSERT_FALSE(wrong);
   EXPECT_THAT(wrong.error(), HasSubstr("step2.gt10: expected 5 or 20 queries, k >= 10, found 6"));
 }
@@ -206,7 +206,7 @@ TEST_F(StreamJob, ASearchOfSomeQueriesIsJudgedByTheirTruth) {
 TEST_F(StreamJob, MaxPointsThatAreTooFewAreToldOf) {
   WriteBytes(folder_ / "book.yaml",
              "d:\n  max_pts: 9\n  1: {operation: insert, start: 0, end: 20}\n");
-  ASSERT_TRUE(Run(RunbookJobType(), Content()));
+  ASSERT_TRUE(Run(kRunbookJob, Content()));
   ASSERT_EQ(warnings_.size(), 1u);
   EXPECT_THAT(warnings_[0], HasSubstr("max_pts is 9, and 20 points are there at a time"));
 }
@@ -216,7 +216,7 @@ TEST_F(StreamJob, MistakesNameTheFieldOrTheStep) {
   const auto message = [&](const std::function<void(Json&)>& change) {
     Json content = Content();
     change(content);
-    const auto results = Run(RunbookJobType(), content);
+    const auto results = Run(kRunbookJob, content);
     return results ? std::string("none") : results.error();
   };
   EXPECT_THAT(message([](Json& c) { c["runbook"]["file"] = "none.yaml"; }),
@@ -292,7 +292,7 @@ TEST_F(ConcurrentRunbook, AtFullSpeedNoHitIsOutsideOfWhatCanHaveBeenThere) {
     while (book.steps[warm].operation == Operation::kInsert) ++warm;
     Json content = Loads("even", 0);
     content["warm_steps"] = warm;
-    const auto results = Run(ConcurrentRunbookJobType(), content);
+    const auto results = Run(kConcurrentRunbookJob, content);
     ASSERT_TRUE(results) << results.error();
     ExpectSound(*results, book, warm);
   }
@@ -300,7 +300,7 @@ TEST_F(ConcurrentRunbook, AtFullSpeedNoHitIsOutsideOfWhatCanHaveBeenThere) {
 
 TEST_F(ConcurrentRunbook, ArrivesAtTheRateThatWasAsked) {
   const Runbook book = Book(Pattern::kSlidingWindow);
-  const auto results = Run(ConcurrentRunbookJobType(), Loads("poisson", 4000));
+  const auto results = Run(kConcurrentRunbookJob, Loads("poisson", 4000));
   ASSERT_TRUE(results) << results.error();
   ExpectSound(*results, book, 1);
   // 800 inserts are not all due before 0.2 s; how much later they are done is the machine's.
@@ -310,10 +310,10 @@ TEST_F(ConcurrentRunbook, ArrivesAtTheRateThatWasAsked) {
 TEST_F(ConcurrentRunbook, WithoutUpdatesItEndsByTheClock) {
   Book(Pattern::kSlidingWindow, 0);
   Json content = Loads("even", 0);
-  EXPECT_THAT(Run(ConcurrentRunbookJobType(), content).error(),
+  EXPECT_THAT(Run(kConcurrentRunbookJob, content).error(),
               HasSubstr("seconds: expected more than 0, for a runbook without updates"));
   content["seconds"] = 0.1;
-  const auto results = Run(ConcurrentRunbookJobType(), content);
+  const auto results = Run(kConcurrentRunbookJob, content);
   ASSERT_TRUE(results) << results.error();
   EXPECT_EQ((*results)["concurrent"]["recall_low"], (*results)["concurrent"]["recall_high"]);
   EXPECT_GT((*results)["concurrent"]["judged"], 0);
@@ -323,7 +323,7 @@ TEST_F(ConcurrentRunbook, KindsOfOperationsNeedThreads) {
   Book(Pattern::kSlidingWindow);
   Json content = Loads("even", 0);
   content["deletes"]["threads"] = 0;
-  EXPECT_THAT(Run(ConcurrentRunbookJobType(), content).error(),
+  EXPECT_THAT(Run(kConcurrentRunbookJob, content).error(),
               HasSubstr("deletes.threads: expected at least 1, for a runbook that deletes"));
 }
 

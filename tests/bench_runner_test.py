@@ -15,7 +15,8 @@ import tempfile
 import unittest
 
 BENCH = pathlib.Path()
-TYPES = {"baseline", "index", "store-stress"}
+TYPES = {"baseline", "beside", "churn", "concurrent-runbook", "exact-search", "index", "kernels",
+         "runbook", "store-stress"}
 # A store-stress job that its operations end, in well under a second.
 SHORT = {"type": "store-stress", "content": {
     "capacity": 128, "duration_secs": 60, "entry_bytes": 64, "low_watermark": 32,
@@ -67,7 +68,7 @@ class ListsTest(RunnerTest):
             self.assertTrue(all(len(line.split()) > 3 for line in lines))
 
     def test_the_example_of_a_type_runs_as_printed(self):
-        for name in ("baseline", "store-stress"):
+        for name in ("baseline", "exact-search", "kernels", "store-stress"):
             example = json.loads(self.bench("inputs", name).stdout)
             self.assertEqual(example["type"], name)
             done = self.run_file(self.jobs(example), "--dry-run")
@@ -86,6 +87,100 @@ class ListsTest(RunnerTest):
         for verb in ("inputs", "skeleton"):
             done = self.bench(verb, "stor-stress")
             self.expect_refusal(done, "store-stress", 'found "stor-stress"')
+
+
+class StreamJobsTest(RunnerTest):
+    """"churn" and "beside" on a set that is made, and "kernels" and "exact-search"."""
+
+    def made(self, name="clusters", **options):
+        flags = {"set": name, "out": ".", "rows": 1500, "dim": 8, "queries": 20, "clusters": 15, **options}
+        done = self.bench("generate-data", *(w for k, v in flags.items() for w in (f"--{k}", v)))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return {"base_file": f"{name}.fbin", "query_file": f"{name}-query.fbin"}
+
+    def rows(self, section, *jobs):
+        done = self.run_file(self.jobs(*jobs))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [run["results"][section] for run in self.read_results()["runs"]]
+
+    def test_every_pattern_keeps_its_points_beside_a_fresh_index(self):
+        data = self.made()
+        patterns = ("slide", "random", "region", "hub", "shrink", "refill")
+        found = self.rows("churn", *({"type": "churn", "content": {
+            "data": data, "pattern": pattern, "live": 600, "turnovers": 2, "lists": [10, 40],
+            "build": {"degree": 16, "list": 40}}} for pattern in patterns))
+        for pattern, rows in zip(patterns, found):
+            with self.subTest(pattern=pattern):
+                self.assertEqual([row["turnover"] for row in rows],
+                                 [0, 1, 1, 2, 2] if pattern == "shrink" else [0, 1, 2])
+                for row in rows:
+                    live = 60 if pattern == "shrink" and "delete_us" in row and "insert_p50_us" not in row else 600
+                    self.assertAlmostEqual(row["live"], live, delta=60 if pattern == "region" else 0)
+                    self.assertGreater(row["recall"][1], 0.9)
+                    self.assertEqual(row["unreachable"], 0)
+                    self.assertGreater(row["bytes_per_point"], 8 * 4)
+        self.assertFalse(list(self.folder.glob("churn-graph*")))
+
+    def test_points_one_by_one_and_held_out_queries_repeat_exactly(self):
+        base = self.made("norms")["base_file"]
+        job = {"type": "churn", "content": {
+            "data": {"base_file": base, "held_out": 100, "metric": "inner_product"}, "pattern": "slide",
+            "live": 300, "turnovers": 1, "rounds": 300, "build": {"fill": "inserts"}, "refine": True,
+            "self_list": 64}}
+        once, again = self.rows("churn", job, job)
+        self.assertEqual(len(once), 3)  # The last after Refine.
+        for a, b in zip(once, again):
+            for field in ("recall", "distances", "fresh_recall", "not_found_by_own_vector"):
+                self.assertEqual(a[field], b[field])
+
+    def test_phases_say_what_went_on_beside_what(self):
+        content = {"data": self.made(), "live": 1000, "seconds": 0.05, "rounds": 2, "load": 0.2,
+                   "phases": ["search+spin", "search+update+save", "update", "search+consolidate", "delete"],
+                   "build": {"repair": "manual"}}
+        rows, = self.rows("beside", {"type": "beside", "content": content})
+        self.assertEqual([r["phase"] for r in rows], 2 * content["phases"])
+        for row in rows:
+            self.assertEqual("search_p99_us" in row, "search" in row["phase"])
+            self.assertEqual("insert_rate" in row, "update" in row["phase"])
+            self.assertEqual("saves" in row, "save" in row["phase"])
+            self.assertEqual("points_per_second" in row, row["phase"] in ("search+consolidate", "delete"))
+        self.assertEqual(list(self.folder.glob("*.shoal")), [])
+
+    def test_kernels_and_exact_search_have_a_row_for_each_case(self):
+        kernels, = self.rows("kernels", {"type": "kernels", "content": {
+            "types": ["uint8"], "dims": [16, 33], "seconds": 0.0001, "samples": 1, "memory_mb": 1}})
+        self.assertEqual(len(kernels) % (2 * 2 * 2), 0)
+        self.assertTrue(all(row["distance_ns"] > 0 for row in kernels))
+        exact, = self.rows("exact_search", {"type": "exact-search", "content": {
+            "types": ["float32", "int8"], "dims": [16], "rows": 500, "queries": 10, "k": 5, "samples": 1,
+            "threads": [1, 2]}})
+        self.assertEqual([(r["type"], r["threads"]) for r in exact],
+                         [("float32", 1), ("float32", 2), ("int8", 1), ("int8", 2)])
+        self.assertTrue(all(row["share_of_peak"] > 0 for row in exact))
+
+    def test_mistakes_are_named(self):
+        data = self.made()
+        for job, parts in [
+            ({"type": "churn", "content": {"data": data, "pattern": "strange", "live": 60}},
+             ["content.pattern", 'found "strange"']),
+            ({"type": "churn", "content": {"data": {**data, "held_out": 9}, "pattern": "slide", "live": 60}},
+             ["data.held_out: expected 0, as query_file has the queries, found 9"]),
+            ({"type": "beside", "content": {"data": data, "live": 60, "phases": ["search+dance"]}},
+             ["content.phases", "found dance"]),
+            ({"type": "beside", "content": {"data": data, "live": 60, "phases": ["consolidate"]}},
+             ["content.phases", "build.repair is not manual"]),
+            ({"type": "kernels", "content": {"isas": ["neon"]}}, ["content.isas", "found neon"]),
+            ({"type": "exact-search", "content": {"types": ["text"]}}, ["content.types", "found text"]),
+        ]:
+            with self.subTest(parts=parts):
+                self.expect_refusal(self.run_file(self.jobs(job)), "jobs[0].", *parts)
+        for data, told in (({**data}, "live: expected less than the 1500 rows, found 1500"),
+                           ({"base_file": data["base_file"], "held_out": 1500},
+                            "held_out: expected less than the 1500 rows, found 1500")):
+            job = {"type": "churn", "content": {"data": data, "pattern": "slide", "live": 1500}}
+            done = self.run_file(self.jobs(job))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(told, self.read_results()["runs"][0]["error"])
 
 
 class MistakesTest(RunnerTest):

@@ -136,7 +136,7 @@ constexpr const char* kPublished = R"({"capacity": 8192, "duration_secs": 600, "
 std::string ErrorOf(Json content, const Json& patch) {
   content.merge_patch(patch);
   FieldReader reader(content, "content");
-  const auto job = StoreStressJobType().Parse(reader, JobContext{});
+  const auto job = kStoreStressJob.parse(reader, JobContext{});
   if (const auto fine = reader.Finish(); !fine) return fine.error();
   return job ? "fine" : job.error();
 }
@@ -144,7 +144,7 @@ std::string ErrorOf(Json content, const Json& patch) {
 TEST(StoreStressTest, ThePublishedJobIsUnderstoodAsPrinted) {
   const Json content = *ParseJson(kPublished, "job");
   FieldReader reader(content, "content");
-  ASSERT_TRUE(StoreStressJobType().Parse(reader, JobContext{}));
+  ASSERT_TRUE(kStoreStressJob.parse(reader, JobContext{}));
   ASSERT_TRUE(reader.Finish()) << reader.Finish().error();
   EXPECT_EQ(reader.understood()["seed"], 11935966405698895599u);
   EXPECT_EQ(reader.understood()["epoch_guard_slots"], 256u);

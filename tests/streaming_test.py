@@ -304,10 +304,10 @@ class Flags(Case):
 
 
 class CrossLoading(Case):
-    """bench/cross_load.py, with our own programs in the place of DiskANN's: the flags are the same."""
+    """tests/cross_load.py, with our own programs in the place of DiskANN's: the flags are the same."""
 
     def cross(self, *arguments):
-        script = pathlib.Path(__file__).resolve().parent.parent / "bench" / "cross_load.py"
+        script = pathlib.Path(__file__).resolve().parent / "cross_load.py"
         rng = random.Random(3)
         for name, rows in (("base", 1600), ("queries", 50)):
             values = bytes(rng.randrange(256) for _ in range(rows * 8))

@@ -19,7 +19,7 @@ SIMD = "simd"                # <immintrin.h>
 SSE2 = "sse2"                # <emmintrin.h>: what every x86-64 has, so no code to dispatch
 PUBLIC = "include/shoal"
 ENGINE = ["base", "distance", "exact", "codec", "store", "graph", "persist"]
-TEST_LIBRARIES = ["gtest", "gmock", "rapidcheck", "benchmark", "fmt", "nlohmann", "hdf5"]
+TEST_LIBRARIES = ["gtest", "gmock", "rapidcheck", "fmt", "nlohmann", "hdf5"]
 PROGRAM_LIBRARIES = ["CLI", "fmt", "nlohmann", "yaml-cpp"]
 
 # Floor -> what it may include besides itself and the standard library. A floor is the longest
@@ -37,8 +37,7 @@ RULES = {
     "apps": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "examples": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "bindings": [PUBLIC, "pybind11"],
-    "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "src/codec", "src/exact",
-              "benchmark", "hnswlib", "hdf5", "xxhash"]
+    "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "hwy", "tl"]
              + [f"src/{floor}" for floor in ENGINE] + TEST_LIBRARIES + PROGRAM_LIBRARIES,
@@ -136,7 +135,7 @@ class SelfTest(unittest.TestCase):
         ("src/graph/prune.h", '#include "store/tag.h"\n#include <vector>', None),
         ("src/exact/exact.cc", '#include "distance/kernels.h"', None),
         ("src/index.cc", '#include "graph/prune.h"\n#include "shoal/index.h"', None),
-        ("bench/job.cc", '#include "store/tag.h"\n#include <benchmark/benchmark.h>', None),
+        ("bench/job.cc", '#include "store/tag.h"\n#include <hdf5.h>', None),
         ("tests/prune_test.cc", '#include "graph/prune.h"\n#include <gtest/gtest.h>', None),
     ]
     TREE = ["src/store/tag.h", "src/graph/prune.h", "src/codec/full.h", "src/distance/kernels.h",

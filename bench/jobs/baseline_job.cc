@@ -135,65 +135,45 @@ void ParseStream(FieldReader& stream, size_t rows, ExactCase& exact) {
                 std::to_string(exact.stream_live + moved));
 }
 
-class BaselineType final : public JobType {
- public:
-  std::string_view name() const override { return "baseline"; }
-  std::string_view summary() const override {
-    return "exact counts of builds, streams and searches, the same on every machine";
-  }
-  Json Skeleton() const override {
-    return {
-        {"data", {{"rows", 10000}, {"queries", 100}, {"dim", 16}, {"clusters", 64}, {"seed", 1}}},
-        {"scalar_types", {"float32", "float16", "int8", "uint8"}},
-        {"metrics", {"l2", "inner_product", "cosine"}},
-        {"modes", kModeNames},
-        {"degree", 12},
-        {"build_list", 16},
-        {"alpha", 1.2},
-        {"k", 10},
-        {"lists", {10, 40}},
-        {"stream", {{"live", 3000}, {"step", 400}, {"rounds", 3}}}};
-  }
-
-  Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
-                                       const JobContext& context) const override {
-    BaselineOptions options;
-    content.Object(
-        "data", [&](FieldReader& data) { ParseData(data, context, options); },
-        FieldReader::Presence::kOptional);
-    options.types = Words<ScalarType>(content, "scalar_types",
-                                      {{"float32", ScalarType::kFloat32},
-                                       {"float16", ScalarType::kFloat16},
-                                       {"int8", ScalarType::kInt8},
-                                       {"uint8", ScalarType::kUint8}});
-    options.metrics = Words<Metric>(content, "metrics",
-                                    {{"l2", Metric::kL2},
-                                     {"inner_product", Metric::kInnerProduct},
-                                     {"cosine", Metric::kCosine}});
-    options.modes = Words<Mode>(content, "modes",
-                                {{"static", Mode::kStatic},
-                                 {"insert", Mode::kInsert},
-                                 {"stream", Mode::kStream},
-                                 {"repair", Mode::kRepair}});
-    ExactCase& exact = options.exact;
-    exact.max_degree = static_cast<uint32_t>(content.Unsigned("degree", {4, kMaxDegree}, 12));
-    exact.build_list_size =
-        static_cast<uint32_t>(content.Unsigned("build_list", {1, kMaxListSize}, 16));
-    exact.alpha = static_cast<float>(content.Number("alpha", {1, 2}, 1.2));
-    exact.k = content.Unsigned("k", {1, 100}, 10);
-    exact.lists = content.UnsignedList("lists", {1, kMaxListSize}, {{10, 40}});
-    content.Object(
-        "stream", [&](FieldReader& stream) { ParseStream(stream, options.set.rows, exact); },
-        FieldReader::Presence::kOptional);
-    return std::make_unique<BaselineJob>(std::move(options));
-  }
-};
+Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& context) {
+  BaselineOptions options;
+  content.OptionalObject("data", [&](FieldReader& data) { ParseData(data, context, options); });
+  options.types = Words<ScalarType>(content, "scalar_types",
+                                    {{"float32", ScalarType::kFloat32},
+                                     {"float16", ScalarType::kFloat16},
+                                     {"int8", ScalarType::kInt8},
+                                     {"uint8", ScalarType::kUint8}});
+  options.metrics = Words<Metric>(
+      content, "metrics",
+      {{"l2", Metric::kL2}, {"inner_product", Metric::kInnerProduct}, {"cosine", Metric::kCosine}});
+  options.modes = Words<Mode>(content, "modes",
+                              {{"static", Mode::kStatic},
+                               {"insert", Mode::kInsert},
+                               {"stream", Mode::kStream},
+                               {"repair", Mode::kRepair}});
+  ExactCase& exact = options.exact;
+  exact.max_degree = static_cast<uint32_t>(content.Unsigned("degree", {4, kMaxDegree}, 12));
+  exact.build_list_size =
+      static_cast<uint32_t>(content.Unsigned("build_list", {1, kMaxListSize}, 16));
+  exact.alpha = static_cast<float>(content.Number("alpha", {1, 2}, 1.2));
+  exact.k = content.Unsigned("k", {1, 100}, 10);
+  exact.lists = content.UnsignedList("lists", {1, kMaxListSize}, {{10, 40}});
+  content.OptionalObject(
+      "stream", [&](FieldReader& stream) { ParseStream(stream, options.set.rows, exact); });
+  return std::make_unique<BaselineJob>(std::move(options));
+}
 
 }  // namespace
 
-const JobType& BaselineJobType() {
-  static const BaselineType type;
-  return type;
-}
+constinit const JobType kBaselineJob{
+    "baseline", "exact counts of builds, streams and searches, the same on every machine", R"({
+  "data": {"rows": 10000, "queries": 100, "dim": 16, "clusters": 64, "seed": 1},
+  "scalar_types": ["float32", "float16", "int8", "uint8"],
+  "metrics": ["l2", "inner_product", "cosine"],
+  "modes": ["static", "insert", "stream", "repair"],
+  "degree": 12, "build_list": 16, "alpha": 1.2, "k": 10, "lists": [10, 40],
+  "stream": {"live": 3000, "step": 400, "rounds": 3}
+})",
+    Parse};
 
 }  // namespace shoal::bench

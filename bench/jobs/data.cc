@@ -56,12 +56,6 @@ bool Put(Matrix& rows, size_t i, float value) {
   return false;
 }
 
-template <class T>
-Expected<T> Plain(Result<T> result) {
-  if (!result) return tl::unexpected(result.error().message);
-  return std::move(*result);
-}
-
 struct Format {
   std::string_view extension;
   ScalarType type;  // Of .npy the file says it.

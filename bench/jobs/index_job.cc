@@ -33,12 +33,6 @@ struct IndexJobOptions {
   uint64_t samples = 5;
 };
 
-template <class T>
-Expected<T> Plain(Result<T> result) {
-  if (!result) return tl::unexpected(result.error().message);
-  return std::move(*result);
-}
-
 // Doubts of many samples, told in one line.
 class Doubts {
  public:
@@ -245,11 +239,8 @@ void ParseData(FieldReader& data, const JobContext& context, IndexJobOptions& op
   options.truth_file = data.InputFile("truth_file", context.find_input, "");
 }
 
-void ParseBuild(FieldReader& build, IndexJobOptions& options) {
-  options.index.max_degree = static_cast<uint32_t>(build.Unsigned("degree", {4, kMaxDegree}, 32));
-  options.index.build_list_size =
-      static_cast<uint32_t>(build.Unsigned("list", {1, kMaxListSize}, 100));
-  options.index.alpha = static_cast<float>(build.Number("alpha", {1, 2}, 1.2));
+void ParseBuilds(FieldReader& build, IndexJobOptions& options) {
+  ParseBuild(build, options.index);
   options.build_threads = build.UnsignedList("threads", {1, 1024}, {{1}});
   options.refined = build.Flag("refine", false) ? Refined::kYes : Refined::kNo;
 }
@@ -262,50 +253,25 @@ void ParseSearch(FieldReader& search, IndexJobOptions& options) {
   options.samples = search.Unsigned("samples", {1, 1000}, 5);
 }
 
-class IndexType final : public JobType {
- public:
-  std::string_view name() const override { return "index"; }
-  std::string_view summary() const override {
-    return "an index of a file's rows, built and searched: curves, build times, memory";
-  }
-  Json Skeleton() const override {
-    return {{"data",
-             {{"base_file", "sift-1m.u8bin"},
-              {"query_file", "sift-query-1k.u8bin"},
-              {"truth_file", "sift-1m.gt100"},
-              {"rows", 0},
-              {"scalar_type", "uint8"},
-              {"metric", "l2"},
-              {"skip_zero_vectors", false}}},
-            {"build",
-             {{"degree", 32}, {"list", 100}, {"alpha", 1.2}, {"threads", {2}}, {"refine", false}}},
-            {"search",
-             {{"k", 10},
-              {"lists", {10, 20, 40, 80, 160}},
-              {"threads", {1, 2}},
-              {"seconds", 1.0},
-              {"samples", 5}}}};
-  }
-
-  Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
-                                       const JobContext& context) const override {
-    IndexJobOptions options;
-    content.Object("data", [&](FieldReader& data) { ParseData(data, context, options); });
-    content.Object(
-        "build", [&](FieldReader& build) { ParseBuild(build, options); },
-        FieldReader::Presence::kOptional);
-    content.Object(
-        "search", [&](FieldReader& search) { ParseSearch(search, options); },
-        FieldReader::Presence::kOptional);
-    return std::make_unique<IndexJob>(std::move(options));
-  }
-};
+Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& context) {
+  IndexJobOptions options;
+  content.Object("data", [&](FieldReader& data) { ParseData(data, context, options); });
+  content.OptionalObject("build", [&](FieldReader& build) { ParseBuilds(build, options); });
+  content.OptionalObject("search", [&](FieldReader& search) { ParseSearch(search, options); });
+  return std::make_unique<IndexJob>(std::move(options));
+}
 
 }  // namespace
 
-const JobType& IndexJobType() {
-  static const IndexType type;
-  return type;
-}
+constinit const JobType kIndexJob{
+    "index", "an index of a file's rows, built and searched: curves, build times, memory", R"({
+  "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "held_out": 0,
+           "truth_file": "sift-1m.gt100", "rows": 0, "scalar_type": "uint8", "metric": "l2",
+           "skip_zero_vectors": false},
+  "build": {"degree": 32, "list": 100, "alpha": 1.2, "threads": [2], "refine": false},
+  "search": {"k": 10, "lists": [10, 20, 40, 80, 160], "threads": [1, 2], "seconds": 1.0,
+             "samples": 5}
+})",
+    Parse};
 
 }  // namespace shoal::bench

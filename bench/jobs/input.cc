@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+#include <string>
 #include <utility>
 
 #include "jobs/data.h"
@@ -42,6 +44,21 @@ Expected<void> TreatZeroVectors(const InputRequest& request,
   return {};
 }
 
+// The last n rows, which leave `rows`, to `queries`.
+Expected<void> HoldOut(size_t n, std::string_view name, Expected<Matrix>& rows,
+                       Expected<Matrix>& queries) {
+  const size_t all = rows->rows();
+  if (n >= all) {
+    return tl::unexpected(
+        fmt::format("{}: held_out: expected less than the {} rows, found {}", name, all, n));
+  }
+  queries = Plain(Matrix::Create(rows->type(), n, rows->dim()));
+  if (!queries) return tl::unexpected(queries.error());
+  std::memcpy(queries->data(), (*rows)[all - n].data(), n * rows->row_bytes());
+  rows = FirstRows(std::move(*rows), all - n, name);
+  return rows ? Expected<void>{} : tl::unexpected(rows.error());
+}
+
 // "file": as the data says.
 constexpr const char* kOfFile = "file";
 
@@ -51,14 +68,40 @@ InputRequest ParseInput(FieldReader& data, const JobContext& context) {
   InputRequest request;
   request.base_file = data.InputFile("base_file", context.find_input);
   request.query_file = data.InputFile("query_file", context.find_input, "");
-  if (data.ok() && request.query_file.empty() && !IsHdf5Name(request.base_file))
-    data.Fail("query_file", "a file, as base_file is no HDF5", "nothing");
   request.rows = data.Unsigned("rows", {}, 0);
+  request.held_out = data.Unsigned("held_out", {0, UINT32_MAX}, 0);
+  if (data.ok() && request.held_out > 0 && !request.query_file.empty())
+    data.Fail("held_out", "0, as query_file has the queries", std::to_string(request.held_out));
+  if (data.ok() && request.held_out == 0 && request.query_file.empty() &&
+      !IsHdf5Name(request.base_file))
+    data.Fail("query_file", "a file, as base_file is no HDF5", "nothing");
   request.type = ParseScalarType(
       data.OneOf("scalar_type", {kOfFile, "float32", "float16", "int8", "uint8"}, kOfFile));
   request.metric =
       ParseMetric(data.OneOf("metric", {kOfFile, "l2", "inner_product", "cosine"}, kOfFile));
   return request;
+}
+
+void ParseBuild(FieldReader& build, IndexOptions& index) {
+  index.max_degree = static_cast<uint32_t>(build.Unsigned("degree", {4, kMaxDegree}, 32));
+  index.build_list_size = static_cast<uint32_t>(build.Unsigned("list", {1, kMaxListSize}, 100));
+  index.alpha = static_cast<float>(build.Number("alpha", {1, 2}, 1.2));
+}
+
+void ParseRepair(FieldReader& build, IndexOptions& index) {
+  const std::string repair =
+      build.OneOf("repair", {"immediate", "background", "manual"}, "immediate");
+  index.repair = repair == "immediate"    ? RepairPolicy::kImmediate
+                 : repair == "background" ? RepairPolicy::kBackground
+                                          : RepairPolicy::kManual;
+  index.repair_threads = static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
+}
+
+Result<Index> CreateIndex(const Input& input, IndexOptions options) {
+  options.dim = static_cast<uint32_t>(input.rows.dim());
+  options.scalar_type = input.rows.type();
+  options.metric = input.metric;
+  return Index::Create(options);
 }
 
 Expected<Matrix> ReadBase(const std::filesystem::path& file, size_t rows) {
@@ -86,7 +129,14 @@ Expected<Input> ReadInput(const InputRequest& request) {
     rows = ReadRows(request.base_file, request.rows);
   }
   if (!rows) return tl::unexpected(rows.error());
-  if (query_file != request.base_file) queries = ReadRows(query_file);
+  if (request.held_out > 0) {
+    input.truth.reset();
+    query_file = request.base_file;
+    if (auto held = HoldOut(request.held_out, query_file.string(), rows, queries); !held)
+      return tl::unexpected(held.error());
+  } else if (query_file != request.base_file) {
+    queries = ReadRows(query_file);
+  }
   if (!queries) return tl::unexpected(queries.error());
   const ScalarType type = request.type.value_or(rows->type());
   rows = ConvertRows(std::move(*rows), type, request.base_file.string());

@@ -8,6 +8,8 @@
 #include "runner/job.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
+#include "shoal/index.h"
+#include "shoal/options.h"
 #include "shoal/types.h"
 
 namespace shoal::bench {
@@ -19,6 +21,7 @@ struct InputRequest {
   std::filesystem::path base_file;   // As ReadRows (jobs/data.h), or HDF5.
   std::filesystem::path query_file;  // Likewise; with HDF5 it may be empty: the file has its own.
   size_t rows = 0;                   // The first ones of the base, which has as many; 0: all.
+  size_t held_out = 0;               // The last ones of these are the queries; 0: query_file's.
   std::optional<Metric> metric;      // None: the file's, if it names one, or l2.
   std::optional<ScalarType> type;    // None: the base's.
   ZeroVectors zero_vectors = ZeroVectors::kRefuse;
@@ -36,6 +39,13 @@ struct Input {
 
 // The fields of a job's "data" that say so.
 InputRequest ParseInput(FieldReader& data, const JobContext& context);
+
+// Fields of a job's "build": degree, list and alpha; repair and repair_threads.
+void ParseBuild(FieldReader& build, IndexOptions& index);
+void ParseRepair(FieldReader& build, IndexOptions& index);
+
+// An empty index for such rows; of `options` all but dimension, type and metric count.
+Result<Index> CreateIndex(const Input& input, IndexOptions options);
 
 // Everything is converted to one type. An error names the file, and the first zero vector under
 // cosine unless these are to be skipped.

@@ -1,15 +1,18 @@
-// The types of jobs in this folder, for the table in runner/job_types.cc.
+// The types of jobs; runner/job_types.cc has the table.
 #pragma once
 
 #include "runner/job.h"
 
 namespace shoal::bench {
 
-// "baseline": exact counts of builds, streams and searches; see baseline_job.cc.
-const JobType& BaselineJobType();
-// "index": builds an index of a file and searches it; see index_job.cc.
-const JobType& IndexJobType();
-// "store-stress": slots under writers, retirers and readers; see store_stress_job.cc.
-const JobType& StoreStressJobType();
+extern const JobType kBaselineJob;           // baseline_job.cc
+extern const JobType kBesideJob;             // beside_job.cc
+extern const JobType kChurnJob;              // churn_job.cc
+extern const JobType kConcurrentRunbookJob;  // runbook/overlap_job.cc
+extern const JobType kExactSearchJob;        // exact_search_job.cc
+extern const JobType kIndexJob;              // index_job.cc
+extern const JobType kKernelsJob;            // kernels_job.cc
+extern const JobType kRunbookJob;            // runbook/runbook_job.cc
+extern const JobType kStoreStressJob;        // store_stress_job.cc
 
 }  // namespace shoal::bench

@@ -183,7 +183,7 @@ class StoreStress {
     const auto slot = static_cast<SlotId>(1 + random.Below(most - 1));
     const EpochRegistry::Guard guard = epochs_.Pin();
     const bool deleted = slots_.MarkDeleted(slot);
-    if (deleted && random.OneIn(8)) return;  // Left deleted for who comes next.
+    if (deleted && random.OneIn(8)) return;  // Left deleted for a later retirement.
     ++(slots_.Retire(slot, guard) ? local.counts.retires_ok : local.counts.retires_fail);
   }
 
@@ -250,7 +250,7 @@ class StoreStress {
   SlotTable slots_;
   std::atomic<uint64_t> next_stamp_{1}, peak_live_{0};
 
-  std::atomic<bool> stop_{false};  // Set under mutex_, for whoever waits.
+  std::atomic<bool> stop_{false};  // Set under mutex_, for threads that wait.
   std::mutex mutex_;
   std::condition_variable stopped_;
 

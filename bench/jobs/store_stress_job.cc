@@ -1,8 +1,9 @@
 // The job "store-stress": its fields are the reference engine's, and its results too.
 //
 // Two of them size parts that our store has in another form:
-//   epoch_guard_slots          ours makes more cells when all are taken, so nobody is ever refused;
-//                              the job keeps the limit: readers and retirers, who hold a guard
+//   epoch_guard_slots          ours makes more cells when all are taken, so no reader is ever
+//   refused;
+//                              the job keeps the limit: readers and retirers, which hold a guard
 //                              each, may not be more.
 //   freelist_recycle_capacity  ours keeps every free slot, so nothing is dropped and later searched
 //                              for; accepted and remembered, without effect.
@@ -54,54 +55,30 @@ class StoreStressJob final : public Job {
   const StoreStressOptions options_;
 };
 
-class StoreStressType final : public JobType {
- public:
-  std::string_view name() const override { return "store-stress"; }
-  std::string_view summary() const override {
-    return "slots under writers, retirers and readers: no torn, unstable or resurrected row";
-  }
-
-  Json Skeleton() const override {
-    return {{"capacity", 4096},
-            {"duration_secs", 5},
-            {"entry_bytes", 128},
-            {"epoch_guard_slots", 256},
-            {"freelist_recycle_capacity", 1024},
-            {"low_watermark", 1024},
-            {"max_ops", 50000000},
-            {"readers", 8},
-            {"retirers", 2},
-            {"seed", 11936128518282651045u},
-            {"writers", 4}};
-  }
-
-  Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
-                                       const JobContext& /*context*/) const override {
-    constexpr UnsignedRange kSome{.least = 1, .most = 4096};
-    StoreStressOptions options;
-    options.capacity = content.Unsigned("capacity", {.least = 1, .most = kMaxSlots / 2});
-    options.duration_secs = content.Unsigned("duration_secs", {.most = uint64_t{30} * 24 * 3600});
-    options.entry_bytes = content.Unsigned("entry_bytes", {.least = 8, .most = 1 << 20});
-    const uint64_t guards = content.Unsigned("epoch_guard_slots", kSome, 256);
-    content.Unsigned("freelist_recycle_capacity", {.least = 1}, 1024);
-    options.low_watermark = content.Unsigned("low_watermark", {.most = options.capacity});
-    options.max_ops = content.Unsigned("max_ops", {});
-    options.readers = content.Unsigned("readers", {.least = 1, .most = 255});
-    options.retirers = content.Unsigned("retirers", {.most = 255});
-    options.seed = content.Unsigned("seed", {});
-    options.writers = content.Unsigned("writers", {.least = 1, .most = 255});
-    if (options.entry_bytes % sizeof(uint64_t) != 0)
-      content.Fail("entry_bytes", "a multiple of 8", std::to_string(options.entry_bytes));
-    if (options.duration_secs == 0 && options.max_ops == 0)
-      content.Fail("max_ops", "at least 1 where duration_secs is 0", "0");
-    if (options.readers + options.retirers > guards)
-      content.Fail(
-          "epoch_guard_slots",
-          fmt::format("at least readers + retirers, {}", options.readers + options.retirers),
-          std::to_string(guards));
-    return std::make_unique<StoreStressJob>(options);
-  }
-};
+Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& /*context*/) {
+  constexpr UnsignedRange kSome{.least = 1, .most = 4096};
+  StoreStressOptions options;
+  options.capacity = content.Unsigned("capacity", {.least = 1, .most = kMaxSlots / 2});
+  options.duration_secs = content.Unsigned("duration_secs", {.most = uint64_t{30} * 24 * 3600});
+  options.entry_bytes = content.Unsigned("entry_bytes", {.least = 8, .most = 1 << 20});
+  const uint64_t guards = content.Unsigned("epoch_guard_slots", kSome, 256);
+  content.Unsigned("freelist_recycle_capacity", {.least = 1}, 1024);
+  options.low_watermark = content.Unsigned("low_watermark", {.most = options.capacity});
+  options.max_ops = content.Unsigned("max_ops", {});
+  options.readers = content.Unsigned("readers", {.least = 1, .most = 255});
+  options.retirers = content.Unsigned("retirers", {.most = 255});
+  options.seed = content.Unsigned("seed", {});
+  options.writers = content.Unsigned("writers", {.least = 1, .most = 255});
+  if (options.entry_bytes % sizeof(uint64_t) != 0)
+    content.Fail("entry_bytes", "a multiple of 8", std::to_string(options.entry_bytes));
+  if (options.duration_secs == 0 && options.max_ops == 0)
+    content.Fail("max_ops", "at least 1 where duration_secs is 0", "0");
+  if (options.readers + options.retirers > guards)
+    content.Fail("epoch_guard_slots",
+                 fmt::format("at least readers + retirers, {}", options.readers + options.retirers),
+                 std::to_string(guards));
+  return std::make_unique<StoreStressJob>(options);
+}
 
 }  // namespace
 
@@ -116,9 +93,13 @@ std::string Verdict(const StoreStressCounts& counts) {
   return "";
 }
 
-const JobType& StoreStressJobType() {
-  static const StoreStressType type;
-  return type;
-}
+constinit const JobType kStoreStressJob{
+    "store-stress",
+    "slots under writers, retirers and readers: no torn, unstable or resurrected row", R"({
+  "capacity": 4096, "duration_secs": 5, "entry_bytes": 128, "epoch_guard_slots": 256,
+  "freelist_recycle_capacity": 1024, "low_watermark": 1024, "max_ops": 50000000, "readers": 8,
+  "retirers": 2, "seed": 11936128518282651045, "writers": 4
+})",
+    Parse};
 
 }  // namespace shoal::bench

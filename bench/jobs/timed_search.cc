@@ -7,14 +7,6 @@
 #include <thread>
 
 namespace shoal::bench {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-double Since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-}  // namespace
 
 double Latencies::Percentile(double share) {
   if (us.empty()) return 0;

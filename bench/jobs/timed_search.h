@@ -1,6 +1,7 @@
 // Searches over a fixed set of queries, timed: rate, latencies, recall.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <vector>
 
@@ -9,6 +10,11 @@
 #include "shoal/index.h"
 
 namespace shoal::bench {
+
+using Clock = std::chrono::steady_clock;
+inline double Since(Clock::time_point begin) {  // Seconds.
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 struct TimedSearch {
   size_t k = 10;

@@ -128,7 +128,7 @@ uint32_t Piece(const GenerateOptions& options) {
 }
 
 // All rows are cut into pieces of one size within their clusters. A piece of points holds a piece
-// of rows; the pieces of rows that nobody holds wait in line, cluster by cluster.
+// of rows; the pieces of rows that no point has wait in line, cluster by cluster.
 void Replace(const GenerateOptions& options, RunbookMaker& maker) {
   const std::vector<IdRange> clusters = ClustersOf(options.bounds, options.rows);
   const uint32_t piece = Piece(options);

@@ -1,6 +1,4 @@
 // generate-runbook: a runbook of one of the patterns, for a data set that is there or to be.
-#include "runbook/generate_verb.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +11,7 @@
 #include "runbook/clusters.h"
 #include "runbook/generate.h"
 #include "runbook/runbook.h"
+#include "runner/verb.h"
 
 namespace shoal::bench {
 namespace {

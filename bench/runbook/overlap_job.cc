@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "jobs/data.h"
+#include "jobs/jobs.h"
 #include "runbook/overlap.h"
-#include "runbook/runbook_jobs.h"
 #include "runbook/stream_fields.h"
 #include "runner/timing.h"
 
@@ -80,71 +80,51 @@ class OverlapJob final : public Job {
   const OverlapOptions options_;
 };
 
-class ConcurrentRunbookType final : public JobType {
- public:
-  std::string_view name() const override { return "concurrent-runbook"; }
-  std::string_view summary() const override {
-    return "a runbook's updates and searches at the same time: bounds of recall, tails";
-  }
-
-  Json Skeleton() const override {
-    Json skeleton = StreamSkeleton();
-    skeleton["search"] = {{"k", 10}, {"list", 64}};
-    skeleton["warm_steps"] = 1;
-    skeleton["inserts"] = {{"threads", 1}, {"rate", 0.0}};
-    skeleton["deletes"] = {{"threads", 1}, {"rate", 0.0}};
-    skeleton["searches"] = {{"threads", 1}, {"rate", 1000.0}};
-    skeleton["arrivals"] = "poisson";
-    skeleton["seconds"] = 0.0;
-    skeleton["lead"] = 0;
-    skeleton["judged"] = 4000;
-    skeleton["bucket_seconds"] = 1.0;
-    skeleton["seed"] = 1;
-    return skeleton;
-  }
-
-  Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
-                                       const JobContext& context) const override {
-    StreamFields stream = ParseStreamFields(content, context);
-    OverlapOptions options;
-    options.index = stream.index;
-    content.Object(
-        "search",
-        [&](FieldReader& search) {
-          options.k = search.Unsigned("k", {1, 1000}, 10);
-          options.list = search.Unsigned("list", {1, 100000}, 64);
-        },
-        FieldReader::Presence::kOptional);
-    const auto load = [&](std::string_view key, uint64_t least, Load& of) {
-      content.Object(
-          key,
-          [&](FieldReader& reader) {
-            of.threads = reader.Unsigned("threads", {least, 1024}, 1);
-            of.rate = reader.Number("rate", {0, 1e9}, 0.0);
-          },
-          FieldReader::Presence::kOptional);
-    };
-    options.warm_steps = content.Unsigned("warm_steps", {}, 1);
-    load("inserts", 0, options.inserts);
-    load("deletes", 0, options.deletes);
-    load("searches", 1, options.searches);
-    options.arrivals = content.OneOf("arrivals", {"poisson", "even"}, "poisson") == "even"
-                           ? ArrivalKind::kEven
-                           : ArrivalKind::kPoisson;
-    options.seconds = content.Number("seconds", {0, 1e6}, 0.0);
-    options.lead = content.Unsigned("lead", {}, 0);
-    options.judged = content.Unsigned("judged", {}, 4000);
-    options.bucket_seconds = content.Number("bucket_seconds", {0.01, 3600}, 1.0);
-    options.seed = content.Unsigned("seed", {}, 1);
-    return std::make_unique<OverlapJob>(std::move(stream), std::move(options));
-  }
-};
+Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& context) {
+  StreamFields stream = ParseStreamFields(content, context);
+  OverlapOptions options;
+  options.index = stream.index;
+  content.OptionalObject("search", [&](FieldReader& search) {
+    options.k = search.Unsigned("k", {1, 1000}, 10);
+    options.list = search.Unsigned("list", {1, 100000}, 64);
+  });
+  const auto load = [&](std::string_view key, uint64_t least, Load& of) {
+    content.OptionalObject(key, [&](FieldReader& reader) {
+      of.threads = reader.Unsigned("threads", {least, 1024}, 1);
+      of.rate = reader.Number("rate", {0, 1e9}, 0.0);
+    });
+  };
+  options.warm_steps = content.Unsigned("warm_steps", {}, 1);
+  load("inserts", 0, options.inserts);
+  load("deletes", 0, options.deletes);
+  load("searches", 1, options.searches);
+  options.arrivals = content.OneOf("arrivals", {"poisson", "even"}, "poisson") == "even"
+                         ? ArrivalKind::kEven
+                         : ArrivalKind::kPoisson;
+  options.seconds = content.Number("seconds", {0, 1e6}, 0.0);
+  options.lead = content.Unsigned("lead", {}, 0);
+  options.judged = content.Unsigned("judged", {}, 4000);
+  options.bucket_seconds = content.Number("bucket_seconds", {0.01, 3600}, 1.0);
+  options.seed = content.Unsigned("seed", {}, 1);
+  return std::make_unique<OverlapJob>(std::move(stream), std::move(options));
+}
 
 }  // namespace
 
-const JobType& ConcurrentRunbookJobType() {
-  static const ConcurrentRunbookType type;
-  return type;
-}
+constinit const JobType kConcurrentRunbookJob{
+    "concurrent-runbook",
+    "a runbook's updates and searches at the same time: bounds of recall, tails", R"({
+  "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "held_out": 0,
+           "rows": 100000, "scalar_type": "file", "metric": "l2"},
+  "runbook": {"file": "runbook.yaml", "dataset": ""},
+  "build": {"degree": 32, "list": 100, "alpha": 1.2, "repair": "immediate", "repair_threads": 1},
+  "search": {"k": 10, "list": 64},
+  "warm_steps": 1,
+  "inserts": {"threads": 1, "rate": 0.0},
+  "deletes": {"threads": 1, "rate": 0.0},
+  "searches": {"threads": 1, "rate": 1000.0},
+  "arrivals": "poisson", "seconds": 0.0, "lead": 0, "judged": 4000, "bucket_seconds": 1.0, "seed": 1
+})",
+    Parse};
 
 }  // namespace shoal::bench

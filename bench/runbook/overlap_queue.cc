@@ -39,7 +39,7 @@ bool OverlapQueues::MayStart(const PointOperation& operation, const OperationQue
          (operation.position <= there || operation.position - there <= lead_);
 }
 
-// No deadlock: of the operations that are not done the runbook's first waits for nobody, and is
+// No deadlock: of the operations that are not done the runbook's first waits for none, and is
 // the next of its line or has a thread.
 bool OverlapQueues::WaitForTurn(const PointOperation& operation, const OperationQueue& other,
                                 const std::atomic<bool>& stop) const {

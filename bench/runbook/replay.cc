@@ -9,15 +9,11 @@
 
 #include "base/mutex.h"
 #include "base/parallel.h"
+#include "jobs/timed_search.h"
 #include "runbook/track_recall.h"
 
 namespace shoal::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double Since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 double Rate(uint64_t points, double seconds) {
   return seconds > 0 ? static_cast<double>(points) / seconds : 0;
@@ -33,11 +29,7 @@ Replay::Replay(const Input& input, const Runbook& runbook, const ReplayOptions& 
 
 Result<Replay> Replay::Create(const Input& input, const Runbook& runbook,
                               const ReplayOptions& options) {
-  IndexOptions wanted = options.index;
-  wanted.dim = static_cast<uint32_t>(input.rows.dim());
-  wanted.scalar_type = input.rows.type();
-  wanted.metric = input.metric;
-  auto index = Index::Create(wanted);
+  auto index = CreateIndex(input, options.index);
   if (!index) return tl::unexpected(index.error());
   return Replay(input, runbook, options, std::move(*index));
 }

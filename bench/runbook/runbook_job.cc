@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "jobs/data.h"
+#include "jobs/jobs.h"
 #include "runbook/replay.h"
-#include "runbook/runbook_jobs.h"
 #include "runbook/stream_fields.h"
 #include "runbook/truth_files.h"
 #include "runner/timing.h"
@@ -238,45 +238,34 @@ void ParseTruth(FieldReader& truth, const JobContext& context, RunbookJobOptions
   }
 }
 
-class RunbookType final : public JobType {
- public:
-  std::string_view name() const override { return "runbook"; }
-  std::string_view summary() const override {
-    return "a runbook of the streaming track, step by step: recall, rates, latencies, memory";
-  }
-
-  Json Skeleton() const override {
-    Json skeleton = StreamSkeleton();
-    skeleton["build"]["consolidate_share"] = 0.0;
-    skeleton["search"] = {{"k", 10}, {"lists", {64, 128}}, {"passes", 1}};
-    skeleton["groundtruth"] = {{"directory", ""}, {"cache", "groundtruth"}, {"depth", 100}};
-    skeleton["threads"] = 2;
-    return skeleton;
-  }
-
-  Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
-                                       const JobContext& context) const override {
-    RunbookJobOptions options;
-    options.stream = ParseStreamFields(content, context, [&](FieldReader& build) {
-      options.replay.consolidate_share = build.Number("consolidate_share", {0, 1}, 0.0);
-    });
-    options.replay.index = options.stream.index;
-    content.Object(
-        "search", [&](FieldReader& search) { ParseSearch(search, options.replay); },
-        FieldReader::Presence::kOptional);
-    content.Object(
-        "groundtruth", [&](FieldReader& truth) { ParseTruth(truth, context, options); },
-        FieldReader::Presence::kOptional);
-    options.replay.threads = content.Unsigned("threads", {1, 1024}, 1);
-    return std::make_unique<RunbookJob>(std::move(options));
-  }
-};
+Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& context) {
+  RunbookJobOptions options;
+  options.stream = ParseStreamFields(content, context, [&](FieldReader& build) {
+    options.replay.consolidate_share = build.Number("consolidate_share", {0, 1}, 0.0);
+  });
+  options.replay.index = options.stream.index;
+  content.OptionalObject("search",
+                         [&](FieldReader& search) { ParseSearch(search, options.replay); });
+  content.OptionalObject("groundtruth",
+                         [&](FieldReader& truth) { ParseTruth(truth, context, options); });
+  options.replay.threads = content.Unsigned("threads", {1, 1024}, 1);
+  return std::make_unique<RunbookJob>(std::move(options));
+}
 
 }  // namespace
 
-const JobType& RunbookJobType() {
-  static const RunbookType type;
-  return type;
-}
+constinit const JobType kRunbookJob{
+    "runbook", "a runbook of the streaming track, step by step: recall, rates, latencies, memory",
+    R"({
+  "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "held_out": 0,
+           "rows": 100000, "scalar_type": "file", "metric": "l2"},
+  "runbook": {"file": "runbook.yaml", "dataset": ""},
+  "build": {"degree": 32, "list": 100, "alpha": 1.2, "repair": "immediate", "repair_threads": 1,
+            "consolidate_share": 0.0},
+  "search": {"k": 10, "lists": [64, 128], "passes": 1},
+  "groundtruth": {"directory": "", "cache": "groundtruth", "depth": 100},
+  "threads": 2
+})",
+    Parse};
 
 }  // namespace shoal::bench

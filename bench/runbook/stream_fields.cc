@@ -18,18 +18,6 @@ void ParseBook(FieldReader& book, const JobContext& context, Runbook& runbook) {
   runbook = std::move(*read);
 }
 
-void ParseBuild(FieldReader& build, IndexOptions& index) {
-  index.max_degree = static_cast<uint32_t>(build.Unsigned("degree", {4, kMaxDegree}, 32));
-  index.build_list_size = static_cast<uint32_t>(build.Unsigned("list", {1, kMaxListSize}, 100));
-  index.alpha = static_cast<float>(build.Number("alpha", {1, 2}, 1.2));
-  const std::string repair =
-      build.OneOf("repair", {"immediate", "background", "manual"}, "immediate");
-  index.repair = repair == "immediate"    ? RepairPolicy::kImmediate
-                 : repair == "background" ? RepairPolicy::kBackground
-                                          : RepairPolicy::kManual;
-  index.repair_threads = static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
-}
-
 }  // namespace
 
 StreamFields ParseStreamFields(FieldReader& content, const JobContext& context,
@@ -37,30 +25,12 @@ StreamFields ParseStreamFields(FieldReader& content, const JobContext& context,
   StreamFields fields;
   content.Object("data", [&](FieldReader& data) { fields.data = ParseInput(data, context); });
   content.Object("runbook", [&](FieldReader& book) { ParseBook(book, context, fields.runbook); });
-  content.Object(
-      "build",
-      [&](FieldReader& build) {
-        ParseBuild(build, fields.index);
-        if (more) more(build);
-      },
-      FieldReader::Presence::kOptional);
+  content.OptionalObject("build", [&](FieldReader& build) {
+    ParseBuild(build, fields.index);
+    ParseRepair(build, fields.index);
+    if (more) more(build);
+  });
   return fields;
-}
-
-Json StreamSkeleton() {
-  return {{"data",
-           {{"base_file", "sift-1m.u8bin"},
-            {"query_file", "sift-query-1k.u8bin"},
-            {"rows", 100000},
-            {"scalar_type", "file"},
-            {"metric", "l2"}}},
-          {"runbook", {{"file", "runbook.yaml"}, {"dataset", ""}}},
-          {"build",
-           {{"degree", 32},
-            {"list", 100},
-            {"alpha", 1.2},
-            {"repair", "immediate"},
-            {"repair_threads", 1}}}};
 }
 
 Expected<Input> LoadStream(const StreamFields& fields, const JobContext& context) {

@@ -20,9 +20,6 @@ struct StreamFields {
 StreamFields ParseStreamFields(FieldReader& content, const JobContext& context,
                                const FieldReader::ReadObject& more = {});
 
-// The same fields of a skeleton.
-Json StreamSkeleton();
-
 // Reads the vectors and checks that the runbook fits them; a runbook that says fewer points than it
 // has is told of.
 Expected<Input> LoadStream(const StreamFields& fields, const JobContext& context);

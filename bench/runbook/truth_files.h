@@ -1,4 +1,4 @@
-// Where the ground truth of a runbook's searches comes from: files that somebody made, or our own
+// Where the ground truth of a runbook's searches comes from: given files, or our own
 // computation, kept on disk.
 #pragma once
 

@@ -163,18 +163,22 @@ void FieldReader::Adopt(FieldReader& inner) {
   if (const Expected<void> fine = inner.Finish(); !fine) FailWith(fine.error());
 }
 
-void FieldReader::Object(std::string_view key, const ReadObject& read, Presence presence) {
+void FieldReader::Object(std::string_view key, const ReadObject& read) {
+  if (!Has(key)) Fail(key, "an object", "nothing");
+  OptionalObject(key, read);
+}
+
+void FieldReader::OptionalObject(std::string_view key, const ReadObject& read) {
   const Json* value = Find(key);
   static const Json kEmpty = Json::object();
-  if (value == nullptr && presence == Presence::kRequired) Fail(key, "an object", "nothing");
   FieldReader inner(value == nullptr ? kEmpty : *value, PathOf(key));
   read(inner);
   Adopt(inner);
   Keep(key, inner.understood());
 }
 
-void FieldReader::Objects(std::string_view key, const ReadObject& read, Presence presence) {
-  const Json* list = Take(key, "a list of objects, one or more", presence == Presence::kOptional,
+void FieldReader::Objects(std::string_view key, const ReadObject& read) {
+  const Json* list = Take(key, "a list of objects, one or more", false,
                           [](const Json& json) { return json.is_array() && !json.empty(); });
   Json understood = Json::array();
   for (size_t i = 0; list != nullptr && i < list->size(); ++i) {

@@ -67,12 +67,10 @@ class FieldReader {
 
   using ReadObject = std::function<void(FieldReader&)>;
   // An object within; unknown keys in it are found too. Optional: absent counts as {}.
-  enum class Presence { kRequired, kOptional };
-  void Object(std::string_view key, const ReadObject& read,
-              Presence presence = Presence::kRequired);
+  void Object(std::string_view key, const ReadObject& read);
+  void OptionalObject(std::string_view key, const ReadObject& read);
   // A list of objects, at least one.
-  void Objects(std::string_view key, const ReadObject& read,
-               Presence presence = Presence::kRequired);
+  void Objects(std::string_view key, const ReadObject& read);
   // Any value, unchecked; null when it is absent.
   Json Any(std::string_view key);
 
@@ -84,7 +82,7 @@ class FieldReader {
   std::string PathOf(std::string_view key) const;
 
   bool ok() const { return !error_; }
-  // The first mistake; a key that nobody asked for is one.
+  // The first mistake; a key that was not read is one.
   Expected<void> Finish();
   // The object as it was understood, defaults filled in.
   const Json& understood() const { return understood_; }

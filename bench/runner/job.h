@@ -1,4 +1,4 @@
-// What a type of job is. One class per type, one row in the table of job_types.cc; nothing else of
+// What a type of job is. One row in the table of job_types.cc per type; nothing else of
 // the runner knows a type.
 //
 // The runner parses all jobs before it starts the first, so a mistake in the last one is known at
@@ -24,7 +24,7 @@ struct JobContext {
   std::filesystem::path output_directory;
   // Searches the search directories, then the current one; absolute names stand for themselves.
   FindInput find_input;
-  // A line for the person who waits.
+  // A line of progress, on stderr.
   std::function<void(std::string_view)> say;
   // Something that a reader of the figures must know; goes into the results' `warnings`.
   std::function<void(std::string)> warn;
@@ -43,19 +43,14 @@ class Job {
   virtual Expected<Json> Run(const JobContext& context) = 0;
 };
 
-class JobType {
- public:
-  virtual ~JobType() = default;
-  // What "type" says in a job file: "store-stress".
-  virtual std::string_view name() const = 0;
-  // One line.
-  virtual std::string_view summary() const = 0;
-  // The content of a job with every field; runs as printed where its input files are.
-  virtual Json Skeleton() const = 0;
+struct JobType {
+  std::string_view name;     // What "type" says in a job file: "store-stress".
+  std::string_view summary;  // One line.
+  // The content of a job with every field, as JSON; runs as printed where its input files are.
+  const char* skeleton;
   // Checks all that can be checked before a run: ranges, files, what must agree. Unknown keys are
   // the runner's. `context`: find_input, output_directory (which need not exist yet) and say.
-  virtual Expected<std::unique_ptr<Job>> Parse(FieldReader& content,
-                                               const JobContext& context) const = 0;
+  Expected<std::unique_ptr<Job>> (*parse)(FieldReader& content, const JobContext& context);
 };
 
 // All types, by name.

@@ -40,7 +40,7 @@ fs::path OutputDirectory(FieldReader& file, const fs::path& results) {
 
 std::vector<std::string_view> TypeNames() {
   std::vector<std::string_view> names;
-  for (const JobType* type : JobTypes()) names.push_back(type->name());
+  for (const JobType* type : JobTypes()) names.push_back(type->name);
   return names;
 }
 
@@ -65,10 +65,10 @@ Expected<JobFile> LoadJobFile(const fs::path& path, const JobFileOptions& option
   file.Objects("jobs", [&](FieldReader& job) {
     JobFile::Entry& entry = jobs.entries.emplace_back();
     entry.type = FindJobType(job.OneOf("type", TypeNames()));
-    entry.name = job.Text("name", fmt::format("{}-{}", entry.type->name(), jobs.entries.size()));
+    entry.name = job.Text("name", fmt::format("{}-{}", entry.type->name, jobs.entries.size()));
     if (!job.ok()) return;
     job.Object("content", [&](FieldReader& content) {
-      Expected<std::unique_ptr<Job>> parsed = entry.type->Parse(content, context);
+      Expected<std::unique_ptr<Job>> parsed = entry.type->parse(content, context);
       if (parsed) entry.job = std::move(*parsed);
       // What the fields' reader has found comes first: it is the cause of what the job has found.
       if (!parsed) content.FailWith(parsed.error());
@@ -80,7 +80,7 @@ Expected<JobFile> LoadJobFile(const fs::path& path, const JobFileOptions& option
 }
 
 Json ExampleJob(const JobType& type) {
-  return {{"type", type.name()}, {"content", type.Skeleton()}};
+  return {{"type", type.name}, {"content", Json::parse(type.skeleton)}};
 }
 
 Json SkeletonJobFile(const std::vector<const JobType*>& types) {

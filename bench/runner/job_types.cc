@@ -2,22 +2,21 @@
 #include <array>
 
 #include "jobs/jobs.h"
-#include "runbook/runbook_jobs.h"
 #include "runner/job.h"
 
 namespace shoal::bench {
 
 std::span<const JobType* const> JobTypes() {
   static const std::array types = {
-      &BaselineJobType(), &ConcurrentRunbookJobType(), &IndexJobType(),
-      &RunbookJobType(),  &StoreStressJobType(),
+      &kBaselineJob, &kBesideJob,  &kChurnJob,   &kConcurrentRunbookJob, &kExactSearchJob,
+      &kIndexJob,    &kKernelsJob, &kRunbookJob, &kStoreStressJob,
   };
   return types;
 }
 
 const JobType* FindJobType(std::string_view name) {
   for (const JobType* type : JobTypes())
-    if (type->name() == name) return type;
+    if (type->name == name) return type;
   return nullptr;
 }
 

@@ -18,6 +18,17 @@ using Json = nlohmann::ordered_json;
 template <class T>
 using Expected = tl::expected<T, std::string>;
 
+// The library's result with its message alone.
+template <class T>
+Expected<T> Plain(Result<T> result) {
+  if (!result) return tl::unexpected(result.error().message);
+  if constexpr (std::is_void_v<T>) {
+    return {};
+  } else {
+    return std::move(*result);
+  }
+}
+
 // The whole file. Refused: no such file, no JSON (line and column are named), a key that an object
 // has twice.
 Expected<Json> ReadJson(const std::filesystem::path& path);

@@ -19,7 +19,7 @@ const JobType* Find(const std::string& name) {
   const JobType* type = FindJobType(name);
   if (type != nullptr) return type;
   std::vector<std::string_view> names;
-  for (const JobType* each : JobTypes()) names.push_back(each->name());
+  for (const JobType* each : JobTypes()) names.push_back(each->name);
   fmt::print(stderr, "shoal-bench: type: expected one of {}, found \"{}\"\n",
              fmt::join(names, ", "), name);
   return nullptr;
@@ -27,9 +27,9 @@ const JobType* Find(const std::string& name) {
 
 void PrintList() {
   size_t width = 0;
-  for (const JobType* type : JobTypes()) width = std::max(width, type->name().size());
+  for (const JobType* type : JobTypes()) width = std::max(width, type->name.size());
   for (const JobType* type : JobTypes())
-    fmt::print("{:<{}}  {}\n", type->name(), width, type->summary());
+    fmt::print("{:<{}}  {}\n", type->name, width, type->summary);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // shoal-bench: jobs in, results and verdicts out. docs/results.md describes both files.
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
-#include "runbook/generate_verb.h"
+#include <CLI/CLI.hpp>
+#include <string>
+
 #include "runner/verb.h"
-#include "version.h"
+#include "shoal/version.h"
 
 namespace shoal::bench {
 namespace {
@@ -20,10 +22,18 @@ constexpr Verb kVerbs[] = {
     {"machine", "print what results say of this machine and this build", AddMachine},
     {"skeleton", "print an empty job file", AddSkeleton},
     {"run", "run the jobs of a file", AddRun},
+    {"generate-data", "write a set of vectors that is made, with queries and truth",
+     AddGenerateData},
     {"generate-runbook", "write a runbook of the streaming track", AddGenerateRunbook},
     {"check", "compare two results under tolerances", AddCheck},
-    {"report", "draw results as one HTML page", AddReport},
 };
+
+// "shoal-bench (shoal 0.1.0, avx3_dl)", and a line why not the instruction set that SHOAL_ISA
+// names.
+std::string VersionLine() {
+  const std::string line = fmt::format("shoal-bench (shoal {}, {})", Version(), ActiveIsa());
+  return IsaNote().empty() ? line : fmt::format("{}\n{}", line, IsaNote());
+}
 
 }  // namespace
 }  // namespace shoal::bench
@@ -31,7 +41,8 @@ constexpr Verb kVerbs[] = {
 // CLI11 throws on mistakes of ours only, in which case to end is right.
 int main(int argc, char** argv) {  // NOLINT(bugprone-exception-escape): throws on our bugs only.
   CLI::App app("Measures shoal: jobs in, results and verdicts out.", "shoal-bench");
-  shoal::bench::AddVersion(app, "shoal-bench");
+  app.set_version_flag("--version", shoal::bench::VersionLine(),
+                       "print shoal's version and the ISA");
   app.require_subcommand(1);
   int status = 0;
   for (const auto& verb : shoal::bench::kVerbs)

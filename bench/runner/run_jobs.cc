@@ -44,7 +44,7 @@ class OneRun {
       : entry_(jobs.entries[i]),
         label_(fmt::format("[{}/{} {}]", i + 1, jobs.entries.size(), entry_.name)),
         results_(results),
-        run_({{"type", entry_.type->name()}, {"name", entry_.name}, {"input", entry_.input}}) {
+        run_({{"type", entry_.type->name}, {"name", entry_.name}, {"input", entry_.input}}) {
     context_.output_directory = jobs.output_directory;
     context_.find_input = jobs.find_input;
     context_.say = [this](std::string_view line) { Say(line); };
@@ -57,7 +57,7 @@ class OneRun {
   Expected<bool> Run() {
     run_["started"] = UtcNow();
     if (auto written = results_.Begin(run_); !written) return tl::unexpected(written.error());
-    Say(fmt::format("started: {}", entry_.type->summary()));
+    Say(fmt::format("started: {}", entry_.type->summary));
     const Stopwatch watch;
     const Expected<Json> sections = Guarded();
     const Stretch stretch = watch.Read();

@@ -44,7 +44,7 @@ Expected<bool> Run(const RunArguments& args) {
   if (!jobs) return tl::unexpected(jobs.error());
   if (!args.dry_run) return RunJobs(*jobs, args.output_file, CommandLine());
   for (const JobFile::Entry& entry : jobs->entries)
-    fmt::print("{}: {}\n{}\n", entry.name, entry.type->name(), entry.input.dump(2));
+    fmt::print("{}: {}\n{}\n", entry.name, entry.type->name, entry.input.dump(2));
   return true;
 }
 

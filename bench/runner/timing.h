@@ -20,7 +20,7 @@ inline constexpr double kMinSecondsToJudge = 0.2;
 // CPU seconds since boot over all CPUs, and of this process and its reaped children.
 struct CpuTimes {
   double busy = 0;    // All processes, without `stolen`.
-  double stolen = 0;  // The hypervisor gave it to somebody else.
+  double stolen = 0;  // The hypervisor gave it to other machines.
   double own = 0;
 
   static CpuTimes Now();

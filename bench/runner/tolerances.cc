@@ -49,7 +49,7 @@ Check ParseCheck(FieldReader& check, std::string path) {
   parsed.path = std::move(path);
   check.Object("input", [&](FieldReader& input) {
     std::vector<std::string_view> names;
-    for (const JobType* type : JobTypes()) names.push_back(type->name());
+    for (const JobType* type : JobTypes()) names.push_back(type->name);
     input.OneOf("type", names);
     if (input.Has("name")) input.Text("name");
     if (const Json content = input.Any("content"); !content.is_object() && !content.is_null())
@@ -62,9 +62,8 @@ Check ParseCheck(FieldReader& check, std::string path) {
     for (const ToleranceType& type : kTypes) names.push_back(type.name);
     parsed.type = FindToleranceType(tolerance.OneOf("type", names));
     if (!tolerance.ok()) return;
-    tolerance.Object(
-        "content", [&](FieldReader& content) { parsed.rules = parsed.type->parse(content); },
-        FieldReader::Presence::kOptional);
+    tolerance.OptionalObject(
+        "content", [&](FieldReader& content) { parsed.rules = parsed.type->parse(content); });
   });
   return parsed;
 }

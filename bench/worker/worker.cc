@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <fstream>
 #include <iostream>
 #include <stdexcept>
@@ -117,6 +118,26 @@ TimedRun RunTimed(Engine& engine, const Rows& queries, size_t k, size_t threads,
   return run;
 }
 
+// work(i) for each i in [begin, end), by several threads. The first error is thrown again.
+template <class Work>
+void InParallel(size_t threads, size_t begin, size_t end, const Work& work) {
+  std::atomic<size_t> next{begin};
+  std::vector<std::exception_ptr> errors(threads);
+  std::vector<std::thread> workers;
+  for (std::exception_ptr& error : errors) {
+    workers.emplace_back([&] {
+      try {
+        for (size_t i; (i = next.fetch_add(1)) < end;) work(i);
+      } catch (...) {
+        error = std::current_exception();
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+}
+
 class Server {
  public:
   explicit Server(Engine& engine) : engine_(engine) {}
@@ -126,7 +147,7 @@ class Server {
     static const std::map<std::string, Handler> kHandlers = {
         {"load", &Server::Load},     {"build", &Server::Build},   {"save", &Server::Save},
         {"open", &Server::Open},     {"drop", &Server::Drop},     {"answer", &Server::AnswerAll},
-        {"search", &Server::Search}, {"memory", &Server::Memory},
+        {"search", &Server::Search}, {"memory", &Server::Memory}, {"slide", &Server::Slide},
     };
     auto it = kHandlers.find(request.verb);
     if (it == kHandlers.end()) throw std::runtime_error("no such verb: " + request.verb);
@@ -157,10 +178,15 @@ class Server {
     return reply.Set("rss_before", before).Set("rss_after", ResidentBytes());
   }
 
+  static BuildOptions Options(const Request& r) {
+    BuildOptions options{.threads = r.Number("threads"),
+                         .degree = r.Number("degree"),
+                         .list_size = r.Number("list")};
+    if (r.arguments.contains("metric")) options.metric = r.Text("metric");
+    return options;
+  }
   Reply Build(const Request& r) {
-    const BuildOptions options{.threads = r.Number("threads"),
-                               .degree = r.Number("degree"),
-                               .list_size = r.Number("list")};
+    const BuildOptions options = Options(r);
     Reply reply = Measured([&] { engine_.Build(rows_, options); });
     engine_.Settings(options, reply);
     return reply;
@@ -207,6 +233,21 @@ class Server {
     reply.Set("searches", uint64_t{l.size()}).Set("cpu_seconds", CpuSeconds() - cpu);
     reply.Set("p50_us", percentile(0.5)).Set("p99_us", percentile(0.99));
     return reply.Set("p999_us", percentile(0.999));
+  }
+
+  Reply Slide(const Request& r) {
+    const BuildOptions options = Options(r);
+    const size_t window = r.Number("window"), rows = rows_.rows();
+    if (window < 1 || window > rows) throw std::runtime_error("window: expected 1 to all rows");
+    engine_.Begin(rows_, window, options);
+    InParallel(options.threads, 0, window, [&](size_t i) { engine_.Insert(i, rows_[i]); });
+    Reply reply = Measured([&] {
+      InParallel(options.threads, window, rows,
+                 [&](size_t i) { engine_.Replace(i - window, i, rows_[i]); });
+      engine_.Finish();
+    });
+    engine_.Settings(options, reply);
+    return reply;
   }
 
   Reply Memory(const Request&) {

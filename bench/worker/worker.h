@@ -5,13 +5,18 @@
 // took otherwise. stderr is free for chatter.
 //
 //   load    base= queries= type=f32|u8|i8 rows=0   read rows (0: all) and queries
-//   build   threads= degree= list=                 index the rows -> seconds, cpu_seconds, rss_*,
+//   build   threads= degree= list= [metric=]       index the rows -> seconds, cpu_seconds, rss_*,
 //                                                  set_*: the settings in the engine's words
 //   save    path=  /  open path=                   the index, where the engine can
 //   drop                                           give the rows' memory back
 //   answer  list= k= ids=PATH                      every query once, untimed: results as uint32 to
 //                                                  PATH (row-major, kNoId pads) -> distances
 //   search  list= k= threads= seconds=             timed whole passes -> qps, p50_us, ...
+//   slide   window= threads= degree= list=         in place of build: an index of the first
+//   `window`
+//                                                  rows, through which the others pass one by one;
+//                                                  timed from the full window until all work
+//                                                  has ended -> as build
 //   memory                                         resident and huge-page bytes, own accounts
 //   quit
 #pragma once
@@ -20,6 +25,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,6 +83,8 @@ struct BuildOptions {
   size_t degree = 32;
   // ef_construction, L.
   size_t list_size = 200;
+  // "l2" or "inner_product"; an engine that has not the other refuses it.
+  std::string metric = "l2";
 };
 
 // What an engine has to do. Functions that fail throw std::runtime_error; Search may be called
@@ -99,6 +107,15 @@ class Engine {
   // The same, and adds the distances that it computed.
   virtual size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
                                uint64_t& distances) = 0;
+  // Windows that slide, for engines that delete: an empty index for `window` rows like those of
+  // `shape`; then a row comes, or comes in the place of one that leaves, from any thread; then what
+  // that has put off.
+  virtual void Begin(const Rows& /*shape*/, size_t /*window*/, const BuildOptions& /*options*/) {
+    throw std::runtime_error("slide: this engine has no windows");
+  }
+  virtual void Insert(size_t /*id*/, const std::byte* /*row*/) {}
+  virtual void Replace(size_t /*leaving*/, size_t /*id*/, const std::byte* /*row*/) {}
+  virtual void Finish() {}
   // The engine's own accounts of its memory, if it has any.
   virtual void Memory(Reply&) const {}
 };

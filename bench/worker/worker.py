@@ -202,4 +202,4 @@ def serve(engine):
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=out, flush=True)
     out.flush()
-    os._exit(0)  # nobody has anything to say at exit; freeing gigabytes takes time
+    os._exit(0)  # no destructor matters at exit; freeing gigabytes takes time

@@ -1,0 +1,75 @@
+// generate-data: a set of float vectors that is made, its queries and their ground truth.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "jobs/generated_set.h"
+#include "runner/verb.h"
+#include "shoal/exact.h"
+
+namespace shoal::bench {
+namespace {
+
+struct Arguments {
+  std::string folder;
+  GeneratedSetOptions options;
+};
+
+Status Write(const Arguments& args) {
+  const auto made = GenerateSet(args.options);
+  if (!made) return tl::unexpected(made.error());
+  const auto truth =
+      ExactSearch(made->rows, made->queries,
+                  {.k = std::min<size_t>(100, args.options.rows), .metric = made->metric});
+  if (!truth) return tl::unexpected(truth.error());
+  const std::string prefix = (std::filesystem::path(args.folder) / args.options.set).string();
+  Status written = WriteBin(prefix + ".fbin", made->rows);
+  if (written) written = WriteBin(prefix + "-query.fbin", made->queries);
+  if (written) written = WriteTruthSet(prefix + ".gt100", *truth);
+  if (written)
+    fmt::print("{}.fbin, {}-query.fbin, {}.gt100: {}\n", prefix, prefix, prefix,
+               MetricName(made->metric));
+  return written;
+}
+
+}  // namespace
+
+void AddGenerateData(CLI::App& app, int& status) {
+  static Arguments args;
+  args = {};
+  GeneratedSetOptions& options = args.options;
+  std::vector<std::string> names;
+  std::string sets = "which set:";
+  for (const auto& [name, summary] : GeneratedSets()) {
+    names.push_back(name);
+    sets += fmt::format("\n{}: {}", name, summary);
+  }
+  const auto count = [&](const char* name, size_t& value, const char* what, size_t least) {
+    constexpr size_t kMax = 1'000'000'000;
+    app.add_option(name, value, what)->check(CLI::Range(least, kMax))->capture_default_str();
+  };
+  app.add_option("--set", options.set, sets)->required()->check(CLI::IsMember(names));
+  app.add_option("--out", args.folder, "the folder to write SET.fbin, SET-query.fbin, SET.gt100 to")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  count("--rows", options.rows, "rows", 1);
+  count("--queries", options.queries, "queries", 1);
+  count("--dim", options.dim, "dimension", 1);
+  count("--clusters", options.clusters, "clusters: how many", 1);
+  app.add_option("--spread", options.spread, "clusters: deviation within one by the centres'")
+      ->check(CLI::Range(1e-3, 1e3))
+      ->capture_default_str();
+  count("--period", options.period,
+        "clusters: one after another, all of them in so many rows; 0: in any order", 0);
+  count("--recent", options.recent, "clusters: queries are like the last so many rows; 0: all", 0);
+  app.add_option("--seed", options.seed, "of all that is random")->capture_default_str();
+  app.callback([&status] {
+    const Status written = Write(args);
+    if (!written) fmt::print(stderr, "shoal-bench: {}\n", written.error().message);
+    status = written ? 0 : 1;
+  });
+}
+
+}  // namespace shoal::bench
