@@ -1,35 +1,15 @@
-// The public index: wiring, and next to no algorithms.
+// The wiring of an index: creation, counters, the structural check, and the public class.
 #include "shoal/index.h"
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstring>
 #include <new>
 #include <string>
 
 #include "base/hooks.h"
 #include "base/number.h"
-#include "base/parallel.h"
 #include "index_impl.h"
 
 namespace shoal {
 namespace {
-
-// Queries that one thread takes at a time from a batch of n: few enough that all threads have
-// several pieces, so many that a piece (128 candidates, guessed: some 100 us) is worth a thread's
-// start.
-size_t SearchGrain(size_t n, size_t threads, const SearchOptions& options) {
-  constexpr size_t kMax = 8, kPieces = 4, kWorthAStart = 128;
-  if (threads == 0) threads = AvailableCpus();
-  const size_t list = std::max(options.search_list_size, options.k);
-  const size_t least = std::clamp<size_t>(kWorthAStart / list, 1, kMax);
-  return std::clamp(n / threads / kPieces, least, kMax);
-}
-
-tl::unexpected<Error> Invalid(const std::string& message) {
-  return MakeError(ErrorCode::kInvalidArgument, message);
-}
 
 Status CheckOption(bool valid, const char* name, const std::string& expected, double found) {
   if (valid) return {};
@@ -65,19 +45,11 @@ Status Validate(const IndexOptions& o) {
   return status;
 }
 
-// Whether `id` is none of `ids`; it is noted as the next of them. A search may find a point where
-// it was when the search began, and where it is now. `table`: hash table of positions + 1 in `ids`,
-// a power of two and at most half full.
-bool IsNew(ExternalId id, std::span<const ExternalId> ids, std::vector<uint32_t>& table) {
-  const size_t mask = table.size() - 1;
-  size_t at = (id * 0x9e3779b97f4a7c15u >> 32) & mask;
-  for (; table[at] != 0; at = (at + 1) & mask)
-    if (ids[table[at] - 1] == id) return false;
-  table[at] = static_cast<uint32_t>(ids.size() + 1);
-  return true;
-}
-
 }  // namespace
+
+tl::unexpected<Error> Invalid(const std::string& message) {
+  return MakeError(ErrorCode::kInvalidArgument, message);
+}
 
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what) {
   try {
@@ -131,123 +103,6 @@ Scratch& IndexImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<Scratch&>(*scratch);
 }
 
-// Writes the k nearest of the last search's list, each id once. An empty `distances` is left out.
-// Returns how many there are.
-size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
-                              Scratch& scratch) const {
-  // Read after the tags: a search that has seen two slots of one id sees the flag, too.
-  const bool unique = any_left_.load(std::memory_order_relaxed);
-  if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
-  size_t hits = 0;
-  for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
-    if (!scratch.best.IsEligible(i)) continue;
-    const ExternalId id = slots_.external_id(scratch.best[i].slot);
-    if (unique && !IsNew(id, ids.first(hits), scratch.id_table)) continue;
-    ids[hits] = id;
-    if (!distances.empty()) distances[hits] = scratch.best[i].distance;
-    ++hits;
-  }
-  return hits;
-}
-
-Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
-                                 std::span<ExternalId> ids, std::span<float> distances,
-                                 WorkCounters* work) {
-  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
-  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
-  if (ids.size() < options.k)
-    return Invalid("ids: expected room for k = " + std::to_string(options.k) + ", found " +
-                   std::to_string(ids.size()));
-  if (!distances.empty() && distances.size() < options.k)
-    return Invalid("distances: expected room for k = " + std::to_string(options.k) + ", found " +
-                   std::to_string(distances.size()));
-  try {
-    auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());
-    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
-    // More candidates than points make no sense, and may not fit in memory.
-    const size_t most = std::max<size_t>(1, slots_.high_water());
-    const size_t k = std::min(options.k, most);
-    size_t list_size = std::min(std::max(options.search_list_size, k), most);
-    size_t hits = 0;
-    for (;; list_size = std::min(2 * list_size, most)) {
-      graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
-      hits = CollectHits(k, ids, distances, scratch);
-      // A list that is full and holds fewer than k ids holds some of them twice.
-      if (hits == k || !scratch.best.full() || list_size >= most) break;
-    }
-    if (work != nullptr) *work = guard.work;
-    return hits;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "search");
-  }
-}
-
-Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
-                                                WorkCounters* work) {
-  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
-  if (std::isnan(options.radius)) return Invalid("radius: expected a number, found NaN");
-  try {
-    auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());
-    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
-    const size_t most = std::max<size_t>(1, slots_.high_water());
-    graph_.RangeSearch(scorer, std::clamp<size_t>(options.search_list_size, 1, most),
-                       options.radius, guard, scratch);
-    std::vector<Hit> hits;
-    hits.reserve(scratch.within.size());
-    const bool unique = any_left_.load(std::memory_order_relaxed);
-    if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.within.size() + 1), 0);
-    std::vector<ExternalId> ids;
-    for (const Candidate& candidate : scratch.within) {
-      const ExternalId id = slots_.external_id(candidate.slot);
-      if (unique && !IsNew(id, ids, scratch.id_table)) continue;
-      ids.push_back(id);
-      hits.push_back({id, candidate.distance});
-    }
-    if (work != nullptr) *work = guard.work;
-    return hits;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "search");
-  }
-}
-
-bool IndexImpl::Contains(ExternalId id) {
-  const auto entry = ids_.Lock(id);
-  const auto slot = entry.slot();
-  return slot && slots_.tag(*slot) == Tag::kLive;
-}
-
-Status IndexImpl::Get(ExternalId id, void* vector) {
-  const auto guard = epochs_.Pin();  // From before the look-up: the row stands while it is copied.
-  std::optional<SlotId> slot;
-  {
-    // The tag is asked under the entry: behind it an Upsert may retire the slot, or an Insert that
-    // gives up may leave it to another id.
-    const auto entry = ids_.Lock(id);
-    slot = entry.slot();
-    if (!slot || slots_.tag(*slot) != Tag::kLive) return NotFound(id);
-  }
-  SHOAL_SYNC_POINT("get.looked_up");
-  std::memcpy(vector, features_.Row(*slot), options_.dim * ScalarSize(options_.scalar_type));
-  return {};
-}
-
-Result<std::vector<ExternalId>> IndexImpl::Ids() const {
-  try {
-    std::vector<ExternalId> ids;
-    ids.reserve(size());
-    ids_.ForEach([&](SlotId slot) {
-      if (slots_.tag(slot) == Tag::kLive) ids.push_back(slots_.external_id(slot));
-    });
-    return ids;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "ids");
-  }
-}
-
 IndexStats IndexImpl::Stats() const {
   IndexStats stats;
   const SlotId slots = slots_.high_water();
@@ -277,26 +132,33 @@ IndexStats IndexImpl::Stats() const {
   return stats;
 }
 
-Status IndexImpl::CheckStructure() {
-  size_t unreachable = 0;
-  Status graph = graph_.CheckStructure(unreachable);
-  unreachable_.store(unreachable, std::memory_order_relaxed);
-  if (!graph) return graph;
+Status IndexImpl::CheckStructure() const {
+  try {
+    size_t unreachable = 0;
+    Status graph = graph_.CheckStructure(unreachable);
+    unreachable_.store(unreachable, std::memory_order_relaxed);
+    if (graph) graph = CheckIds();
+    return graph ? slots_.CheckCounts(repairs_.size()) : graph;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "structure");
+  }
+}
+
+// Each live point is mapped, by its own id, and no other slot is.
+Status IndexImpl::CheckIds() const {
   const std::vector<SlotId> live = LiveSlots();
   for (const SlotId slot : live) {
     const ExternalId id = slots_.external_id(slot);
-    const auto mapped = ids_.Lock(id).slot();
-    if (mapped != slot)
+    if (ids_.Lock(id).slot() != slot)
       return MakeError(ErrorCode::kCorrupt, "structure: slot " + std::to_string(slot) + " has id " +
                                                 std::to_string(id) + ", which is mapped elsewhere");
   }
   size_t mapped = 0;
   ids_.ForEach([&](SlotId) { ++mapped; });
-  if (mapped != live.size())
-    return MakeError(ErrorCode::kCorrupt, "structure: ids: " + std::to_string(mapped) +
-                                              " are mapped, to " + std::to_string(live.size()) +
-                                              " live points");
-  return slots_.CheckCounts(repairs_.size());
+  if (mapped == live.size()) return {};
+  return MakeError(ErrorCode::kCorrupt, "structure: ids: " + std::to_string(mapped) +
+                                            " are mapped, to " + std::to_string(live.size()) +
+                                            " live points");
 }
 
 Index::Index(std::unique_ptr<IndexImpl> impl) : impl_(std::move(impl)) {}
@@ -305,120 +167,48 @@ Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
 
 Result<Index> Index::Create(const IndexOptions& options) { return IndexImpl::Create(options); }
-
 Status Index::Insert(ExternalId id, VectorView vector) { return impl_->Insert(id, vector); }
-
 Result<InsertReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                        const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, batch);
 }
-
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
 Status Index::Delete(ExternalId id) { return impl_->Delete(id); }
 Result<DeleteReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
   return impl_->DeleteMany(ids, batch);
 }
 Status Index::Clear(const BatchOptions& batch) { return impl_->Clear(batch); }
-Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
-  return impl_->Save(path, batch);
-}
-Result<Index> Index::Load(const std::filesystem::path& path, const LoadOptions& options) {
-  return IndexImpl::Load(path, options);
-}
 Status Index::Consolidate(const BatchOptions& batch) { return impl_->Consolidate(batch); }
 Result<size_t> Index::Compact(const BatchOptions& batch) { return impl_->Compact(batch); }
-Status Index::Get(ExternalId id, void* vector) const { return impl_->Get(id, vector); }
-Result<std::vector<ExternalId>> Index::Ids() const { return impl_->Ids(); }
-
 Status Index::Refine(const BatchOptions& batch) { return impl_->Refine(batch); }
-
+Result<std::vector<Hit>> Index::Search(VectorView query, const SearchOptions& options) const {
+  return impl_->Search(query, options);
+}
 Result<size_t> Index::Search(VectorView query, const SearchOptions& options,
                              std::span<ExternalId> ids, std::span<float> distances,
                              WorkCounters* work) const {
   return impl_->Search(query, options, ids, distances, work);
 }
-
-Result<std::vector<Hit>> Index::Search(VectorView query, const SearchOptions& options) const {
-  try {
-    // No more hits than points, whatever k.
-    const size_t room = std::min(options.k, std::max<size_t>(1, size()) + 64);
-    std::vector<ExternalId> ids(room);
-    std::vector<float> distances(room);
-    SearchOptions bounded = options;
-    bounded.k = room;
-    bounded.search_list_size = std::max(options.search_list_size, room);
-    if (options.k == 0) bounded.k = 0;
-    const Result<size_t> n = Search(query, bounded, ids, distances);
-    if (!n) return tl::unexpected(n.error());
-    std::vector<Hit> hits(*n);
-    for (size_t i = 0; i < *n; ++i) hits[i] = {ids[i], distances[i]};
-    return hits;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(this->options(), "search");
-  }
-}
-
 Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
                          const SearchManyOutput& output, const BatchOptions& batch) const {
-  const size_t n = queries.rows();
-  // n x each elements, which may be more than a size_t counts.
-  const auto check = [n](const char* name, size_t each, size_t found) -> Status {
-    if (n == 0 || found / n >= each) return {};
-    return Invalid(std::string(name) + ": expected room for " + std::to_string(n) + " x " +
-                   std::to_string(each) + ", found " + std::to_string(found));
-  };
-  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
-  Status sizes = check("ids", options.k, output.ids.size());
-  if (sizes && !output.distances.empty())
-    sizes = check("distances", options.k, output.distances.size());
-  if (sizes) sizes = check("counts", 1, output.counts.size());
-  if (sizes && !output.work.empty()) sizes = check("work", 1, output.work.size());
-  if (!sizes || n == 0) return sizes;
-  std::fill_n(output.counts.begin(), n, 0);
-  if (Status shape = impl_->ValidateShape(queries, "queries"); !shape) return shape;
-  Status first_error;
-  Mutex reporting;
-  const auto search = [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i) {
-      const auto distances = output.distances.empty()
-                                 ? std::span<float>()
-                                 : output.distances.subspan(i * options.k, options.k);
-      const Result<size_t> hits =
-          Search(queries[i], options, output.ids.subspan(i * options.k, options.k), distances,
-                 output.work.empty() ? nullptr : &output.work[i]);
-      output.counts[i] = hits ? static_cast<uint32_t>(*hits) : 0;
-      if (hits) continue;
-      const MutexLock lock(reporting);
-      if (first_error)
-        first_error =
-            MakeError(hits.error().code, "row " + std::to_string(i) + ": " + hits.error().message);
-    }
-  };
-  try {
-    const size_t done = ParallelFor(batch.threads, n, SearchGrain(n, batch.threads, options),
-                                    batch.progress, search, batch.stop);
-    if (done < n) return Cancelled("search", done, n);
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(this->options(), "search");
-  }
-  return first_error;
+  return impl_->SearchMany(queries, options, output, batch);
 }
-
 Result<std::vector<Hit>> Index::RangeSearch(VectorView query, const RangeOptions& options,
                                             WorkCounters* work) const {
   return impl_->RangeSearch(query, options, work);
 }
-
 bool Index::Contains(ExternalId id) const { return impl_->Contains(id); }
+Status Index::Get(ExternalId id, void* vector) const { return impl_->Get(id, vector); }
+Result<std::vector<ExternalId>> Index::Ids() const { return impl_->Ids(); }
 size_t Index::size() const { return impl_->size(); }
 const IndexOptions& Index::options() const { return impl_->options(); }
 IndexStats Index::Stats() const { return impl_->Stats(); }
-Status Index::CheckStructure() const {
-  try {
-    return impl_->CheckStructure();
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(this->options(), "structure");
-  }
+Status Index::CheckStructure() const { return impl_->CheckStructure(); }
+Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
+  return impl_->Save(path, batch);
+}
+Result<Index> Index::Load(const std::filesystem::path& path, const LoadOptions& options) {
+  return IndexImpl::Load(path, options);
 }
 
 }  // namespace shoal

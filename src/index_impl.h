@@ -22,6 +22,7 @@
 
 namespace shoal {
 
+tl::unexpected<Error> Invalid(const std::string& message);
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what);
 tl::unexpected<Error> NotFound(ExternalId id);
 // Of `total` of what `what` (a verb) does.
@@ -44,18 +45,18 @@ class IndexImpl {
   Status Consolidate(const BatchOptions& batch);
   Result<size_t> Compact(const BatchOptions& batch);
   Status Refine(const BatchOptions& batch);
-  Status ValidateShape(MatrixView rows, const char* what) const {
-    return codec_.ValidateShape(rows, what);
-  }
+  Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
-                        std::span<float> distances, WorkCounters* work);
+                        std::span<float> distances, WorkCounters* work) const;
+  Status SearchMany(MatrixView queries, const SearchOptions& options,
+                    const SearchManyOutput& output, const BatchOptions& batch) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
-                                       WorkCounters* work);
-  bool Contains(ExternalId id);
-  Status Get(ExternalId id, void* vector);
+                                       WorkCounters* work) const;
+  bool Contains(ExternalId id) const;
+  Status Get(ExternalId id, void* vector) const;
   Result<std::vector<ExternalId>> Ids() const;
   IndexStats Stats() const;
-  Status CheckStructure();
+  Status CheckStructure() const;
 
   Status Save(const std::filesystem::path& path, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
@@ -70,7 +71,7 @@ class IndexImpl {
   std::optional<OwnedSlot> AcquireSlot();
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
-  // Takes the reservation back, if it is still this slot's.
+  // Removes the reservation, if it is still this slot's.
   void Unreserve(ExternalId id, SlotId slot);
   Status InsertReserved(ExternalId id, OwnedSlot slot);
   // Upsert of an id that is there.
@@ -80,15 +81,15 @@ class IndexImpl {
 
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      Scratch& scratch) const;
-  // Before the mark, or PUB.1 of the id's next slot. Read first: all searches read it.
+  // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
   void NoteThatAnIdLeaves() {
     if (!any_left_.load(std::memory_order_relaxed))
       any_left_.store(true, std::memory_order_relaxed);
   }
 
-  // Delete without the repair that is due.
+  // Delete without the repair.
   Status MarkForRepair(ExternalId id);
-  // Whether a writer repairs what it has deleted, or as much of what others have.
+  // Whether a writer that has deleted a point takes a pending repair.
   bool WritersRepair() const {
     if (options_.repair == RepairPolicy::kBackground)
       return repairs_.size() > kMaxPending + size() / kPendingShare;
@@ -97,10 +98,10 @@ class IndexImpl {
   static constexpr size_t kMaxPending = 64;
   static constexpr size_t kPendingShare = 4;
   void AfterDelete(EpochRegistry::Guard first);
-  // Repairs that fail in a row, several of each that is due: then there is no memory.
-  static size_t MostFailures(size_t due) { return 64 + 4 * due; }
-  // Repairs what was taken from the queue; puts it back, unless that was wholly done.
-  Graph::Repaired RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard);
+  // After so many failures in a row, several for each pending repair, there is no memory.
+  static size_t MaxFailures(size_t pending) { return 64 + 4 * pending; }
+  // Repairs what was taken from the queue, and puts it back unless that is done.
+  Graph::Repaired RepairTaken(const PendingRepair& repair, EpochRegistry::Guard& guard);
   // False: the system refuses even one thread.
   bool StartRepairers();
   void RepairInBackground();
@@ -110,8 +111,8 @@ class IndexImpl {
   void Trim();
   void PunchHoles();
 
-  // The points of one instant: each id is mapped to one of them, which was live. They stay readable
-  // under a guard that is older. `positions`: that of a slot in `slots`; kNoSlot: in none.
+  // The points of one instant: the slots that were mapped and live. They stay readable under a
+  // guard that was pinned before. `positions`: of each slot in `slots`; kNoSlot: it is not there.
   struct SnapshotPoints {
     std::vector<SlotId> slots;
     std::vector<uint32_t> positions;
@@ -122,11 +123,12 @@ class IndexImpl {
   std::vector<SlotId> SnapshotSlots() const;
   static SnapshotPoints Position(std::vector<SlotId> slots);
   void AppendEntries(const SnapshotPoints& points, std::vector<std::byte>& block);
-  // Replaces `list` by the positions of the points that u, a member or the start point, points at
-  // now, in the order of its row.
+  // Replaces `list` by the positions of the out-neighbours that u, a snapshot point or the start
+  // point, has now, in the order of its row.
   void SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
                     std::vector<uint32_t>& list);
-  // The member nearest to u that `lost`, no member, points at, and that is neither u nor in `list`.
+  // The out-neighbour of `lost`, which is no snapshot point, that is one, is nearest to u, and is
+  // neither u nor in `list`. kNoSlot: there is none.
   uint32_t PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
                        std::span<const uint32_t> list, EpochRegistry::Guard& guard);
   uint32_t Medoid(const SnapshotPoints& points);
@@ -138,6 +140,7 @@ class IndexImpl {
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;
+  Status CheckIds() const;
 
   // Constant after construction.
   const IndexOptions options_;
@@ -149,19 +152,18 @@ class IndexImpl {
   RamFeatureStore features_;
   NeighborLists neighbors_;
   SlotTable slots_;
-  IdMap ids_;
+  mutable IdMap ids_;  // A look-up locks it.
   Graph graph_;
 
   RepairQueue repairs_{budget_};
 
-  std::atomic<uint64_t> outstayed_{0};  // The epoch whose end an insert at the limit saw not come.
-  Mutex starting_;                      // Held to make the first start point.
-  Mutex trimming_;  // Held to give memory of slots back, and to walk all lists' locks.
+  std::atomic<uint64_t> outstayed_{0};  // The epoch that an insert at the limit waited for in vain.
+  Mutex starting_;                      // Held to make the start point.
+  Mutex trimming_;  // Held to give memory of slots back, and to lock all lists in turn.
   // Whether an id ever left a slot, by a Delete, an Upsert or a Compact: then a search may meet it
-  // in two.
+  // in two slots.
   std::atomic<bool> any_left_{false};
-  // What the last CheckStructure found.
-  std::atomic<size_t> unreachable_{0};
+  mutable std::atomic<size_t> unreachable_{0};  // Found by the last CheckStructure.
 
   std::vector<std::thread> repairers_;  // kBackground; joined by the destructor.
 };

@@ -2,9 +2,9 @@
 // in a few passes over all points, on all threads.
 //
 // The points get the slots behind the start point's in the order of the file, which is that of
-// their old slots: so searches meet them in the same order, and a file that is loaded and saved
-// again is the same file. Births are given in breadth-first order from the start: then every point
-// that can be reached has an edge from an older one, and all guards are known at once.
+// their old slots. So searches meet them in the same order, and a file that is loaded and saved
+// again is the same file. Ranks are given in breadth-first order from the start point. So every
+// point that can be reached has an edge from one of lower rank, and all parents are known.
 #include <algorithm>
 #include <cmath>
 #include <new>
@@ -21,8 +21,8 @@ namespace shoal {
 namespace {
 
 constexpr size_t kGrain = 256;
-// Points without a list that are linked one after the other, before several at a time: so that
-// those find something to link to.
+// Points without a list that are linked one after another before the others are linked on all
+// threads, so that those find points to link to.
 constexpr size_t kFirstRelinks = 64;
 
 }  // namespace
@@ -54,7 +54,7 @@ class IndexImpl::Loader {
   using Section = SnapshotSection;
   using Block = std::vector<std::byte>;
 
-  // Nobody else sees the index yet, so slots are live before there is anything in them.
+  // No other thread sees the index yet, so slots are live before they are written.
   Status MakeSlots() {
     for (SlotId i = 0; i <= n_; ++i) {
       std::optional<OwnedSlot> slot = index_.slots_.Acquire();
@@ -85,8 +85,8 @@ class IndexImpl::Loader {
 
   Status LoadEntries(const Block& block, size_t at) {
     std::vector<EntryPoints::Saved> sets;
-    size_t most = EntryPoints::kMaxRoots, due = 1;
-    for (; due > 0; --due) {
+    size_t most = EntryPoints::kMaxRoots, left_sets = 1;
+    for (; left_sets > 0; --left_sets) {
       const auto left = block.size() - at;
       constexpr size_t kBefore = 8;  // Their number and radius.
       const size_t n = left < kBefore ? 0 : NumberAt<uint32_t>(block, at);
@@ -103,7 +103,7 @@ class IndexImpl::Loader {
       if (Status ok = TakePoints(Section::kStart, 0, block, at, n, kStart, set.slots); !ok)
         return ok;
       at += 4 * n;
-      if (sets.size() == 1) due += n;
+      if (sets.size() == 1) left_sets += n;
       most = EntryPoints::kMaxLeaves;
     }
     if (at != block.size())
@@ -154,7 +154,7 @@ class IndexImpl::Loader {
   Status LoadVector(Section section, size_t b, const Block& block, size_t at, SlotId slot) {
     const VectorView vector(block.data() + at, header_.options.scalar_type, header_.options.dim);
     if (Status valid = index_.codec_.Validate(vector, "vector"); !valid)
-      return reader_.Broken(section, b, at, Whose(slot), "a vector that may be inserted",
+      return reader_.Broken(section, b, at, NameOf(slot), "a vector that may be inserted",
                             valid.error().message);
     index_.codec_.Encode(vector, index_.features_.Row(slot));
     return {};
@@ -165,19 +165,19 @@ class IndexImpl::Loader {
     index_.slots_.set_external_id(slot, id);
     auto entry = index_.ids_.Lock(id);
     if (const auto other = entry.slot())
-      return reader_.Broken(Section::kIds, b, at, Whose(slot), "an id of its own",
-                            std::to_string(id) + ", as " + Whose(*other));
+      return reader_.Broken(Section::kIds, b, at, NameOf(slot), "an id of its own",
+                            std::to_string(id) + ", as " + NameOf(*other));
     if (!entry.Add(slot)) return OutOfMemory(index_.options_, "load");
     return {};
   }
 
-  // The list at `at`, which is moved behind it.
+  // The list at `at`, which is set behind it.
   Status LoadList(Section section, size_t b, const Block& block, size_t& at, SlotId slot) {
     const size_t left = (block.size() - at) / 4;
     const size_t k = left == 0 ? 0 : NumberAt<uint32_t>(block, at);
     const size_t most = std::min<size_t>(left == 0 ? 0 : left - 1, header_.options.max_degree);
     if (left == 0 || k > most)
-      return reader_.Broken(section, b, at, Whose(slot),
+      return reader_.Broken(section, b, at, NameOf(slot),
                             "a list of at most " + std::to_string(most) + " neighbours",
                             left == 0 ? "the end of the block" : std::to_string(k));
     std::vector<SlotId> ids;
@@ -188,13 +188,13 @@ class IndexImpl::Loader {
     return {};
   }
 
-  // k numbers of points, each once and not that of `slot`, as slots.
+  // The slots of k positions, each once and not that of `slot`.
   Status TakePoints(Section section, size_t b, const Block& block, size_t at, size_t k, SlotId slot,
                     std::vector<SlotId>& out) {
     for (size_t i = 0; i < k; ++i) {
       const auto point = NumberAt<uint32_t>(block, at + 4 * i);
       if (point >= n_ || SlotOf(point) == slot)
-        return reader_.Broken(section, b, at + 4 * i, Whose(slot),
+        return reader_.Broken(section, b, at + 4 * i, NameOf(slot),
                               "another point below " + std::to_string(n_), std::to_string(point));
       out.push_back(SlotOf(point));
     }
@@ -203,7 +203,7 @@ class IndexImpl::Loader {
     std::sort(sorted, sorted + k);
     const SlotId* const twice = std::adjacent_find(sorted, sorted + k);
     if (twice == sorted + k) return {};
-    return reader_.Broken(section, b, at, Whose(slot), "each point once",
+    return reader_.Broken(section, b, at, NameOf(slot), "each point once",
                           std::to_string(*twice - 1) + " twice");
   }
 
@@ -224,8 +224,8 @@ class IndexImpl::Loader {
         first.Note(OutOfMemory(index_.options_, "load"));
     };
     link(kStart);
-    // In this order points with common neighbours come together: an eighth less time than in that
-    // of the slots (SIFT, 1M).
+    // In this order points with common neighbours come together. It takes an eighth less time than
+    // the order of the slots (SIFT, 1M).
     const auto link_all = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end && first.ok(); ++i) link(SlotOf(order_.nodes[i]));
     };
@@ -236,8 +236,7 @@ class IndexImpl::Loader {
     return {};
   }
 
-  // Points without a list, or that the start point does not lead to. A point that has no list may
-  // be the only one.
+  // Links points that have no list or cannot be reached.
   Status LinkLost() {
     std::vector<SlotId> listless;
     SlotId row[kMaxDegree];
@@ -253,7 +252,7 @@ class IndexImpl::Loader {
     ParallelFor(batch_.threads, listless.size() - alone, 1, {}, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) relink(listless[alone + i]);
     });
-    // Older points first, so that each finds its guards guarded.
+    // In the order of ranks, so that its possible parents have parents.
     for (size_t i = order_.reached; i < n_; ++i) {
       const SlotId slot = SlotOf(order_.nodes[i]);
       auto guard = index_.epochs_.Pin();
@@ -273,7 +272,7 @@ class IndexImpl::Loader {
     };
   }
 
-  std::string Whose(SlotId slot) const {
+  std::string NameOf(SlotId slot) const {
     return slot == kStart ? "start point" : "point " + std::to_string(slot - 1);
   }
 

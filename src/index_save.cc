@@ -1,16 +1,16 @@
 // An index into its file, while it is written to.
 //
-// PROBLEM. A snapshot holds exactly the points that were there at one instant; but writing it takes
-// seconds, and nobody may wait for that.
+// PROBLEM. A snapshot holds exactly the points of one instant. But writing it takes seconds, and no
+// writer may wait for that.
 //
-// IDEA. The id map says who is there. All its shards are locked for as long as it takes to copy the
-// slots that it names and that are live: no Publish, Delete, Upsert or move of a point ends in
-// between, for each holds its id's entry. That is the instant. The guard is older, so every slot of
-// the list stays readable, whatever becomes of its point: a row never changes while it can be read.
+// IDEA. All shards of the id map are locked for as long as it takes to copy the slots that are
+// mapped and live. No insert, delete or relocation of a point takes effect meanwhile, for each
+// holds its id's entry. That is the instant. The guard was pinned before, so the slots stay
+// readable, and rows do not change while they can be read.
 //
-// Neighbour lists do change. A list is taken as it is when its turn comes; what leads to points
-// that are not points is led on to one that is. A member that was deleted and repaired meanwhile
-// has no list any more, and nobody points at it: Load links it anew.
+// Neighbour lists do change. A list is copied when its turn comes. An edge to a slot that is no
+// snapshot point is rerouted to one behind it. A snapshot point that was deleted and repaired
+// meanwhile has neither list nor in-edges any more: Load links it again.
 #include <algorithm>
 #include <new>
 #include <string>
@@ -48,9 +48,9 @@ uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& poi
   size_t n = neighbors_.Copy(lost, scratch.ids);
   n = static_cast<size_t>(std::remove_if(scratch.ids, scratch.ids + n,
                                          [&](SlotId slot) {
-                                           const uint32_t number = points.PositionOf(slot);
-                                           return number == kNoSlot || slot == u ||
-                                                  std::find(list.begin(), list.end(), number) !=
+                                           const uint32_t position = points.PositionOf(slot);
+                                           return position == kNoSlot || slot == u ||
+                                                  std::find(list.begin(), list.end(), position) !=
                                                       list.end();
                                          }) -
                           scratch.ids);
@@ -69,7 +69,7 @@ void IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegist
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.CopyAtomically(u, row);
   list.resize(n);
-  // Places of what is no member hold kNoSlot, until what is behind it is found.
+  // kNoSlot: no snapshot point; the point behind it is looked for afterwards.
   for (size_t i = 0; i < n; ++i) list[i] = points.PositionOf(row[i]);
   for (size_t i = 0; i < n; ++i)
     if (list[i] == kNoSlot) list[i] = PointBehind(row[i], u, points, list, guard);
@@ -83,14 +83,15 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
   SHOAL_SYNC_POINT("save.before_points");
   const SnapshotPoints points = Position(SnapshotSlots());
   SHOAL_SYNC_POINT("save.after_points");
-  const SlotId start = graph_.start();  // After the points: where there is one, there is a start.
+  const SlotId start =
+      graph_.start();  // After the points: if there is one, there is a start point.
   SnapshotHeader header{.options = options_,
                         .points = points.slots.size(),
                         .block_points = SnapshotBlockPoints(options_),
                         .start_points = start == kNoSlot ? 0u : 1u};
   std::vector<std::byte> block;
   size_t done = 0;
-  // One section: append(i) puts what belongs to point i behind the block.
+  // One section. append(slot) appends what belongs to a point to the block.
   const auto write = [&](const auto& append) -> Status {
     for (size_t b = 0; b < header.point_blocks(); ++b) {
       if (batch.stop.stop_requested())
@@ -115,7 +116,7 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     SnapshotList(slot, points, guard, list);
     header.edges += list.size();
     PutNumber(block, static_cast<uint32_t>(list.size()));
-    for (const uint32_t number : list) PutNumber(block, number);
+    for (const uint32_t position : list) PutNumber(block, position);
   };
   Status ok = write(append_vector);
   if (ok) ok = write([&](SlotId slot) { PutNumber(block, slots_.external_id(slot)); });
@@ -134,7 +135,8 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
   return ok;
 }
 
-// Those that are points, each once. A root that is none leaves its place to one of its leaves.
+// Seeds that are snapshot points, each once. One of its fine seeds takes the place of a coarse seed
+// that is none.
 void IndexImpl::AppendEntries(const SnapshotPoints& points, std::vector<std::byte>& block) {
   std::vector<EntryPoints::Saved> sets = graph_.entries().Save();
   std::unordered_set<uint32_t> met;
@@ -160,7 +162,7 @@ void IndexImpl::AppendEntries(const SnapshotPoints& points, std::vector<std::byt
   for (const auto& [slots, radius] : sets) {
     PutNumber(block, static_cast<uint32_t>(slots.size()));
     PutNumber(block, radius);
-    for (const uint32_t number : slots) PutNumber(block, number);
+    for (const uint32_t position : slots) PutNumber(block, position);
   }
 }
 

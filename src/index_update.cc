@@ -1,4 +1,4 @@
-// The index's writers: insert, upsert, delete. What comes after a delete is in index_repair.cc.
+// The index's writers: insert, upsert, delete. What follows a delete is in index_repair.cc.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -17,13 +17,9 @@ namespace {
 
 // Rows, ids or slots that one thread takes at a time from a batch.
 constexpr size_t kGrain = 8;
-// Of batches in an order of their own: so many that threads are in different regions, for points
-// that are inserted at the same time do not find each other.
+// Of batches that are put in order. So many that threads are in different regions: points that are
+// inserted at the same time do not find each other.
 constexpr size_t kOrderedGrain = 512;
-
-tl::unexpected<Error> Invalid(const std::string& message) {
-  return MakeError(ErrorCode::kInvalidArgument, message);
-}
 
 tl::unexpected<Error> AlreadyExists(ExternalId id) {
   return MakeError(ErrorCode::kAlreadyExists, "id " + std::to_string(id) + ": already there");
@@ -35,10 +31,9 @@ tl::unexpected<Error> NotFound(ExternalId id) {
   return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
 }
 
-// Where there is no memory for one more: what its readers have left by now comes back, and a repair
-// that is due is done. If there is nothing else to be had but what readers are still at, they get
-// some searches' time to leave; who outstays that is not waited for again. The caller holds no
-// guard, which would keep the epoch.
+// Where there is no memory for one more slot, it reclaims those that readers have left, and does
+// pending repairs. If the only other slots are those that searches may still read, it gives these a
+// tenth of a second to leave, once per epoch. The caller holds no guard: that would keep the epoch.
 std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
   using Clock = std::chrono::steady_clock;
   constexpr auto kPatience = std::chrono::milliseconds(100);
@@ -48,8 +43,8 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
     size_t reclaimed = 0;
     for (uint64_t i = 0; i < EpochRegistry::kGracePeriod; ++i) reclaimed += slots_.Reclaim();
     if (reclaimed > 0) continue;
-    const auto due = repairs_.Take();
-    if (!due) {
+    const auto repair = repairs_.Take();
+    if (!repair) {
       const uint64_t epoch = epochs_.Current();
       if (slots_.retired() == 0 || epoch == outstayed_.load(std::memory_order_relaxed))
         return std::nullopt;
@@ -62,7 +57,7 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
       continue;
     }
     auto guard = epochs_.Pin();
-    if (RepairTaken(*due, guard) == Graph::Repaired::kRetry) return std::nullopt;
+    if (RepairTaken(*repair, guard) == Graph::Repaired::kRetry) return std::nullopt;
   }
 }
 
@@ -132,20 +127,20 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
   SHOAL_SYNC_POINT("insert.published");
   try {
     Scratch& scratch = ScratchOf(guard);
-    bool guarded = graph_.LinkIn(p, guard, scratch);
-    // Else all rows that may guard p are full of others' last guards. p is made the youngest at
-    // each try, and there are fewer live points than places: some of these are deleted points',
-    // whose repair is due, or other inserts have been faster.
-    for (size_t failed = 0; !guarded && failed < MostFailures(repairs_.size());) {
-      if (const auto due = repairs_.Take()) {
-        failed = RepairTaken(*due, guard) == Graph::Repaired::kRetry ? failed + 1 : 0;
+    bool has_parent = graph_.LinkIn(p, guard, scratch);
+    // If not, the rows of all possible parents are full of the last parent edges of other points. p
+    // moves to the end at each try, and there are fewer live points than places. So deleted points
+    // whose repair is pending hold some, or other inserts were faster.
+    for (size_t failed = 0; !has_parent && failed < MaxFailures(repairs_.size());) {
+      if (const auto repair = repairs_.Take()) {
+        failed = RepairTaken(*repair, guard) == Graph::Repaired::kRetry ? failed + 1 : 0;
       } else {
         std::this_thread::yield();
       }
-      guarded = graph_.EnsureParent(p, guard, scratch);
+      has_parent = graph_.EnsureParent(p, guard, scratch);
     }
   } catch (const std::bad_alloc&) {
-    // The point is in; it needs one guard, which takes no memory.
+    // The point is in. It needs one parent edge, which takes no memory.
     graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
   }
 }
@@ -264,8 +259,8 @@ Status IndexImpl::Delete(ExternalId id) {
   }
 }
 
-// Positions of ids by the slots of their points: what came in one batch is near each other there
-// (InsertOrder), and so are the rows and lists that its repairs want. Empty: as they are.
+// Positions of ids in the order of their slots: points of one batch that are near each other have
+// near slots (InsertOrder), and their repairs read the same rows and lists. Empty: as they are.
 std::vector<uint32_t> IndexImpl::DeleteOrder(std::span<const ExternalId> ids) {
   if (ids.size() < kOrderedFrom || ids.size() > std::numeric_limits<uint32_t>::max()) return {};
   std::vector<std::pair<SlotId, uint32_t>> by_slot;
@@ -319,7 +314,7 @@ Status IndexImpl::Clear(const BatchOptions& batch) {
   return Consolidate(batch);
 }
 
-// Which of many ids are there: their rows need no order. Empty: too few to be put in one.
+// Which of many ids are there: their rows need no place in an order. Empty: too few for an order.
 std::vector<uint8_t> IndexImpl::KnownIds(std::span<const ExternalId> ids) {
   std::vector<uint8_t> known;
   if (ids.size() < kOrderedFrom || size() == 0) return known;
@@ -334,7 +329,7 @@ Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matr
     return Invalid("ids: expected one per row, " + std::to_string(rows.rows()) + ", found " +
                    std::to_string(ids.size()));
   if (rows.rows() == 0) return InsertReport{};
-  if (Status shape = ValidateShape(rows, "rows"); !shape) return tl::unexpected(shape.error());
+  if (Status shape = codec_.ValidateShape(rows, "rows"); !shape) return tl::unexpected(shape.error());
   InsertReport report;
   Mutex reporting;
   try {

@@ -1,0 +1,231 @@
+// The index's readers: search, range search, and what ids and vectors are there.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "base/hooks.h"
+#include "base/parallel.h"
+#include "index_impl.h"
+
+namespace shoal {
+namespace {
+
+// Queries that one thread takes at a time from a batch of n. They are few enough that each thread
+// gets several pieces, and so many that a piece (128 candidates, guessed: some 100 us) is worth a
+// thread's start.
+size_t SearchGrain(size_t n, size_t threads, const SearchOptions& options) {
+  constexpr size_t kMax = 8, kPieces = 4, kWorthAStart = 128;
+  if (threads == 0) threads = AvailableCpus();
+  const size_t list = std::max(options.search_list_size, options.k);
+  const size_t least = std::clamp<size_t>(kWorthAStart / list, 1, kMax);
+  return std::clamp(n / threads / kPieces, least, kMax);
+}
+
+// Whether `id` is none of `ids`; it is noted as the next of them. (A search may find a relocated
+// point in two slots.) `table`: a hash table of positions + 1 in `ids`; its size is a power of two,
+// and it is at most half full.
+bool IsNew(ExternalId id, std::span<const ExternalId> ids, std::vector<uint32_t>& table) {
+  const size_t mask = table.size() - 1;
+  size_t at = (id * 0x9e3779b97f4a7c15u >> 32) & mask;
+  for (; table[at] != 0; at = (at + 1) & mask)
+    if (ids[table[at] - 1] == id) return false;
+  table[at] = static_cast<uint32_t>(ids.size() + 1);
+  return true;
+}
+
+// Whether all results of n queries have a place.
+Status CheckRoom(const SearchManyOutput& output, size_t n, size_t k) {
+  // n x each elements, which may be more than a size_t counts.
+  const auto check = [n](const char* name, size_t each, size_t found) -> Status {
+    if (n == 0 || found / n >= each) return {};
+    return Invalid(std::string(name) + ": expected room for " + std::to_string(n) + " x " +
+                   std::to_string(each) + ", found " + std::to_string(found));
+  };
+  if (k == 0) return Invalid("k: expected at least 1, found 0");
+  Status room = check("ids", k, output.ids.size());
+  if (room && !output.distances.empty()) room = check("distances", k, output.distances.size());
+  if (room) room = check("counts", 1, output.counts.size());
+  if (room && !output.work.empty()) room = check("work", 1, output.work.size());
+  return room;
+}
+
+}  // namespace
+
+// Writes the k nearest of the last search's list, each id once, and returns their number. An empty
+// `distances` is left out.
+size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
+                              Scratch& scratch) const {
+  // Read after the tags: a search that has seen two slots of one id sees the flag, too.
+  const bool unique = any_left_.load(std::memory_order_relaxed);
+  if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
+  size_t hits = 0;
+  for (size_t i = 0; i < scratch.best.size() && hits < k; ++i) {
+    if (!scratch.best.IsEligible(i)) continue;
+    const ExternalId id = slots_.external_id(scratch.best[i].slot);
+    if (unique && !IsNew(id, ids.first(hits), scratch.id_table)) continue;
+    ids[hits] = id;
+    if (!distances.empty()) distances[hits] = scratch.best[i].distance;
+    ++hits;
+  }
+  return hits;
+}
+
+Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
+                                 std::span<ExternalId> ids, std::span<float> distances,
+                                 WorkCounters* work) const {
+  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
+  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
+  if (ids.size() < options.k)
+    return Invalid("ids: expected room for k = " + std::to_string(options.k) + ", found " +
+                   std::to_string(ids.size()));
+  if (!distances.empty() && distances.size() < options.k)
+    return Invalid("distances: expected room for k = " + std::to_string(options.k) + ", found " +
+                   std::to_string(distances.size()));
+  try {
+    auto guard = epochs_.Pin();
+    Scratch& scratch = ScratchOf(guard);
+    scratch.query_buffer.resize(codec_.buffer_bytes());
+    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
+    // More candidates than points make no sense, and may not fit in memory.
+    const size_t most = std::max<size_t>(1, slots_.high_water());
+    const size_t k = std::min(options.k, most);
+    size_t list_size = std::min(std::max(options.search_list_size, k), most);
+    size_t hits = 0;
+    for (;; list_size = std::min(2 * list_size, most)) {
+      graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
+      hits = CollectHits(k, ids, distances, scratch);
+      // A list that is full and holds fewer than k ids holds some of them twice.
+      if (hits == k || !scratch.best.full() || list_size >= most) break;
+    }
+    if (work != nullptr) *work = guard.work;
+    return hits;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "search");
+  }
+}
+
+Result<std::vector<Hit>> IndexImpl::Search(VectorView query, const SearchOptions& options) const {
+  try {
+    // No more hits than points, whatever k.
+    const size_t room = std::min(options.k, std::max<size_t>(1, size()) + 64);
+    std::vector<ExternalId> ids(room);
+    std::vector<float> distances(room);
+    SearchOptions bounded = options;
+    bounded.k = room;
+    bounded.search_list_size = std::max(options.search_list_size, room);
+    if (options.k == 0) bounded.k = 0;
+    const Result<size_t> n = Search(query, bounded, ids, distances, nullptr);
+    if (!n) return tl::unexpected(n.error());
+    std::vector<Hit> hits(*n);
+    for (size_t i = 0; i < *n; ++i) hits[i] = {ids[i], distances[i]};
+    return hits;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "search");
+  }
+}
+
+Status IndexImpl::SearchMany(MatrixView queries, const SearchOptions& options,
+                             const SearchManyOutput& output, const BatchOptions& batch) const {
+  const size_t n = queries.rows();
+  if (Status room = CheckRoom(output, n, options.k); !room || n == 0) return room;
+  std::fill_n(output.counts.begin(), n, 0);
+  if (Status shape = codec_.ValidateShape(queries, "queries"); !shape) return shape;
+  Status first_error;
+  Mutex reporting;
+  const auto search = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const auto distances = output.distances.empty()
+                                 ? std::span<float>()
+                                 : output.distances.subspan(i * options.k, options.k);
+      const Result<size_t> hits =
+          Search(queries[i], options, output.ids.subspan(i * options.k, options.k), distances,
+                 output.work.empty() ? nullptr : &output.work[i]);
+      output.counts[i] = hits ? static_cast<uint32_t>(*hits) : 0;
+      if (hits) continue;
+      const MutexLock lock(reporting);
+      if (first_error)
+        first_error =
+            MakeError(hits.error().code, "row " + std::to_string(i) + ": " + hits.error().message);
+    }
+  };
+  try {
+    const size_t done = ParallelFor(batch.threads, n, SearchGrain(n, batch.threads, options),
+                                    batch.progress, search, batch.stop);
+    if (done < n) return Cancelled("search", done, n);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "search");
+  }
+  return first_error;
+}
+
+Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
+                                                WorkCounters* work) const {
+  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
+  if (std::isnan(options.radius)) return Invalid("radius: expected a number, found NaN");
+  try {
+    auto guard = epochs_.Pin();
+    Scratch& scratch = ScratchOf(guard);
+    scratch.query_buffer.resize(codec_.buffer_bytes());
+    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
+    const size_t most = std::max<size_t>(1, slots_.high_water());
+    graph_.RangeSearch(scorer, std::clamp<size_t>(options.search_list_size, 1, most),
+                       options.radius, guard, scratch);
+    std::vector<Hit> hits;
+    hits.reserve(scratch.within.size());
+    const bool unique = any_left_.load(std::memory_order_relaxed);
+    if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.within.size() + 1), 0);
+    std::vector<ExternalId> ids;
+    for (const Candidate& candidate : scratch.within) {
+      const ExternalId id = slots_.external_id(candidate.slot);
+      if (unique && !IsNew(id, ids, scratch.id_table)) continue;
+      ids.push_back(id);
+      hits.push_back({id, candidate.distance});
+    }
+    if (work != nullptr) *work = guard.work;
+    return hits;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "search");
+  }
+}
+
+bool IndexImpl::Contains(ExternalId id) const {
+  const auto entry = ids_.Lock(id);
+  const auto slot = entry.slot();
+  return slot && slots_.tag(*slot) == Tag::kLive;
+}
+
+Status IndexImpl::Get(ExternalId id, void* vector) const {
+  const auto guard =
+      epochs_.Pin();  // Before the look-up: the row does not change while it is copied.
+  std::optional<SlotId> slot;
+  {
+    // The tag is read under the entry. Later an Upsert may retire the slot, or an Insert that fails
+    // may leave it to another id.
+    const auto entry = ids_.Lock(id);
+    slot = entry.slot();
+    if (!slot || slots_.tag(*slot) != Tag::kLive) return NotFound(id);
+  }
+  SHOAL_SYNC_POINT("get.looked_up");
+  const std::byte* row = nullptr;
+  RamFeatureStore::Reader(features_).Fetch(&*slot, 1, &row);
+  std::memcpy(vector, row, options_.dim * ScalarSize(options_.scalar_type));
+  return {};
+}
+
+Result<std::vector<ExternalId>> IndexImpl::Ids() const {
+  try {
+    std::vector<ExternalId> ids;
+    ids.reserve(size());
+    ids_.ForEach([&](SlotId slot) {
+      if (slots_.tag(slot) == Tag::kLive) ids.push_back(slots_.external_id(slot));
+    });
+    return ids;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "ids");
+  }
+}
+
+}  // namespace shoal
