@@ -31,14 +31,14 @@ Status Validate(const IndexOptions& o) {
     status = CheckOption(o.scalar_type <= ScalarType::kUint8, "scalar_type", "one of ScalarType",
                          static_cast<double>(o.scalar_type));
   if (status)
-    status = CheckOption(o.repair <= RepairPolicy::kManual, "repair", "one of RepairPolicy",
-                         static_cast<double>(o.repair));
+    status = CheckOption(o.runtime.repair <= RepairPolicy::kManual, "repair", "one of RepairPolicy",
+                         static_cast<double>(o.runtime.repair));
   if (status)
-    status = CheckOption(o.repair_threads >= 1 && o.repair_threads <= 256, "repair_threads",
-                         "1 to 256", o.repair_threads);
+    status = CheckOption(o.runtime.repair_threads >= 1 && o.runtime.repair_threads <= 256,
+                         "repair_threads", "1 to 256", o.runtime.repair_threads);
   if (status)
-    status = CheckOption(o.repair_share >= 1 && o.repair_share <= 100, "repair_share", "1 to 100",
-                         o.repair_share);
+    status = CheckOption(o.runtime.repair_share >= 1 && o.runtime.repair_share <= 100,
+                         "repair_share", "1 to 100", o.runtime.repair_share);
   if (status)
     status = CheckOption(o.metric <= Metric::kCosine, "metric", "one of Metric",
                          static_cast<double>(o.metric));
@@ -54,8 +54,8 @@ tl::unexpected<Error> Invalid(const std::string& message) {
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what) {
   try {
     std::string message = std::string(what) + ": no memory";
-    if (options.memory_limit != 0)
-      message += " (memory_limit: " + std::to_string(options.memory_limit) + " bytes)";
+    if (options.runtime.memory_limit != 0)
+      message += " (memory_limit: " + std::to_string(options.runtime.memory_limit) + " bytes)";
     return MakeError(ErrorCode::kOutOfMemory, message);
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorCode::kOutOfMemory, "no memory");  // Short enough to need none.
@@ -70,7 +70,7 @@ tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total) {
 
 IndexImpl::IndexImpl(const IndexOptions& options)
     : options_(options),
-      budget_(options.memory_limit),
+      budget_(options.runtime.memory_limit),
       codec_(options.scalar_type, options.metric, options.dim),
       features_(codec_.row_bytes()),
       neighbors_(budget_, slots_, options.max_degree),
@@ -110,17 +110,10 @@ IndexStats IndexImpl::Stats() const {
   stats.slots_used = slots;
   stats.pending_repairs = repairs_.size();
   stats.retired_slots = slots_.retired();
-  stats.retirements = slots_.retires();
-  stats.restarts = graph_.restarts();
-  stats.reparented = graph_.reparented();
-  stats.relinked = graph_.relinked();
-  stats.unreachable = unreachable_.load(std::memory_order_relaxed);
   stats.edges = neighbors_.edges();
   const uint64_t listed = stats.points + stats.pending_repairs + (slots == 0 ? 0 : 1);
   stats.average_degree =
       listed == 0 ? 0 : static_cast<double>(stats.edges) / static_cast<double>(listed);
-  stats.epoch = epochs_.Current();
-  stats.oldest_pin = epochs_.OldestPin();
   stats.work = epochs_.Work();
   stats.memory.vectors = slots_.ResidentBytes(features_.column());
   stats.memory.neighbors = slots_.ResidentBytes(neighbors_.rows());
@@ -130,6 +123,16 @@ IndexStats IndexImpl::Stats() const {
   stats.memory.id_map = ids_.bytes();
   stats.memory.scratch = epochs_.ScratchBytes() + sizeof(IndexImpl);
   return stats;
+}
+
+IndexDiagnostics IndexImpl::Diagnostics() const {
+  return {.epoch = epochs_.Current(),
+          .oldest_pin = epochs_.OldestPin(),
+          .retirements = slots_.retires(),
+          .restarts = graph_.restarts(),
+          .reparented = graph_.reparented(),
+          .relinked = graph_.relinked(),
+          .unreachable = unreachable_.load(std::memory_order_relaxed)};
 }
 
 Status IndexImpl::CheckStructure() const {
@@ -168,13 +171,13 @@ Index& Index::operator=(Index&&) noexcept = default;
 
 Result<Index> Index::Create(const IndexOptions& options) { return IndexImpl::Create(options); }
 Status Index::Insert(ExternalId id, VectorView vector) { return impl_->Insert(id, vector); }
-Result<InsertReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                       const BatchOptions& batch) {
+Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                      const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, batch);
 }
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
 Status Index::Delete(ExternalId id) { return impl_->Delete(id); }
-Result<DeleteReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
+Result<BatchReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
   return impl_->DeleteMany(ids, batch);
 }
 Status Index::Clear(const BatchOptions& batch) { return impl_->Clear(batch); }
@@ -198,11 +201,19 @@ Result<std::vector<Hit>> Index::RangeSearch(VectorView query, const RangeOptions
   return impl_->RangeSearch(query, options, work);
 }
 bool Index::Contains(ExternalId id) const { return impl_->Contains(id); }
-Status Index::Get(ExternalId id, void* vector) const { return impl_->Get(id, vector); }
+Status Index::ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const {
+  return impl_->ContainsMany(ids, contained);
+}
+Status Index::Get(ExternalId id, MutableVectorView vector) const { return impl_->Get(id, vector); }
+Result<BatchReport> Index::GetMany(std::span<const ExternalId> ids, MutableMatrixView rows,
+                                   const BatchOptions& batch) const {
+  return impl_->GetMany(ids, rows, batch);
+}
 Result<std::vector<ExternalId>> Index::Ids() const { return impl_->Ids(); }
 size_t Index::size() const { return impl_->size(); }
 const IndexOptions& Index::options() const { return impl_->options(); }
 IndexStats Index::Stats() const { return impl_->Stats(); }
+IndexDiagnostics Index::Diagnostics() const { return impl_->Diagnostics(); }
 Status Index::CheckStructure() const { return impl_->CheckStructure(); }
 Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
   return impl_->Save(path, batch);

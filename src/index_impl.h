@@ -36,11 +36,11 @@ class IndexImpl {
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
-  Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                  const BatchOptions& batch);
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
   Status Delete(ExternalId id);
-  Result<DeleteReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
+  Result<BatchReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
   Status Clear(const BatchOptions& batch);
   Status Consolidate(const BatchOptions& batch);
   Result<size_t> Compact(const BatchOptions& batch);
@@ -52,10 +52,14 @@ class IndexImpl {
                     const SearchManyOutput& output, const BatchOptions& batch) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work) const;
-  bool Contains(ExternalId id) const;
-  Status Get(ExternalId id, void* vector) const;
+  bool Contains(ExternalId id) const { return LiveSlotOf(id).has_value(); }
+  Status ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const;
+  Status Get(ExternalId id, MutableVectorView vector) const;
+  Result<BatchReport> GetMany(std::span<const ExternalId> ids, MutableMatrixView rows,
+                              const BatchOptions& batch) const;
   Result<std::vector<ExternalId>> Ids() const;
   IndexStats Stats() const;
+  IndexDiagnostics Diagnostics() const;
   Status CheckStructure() const;
 
   Status Save(const std::filesystem::path& path, const BatchOptions& batch);
@@ -79,6 +83,10 @@ class IndexImpl {
   // A live point's edges to it.
   void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
 
+  // nullopt: no live point has this id.
+  std::optional<SlotId> LiveSlotOf(ExternalId id) const;
+  // Copies the vector to `out`, which has room.
+  Status CopyVector(ExternalId id, void* out) const;
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      Scratch& scratch) const;
   // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
@@ -91,9 +99,9 @@ class IndexImpl {
   Status MarkForRepair(ExternalId id);
   // Whether a writer that has deleted a point takes a pending repair.
   bool WritersRepair() const {
-    if (options_.repair == RepairPolicy::kBackground)
+    if (options_.runtime.repair == RepairPolicy::kBackground)
       return repairs_.size() > kMaxPending + size() / kPendingShare;
-    return options_.repair == RepairPolicy::kImmediate;
+    return options_.runtime.repair == RepairPolicy::kImmediate;
   }
   static constexpr size_t kMaxPending = 64;
   static constexpr size_t kPendingShare = 4;

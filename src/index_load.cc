@@ -288,10 +288,7 @@ Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptio
   const Result<SnapshotReader> reader = SnapshotReader::Open(path);
   if (!reader) return tl::unexpected(reader.error());
   IndexOptions index_options = reader->header().options;
-  index_options.memory_limit = options.memory_limit;
-  index_options.repair = options.repair;
-  index_options.repair_threads = options.repair_threads;
-  index_options.repair_share = options.repair_share;
+  index_options.runtime = options.runtime;
   Result<Index> index = Create(index_options);
   if (!index) return index;
   try {

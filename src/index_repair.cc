@@ -54,9 +54,9 @@ Graph::Repaired IndexImpl::RepairTaken(const PendingRepair& repair, EpochRegistr
 }
 
 bool IndexImpl::StartRepairers() {
-  if (options_.repair != RepairPolicy::kBackground) return true;
+  if (options_.runtime.repair != RepairPolicy::kBackground) return true;
   try {
-    for (uint32_t i = 0; i < options_.repair_threads; ++i)
+    for (uint32_t i = 0; i < options_.runtime.repair_threads; ++i)
       repairers_.emplace_back([this] { RepairInBackground(); });
   } catch (const std::system_error&) {  // Fewer of them: slower, not wrong.
   }
@@ -74,8 +74,8 @@ void IndexImpl::RepairInBackground() {
     }
     // It rests for the remainder of its time, and after a retry: that is not to become a loop.
     const auto worked = Clock::now() - begin;
-    if (options_.repair_share < 100)
-      repairs_.Rest(worked * (100 - options_.repair_share) / options_.repair_share);
+    if (options_.runtime.repair_share < 100)
+      repairs_.Rest(worked * (100 - options_.runtime.repair_share) / options_.runtime.repair_share);
     if (repaired == Graph::Repaired::kRetry) repairs_.Rest(std::chrono::milliseconds(1));
   }
 }

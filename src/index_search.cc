@@ -8,6 +8,7 @@
 
 #include "base/hooks.h"
 #include "base/parallel.h"
+#include "index_batch.h"
 #include "index_impl.h"
 
 namespace shoal {
@@ -191,28 +192,57 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
   }
 }
 
-bool IndexImpl::Contains(ExternalId id) const {
+std::optional<SlotId> IndexImpl::LiveSlotOf(ExternalId id) const {
+  // The tag is read under the entry. Later an Upsert may retire the slot, or an Insert that fails
+  // may leave it to another id.
   const auto entry = ids_.Lock(id);
   const auto slot = entry.slot();
-  return slot && slots_.tag(*slot) == Tag::kLive;
+  return slot && slots_.tag(*slot) == Tag::kLive ? slot : std::nullopt;
 }
 
-Status IndexImpl::Get(ExternalId id, void* vector) const {
-  const auto guard =
-      epochs_.Pin();  // Before the look-up: the row does not change while it is copied.
-  std::optional<SlotId> slot;
-  {
-    // The tag is read under the entry. Later an Upsert may retire the slot, or an Insert that fails
-    // may leave it to another id.
-    const auto entry = ids_.Lock(id);
-    slot = entry.slot();
-    if (!slot || slots_.tag(*slot) != Tag::kLive) return NotFound(id);
-  }
+Status IndexImpl::ContainsMany(std::span<const ExternalId> ids,
+                               std::span<uint8_t> contained) const {
+  if (contained.size() != ids.size())
+    return Invalid("contained: expected one per id, " + std::to_string(ids.size()) + ", found " +
+                   std::to_string(contained.size()));
+  for (size_t i = 0; i < ids.size(); ++i) contained[i] = Contains(ids[i]) ? 1 : 0;
+  return {};
+}
+
+Status IndexImpl::CopyVector(ExternalId id, void* out) const {
+  const auto guard = epochs_.Pin();  // Before the look-up: the row stands while it is copied.
+  const std::optional<SlotId> slot = LiveSlotOf(id);
   SHOAL_SYNC_POINT("get.looked_up");
+  if (!slot) return NotFound(id);
   const std::byte* row = nullptr;
   RamFeatureStore::Reader(features_).Fetch(&*slot, 1, &row);
-  std::memcpy(vector, row, options_.dim * ScalarSize(options_.scalar_type));
+  std::memcpy(out, row, options_.dim * ScalarSize(options_.scalar_type));
   return {};
+}
+
+Status IndexImpl::Get(ExternalId id, MutableVectorView vector) const {
+  if (Status shape =
+          codec_.ValidateShape({vector.data(), vector.type(), 1, vector.dim()}, "vector");
+      !shape)
+    return shape;
+  return CopyVector(id, vector.data());
+}
+
+Result<BatchReport> IndexImpl::GetMany(std::span<const ExternalId> ids, MutableMatrixView rows,
+                                       const BatchOptions& batch) const {
+  constexpr size_t kGrain = 64;
+  if (rows.rows() != ids.size())
+    return Invalid("rows: expected one per id, " + std::to_string(ids.size()) + ", found " +
+                   std::to_string(rows.rows()));
+  if (ids.empty()) return BatchReport{};
+  if (Status shape = codec_.ValidateShape(rows, "rows"); !shape)
+    return tl::unexpected(shape.error());
+  try {
+    return RunBatch({"get", ids.size(), {}, kGrain}, batch,
+                    [&](size_t i) { return CopyVector(ids[i], rows[i].data()); });
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "get");
+  }
 }
 
 Result<std::vector<ExternalId>> IndexImpl::Ids() const {

@@ -9,6 +9,7 @@
 
 #include "base/hooks.h"
 #include "base/parallel.h"
+#include "index_batch.h"
 #include "index_impl.h"
 #include "index_order.h"
 
@@ -20,6 +21,8 @@ constexpr size_t kGrain = 8;
 // Of batches that are put in order. So many that threads are in different regions: points that are
 // inserted at the same time do not find each other.
 constexpr size_t kOrderedGrain = 512;
+
+size_t GrainOf(std::span<const uint32_t> order) { return order.empty() ? kGrain : kOrderedGrain; }
 
 tl::unexpected<Error> AlreadyExists(ExternalId id) {
   return MakeError(ErrorCode::kAlreadyExists, "id " + std::to_string(id) + ": already there");
@@ -275,32 +278,15 @@ std::vector<uint32_t> IndexImpl::DeleteOrder(std::span<const ExternalId> ids) {
   return order;
 }
 
-Result<DeleteReport> IndexImpl::DeleteMany(std::span<const ExternalId> ids,
-                                           const BatchOptions& batch) {
-  DeleteReport report;
-  Mutex reporting;
+Result<BatchReport> IndexImpl::DeleteMany(std::span<const ExternalId> ids,
+                                          const BatchOptions& batch) {
   try {
     const std::vector<uint32_t> order = DeleteOrder(ids);
-    const size_t grain = order.empty() ? kGrain : kOrderedGrain;
-    const auto remove = [&](size_t begin, size_t end) {
-      for (size_t at = begin; at < end; ++at) {
-        const size_t i = order.empty() ? at : order[at];
-        Status deleted = Delete(ids[i]);
-        if (deleted) continue;
-        const MutexLock lock(reporting);
-        report.failures.push_back({i, std::move(deleted.error())});
-      }
-    };
-    const size_t done =
-        ParallelFor(batch.threads, ids.size(), grain, batch.progress, remove, batch.stop);
-    if (done < ids.size()) return Cancelled("delete", done, ids.size());
+    return RunBatch({"delete", ids.size(), order, GrainOf(order)}, batch,
+                    [&](size_t i) { return Delete(ids[i]); });
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "delete");
   }
-  std::sort(report.failures.begin(), report.failures.end(),
-            [](const auto& a, const auto& b) { return a.row < b.row; });
-  report.deleted = ids.size() - report.failures.size();
-  return report;
 }
 
 Status IndexImpl::Clear(const BatchOptions& batch) {
@@ -323,38 +309,22 @@ std::vector<uint8_t> IndexImpl::KnownIds(std::span<const ExternalId> ids) {
   return known;
 }
 
-Result<InsertReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                           const BatchOptions& batch) {
+Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                          const BatchOptions& batch) {
   if (ids.size() != rows.rows())
     return Invalid("ids: expected one per row, " + std::to_string(rows.rows()) + ", found " +
                    std::to_string(ids.size()));
-  if (rows.rows() == 0) return InsertReport{};
-  if (Status shape = codec_.ValidateShape(rows, "rows"); !shape) return tl::unexpected(shape.error());
-  InsertReport report;
-  Mutex reporting;
+  if (rows.rows() == 0) return BatchReport{};
+  if (Status shape = codec_.ValidateShape(rows, "rows"); !shape)
+    return tl::unexpected(shape.error());
   try {
     const std::vector<uint32_t> order =
         InsertOrder(codec_, rows, KnownIds(ids), size(), batch.threads);
-    const size_t grain = order.empty() ? kGrain : kOrderedGrain;
-    const auto insert = [&](size_t begin, size_t end) {
-      for (size_t at = begin; at < end; ++at) {
-        const size_t i = order.empty() ? at : order[at];
-        Status inserted = Insert(ids[i], rows[i]);
-        if (inserted) continue;
-        const MutexLock lock(reporting);
-        report.failures.push_back({i, std::move(inserted.error())});
-      }
-    };
-    const size_t done =
-        ParallelFor(batch.threads, rows.rows(), grain, batch.progress, insert, batch.stop);
-    if (done < rows.rows()) return Cancelled("insert", done, rows.rows());
+    return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch,
+                    [&](size_t i) { return Insert(ids[i], rows[i]); });
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
   }
-  std::sort(report.failures.begin(), report.failures.end(),
-            [](const auto& a, const auto& b) { return a.row < b.row; });
-  report.inserted = rows.rows() - report.failures.size();
-  return report;
 }
 
 std::vector<SlotId> IndexImpl::LiveSlots() const {

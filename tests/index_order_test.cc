@@ -112,7 +112,7 @@ TEST(LargeBatches, ReportTheRowsThatFailedByTheirNumbersAndKeepTheOthers) {
   const auto inserted = index->InsertMany(
       ids, MatrixView(values.data(), ScalarType::kFloat32, kMany, kDim), {.threads = 2});
   ASSERT_TRUE(inserted);
-  EXPECT_EQ(inserted->inserted, kMany - bad.size());
+  EXPECT_EQ(inserted->done, kMany - bad.size());
   std::vector<size_t> failed;
   for (const auto& failure : inserted->failures) failed.push_back(failure.row);
   EXPECT_EQ(failed, bad);
@@ -121,7 +121,7 @@ TEST(LargeBatches, ReportTheRowsThatFailedByTheirNumbersAndKeepTheOthers) {
   // All of them go, in an order of their own, too: those that are not there are told by position.
   const auto deleted = index->DeleteMany(ids, {.threads = 2});
   ASSERT_TRUE(deleted);
-  EXPECT_EQ(deleted->deleted, kMany - bad.size());
+  EXPECT_EQ(deleted->done, kMany - bad.size());
   failed.clear();
   for (const auto& failure : deleted->failures) failed.push_back(failure.row);
   EXPECT_EQ(failed, bad);

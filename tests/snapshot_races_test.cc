@@ -40,7 +40,7 @@ std::map<ExternalId, uint64_t> ContentsOf(const Index& index) {
   EXPECT_TRUE(ids);
   for (const ExternalId id : *ids) {
     Vector vector = {};
-    EXPECT_TRUE(index.Get(id, vector.data()));
+    EXPECT_TRUE(index.Get(id, vector));
     const auto version = static_cast<uint64_t>(vector[1]);
     EXPECT_EQ(vector, VectorOf(id, version)) << "id " << id;
     EXPECT_TRUE(contents.emplace(id, version).second) << "id " << id << " twice";
@@ -237,14 +237,16 @@ TEST(SnapshotStress, LikewiseWithRepairsInTheBackground) {
   SaveUnderWriters({.dim = kDim,
                     .max_degree = 8,
                     .build_list_size = 20,
-                    .repair = RepairPolicy::kBackground,
-                    .repair_threads = 2},
+                    .runtime = {.repair = RepairPolicy::kBackground, .repair_threads = 2}},
                    25);
 }
 
 TEST(SnapshotStress, LikewiseWithRepairsPutOff) {
-  SaveUnderWriters(
-      {.dim = kDim, .max_degree = 12, .build_list_size = 30, .repair = RepairPolicy::kManual}, 25);
+  SaveUnderWriters({.dim = kDim,
+                    .max_degree = 12,
+                    .build_list_size = 30,
+                    .runtime = {.repair = RepairPolicy::kManual}},
+                   25);
 }
 
 }  // namespace

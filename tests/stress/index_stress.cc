@@ -137,7 +137,8 @@ class Round {
     while (!filled_) {
       const IndexStats stats = index_.Stats();
       stress_.Check(stats.points <= kIds, "more points than ids");
-      stress_.Check(stats.oldest_pin <= stats.epoch + 1, "a pin from the future");
+      const IndexDiagnostics inner = index_.Diagnostics();
+      stress_.Check(inner.oldest_pin <= inner.epoch + 1, "a pin from the future");
       if (stats.points < kIds / 4) {
         std::this_thread::yield();
         continue;
