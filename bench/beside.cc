@@ -55,7 +55,7 @@ class Beside {
     std::iota(ids_.begin(), ids_.end(), ExternalId{0});
     if (!args.index.empty() && std::filesystem::exists(args.index)) {
       LoadOptions options;
-      options.repair = Options().repair;
+      options.runtime = Options().runtime;
       index_ = Index::Load(args.index, options);
       if (!index_) Fail(index_.error().message);
       if (index_->size() != built_) Fail(args.index + ": is of other points");
@@ -106,10 +106,10 @@ class Beside {
   Element Kind() const { return args_.type == "u8" ? Element::kUint8 : Element::kFloat32; }
 
   IndexOptions Options() const {
-    return {
-        .dim = static_cast<uint32_t>(rows_.dim()),
-        .scalar_type = type_,
-        .repair = args_.work == "consolidate" ? RepairPolicy::kManual : RepairPolicy::kImmediate};
+    return {.dim = static_cast<uint32_t>(rows_.dim()),
+            .scalar_type = type_,
+            .runtime = {.repair = args_.work == "consolidate" ? RepairPolicy::kManual
+                                                              : RepairPolicy::kImmediate}};
   }
   MatrixView First(size_t rows) const { return {rows_.data(), type_, rows, rows_.dim()}; }
 

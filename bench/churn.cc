@@ -121,8 +121,8 @@ class Churn {
                          .scalar_type = rows_.type(),
                          .max_degree = args_.degree,
                          .build_list_size = args_.list};
-    if (args_.policy == "background") options.repair = RepairPolicy::kBackground;
-    if (args_.policy == "manual") options.repair = RepairPolicy::kManual;
+    if (args_.policy == "background") options.runtime.repair = RepairPolicy::kBackground;
+    if (args_.policy == "manual") options.runtime.repair = RepairPolicy::kManual;
     return options;
   }
 
@@ -152,7 +152,7 @@ class Churn {
     size_t turn = 0;
     if (!(in >> turn) || !points_.Load(in)) Fail(args_.state + ": is no state of this job");
     LoadOptions options;
-    options.repair = Options().repair;
+    options.runtime = Options().runtime;
     index_ = Need(Index::Load(args_.state + ".shoal", options));
     if (index_.size() != points_.live().size()) Fail(args_.state + ".shoal: is of another moment");
     return turn;
@@ -252,7 +252,7 @@ class Churn {
     const auto anew = MeasureCurve(fresh, queries_, truth);
     const Difference difference = Compare(churned, anew);
     const Status structure = index_.CheckStructure();
-    const IndexStats stats = index_.Stats();
+    const IndexDiagnostics stats = index_.Diagnostics();
     std::sort(delete_us_.begin(), delete_us_.end());
     const auto percentile = [&](size_t p) {
       return delete_us_.empty() ? 0.0 : double{delete_us_[(delete_us_.size() - 1) * p / 100]};

@@ -51,7 +51,7 @@ class ShoalClusters {
   std::string Structure() const {
     const Status sound = index_.CheckStructure();
     return fmt::format("structure: {}; unreachable: {}", sound ? "sound" : sound.error().message,
-                       index_.Stats().unreachable);
+                       index_.Diagnostics().unreachable);
   }
 
  private:

@@ -70,10 +70,11 @@ class Mixed {
         type_(args.type == "u8" ? ScalarType::kUint8 : ScalarType::kFloat32),
         rows_(Rows::Read(args.data, Kind(), 0)),
         queries_(Rows::Read(args.queries, Kind(), 0)),
-        index_(Index::Create({.dim = static_cast<uint32_t>(rows_.dim()),
-                              .scalar_type = type_,
-                              .repair = args.policy == "background" ? RepairPolicy::kBackground
-                                                                    : RepairPolicy::kImmediate})) {
+        index_(Index::Create(
+            {.dim = static_cast<uint32_t>(rows_.dim()),
+             .scalar_type = type_,
+             .runtime = {.repair = args.policy == "background" ? RepairPolicy::kBackground
+                                                               : RepairPolicy::kImmediate}})) {
     if (args.live > rows_.rows())
       Fail(fmt::format("--live: expected at most the {} rows of {}, found {}", rows_.rows(),
                        args.data, args.live));

@@ -30,7 +30,7 @@ class ShoalWindow {
         index_->InsertMany(ids_, MatrixView(rows, type_, n, dim_), {.threads = threads_});
     std::iota(ids_.begin(), ids_.end(), leaving);
     const auto out = index_->DeleteMany(ids_, {.threads = threads_});
-    if (!in || in->inserted < n || !out || out->deleted < n) Fail("a batch failed");
+    if (!in || in->done < n || !out || out->done < n) Fail("a batch failed");
   }
   void Finish() { Check(index_->Consolidate()); }
   size_t Search(const std::byte* query, size_t k, size_t list, uint64_t* ids) {

@@ -24,10 +24,11 @@ void ParseBuild(FieldReader& build, IndexOptions& index) {
   index.alpha = static_cast<float>(build.Number("alpha", {1, 2}, 1.2));
   const std::string repair =
       build.OneOf("repair", {"immediate", "background", "manual"}, "immediate");
-  index.repair = repair == "immediate"    ? RepairPolicy::kImmediate
-                 : repair == "background" ? RepairPolicy::kBackground
-                                          : RepairPolicy::kManual;
-  index.repair_threads = static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
+  index.runtime.repair = repair == "immediate"    ? RepairPolicy::kImmediate
+                         : repair == "background" ? RepairPolicy::kBackground
+                                                  : RepairPolicy::kManual;
+  index.runtime.repair_threads =
+      static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
 }
 
 }  // namespace
