@@ -28,6 +28,38 @@ tl::unexpected<Error> NotFound(ExternalId id);
 // Of `total` of what `what` (a verb) does.
 tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total);
 
+class IndexImpl;
+
+// An insert, or an upsert, that is prepared: a slot with row and list that no search can see. It
+// holds no guard, so any time may pass before the commit. Dropped without one, it leaves nothing
+// behind. The index must outlive it; CheckStructure takes it for an operation under way.
+class PreparedInsert {
+ public:
+  PreparedInsert(PreparedInsert&& other) noexcept;
+  PreparedInsert& operator=(PreparedInsert&&) = delete;
+  ~PreparedInsert();
+
+  ExternalId id() const { return id_; }
+  SlotId slot() const { return slot_.id(); }
+
+ private:
+  friend class IndexImpl;
+  enum class Kind : uint8_t {
+    kNew,          // The id is reserved: the map names the slot.
+    kReplacement,  // The id was there. A place in its shard and one in the queue are reserved.
+  };
+  PreparedInsert(IndexImpl& index, Kind kind, ExternalId id, OwnedSlot slot);
+
+  IndexImpl* index_;  // Null: moved from, or committed.
+  Kind kind_;
+  ExternalId id_;
+  OwnedSlot slot_;
+  // When the list was written: its version, the commits by then, and where the search had begun.
+  uint32_t version_ = 0;
+  uint64_t commits_ = 0;
+  MetEntries met_;
+};
+
 class IndexImpl {
  public:
   explicit IndexImpl(const IndexOptions& options);
@@ -36,6 +68,14 @@ class IndexImpl {
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
+  // Insert's first half. From here on an Insert of the id gets AlreadyExists, while searches and
+  // Contains do not find it. Errors as in Insert.
+  Result<PreparedInsert> Prepare(ExternalId id, VectorView vector);
+  // Upsert's first half. An id that is there stays as it is.
+  Result<PreparedInsert> PrepareUpsert(ExternalId id, VectorView vector);
+  // The second half. AlreadyExists: an Upsert of the id has come in between. OutOfMemory. After an
+  // error nothing is left of the insert.
+  Status Commit(PreparedInsert prepared);
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
@@ -75,11 +115,14 @@ class IndexImpl {
   std::optional<OwnedSlot> AcquireSlot();
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
-  // Removes the reservation, if it is still this slot's.
-  void Unreserve(ExternalId id, SlotId slot);
-  Status InsertReserved(ExternalId id, OwnedSlot slot);
-  // Upsert of an id that is there.
-  Status ReplaceExisting(ExternalId id, VectorView vector);
+  Result<PreparedInsert> PrepareReplacement(ExternalId id, VectorView vector);
+  Result<PreparedInsert> LinkOut(PreparedInsert prepared);
+  void RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard);
+  SlotId Publish(PreparedInsert& prepared);
+  Status CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guard);
+  void CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard);
+  friend class PreparedInsert;
+  void Undo(PreparedInsert& prepared);
   // A live point's edges to it.
   void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
 
@@ -168,6 +211,7 @@ class IndexImpl {
   std::atomic<uint64_t> outstayed_{0};  // The epoch that an insert at the limit waited for in vain.
   Mutex starting_;                      // Held to make the start point.
   Mutex trimming_;  // Held to give memory of slots back, and to lock all lists in turn.
+  std::atomic<uint64_t> commits_{0};  // Inserts and upserts that were published.
   // Whether an id ever left a slot, by a Delete, an Upsert or a Compact: then a search may meet it
   // in two slots.
   std::atomic<bool> any_left_{false};
