@@ -68,8 +68,9 @@ tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total) {
                                               std::to_string(total));
 }
 
-IndexImpl::IndexImpl(const IndexOptions& options)
+IndexImpl::IndexImpl(const IndexOptions& options, ChangeObserver* observer)
     : options_(options),
+      observer_(observer),
       budget_(options.runtime.memory_limit),
       codec_(options.scalar_type, options.metric, options.dim),
       features_(codec_.row_bytes()),
@@ -84,10 +85,10 @@ IndexImpl::~IndexImpl() {
   for (std::thread& thread : repairers_) thread.join();
 }
 
-Result<Index> IndexImpl::Create(const IndexOptions& options) {
+Result<Index> IndexImpl::Create(const IndexOptions& options, ChangeObserver* observer) {
   try {
     if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
-    auto impl = std::make_unique<IndexImpl>(options);
+    auto impl = std::make_unique<IndexImpl>(options, observer);
     if (!impl->slots_.Init() || !impl->neighbors_.Init())
       return OutOfMemory(options, "address space");
     if (!impl->StartRepairers()) return OutOfMemory(options, "repair_threads");

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "change_observer.h"
 #include "codec/full_codec.h"
 #include "graph/graph.h"
 #include "graph/repair_queue.h"
@@ -62,9 +63,10 @@ class PreparedInsert {
 
 class IndexImpl {
  public:
-  explicit IndexImpl(const IndexOptions& options);
+  IndexImpl(const IndexOptions& options, ChangeObserver* observer);
   ~IndexImpl();
-  static Result<Index> Create(const IndexOptions& options);
+  // `observer`: null, or told of every change but those of Load and LoadDiskann.
+  static Result<Index> Create(const IndexOptions& options, ChangeObserver* observer = nullptr);
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
@@ -92,6 +94,8 @@ class IndexImpl {
                     const SearchManyOutput& output, const BatchOptions& batch) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work) const;
+  // nullopt: no live point has this id.
+  std::optional<SlotId> LiveSlotOf(ExternalId id) const;
   bool Contains(ExternalId id) const { return LiveSlotOf(id).has_value(); }
   Status ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const;
   Status Get(ExternalId id, MutableVectorView vector) const;
@@ -126,8 +130,6 @@ class IndexImpl {
   // A live point's edges to it.
   void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
 
-  // nullopt: no live point has this id.
-  std::optional<SlotId> LiveSlotOf(ExternalId id) const;
   // Copies the vector to `out`, which has room.
   Status CopyVector(ExternalId id, void* out) const;
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
@@ -136,6 +138,14 @@ class IndexImpl {
   void NoteThatAnIdLeaves() {
     if (!any_left_.load(std::memory_order_relaxed))
       any_left_.store(true, std::memory_order_relaxed);
+  }
+
+  // Under the id's entry.
+  template <class... Args>
+  void Tell(void (ChangeObserver::*change)(uint64_t, ExternalId, Args...) noexcept, ExternalId id,
+            Args... slots) {
+    if (observer_ != nullptr)
+      (observer_->*change)(sequence_.fetch_add(1, std::memory_order_relaxed) + 1, id, slots...);
   }
 
   // Delete without the repair.
@@ -195,6 +205,7 @@ class IndexImpl {
 
   // Constant after construction.
   const IndexOptions options_;
+  ChangeObserver* const observer_;
 
   // Own synchronisation.
   MemoryBudget budget_;
@@ -211,7 +222,8 @@ class IndexImpl {
   std::atomic<uint64_t> outstayed_{0};  // The epoch that an insert at the limit waited for in vain.
   Mutex starting_;                      // Held to make the start point.
   Mutex trimming_;  // Held to give memory of slots back, and to lock all lists in turn.
-  std::atomic<uint64_t> commits_{0};  // Inserts and upserts that were published.
+  std::atomic<uint64_t> sequence_{0};  // Of the last change that was told.
+  std::atomic<uint64_t> commits_{0};   // Inserts and upserts that were published.
   // Whether an id ever left a slot, by a Delete, an Upsert or a Compact: then a search may meet it
   // in two slots.
   std::atomic<bool> any_left_{false};

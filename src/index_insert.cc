@@ -210,6 +210,7 @@ Status IndexImpl::CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guar
     const auto entry = ids_.Lock(prepared.id_);
     if (entry.slot() != p) return AlreadyExists(prepared.id_);  // An Upsert has come meanwhile.
     Publish(prepared);
+    Tell(&ChangeObserver::OnInsert, prepared.id_, p);
   }
   LinkPublished(p, guard);
   return {};
@@ -233,6 +234,11 @@ void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard
       if (neighbors_.MarkRelocated(slots_, *mapped)) old = *mapped;
     } else {
       (void)entry.Add(p);  // Finds memory: reserved.
+    }
+    if (old == kNoSlot) {
+      Tell(&ChangeObserver::OnInsert, prepared.id_, p);
+    } else {
+      Tell(&ChangeObserver::OnReplace, prepared.id_, old, p);
     }
   }
   if (old == kNoSlot) {

@@ -181,7 +181,10 @@ SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& gua
   }
   SHOAL_SYNC_POINT("move.linked");
   const bool moved = neighbors_.ParentCount(to) > 0;
-  if (moved) entry.Replace(to);
+  if (moved) {
+    entry.Replace(to);
+    Tell(&ChangeObserver::OnMove, slots_.external_id(from), from, to);
+  }
   const SlotId left = moved ? from : to;
   SHOAL_CHECK(neighbors_.MarkRelocated(slots_, left));
   return left;

@@ -36,6 +36,7 @@ Status IndexImpl::MarkForRepair(ExternalId id) {
     const auto slot = entry.slot();
     if (slot && neighbors_.MarkDeleted(slots_, *slot)) {
       entry.Remove();
+      Tell(&ChangeObserver::OnDelete, id, *slot);
       SHOAL_SYNC_POINT("delete.marked");
       repairs_.Push(*slot);
       return {};
