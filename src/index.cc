@@ -5,50 +5,46 @@
 #include <string>
 
 #include "base/hooks.h"
-#include "base/number.h"
+#include "base/mismatch.h"
 #include "index_impl.h"
 
 namespace shoal {
 namespace {
 
-Status CheckOption(bool valid, const char* name, const std::string& expected, double found) {
-  if (valid) return {};
-  return Invalid(std::string(name) + ": expected " + expected + ", found " + Written(found));
+template <class Enum>
+Status CheckEnum(const char* field, Enum value, Enum last, const char* expected) {
+  if (value <= last) return {};
+  return Mismatch(ErrorCode::kInvalidArgument, field, expected,
+                  Written(static_cast<unsigned>(value)));
+}
+
+template <class Number>
+Status CheckOption(const char* field, Number value, std::type_identity_t<Number> low,
+                   std::type_identity_t<Number> high) {
+  return CheckRange(ErrorCode::kInvalidArgument, field, value, low, high);
 }
 
 Status Validate(const IndexOptions& o) {
-  Status status =
-      CheckOption(o.dim >= 1 && o.dim <= kMaxDim, "dim", "1 to " + std::to_string(kMaxDim), o.dim);
-  if (status)
-    status = CheckOption(o.max_degree >= 4 && o.max_degree <= kMaxDegree, "max_degree",
-                         "4 to " + std::to_string(kMaxDegree), o.max_degree);
-  if (status)
-    status =
-        CheckOption(o.build_list_size >= 1 && o.build_list_size <= kMaxListSize, "build_list_size",
-                    "1 to " + std::to_string(kMaxListSize), o.build_list_size);
-  if (status) status = CheckOption(o.alpha >= 1 && o.alpha <= 2, "alpha", "1 to 2", o.alpha);
-  if (status)
-    status = CheckOption(o.scalar_type <= ScalarType::kUint8, "scalar_type", "one of ScalarType",
-                         static_cast<double>(o.scalar_type));
-  if (status)
-    status = CheckOption(o.runtime.repair <= RepairPolicy::kManual, "repair", "one of RepairPolicy",
-                         static_cast<double>(o.runtime.repair));
-  if (status)
-    status = CheckOption(o.runtime.repair_threads >= 1 && o.runtime.repair_threads <= 256,
-                         "repair_threads", "1 to 256", o.runtime.repair_threads);
-  if (status)
-    status = CheckOption(o.runtime.repair_share >= 1 && o.runtime.repair_share <= 100,
-                         "repair_share", "1 to 100", o.runtime.repair_share);
-  if (status)
-    status = CheckOption(o.metric <= Metric::kCosine, "metric", "one of Metric",
-                         static_cast<double>(o.metric));
-  return status;
+  const RuntimeOptions& runtime = o.runtime;
+  for (const Status& checked :
+       {CheckOption("dim", o.dim, 1, kMaxDim),
+        CheckOption("max_degree", o.max_degree, 4, kMaxDegree),
+        CheckOption("build_list_size", o.build_list_size, 1, kMaxListSize),
+        CheckOption("alpha", o.alpha, 1, 2),
+        CheckEnum("scalar_type", o.scalar_type, ScalarType::kUint8, "one of ScalarType"),
+        CheckEnum("repair", runtime.repair, RepairPolicy::kManual, "one of RepairPolicy"),
+        CheckOption("repair_threads", runtime.repair_threads, 1, 256),
+        CheckOption("repair_share", runtime.repair_share, 1, 100),
+        CheckEnum("metric", o.metric, Metric::kCosine, "one of Metric")})
+    if (!checked) return checked;
+  return {};
 }
 
 }  // namespace
 
-tl::unexpected<Error> Invalid(const std::string& message) {
-  return MakeError(ErrorCode::kInvalidArgument, message);
+tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
+                              std::string_view found) {
+  return Mismatch(ErrorCode::kInvalidArgument, field, expected, found);
 }
 
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what) {

@@ -23,7 +23,8 @@
 
 namespace shoal {
 
-tl::unexpected<Error> Invalid(const std::string& message);
+tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
+                              std::string_view found);
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what);
 tl::unexpected<Error> NotFound(ExternalId id);
 // Of `total` of what `what` (a verb) does.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/hooks.h"
+#include "base/number.h"
 #include "base/parallel.h"
 #include "index_batch.h"
 #include "index_impl.h"
@@ -42,10 +43,9 @@ Status CheckRoom(const SearchManyOutput& output, size_t n, size_t k) {
   // n x each elements, which may be more than a size_t counts.
   const auto check = [n](const char* name, size_t each, size_t found) -> Status {
     if (n == 0 || found / n >= each) return {};
-    return Invalid(std::string(name) + ": expected room for " + std::to_string(n) + " x " +
-                   std::to_string(each) + ", found " + std::to_string(found));
+    return Invalid(name, "room for " + Written(n) + " x " + Written(each), Written(found));
   };
-  if (k == 0) return Invalid("k: expected at least 1, found 0");
+  if (k == 0) return Invalid("k", "at least 1", "0");
   Status room = check("ids", k, output.ids.size());
   if (room && !output.distances.empty()) room = check("distances", k, output.distances.size());
   if (room) room = check("counts", 1, output.counts.size());
@@ -78,13 +78,11 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
                                  std::span<ExternalId> ids, std::span<float> distances,
                                  WorkCounters* work) const {
   if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
-  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
+  if (options.k == 0) return Invalid("k", "at least 1", "0");
   if (ids.size() < options.k)
-    return Invalid("ids: expected room for k = " + std::to_string(options.k) + ", found " +
-                   std::to_string(ids.size()));
+    return Invalid("ids", "room for k = " + Written(options.k), Written(ids.size()));
   if (!distances.empty() && distances.size() < options.k)
-    return Invalid("distances: expected room for k = " + std::to_string(options.k) + ", found " +
-                   std::to_string(distances.size()));
+    return Invalid("distances", "room for k = " + Written(options.k), Written(distances.size()));
   try {
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);
@@ -165,7 +163,7 @@ Status IndexImpl::SearchMany(MatrixView queries, const SearchOptions& options,
 Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
                                                 WorkCounters* work) const {
   if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
-  if (std::isnan(options.radius)) return Invalid("radius: expected a number, found NaN");
+  if (std::isnan(options.radius)) return Invalid("radius", "a number", "NaN");
   try {
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);
@@ -203,8 +201,7 @@ std::optional<SlotId> IndexImpl::LiveSlotOf(ExternalId id) const {
 Status IndexImpl::ContainsMany(std::span<const ExternalId> ids,
                                std::span<uint8_t> contained) const {
   if (contained.size() != ids.size())
-    return Invalid("contained: expected one per id, " + std::to_string(ids.size()) + ", found " +
-                   std::to_string(contained.size()));
+    return Invalid("contained", "one per id, " + Written(ids.size()), Written(contained.size()));
   for (size_t i = 0; i < ids.size(); ++i) contained[i] = Contains(ids[i]) ? 1 : 0;
   return {};
 }
@@ -232,8 +229,7 @@ Result<BatchReport> IndexImpl::GetMany(std::span<const ExternalId> ids, MutableM
                                        const BatchOptions& batch) const {
   constexpr size_t kGrain = 64;
   if (rows.rows() != ids.size())
-    return Invalid("rows: expected one per id, " + std::to_string(ids.size()) + ", found " +
-                   std::to_string(rows.rows()));
+    return Invalid("rows", "one per id, " + Written(ids.size()), Written(rows.rows()));
   if (ids.empty()) return BatchReport{};
   if (Status shape = codec_.ValidateShape(rows, "rows"); !shape)
     return tl::unexpected(shape.error());

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/hooks.h"
+#include "base/number.h"
 #include "base/parallel.h"
 #include "index_batch.h"
 #include "index_impl.h"
@@ -107,8 +108,7 @@ std::vector<uint8_t> IndexImpl::KnownIds(std::span<const ExternalId> ids) {
 Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                           const BatchOptions& batch) {
   if (ids.size() != rows.rows())
-    return Invalid("ids: expected one per row, " + std::to_string(rows.rows()) + ", found " +
-                   std::to_string(ids.size()));
+    return Invalid("ids", "one per row, " + Written(rows.rows()), Written(ids.size()));
   if (rows.rows() == 0) return BatchReport{};
   if (Status shape = codec_.ValidateShape(rows, "rows"); !shape)
     return tl::unexpected(shape.error());

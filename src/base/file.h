@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/mismatch.h"
 #include "shoal/result.h"
 
 namespace shoal {
