@@ -132,6 +132,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   done = 0;
   // In the order of ranks, so that its possible parents have parents.
   for (const uint32_t i : order) {
+    if (batch.stop.stop_requested()) return Cancelled("load", (2 * n + done) / kPasses, n);
     if (++done % kTell == 0 || done == n) tell(2, done);
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);

@@ -248,12 +248,14 @@ class IndexImpl::Loader {
       index_.graph_.EnsureParent(slot, guard, index_.ScratchOf(guard));
     };
     const size_t alone = std::min(kFirstRelinks, listless.size());
-    for (size_t i = 0; i < alone; ++i) relink(listless[i]);
-    ParallelFor(batch_.threads, listless.size() - alone, 1, {}, [&](size_t begin, size_t end) {
+    for (size_t i = 0; i < alone && !batch_.stop.stop_requested(); ++i) relink(listless[i]);
+    const auto relink_all = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) relink(listless[alone + i]);
-    });
+    };
+    ParallelFor(batch_.threads, listless.size() - alone, 1, {}, relink_all, batch_.stop);
     // In the order of ranks, so that its possible parents have parents.
     for (size_t i = order_.reached; i < n_; ++i) {
+      if (batch_.stop.stop_requested()) break;
       const SlotId slot = SlotOf(order_.nodes[i]);
       auto guard = index_.epochs_.Pin();
       Scratch& scratch = index_.ScratchOf(guard);
@@ -261,6 +263,8 @@ class IndexImpl::Loader {
       index_.graph_.LinkInAnywhere(slot, guard, scratch);
       if (index_.neighbors_.ParentCount(slot) == 0) return OutOfMemory(index_.options_, "load");
     }
+    if (batch_.stop.stop_requested() && (order_.reached < n_ || !listless.empty()))
+      return Cancelled("load", order_.reached, n_);
     return {};
   }
 

@@ -80,7 +80,8 @@ Vectors Sample(const FullCodec& codec, MatrixView rows) {
 }  // namespace
 
 std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
-                                  std::span<const uint8_t> known, size_t points, size_t threads) {
+                                  std::span<const uint8_t> known, size_t points,
+                                  const BatchOptions& batch) {
   constexpr size_t kGrain = 1024;
   const size_t n = rows.rows();
   const size_t wanted = std::max(kOrderedFrom, n / kUnorderedShare);
@@ -94,12 +95,15 @@ std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
   const Pivots pivots(codec, sample);
   std::vector<uint16_t> places(n - unordered);
   static_assert(kPivots <= std::numeric_limits<uint16_t>::max());
-  ParallelFor(threads, places.size(), kGrain, {}, [&](size_t begin, size_t end) {
+  const auto find_places = [&](size_t begin, size_t end) {
     Nearest nearest(codec);
     for (size_t i = begin; i < end; ++i)
       if (const size_t row = unordered + i; known.empty() || known[row] == 0)
         places[i] = static_cast<uint16_t>(pivots.PlaceOf(Bytes(rows, row), nearest));
-  });
+  };
+  if (ParallelFor(batch.threads, places.size(), kGrain, {}, find_places, batch.stop) <
+      places.size())
+    return {};                                     // Nothing will be inserted.
   std::vector<size_t> next(pivots.size() + 1, 0);  // Where the next row of each place goes.
   for (const uint16_t place : places) ++next[place + size_t{1}];
   std::partial_sum(next.begin(), next.end(), next.begin());

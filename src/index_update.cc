@@ -113,8 +113,7 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
   if (Status shape = codec_.ValidateShape(rows, "rows"); !shape)
     return tl::unexpected(shape.error());
   try {
-    const std::vector<uint32_t> order =
-        InsertOrder(codec_, rows, KnownIds(ids), size(), batch.threads);
+    const std::vector<uint32_t> order = InsertOrder(codec_, rows, KnownIds(ids), size(), batch);
     return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch,
                     [&](size_t i) { return Insert(ids[i], rows[i]); });
   } catch (const std::bad_alloc&) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <map>
+#include <stop_token>
 #include <thread>
 
 #include "shoal/diskann_files.h"
@@ -101,7 +102,8 @@ INSTANTIATE_TEST_SUITE_P(Between, SnapshotRaceTest,
                          ::testing::Values("save.after_points", "save.before_lists"),
                          [](const auto& suite) { return std::string(suite.param).substr(5); });
 
-// Everybody is deleted: the snapshot has points and not one list.
+// All points are deleted: the snapshot has points and not one list. A stop is heard while Load
+// links them.
 TEST_F(SnapshotRaceTest, AllListsMayBeGoneWhenTheirTurnComes) {
   Index index = Make(300);
   const auto before = ContentsOf(index);
@@ -111,6 +113,14 @@ TEST_F(SnapshotRaceTest, AllListsMayBeGoneWhenTheirTurnComes) {
   ASSERT_TRUE(index.Clear());
   ASSERT_TRUE(sequencer.RunToEnd("save"));
   EXPECT_EQ(InspectSnapshot(path_)->edges, 0u);
+  std::stop_source source;
+  const auto when_read = [&](size_t done, size_t total) {
+    if (done == total) source.request_stop();
+  };
+  const auto stopped =
+      Index::Load(path_, {.batch = {.progress = when_read, .stop = source.get_token()}});
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
   const auto loaded = Index::Load(path_);
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(ContentsOf(*loaded), before);

@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "shoal/diskann_files.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"
 #include "shoal/snapshot.h"
@@ -159,6 +160,24 @@ TEST_F(Stop, OfASaveLeavesTheOlderFileAndNoOther) {
   const auto verified = VerifySnapshot(folder / "x", Stopped());
   ASSERT_FALSE(verified);
   EXPECT_EQ(verified.error().code, ErrorCode::kCancelled);
+}
+
+// In the last of its three passes.
+TEST_F(Stop, OfLoadDiskannIsHeardToTheEnd) {
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 4}, 9).Many(9000);
+  Index index = *Index::Create({.dim = 4, .max_degree = 4, .build_list_size = 8});
+  ASSERT_TRUE(index.InsertMany(test::Iota(rows.size()), rows.view()));
+  const TempFolder folder;
+  ASSERT_TRUE(SaveDiskann(index, folder / "x"));
+  std::stop_source source;
+  const auto stop_late = [&](size_t done, size_t total) {
+    if (3 * done > 2 * total) source.request_stop();
+  };
+  const auto loaded = LoadDiskann(
+      folder / "x",
+      {.index = {.max_degree = 4}, .batch = {.progress = stop_late, .stop = source.get_token()}});
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, ErrorCode::kCancelled);
 }
 
 TEST_F(Stop, OfExactSearchGivesNothing) {
