@@ -39,7 +39,7 @@ class ShoalEngine : public Engine {
     Begin(rows, rows.rows(), options);
     std::vector<ExternalId> ids(rows.rows());
     std::iota(ids.begin(), ids.end(), ExternalId{0});
-    const InsertReport report = OrThrow(index_->InsertMany(
+    const BatchReport report = OrThrow(index_->InsertMany(
         ids, MatrixView(rows.data(), type_, rows.rows(), dim_), {.threads = options.threads}));
     if (!report.failures.empty()) throw std::runtime_error(report.failures[0].error.message);
   }

@@ -1,79 +1,58 @@
-// The public index: wiring, and next to no algorithms.
+// The wiring of an index: creation, counters, the structural check, and the public class.
 #include "shoal/index.h"
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstring>
 #include <new>
 #include <string>
 
 #include "base/hooks.h"
-#include "base/number.h"
-#include "base/parallel.h"
+#include "base/mismatch.h"
 #include "index_impl.h"
 #include "search_calls.h"
 
 namespace shoal {
 namespace {
 
-tl::unexpected<Error> Invalid(const std::string& message) {
-  return MakeError(ErrorCode::kInvalidArgument, message);
+template <class Enum>
+Status CheckEnum(const char* field, Enum value, Enum last, const char* expected) {
+  if (value <= last) return {};
+  return Mismatch(ErrorCode::kInvalidArgument, field, expected,
+                  Written(static_cast<unsigned>(value)));
 }
 
-Status CheckOption(bool valid, const char* name, const std::string& expected, double found) {
-  if (valid) return {};
-  return Invalid(std::string(name) + ": expected " + expected + ", found " + Written(found));
+template <class Number>
+Status CheckOption(const char* field, Number value, std::type_identity_t<Number> low,
+                   std::type_identity_t<Number> high) {
+  return CheckRange(ErrorCode::kInvalidArgument, field, value, low, high);
 }
 
 Status Validate(const IndexOptions& o) {
-  Status status =
-      CheckOption(o.dim >= 1 && o.dim <= kMaxDim, "dim", "1 to " + std::to_string(kMaxDim), o.dim);
-  if (status)
-    status = CheckOption(o.max_degree >= 4 && o.max_degree <= kMaxDegree, "max_degree",
-                         "4 to " + std::to_string(kMaxDegree), o.max_degree);
-  if (status)
-    status =
-        CheckOption(o.build_list_size >= 1 && o.build_list_size <= kMaxListSize, "build_list_size",
-                    "1 to " + std::to_string(kMaxListSize), o.build_list_size);
-  if (status) status = CheckOption(o.alpha >= 1 && o.alpha <= 2, "alpha", "1 to 2", o.alpha);
-  if (status)
-    status = CheckOption(o.scalar_type <= ScalarType::kUint8, "scalar_type", "one of ScalarType",
-                         static_cast<double>(o.scalar_type));
-  if (status)
-    status = CheckOption(o.repair <= RepairPolicy::kManual, "repair", "one of RepairPolicy",
-                         static_cast<double>(o.repair));
-  if (status)
-    status = CheckOption(o.repair_threads >= 1 && o.repair_threads <= 256, "repair_threads",
-                         "1 to 256", o.repair_threads);
-  if (status)
-    status = CheckOption(o.repair_share >= 1 && o.repair_share <= 100, "repair_share", "1 to 100",
-                         o.repair_share);
-  if (status)
-    status = CheckOption(o.metric <= Metric::kCosine, "metric", "one of Metric",
-                         static_cast<double>(o.metric));
-  return status;
-}
-
-// Whether `id` is none of `ids`; it is noted as the next of them. A search may find a point where
-// it was when the search began, and where it is now. `table`: hash table of positions + 1 in `ids`,
-// a power of two and at most half full.
-bool IsNew(ExternalId id, std::span<const ExternalId> ids, std::vector<uint32_t>& table) {
-  const size_t mask = table.size() - 1;
-  size_t at = (id * 0x9e3779b97f4a7c15u >> 32) & mask;
-  for (; table[at] != 0; at = (at + 1) & mask)
-    if (ids[table[at] - 1] == id) return false;
-  table[at] = static_cast<uint32_t>(ids.size() + 1);
-  return true;
+  const RuntimeOptions& runtime = o.runtime;
+  for (const Status& checked :
+       {CheckOption("dim", o.dim, 1, kMaxDim),
+        CheckOption("max_degree", o.max_degree, 4, kMaxDegree),
+        CheckOption("build_list_size", o.build_list_size, 1, kMaxListSize),
+        CheckOption("alpha", o.alpha, 1, 2),
+        CheckEnum("scalar_type", o.scalar_type, ScalarType::kUint8, "one of ScalarType"),
+        CheckEnum("repair", runtime.repair, RepairPolicy::kManual, "one of RepairPolicy"),
+        CheckOption("repair_threads", runtime.repair_threads, 1, 256),
+        CheckOption("repair_share", runtime.repair_share, 1, 100),
+        CheckEnum("metric", o.metric, Metric::kCosine, "one of Metric")})
+    if (!checked) return checked;
+  return {};
 }
 
 }  // namespace
 
+tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
+                              std::string_view found) {
+  return Mismatch(ErrorCode::kInvalidArgument, field, expected, found);
+}
+
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what) {
   try {
     std::string message = std::string(what) + ": no memory";
-    if (options.memory_limit != 0)
-      message += " (memory_limit: " + std::to_string(options.memory_limit) + " bytes)";
+    if (options.runtime.memory_limit != 0)
+      message += " (memory_limit: " + std::to_string(options.runtime.memory_limit) + " bytes)";
     return MakeError(ErrorCode::kOutOfMemory, message);
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorCode::kOutOfMemory, "no memory");  // Short enough to need none.
@@ -86,9 +65,10 @@ tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total) {
                                               std::to_string(total));
 }
 
-IndexImpl::IndexImpl(const IndexOptions& options)
+IndexImpl::IndexImpl(const IndexOptions& options, ChangeObserver* observer)
     : options_(options),
-      budget_(options.memory_limit),
+      observer_(observer),
+      budget_(options.runtime.memory_limit),
       codec_(options.scalar_type, options.metric, options.dim),
       features_(codec_.row_bytes()),
       neighbors_(budget_, slots_, options.max_degree),
@@ -102,10 +82,10 @@ IndexImpl::~IndexImpl() {
   for (std::thread& thread : repairers_) thread.join();
 }
 
-Result<Index> IndexImpl::Create(const IndexOptions& options) {
+Result<Index> IndexImpl::Create(const IndexOptions& options, ChangeObserver* observer) {
   try {
     if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
-    auto impl = std::make_unique<IndexImpl>(options);
+    auto impl = std::make_unique<IndexImpl>(options, observer);
     if (!impl->slots_.Init() || !impl->neighbors_.Init())
       return OutOfMemory(options, "address space");
     if (!impl->StartRepairers()) return OutOfMemory(options, "repair_threads");
@@ -121,117 +101,6 @@ Scratch& IndexImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<Scratch&>(*scratch);
 }
 
-// Writes the k nearest of the last search's list, each id once. An empty `distances` is left out.
-// Returns how many there are.
-size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
-                              Scratch& scratch) const {
-  // Read after the tags: a search that has seen two slots of one id sees the flag, too.
-  const bool unique = any_left_.load(std::memory_order_relaxed);
-  if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
-  size_t hits = 0;
-  for (size_t i = 0; i < scratch.search.best.size() && hits < k; ++i) {
-    if (!scratch.search.best.IsEligible(i)) continue;
-    const ExternalId id = slots_.external_id(scratch.search.best[i].slot);
-    if (unique && !IsNew(id, ids.first(hits), scratch.id_table)) continue;
-    ids[hits] = id;
-    if (!distances.empty()) distances[hits] = scratch.search.best[i].distance;
-    ++hits;
-  }
-  return hits;
-}
-
-Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
-                                 std::span<ExternalId> ids, std::span<float> distances,
-                                 WorkCounters* work) {
-  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
-  if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
-  try {
-    auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());
-    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
-    // More candidates than points make no sense, and may not fit in memory.
-    const size_t most = std::max<size_t>(1, slots_.high_water());
-    const size_t k = std::min(options.k, most);
-    size_t list_size = std::min(std::max(options.search_list_size, k), most);
-    size_t hits = 0;
-    for (;; list_size = std::min(2 * list_size, most)) {
-      graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
-      hits = CollectHits(k, ids, distances, scratch);
-      // A list that is full and holds fewer than k ids holds some of them twice.
-      if (hits == k || !scratch.search.best.full() || list_size >= most) break;
-    }
-    if (work != nullptr) *work = guard.work;
-    return hits;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "search");
-  }
-}
-
-Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
-                                                WorkCounters* work) {
-  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
-  if (Status ok = CheckRange(options); !ok) return tl::unexpected(ok.error());
-  try {
-    auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());
-    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
-    const size_t most = std::max<size_t>(1, slots_.high_water());
-    graph_.RangeSearch(scorer, std::clamp<size_t>(options.search_list_size, 1, most),
-                       options.radius, guard, scratch);
-    std::vector<Hit> hits;
-    hits.reserve(scratch.search.within.size());
-    const bool unique = any_left_.load(std::memory_order_relaxed);
-    if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.search.within.size() + 1), 0);
-    std::vector<ExternalId> ids;
-    for (const Candidate& candidate : scratch.search.within) {
-      const ExternalId id = slots_.external_id(candidate.slot);
-      if (unique && !IsNew(id, ids, scratch.id_table)) continue;
-      ids.push_back(id);
-      hits.push_back({id, candidate.distance});
-    }
-    if (work != nullptr) *work = guard.work;
-    return hits;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "search");
-  }
-}
-
-bool IndexImpl::Contains(ExternalId id) {
-  const auto entry = ids_.Lock(id);
-  const auto slot = entry.slot();
-  return slot && slots_.tag(*slot) == Tag::kLive;
-}
-
-Status IndexImpl::Get(ExternalId id, void* vector) {
-  const auto guard = epochs_.Pin();  // From before the look-up: the row stands while it is copied.
-  std::optional<SlotId> slot;
-  {
-    // The tag is asked under the entry: behind it an Upsert may retire the slot, or an Insert that
-    // gives up may leave it to another id.
-    const auto entry = ids_.Lock(id);
-    slot = entry.slot();
-    if (!slot || slots_.tag(*slot) != Tag::kLive) return NotFound(id);
-  }
-  SHOAL_SYNC_POINT("get.looked_up");
-  std::memcpy(vector, features_.Row(*slot), options_.dim * ScalarSize(options_.scalar_type));
-  return {};
-}
-
-Result<std::vector<ExternalId>> IndexImpl::Ids() const {
-  try {
-    std::vector<ExternalId> ids;
-    ids.reserve(size());
-    ids_.ForEach([&](SlotId slot) {
-      if (slots_.tag(slot) == Tag::kLive) ids.push_back(slots_.external_id(slot));
-    });
-    return ids;
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(options_, "ids");
-  }
-}
-
 IndexStats IndexImpl::Stats() const {
   IndexStats stats;
   const SlotId slots = slots_.high_water();
@@ -239,17 +108,10 @@ IndexStats IndexImpl::Stats() const {
   stats.slots_used = slots;
   stats.pending_repairs = repairs_.size();
   stats.retired_slots = slots_.retired();
-  stats.retirements = slots_.retires();
-  stats.restarts = graph_.restarts();
-  stats.reparented = graph_.reparented();
-  stats.relinked = graph_.relinked();
-  stats.unreachable = unreachable_.load(std::memory_order_relaxed);
   stats.edges = neighbors_.edges();
   const uint64_t listed = stats.points + stats.pending_repairs + (slots == 0 ? 0 : 1);
   stats.average_degree =
       listed == 0 ? 0 : static_cast<double>(stats.edges) / static_cast<double>(listed);
-  stats.epoch = epochs_.Current();
-  stats.oldest_pin = epochs_.OldestPin();
   stats.work = epochs_.Work();
   stats.memory.vectors = slots_.ResidentBytes(features_.column());
   stats.memory.neighbors = slots_.ResidentBytes(neighbors_.rows());
@@ -261,26 +123,43 @@ IndexStats IndexImpl::Stats() const {
   return stats;
 }
 
-Status IndexImpl::CheckStructure() {
-  size_t unreachable = 0;
-  Status graph = graph_.CheckStructure(unreachable);
-  unreachable_.store(unreachable, std::memory_order_relaxed);
-  if (!graph) return graph;
+IndexDiagnostics IndexImpl::Diagnostics() const {
+  return {.epoch = epochs_.Current(),
+          .oldest_pin = epochs_.OldestPin(),
+          .retirements = slots_.retires(),
+          .restarts = graph_.restarts(),
+          .reparented = graph_.reparented(),
+          .relinked = graph_.relinked(),
+          .unreachable = unreachable_.load(std::memory_order_relaxed)};
+}
+
+Status IndexImpl::CheckStructure() const {
+  try {
+    size_t unreachable = 0;
+    Status graph = graph_.CheckStructure(unreachable);
+    unreachable_.store(unreachable, std::memory_order_relaxed);
+    if (graph) graph = CheckIds();
+    return graph ? slots_.CheckCounts(repairs_.size()) : graph;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "structure");
+  }
+}
+
+// Each live point is mapped, by its own id, and no other slot is.
+Status IndexImpl::CheckIds() const {
   const std::vector<SlotId> live = LiveSlots();
   for (const SlotId slot : live) {
     const ExternalId id = slots_.external_id(slot);
-    const auto mapped = ids_.Lock(id).slot();
-    if (mapped != slot)
+    if (ids_.Lock(id).slot() != slot)
       return MakeError(ErrorCode::kCorrupt, "structure: slot " + std::to_string(slot) + " has id " +
                                                 std::to_string(id) + ", which is mapped elsewhere");
   }
   size_t mapped = 0;
   ids_.ForEach([&](SlotId) { ++mapped; });
-  if (mapped != live.size())
-    return MakeError(ErrorCode::kCorrupt, "structure: ids: " + std::to_string(mapped) +
-                                              " are mapped, to " + std::to_string(live.size()) +
-                                              " live points");
-  return slots_.CheckCounts(repairs_.size());
+  if (mapped == live.size()) return {};
+  return MakeError(ErrorCode::kCorrupt, "structure: ids: " + std::to_string(mapped) +
+                                            " are mapped, to " + std::to_string(live.size()) +
+                                            " live points");
 }
 
 Index::Index(std::unique_ptr<IndexImpl> impl) : impl_(std::move(impl)) {}
@@ -289,70 +168,56 @@ Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
 
 Result<Index> Index::Create(const IndexOptions& options) { return IndexImpl::Create(options); }
-
 Status Index::Insert(ExternalId id, VectorView vector) { return impl_->Insert(id, vector); }
-
-Result<InsertReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                       const BatchOptions& batch) {
+Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                      const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, batch);
 }
-
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
 Status Index::Delete(ExternalId id) { return impl_->Delete(id); }
-Result<DeleteReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
+Result<BatchReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
   return impl_->DeleteMany(ids, batch);
 }
 Status Index::Clear(const BatchOptions& batch) { return impl_->Clear(batch); }
-Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
-  return impl_->Save(path, batch);
-}
-Result<Index> Index::Load(const std::filesystem::path& path, const LoadOptions& options) {
-  return IndexImpl::Load(path, options);
-}
 Status Index::Consolidate(const BatchOptions& batch) { return impl_->Consolidate(batch); }
 Result<size_t> Index::Compact(const BatchOptions& batch) { return impl_->Compact(batch); }
-Status Index::Get(ExternalId id, void* vector) const { return impl_->Get(id, vector); }
-Result<std::vector<ExternalId>> Index::Ids() const { return impl_->Ids(); }
-
 Status Index::Refine(const BatchOptions& batch) { return impl_->Refine(batch); }
-
+Result<std::vector<Hit>> Index::Search(VectorView query, const SearchOptions& options) const {
+  return impl_->Search(query, options);
+}
 Result<size_t> Index::Search(VectorView query, const SearchOptions& options,
                              std::span<ExternalId> ids, std::span<float> distances,
                              WorkCounters* work) const {
   return impl_->Search(query, options, ids, distances, work);
 }
-
-Result<std::vector<Hit>> Index::Search(VectorView query, const SearchOptions& options) const {
-  return SearchToHits(
-      options, size(),
-      [&](const SearchOptions& bounded, std::span<ExternalId> ids, std::span<float> distances) {
-        return Search(query, bounded, ids, distances);
-      });
-}
-
 Status Index::SearchMany(MatrixView queries, const SearchOptions& options,
                          const SearchManyOutput& output, const BatchOptions& batch) const {
-  return SearchBatch(
-      queries, options, output, batch, impl_->ValidateShape(queries, "queries"),
-      [&](VectorView query, std::span<ExternalId> ids, std::span<float> distances,
-          WorkCounters* work) { return Search(query, options, ids, distances, work); });
+  return impl_->SearchMany(queries, options, output, batch);
 }
-
 Result<std::vector<Hit>> Index::RangeSearch(VectorView query, const RangeOptions& options,
                                             WorkCounters* work) const {
   return impl_->RangeSearch(query, options, work);
 }
-
 bool Index::Contains(ExternalId id) const { return impl_->Contains(id); }
+Status Index::ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const {
+  return impl_->ContainsMany(ids, contained);
+}
+Status Index::Get(ExternalId id, MutableVectorView vector) const { return impl_->Get(id, vector); }
+Result<BatchReport> Index::GetMany(std::span<const ExternalId> ids, MutableMatrixView rows,
+                                   const BatchOptions& batch) const {
+  return impl_->GetMany(ids, rows, batch);
+}
+Result<std::vector<ExternalId>> Index::Ids() const { return impl_->Ids(); }
 size_t Index::size() const { return impl_->size(); }
 const IndexOptions& Index::options() const { return impl_->options(); }
 IndexStats Index::Stats() const { return impl_->Stats(); }
-Status Index::CheckStructure() const {
-  try {
-    return impl_->CheckStructure();
-  } catch (const std::bad_alloc&) {
-    return OutOfMemory(this->options(), "structure");
-  }
+IndexDiagnostics Index::Diagnostics() const { return impl_->Diagnostics(); }
+Status Index::CheckStructure() const { return impl_->CheckStructure(); }
+Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
+  return impl_->Save(path, batch);
+}
+Result<Index> Index::Load(const std::filesystem::path& path, const LoadOptions& options) {
+  return IndexImpl::Load(path, options);
 }
 
 }  // namespace shoal

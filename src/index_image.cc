@@ -1,4 +1,4 @@
-// An index to and from its image: what the file formats are written from and read into.
+// An index to and from its image, of which the file formats write and read.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kGrain = 64;
 
-// Slots that are numbered in this order have, almost all, an edge from an older one already.
+// Of points that get their ranks in this order almost all have an edge from one of lower rank.
 BreadthFirstOrder BreadthFirst(const GraphImage& image) {
   const auto list = [&](uint32_t i, const auto& meet) {
     for (const uint32_t neighbor : image.List(i)) meet(neighbor);
@@ -28,7 +28,7 @@ BreadthFirstOrder BreadthFirst(const GraphImage& image) {
 
 }  // namespace
 
-// Of a sample of the points, the one whose mean distance from a few dozen of the others is least.
+// The point of a sample whose mean distance from a few dozen others of the sample is least.
 uint32_t IndexImpl::Medoid(const SnapshotPoints& points) {
   constexpr size_t kSample = 1000, kJudges = 64;
   const size_t n = points.slots.size();
@@ -48,7 +48,7 @@ uint32_t IndexImpl::Medoid(const SnapshotPoints& points) {
   return static_cast<uint32_t>(static_cast<size_t>(best) * step);
 }
 
-// Under one guard; writers go on beside it (index_save.cc).
+// Under one guard, beside writers (index_save.cc).
 Result<GraphImage> IndexImpl::Export(bool dynamic) {
   auto guard = epochs_.Pin();
   std::vector<SlotId> slots = SnapshotSlots();
@@ -63,7 +63,7 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   image.ids.reserve(n);
   for (const SlotId slot : points.slots) image.ids.push_back(slots_.external_id(slot));
   image.start_points = dynamic ? 1 : 0;
-  // Without a start point the medoid stands in for it.
+  // Where the file has no start point, the medoid is the start.
   const uint32_t medoid = Medoid(points);
   image.start = dynamic ? n : medoid;
 
@@ -76,8 +76,7 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   SnapshotList(start, points, guard, list_of_start);
   for (uint32_t i = 0; i < image.nodes(); ++i) {
     const SlotId slot = i < n ? points.slots[i] : start;
-    // A start point's row is that of the medoid: DiskANN has no distance from the origin for
-    // cosine.
+    // The start point gets the medoid's row: DiskANN has no cosine distance from the origin.
     std::memcpy(image.rows.data() + i * image.rows.row_bytes(),
                 features_.Row(points.slots[i < n ? i : medoid]), image.rows.row_bytes());
     SnapshotList(slot, points, guard, list);
@@ -95,7 +94,7 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
 Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   const size_t n = image.points();
   if (n == 0) return {};
-  // Three times over all points: a third of the progress each.
+  // Three passes over all points, each a third of the progress.
   constexpr size_t kPasses = 3, kTell = 4096;
   const auto tell = [&](size_t pass, size_t done) {
     if (batch.progress) batch.progress((pass * n + done) / kPasses, n);
@@ -120,7 +119,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     for (const uint32_t v : ids)
       if (v < n && slots[v] != u) graph_.AddEdge(u, slots[v], guard, ScratchOf(guard));
   };
-  // A start that is a point leads to that point first.
+  // A start that is a point is the first neighbour of the start point.
   if (image.start < n) link(graph_.start(), std::span(&image.start, 1));
   link(graph_.start(), image.List(image.start));
   done = ParallelFor(
@@ -131,8 +130,9 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
       batch.stop);
   if (done < n) return Cancelled("load", (n + done) / kPasses, n);
   done = 0;
-  // Older points first, so that each finds its guards guarded.
+  // In the order of ranks, so that its possible parents have parents.
   for (const uint32_t i : order) {
+    if (batch.stop.stop_requested()) return Cancelled("load", (2 * n + done) / kPasses, n);
     if (++done % kTell == 0 || done == n) tell(2, done);
     auto guard = epochs_.Pin();
     Scratch& scratch = ScratchOf(guard);

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "change_observer.h"
 #include "codec/full_codec.h"
 #include "graph/graph.h"
 #include "graph/repair_queue.h"
@@ -23,40 +24,89 @@
 
 namespace shoal {
 
+tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
+                              std::string_view found);
 tl::unexpected<Error> OutOfMemory(const IndexOptions& options, const char* what);
 tl::unexpected<Error> NotFound(ExternalId id);
 // Of `total` of what `what` (a verb) does.
 tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total);
 
+class IndexImpl;
+
+// An insert, or an upsert, that is prepared: a slot with row and list that no search can see. It
+// holds no guard, so any time may pass before the commit. Dropped without one, it leaves nothing
+// behind. The index must outlive it; CheckStructure takes it for an operation under way.
+class PreparedInsert {
+ public:
+  PreparedInsert(PreparedInsert&& other) noexcept;
+  PreparedInsert& operator=(PreparedInsert&&) = delete;
+  ~PreparedInsert();
+
+  ExternalId id() const { return id_; }
+  SlotId slot() const { return slot_.id(); }
+
+ private:
+  friend class IndexImpl;
+  enum class Kind : uint8_t {
+    kNew,          // The id is reserved: the map names the slot.
+    kReplacement,  // The id was there. A place in its shard and one in the queue are reserved.
+  };
+  PreparedInsert(IndexImpl& index, Kind kind, ExternalId id, OwnedSlot slot);
+
+  IndexImpl* index_;  // Null: moved from, or committed.
+  Kind kind_;
+  ExternalId id_;
+  OwnedSlot slot_;
+  // When the list was written: its version, the commits by then, and where the search had begun.
+  uint32_t version_ = 0;
+  uint64_t commits_ = 0;
+  SeedsMet met_;
+};
+
 class IndexImpl {
  public:
-  explicit IndexImpl(const IndexOptions& options);
+  IndexImpl(const IndexOptions& options, ChangeObserver* observer);
   ~IndexImpl();
-  static Result<Index> Create(const IndexOptions& options);
+  // `observer`: null, or told of every change but those of Load and LoadDiskann.
+  static Result<Index> Create(const IndexOptions& options, ChangeObserver* observer = nullptr);
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
-  Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                  const BatchOptions& batch);
+  // Insert's first half. From here on an Insert of the id gets AlreadyExists, while searches and
+  // Contains do not find it. Errors as in Insert.
+  Result<PreparedInsert> Prepare(ExternalId id, VectorView vector);
+  // Upsert's first half. An id that is there stays as it is.
+  Result<PreparedInsert> PrepareUpsert(ExternalId id, VectorView vector);
+  // The second half. AlreadyExists: an Upsert of the id has come in between. OutOfMemory. After an
+  // error nothing is left of the insert.
+  Status Commit(PreparedInsert prepared);
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
   Status Delete(ExternalId id);
-  Result<DeleteReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
+  Result<BatchReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
   Status Clear(const BatchOptions& batch);
   Status Consolidate(const BatchOptions& batch);
   Result<size_t> Compact(const BatchOptions& batch);
   Status Refine(const BatchOptions& batch);
-  Status ValidateShape(MatrixView rows, const char* what) const {
-    return codec_.ValidateShape(rows, what);
-  }
+  Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
-                        std::span<float> distances, WorkCounters* work);
+                        std::span<float> distances, WorkCounters* work) const;
+  Status SearchMany(MatrixView queries, const SearchOptions& options,
+                    const SearchManyOutput& output, const BatchOptions& batch) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
-                                       WorkCounters* work);
-  bool Contains(ExternalId id);
-  Status Get(ExternalId id, void* vector);
+                                       WorkCounters* work) const;
+  // nullopt: no live point has this id.
+  std::optional<SlotId> LiveSlotOf(ExternalId id) const;
+  bool Contains(ExternalId id) const { return LiveSlotOf(id).has_value(); }
+  Status ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const;
+  Status Get(ExternalId id, MutableVectorView vector) const;
+  Result<BatchReport> GetMany(std::span<const ExternalId> ids, MutableMatrixView rows,
+                              const BatchOptions& batch) const;
   Result<std::vector<ExternalId>> Ids() const;
   IndexStats Stats() const;
-  Status CheckStructure();
+  IndexDiagnostics Diagnostics() const;
+  Status CheckStructure() const;
 
   Status Save(const std::filesystem::path& path, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
@@ -71,37 +121,50 @@ class IndexImpl {
   std::optional<OwnedSlot> AcquireSlot();
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
-  // Takes the reservation back, if it is still this slot's.
-  void Unreserve(ExternalId id, SlotId slot);
-  Status InsertReserved(ExternalId id, OwnedSlot slot);
-  // Upsert of an id that is there.
-  Status ReplaceExisting(ExternalId id, VectorView vector);
+  Result<PreparedInsert> PrepareReplacement(ExternalId id, VectorView vector);
+  Result<PreparedInsert> LinkOut(PreparedInsert prepared);
+  void RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard);
+  SlotId Publish(PreparedInsert& prepared);
+  Status CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guard);
+  void CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard);
+  friend class PreparedInsert;
+  void Undo(PreparedInsert& prepared);
   // A live point's edges to it.
   void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
 
+  // Copies the vector to `out`, which has room.
+  Status CopyVector(ExternalId id, void* out) const;
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      Scratch& scratch) const;
-  // Before the mark, or PUB.1 of the id's next slot. Read first: all searches read it.
+  // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
   void NoteThatAnIdLeaves() {
     if (!any_left_.load(std::memory_order_relaxed))
       any_left_.store(true, std::memory_order_relaxed);
   }
 
-  // Delete without the repair that is due.
+  // Under the id's entry.
+  template <class... Args>
+  void Tell(void (ChangeObserver::*change)(uint64_t, ExternalId, Args...) noexcept, ExternalId id,
+            Args... slots) {
+    if (observer_ != nullptr)
+      (observer_->*change)(sequence_.fetch_add(1, std::memory_order_relaxed) + 1, id, slots...);
+  }
+
+  // Delete without the repair.
   Status MarkForRepair(ExternalId id);
-  // Whether a writer repairs what it has deleted, or as much of what others have.
+  // Whether a writer that has deleted a point takes a pending repair.
   bool WritersRepair() const {
-    if (options_.repair == RepairPolicy::kBackground)
+    if (options_.runtime.repair == RepairPolicy::kBackground)
       return repairs_.size() > kMaxPending + size() / kPendingShare;
-    return options_.repair == RepairPolicy::kImmediate;
+    return options_.runtime.repair == RepairPolicy::kImmediate;
   }
   static constexpr size_t kMaxPending = 64;
   static constexpr size_t kPendingShare = 4;
   void AfterDelete(EpochRegistry::Guard first);
-  // Repairs that fail in a row, several of each that is due: then there is no memory.
-  static size_t MostFailures(size_t due) { return 64 + 4 * due; }
-  // Repairs what was taken from the queue; puts it back, unless that was wholly done.
-  Graph::Repaired RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard);
+  // After so many failures in a row, several for each pending repair, there is no memory.
+  static size_t MaxFailures(size_t pending) { return 64 + 4 * pending; }
+  // Repairs what was taken from the queue, and puts it back unless that is done.
+  Graph::Repaired RepairTaken(const PendingRepair& repair, EpochRegistry::Guard& guard);
   // False: the system refuses even one thread.
   bool StartRepairers();
   void RepairInBackground();
@@ -111,8 +174,8 @@ class IndexImpl {
   void Trim();
   void PunchHoles();
 
-  // The points of one instant: each id is mapped to one of them, which was live. They stay readable
-  // under a guard that is older. `positions`: that of a slot in `slots`; kNoSlot: in none.
+  // The points of one instant: the slots that were mapped and live. They stay readable under a
+  // guard that was pinned before. `positions`: of each slot in `slots`; kNoSlot: it is not there.
   struct SnapshotPoints {
     std::vector<SlotId> slots;
     std::vector<uint32_t> positions;
@@ -129,7 +192,8 @@ class IndexImpl {
   // now, in the order of its row.
   void SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
                     std::vector<uint32_t>& list);
-  // The member nearest to u that `lost`, no member, points at, and that is neither u nor in `list`.
+  // The out-neighbour of `lost`, which is no snapshot point, that is one, is nearest to u, and is
+  // neither u nor in `list`. kNoSlot: there is none.
   uint32_t PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
                        std::span<const uint32_t> list, EpochRegistry::Guard& guard);
   uint32_t Medoid(const SnapshotPoints& points);
@@ -141,9 +205,11 @@ class IndexImpl {
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;
+  Status CheckIds() const;
 
   // Constant after construction.
   const IndexOptions options_;
+  ChangeObserver* const observer_;
 
   // Own synchronisation.
   MemoryBudget budget_;
@@ -152,19 +218,20 @@ class IndexImpl {
   RamFeatureStore features_;
   NeighborLists neighbors_;
   SlotTable slots_;
-  IdMap ids_;
+  mutable IdMap ids_;  // A look-up locks it.
   Graph graph_;
 
   RepairQueue repairs_{budget_};
 
-  std::atomic<uint64_t> outstayed_{0};  // The epoch whose end an insert at the limit saw not come.
-  Mutex starting_;                      // Held to make the first start point.
-  Mutex trimming_;  // Held to give memory of slots back, and to walk all lists' locks.
+  std::atomic<uint64_t> outstayed_{0};  // The epoch that an insert at the limit waited for in vain.
+  Mutex starting_;                      // Held to make the start point.
+  Mutex trimming_;  // Held to give memory of slots back, and to lock all lists in turn.
+  std::atomic<uint64_t> sequence_{0};  // Of the last change that was told.
+  std::atomic<uint64_t> commits_{0};   // Inserts and upserts that were published.
   // Whether an id ever left a slot, by a Delete, an Upsert or a Compact: then a search may meet it
-  // in two.
+  // in two slots.
   std::atomic<bool> any_left_{false};
-  // What the last CheckStructure found.
-  std::atomic<size_t> unreachable_{0};
+  mutable std::atomic<size_t> unreachable_{0};  // Found by the last CheckStructure.
 
   std::vector<std::thread> repairers_;  // kBackground; joined by the destructor.
 };

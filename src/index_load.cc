@@ -2,9 +2,9 @@
 // in a few passes over all points, on all threads.
 //
 // The points get the slots behind the start point's in the order of the file, which is that of
-// their old slots: so searches meet them in the same order, and a file that is loaded and saved
-// again is the same file. Births are given in breadth-first order from the start: then every point
-// that can be reached has an edge from an older one, and all guards are known at once.
+// their old slots. So searches meet them in the same order, and a file that is loaded and saved
+// again is the same file. Ranks are given in breadth-first order from the start point. So every
+// point that can be reached has an edge from one of lower rank, and all parents are known.
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -20,8 +20,8 @@ namespace shoal {
 namespace {
 
 constexpr size_t kGrain = 256;
-// Points without a list that are linked one after the other, before several at a time: so that
-// those find something to link to.
+// Points without a list that are linked one after another before the others are linked on all
+// threads, so that those find points to link to.
 constexpr size_t kFirstRelinks = 64;
 
 }  // namespace
@@ -54,7 +54,7 @@ class IndexImpl::Loader {
   using Section = SnapshotSection;
   using Block = std::vector<std::byte>;
 
-  // Nobody else sees the index yet, so slots are live before there is anything in them.
+  // No other thread sees the index yet, so slots are live before they are written.
   Status MakeSlots() {
     for (SlotId i = 0; i <= n_; ++i) {
       std::optional<OwnedSlot> slot = index_.slots_.Acquire();
@@ -127,12 +127,12 @@ class IndexImpl::Loader {
     } else {
       const VectorView vector(block.data() + at, header_.options.scalar_type, header_.options.dim);
       if (Status valid = index_.codec_.Validate(vector, "vector"); !valid)
-        return reader_.Broken(Section::kRows, b, at, Whose(slot), "a vector that may be inserted",
+        return reader_.Broken(Section::kRows, b, at, NameOf(slot), "a vector that may be inserted",
                               valid.error().message);
       index_.codec_.Encode(vector, row);
     }
     if (std::memcmp(row, block.data() + at, header_.row_bytes) == 0) return {};
-    return reader_.Broken(Section::kRows, b, at, Whose(slot), "the row of its vector", "another");
+    return reader_.Broken(Section::kRows, b, at, NameOf(slot), "the row of its vector", "another");
   }
 
   Status LoadId(size_t b, const Block& block, size_t at, SlotId slot) {
@@ -140,8 +140,8 @@ class IndexImpl::Loader {
     index_.slots_.set_external_id(slot, id);
     auto entry = index_.ids_.Lock(id);
     if (const auto other = entry.slot())
-      return reader_.Broken(Section::kIds, b, at, Whose(slot), "an id of its own",
-                            std::to_string(id) + ", as " + Whose(*other));
+      return reader_.Broken(Section::kIds, b, at, NameOf(slot), "an id of its own",
+                            std::to_string(id) + ", as " + NameOf(*other));
     if (!entry.Add(slot)) return OutOfMemory(index_.options_, "load");
     return {};
   }
@@ -153,7 +153,7 @@ class IndexImpl::Loader {
     while (k < most && word(k) != kNoSlot) ++k;
     for (size_t i = k; i < most; ++i)
       if (word(i) != kNoSlot)
-        return reader_.Broken(Section::kLists, b, at + 4 * i, Whose(slot),
+        return reader_.Broken(Section::kLists, b, at + 4 * i, NameOf(slot),
                               "nothing behind the end of its list", std::to_string(word(i)));
     std::vector<SlotId> ids;
     ids.reserve(k);
@@ -162,13 +162,13 @@ class IndexImpl::Loader {
     return {};
   }
 
-  // k numbers of points, each once and not that of `slot`, as slots.
+  // The slots of k positions, each once and not that of `slot`.
   Status TakePoints(Section section, size_t b, const Block& block, size_t at, size_t k, SlotId slot,
                     std::vector<SlotId>& out) {
     for (size_t i = 0; i < k; ++i) {
       const auto point = NumberAt<uint32_t>(block, at + 4 * i);
       if (point >= n_ || SlotOf(point) == slot)
-        return reader_.Broken(section, b, at + 4 * i, Whose(slot),
+        return reader_.Broken(section, b, at + 4 * i, NameOf(slot),
                               "another point below " + std::to_string(n_), std::to_string(point));
       out.push_back(SlotOf(point));
     }
@@ -177,7 +177,7 @@ class IndexImpl::Loader {
     std::sort(sorted, sorted + k);
     const SlotId* const twice = std::adjacent_find(sorted, sorted + k);
     if (twice == sorted + k) return {};
-    return reader_.Broken(section, b, at, Whose(slot), "each point once",
+    return reader_.Broken(section, b, at, NameOf(slot), "each point once",
                           std::to_string(*twice - 1) + " twice");
   }
 
@@ -198,8 +198,8 @@ class IndexImpl::Loader {
         first.Note(OutOfMemory(index_.options_, "load"));
     };
     link(kStart);
-    // In this order points with common neighbours come together: an eighth less time than in that
-    // of the slots (SIFT, 1M).
+    // In this order points with common neighbours come together. It takes an eighth less time than
+    // the order of the slots (SIFT, 1M).
     const auto link_all = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end && first.ok(); ++i) link(SlotOf(order_.nodes[i]));
     };
@@ -210,8 +210,7 @@ class IndexImpl::Loader {
     return {};
   }
 
-  // Points without a list, or that the start point does not lead to. A point that has no list may
-  // be the only one.
+  // Links points that have no list or cannot be reached.
   Status LinkLost() {
     std::vector<SlotId> listless;
     SlotId row[kMaxDegree];
@@ -223,12 +222,14 @@ class IndexImpl::Loader {
       index_.graph_.EnsureParent(slot, guard, index_.ScratchOf(guard));
     };
     const size_t alone = std::min(kFirstRelinks, listless.size());
-    for (size_t i = 0; i < alone; ++i) relink(listless[i]);
-    ParallelFor(batch_.threads, listless.size() - alone, 1, {}, [&](size_t begin, size_t end) {
+    for (size_t i = 0; i < alone && !batch_.stop.stop_requested(); ++i) relink(listless[i]);
+    const auto relink_all = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) relink(listless[alone + i]);
-    });
-    // Older points first, so that each finds its guards guarded.
+    };
+    ParallelFor(batch_.threads, listless.size() - alone, 1, {}, relink_all, batch_.stop);
+    // In the order of ranks, so that its possible parents have parents.
     for (size_t i = order_.reached; i < n_; ++i) {
+      if (batch_.stop.stop_requested()) break;
       const SlotId slot = SlotOf(order_.nodes[i]);
       auto guard = index_.epochs_.Pin();
       Scratch& scratch = index_.ScratchOf(guard);
@@ -237,6 +238,8 @@ class IndexImpl::Loader {
       if (index_.neighbors_.forest().ParentCount(slot) == 0)
         return OutOfMemory(index_.options_, "load");
     }
+    if (batch_.stop.stop_requested() && (order_.reached < n_ || !listless.empty()))
+      return Cancelled("load", order_.reached, n_);
     return {};
   }
 
@@ -248,7 +251,7 @@ class IndexImpl::Loader {
     };
   }
 
-  std::string Whose(SlotId slot) const {
+  std::string NameOf(SlotId slot) const {
     return slot == kStart ? "start point" : "point " + std::to_string(slot - 1);
   }
 
@@ -264,10 +267,7 @@ Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptio
   const Result<SnapshotReader> reader = SnapshotReader::Open(path);
   if (!reader) return tl::unexpected(reader.error());
   IndexOptions index_options = reader->header().options;
-  index_options.memory_limit = options.memory_limit;
-  index_options.repair = options.repair;
-  index_options.repair_threads = options.repair_threads;
-  index_options.repair_share = options.repair_share;
+  index_options.runtime = options.runtime;
   Result<Index> index = Create(index_options);
   if (!index) return index;
   try {

@@ -34,7 +34,7 @@ class Nearest {
   std::vector<float> distances_;
 };
 
-// Pivots, those of one region next to each other.
+// Pivots, grouped by region.
 class Pivots {
  public:
   Pivots(const FullCodec& codec, const Vectors& sample) {
@@ -61,7 +61,7 @@ class Pivots {
  private:
   Vectors regions_;
   Vectors pivots_;
-  std::vector<size_t> begin_;  // Of each region's, and their end.
+  std::vector<size_t> begin_;  // Of each region's pivots, and the end of all.
 };
 
 const std::byte* Bytes(MatrixView rows, size_t row) {
@@ -80,7 +80,8 @@ Vectors Sample(const FullCodec& codec, MatrixView rows) {
 }  // namespace
 
 std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
-                                  std::span<const uint8_t> known, size_t points, size_t threads) {
+                                  std::span<const uint8_t> known, size_t points,
+                                  const BatchOptions& batch) {
   constexpr size_t kGrain = 1024;
   const size_t n = rows.rows();
   const size_t wanted = std::max(kOrderedFrom, n / kUnorderedShare);
@@ -90,17 +91,21 @@ std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
   if (n - left_out < unordered + kOrderedFrom || n > std::numeric_limits<uint32_t>::max())
     return {};
   const Vectors sample = Sample(codec, rows);
-  if (sample.size() < kRegions) return {};  // The rows are of another kind, or most are invalid.
+  if (sample.size() < kRegions) return {};  // Most rows are invalid.
   const Pivots pivots(codec, sample);
   std::vector<uint16_t> places(n - unordered);
   static_assert(kPivots <= std::numeric_limits<uint16_t>::max());
-  ParallelFor(threads, places.size(), kGrain, {}, [&](size_t begin, size_t end) {
+  const auto find_places = [&](size_t begin, size_t end) {
     Nearest nearest(codec);
     for (size_t i = begin; i < end; ++i)
       if (const size_t row = unordered + i; known.empty() || known[row] == 0)
         places[i] = static_cast<uint16_t>(pivots.PlaceOf(Bytes(rows, row), nearest));
-  });
-  std::vector<size_t> next(pivots.size() + 1, 0);  // Of each place, where its next row goes.
+  };
+  // After a stop nothing will be inserted.
+  if (ParallelFor(batch.threads, places.size(), kGrain, {}, find_places, batch.stop) <
+      places.size())
+    return {};
+  std::vector<size_t> next(pivots.size() + 1, 0);  // Where the next row of each place goes.
   for (const uint16_t place : places) ++next[place + size_t{1}];
   std::partial_sum(next.begin(), next.end(), next.begin());
   std::vector<uint32_t> order(n);

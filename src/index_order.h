@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "codec/full_codec.h"
+#include "shoal/options.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -14,17 +15,17 @@ namespace shoal {
 // Fewer rows are inserted as they come: they fit the caches in any order.
 inline constexpr size_t kOrderedFrom = size_t{1} << 15;
 
-// Numbers of `rows` such that rows near each other come one after another: what the insert of one
-// has fetched is in the caches for the next. For an index that has `points` points. Empty: as they
-// come.
+// Numbers of `rows` in an order in which near rows follow each other: what the insert of one has
+// read is in the caches for the next. Empty: as they come. `points`: the index's, before.
 //
 // The first rows stay as they come until the index has a point for every 8 rows, and at least
-// kOrderedFrom: what comes region by region into an index that knows nothing of other regions makes
-// a worse graph. The others are put in order by the nearest of up to 1,024 of them, which is looked
-// for among those that share the nearest of 32. Rows i with known[i] != 0 will not be inserted, and
-// cost next to nothing (`known` empty: all will). `threads`: as in BatchOptions. The same for the
-// same rows whatever the threads.
+// kOrderedFrom: rows that come region by region into an index that has no points of other regions
+// make a worse graph. The others are sorted by their pivot, the nearest of up to 1,024 rows; only
+// pivots in the row's region, that of the nearest of 32, are compared. Rows i with known[i] != 0
+// will not be inserted, and cost next to nothing. (`known` empty: all will be.) The order does not
+// depend on batch.threads. After a request to stop it is of no use, and is soon there.
 std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
-                                  std::span<const uint8_t> known, size_t points, size_t threads);
+                                  std::span<const uint8_t> known, size_t points,
+                                  const BatchOptions& batch);
 
 }  // namespace shoal

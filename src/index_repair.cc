@@ -1,4 +1,4 @@
-// What the index owes its deleted points: repair, now or later; and memory that comes back.
+// What follows a delete: the repair, now or later, and memory that comes back.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -18,17 +18,17 @@ constexpr int kCompactPasses = 3;
 
 }  // namespace
 
-// What a delete owes where writers repair: one repair, and one more if others had no memory
-// for theirs. That of a hub takes many steps, of which each has its own guard, and may be
-// anybody's.
+// Where writers repair, a delete ends two repairs: its own, and one more if others had no memory
+// for theirs. The repair of a hub takes many steps, each under a guard of its own. The next step
+// may be of another repair.
 void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
   if (!WritersRepair()) return;
   std::optional<EpochRegistry::Guard> guard(std::move(first));
   for (int ended = 0; ended < 2;) {
-    const auto due = repairs_.Take();
-    if (!due) return;
+    const auto repair = repairs_.Take();
+    if (!repair) return;
     if (!guard) guard.emplace(epochs_.Pin());
-    if (RepairTaken(*due, *guard) == Graph::Repaired::kPartial) {
+    if (RepairTaken(*repair, *guard) == Graph::Repaired::kPartial) {
       guard.reset();
     } else {
       ++ended;
@@ -36,65 +36,65 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
   }
 }
 
-Graph::Repaired IndexImpl::RepairTaken(const RepairQueue::Due& due, EpochRegistry::Guard& guard) {
+Graph::Repaired IndexImpl::RepairTaken(const PendingRepair& repair, EpochRegistry::Guard& guard) {
   auto repaired = Graph::Repaired::kRetry;
   try {
-    repaired = graph_.Repair(due.slot, guard, ScratchOf(guard));
-    if (repaired == Graph::Repaired::kDone && !slots_.Retire(due.slot, guard))
+    repaired = graph_.Repair(repair.slot, guard, ScratchOf(guard));
+    if (repaired == Graph::Repaired::kDone && !slots_.Retire(repair.slot, guard))
       repaired = Graph::Repaired::kRetry;
-  } catch (const std::bad_alloc&) {  // Later, then. A repair may begin again at any time.
+  } catch (const std::bad_alloc&) {  // Later: a repair may begin again at any time.
   }
   if (repaired == Graph::Repaired::kDone) {
-    repairs_.Done(due);
+    repairs_.Done(repair);
     PunchHoles();
   } else {
-    repairs_.Again(due);
+    repairs_.Again(repair);
   }
   return repaired;
 }
 
 bool IndexImpl::StartRepairers() {
-  if (options_.repair != RepairPolicy::kBackground) return true;
+  if (options_.runtime.repair != RepairPolicy::kBackground) return true;
   try {
-    for (uint32_t i = 0; i < options_.repair_threads; ++i)
+    for (uint32_t i = 0; i < options_.runtime.repair_threads; ++i)
       repairers_.emplace_back([this] { RepairInBackground(); });
-  } catch (const std::system_error&) {  // Fewer of them: later, not wrong.
+  } catch (const std::system_error&) {  // Fewer of them: slower, not wrong.
   }
   return !repairers_.empty();
 }
 
 void IndexImpl::RepairInBackground() {
   using Clock = std::chrono::steady_clock;
-  while (const auto due = repairs_.WaitAndTake()) {
+  while (const auto repair = repairs_.WaitAndTake()) {
     const auto begin = Clock::now();
     auto repaired = Graph::Repaired::kRetry;
     {
       auto guard = epochs_.Pin();
-      repaired = RepairTaken(*due, guard);
+      repaired = RepairTaken(*repair, guard);
     }
-    // The remainder of its time it rests; and what cannot be repaired now is not tried in a loop.
+    // It rests for the remainder of its time, and after a retry: that is not to become a loop.
     const auto worked = Clock::now() - begin;
-    if (options_.repair_share < 100)
-      repairs_.Rest(worked * (100 - options_.repair_share) / options_.repair_share);
+    if (options_.runtime.repair_share < 100)
+      repairs_.Rest(worked * (100 - options_.runtime.repair_share) / options_.runtime.repair_share);
     if (repaired == Graph::Repaired::kRetry) repairs_.Rest(std::chrono::milliseconds(1));
   }
 }
 
 Status IndexImpl::Consolidate(const BatchOptions& batch) {
-  const RepairQueue::Debt debt(repairs_);
-  const size_t total = debt.size();
+  const RepairQueue::Barrier barrier(repairs_);
+  const size_t total = barrier.size();
   std::atomic<size_t> failed_in_a_row{0};
   std::atomic<size_t> done{0};
   std::atomic<bool> stopped{false};
   Mutex reporting;
   const auto work = [&] {
-    while (const auto due = repairs_.TakeFor(debt)) {
+    while (const auto repair = repairs_.TakeFor(barrier)) {
       if (batch.stop.stop_requested()) {
         stopped.store(true, std::memory_order_relaxed);
-        return repairs_.Again(*due);
+        return repairs_.Again(*repair);
       }
       auto guard = epochs_.Pin();
-      const auto repaired = RepairTaken(*due, guard);
+      const auto repaired = RepairTaken(*repair, guard);
       if (repaired != Graph::Repaired::kRetry) {
         failed_in_a_row.store(0, std::memory_order_relaxed);
         if (repaired == Graph::Repaired::kPartial) continue;
@@ -102,8 +102,8 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
         if (!batch.progress || now % 256 != 0 || now >= total) continue;
         const MutexLock lock(reporting);
         batch.progress(std::min(done.load(std::memory_order_relaxed), total), total);
-      } else if (failed_in_a_row.fetch_add(1, std::memory_order_relaxed) > MostFailures(total)) {
-        return;  // Every one of them several times: there is no memory.
+      } else if (failed_in_a_row.fetch_add(1, std::memory_order_relaxed) > MaxFailures(total)) {
+        return;  // Each of them several times: there is no memory.
       }
     }
   };
@@ -113,7 +113,7 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "consolidate");
   }
-  if (failed_in_a_row.load() > MostFailures(total)) return OutOfMemory(options_, "consolidate");
+  if (failed_in_a_row.load() > MaxFailures(total)) return OutOfMemory(options_, "consolidate");
   if (stopped.load()) return Cancelled("consolidate", done.load(), total);
   if (batch.progress) batch.progress(total, total);
   for (int i = 0; i < 4; ++i) slots_.Reclaim();
@@ -136,11 +136,11 @@ void IndexImpl::PunchHoles() {
   trimming_.Unlock();
 }
 
-// The point in slot `from` moves to a lower slot. False: there is none, or no memory.
+// Relocates the point in slot `from` to a lower slot. False: there is none, or no memory.
 bool IndexImpl::MoveDown(SlotId from) {
   auto guard = epochs_.Pin();
   Scratch& scratch = ScratchOf(guard);
-  scratch.query_buffer.resize(codec_.buffer_bytes());  // LinkInAnywhere shall need no memory.
+  scratch.query_buffer.resize(codec_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
   if (slots_.tag(from) != Tag::kLive) return true;
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot || slot->id() >= from || !repairs_.Reserve()) return false;
@@ -161,14 +161,13 @@ bool IndexImpl::MoveDown(SlotId from) {
     return true;
   }
   repairs_.Push(left);
-  if (const auto due = repairs_.Take()) RepairTaken(*due, guard);
+  if (const auto repair = repairs_.Take()) RepairTaken(*repair, guard);
   return true;
 }
 
-// The id's entry is held from the moment when the new slot can be found to the moment when the old
-// one cannot: a Delete comes before or after. Returns the slot that is left and marked, which is
-// the new one where nobody has a place for its guard; kNoSlot: `from` is not an id's slot any more,
-// and the new slot is not published.
+// The id's entry is held from the publication of the new slot until the old one is marked: a Delete
+// comes before or after. Returns the slot that is left and marked. That is the new one if it found
+// no parent. kNoSlot: `from` is not an id's slot any more, and the new slot is not published.
 SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard) {
   auto entry = ids_.Lock(slots_.external_id(from));
   if (entry.slot() != from || slots_.tag(from) != Tag::kLive) return kNoSlot;
@@ -182,16 +181,21 @@ SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& gua
   }
   SHOAL_SYNC_POINT("move.linked");
   const bool moved = neighbors_.forest().ParentCount(to) > 0;
-  if (moved) entry.Replace(to);
+  if (moved) {
+    entry.Replace(to);
+    Tell(&ChangeObserver::OnMove, slots_.external_id(from), from, to);
+  }
   const SlotId left = moved ? from : to;
   SHOAL_CHECK(neighbors_.MarkRelocated(slots_, left));
   return left;
 }
 
-// From the highest slot on, as long as there are lower ones. False: there was nothing to move.
+// Relocates points from the highest slot on, as long as there are lower ones. False: there was none
+// to relocate.
 Result<bool> IndexImpl::MoveAllDown(const BatchOptions& batch, int pass) {
   const size_t slots = slots_.high_water();
-  std::atomic<size_t> end{slots};  // Of those, counted from the highest, that find a lower one.
+  // Of the slots, counted from the highest, that find a lower one.
+  std::atomic<size_t> end{slots};
   const auto move = [&](size_t begin, size_t piece_end) {
     for (size_t i = begin; i < piece_end; ++i) {
       size_t least = end.load(std::memory_order_relaxed);
@@ -214,7 +218,7 @@ Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
     return tl::unexpected(consolidated.error());
   try {
     const uint64_t before = Stats().memory.total();
-    // A pass cannot use the slots that it leaves, but the next one can.
+    // The slots that one pass leaves can be used by the next.
     for (int pass = 0; pass < kCompactPasses; ++pass) {
       const Result<bool> moved = MoveAllDown(batch, pass);
       if (!moved) return tl::unexpected(moved.error());

@@ -51,9 +51,9 @@ uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& poi
   size_t n = neighbors_.Copy(lost, scratch.search.ids);
   n = static_cast<size_t>(std::remove_if(scratch.search.ids, scratch.search.ids + n,
                                          [&](SlotId slot) {
-                                           const uint32_t number = points.PositionOf(slot);
-                                           return number == kNoSlot || slot == u ||
-                                                  std::find(list.begin(), list.end(), number) !=
+                                           const uint32_t position = points.PositionOf(slot);
+                                           return position == kNoSlot || slot == u ||
+                                                  std::find(list.begin(), list.end(), position) !=
                                                       list.end();
                                          }) -
                           scratch.search.ids);
@@ -72,7 +72,7 @@ void IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegist
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.CopyAtomically(u, row);
   list.resize(n);
-  // Places of what is no member hold kNoSlot, until what is behind it is found.
+  // kNoSlot: no snapshot point; the point behind it is looked for afterwards.
   for (size_t i = 0; i < n; ++i) list[i] = points.PositionOf(row[i]);
   for (size_t i = 0; i < n; ++i)
     if (list[i] == kNoSlot) list[i] = PointBehind(row[i], u, points, list, guard);
@@ -86,7 +86,8 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
   SHOAL_SYNC_POINT("save.before_points");
   const SnapshotPoints points = Position(SnapshotSlots());
   SHOAL_SYNC_POINT("save.after_points");
-  const SlotId start = graph_.start();  // After the points: where there is one, there is a start.
+  const SlotId start =
+      graph_.start();  // After the points: if there is one, there is a start point.
   SnapshotHeader header{.options = options_,
                         .points = points.slots.size(),
                         .row_bytes = static_cast<uint32_t>(codec_.row_bytes()),

@@ -35,7 +35,7 @@ class IndexViewImpl {
                                        WorkCounters* work) const;
   // The point with this id; kNoSlot: there is none.
   SlotId Find(ExternalId id) const;
-  Status Get(ExternalId id, void* vector) const;
+  Status Get(ExternalId id, MutableVectorView vector) const;
   std::span<const ExternalId> ids() const { return {snapshot_.ids, size()}; }
   size_t size() const { return snapshot_.header.points; }
   const IndexOptions& options() const { return snapshot_.header.options; }
@@ -124,7 +124,7 @@ Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& opti
 Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const RangeOptions& options,
                                                     WorkCounters* work) const {
   if (Status ok = codec_.Validate(query, "query"); !ok) return tl::unexpected(ok.error());
-  if (Status ok = CheckRange(options); !ok) return tl::unexpected(ok.error());
+  if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
     ViewScratch& scratch = ScratchOf(guard);
@@ -168,12 +168,16 @@ SlotId IndexViewImpl::Find(ExternalId id) const {
   return kNoSlot;
 }
 
-Status IndexViewImpl::Get(ExternalId id, void* vector) const {
+Status IndexViewImpl::Get(ExternalId id, MutableVectorView vector) const {
+  if (Status ok = codec_.ValidateShape({vector.data(), vector.type(), 1, vector.dim()}, "vector");
+      !ok)
+    return ok;
   try {
     const SlotId point = Find(id);
     if (point == kNoSlot)
       return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
-    std::memcpy(vector, SnapshotView(snapshot_).rows().At(point), snapshot_.header.vector_bytes());
+    std::memcpy(vector.data(), SnapshotView(snapshot_).rows().At(point),
+                snapshot_.header.vector_bytes());
     return {};
   } catch (const std::bad_alloc&) {
     return NoMemory("ids");
@@ -229,7 +233,9 @@ bool IndexView::Contains(ExternalId id) const {
     return false;
   }
 }
-Status IndexView::Get(ExternalId id, void* vector) const { return impl_->Get(id, vector); }
+Status IndexView::Get(ExternalId id, MutableVectorView vector) const {
+  return impl_->Get(id, vector);
+}
 std::span<const ExternalId> IndexView::ids() const { return impl_->ids(); }
 size_t IndexView::size() const { return impl_->size(); }
 const IndexOptions& IndexView::options() const { return impl_->options(); }

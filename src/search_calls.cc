@@ -6,30 +6,30 @@
 #include <string>
 
 #include "base/memory.h"
+#include "base/mismatch.h"
 
 namespace shoal {
 namespace {
 
-tl::unexpected<Error> Invalid(const std::string& message) {
-  return MakeError(ErrorCode::kInvalidArgument, message);
+tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
+                              std::string_view found) {
+  return Mismatch(ErrorCode::kInvalidArgument, field, expected, found);
 }
 
 }  // namespace
 
 Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances) {
-  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
+  if (options.k == 0) return Invalid("k", "at least 1", "0");
   if (ids.size() < options.k)
-    return Invalid("ids: expected room for k = " + std::to_string(options.k) + ", found " +
-                   std::to_string(ids.size()));
+    return Invalid("ids", "room for k = " + Written(options.k), Written(ids.size()));
   if (!distances.empty() && distances.size() < options.k)
-    return Invalid("distances: expected room for k = " + std::to_string(options.k) + ", found " +
-                   std::to_string(distances.size()));
+    return Invalid("distances", "room for k = " + Written(options.k), Written(distances.size()));
   return {};
 }
 
-Status CheckRange(const RangeOptions& options) {
-  if (std::isnan(options.radius)) return Invalid("radius: expected a number, found NaN");
+Status CheckRangeSearch(const RangeOptions& options) {
+  if (std::isnan(options.radius)) return Invalid("radius", "a number", "NaN");
   return {};
 }
 
@@ -58,10 +58,9 @@ Status CheckBatch(MatrixView queries, const SearchOptions& options,
   // n x each elements, which may be more than a size_t counts.
   const auto check = [n](const char* name, size_t each, size_t found) -> Status {
     if (n == 0 || found / n >= each) return {};
-    return Invalid(std::string(name) + ": expected room for " + std::to_string(n) + " x " +
-                   std::to_string(each) + ", found " + std::to_string(found));
+    return Invalid(name, "room for " + Written(n) + " x " + Written(each), Written(found));
   };
-  if (options.k == 0) return Invalid("k: expected at least 1, found 0");
+  if (options.k == 0) return Invalid("k", "at least 1", "0");
   Status sizes = check("ids", options.k, output.ids.size());
   if (sizes && !output.distances.empty())
     sizes = check("distances", options.k, output.distances.size());

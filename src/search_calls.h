@@ -21,7 +21,7 @@ tl::unexpected<Error> NoMemory(const char* what);
 Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances);
 // The radius. InvalidArgument.
-Status CheckRange(const RangeOptions& options);
+Status CheckRangeSearch(const RangeOptions& options);
 // k, and room for the hits of all queries. InvalidArgument.
 Status CheckBatch(MatrixView queries, const SearchOptions& options, const SearchManyOutput& output);
 

@@ -31,7 +31,7 @@ int StepThatFails(uint64_t bytes) {
   }
   for (Index& index : indices) {
     const auto report = index.InsertMany(ids, rows.view(), {.threads = 2});
-    if (!report || report->inserted != kRows) return 3;
+    if (!report || report->done != kRows) return 3;
     const auto hits = index.Search(rows[7], {.k = 3});
     if (!hits || (*hits)[0].id != 7) return 4;
   }

@@ -69,7 +69,7 @@ class Churned {
                                 .scalar_type = case_.type,
                                 .max_degree = 16,
                                 .build_list_size = 20,
-                                .repair = case_.repair});
+                                .runtime = {.repair = case_.repair}});
     EXPECT_TRUE(index);
     return std::make_unique<Index>(std::move(*index));
   }

@@ -39,7 +39,7 @@ class DeleteRaceTest : public ::testing::Test {
   }
   float Where(ExternalId id) {
     Vector vector{-1, -1};
-    EXPECT_TRUE(index_.Get(id, vector.data()));
+    EXPECT_TRUE(index_.Get(id, vector));
     return vector[0];
   }
   void ExpectWhole() {
@@ -228,7 +228,7 @@ TEST_F(DeleteRaceTest, AReaderThatIsPinnedThroughADeleteReadsTheOldVectorWholeAn
   const size_t before = index_.Stats().slots_used;
   Sequencer sequencer;
   Vector got{0, 0};
-  sequencer.Start("get", [&] { EXPECT_TRUE(index_.Get(7, got.data())); });
+  sequencer.Start("get", [&] { EXPECT_TRUE(index_.Get(7, got)); });
   ASSERT_TRUE(sequencer.RunTo("get", "get.looked_up"));
   ASSERT_TRUE(index_.Delete(7));
   for (int i = 0; i < 20; ++i) {
@@ -250,7 +250,7 @@ TEST_F(DeleteRaceTest, AGetThatAnUpsertOvertakesFindsThePoint) {
   ASSERT_TRUE(Insert(7, 60));
   Sequencer sequencer;
   Vector got{0, 0};
-  sequencer.Start("get", [&] { EXPECT_TRUE(index_.Get(7, got.data())); });
+  sequencer.Start("get", [&] { EXPECT_TRUE(index_.Get(7, got)); });
   ASSERT_TRUE(sequencer.RunTo("get", "get.looked_up"));
   ASSERT_TRUE(index_.Upsert(7, At(70)));
   ASSERT_TRUE(index_.Consolidate());

@@ -61,11 +61,11 @@ TEST_P(DeletedVector, IsInNoFileAfterwards) {
   const std::vector<ExternalId> ids = test::Iota(kRows, 1);
   Index one_by_one = Make(), at_once = Make();
   for (size_t i = 0; i < kRows; ++i) ASSERT_TRUE(one_by_one.Insert(ids[i], rows[i]));
-  ASSERT_EQ(at_once.InsertMany(ids, rows.view())->inserted, kRows);
+  ASSERT_EQ(at_once.InsertMany(ids, rows.view())->done, kRows);
   for (Index* index : {&one_by_one, &at_once}) {
     EXPECT_GE(Written(*index, rows, 0, kRows), kRows) << "the test finds what is there";
     // The first half, then the rest, each without and with a Compact.
-    ASSERT_EQ(index->DeleteMany(std::span(ids).first(kRows / 2))->deleted, kRows / 2);
+    ASSERT_EQ(index->DeleteMany(std::span(ids).first(kRows / 2))->done, kRows / 2);
     EXPECT_EQ(Written(*index, rows, 0, kRows / 2), 0u);
     ASSERT_TRUE(index->Compact());
     EXPECT_EQ(Written(*index, rows, 0, kRows / 2), 0u);

@@ -76,14 +76,13 @@ class HeldRepairs {
 };
 
 Index Filled(size_t n, RepairPolicy repair, uint32_t repair_share = 100) {
-  Index index = *Index::Create({.dim = 8,
-                                .max_degree = 8,
-                                .build_list_size = 20,
-                                .repair = repair,
-                                .repair_threads = kThreads,
-                                .repair_share = repair_share});
+  Index index = *Index::Create(
+      {.dim = 8,
+       .max_degree = 8,
+       .build_list_size = 20,
+       .runtime = {.repair = repair, .repair_threads = kThreads, .repair_share = repair_share}});
   const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 8}, 1).Many(n);
-  EXPECT_EQ(index.InsertMany(test::Iota(n), rows.view(), {.threads = 1})->inserted, n);
+  EXPECT_EQ(index.InsertMany(test::Iota(n), rows.view(), {.threads = 1})->done, n);
   return index;
 }
 
@@ -141,7 +140,7 @@ TEST(DestroyRaceTest, AnyMomentWillDo) {
                                       RepairPolicy::kBackground, RepairPolicy::kManual};
     Index index = Filled(150, kPolicies[static_cast<size_t>(round) % 4], round % 8 == 0 ? 1 : 100);
     const auto report = index.DeleteMany(test::Iota(120), {.threads = 2});
-    ASSERT_EQ(report->deleted, 120u);
+    ASSERT_EQ(report->done, 120u);
     if (round % 3 == 0) {
       const size_t enough = index.Stats().pending_repairs / 2;
       for (int i = 0; i < 1000 && index.Stats().pending_repairs > enough; ++i)

@@ -44,7 +44,7 @@ std::vector<ExternalId> ScatteredIds(size_t n) {
 Index MakeIndex(const IndexOptions& options, const Matrix& rows,
                 const std::vector<ExternalId>& ids) {
   Index index = *Index::Create(options);
-  EXPECT_EQ(index.InsertMany(ids, rows, {.threads = 1})->inserted, rows.rows());
+  EXPECT_EQ(index.InsertMany(ids, rows, {.threads = 1})->done, rows.rows());
   return index;
 }
 

@@ -139,8 +139,10 @@ class Drifting {
 
  private:
   Index Make() const {
-    return *Index::Create(
-        {.dim = kDim, .max_degree = 16, .build_list_size = 40, .repair = case_.repair});
+    return *Index::Create({.dim = kDim,
+                           .max_degree = 16,
+                           .build_list_size = 40,
+                           .runtime = {.repair = case_.repair}});
   }
   std::unique_ptr<Index> Create() const { return std::make_unique<Index>(Make()); }
 

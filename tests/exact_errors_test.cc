@@ -30,25 +30,26 @@ TEST(ExactErrors, NameTheFieldTheExpectedAndTheFound) {
   const Rows queries = RandomRows(ScalarType::kFloat32, 2, 4, 25);
   ExactOptions options;
   options.k = 0;
-  EXPECT_THAT(MessageOf(base.view(), queries.view(), options), HasSubstr("k is 0"));
+  EXPECT_THAT(MessageOf(base.view(), queries.view(), options),
+              HasSubstr("k: expected at least 1, found 0"));
   options.k = 3;
   EXPECT_THAT(MessageOf(base.view(), Rows(ScalarType::kFloat32, 2, 5).view(), options),
-              HasSubstr("queries have dimension 5, expected 4"));
+              HasSubstr("dimension of the queries: expected 4, as the base, found 5"));
   EXPECT_THAT(MessageOf(base.view(), Rows(ScalarType::kUint8, 2, 4).view(), options),
-              HasSubstr("queries are uint8, expected float32"));
+              HasSubstr("scalar type of the queries: expected float32, as the base, found uint8"));
   EXPECT_THAT(MessageOf(base.view().Slice(0, 0), queries.view(), options),
-              HasSubstr("base has no rows"));
+              HasSubstr("rows of the base: expected at least 1, found 0"));
   EXPECT_THAT(MessageOf(base.view(), queries.view().Slice(0, 0), options),
-              HasSubstr("queries has no rows"));
+              HasSubstr("queries: expected at least 1, found 0"));
   const std::vector<uint32_t> ids(9);
   options.ids = ids;
   EXPECT_THAT(MessageOf(base.view(), queries.view(), options),
-              HasSubstr("ids has 9 entries, expected 10"));
+              HasSubstr("ids: expected 10, one per base row, found 9"));
   options.ids = {};
   const std::vector<uint8_t> include(11);
   options.include = include;
   EXPECT_THAT(MessageOf(base.view(), queries.view(), options),
-              HasSubstr("include has 11 entries, expected 10"));
+              HasSubstr("include: expected 10, one per base row, found 11"));
 }
 
 TEST(ExactErrors, NameTheRowThatIsNotFiniteOrZero) {
@@ -62,9 +63,9 @@ TEST(ExactErrors, NameTheRowThatIsNotFiniteOrZero) {
     for (const Metric metric : kMetrics) {
       options.metric = metric;
       EXPECT_THAT(MessageOf(bad.view(), good.view(), options),
-                  HasSubstr("base row 777, element 2 is NaN"));
+                  HasSubstr("base row 777, element 2: expected a finite number, found NaN"));
       EXPECT_THAT(MessageOf(good.view(), bad.view().Slice(800, 100), options),
-                  HasSubstr("queries row 88, element 3 is infinite"));
+                  HasSubstr("queries row 88, element 3: expected a finite number, found infinity"));
     }
   }
   for (const ScalarType type : kTypes) {

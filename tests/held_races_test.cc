@@ -28,8 +28,10 @@ class HeldConsolidation : public ::testing::TestWithParam<const char*> {
   HeldConsolidation() {
     for (ExternalId id = 0; id < kIds; ++id) EXPECT_TRUE(index_.Insert(id, VectorOf(id, 0)));
   }
-  Index index_ = *Index::Create(
-      {.dim = kDim, .max_degree = 8, .build_list_size = 20, .repair = RepairPolicy::kManual});
+  Index index_ = *Index::Create({.dim = kDim,
+                                 .max_degree = 8,
+                                 .build_list_size = 20,
+                                 .runtime = {.repair = RepairPolicy::kManual}});
   Sequencer sequencer_;
   TempFolder folder_;
 };
@@ -56,7 +58,7 @@ TEST_P(HeldConsolidation, StopsNobody) {
     // It takes most edges to deleted points away, and so the points where the next stop would be.
     if (stop == 9) ExpectGood(index_.Refine({.threads = 1}));
     Vector vector{};
-    ExpectGood(index_.Get(changed, vector.data()));
+    ExpectGood(index_.Get(changed, vector));
     EXPECT_EQ(vector, VectorOf(changed, 1));
     EXPECT_EQ(index_.Ids()->size(), 201u + stop);
     EXPECT_TRUE(index_.RangeSearch(vector, {.radius = 0}));
@@ -103,8 +105,10 @@ TEST(HeldSettlement, StopsNobody) {
   constexpr size_t kWide = 64;
   const test::Rows rows =
       test::Generator(ScalarType::kFloat32, {.dim = kWide, .clusters = 0}, 1).Many(2 * kIds);
-  Index index = std::move(*Index::Create(
-      {.dim = kWide, .max_degree = 6, .build_list_size = 8, .repair = RepairPolicy::kManual}));
+  Index index = std::move(*Index::Create({.dim = kWide,
+                                          .max_degree = 6,
+                                          .build_list_size = 8,
+                                          .runtime = {.repair = RepairPolicy::kManual}}));
   for (ExternalId id = 0; id < kIds; ++id) ExpectGood(index.Insert(id, rows[id]));
   ExternalId oldest = 0, youngest = kIds;
   Sequencer sequencer;
@@ -152,8 +156,10 @@ class HeldWriter : public ::testing::TestWithParam<LockedWriter> {};
 // before the writer goes on, which it does not.
 TEST_P(HeldWriter, StopsNoSearch) {
   constexpr ExternalId kIds = 300, kDeleted = 100;
-  Index index = *Index::Create(
-      {.dim = kDim, .max_degree = 8, .build_list_size = 20, .repair = RepairPolicy::kManual});
+  Index index = *Index::Create({.dim = kDim,
+                                .max_degree = 8,
+                                .build_list_size = 20,
+                                .runtime = {.repair = RepairPolicy::kManual}});
   for (ExternalId id = 0; id < kIds; ++id) ExpectGood(index.Insert(id, VectorOf(id, 0)));
   for (ExternalId id = 0; id < kDeleted; ++id) ExpectGood(index.Delete(id));
   Sequencer sequencer;

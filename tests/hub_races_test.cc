@@ -24,10 +24,12 @@ constexpr uint32_t kDegree = 8;
 class HubRaceTest : public ::testing::Test {
  protected:
   Index Make(RepairPolicy repair) const {
-    Index index = std::move(*Index::Create(
-        {.dim = kDim, .max_degree = kDegree, .build_list_size = 40, .repair = repair}));
+    Index index = std::move(*Index::Create({.dim = kDim,
+                                            .max_degree = kDegree,
+                                            .build_list_size = 40,
+                                            .runtime = {.repair = repair}}));
     const auto report = index.InsertMany(test::Iota(kN), rows_.view(), {.threads = 1});
-    EXPECT_EQ(report->inserted, kN);
+    EXPECT_EQ(report->done, kN);
     return index;
   }
 

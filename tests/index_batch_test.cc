@@ -25,7 +25,7 @@ Built Build(size_t n, const IndexOptions& options, size_t threads = 1) {
   Result<Index> index = Index::Create(options);
   EXPECT_TRUE(index);
   const auto report = index->InsertMany(test::Iota(n), rows.view(), {.threads = threads});
-  EXPECT_TRUE(report && report->inserted == n);
+  EXPECT_TRUE(report && report->done == n);
   return {std::move(rows), std::move(*index)};
 }
 
@@ -249,7 +249,7 @@ TEST(Determinism, OneByOneIsTheSameAsTogetherOnceTheStartIsThere) {
   std::vector<ExternalId> ids(600, 0);
   const auto report = one_by_one->InsertMany(ids, together.rows.view(), {.threads = 1});
   ASSERT_TRUE(report);
-  ASSERT_EQ(report->inserted, 1u);
+  ASSERT_EQ(report->done, 1u);
   for (ExternalId id = 1; id < 600; ++id) ASSERT_TRUE(one_by_one->Insert(id, together.rows[id]));
   EXPECT_EQ(one_by_one->Stats().edges, together.index.Stats().edges);
   ExpectSameWork(one_by_one->Stats().work, together.index.Stats().work);
@@ -265,7 +265,7 @@ TEST(InsertMany, FromTwoThreadsAtOnceInsertsEachRowOfBoth) {
     threads.emplace_back([&, t] {
       const auto report = index->InsertMany(test::Iota(kEach, t * kEach),
                                             rows.view().Slice(t * kEach, kEach), {.threads = 2});
-      EXPECT_TRUE(report && report->inserted == kEach);
+      EXPECT_TRUE(report && report->done == kEach);
     });
   }
   for (auto& thread : threads) thread.join();

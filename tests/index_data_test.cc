@@ -22,7 +22,7 @@ Index BuildFrom(const Rows& rows, IndexOptions options, size_t threads = 1) {
   Result<Index> index = Index::Create(options);
   EXPECT_TRUE(index);
   const auto report = index->InsertMany(test::Iota(rows.size()), rows.view(), {.threads = threads});
-  EXPECT_TRUE(report && report->inserted == rows.size());
+  EXPECT_TRUE(report && report->done == rows.size());
   EXPECT_EQ(index->size(), rows.size());
   const Status structure = index->CheckStructure();
   EXPECT_TRUE(structure) << structure.error().message;

@@ -40,16 +40,15 @@ size_t Lost(const Index& index, const Rows& rows, std::span<const ExternalId> id
 class Deleting : public ::testing::TestWithParam<RepairPolicy> {
  protected:
   Index Make(uint32_t dim, uint64_t memory_limit = 0) {
-    return std::move(*Index::Create({.dim = dim,
-                                     .max_degree = 16,
-                                     .build_list_size = 40,
-                                     .memory_limit = memory_limit,
-                                     .repair = GetParam(),
-                                     .repair_threads = 2}));
+    return std::move(*Index::Create(
+        {.dim = dim,
+         .max_degree = 16,
+         .build_list_size = 40,
+         .runtime = {.memory_limit = memory_limit, .repair = GetParam(), .repair_threads = 2}}));
   }
   static void Fill(Index& index, const Rows& rows) {
     const auto ids = test::Iota(rows.size());
-    ASSERT_EQ(index.InsertMany(ids, rows.view())->inserted, rows.size());
+    ASSERT_EQ(index.InsertMany(ids, rows.view())->done, rows.size());
   }
 };
 
@@ -95,7 +94,7 @@ TEST_P(Deleting, AllCanGoAndComeBack) {
   Index index = Make(8);
   for (int round = 0; round < 3; ++round) {
     Fill(index, rows);
-    ASSERT_EQ(index.DeleteMany(ids)->deleted, kN);
+    ASSERT_EQ(index.DeleteMany(ids)->done, kN);
     EXPECT_EQ(index.size(), 0u);
     EXPECT_THAT(*index.Search(rows[0]), IsEmpty());
     EXPECT_THAT(*index.Ids(), IsEmpty());
@@ -162,7 +161,7 @@ TEST_P(Deleting, DeleteManyReportsWhatWasNotThere) {
                              }});
   ASSERT_TRUE(report);
   EXPECT_EQ(last, ids.size());
-  EXPECT_EQ(report->deleted, 3u);
+  EXPECT_EQ(report->done, 3u);
   ASSERT_EQ(report->failures.size(), 3u);
   const size_t rows_that_failed[] = {1, 3, 5};
   for (size_t i = 0; i < 3; ++i) {
@@ -216,11 +215,13 @@ TEST_P(Deleting, ClearRemovesAllAndTheIndexIsAsGoodAsNew) {
 // guard the new point are full of deleted points' last guards.
 TEST(DeletingLazily, AnInsertFindsAPlaceThoughOnlyDeletedPointsAreLeft) {
   const Rows rows = RandomRows(3000, 8);
-  Index index = std::move(*Index::Create(
-      {.dim = 8, .max_degree = 4, .build_list_size = 10, .repair = RepairPolicy::kManual}));
+  Index index = std::move(*Index::Create({.dim = 8,
+                                          .max_degree = 4,
+                                          .build_list_size = 10,
+                                          .runtime = {.repair = RepairPolicy::kManual}}));
   const auto ids = test::Iota(2500);
-  ASSERT_EQ(index.InsertMany(ids, rows.view().Slice(0, 2500))->inserted, 2500u);
-  ASSERT_EQ(index.DeleteMany(ids)->deleted, 2500u);
+  ASSERT_EQ(index.InsertMany(ids, rows.view().Slice(0, 2500))->done, 2500u);
+  ASSERT_EQ(index.DeleteMany(ids)->done, 2500u);
   for (ExternalId id = 2500; id < 3000; ++id) {
     ASSERT_TRUE(index.Insert(id, rows[id]));
     ASSERT_EQ(index.Search(rows[id], {.k = 1})->size(), 1u);
@@ -232,8 +233,9 @@ TEST(DeletingLazily, AnInsertFindsAPlaceThoughOnlyDeletedPointsAreLeft) {
 TEST(DeletingLazily, ASearchAmongNineTenthsOfDeletedPointsReturnsKHits) {
   constexpr size_t kN = 10000;
   const Rows rows = RandomRows(kN, 16);
-  Index index = std::move(*Index::Create({.dim = 16, .repair = RepairPolicy::kManual}));
-  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view())->inserted, kN);
+  Index index =
+      std::move(*Index::Create({.dim = 16, .runtime = {.repair = RepairPolicy::kManual}}));
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view())->done, kN);
   std::vector<ExternalId> survivors;
   for (ExternalId id = 0; id < kN; ++id) {
     if (id % 10 == 3) {
@@ -260,13 +262,13 @@ TEST(DeletingMemory, NineTenthsOfThePointsTakeMoreThanEightTenthsOfTheMemoryWith
   constexpr size_t kN = 40000, kDim = 128;
   const Rows rows = RandomRows(kN, kDim);
   Index index = std::move(*Index::Create({.dim = kDim, .build_list_size = 30}));
-  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->inserted, kN);
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->done, kN);
   const uint64_t before = index.Stats().memory.total();
   std::vector<ExternalId> gone = test::Iota(kN), survivors;
   std::shuffle(gone.begin(), gone.end(), std::mt19937_64(1));
   survivors.assign(gone.begin(), gone.begin() + kN / 10);
   gone.erase(gone.begin(), gone.begin() + kN / 10);
-  ASSERT_EQ(index.DeleteMany(gone, kOneThread)->deleted, gone.size());
+  ASSERT_EQ(index.DeleteMany(gone, kOneThread)->done, gone.size());
   const auto returned = index.Compact(kOneThread);
   ASSERT_TRUE(returned);
   const MemoryBreakdown after = index.Stats().memory;
@@ -287,11 +289,11 @@ TEST(DeletingMemory, OfThoseInTheMiddleComesBackWithoutCompact) {
   constexpr size_t kN = 8000, kDim = 512, kFirst = 1000, kLast = 7000;
   const Rows rows = RandomRows(kN, kDim);
   Index index = std::move(*Index::Create({.dim = kDim, .max_degree = 24, .build_list_size = 50}));
-  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->inserted, kN);
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->done, kN);
   const uint64_t before = index.Stats().memory.vectors;
   std::vector<ExternalId> gone = test::Iota(kN);
   gone = {gone.begin() + kFirst, gone.begin() + kLast};
-  ASSERT_EQ(index.DeleteMany(gone, kOneThread)->deleted, gone.size());
+  ASSERT_EQ(index.DeleteMany(gone, kOneThread)->done, gone.size());
   ASSERT_TRUE(index.Consolidate(kOneThread));
   // 6,000 rows of 2 KB, but for the pages at both ends.
   EXPECT_LE(index.Stats().memory.vectors, before - (uint64_t{10} << 20));
@@ -307,7 +309,7 @@ TEST(DeletingMemory, IsFlatOverTwentyTurnovers) {
   constexpr size_t kN = 3000, kDim = 32;
   const Rows rows = RandomRows(kN, kDim);
   Index index = std::move(*Index::Create({.dim = kDim, .max_degree = 16, .build_list_size = 30}));
-  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->inserted, kN);
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->done, kN);
   uint64_t first = 0;
   for (int turnover = 0; turnover < 20; ++turnover) {
     for (ExternalId id = 0; id < kN; ++id) {
@@ -337,12 +339,12 @@ TEST(DeletingTheOldest, OfAHundredThousandComesToAnEnd) {
                                           .scalar_type = ScalarType::kUint8,
                                           .max_degree = 8,
                                           .build_list_size = 12,
-                                          .repair = RepairPolicy::kManual}));
-  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->inserted, kN);
+                                          .runtime = {.repair = RepairPolicy::kManual}}));
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->done, kN);
   ASSERT_TRUE(index.DeleteMany(test::Iota(kN / 10), kOneThread));
   ASSERT_TRUE(index.Consolidate(kOneThread));
   EXPECT_EQ(index.Stats().pending_repairs, 0u);
-  EXPECT_LT(index.Stats().reparented, 50 * kN);  // 7 a point when this was written.
+  EXPECT_LT(index.Diagnostics().reparented, 50 * kN);  // 7 a point when this was written.
   ExpectWhole(index);
 }
 
@@ -354,19 +356,18 @@ TEST(DeletingTheOldest, OfPointsThatGuardEachOtherByTurnsCostsWhatTheyAreWorth) 
   const Rows rows = test::Generator(ScalarType::kUint8, {.dim = kDim, .clusters = 0}, 1).Many(kN);
   Index index = std::move(*Index::Create(
       {.dim = kDim, .scalar_type = ScalarType::kUint8, .max_degree = 16, .build_list_size = 12}));
-  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->inserted, kN);
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view(), kOneThread)->done, kN);
   uint64_t most = 0;
   for (ExternalId id = 0; id < kN / 4; ++id) {
-    const IndexStats before = index.Stats();
+    const uint64_t before = index.Diagnostics().reparented;
     ASSERT_TRUE(index.Delete(id));
-    const IndexStats after = index.Stats();
-    most = std::max(most, after.reparented - before.reparented);
-    ASSERT_EQ(after.pending_repairs, 0u) << id;
+    most = std::max(most, index.Diagnostics().reparented - before);
+    ASSERT_EQ(index.Stats().pending_repairs, 0u) << id;
   }
   EXPECT_GT(most, kN / 100) << "nothing hung on any";
   EXPECT_LE(most, kN);
-  EXPECT_LT(index.Stats().reparented, 50 * kN / 4);
-  EXPECT_LT(index.Stats().relinked, kN / 4 / 5);
+  EXPECT_LT(index.Diagnostics().reparented, 50 * kN / 4);
+  EXPECT_LT(index.Diagnostics().relinked, kN / 4 / 5);
   ExpectWhole(index);
 }
 
@@ -375,8 +376,10 @@ TEST(DeletingTheOldest, OfPointsThatGuardEachOtherByTurnsCostsWhatTheyAreWorth) 
 TEST(DeletingMemory, AtTheLimitADeleteMakesRoomAndAnUpsertThatIsRefusedLeavesTheOldVector) {
   constexpr size_t kDim = 256;
   const Rows rows = RandomRows(12000, kDim);
-  Index index = std::move(*Index::Create(
-      {.dim = kDim, .max_degree = 8, .build_list_size = 10, .memory_limit = uint64_t{10} << 20}));
+  Index index = std::move(*Index::Create({.dim = kDim,
+                                          .max_degree = 8,
+                                          .build_list_size = 10,
+                                          .runtime = {.memory_limit = uint64_t{10} << 20}}));
   ExternalId n = 0;
   while (n < rows.size() && index.Insert(n, rows[n])) ++n;
   ASSERT_GT(n, 2000u);
@@ -386,7 +389,7 @@ TEST(DeletingMemory, AtTheLimitADeleteMakesRoomAndAnUpsertThatIsRefusedLeavesThe
     ASSERT_FALSE(upserted);
     ASSERT_EQ(upserted.error().code, ErrorCode::kOutOfMemory);
     std::vector<float> copy(kDim);
-    ASSERT_TRUE(index.Get(id, copy.data()));
+    ASSERT_TRUE(index.Get(id, copy));
     ASSERT_EQ(std::memcmp(copy.data(), rows[id].data(), kDim * sizeof(float)), 0);
   }
   EXPECT_EQ(index.size(), n);
@@ -404,7 +407,7 @@ TEST(Ids, GivesEachIdOnceWhileOthersUpsert) {
   constexpr size_t kN = 400;
   const Rows rows = RandomRows(kN, 8);
   Index index = std::move(*Index::Create({.dim = 8, .max_degree = 8, .build_list_size = 20}));
-  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view())->inserted, kN);
+  ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view())->done, kN);
   std::atomic<bool> done{false};
   std::vector<std::thread> upserters;
   for (uint64_t t = 0; t < 2; ++t) {

@@ -69,7 +69,7 @@ class RandomRun {
                                .max_degree = static_cast<uint32_t>(4 + Below(20)),
                                .build_list_size = static_cast<uint32_t>(1 + Below(60)),
                                .alpha = alphas[Below(4)],
-                               .repair = repair_};
+                               .runtime = {.repair = repair_}};
     Result<Index> index = Index::Create(options);
     EXPECT_TRUE(index);
     return std::move(*index);
@@ -146,7 +146,7 @@ class RandomRun {
     const auto report =
         index_.InsertMany(ids, rows_.view().Slice(first, n), {.threads = 1 + Below(2)});
     ASSERT_TRUE(report);
-    ASSERT_EQ(report->inserted, n);
+    ASSERT_EQ(report->done, n);
   }
 
   void InsertTaken() {
@@ -179,7 +179,7 @@ class RandomRun {
     }
     const auto report = index_.DeleteMany(ids, {.threads = 1 + Below(2)});
     ASSERT_TRUE(report);
-    ASSERT_EQ(report->deleted, there.size());
+    ASSERT_EQ(report->done, there.size());
     ASSERT_EQ(report->failures.size(), ids.size() - there.size());
     for (const ExternalId id : there) Forget(id);
     ASSERT_EQ(index_.size(), model_.size());
@@ -312,7 +312,7 @@ class RandomRun {
   void AskGet() {
     const ExternalId id = Below(2) == 0 ? AnyId() : PresentId();
     std::vector<std::byte> copy(dim_ * ScalarSize(rows_.type()));
-    const Status got = index_.Get(id, copy.data());
+    const Status got = index_.Get(id, {copy.data(), rows_.type(), dim_});
     const auto there = model_.find(id);
     ASSERT_EQ(got.has_value(), there != model_.end()) << id;
     // Under cosine it is kept as it came, too.

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <stop_token>
 
 #include "shoal/index.h"
 #include "tests/test_data.h"
@@ -25,7 +26,8 @@ constexpr size_t kMany = 2 * kOrderedFrom + 1000;
 Rows ManyRows() { return Generator(ScalarType::kFloat32, {.dim = kDim}, 3).Many(kMany); }
 
 std::vector<uint32_t> OrderOf(MatrixView rows, size_t points, size_t threads = 2) {
-  return InsertOrder(FullCodec(ScalarType::kFloat32, Metric::kL2, kDim), rows, {}, points, threads);
+  return InsertOrder(FullCodec(ScalarType::kFloat32, Metric::kL2, kDim), rows, {}, points,
+                     {.threads = threads});
 }
 
 // Of rows that are neighbours in the order.
@@ -68,10 +70,10 @@ TEST(InsertOrder, LooksAtNoRowWhoseIdIsThere) {
   const FullCodec codec(ScalarType::kFloat32, Metric::kL2, kDim);
   std::vector<uint8_t> known(kMany, 1);
   std::fill_n(known.begin(), kOrderedFrom - 1, uint8_t{0});
-  EXPECT_THAT(InsertOrder(codec, rows.view(), known, kMany, 1), testing::IsEmpty())
+  EXPECT_THAT(InsertOrder(codec, rows.view(), known, kMany, {.threads = 1}), testing::IsEmpty())
       << "the others are too few";
   known[kMany - 1] = 0;
-  std::vector<uint32_t> order = InsertOrder(codec, rows.view(), known, kMany, 1);
+  std::vector<uint32_t> order = InsertOrder(codec, rows.view(), known, kMany, {.threads = 1});
   ASSERT_EQ(order.size(), kMany);
   std::sort(order.begin(), order.end());
   for (uint32_t i = 0; i < kMany; ++i) ASSERT_EQ(order[i], i);
@@ -112,7 +114,7 @@ TEST(LargeBatches, ReportTheRowsThatFailedByTheirNumbersAndKeepTheOthers) {
   const auto inserted = index->InsertMany(
       ids, MatrixView(values.data(), ScalarType::kFloat32, kMany, kDim), {.threads = 2});
   ASSERT_TRUE(inserted);
-  EXPECT_EQ(inserted->inserted, kMany - bad.size());
+  EXPECT_EQ(inserted->done, kMany - bad.size());
   std::vector<size_t> failed;
   for (const auto& failure : inserted->failures) failed.push_back(failure.row);
   EXPECT_EQ(failed, bad);
@@ -121,7 +123,7 @@ TEST(LargeBatches, ReportTheRowsThatFailedByTheirNumbersAndKeepTheOthers) {
   // All of them go, in an order of their own, too: those that are not there are told by position.
   const auto deleted = index->DeleteMany(ids, {.threads = 2});
   ASSERT_TRUE(deleted);
-  EXPECT_EQ(deleted->deleted, kMany - bad.size());
+  EXPECT_EQ(deleted->done, kMany - bad.size());
   failed.clear();
   for (const auto& failure : deleted->failures) failed.push_back(failure.row);
   EXPECT_EQ(failed, bad);
@@ -139,6 +141,15 @@ TEST(LargeBatches, AreTheSameGraphWhenBuiltTwiceOnOneThread) {
     distances.push_back(index->Stats().work.distances);
   }
   EXPECT_EQ(distances[0], distances[1]);
+}
+
+TEST(InsertOrder, IsNotMadeAfterARequestToStop) {
+  const Rows rows = ManyRows();
+  std::stop_source source;
+  source.request_stop();
+  const FullCodec codec(ScalarType::kFloat32, Metric::kL2, kDim);
+  EXPECT_FALSE(InsertOrder(codec, rows.view(), {}, kMany, {}).empty());
+  EXPECT_TRUE(InsertOrder(codec, rows.view(), {}, kMany, {.stop = source.get_token()}).empty());
 }
 
 }  // namespace

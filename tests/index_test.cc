@@ -94,14 +94,14 @@ TEST(Create, KeepsTheOptions) {
                             .max_degree = 9,
                             .build_list_size = 33,
                             .alpha = 1.5f,
-                            .memory_limit = 1 << 30});
+                            .runtime = {.memory_limit = 1 << 30}});
   EXPECT_EQ(index.options().dim, 7u);
   EXPECT_EQ(index.options().scalar_type, ScalarType::kInt8);
   EXPECT_EQ(index.options().metric, Metric::kCosine);
   EXPECT_EQ(index.options().max_degree, 9u);
   EXPECT_EQ(index.options().build_list_size, 33u);
   EXPECT_EQ(index.options().alpha, 1.5f);
-  EXPECT_EQ(index.options().memory_limit, uint64_t{1} << 30);
+  EXPECT_EQ(index.options().runtime.memory_limit, uint64_t{1} << 30);
 }
 
 // --- The caller's errors about a vector: the same for all who take one.
@@ -269,7 +269,7 @@ TEST(InsertMany, ReportsRowsThatFailInOrderAndKeepsTheOthers) {
   }
   const auto report = index.InsertMany(ids, MatrixView(std::span<const float>(rows), 2));
   ASSERT_TRUE(report);
-  EXPECT_EQ(report->inserted, 32u);
+  EXPECT_EQ(report->done, 32u);
   ASSERT_EQ(report->failures.size(), 8u);
   for (size_t i = 0; i < 8; ++i) {
     const auto& failure = report->failures[i];
@@ -316,7 +316,7 @@ TEST(InsertMany, OfNothingIsNothing) {
   Index index = Make({.dim = 3});
   const auto report = index.InsertMany({}, MatrixView(nullptr, ScalarType::kFloat32, 0, 3));
   ASSERT_TRUE(report);
-  EXPECT_EQ(report->inserted, 0u);
+  EXPECT_EQ(report->done, 0u);
   EXPECT_EQ(index.size(), 0u);
 }
 
@@ -430,7 +430,7 @@ TEST(Empty, IndexAnswersWithNothing) {
   EXPECT_EQ(stats.points, 0u);
   EXPECT_EQ(stats.edges, 0u);
   EXPECT_EQ(stats.average_degree, 0);
-  EXPECT_EQ(stats.oldest_pin, stats.epoch);
+  EXPECT_EQ(index.Diagnostics().oldest_pin, index.Diagnostics().epoch);
 }
 
 TEST(Index, MovesWithEverythingInIt) {

@@ -125,13 +125,18 @@ TEST_P(Views, KnowTheVectorOfEachId) {
   const IndexView view = OpenView(path_);
   const size_t bytes = kDim * ScalarSize(std::get<0>(GetParam()));
   std::string found(bytes, 0);
+  const MutableVectorView vector(found.data(), std::get<0>(GetParam()), kDim);
   for (size_t i = 0; i < rows.size(); ++i) {
     ASSERT_TRUE(view.Contains(IdOf(i)));
-    ASSERT_TRUE(view.Get(IdOf(i), found.data()));
+    ASSERT_TRUE(view.Get(IdOf(i), vector));
     EXPECT_EQ(std::memcmp(found.data(), rows[i].data(), bytes), 0);
   }
   EXPECT_FALSE(view.Contains(3));
-  EXPECT_EQ(view.Get(3, found.data()).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(view.Get(3, vector).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(view.Get(IdOf(0), MutableVectorView(found.data(), std::get<0>(GetParam()), kDim - 1))
+                .error()
+                .code,
+            ErrorCode::kInvalidArgument);
   EXPECT_EQ(view.ids().size(), rows.size());
   EXPECT_EQ(view.options().metric, std::get<1>(GetParam()));
   EXPECT_TRUE(view.Verify());

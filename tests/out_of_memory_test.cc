@@ -90,7 +90,7 @@ size_t Fill(Index& index, const Rows& rows) {
     if (inserted) continue;
     EXPECT_EQ(inserted.error().code, ErrorCode::kOutOfMemory);
     EXPECT_THAT(inserted.error().message,
-                HasSubstr("memory_limit: " + std::to_string(index.options().memory_limit)));
+                HasSubstr("memory_limit: " + std::to_string(index.options().runtime.memory_limit)));
     return i;
   }
   return rows.size();
@@ -102,7 +102,7 @@ class MemoryLimit : public ::testing::Test {
     return std::move(*Index::Create({.dim = dim,
                                      .max_degree = 8,
                                      .build_list_size = 10,
-                                     .memory_limit = megabytes * kMegabyte}));
+                                     .runtime = {.memory_limit = megabytes * kMegabyte}}));
   }
   const Rows rows_ = test::Generator(ScalarType::kFloat32, {.dim = 256}, 1).Many(12000);
 };
@@ -146,12 +146,12 @@ TEST_F(MemoryLimit, HoldsForAllThatTheIndexTakes) {
 // queues in which they wait.
 TEST_F(MemoryLimit, HoldsWhileDeletedPointsWaitForTheirRepair) {
   constexpr uint64_t kLimit = 4 * kMegabyte;
-  Index index = *Index::Create({.dim = 1,
-                                .scalar_type = ScalarType::kUint8,
-                                .max_degree = 4,
-                                .build_list_size = 4,
-                                .memory_limit = kLimit,
-                                .repair = RepairPolicy::kManual});
+  Index index =
+      *Index::Create({.dim = 1,
+                      .scalar_type = ScalarType::kUint8,
+                      .max_degree = 4,
+                      .build_list_size = 4,
+                      .runtime = {.memory_limit = kLimit, .repair = RepairPolicy::kManual}});
   const auto vector = [](ExternalId id) { return std::vector<uint8_t>{static_cast<uint8_t>(id)}; };
   ExternalId id = 0;
   while (index.Stats().memory.total() < kLimit / 2) {
@@ -169,7 +169,7 @@ TEST_F(MemoryLimit, HoldsWhileDeletedPointsWaitForTheirRepair) {
 
 TEST_F(MemoryLimit, TooSmallForAnythingRefusesTheFirstPoint) {
   for (const uint64_t bytes : {uint64_t{1}, kMegabyte / 8, kMegabyte / 4}) {
-    Result<Index> index = Index::Create({.dim = 256, .memory_limit = bytes});
+    Result<Index> index = Index::Create({.dim = 256, .runtime = {.memory_limit = bytes}});
     if (!index) {
       EXPECT_EQ(index.error().code, ErrorCode::kOutOfMemory);
       continue;
@@ -187,10 +187,10 @@ TEST_F(MemoryLimit, IsReportedRowByRowByInsertMany) {
     const auto report =
         index.InsertMany(test::Iota(rows_.size()), rows_.view(), {.threads = threads});
     ASSERT_TRUE(report);
-    EXPECT_GT(report->inserted, 1000u);
+    EXPECT_GT(report->done, 1000u);
     EXPECT_GT(report->failures.size(), 1000u);
-    EXPECT_EQ(report->inserted + report->failures.size(), rows_.size());
-    EXPECT_EQ(report->inserted, index.size());
+    EXPECT_EQ(report->done + report->failures.size(), rows_.size());
+    EXPECT_EQ(report->done, index.size());
     for (const auto& failure : report->failures) {
       ASSERT_EQ(failure.error.code, ErrorCode::kOutOfMemory);
       ASSERT_FALSE(index.Contains(failure.row));
@@ -270,8 +270,8 @@ TEST(NoMemory, InsertMany) {
         [&](Index& index) -> Status {
           const auto report = index.InsertMany(ids, more.view(), {.threads = threads});
           if (!report) return tl::unexpected(report.error());
-          EXPECT_EQ(index.size(), 60 + report->inserted);
-          EXPECT_EQ(report->inserted + report->failures.size(), 40u);
+          EXPECT_EQ(index.size(), 60 + report->done);
+          EXPECT_EQ(report->done + report->failures.size(), 40u);
           return {};
         },
         Grows::kAlsoOnError);

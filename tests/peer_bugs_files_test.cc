@@ -202,7 +202,7 @@ TEST_P(StartPoint, OfDiskannsFilesIsALivePointNeverCastNeverZero) {
                                .build_list_size = 20};
     Index one_by_one = *Index::Create(options), at_once = *Index::Create(options);
     for (size_t i = 0; i < rows.size(); ++i) ExpectGood(one_by_one.Upsert(i + 1, rows[i]));
-    ASSERT_EQ(at_once.InsertMany(test::Iota(rows.size(), 1), rows.view())->inserted, rows.size());
+    ASSERT_EQ(at_once.InsertMany(test::Iota(rows.size(), 1), rows.view())->done, rows.size());
     for (Index* index : {&one_by_one, &at_once}) {
       ASSERT_NO_FATAL_FAILURE(ExpectStartIn(rows, *index));
       // Nothing of it stays when all rows have gone.

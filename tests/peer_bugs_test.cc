@@ -47,8 +47,10 @@ void Together(size_t n, const std::function<void(size_t)>& work) {
 }
 
 Index SmallIndex(uint32_t dim, RepairPolicy repair = RepairPolicy::kImmediate) {
-  return *Index::Create(
-      {.dim = dim, .max_degree = 8, .build_list_size = 20, .repair = repair, .repair_threads = 2});
+  return *Index::Create({.dim = dim,
+                         .max_degree = 8,
+                         .build_list_size = 20,
+                         .runtime = {.repair = repair, .repair_threads = 2}});
 }
 
 constexpr RepairPolicy kPolicies[] = {RepairPolicy::kImmediate, RepairPolicy::kBackground,
@@ -127,11 +129,11 @@ TEST(Together, WhatIsInsertedBesideAClearIsFoundOrGone) {
 TEST(Together, SixteenThreadsThatUpsertOneNeighbourhoodAllComeBack) {
   constexpr size_t kThreads = 16, kIds = 12;
   for (int round = 0; round < 6; ++round) {
-    Index index = *Index::Create({.dim = 2,
-                                  .max_degree = 4,
-                                  .build_list_size = 16,
-                                  .repair = kPolicies[round % 3],
-                                  .repair_threads = 2});
+    Index index =
+        *Index::Create({.dim = 2,
+                        .max_degree = 4,
+                        .build_list_size = 16,
+                        .runtime = {.repair = kPolicies[round % 3], .repair_threads = 2}});
     Together(kThreads, [&](size_t thread) {
       std::mt19937_64 random(thread + 100 * static_cast<size_t>(round));
       for (int i = 0; i < 25; ++i) {
@@ -153,7 +155,7 @@ TEST(Together, SixteenThreadsThatUpsertOneNeighbourhoodAllComeBack) {
 TEST(Together, SearchesOfDifferentListSizesAnswerAsEachAlone) {
   const Rows rows = RandomRows(2000, 16), queries = RandomRows(40, 16, 2);
   Index index = SmallIndex(16);
-  ASSERT_EQ(index.InsertMany(test::Iota(2000), rows.view())->inserted, 2000u);
+  ASSERT_EQ(index.InsertMany(test::Iota(2000), rows.view())->done, 2000u);
   const SearchOptions settings[] = {
       {.k = 1, .search_list_size = 1}, {.k = 5, .search_list_size = 12}, {}, {.k = 100}};
   struct Answer {
@@ -212,7 +214,8 @@ TEST(Together, IdsAndFiguresAreWholeWhileThreadsWrite) {
           ASSERT_GE(points, kStay);
           ASSERT_LE(points, kIds + kWriters) << "an upsert has two for a moment";
         }
-        ASSERT_LE(stats.oldest_pin, stats.epoch + 1);
+        const IndexDiagnostics inner = index.Diagnostics();
+        ASSERT_LE(inner.oldest_pin, inner.epoch + 1);
       }
     });
     ASSERT_NO_FATAL_FAILURE(ExpectAllFindThemselves(index, rows));
@@ -241,7 +244,7 @@ TEST(Together, AVectorIsReadBackWholeWhileTheIndexGrows) {
       there = inserted[i % kWriters].load(std::memory_order_acquire);
       if (there == 0) continue;
       const ExternalId id = i % kWriters * kEach + random() % there;
-      ExpectGood(index.Get(id, copy.data()));
+      ExpectGood(index.Get(id, copy));
       ASSERT_EQ(std::memcmp(copy.data(), rows[id].data(), kDim * sizeof(float)), 0) << id;
     }
   });
@@ -258,7 +261,7 @@ uint64_t Work(const Index& index) {
 uint64_t WorkOfTwentyRepairs(size_t n) {
   const Rows rows = RandomRows(n, 8);
   Index index = SmallIndex(8, RepairPolicy::kManual);
-  EXPECT_EQ(index.InsertMany(test::Iota(n), rows.view(), {.threads = 1})->inserted, n);
+  EXPECT_EQ(index.InsertMany(test::Iota(n), rows.view(), {.threads = 1})->done, n);
   for (ExternalId id = 0; id < 20; ++id) ExpectGood(index.Delete((2 * id + 1) * n / 40));
   const uint64_t before = Work(index);
   ExpectGood(index.Consolidate({.threads = 1}));
@@ -289,10 +292,10 @@ TEST(Cost, OfAnInsertIsTheSameAfterAConsolidationOfMostPoints) {
     const uint64_t expected = insert_more(fresh);
     for (const size_t left : {size_t{0}, kLeft}) {
       Index index = SmallIndex(8, policy);
-      ASSERT_EQ(
-          index.InsertMany(test::Iota(kN), rows.view().Slice(0, kN), {.threads = 1})->inserted, kN);
+      ASSERT_EQ(index.InsertMany(test::Iota(kN), rows.view().Slice(0, kN), {.threads = 1})->done,
+                kN);
       // The last points stay, so that no slot below them counts as never used.
-      ASSERT_EQ(index.DeleteMany(test::Iota(kN - left))->deleted, kN - left);
+      ASSERT_EQ(index.DeleteMany(test::Iota(kN - left))->done, kN - left);
       ExpectGood(index.Consolidate());
       EXPECT_LE(insert_more(index), expected + expected / 4) << left << " left";
       // A repairer in the background may be about to leave: it, too, is a reader.
@@ -325,7 +328,7 @@ TEST(Alpha, KeepsMoreEdgesWithEveryStep) {
   for (const float alpha : {1.0f, 1.1f, 1.2f, 1.25f, 1.3f, 1.35f, 1.4f, 1.45f, 1.5f}) {
     Index index =
         *Index::Create({.dim = 48, .max_degree = 256, .build_list_size = 60, .alpha = alpha});
-    ASSERT_EQ(index.InsertMany(test::Iota(800), rows.view(), {.threads = 1})->inserted, 800u);
+    ASSERT_EQ(index.InsertMany(test::Iota(800), rows.view(), {.threads = 1})->done, 800u);
     EXPECT_GT(index.Stats().edges, last) << "alpha " << alpha;
     last = index.Stats().edges;
   }
@@ -406,7 +409,8 @@ TEST(Files, OfDiskannHoldAnIndexThroughAllItsLives) {
       ASSERT_NO_FATAL_FAILURE(ExpectAllFindThemselves(index, rows)) << "after the save";
       auto loaded = LoadDiskann(
           folder / "x",
-          {.index = {.max_degree = 8, .build_list_size = 20, .repair = policy}, .tags = true});
+          {.index = {.max_degree = 8, .build_list_size = 20, .runtime = {.repair = policy}},
+           .tags = true});
       ASSERT_TRUE(loaded) << loaded.error().message;
       index = std::move(*loaded);
       const auto ids = index.Ids();

@@ -44,7 +44,7 @@ class HeldReaders {
   HeldReaders(RepairPolicy policy, Sequencer& sequencer)
       : policy_(policy), sequencer_(sequencer), index_(Make(policy)), versions_(kIds, 0) {
     for (ExternalId id = 0; id < kIds; ++id) ExpectGood(index_.Insert(id, VectorOf(id, 0)));
-    pin_ = index_.Stats().epoch;
+    pin_ = index_.Diagnostics().epoch;
     Hold("before", [this] { Search(); }, {"search.after_high_water"});
     Hold("between hops", [this] { Search(); }, {"search.after_copy", "search.after_copy"});
     // It has found some rows readable, and is about to read them.
@@ -82,8 +82,9 @@ class HeldReaders {
     ASSERT_EQ(stats.pending_repairs, 0u);
     ASSERT_EQ(stats.retired_slots, updates_);
     ASSERT_EQ(stats.slots_used, 1 + kIds + updates_) << "a fresh slot for each, and the start";
-    ASSERT_EQ(stats.oldest_pin, pin_);
-    ASSERT_LE(stats.epoch, pin_ + 1);
+    const IndexDiagnostics inner = index_.Diagnostics();
+    ASSERT_EQ(inner.oldest_pin, pin_);
+    ASSERT_LE(inner.epoch, pin_ + 1);
     const ExternalId id = updates_ * 7 % kIds;
     const Vector vector = VectorOf(id, versions_[id]);
     const auto hits = index_.Search(vector, {.k = 1, .search_list_size = kIds});
@@ -138,8 +139,7 @@ class HeldReaders {
     return *Index::Create({.dim = kDim,
                            .max_degree = 8,
                            .build_list_size = 20,
-                           .repair = policy,
-                           .repair_threads = 2});
+                           .runtime = {.repair = policy, .repair_threads = 2}});
   }
 
   void Hold(const std::string& name, const std::function<void()>& read,
@@ -164,8 +164,8 @@ class HeldReaders {
 
   void AwaitThatNobodyReads() {
     const auto patience = Clock::now() + Sequencer::kPatience;
-    for (IndexStats stats = index_.Stats(); stats.oldest_pin != stats.epoch;
-         stats = index_.Stats()) {
+    for (IndexDiagnostics inner = index_.Diagnostics(); inner.oldest_pin != inner.epoch;
+         inner = index_.Diagnostics()) {
       ASSERT_LT(Clock::now(), patience);
       std::this_thread::yield();
     }
@@ -203,7 +203,7 @@ class HeldReaders {
   }
   void Get() {
     Vector vector{};
-    ExpectGood(index_.Get(7, vector.data()));
+    ExpectGood(index_.Get(7, vector));
     EXPECT_EQ(vector, VectorOf(7, 0)) << "as it was when it was looked up";
   }
 
@@ -266,8 +266,10 @@ TEST(AtTheMemoryLimit, AnInsertFindsTheRoomThatAReaderKeptAsSoonAsItHasLeft) {
     for (size_t i = 0; i < kWide; ++i) vector[i] = VectorOf(id * kWide + i, 0)[0];
     return vector;
   };
-  Index index = *Index::Create(
-      {.dim = kWide, .max_degree = 8, .build_list_size = 10, .memory_limit = uint64_t{20} << 20});
+  Index index = *Index::Create({.dim = kWide,
+                                .max_degree = 8,
+                                .build_list_size = 10,
+                                .runtime = {.memory_limit = uint64_t{20} << 20}});
   ExternalId n = 0;
   while (index.Insert(n, wide(n))) ++n;
   ASSERT_GT(n, 2000u);
@@ -296,7 +298,7 @@ TEST(AtTheMemoryLimit, AnInsertFindsTheRoomThatAReaderKeptAsSoonAsItHasLeft) {
 // those that began before have ended.
 TEST(AtTheMemoryLimit, AnUpsertWaitsForSearchesThatAreAboutToLeave) {
   Index index = *Index::Create(
-      {.dim = kDim, .max_degree = 8, .build_list_size = 20, .memory_limit = 4 << 20});
+      {.dim = kDim, .max_degree = 8, .build_list_size = 20, .runtime = {.memory_limit = 4 << 20}});
   ExternalId n = 0;
   while (index.Insert(n, VectorOf(n, 0))) ++n;
   for (ExternalId id = 0; id < 50; ++id) ExpectGood(index.Delete(id));

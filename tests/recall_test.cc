@@ -43,7 +43,7 @@ Index Build(const Rows& base, Metric metric) {
       {.dim = static_cast<uint32_t>(base.dim()), .scalar_type = base.type(), .metric = metric});
   EXPECT_TRUE(index);
   const auto report = index->InsertMany(test::Iota(base.size()), base.view(), {.threads = 1});
-  EXPECT_TRUE(report && report->inserted == base.size());
+  EXPECT_TRUE(report && report->done == base.size());
   EXPECT_TRUE(index->CheckStructure());
   return std::move(*index);
 }

@@ -18,7 +18,7 @@ Index Filled(size_t rows, uint32_t dim) {
   std::vector<ExternalId> ids(rows);
   for (size_t i = 0; i < rows; ++i) ids[i] = i;
   const auto report = index->InsertMany(ids, data.view());
-  EXPECT_TRUE(report && report->inserted == rows);
+  EXPECT_TRUE(report && report->done == rows);
   return std::move(*index);
 }
 
@@ -63,7 +63,7 @@ TEST_F(ScratchOfABurst, ComesBackBySecondConsolidateAndThatOfThreadsAtWorkStays)
 }
 
 TEST_F(ScratchOfABurst, IsTakenOffTheBudget) {
-  auto limited = Index::Create({.dim = 8, .memory_limit = uint64_t{64} << 20});
+  auto limited = Index::Create({.dim = 8, .runtime = {.memory_limit = uint64_t{64} << 20}});
   ASSERT_TRUE(limited);
   ASSERT_TRUE(limited->Insert(1, std::vector<float>(8, 1.0f)));
   // Each burst takes some; were it never taken off, the limit would be met.

@@ -56,7 +56,7 @@ class SnapshotDamage : public ::testing::Test {
     rows_ = test::Generator(ScalarType::kFloat32, {.dim = kDim}, 1).Many(points);
     Index index = *Index::Create(
         {.dim = kDim, .metric = metric, .max_degree = max_degree, .build_list_size = 10});
-    ASSERT_EQ(index.InsertMany(test::Iota(points), rows_.view(), {.threads = 1})->inserted, points);
+    ASSERT_EQ(index.InsertMany(test::Iota(points), rows_.view(), {.threads = 1})->done, points);
     const Status saved = index.Save(path_);
     ASSERT_TRUE(saved) << saved.error().message;
     whole_ = ReadBytes(path_);

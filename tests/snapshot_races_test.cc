@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <map>
+#include <stop_token>
 #include <thread>
 
 #include "shoal/diskann_files.h"
@@ -40,7 +41,7 @@ std::map<ExternalId, uint64_t> ContentsOf(const Index& index) {
   EXPECT_TRUE(ids);
   for (const ExternalId id : *ids) {
     Vector vector = {};
-    EXPECT_TRUE(index.Get(id, vector.data()));
+    EXPECT_TRUE(index.Get(id, vector));
     const auto version = static_cast<uint64_t>(vector[1]);
     EXPECT_EQ(vector, VectorOf(id, version)) << "id " << id;
     EXPECT_TRUE(contents.emplace(id, version).second) << "id " << id << " twice";
@@ -101,7 +102,8 @@ INSTANTIATE_TEST_SUITE_P(Between, SnapshotRaceTest,
                          ::testing::Values("save.after_points", "save.before_lists"),
                          [](const auto& suite) { return std::string(suite.param).substr(5); });
 
-// Everybody is deleted: the snapshot has points and not one list.
+// All points are deleted: the snapshot has points and not one list. A stop is heard while Load
+// links them.
 TEST_F(SnapshotRaceTest, AllListsMayBeGoneWhenTheirTurnComes) {
   Index index = Make(300);
   const auto before = ContentsOf(index);
@@ -111,6 +113,14 @@ TEST_F(SnapshotRaceTest, AllListsMayBeGoneWhenTheirTurnComes) {
   ASSERT_TRUE(index.Clear());
   ASSERT_TRUE(sequencer.RunToEnd("save"));
   EXPECT_EQ(InspectSnapshot(path_)->edges, 0u);
+  std::stop_source source;
+  const auto when_read = [&](size_t done, size_t total) {
+    if (done == total) source.request_stop();
+  };
+  const auto stopped =
+      Index::Load(path_, {.batch = {.progress = when_read, .stop = source.get_token()}});
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
   const auto loaded = Index::Load(path_);
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(ContentsOf(*loaded), before);
@@ -245,14 +255,16 @@ TEST(SnapshotStress, LikewiseWithRepairsInTheBackground) {
   SaveUnderWriters({.dim = kDim,
                     .max_degree = 8,
                     .build_list_size = 20,
-                    .repair = RepairPolicy::kBackground,
-                    .repair_threads = 2},
+                    .runtime = {.repair = RepairPolicy::kBackground, .repair_threads = 2}},
                    25);
 }
 
 TEST(SnapshotStress, LikewiseWithRepairsPutOff) {
-  SaveUnderWriters(
-      {.dim = kDim, .max_degree = 12, .build_list_size = 30, .repair = RepairPolicy::kManual}, 25);
+  SaveUnderWriters({.dim = kDim,
+                    .max_degree = 12,
+                    .build_list_size = 30,
+                    .runtime = {.repair = RepairPolicy::kManual}},
+                   25);
 }
 
 }  // namespace

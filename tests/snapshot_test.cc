@@ -54,7 +54,8 @@ std::vector<ExternalId> SortedIds(const Index& index) {
 
 std::string VectorOf(const Index& index, ExternalId id) {
   std::string vector(index.options().dim * ScalarSize(index.options().scalar_type), 0);
-  ExpectGood(index.Get(id, vector.data()));
+  ExpectGood(index.Get(
+      id, MutableVectorView(vector.data(), index.options().scalar_type, index.options().dim)));
   return vector;
 }
 
@@ -172,7 +173,7 @@ TEST_P(SnapshotUnder, PendingRepairsHoldsWhatIsThereAndIsSearchedAsWell) {
   TempFolder folder;
   const Rows rows = RandomRows(ScalarType::kFloat32, 24, 3000, 5);
   const Rows queries = RandomRows(ScalarType::kFloat32, 24, 100, 6);
-  Index index = Make({.dim = 24, .max_degree = 16, .repair = GetParam()}, rows);
+  Index index = Make({.dim = 24, .max_degree = 16, .runtime = {.repair = GetParam()}}, rows);
   std::vector<size_t> there;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (i % 3 == 0) {
@@ -185,8 +186,8 @@ TEST_P(SnapshotUnder, PendingRepairsHoldsWhatIsThereAndIsSearchedAsWell) {
   const size_t least = GetParam() == RepairPolicy::kManual ? 1000 : 0;
   EXPECT_GE(index.Stats().pending_repairs, least);
   ExpectGood(index.Save(folder / "x"));
-  const Index loaded = Good(Index::Load(folder / "x", {.repair = GetParam()}));
-  EXPECT_EQ(loaded.options().repair, GetParam());
+  const Index loaded = Good(Index::Load(folder / "x", {.runtime = {.repair = GetParam()}}));
+  EXPECT_EQ(loaded.options().runtime.repair, GetParam());
   ExpectSamePoints(index, loaded);
   ExpectGood(loaded.CheckStructure());
   EXPECT_EQ(loaded.Stats().pending_repairs, 0u);
@@ -305,19 +306,19 @@ TEST(Snapshot, IsLoadedWithTheCallersLimitsAndPolicy) {
   TempFolder folder;
   const Index index = Make({.dim = 64}, RandomRows(ScalarType::kFloat32, 64, 500, 11));
   ExpectGood(index.Save(folder / "x"));
-  const auto refused = Index::Load(folder / "x", {.memory_limit = 4 << 16});
+  const auto refused = Index::Load(folder / "x", {.runtime = {.memory_limit = 4 << 16}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
   EXPECT_THAT(refused.error().message, HasSubstr("memory_limit: 262144"));
-  const auto invalid = Index::Load(folder / "x", {.repair_share = 101});
+  const auto invalid = Index::Load(folder / "x", {.runtime = {.repair_share = 101}});
   ASSERT_FALSE(invalid);
   EXPECT_EQ(invalid.error().code, ErrorCode::kInvalidArgument);
   const uint64_t limit = 64 << 20;
   const Index loaded = Good(Index::Load(
-      folder / "x",
-      {.memory_limit = limit, .repair = RepairPolicy::kManual, .batch = {.threads = 1}}));
-  EXPECT_EQ(loaded.options().memory_limit, limit);
-  EXPECT_EQ(loaded.options().repair, RepairPolicy::kManual);
+      folder / "x", {.runtime = {.memory_limit = limit, .repair = RepairPolicy::kManual},
+                     .batch = {.threads = 1}}));
+  EXPECT_EQ(loaded.options().runtime.memory_limit, limit);
+  EXPECT_EQ(loaded.options().runtime.repair, RepairPolicy::kManual);
   EXPECT_EQ(loaded.size(), 500u);
 }
 

@@ -57,7 +57,7 @@ TEST_P(StatsOfABuild, MemoryAddsUpToWhatTheProcessGrewBy) {
       {.dim = kDim, .scalar_type = ScalarType::kUint8, .max_degree = 24, .build_list_size = 12});
   ASSERT_TRUE(index);
   const MatrixView view(std::span<const uint8_t>(rows), kDim);
-  ASSERT_EQ(index->InsertMany(ids, view, {.threads = GetParam()})->inserted, kN);
+  ASSERT_EQ(index->InsertMany(ids, view, {.threads = GetParam()})->done, kN);
   const auto grown = static_cast<double>(ResidentBytes() - before);
   const MemoryBreakdown memory = index->Stats().memory;
   const auto total = static_cast<double>(memory.total());
@@ -88,7 +88,7 @@ TEST(Stats, AHundredSmallIndicesTakeLessThanAMegabyteEach) {
   for (size_t i = 0; i < kIndices; ++i) {
     indices.push_back(*Index::Create({.dim = 64}));
     EXPECT_LT(indices.back().Stats().memory.total(), kMegabyte / 2) << "empty";
-    ASSERT_EQ(indices.back().InsertMany(test::Iota(kN), rows.view(), {.threads = 1})->inserted, kN);
+    ASSERT_EQ(indices.back().InsertMany(test::Iota(kN), rows.view(), {.threads = 1})->done, kN);
     EXPECT_LT(indices.back().Stats().memory.total(), kMegabyte);
   }
   EXPECT_LT(ResidentBytes() - before, kIndices * kMegabyte);
@@ -106,16 +106,16 @@ TEST(Stats, MemoryOfDeletedPointsLeavesTheProcess) {
   Result<Index> index = Index::Create({.dim = kDim, .max_degree = 16, .build_list_size = 12});
   ASSERT_TRUE(index);
   const BatchOptions one_thread{.threads = 1};
-  ASSERT_EQ(index->InsertMany(ids, rows.view(), one_thread)->inserted, kN);
+  ASSERT_EQ(index->InsertMany(ids, rows.view(), one_thread)->done, kN);
   const auto grown = static_cast<double>(ResidentBytes() - before);
   const std::span<const ExternalId> older(ids.data(), kN / 2);
-  ASSERT_EQ(index->DeleteMany(older, one_thread)->deleted, kN / 2);
+  ASSERT_EQ(index->DeleteMany(older, one_thread)->done, kN / 2);
   ASSERT_TRUE(index->Consolidate(one_thread));
   // Nine tenths of it are rows; what else there is comes back with Compact.
   EXPECT_LE(static_cast<double>(ResidentBytes() - before), 0.65 * grown);
   std::shuffle(ids.begin() + kN / 2, ids.end(), std::mt19937_64(1));
   const std::span<const ExternalId> others(ids.data() + kN / 2, kN * 2 / 5);
-  ASSERT_EQ(index->DeleteMany(others, one_thread)->deleted, others.size());
+  ASSERT_EQ(index->DeleteMany(others, one_thread)->done, others.size());
   ASSERT_TRUE(index->Compact(one_thread));
   EXPECT_EQ(index->size(), kN / 10);
   EXPECT_LE(static_cast<double>(ResidentBytes() - before), 0.2 * grown);
@@ -127,19 +127,21 @@ TEST(Stats, MemoryOfDeletedPointsLeavesTheProcess) {
 TEST(Stats, ARepairerInTheBackgroundTakesNoMoreThanItsShareOfACpu) {
   constexpr size_t kN = 20000;
   const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 32}, 1).Many(kN);
-  Result<Index> index = Index::Create(
-      {.dim = 32, .build_list_size = 40, .repair = RepairPolicy::kBackground, .repair_share = 2});
+  Result<Index> index =
+      Index::Create({.dim = 32,
+                     .build_list_size = 40,
+                     .runtime = {.repair = RepairPolicy::kBackground, .repair_share = 2}});
   const std::vector<ExternalId> ids = test::Iota(kN);
-  ASSERT_EQ(index->InsertMany(ids, rows.view())->inserted, kN);
-  ASSERT_EQ(index->DeleteMany(std::span(ids).first(kN / 5))->deleted, kN / 5);
-  const uint64_t repaired = index->Stats().retirements;
+  ASSERT_EQ(index->InsertMany(ids, rows.view())->done, kN);
+  ASSERT_EQ(index->DeleteMany(std::span(ids).first(kN / 5))->done, kN / 5);
+  const uint64_t repaired = index->Diagnostics().retirements;
   const std::clock_t cpu = std::clock();  // Of the whole process; this thread sleeps.
   const auto begin = std::chrono::steady_clock::now();
   std::this_thread::sleep_for(std::chrono::seconds(1));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
   const double share = static_cast<double>(std::clock() - cpu) /
                        static_cast<double>(CLOCKS_PER_SEC) / seconds.count();
-  EXPECT_GT(index->Stats().retirements, repaired);
+  EXPECT_GT(index->Diagnostics().retirements, repaired);
   EXPECT_GT(index->Stats().pending_repairs, 0u);
   EXPECT_LT(share, 0.1) << "two hundredths, and slack for what a machine does meanwhile";
 }
@@ -156,7 +158,8 @@ TEST(Stats, CountPointsSlotsAndEdges) {
   EXPECT_GE(stats.edges, 500u);
   EXPECT_LE(stats.edges, 501u * 6);
   EXPECT_DOUBLE_EQ(stats.average_degree, static_cast<double>(stats.edges) / 501);
-  EXPECT_EQ(stats.oldest_pin, stats.epoch);
+  const IndexDiagnostics inner = index->Diagnostics();
+  EXPECT_EQ(inner.oldest_pin, inner.epoch);
   EXPECT_GE(stats.work.prunes, 500u);
   EXPECT_GT(stats.work.lists_written, 500u);
 }

@@ -2,10 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <stop_token>
 #include <vector>
 
+#include "shoal/diskann_files.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"
 #include "shoal/snapshot.h"
@@ -45,7 +47,7 @@ class Stop : public testing::Test {
   }
   void Fill() {
     const auto report = index_.InsertMany(ids_, rows_.view());
-    ASSERT_TRUE(report && report->inserted == kRows);
+    ASSERT_TRUE(report && report->done == kRows);
   }
   template <class T>
   static void ExpectCancelled(const Result<T>& result, const std::string& what) {
@@ -61,10 +63,12 @@ class Stop : public testing::Test {
 
 TEST_F(Stop, OfInsertManyKeepsTheRowsThatAreDone) {
   const auto report = index_.InsertMany(ids_, rows_.view(), StopAtFirstWord().batch());
-  ExpectCancelled(report, "insert");
+  ASSERT_TRUE(report);
+  ExpectCancelled(report->status, "insert");
   EXPECT_GT(index_.size(), 0u);
   EXPECT_LT(index_.size(), kRows);
-  EXPECT_THAT(report.error().message,
+  EXPECT_EQ(report->done, index_.size());
+  EXPECT_THAT(report->status.error().message,
               HasSubstr("after " + std::to_string(index_.size()) + " of 2000"));
   EXPECT_TRUE(index_.CheckStructure());
 }
@@ -72,14 +76,43 @@ TEST_F(Stop, OfInsertManyKeepsTheRowsThatAreDone) {
 TEST_F(Stop, OfDeletesKeepsWhatIsDone) {
   Fill();
   const auto report = index_.DeleteMany(ids_, StopAtFirstWord().batch());
-  ExpectCancelled(report, "delete");
+  ASSERT_TRUE(report);
+  ExpectCancelled(report->status, "delete");
   EXPECT_GT(index_.size(), 0u);
   EXPECT_LT(index_.size(), kRows);
+  EXPECT_EQ(report->done, kRows - index_.size());
   EXPECT_TRUE(index_.CheckStructure());
 }
 
+// Of rows that are all there, the few that are tried before the stop.
+TEST_F(Stop, OfInsertManyLosesNoFailure) {
+  Fill();
+  const auto report = index_.InsertMany(ids_, rows_.view(), StopAtFirstWord().batch());
+  ASSERT_TRUE(report);
+  ExpectCancelled(report->status, "insert");
+  EXPECT_EQ(report->done, 0u);
+  ASSERT_GT(report->failures.size(), 0u);
+  ASSERT_LT(report->failures.size(), kRows);
+  for (size_t i = 0; i < report->failures.size(); ++i) {
+    EXPECT_EQ(report->failures[i].error.code, ErrorCode::kAlreadyExists);
+    EXPECT_TRUE(i == 0 || report->failures[i].row > report->failures[i - 1].row);
+  }
+}
+
+TEST_F(Stop, OfGetManyLeavesTheOtherRows) {
+  Fill();
+  std::vector<float> out(kRows * kDim, -7);
+  const auto report = index_.GetMany(ids_, {std::span(out), kDim}, StopAtFirstWord().batch());
+  ASSERT_TRUE(report);
+  ExpectCancelled(report->status, "get");
+  EXPECT_GT(report->done, 0u);
+  EXPECT_LT(report->done, kRows);
+  EXPECT_EQ(std::memcmp(out.data(), rows_[0].data(), kDim * sizeof(float)), 0);
+  EXPECT_EQ(out.back(), -7);
+}
+
 TEST_F(Stop, OfAConsolidationLeavesTheRestOfTheRepairsToTheNext) {
-  index_ = *Index::Create({.dim = kDim, .repair = RepairPolicy::kManual});
+  index_ = *Index::Create({.dim = kDim, .runtime = {.repair = RepairPolicy::kManual}});
   Fill();
   ASSERT_TRUE(index_.DeleteMany(std::span(ids_).first(1000)));
   ExpectCancelled(index_.Consolidate(StopAtFirstWord().batch()), "consolidate");
@@ -129,6 +162,24 @@ TEST_F(Stop, OfASaveLeavesTheOlderFileAndNoOther) {
   EXPECT_EQ(verified.error().code, ErrorCode::kCancelled);
 }
 
+// In the last of its three passes.
+TEST_F(Stop, OfLoadDiskannIsHeardToTheEnd) {
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 4}, 9).Many(9000);
+  Index index = *Index::Create({.dim = 4, .max_degree = 4, .build_list_size = 8});
+  ASSERT_TRUE(index.InsertMany(test::Iota(rows.size()), rows.view()));
+  const TempFolder folder;
+  ASSERT_TRUE(SaveDiskann(index, folder / "x"));
+  std::stop_source source;
+  const auto stop_late = [&](size_t done, size_t total) {
+    if (3 * done > 2 * total) source.request_stop();
+  };
+  const auto loaded = LoadDiskann(
+      folder / "x",
+      {.index = {.max_degree = 4}, .batch = {.progress = stop_late, .stop = source.get_token()}});
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, ErrorCode::kCancelled);
+}
+
 TEST_F(Stop, OfExactSearchGivesNothing) {
   ExpectCancelled(ExactSearch(rows_.view(), rows_.view(), {.k = 1, .batch = Stopped()}),
                   "exact search");
@@ -142,7 +193,7 @@ TEST_F(Stop, AfterAllIsDoneChangesNothing) {
   const auto report = index_.InsertMany(
       ids_, rows_.view(), {.threads = 2, .progress = last, .stop = source.get_token()});
   ASSERT_TRUE(report);
-  EXPECT_EQ(report->inserted, kRows);
+  EXPECT_EQ(report->done, kRows);
 }
 
 }  // namespace

@@ -35,8 +35,9 @@ struct Shape {
 class TinySet : public ::testing::TestWithParam<Shape> {
  protected:
   Index Make() const {
-    return std::move(*Index::Create(
-        {.dim = kDim, .max_degree = GetParam().max_degree, .repair = GetParam().policy}));
+    return std::move(*Index::Create({.dim = kDim,
+                                     .max_degree = GetParam().max_degree,
+                                     .runtime = {.repair = GetParam().policy}}));
   }
 };
 
@@ -121,7 +122,7 @@ TEST_P(TinySet, LeftOfManyPointsIsFoundWhole) {
     for (const auto& entry : model) ids.push_back(entry.first);
     std::shuffle(ids.begin(), ids.end(), random);
     ids.resize(ids.size() - leave);
-    EXPECT_EQ(index.DeleteMany(ids, {.threads = 1})->deleted, ids.size());
+    EXPECT_EQ(index.DeleteMany(ids, {.threads = 1})->done, ids.size());
     for (const ExternalId id : ids) model.erase(id);
     ExpectTheNearestOf(index, model, VectorOf(random() % 50, random));
   }
@@ -130,8 +131,8 @@ TEST_P(TinySet, LeftOfManyPointsIsFoundWhole) {
 TEST(TinySets, AreFoundWholeWhileThreadsReplaceTheirPoints) {
   constexpr ExternalId kIds = 32;
   constexpr int kThreads = 16;
-  Index index = std::move(
-      *Index::Create({.dim = kDim, .repair = RepairPolicy::kBackground, .repair_threads = 1}));
+  Index index = std::move(*Index::Create(
+      {.dim = kDim, .runtime = {.repair = RepairPolicy::kBackground, .repair_threads = 1}}));
   std::mt19937_64 first(1);
   for (ExternalId id = 0; id < kIds; ++id) ASSERT_TRUE(index.Upsert(id, VectorOf(id, first)));
   std::atomic<bool> stop{false};

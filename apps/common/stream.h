@@ -20,8 +20,10 @@ namespace shoal::apps {
 struct StreamRequest {
   std::filesystem::path data_path;
   std::filesystem::path index_path_prefix;
-  IndexOptions index{
-      .max_degree = 64, .build_list_size = 100, .alpha = 1.2f, .repair = RepairPolicy::kManual};
+  IndexOptions index{.max_degree = 64,
+                     .build_list_size = 100,
+                     .alpha = 1.2f,
+                     .runtime = {.repair = RepairPolicy::kManual}};
   uint32_t max_points = 0;  // 0: all.
   bool skip_zero_vectors = false;
 

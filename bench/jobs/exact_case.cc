@@ -162,14 +162,15 @@ class ExactRun {
 }  // namespace
 
 Expected<Json> RunExactCase(const ExactCase& exact) {
-  auto index = Index::Create(
-      {.dim = static_cast<uint32_t>(exact.rows.dim()),
-       .scalar_type = exact.rows.type(),
-       .metric = exact.metric,
-       .max_degree = exact.max_degree,
-       .build_list_size = exact.build_list_size,
-       .alpha = exact.alpha,
-       .repair = exact.mode == Mode::kRepair ? RepairPolicy::kImmediate : RepairPolicy::kManual});
+  auto index =
+      Index::Create({.dim = static_cast<uint32_t>(exact.rows.dim()),
+                     .scalar_type = exact.rows.type(),
+                     .metric = exact.metric,
+                     .max_degree = exact.max_degree,
+                     .build_list_size = exact.build_list_size,
+                     .alpha = exact.alpha,
+                     .runtime = {.repair = exact.mode == Mode::kRepair ? RepairPolicy::kImmediate
+                                                                       : RepairPolicy::kManual}});
   if (!index) return tl::unexpected(index.error().message);
   return ExactRun(exact, std::move(*index)).Run();
 }

@@ -77,7 +77,7 @@ Result<StreamStep> Replay::Update(const Step& step) {
   const double updating = Since(begin);
   if (step.operation != Operation::kInsert) deleted_ += step.points.size();
   const auto live = static_cast<double>(index_.size());
-  if (options_.index.repair == RepairPolicy::kManual && deleted_ > 0 &&
+  if (options_.index.runtime.repair == RepairPolicy::kManual && deleted_ > 0 &&
       static_cast<double>(deleted_) > options_.consolidate_share * live) {
     const auto start = Clock::now();
     const Status done = index_.Consolidate({.threads = options_.threads});
@@ -149,7 +149,7 @@ void Replay::Measure(StreamStep& figures) const {
   figures.resident_bytes = resident.now;
   figures.peak_resident_bytes = resident.peak;
   figures.index_bytes = stats.memory.total();
-  if (options_.index.repair != RepairPolicy::kImmediate)
+  if (options_.index.runtime.repair != RepairPolicy::kImmediate)
     figures.pending_repairs = stats.pending_repairs;
 }
 

@@ -36,6 +36,7 @@ class SHOAL_API Matrix {
   VectorView operator[](size_t i) const { return view()[i]; }
   MatrixView view() const { return {data_.get(), type_, rows_, dim_}; }
   operator MatrixView() const { return view(); }  // NOLINT(google-explicit-constructor)
+  MutableMatrixView mutable_view() { return {data_.get(), type_, rows_, dim_}; }
 
  private:
   struct Free {

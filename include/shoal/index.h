@@ -31,24 +31,16 @@ struct Hit {
   float distance = 0;  // In the index's metric; see Metric.
 };
 
-// The result of InsertMany: one entry for each row that was not inserted.
-struct InsertReport {
+// What came of a call on many rows, or ids, of which each may fail.
+struct BatchReport {
   struct Failure {
-    size_t row = 0;
+    size_t row = 0;  // Or position among the ids.
     Error error;
   };
-  size_t inserted = 0;
-  std::vector<Failure> failures;  // Ordered by row.
-};
-
-// The result of DeleteMany: one entry for each id that was not deleted.
-struct DeleteReport {
-  struct Failure {
-    size_t row = 0;  // Position among the ids.
-    Error error;
-  };
-  size_t deleted = 0;
-  std::vector<Failure> failures;  // Ordered by row.
+  size_t done = 0;                // Rows that were inserted, deleted or copied.
+  std::vector<Failure> failures;  // Rows that failed, in ascending order.
+  // Cancelled, if BatchOptions::stop ended the call before every row was tried; else OK.
+  Status status;
 };
 
 // Results of SearchMany, in memory of the caller. Query i owns [i*k, (i+1)*k) of `ids` and
@@ -89,19 +81,20 @@ class SHOAL_API Index {
   // InvalidArgument (nothing is inserted): as many ids as rows are expected; or another dimension
   // or scalar type than the index's. OutOfMemory: no memory for the report; rows that were
   // inserted by then stay.
-  Result<InsertReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                  const BatchOptions& batch = {});
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch = {});
 
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
   // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists.
   Status Upsert(ExternalId id, VectorView vector);
 
   // Removes a point: no search that starts after it has returned finds it, and the id may be
-  // inserted again immediately. IndexOptions::repair says when the graph is repaired. The memory is
-  // reused after that, when no search reads it any more. NotFound. OutOfMemory.
+  // inserted again immediately. RuntimeOptions::repair says when the graph is repaired. The memory
+  // is reused after that, when no search reads it any more. NotFound. OutOfMemory.
   Status Delete(ExternalId id);
   // Removes many, on several threads. Ids that are not there are reported; the others are removed.
-  Result<DeleteReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch = {});
+  // OutOfMemory: no memory for the report; ids that were removed by then are gone.
+  Result<BatchReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch = {});
   // Removes all points that are in the index when it is called.
   Status Clear(const BatchOptions& batch = {});
 
@@ -140,14 +133,25 @@ class SHOAL_API Index {
 
   // Whether a point with this id is in the index.
   bool Contains(ExternalId id) const;
-  // Copies the point's vector, dim elements of the index's type, to `vector`. NotFound.
-  Status Get(ExternalId id, void* vector) const;
+  // The same for many ids: contained[i] is 1 if ids[i] is in the index, else 0. InvalidArgument: as
+  // many flags as ids are expected.
+  Status ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const;
+  // Copies the point's vector. InvalidArgument: `vector` has another dimension or scalar type than
+  // the index. NotFound.
+  Status Get(ExternalId id, MutableVectorView vector) const;
+  // Copies the vector of ids[i] to row i, on several threads. Ids that are not there are reported;
+  // their rows stay as they are. InvalidArgument: as many rows as ids are expected; or as in Get.
+  // OutOfMemory: no memory for the report.
+  Result<BatchReport> GetMany(std::span<const ExternalId> ids, MutableMatrixView rows,
+                              const BatchOptions& batch = {}) const;
   // All ids, in no order: each that is there throughout the call once, others at most once.
   Result<std::vector<ExternalId>> Ids() const;
   // Number of live points. One that is being upserted or compacted may count twice meanwhile.
   size_t size() const;
   const IndexOptions& options() const;
   IndexStats Stats() const;
+  // Counts of the engine's inner work: for tests and post-mortems.
+  IndexDiagnostics Diagnostics() const;
 
   // Checks every structural promise of docs/concurrency.md, on an index at rest: lists within
   // max_degree, no loops, no duplicates, no edge to an unreadable slot or a start point; reverse

@@ -48,8 +48,9 @@ class SHOAL_API IndexView {
   // The first call of Contains or Get reads all ids, and keeps 8 to 16 bytes a point from then on.
   // OutOfMemory (Get); false (Contains).
   bool Contains(ExternalId id) const;
-  // Copies the point's vector, dim elements of the index's type, to `vector`. NotFound.
-  Status Get(ExternalId id, void* vector) const;
+  // Copies the point's vector to `vector`. InvalidArgument: scalar type or dimension are not the
+  // index's. NotFound.
+  Status Get(ExternalId id, MutableVectorView vector) const;
   // All ids, in the order of the file.
   std::span<const ExternalId> ids() const;
   size_t size() const;

@@ -25,6 +25,18 @@ enum class RepairPolicy : uint8_t {
   kManual,      // The caller of Consolidate. ("Lazy delete".)
 };
 
+// How an index runs. Fixed at creation, and again when it is loaded: no file has it.
+struct RuntimeOptions {
+  // Bytes that the index may take for rows, graph, and the working memory that it keeps between
+  // operations; 0: no limit. Beyond it an insert returns OutOfMemory and leaves nothing behind.
+  // Searches, and deletes for the queue of repairs, take what they need; later inserts find less.
+  uint64_t memory_limit = 0;
+
+  RepairPolicy repair = RepairPolicy::kImmediate;
+  uint32_t repair_threads = 1;  // kBackground: 1 to 256.
+  uint32_t repair_share = 100;  // kBackground: percent of the time that each may work, 1 to 100.
+};
+
 // What an index is. Fixed at creation.
 struct IndexOptions {
   // Number of elements of every vector, 1 to kMaxDim. The only field without a default.
@@ -40,14 +52,7 @@ struct IndexOptions {
   // squared one, as in DiskANN's code), 1 to 2.
   float alpha = 1.2f;
 
-  // Bytes that the index may take for rows, graph, and the working memory that it keeps between
-  // operations; 0: no limit. Beyond it an insert returns OutOfMemory and leaves nothing behind.
-  // Searches, and deletes for the queue of repairs, take what they need; later inserts find less.
-  uint64_t memory_limit = 0;
-
-  RepairPolicy repair = RepairPolicy::kImmediate;
-  uint32_t repair_threads = 1;  // kBackground: 1 to 256.
-  uint32_t repair_share = 100;  // kBackground: percent of the time that each may work, 1 to 100.
+  RuntimeOptions runtime = {};
 };
 
 // Options of one search.
@@ -75,18 +80,16 @@ struct BatchOptions {
   // throw.
   std::function<void(size_t done, size_t total)> progress = {};
   // After a request to stop, the call ends soon with Cancelled, which says how much was done (OK if
-  // all was). What InsertMany, DeleteMany, Clear, Consolidate, Compact and Refine have done stays.
-  // So do SearchMany's answers; the other queries have counts of 0. Nothing stays of a Save, a Load
-  // or an ExactSearch, and an older file is as it was.
+  // all was). A call that returns a BatchReport has it in BatchReport::status. What InsertMany,
+  // DeleteMany, GetMany, Clear, Consolidate, Compact and Refine have done stays. So do SearchMany's
+  // answers; the other queries have counts of 0. Nothing stays of a Save, a Load or an ExactSearch,
+  // and an older file is as it was.
   std::stop_token stop = {};
 };
 
-// What is not in the file of Index::Load: fields of IndexOptions, and how to load.
+// Options of Index::Load: what the file does not have.
 struct LoadOptions {
-  uint64_t memory_limit = 0;
-  RepairPolicy repair = RepairPolicy::kImmediate;
-  uint32_t repair_threads = 1;
-  uint32_t repair_share = 100;
+  RuntimeOptions runtime = {};
   BatchOptions batch = {};
 };
 

@@ -12,8 +12,7 @@ namespace shoal {
 
 struct SnapshotInfo {
   uint32_t format_version = 0;
-  // dim, scalar_type, metric, max_degree, build_list_size and alpha are the file's. The others have
-  // their defaults: LoadOptions has them.
+  // The file's. `runtime` has its defaults: no file has it.
   IndexOptions options;
   uint64_t points = 0;
   uint64_t edges = 0;

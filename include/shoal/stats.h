@@ -46,16 +46,21 @@ struct IndexStats {
   double average_degree = 0;     // edges / (live and deleted points, and the start point).
   uint64_t pending_repairs = 0;  // Deleted points that wait for their repair, or are under it.
   uint64_t retired_slots = 0;    // Slots that wait for readers to leave.
-  uint64_t retirements = 0;      // Slots that ever became unreadable.
-  uint64_t restarts = 0;         // Lists computed again after another writer had changed them.
-  uint64_t reparented = 0;       // Points that repairs kept reachable by edges that were there.
-  uint64_t relinked = 0;         // Points that repairs kept reachable by a new edge.
-  uint64_t unreachable = 0;      // Live points that the last CheckStructure could not reach. Only
-                                 // that call counts them.
-  uint64_t epoch = 0;            // Current epoch.
-  uint64_t oldest_pin = 0;       // Epoch of the oldest reader; `epoch` if there is none.
   WorkCounters work;             // Sum over all finished operations.
   MemoryBreakdown memory;
+};
+
+// Counts of the engine's inner work. The words are those of docs/concurrency.md, and may change
+// with it. The fields are read one after another.
+struct IndexDiagnostics {
+  uint64_t epoch = 0;        // Current epoch.
+  uint64_t oldest_pin = 0;   // Epoch of the oldest reader; `epoch` if there is none.
+  uint64_t retirements = 0;  // Slots that ever became unreadable.
+  uint64_t restarts = 0;     // Lists computed again after another writer had changed them.
+  uint64_t reparented = 0;   // Points that repairs kept reachable by edges that were there.
+  uint64_t relinked = 0;     // Points that repairs kept reachable by a new edge.
+  uint64_t unreachable = 0;  // Live points that the last CheckStructure could not reach. Only that
+                             // call counts them.
 };
 
 }  // namespace shoal

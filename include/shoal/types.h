@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "shoal/export.h"
 
@@ -128,6 +130,61 @@ class MatrixView {
   size_t rows_ = 0;
   size_t dim_ = 0;
   ScalarType type_ = ScalarType::kFloat32;
+};
+
+// A vector of the caller's to be written: as VectorView. Converts implicitly from a range of float,
+// Half, int8_t or uint8_t that is contiguous and not const.
+class MutableVectorView {
+ public:
+  MutableVectorView(void* data, ScalarType type, size_t dim)
+      : data_(data), dim_(dim), type_(type) {}
+  template <std::ranges::contiguous_range Range>
+    requires std::ranges::borrowed_range<Range> &&
+             (!std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>>) &&
+             requires { ScalarTypeOf<std::ranges::range_value_t<Range>>::kValue; }
+  MutableVectorView(Range&& elements)  // NOLINT: implicit, and no copy.
+      : MutableVectorView(std::ranges::data(elements),
+                          ScalarTypeOf<std::ranges::range_value_t<Range>>::kValue,
+                          std::ranges::size(elements)) {}
+
+  void* data() const { return data_; }
+  ScalarType type() const { return type_; }
+  size_t dim() const { return dim_; }
+  size_t bytes() const { return dim_ * ScalarSize(type_); }
+  operator VectorView() const {  // NOLINT(google-explicit-constructor)
+    return {data_, type_, dim_};
+  }
+
+ private:
+  void* data_;
+  size_t dim_;
+  ScalarType type_;
+};
+
+// Vectors of the caller's to be written: as MatrixView.
+class MutableMatrixView {
+ public:
+  MutableMatrixView(void* data, ScalarType type, size_t rows, size_t dim)
+      : data_(static_cast<std::byte*>(data)), rows_(rows), dim_(dim), type_(type) {}
+  template <class T>
+  MutableMatrixView(std::span<T> elements, size_t dim)
+      : MutableMatrixView(elements.data(), ScalarTypeOf<T>::kValue,
+                          dim == 0 ? 0 : elements.size() / dim, dim) {}
+
+  size_t rows() const { return rows_; }
+  // Row i, i < rows().
+  MutableVectorView operator[](size_t i) const {
+    return {data_ + i * dim_ * ScalarSize(type_), type_, dim_};
+  }
+  operator MatrixView() const {  // NOLINT(google-explicit-constructor)
+    return {data_, type_, rows_, dim_};
+  }
+
+ private:
+  std::byte* data_;
+  size_t rows_;
+  size_t dim_;
+  ScalarType type_;
 };
 
 }  // namespace shoal

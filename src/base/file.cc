@@ -116,10 +116,7 @@ void RemoveLeftovers(const std::filesystem::path& target) {
 tl::unexpected<Error> Mismatch(ErrorCode code, const std::filesystem::path& file,
                                std::string_view field, std::string_view expected,
                                std::string_view found) {
-  std::string message = file.string();
-  message.append(": ").append(field).append(": expected ").append(expected);
-  message.append(", found ").append(found);
-  return MakeError(code, std::move(message));
+  return Mismatch(code, file.string().append(": ").append(field), expected, found);
 }
 
 FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {

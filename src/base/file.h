@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/mismatch.h"
 #include "shoal/result.h"
 
 namespace shoal {

@@ -1,11 +1,13 @@
 // Numbers in messages.
 #pragma once
 
+#include <concepts>
 #include <string>
 
 namespace shoal {
 
 // As people write them: "7", "1.2", "2.3e19"; as many digits as tell a float from its neighbours.
 std::string Written(double number);
+std::string Written(std::integral auto number) { return std::to_string(number); }
 
 }  // namespace shoal

@@ -6,6 +6,8 @@
 #include <limits>
 #include <string>
 
+#include "base/finite.h"
+#include "base/mismatch.h"
 #include "base/norm.h"
 
 namespace shoal {
@@ -19,24 +21,6 @@ float Trailer(const std::byte* row, size_t offset) {
 
 tl::unexpected<Error> Refuse(const char* what, const std::string& why) {
   return MakeError(ErrorCode::kInvalidArgument, std::string(what) + ": " + why);
-}
-
-// The first element that is NaN or infinite, or `dim`.
-size_t FirstNonFinite(VectorView vector) {
-  const size_t dim = vector.dim();
-  if (vector.type() == ScalarType::kFloat32) {
-    const auto* elements = static_cast<const std::byte*>(vector.data());
-    for (size_t i = 0; i < dim; ++i)
-      if (!std::isfinite(Trailer(elements, i * sizeof(float)))) return i;
-  } else if (vector.type() == ScalarType::kFloat16) {
-    const auto* elements = static_cast<const std::byte*>(vector.data());
-    for (size_t i = 0; i < dim; ++i) {
-      uint16_t bits;
-      std::memcpy(&bits, elements + i * sizeof(bits), sizeof(bits));
-      if ((bits & 0x7c00u) == 0x7c00u) return i;
-    }
-  }
-  return dim;
 }
 
 }  // namespace
@@ -82,14 +66,13 @@ FullCodec::FullCodec(ScalarType type, Metric metric, size_t dim)
       kernels_(distance::Active()) {}
 
 Status FullCodec::ValidateShape(MatrixView rows, const char* what) const {
+  const auto mismatch = [&](const char* field, std::string_view expected, std::string_view found) {
+    return Mismatch(ErrorCode::kInvalidArgument, std::string(what) + ": " + field, expected, found);
+  };
   if (rows.type() != type_)
-    return Refuse(what, "scalar type: expected " + std::string(ScalarTypeName(type_)) + ", found " +
-                            std::string(ScalarTypeName(rows.type())));
-  if (rows.dim() != dim_)
-    return Refuse(what, "dimension: expected " + std::to_string(dim_) + ", found " +
-                            std::to_string(rows.dim()));
-  if (rows.data() == nullptr && rows.rows() != 0)
-    return Refuse(what, "data: expected a pointer, found null");
+    return mismatch("scalar type", ScalarTypeName(type_), ScalarTypeName(rows.type()));
+  if (rows.dim() != dim_) return mismatch("dimension", Written(dim_), Written(rows.dim()));
+  if (rows.data() == nullptr && rows.rows() != 0) return mismatch("data", "a pointer", "null");
   return {};
 }
 
@@ -98,7 +81,7 @@ Status FullCodec::Validate(VectorView vector, const char* what) const {
   Status shape = ValidateShape({vector.data(), vector.type(), 1, vector.dim()}, what);
   if (!shape) return shape;
   if (IsPlainlyLegal(vector)) return {};
-  const size_t bad = FirstNonFinite(vector);
+  const size_t bad = FirstNonFinite(vector.data(), type_, dim_);
   if (bad != dim_) return refuse("element " + std::to_string(bad) + " is NaN or infinite");
   const double norm_sq = SquaredNorm(vector.data());
   if (!IsLegalNormSq(norm_sq, metric_)) return refuse(WhyIllegal(norm_sq));

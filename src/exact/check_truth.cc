@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/mismatch.h"
 #include "shoal/exact.h"
 
 namespace shoal {
@@ -11,9 +12,9 @@ namespace {
 
 tl::unexpected<Error> Wrong(const char* what, size_t position, size_t query,
                             const std::string& expected, const std::string& found) {
-  return MakeError(ErrorCode::kCorrupt, std::string(what) + " " + std::to_string(position) +
-                                            " of query " + std::to_string(query) + ": expected " +
-                                            expected + ", found " + found);
+  return Mismatch(ErrorCode::kCorrupt,
+                  std::string(what) + " " + Written(position) + " of query " + Written(query),
+                  expected, found);
 }
 
 // `sorted`: scratch.

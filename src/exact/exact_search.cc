@@ -8,7 +8,9 @@
 #include <system_error>
 #include <thread>
 
+#include "base/finite.h"
 #include "base/memory.h"
+#include "base/mismatch.h"
 #include "base/mutex.h"
 #include "base/norm.h"
 #include "distance/kernels.h"
@@ -23,33 +25,30 @@ tl::unexpected<Error> Invalid(std::string message) {
 }
 
 Status CheckShapes(MatrixView base, MatrixView queries, const ExactOptions& options) {
-  const auto number = [](size_t n) { return std::to_string(n); };
-  if (options.k == 0) return Invalid("k is 0, expected at least 1");
-  if (base.rows() == 0) return Invalid("base has no rows, expected at least 1");
-  if (queries.rows() == 0) return Invalid("queries has no rows, expected at least 1");
-  if (base.type() != queries.type()) {
-    return Invalid("queries are " + std::string(ScalarTypeName(queries.type())) + ", expected " +
-                   std::string(ScalarTypeName(base.type())) + " as the base");
-  }
-  if (base.dim() == 0 || base.dim() > kMaxDim)
-    return Invalid("base has dimension " + number(base.dim()) + ", expected 1 to " +
-                   number(kMaxDim));
-  if (base.dim() != queries.dim()) {
-    return Invalid("queries have dimension " + number(queries.dim()) + ", expected " +
-                   number(base.dim()) + " as the base");
-  }
-  if (base.rows() >= TruthSet::kNoNeighbor) {
-    return Invalid("base has " + number(base.rows()) + " rows, expected less than " +
-                   number(TruthSet::kNoNeighbor));
-  }
-  if (!options.ids.empty() && options.ids.size() != base.rows()) {
-    return Invalid("ids has " + number(options.ids.size()) + " entries, expected " +
-                   number(base.rows()) + ", one per base row");
-  }
-  if (!options.include.empty() && options.include.size() != base.rows()) {
-    return Invalid("include has " + number(options.include.size()) + " entries, expected " +
-                   number(base.rows()) + ", one per base row");
-  }
+  const auto wrong = [](const char* field, std::string_view expected, std::string_view found) {
+    return Mismatch(ErrorCode::kInvalidArgument, std::string("exact search: ") + field, expected,
+                    found);
+  };
+  const auto of_base = [](auto value) { return std::string(value) + ", as the base"; };
+  const std::string rows = Written(base.rows());
+  if (options.k == 0) return wrong("k", "at least 1", "0");
+  if (base.rows() == 0) return wrong("rows of the base", "at least 1", "0");
+  if (queries.rows() == 0) return wrong("queries", "at least 1", "0");
+  if (base.type() != queries.type())
+    return wrong("scalar type of the queries", of_base(ScalarTypeName(base.type())),
+                 ScalarTypeName(queries.type()));
+  if (Status ok = CheckRange(ErrorCode::kInvalidArgument, "exact search: dimension of the base",
+                             base.dim(), 1, kMaxDim);
+      !ok)
+    return ok;
+  if (base.dim() != queries.dim())
+    return wrong("dimension of the queries", of_base(Written(base.dim())), Written(queries.dim()));
+  if (base.rows() >= TruthSet::kNoNeighbor)
+    return wrong("rows of the base", "less than " + Written(TruthSet::kNoNeighbor), rows);
+  if (!options.ids.empty() && options.ids.size() != base.rows())
+    return wrong("ids", rows + ", one per base row", Written(options.ids.size()));
+  if (!options.include.empty() && options.include.size() != base.rows())
+    return wrong("include", rows + ", one per base row", Written(options.include.size()));
   return {};
 }
 
@@ -75,14 +74,14 @@ float ElementAt(ScalarType type, const std::byte* row, size_t i) {
 // Finite, and of a norm that an index takes.
 Status CheckRow(const char* name, MatrixView rows, size_t row, Metric metric) {
   const std::byte* data = rows.data() + row * rows.row_bytes();
+  if (const size_t bad = FirstNonFinite(data, rows.type(), rows.dim()); bad < rows.dim())
+    return Mismatch(
+        ErrorCode::kInvalidArgument,
+        std::string("exact search: ") + name + " row " + Written(row) + ", element " + Written(bad),
+        "a finite number", NameNonFinite(data + bad * ScalarSize(rows.type()), rows.type()));
   double norm_sq = 0;
   for (size_t i = 0; i < rows.dim(); ++i) {
     const double value = ElementAt(rows.type(), data, i);
-    if (!std::isfinite(value)) {
-      return Invalid(std::string(name) + " row " + std::to_string(row) + ", element " +
-                     std::to_string(i) + " is " + (std::isnan(value) ? "NaN" : "infinite") +
-                     ", expected a finite number");
-    }
     norm_sq += value * value;
   }
   if (IsLegalNormSq(norm_sq, metric)) return {};

@@ -1,11 +1,11 @@
-// Deleted slots whose repair is due: who deletes puts them in, whoever repairs takes them out.
+// Deleted slots whose repair is pending: deletes push them, threads that repair take them.
 //
-// PROBLEM. Whoever consolidates owes what is due when the call begins. Who waited for the queue to
-// be empty would never return where others delete faster than one thread repairs.
+// PROBLEM. Consolidate waits for the repairs that are pending when it is called. If it waited until
+// the queue is empty, it would never return where others delete faster than one thread repairs.
 //
-// IDEA. What is due carries the age in which it was pushed, also when it has to be tried again; an
-// age ends when somebody begins to pay a debt. The debt is paid when as many of its age, or older,
-// are repaired as there were at its beginning.
+// IDEA. A pending repair carries the generation in which it was pushed, and keeps it when it is put
+// back. A barrier ends the generation. It is passed when as many repairs of its generation or an
+// earlier one are done as there were when it was made.
 #pragma once
 
 #include <chrono>
@@ -19,42 +19,43 @@
 
 namespace shoal {
 
+struct PendingRepair {
+  SlotId slot = kNoSlot;
+  uint32_t generation = 0;
+};
+
 // Thread-safe.
 class RepairQueue {
  public:
-  struct Due {
-    SlotId slot = kNoSlot;
-    uint32_t age = 0;
-  };
-
-  // The repairs that are due, or under way, when it is made. One owner; any thread takes for it.
-  class Debt {
+  // The repairs that are pending when it is made. One owner; any thread takes for it.
+  class Barrier {
    public:
-    explicit Debt(RepairQueue& queue) : queue_(queue) { queue_.Begin(*this); }
-    ~Debt() { queue_.End(*this); }
-    Debt(const Debt&) = delete;
-    Debt& operator=(const Debt&) = delete;
-    // As it was at the beginning.
+    explicit Barrier(RepairQueue& queue) : queue_(queue) { queue_.Begin(*this); }
+    ~Barrier() { queue_.End(*this); }
+    Barrier(const Barrier&) = delete;
+    Barrier& operator=(const Barrier&) = delete;
+    // Their number when it was made.
     size_t size() const { return size_; }
 
    private:
     friend class RepairQueue;
     RepairQueue& queue_;
-    // Guarded by queue_.mutex_, but size_, which is constant.
+    // Constant after construction.
     size_t size_ = 0;
+    uint32_t generation_ = 0;  // The latest that it waits for.
+    // Guarded by queue_.mutex_.
     size_t left_ = 0;
-    uint32_t age_ = 0;  // Of the youngest that belong to it.
-    Debt* next_ = nullptr;
+    Barrier* next_ = nullptr;
   };
 
   // `budget`: charged with the queue's memory, whatever is left of it.
   explicit RepairQueue(MemoryBudget& budget) : charged_(budget) {}
 
-  // Makes room for one more; the caller pushes it, or gives the room back. False: no memory.
+  // Makes room for one more. The caller calls Push or Unreserve later. False: no memory.
   bool Reserve() {
     const std::lock_guard lock(mutex_);
-    if (!slots_.Reserve(reserved_ + 1)) return false;
-    charged_.Set(slots_.bytes());
+    if (!repairs_.Reserve(reserved_ + 1)) return false;
+    charged_.Set(repairs_.bytes());
     ++reserved_;
     return true;
   }
@@ -62,55 +63,56 @@ class RepairQueue {
     const std::lock_guard lock(mutex_);
     --reserved_;
   }
-  // Gives memory back that is not reserved.
+  // Frees memory that is not reserved.
   void Shrink() {
     const std::lock_guard lock(mutex_);
-    slots_.Shrink(reserved_);
-    charged_.Set(slots_.bytes());
+    repairs_.Shrink(reserved_);
+    charged_.Set(repairs_.bytes());
   }
   // Into reserved room.
   void Push(SlotId slot) {
     const std::lock_guard lock(mutex_);
     --reserved_;
-    slots_.Push({slot, age_});
+    repairs_.Push({slot, generation_});
     changed_.notify_one();
   }
 
-  // The oldest, which is then under repair; nullopt: there is none. Its room stays reserved.
-  std::optional<Due> Take() {
+  // The first in the queue, which is then under repair. Its room stays reserved. nullopt: there is
+  // none.
+  std::optional<PendingRepair> Take() {
     const std::lock_guard lock(mutex_);
     return TakeLocked();
   }
-  // What Take gave is repaired.
-  void Done(const Due& due) {
+  // Of what was taken: it is done.
+  void Done(const PendingRepair& repair) {
     const std::lock_guard lock(mutex_);
     --reserved_;
     --under_repair_;
-    for (Debt* debt = debts_; debt != nullptr; debt = debt->next_)
-      if (IsOf(*debt, due)) --debt->left_;
+    for (Barrier* barrier = barriers_; barrier != nullptr; barrier = barrier->next_)
+      if (Awaits(*barrier, repair)) --barrier->left_;
     changed_.notify_all();
   }
-  // What Take gave could not be repaired now, or not wholly: it goes to the end.
-  void Again(const Due& due) {
+  // Of what was taken: it is partial, or to be tried again. It goes to the end.
+  void Again(const PendingRepair& repair) {
     const std::lock_guard lock(mutex_);
     --reserved_;
     --under_repair_;
-    slots_.Push(due);
+    repairs_.Push(repair);
     changed_.notify_all();
   }
 
   // Waits for one, or for Close; then as Take.
-  std::optional<Due> WaitAndTake() {
+  std::optional<PendingRepair> WaitAndTake() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return closed_ || !slots_.empty(); });
+    changed_.wait(lock, [&] { return closed_ || !repairs_.empty(); });
     return closed_ ? std::nullopt : TakeLocked();
   }
-  // As Take, but while all that is left of the debt is under repair elsewhere, waits for what they
-  // put back. nullopt: the debt is paid.
-  std::optional<Due> TakeFor(const Debt& debt) {
+  // As Take, but waits while the queue is empty and some that the barrier awaits are under repair.
+  // nullopt: the barrier is passed.
+  std::optional<PendingRepair> TakeFor(const Barrier& barrier) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return debt.left_ == 0 || !slots_.empty(); });
-    return debt.left_ == 0 ? std::nullopt : TakeLocked();
+    changed_.wait(lock, [&] { return barrier.left_ == 0 || !repairs_.empty(); });
+    return barrier.left_ == 0 ? std::nullopt : TakeLocked();
   }
   // Waits for some time, or for Close.
   void Rest(std::chrono::nanoseconds time) {
@@ -125,51 +127,51 @@ class RepairQueue {
     closing_.notify_all();
   }
 
-  // Slots that wait or are under repair.
+  // Those in the queue and under repair.
   size_t size() const {
     const std::lock_guard lock(mutex_);
-    return slots_.size() + under_repair_;
+    return repairs_.size() + under_repair_;
   }
   size_t bytes() const {
     const std::lock_guard lock(mutex_);
-    return slots_.bytes();
+    return repairs_.bytes();
   }
 
  private:
-  std::optional<Due> TakeLocked() {
-    if (slots_.empty()) return std::nullopt;
-    const Due due = slots_.front();
-    slots_.Pop();
+  std::optional<PendingRepair> TakeLocked() {
+    if (repairs_.empty()) return std::nullopt;
+    const PendingRepair repair = repairs_.front();
+    repairs_.Pop();
     ++reserved_;
     ++under_repair_;
-    return due;
+    return repair;
   }
 
-  // Ages wrap round, but nothing is due for half of them.
-  static bool IsOf(const Debt& debt, const Due& due) {
-    return static_cast<int32_t>(due.age - debt.age_) <= 0;
+  // Generations wrap round, but nothing is pending for half of them.
+  static bool Awaits(const Barrier& barrier, const PendingRepair& repair) {
+    return static_cast<int32_t>(repair.generation - barrier.generation_) <= 0;
   }
-  void Begin(Debt& debt) {
+  void Begin(Barrier& barrier) {
     const std::lock_guard lock(mutex_);
-    debt.size_ = debt.left_ = slots_.size() + under_repair_;
-    debt.age_ = age_++;
-    debt.next_ = debts_;
-    debts_ = &debt;
+    barrier.size_ = barrier.left_ = repairs_.size() + under_repair_;
+    barrier.generation_ = generation_++;
+    barrier.next_ = barriers_;
+    barriers_ = &barrier;
   }
-  void End(const Debt& debt) {
+  void End(const Barrier& barrier) {
     const std::lock_guard lock(mutex_);
-    Debt** at = &debts_;
-    while (*at != &debt) at = &(*at)->next_;
-    *at = debt.next_;
+    Barrier** at = &barriers_;
+    while (*at != &barrier) at = &(*at)->next_;
+    *at = barrier.next_;
   }
 
   mutable std::mutex mutex_;
   std::condition_variable changed_, closing_;
   // All guarded by mutex_.
-  Ring<Due> slots_;
+  Ring<PendingRepair> repairs_;
   BudgetEntry charged_;
-  uint32_t age_ = 0;
-  Debt* debts_ = nullptr;  // Those that somebody is paying now, a few at most.
+  uint32_t generation_ = 0;
+  Barrier* barriers_ = nullptr;  // Those that exist now, a few at most.
   size_t reserved_ = 0;
   size_t under_repair_ = 0;
   bool closed_ = false;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/mismatch.h"
 #include "shoal/dataset.h"
 #include "shoal/result.h"
 #include "shoal/types.h"
@@ -30,8 +31,13 @@ Result<RowRange> SelectRows(const std::filesystem::path& path, size_t rows,
                             const ReadOptions& options);
 
 // Corrupt unless low <= value <= high.
-Status CheckRange(const std::filesystem::path& path, std::string_view field, int64_t value,
-                  int64_t low, int64_t high);
+template <class Number>
+Status CheckRange(const std::filesystem::path& path, std::string_view field, Number value,
+                  std::type_identity_t<Number> low, std::type_identity_t<Number> high) {
+  Status ok = CheckRange(ErrorCode::kCorrupt, field, value, low, high);
+  if (!ok) ok.error().message.insert(0, path.string() + ": ");
+  return ok;
+}
 
 // Corrupt unless the file has exactly `bytes` bytes; `formula` says where the number comes from.
 Status CheckSize(const InputFile& file, uint64_t bytes, std::string_view formula);

@@ -4,13 +4,13 @@
 #include <string>
 #include <unordered_set>
 
+#include "base/mismatch.h"
+
 namespace shoal {
 namespace {
 
 tl::unexpected<Error> Broken(std::string_view field, size_t expected, size_t found) {
-  return MakeError(ErrorCode::kCorrupt, std::string(field) + ": expected " +
-                                            std::to_string(expected) + ", found " +
-                                            std::to_string(found));
+  return Mismatch(ErrorCode::kCorrupt, field, Written(expected), Written(found));
 }
 
 Status CheckLists(const GraphImage& image) {
@@ -18,10 +18,8 @@ Status CheckLists(const GraphImage& image) {
   for (size_t i = 0; i < image.nodes(); ++i) {
     for (uint32_t neighbor : image.List(i)) {
       if (neighbor >= image.nodes() || neighbor == i || last_seen[neighbor] == i + 1) {
-        return MakeError(ErrorCode::kCorrupt, "a neighbour of node " + std::to_string(i) +
-                                                  ": expected another node, once, below " +
-                                                  std::to_string(image.nodes()) + ", found " +
-                                                  std::to_string(neighbor));
+        return Mismatch(ErrorCode::kCorrupt, "a neighbour of node " + Written(i),
+                        "another node, once, below " + Written(image.nodes()), Written(neighbor));
       }
       last_seen[neighbor] = static_cast<uint32_t>(i + 1);
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/mismatch.h"
+
 namespace shoal {
 namespace {
 
@@ -53,9 +55,8 @@ class Scanner {
     for (char& c : next) {
       if (c < ' ' || c > '~') c = '?';
     }
-    return MakeError(ErrorCode::kCorrupt,
-                     "header: expected " + std::string(expected) + ", found " +
-                         (next.empty() ? std::string("its end") : "'" + next + "'"));
+    return Mismatch(ErrorCode::kCorrupt, "header", expected,
+                    next.empty() ? "its end" : "'" + next + "'");
   }
 
  private:

@@ -116,29 +116,29 @@ Status CheckSizeAndChecksum(const InputFile& file, const HeaderBytes& bytes) {
   return {};
 }
 
+std::string FieldAt(const char* field, size_t at) {
+  return "header, offset " + std::to_string(at) + ": " + field;
+}
+
 // A field whose value, although its checksum is right, no index has.
 Status CheckField(const InputFile& file, const char* field, size_t at, bool valid,
                   const std::string& expected, const std::string& found) {
   if (valid) return {};
-  return Mismatch(ErrorCode::kCorrupt, file.path(),
-                  "header, offset " + std::to_string(at) + ": " + field, expected, found);
+  return Mismatch(ErrorCode::kCorrupt, file.path(), FieldAt(field, at), expected, found);
 }
 
 Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const HeaderBytes& bytes) {
   const IndexOptions& o = header.options;
   const auto number = [&](const char* field, size_t at, uint64_t least, uint64_t most,
                           uint64_t found) {
-    return CheckField(file, field, at, found >= least && found <= most,
-                      std::to_string(least) + " to " + std::to_string(most), std::to_string(found));
+    return CheckRange(file.path(), FieldAt(field, at), found, least, most);
   };
   Status ok = number("dim", kDimAt, 1, kMaxDim, o.dim);
   if (ok) ok = number("scalar type", kScalarTypeAt, 0, 3, Take<uint32_t>(bytes, kScalarTypeAt));
   if (ok) ok = number("metric", kMetricAt, 0, 2, Take<uint32_t>(bytes, kMetricAt));
   if (ok) ok = number("max_degree", kMaxDegreeAt, 4, kMaxDegree, o.max_degree);
   if (ok) ok = number("build_list_size", kBuildListSizeAt, 1, kMaxListSize, o.build_list_size);
-  if (ok)
-    ok = CheckField(file, "alpha", kAlphaAt, o.alpha >= 1 && o.alpha <= 2, "1 to 2",
-                    Written(o.alpha));
+  if (ok) ok = CheckRange(file.path(), FieldAt("alpha", kAlphaAt), o.alpha, 1, 2);
   if (ok)
     ok = CheckField(file, "largest squared norm", kMaxNormSqAt,
                     header.max_norm_sq >= 0 && std::isfinite(header.max_norm_sq),

@@ -121,11 +121,11 @@ class HistoryStress {
       stress_.Check(index_->size() == 0 && index_->Stats().edges == 0, "something survives Clear");
     }
     const auto policy = static_cast<RepairPolicy>(indexes_++ % 3);
-    index_ = std::make_unique<Index>(*Index::Create({.dim = kDim,
-                                                     .max_degree = 12,
-                                                     .build_list_size = 30,
-                                                     .repair = policy,
-                                                     .repair_threads = 2}));
+    index_ = std::make_unique<Index>(
+        *Index::Create({.dim = kDim,
+                        .max_degree = 12,
+                        .build_list_size = 30,
+                        .runtime = {.repair = policy, .repair_threads = 2}}));
     before_ = {};
     initial_.assign(kIds, kAbsent);
     for (auto& latest : latest_) latest = kAbsent;
@@ -193,7 +193,7 @@ class HistoryStress {
     Event event{.kind = Kind::kGet};
     Vector vector{};
     event.start = Now();
-    event.ok = index_->Get(id, vector.data()).has_value();
+    event.ok = index_->Get(id, vector).has_value();
     event.end = Now();
     log.events.emplace_back(id, event);
     log.got.emplace_back(id, vector);
@@ -266,7 +266,7 @@ class HistoryStress {
     if (!ids) return Fail("ids of a snapshot", ids.error());
     for (const ExternalId id : *ids) {
       event.points.emplace_back(id, Vector{});
-      stress_.Check(loaded->Get(id, event.points.back().second.data()).has_value(), "get");
+      stress_.Check(loaded->Get(id, event.points.back().second).has_value(), "get");
     }
     log.snapshots.push_back(std::move(event));
   }
@@ -411,9 +411,10 @@ class HistoryStress {
     stress_.Check(stats.pending_repairs == 0, "repairs are left after Consolidate");
     if (published_ > stats.slots_used) reused_ += published_ - stats.slots_used;
     published_ = stats.slots_used;
-    retired_ += stats.retirements - before_.retirements;
-    restarts_ += stats.restarts - before_.restarts;
-    before_ = stats;
+    const IndexDiagnostics inner = index_->Diagnostics();
+    retired_ += inner.retirements - before_.retirements;
+    restarts_ += inner.restarts - before_.restarts;
+    before_ = inner;
   }
 
   const size_t threads_;
@@ -426,7 +427,7 @@ class HistoryStress {
   std::atomic<uint64_t> clock_{1}, versions_{0}, published_{0};
   // Written between rounds.
   std::vector<uint64_t> initial_;  // Version of each id when the round begins.
-  IndexStats before_;              // When the last round ended.
+  IndexDiagnostics before_;        // When the last round ended.
   bool done_ = false;
   uint64_t indexes_ = 0, rounds_ = 0, hits_ = 0, sought_ = 0, sought_in_motion_ = 0, missed_ = 0,
            missed_in_motion_ = 0, reused_ = 0, retired_ = 0, restarts_ = 0, just_left_ = 0;

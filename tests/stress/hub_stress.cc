@@ -64,8 +64,7 @@ class Round {
         index_(*Index::Create({.dim = kDim,
                                .max_degree = 6,
                                .build_list_size = 30,
-                               .repair = policy,
-                               .repair_threads = 2})) {}
+                               .runtime = {.repair = policy, .repair_threads = 2}})) {}
 
   void Run(size_t threads, uint64_t seed) {
     for (ExternalId id = 0; id < kIds; id += IsHub(id) ? 1 : 2) Upsert(id, 0);
@@ -123,7 +122,7 @@ class Round {
 
   void Get(ExternalId id) {
     Vector vector;
-    if (!index_.Get(id, vector.data())) return;
+    if (!index_.Get(id, vector)) return;
     for (uint64_t version = 0; version < kVersions; ++version)
       if (vector == VersionOf(id, version)) return;
     stress_.Violation("the vector of id " + std::to_string(id) + " is none of its versions");

@@ -137,7 +137,8 @@ class Round {
     while (!filled_) {
       const IndexStats stats = index_.Stats();
       stress_.Check(stats.points <= kIds, "more points than ids");
-      stress_.Check(stats.oldest_pin <= stats.epoch + 1, "a pin at an epoch to come");
+      const IndexDiagnostics inner = index_.Diagnostics();
+      stress_.Check(inner.oldest_pin <= inner.epoch + 1, "a pin at an epoch to come");
       if (stats.points < kIds / 4) {
         std::this_thread::yield();
         continue;

@@ -42,11 +42,11 @@ struct Shape {
     options.max_degree = static_cast<uint32_t>(4 + random.Below(random.OneIn(3) ? 20 : 4));
     options.build_list_size = static_cast<uint32_t>(1 + random.Below(random.OneIn(3) ? 60 : 8));
     options.alpha = 1.0f + static_cast<float>(random.Below(5)) * 0.25f;
-    options.repair = static_cast<RepairPolicy>(random.Below(3));
-    options.repair_threads = static_cast<uint32_t>(1 + random.Below(3));
-    options.repair_share = random.OneIn(2) ? 100 : 20;
+    options.runtime.repair = static_cast<RepairPolicy>(random.Below(3));
+    options.runtime.repair_threads = static_cast<uint32_t>(1 + random.Below(3));
+    options.runtime.repair_share = random.OneIn(2) ? 100 : 20;
     if (random.OneIn(12))
-      options.memory_limit = 1 + random.Below(uint64_t{1} << (18 + random.Below(8)));
+      options.runtime.memory_limit = 1 + random.Below(uint64_t{1} << (18 + random.Below(8)));
     for (uint64_t& share : shares) share = random.OneIn(3) ? 0 : random.Below(20);
     shares[0] += 10;  // No round without inserts, or
     ++shares[3];      // without a search.
@@ -57,9 +57,9 @@ struct Shape {
     words << "dim " << options.dim << ", type " << static_cast<int>(options.scalar_type)
           << ", metric " << static_cast<int>(options.metric) << ", R " << options.max_degree
           << ", L " << options.build_list_size << ", alpha " << options.alpha << ", policy "
-          << static_cast<int>(options.repair) << ", repair threads " << options.repair_threads
-          << ", limit " << options.memory_limit << ", threads " << threads << ", ids " << ids
-          << ", vectors " << vectors << ", shares";
+          << static_cast<int>(options.runtime.repair) << ", repair threads "
+          << options.runtime.repair_threads << ", limit " << options.runtime.memory_limit
+          << ", threads " << threads << ", ids " << ids << ", vectors " << vectors << ", shares";
     for (const uint64_t share : shares) words << ' ' << share;
     return words.str();
   }
@@ -158,7 +158,7 @@ class Round {
     const ErrorCode code = status.error().code;
     if (code == may) {
       refused.fetch_add(1, std::memory_order_relaxed);
-    } else if (code == ErrorCode::kOutOfMemory && shape_.options.memory_limit > 0) {
+    } else if (code == ErrorCode::kOutOfMemory && shape_.options.runtime.memory_limit > 0) {
       no_memory.fetch_add(1, std::memory_order_relaxed);
     } else {
       Violation(std::string(call) + ": " + status.error().message);
@@ -215,9 +215,13 @@ class Round {
              StatusOf(index_.RangeSearch(query, {.radius = hits->back().distance})));
   }
 
+  MutableVectorView Out(std::vector<std::byte>& bytes) const {
+    return {bytes.data(), shape_.options.scalar_type, shape_.options.dim};
+  }
+
   void Get(ExternalId id) {
     std::vector<std::byte> vector(Vector(0).bytes());
-    Expect("get", index_.Get(id, vector.data()), ErrorCode::kNotFound);
+    Expect("get", index_.Get(id, Out(vector)), ErrorCode::kNotFound);
   }
 
   // Calls on many points, or all.
@@ -246,7 +250,8 @@ class Round {
     if (Random(seed_).OneIn(4)) {
       const auto path = folder_.path / "index";
       Expect("save", index_.Save(path));
-      const auto copy = Index::Load(path, {.memory_limit = shape_.options.memory_limit});
+      const auto copy =
+          Index::Load(path, {.runtime = {.memory_limit = shape_.options.runtime.memory_limit}});
       if (!copy) return Expect("load", StatusOf(copy));
       loads.fetch_add(1, std::memory_order_relaxed);
       if (copy->size() != index_.size()) Violation("a loaded index has another size");
@@ -255,12 +260,12 @@ class Round {
     Expect("clear", index_.Clear());
     Expect("consolidate", index_.Consolidate());
     const IndexStats stats = index_.Stats();
-    if (index_.size() != 0 || (stats.edges != 0 && shape_.options.memory_limit == 0))
+    if (index_.size() != 0 || (stats.edges != 0 && shape_.options.runtime.memory_limit == 0))
       Violation("something survives Clear");
   }
 
   void CheckWhole(const Index& index) {
-    if (shape_.options.memory_limit == 0)  // Else there may be no memory for some repair.
+    if (shape_.options.runtime.memory_limit == 0)  // Else there may be no memory for some repair.
       Expect("structure", index.CheckStructure());
     const auto ids = index.Ids();
     if (!ids) return Expect("ids", StatusOf(ids));
@@ -273,10 +278,9 @@ class Round {
       if (!index.Contains(id)) Violation("an id is not contained");
       done_.fetch_add(1, std::memory_order_relaxed);
       if (!random.OneIn(1 + ids->size() / 64)) continue;
-      Expect("get", index.Get(id, vector.data()));
+      Expect("get", index.Get(id, Out(vector)));
       const auto hits =
-          index.Search({vector.data(), shape_.options.scalar_type, shape_.options.dim},
-                       {.k = ids->size(), .search_list_size = ids->size()});
+          index.Search(Out(vector), {.k = ids->size(), .search_list_size = ids->size()});
       if (!hits ||
           std::none_of(hits->begin(), hits->end(), [&](const Hit& hit) { return hit.id == id; }))
         Violation("the vector of id " + std::to_string(id) + " does not find it");

@@ -1,0 +1,289 @@
+// Inserts and upserts, in two steps.
+//
+// Prepare takes a slot, writes row and list, and reserves the id, or for an id that is there what
+// replacing it takes. No search can see the slot yet. Commit publishes it and links it in. In
+// between no guard is held, and the neighbours may be deleted: docs/concurrency.md says why that is
+// safe.
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/hooks.h"
+#include "index_impl.h"
+
+namespace shoal {
+namespace {
+
+// A commit searches again if so many other points were committed since the preparation, or a share
+// of all points: it would not know them. (Guessed.)
+constexpr size_t kMaxMissed = 64;
+constexpr size_t kMissedShare = 8;
+
+tl::unexpected<Error> AlreadyExists(ExternalId id) {
+  return MakeError(ErrorCode::kAlreadyExists, "id " + std::to_string(id) + ": already there");
+}
+
+}  // namespace
+
+PreparedInsert::PreparedInsert(IndexImpl& index, Kind kind, ExternalId id, OwnedSlot slot)
+    : index_(&index), kind_(kind), id_(id), slot_(std::move(slot)) {}
+
+PreparedInsert::PreparedInsert(PreparedInsert&& other) noexcept
+    : index_(std::exchange(other.index_, nullptr)),
+      kind_(other.kind_),
+      id_(other.id_),
+      slot_(std::move(other.slot_)),
+      version_(other.version_),
+      commits_(other.commits_),
+      met_(other.met_) {}
+
+PreparedInsert::~PreparedInsert() {
+  if (index_ != nullptr) index_->Undo(*this);
+}
+
+// Where there is no memory for one more slot, it reclaims those that readers have left, and does
+// pending repairs. If the only other slots are those that searches may still read, it gives these a
+// tenth of a second to leave, once per epoch. The caller holds no guard: that would keep the epoch.
+std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kPatience = std::chrono::milliseconds(100);
+  std::optional<Clock::time_point> until;
+  for (;;) {
+    if (std::optional<OwnedSlot> slot = slots_.Acquire()) return slot;
+    size_t reclaimed = 0;
+    for (uint64_t i = 0; i < EpochRegistry::kGracePeriod; ++i) reclaimed += slots_.Reclaim();
+    if (reclaimed > 0) continue;
+    const auto repair = repairs_.Take();
+    if (!repair) {
+      const uint64_t epoch = epochs_.Current();
+      if (slots_.retired() == 0 || epoch == outstayed_.load(std::memory_order_relaxed))
+        return std::nullopt;
+      if (!until) until = Clock::now() + kPatience;
+      if (Clock::now() > *until) {
+        outstayed_.store(epoch, std::memory_order_relaxed);
+        return std::nullopt;
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      continue;
+    }
+    auto guard = epochs_.Pin();
+    if (RepairTaken(*repair, guard) == Graph::Repaired::kRetry) return std::nullopt;
+  }
+}
+
+Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
+  // Looked up first, so that the common duplicate costs no slot.
+  if (ids_.Lock(id).slot()) return AlreadyExists(id);
+  SHOAL_SYNC_POINT("insert.after_lookup");
+  std::optional<OwnedSlot> slot = AcquireSlot();
+  if (!slot) return OutOfMemory(options_, "slots");
+  codec_.Encode(vector, features_.Row(slot->id()));
+  slots_.set_external_id(slot->id(), id);
+  auto entry = ids_.Lock(id);
+  if (entry.slot()) return AlreadyExists(id);
+  if (!entry.Add(slot->id())) return OutOfMemory(options_, "id map");
+  return std::move(*slot);
+}
+
+Status IndexImpl::EnsureStart() {
+  if (graph_.start() != kNoSlot) return {};
+  const MutexLock lock(starting_);
+  if (graph_.start() != kNoSlot) return {};
+  std::optional<OwnedSlot> slot = slots_.Acquire();
+  if (!slot) return OutOfMemory(options_, "slots");
+  codec_.EncodeOrigin(features_.Row(slot->id()));
+  neighbors_.ResetStart(slot->id());
+  graph_.set_start(std::move(*slot).Freeze());
+  return {};
+}
+
+// Writes the list of a slot that has its row.
+Result<PreparedInsert> IndexImpl::LinkOut(PreparedInsert prepared) {
+  const SlotId p = prepared.slot_.id();
+  auto guard = epochs_.Pin();
+  Scratch& scratch = ScratchOf(guard);
+  if (!graph_.LinkOut(p, guard, scratch)) return OutOfMemory(options_, "reverse lists");
+  prepared.version_ = neighbors_.Version(p);
+  prepared.commits_ = commits_.load(std::memory_order_relaxed);
+  prepared.met_ = scratch.search.met;
+  return prepared;
+}
+
+Result<PreparedInsert> IndexImpl::Prepare(ExternalId id, VectorView vector) {
+  if (Status valid = codec_.Validate(vector, "vector"); !valid)
+    return tl::unexpected(valid.error());
+  try {
+    if (Status started = EnsureStart(); !started) return tl::unexpected(started.error());
+    Result<OwnedSlot> slot = Reserve(id, vector);
+    if (!slot) return tl::unexpected(slot.error());
+    SHOAL_SYNC_POINT("insert.reserved");
+    neighbors_.ResetRow(slot->id());  // Before anything can fail: what is undone is its list.
+    return LinkOut({*this, PreparedInsert::Kind::kNew, id, std::move(*slot)});
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "insert");
+  }
+}
+
+Result<PreparedInsert> IndexImpl::PrepareReplacement(ExternalId id, VectorView vector) {
+  try {
+    std::optional<OwnedSlot> slot = AcquireSlot();
+    if (!slot) return OutOfMemory(options_, "slots");
+    codec_.Encode(vector, features_.Row(slot->id()));
+    slots_.set_external_id(slot->id(), id);
+    neighbors_.ResetRow(slot->id());
+    // What the commit takes, so that it cannot fail: a place in the map, should a Delete come
+    // between, and one in the queue of repairs.
+    if (!ids_.Lock(id).Reserve()) return OutOfMemory(options_, "id map");
+    if (!repairs_.Reserve()) {
+      ids_.Lock(id).Unreserve();
+      return OutOfMemory(options_, "repairs");
+    }
+    return LinkOut({*this, PreparedInsert::Kind::kReplacement, id, std::move(*slot)});
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "upsert");
+  }
+}
+
+Result<PreparedInsert> IndexImpl::PrepareUpsert(ExternalId id, VectorView vector) {
+  Result<PreparedInsert> fresh = Prepare(id, vector);
+  if (fresh || fresh.error().code != ErrorCode::kAlreadyExists) return fresh;
+  return PrepareReplacement(id, vector);
+}
+
+void IndexImpl::Undo(PreparedInsert& prepared) {
+  const auto guard = epochs_.Pin();  // The slots that it points at are not reused meanwhile.
+  const SlotId p = prepared.slot_.id();
+  graph_.UndoLinkOut(p);
+  auto entry = ids_.Lock(prepared.id_);
+  if (prepared.kind_ == PreparedInsert::Kind::kReplacement) {
+    entry.Unreserve();
+    repairs_.Unreserve();
+  } else if (entry.slot() == p) {  // Else an Upsert has taken the id.
+    entry.Remove();
+  }
+}
+
+// Repairs may have taken edges from the list, and points have come that it should have edges to.
+// For want of memory it stays as it is.
+void IndexImpl::RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard) {
+  const SlotId p = prepared.slot_.id();
+  const uint64_t missed = commits_.load(std::memory_order_relaxed) - prepared.commits_;
+  if (neighbors_.Version(p) == prepared.version_ &&
+      missed <= std::min(kMaxMissed, size() / kMissedShare))
+    return;
+  try {
+    Scratch& scratch = ScratchOf(guard);
+    if (graph_.LinkOut(p, guard, scratch)) prepared.met_ = scratch.search.met;
+  } catch (const std::bad_alloc&) {
+  }
+}
+
+Status IndexImpl::Commit(PreparedInsert prepared) {
+  try {
+    auto guard = epochs_.Pin();
+    Scratch& scratch = ScratchOf(guard);
+    scratch.query_buffer.resize(codec_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
+    RenewList(prepared, guard);
+    scratch.search.met = prepared.met_;
+    if (prepared.kind_ == PreparedInsert::Kind::kReplacement) {
+      CommitReplacement(prepared, std::move(guard));
+      return {};
+    }
+    return CommitNew(prepared, guard);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "insert");
+  }
+}
+
+SlotId IndexImpl::Publish(PreparedInsert& prepared) {
+  prepared.index_ = nullptr;  // Nothing is undone from here on.
+  commits_.fetch_add(1, std::memory_order_relaxed);
+  return std::move(prepared.slot_).Publish();
+}
+
+Status IndexImpl::CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guard) {
+  const SlotId p = prepared.slot_.id();
+  {
+    const auto entry = ids_.Lock(prepared.id_);
+    if (entry.slot() != p) return AlreadyExists(prepared.id_);  // An Upsert has come meanwhile.
+    Publish(prepared);
+    Tell(&ChangeObserver::OnInsert, prepared.id_, p);
+  }
+  LinkPublished(p, guard);
+  return {};
+}
+
+// A new slot takes the id over from the old one. Both are live for a moment, so that no search
+// misses the id; a search that meets both returns the nearer.
+void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard) {
+  NoteThatAnIdLeaves();
+  const SlotId p = Publish(prepared);
+  SHOAL_SYNC_POINT("upsert.published");
+  LinkPublished(p, guard);
+  SHOAL_SYNC_POINT("upsert.linked");
+  SlotId old = kNoSlot;
+  {
+    auto entry = ids_.Lock(prepared.id_);
+    entry.Unreserve();
+    if (const auto mapped = entry.slot()) {
+      entry.Replace(p);
+      // Not live: an insert under way, which will find that it comes too late.
+      if (neighbors_.MarkRelocated(slots_, *mapped)) old = *mapped;
+    } else {
+      (void)entry.Add(p);  // Finds memory: reserved.
+    }
+    if (old == kNoSlot) {
+      Tell(&ChangeObserver::OnInsert, prepared.id_, p);
+    } else {
+      Tell(&ChangeObserver::OnReplace, prepared.id_, old, p);
+    }
+  }
+  if (old == kNoSlot) {
+    repairs_.Unreserve();
+  } else {
+    repairs_.Push(old);
+    AfterDelete(std::move(guard));
+  }
+}
+
+void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
+  SHOAL_SYNC_POINT("insert.published");
+  Scratch& scratch = ScratchOf(guard);
+  try {
+    bool has_parent = graph_.LinkIn(p, guard, scratch);
+    // If not, the rows of all possible parents are full of the last parent edges of other points. p
+    // moves to the end at each try, and there are fewer live points than places. So deleted points
+    // whose repair is pending hold some, or other inserts were faster.
+    for (size_t failed = 0; !has_parent && failed < MaxFailures(repairs_.size());) {
+      if (const auto repair = repairs_.Take()) {
+        failed = RepairTaken(*repair, guard) == Graph::Repaired::kRetry ? failed + 1 : 0;
+      } else {
+        std::this_thread::yield();
+      }
+      has_parent = graph_.EnsureParent(p, guard, scratch);
+    }
+  } catch (const std::bad_alloc&) {
+    // The point is in. It needs one parent edge, which takes no memory.
+    graph_.LinkInAnywhere(p, guard, scratch);
+  }
+}
+
+Status IndexImpl::Insert(ExternalId id, VectorView vector) {
+  Result<PreparedInsert> prepared = Prepare(id, vector);
+  if (!prepared) return tl::unexpected(prepared.error());
+  return Commit(std::move(*prepared));
+}
+
+Status IndexImpl::Upsert(ExternalId id, VectorView vector) {
+  Result<PreparedInsert> prepared = PrepareUpsert(id, vector);
+  if (!prepared) return tl::unexpected(prepared.error());
+  Status committed = Commit(std::move(*prepared));
+  // Another Upsert of the id has overtaken this one, which so came before it.
+  if (!committed && committed.error().code == ErrorCode::kAlreadyExists) return {};
+  return committed;
+}
+
+}  // namespace shoal

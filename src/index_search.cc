@@ -1,0 +1,186 @@
+// The index's readers: search, range search, and what ids and vectors are there.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "base/hooks.h"
+#include "base/number.h"
+#include "index_batch.h"
+#include "index_impl.h"
+#include "search_calls.h"
+
+namespace shoal {
+namespace {
+
+// Whether `id` is none of `ids`; it is noted as the next of them. (A search may find a relocated
+// point in two slots.) `table`: a hash table of positions + 1 in `ids`; its size is a power of two,
+// and it is at most half full.
+bool IsNew(ExternalId id, std::span<const ExternalId> ids, std::vector<uint32_t>& table) {
+  const size_t mask = table.size() - 1;
+  size_t at = (id * 0x9e3779b97f4a7c15u >> 32) & mask;
+  for (; table[at] != 0; at = (at + 1) & mask)
+    if (ids[table[at] - 1] == id) return false;
+  table[at] = static_cast<uint32_t>(ids.size() + 1);
+  return true;
+}
+
+}  // namespace
+
+// Writes the k nearest of the last search's list, each id once, and returns their number. An empty
+// `distances` is left out.
+size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
+                              Scratch& scratch) const {
+  // Read after the tags: a search that has seen two slots of one id sees the flag, too.
+  const bool unique = any_left_.load(std::memory_order_relaxed);
+  if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
+  size_t hits = 0;
+  for (size_t i = 0; i < scratch.search.best.size() && hits < k; ++i) {
+    if (!scratch.search.best.IsEligible(i)) continue;
+    const ExternalId id = slots_.external_id(scratch.search.best[i].slot);
+    if (unique && !IsNew(id, ids.first(hits), scratch.id_table)) continue;
+    ids[hits] = id;
+    if (!distances.empty()) distances[hits] = scratch.search.best[i].distance;
+    ++hits;
+  }
+  return hits;
+}
+
+Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
+                                 std::span<ExternalId> ids, std::span<float> distances,
+                                 WorkCounters* work) const {
+  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
+  if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
+  try {
+    auto guard = epochs_.Pin();
+    Scratch& scratch = ScratchOf(guard);
+    scratch.query_buffer.resize(codec_.buffer_bytes());
+    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
+    // More candidates than points make no sense, and may not fit in memory.
+    const size_t most = std::max<size_t>(1, slots_.high_water());
+    const size_t k = std::min(options.k, most);
+    size_t list_size = std::min(std::max(options.search_list_size, k), most);
+    size_t hits = 0;
+    for (;; list_size = std::min(2 * list_size, most)) {
+      graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
+      hits = CollectHits(k, ids, distances, scratch);
+      // A list that is full and holds fewer than k ids holds some of them twice.
+      if (hits == k || !scratch.search.best.full() || list_size >= most) break;
+    }
+    if (work != nullptr) *work = guard.work;
+    return hits;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "search");
+  }
+}
+
+Result<std::vector<Hit>> IndexImpl::Search(VectorView query, const SearchOptions& options) const {
+  return SearchToHits(
+      options, size(),
+      [&](const SearchOptions& bounded, std::span<ExternalId> ids, std::span<float> distances) {
+        return Search(query, bounded, ids, distances, nullptr);
+      });
+}
+
+Status IndexImpl::SearchMany(MatrixView queries, const SearchOptions& options,
+                             const SearchManyOutput& output, const BatchOptions& batch) const {
+  return SearchBatch(
+      queries, options, output, batch, codec_.ValidateShape(queries, "queries"),
+      [&](VectorView query, std::span<ExternalId> ids, std::span<float> distances,
+          WorkCounters* work) { return Search(query, options, ids, distances, work); });
+}
+
+Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
+                                                WorkCounters* work) const {
+  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
+  if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
+  try {
+    auto guard = epochs_.Pin();
+    Scratch& scratch = ScratchOf(guard);
+    scratch.query_buffer.resize(codec_.buffer_bytes());
+    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
+    const size_t most = std::max<size_t>(1, slots_.high_water());
+    graph_.RangeSearch(scorer, std::clamp<size_t>(options.search_list_size, 1, most),
+                       options.radius, guard, scratch);
+    std::vector<Hit> hits;
+    hits.reserve(scratch.search.within.size());
+    const bool unique = any_left_.load(std::memory_order_relaxed);
+    if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.search.within.size() + 1), 0);
+    std::vector<ExternalId> ids;
+    for (const Candidate& candidate : scratch.search.within) {
+      const ExternalId id = slots_.external_id(candidate.slot);
+      if (unique && !IsNew(id, ids, scratch.id_table)) continue;
+      ids.push_back(id);
+      hits.push_back({id, candidate.distance});
+    }
+    if (work != nullptr) *work = guard.work;
+    return hits;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "search");
+  }
+}
+
+std::optional<SlotId> IndexImpl::LiveSlotOf(ExternalId id) const {
+  // The tag is read under the entry. Later an Upsert may retire the slot, or an Insert that fails
+  // may leave it to another id.
+  const auto entry = ids_.Lock(id);
+  const auto slot = entry.slot();
+  return slot && slots_.tag(*slot) == Tag::kLive ? slot : std::nullopt;
+}
+
+Status IndexImpl::ContainsMany(std::span<const ExternalId> ids,
+                               std::span<uint8_t> contained) const {
+  if (contained.size() != ids.size())
+    return Invalid("contained", "one per id, " + Written(ids.size()), Written(contained.size()));
+  for (size_t i = 0; i < ids.size(); ++i) contained[i] = Contains(ids[i]) ? 1 : 0;
+  return {};
+}
+
+Status IndexImpl::CopyVector(ExternalId id, void* out) const {
+  const auto guard = epochs_.Pin();  // Before the look-up: the row stands while it is copied.
+  const std::optional<SlotId> slot = LiveSlotOf(id);
+  SHOAL_SYNC_POINT("get.looked_up");
+  if (!slot) return NotFound(id);
+  std::memcpy(out, features_.rows().At(*slot), options_.dim * ScalarSize(options_.scalar_type));
+  return {};
+}
+
+Status IndexImpl::Get(ExternalId id, MutableVectorView vector) const {
+  if (Status shape =
+          codec_.ValidateShape({vector.data(), vector.type(), 1, vector.dim()}, "vector");
+      !shape)
+    return shape;
+  return CopyVector(id, vector.data());
+}
+
+Result<BatchReport> IndexImpl::GetMany(std::span<const ExternalId> ids, MutableMatrixView rows,
+                                       const BatchOptions& batch) const {
+  constexpr size_t kGrain = 64;
+  if (rows.rows() != ids.size())
+    return Invalid("rows", "one per id, " + Written(ids.size()), Written(rows.rows()));
+  if (ids.empty()) return BatchReport{};
+  if (Status shape = codec_.ValidateShape(rows, "rows"); !shape)
+    return tl::unexpected(shape.error());
+  try {
+    return RunBatch({"get", ids.size(), {}, kGrain}, batch,
+                    [&](size_t i) { return CopyVector(ids[i], rows[i].data()); });
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "get");
+  }
+}
+
+Result<std::vector<ExternalId>> IndexImpl::Ids() const {
+  try {
+    std::vector<ExternalId> ids;
+    ids.reserve(size());
+    ids_.ForEach([&](SlotId slot) {
+      if (slots_.tag(slot) == Tag::kLive) ids.push_back(slots_.external_id(slot));
+    });
+    return ids;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "ids");
+  }
+}
+
+}  // namespace shoal
