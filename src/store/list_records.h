@@ -206,8 +206,8 @@ class LockedRow {
   const ListLock lock_;
   ListRecords& lists_;
   const SlotId slot_;
+  SlotId words_[kMaxDegree];  // Before size_, whose initialiser fills it.
   size_t size_;
-  SlotId words_[kMaxDegree];
 };
 
 // A slot's reverse list, locked.
