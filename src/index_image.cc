@@ -138,7 +138,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     Scratch& scratch = ScratchOf(guard);
     if (graph_.EnsureParent(slots[i], guard, scratch)) continue;
     graph_.LinkInAnywhere(slots[i], guard, scratch);
-    if (neighbors_.ParentCount(slots[i]) == 0) return OutOfMemory(options_, "index image");
+    if (neighbors_.forest().ParentCount(slots[i]) == 0) return OutOfMemory(options_, "index image");
   }
   return {};
 }

@@ -217,7 +217,7 @@ class IndexImpl::Loader {
     order_ = OrderBreadthFirst(
         n_, [&](const auto& meet) { neighbors_of(kStart, meet); },
         [&](uint32_t i, const auto& meet) { neighbors_of(SlotOf(i), meet); });
-    for (const uint32_t i : order_.nodes) index_.neighbors_.LoadRank(SlotOf(i));
+    for (const uint32_t i : order_.nodes) index_.neighbors_.forest().LoadRank(SlotOf(i));
     FirstError first;
     const auto link = [&](SlotId slot) {
       if (!index_.neighbors_.LoadEdges(slot, order_.reached))
@@ -260,7 +260,8 @@ class IndexImpl::Loader {
       Scratch& scratch = index_.ScratchOf(guard);
       if (index_.graph_.EnsureParent(slot, guard, scratch)) continue;
       index_.graph_.LinkInAnywhere(slot, guard, scratch);
-      if (index_.neighbors_.ParentCount(slot) == 0) return OutOfMemory(index_.options_, "load");
+      if (index_.neighbors_.forest().ParentCount(slot) == 0)
+        return OutOfMemory(index_.options_, "load");
     }
     return {};
   }

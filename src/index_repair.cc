@@ -181,7 +181,7 @@ SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& gua
     graph_.LinkInAnywhere(to, guard, ScratchOf(guard));
   }
   SHOAL_SYNC_POINT("move.linked");
-  const bool moved = neighbors_.ParentCount(to) > 0;
+  const bool moved = neighbors_.forest().ParentCount(to) > 0;
   if (moved) entry.Replace(to);
   const SlotId left = moved ? from : to;
   SHOAL_CHECK(neighbors_.MarkRelocated(slots_, left));
@@ -224,8 +224,7 @@ Result<size_t> IndexImpl::Compact(const BatchOptions& batch) {
     }
     {
       const MutexLock lock(trimming_);
-      neighbors_.CompactReverseLists(slots_.high_water(),
-                                     [this](SlotId slot) { return slots_.IsPunched(slot); });
+      neighbors_.CompactReverseLists();
     }
     ids_.Shrink();
     repairs_.Shrink();

@@ -76,7 +76,7 @@ TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoPushBehind) {
   ASSERT_TRUE(sequencer.RunToEnd("prune"));
   EXPECT_THAT(store_.Row(u), Contains(p));
   EXPECT_THAT(lists_.Reverse(p), ElementsAre(u));
-  EXPECT_EQ(lists_.ParentCount(p), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(p), 1u);
 }
 
 TEST_F(GraphRaceTest, APruneStartsAgainWhenItsRowMoves) {

@@ -30,40 +30,40 @@ TEST_F(NeighborListsTest, LinkAddsAnEdgeOnceAndCountsIt) {
 
 TEST_F(NeighborListsTest, TheStartMayGuardAllAndAnOlderSlotThatHasAGuardAYoungerOne) {
   const SlotId a = Live(), b = Live();
-  EXPECT_TRUE(lists_.CanBeParent(start_, a));
-  EXPECT_FALSE(lists_.CanBeParent(a, start_));
-  EXPECT_FALSE(lists_.CanBeParent(a, b)) << "nobody guards it";
+  EXPECT_TRUE(lists_.forest().CanBeParent(start_, a));
+  EXPECT_FALSE(lists_.forest().CanBeParent(a, start_));
+  EXPECT_FALSE(lists_.forest().CanBeParent(a, b)) << "nobody guards it";
   ASSERT_EQ(lists_.Link(b, a), LinkResult::kLinked);
-  EXPECT_EQ(lists_.ParentCount(a), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(a), 0u);
   ASSERT_EQ(lists_.Link(start_, a), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.IsParent(start_, a));
-  EXPECT_EQ(lists_.ParentCount(a), 1u);
-  EXPECT_TRUE(lists_.CanBeParent(a, b));
-  EXPECT_FALSE(lists_.CanBeParent(b, a)) << "younger";
+  EXPECT_TRUE(lists_.forest().IsParent(start_, a));
+  EXPECT_EQ(lists_.forest().ParentCount(a), 1u);
+  EXPECT_TRUE(lists_.forest().CanBeParent(a, b));
+  EXPECT_FALSE(lists_.forest().CanBeParent(b, a)) << "younger";
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.IsParent(a, b));
-  EXPECT_FALSE(lists_.IsParent(b, a));
-  EXPECT_EQ(lists_.ParentCount(b), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(a, b));
+  EXPECT_FALSE(lists_.forest().IsParent(b, a));
+  EXPECT_EQ(lists_.forest().ParentCount(b), 1u);
   ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, AnEdgeOfASlotWithoutAGuardGuardsNobodyUntilItIsAdopted) {
   const SlotId a = Live(), b = Live();
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_FALSE(lists_.IsParent(a, b));
-  EXPECT_EQ(lists_.AdoptParents(b, in_), 0u);
+  EXPECT_FALSE(lists_.forest().IsParent(a, b));
+  EXPECT_EQ(lists_.forest().AdoptParents(b, in_), 0u);
   ASSERT_EQ(lists_.Link(start_, a), LinkResult::kLinked);
   const uint32_t version = lists_.Version(a);
-  EXPECT_EQ(lists_.AdoptParents(b, in_), 1u);
-  EXPECT_TRUE(lists_.IsParent(a, b));
+  EXPECT_EQ(lists_.forest().AdoptParents(b, in_), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(a, b));
   EXPECT_EQ(lists_.Version(a), version) << "the row names the same slots";
-  EXPECT_EQ(lists_.AdoptParents(b, in_), 1u) << "once";
+  EXPECT_EQ(lists_.forest().AdoptParents(b, in_), 1u) << "once";
   ExpectConsistent();
 }
 
 TEST_F(NeighborListsTest, AgeIsOfTheTenantNotOfTheSlot) {
   const SlotId low = Guarded(), other = Guarded();
-  EXPECT_TRUE(lists_.CanBeParent(low, other));
+  EXPECT_TRUE(lists_.forest().CanBeParent(low, other));
   {
     const EpochRegistry::Guard guard = epochs_.Pin();
     ASSERT_TRUE(lists_.MarkDeleted(slots_, low));
@@ -72,8 +72,8 @@ TEST_F(NeighborListsTest, AgeIsOfTheTenantNotOfTheSlot) {
   }
   for (int i = 0; i < 4; ++i) slots_.Reclaim();
   ASSERT_EQ(Guarded(), low);
-  EXPECT_FALSE(lists_.CanBeParent(low, other));
-  EXPECT_TRUE(lists_.CanBeParent(other, low));
+  EXPECT_FALSE(lists_.forest().CanBeParent(low, other));
+  EXPECT_TRUE(lists_.forest().CanBeParent(other, low));
 }
 
 // --- MoveToEnd. Births are in the order of the names.
@@ -82,15 +82,15 @@ TEST_F(NeighborListsTest, RebirthMakesASlotTheYoungestSoThatAllWhoPointAtItMayGu
   const SlotId a = Guarded(), b = Guarded();
   ASSERT_EQ(lists_.Link(b, a), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.IsParent(a, b));
-  EXPECT_EQ(lists_.ParentCount(a), 1u);
-  ASSERT_TRUE(lists_.MoveToEnd(a, in_));
-  EXPECT_FALSE(lists_.IsParent(a, b)) << "a is younger than b now";
-  EXPECT_FALSE(lists_.CanBeParent(a, b));
-  EXPECT_EQ(lists_.ParentCount(b), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(a, b));
+  EXPECT_EQ(lists_.forest().ParentCount(a), 1u);
+  ASSERT_TRUE(lists_.forest().MoveToEnd(a, in_));
+  EXPECT_FALSE(lists_.forest().IsParent(a, b)) << "a is younger than b now";
+  EXPECT_FALSE(lists_.forest().CanBeParent(a, b));
+  EXPECT_EQ(lists_.forest().ParentCount(b), 1u);
   EXPECT_THAT(Row(a), ElementsAre(b)) << "no edge moves";
-  EXPECT_EQ(lists_.AdoptParents(a, in_), 2u);
-  EXPECT_TRUE(lists_.IsParent(b, a));
+  EXPECT_EQ(lists_.forest().AdoptParents(a, in_), 2u);
+  EXPECT_TRUE(lists_.forest().IsParent(b, a));
   ExpectConsistent();
 }
 
@@ -99,14 +99,14 @@ TEST_F(NeighborListsTest, RebirthIsRefusedByThoseWhomTheSlotAloneGuardsAndCostsN
   ASSERT_EQ(lists_.Link(a, b), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(a, c), LinkResult::kLinked);
   Ids refused;
-  EXPECT_FALSE(lists_.MoveToEnd(a, refused));
+  EXPECT_FALSE(lists_.forest().MoveToEnd(a, refused));
   EXPECT_THAT(refused, ElementsAre(c));
-  EXPECT_TRUE(lists_.IsParent(a, b));
-  EXPECT_TRUE(lists_.IsParent(a, c));
-  EXPECT_TRUE(lists_.CanBeParent(a, b)) << "as old as before";
+  EXPECT_TRUE(lists_.forest().IsParent(a, b));
+  EXPECT_TRUE(lists_.forest().IsParent(a, c));
+  EXPECT_TRUE(lists_.forest().CanBeParent(a, b)) << "as old as before";
   ASSERT_EQ(lists_.Link(start_, c), LinkResult::kLinked);
   refused.clear();
-  EXPECT_TRUE(lists_.MoveToEnd(a, refused));
+  EXPECT_TRUE(lists_.forest().MoveToEnd(a, refused));
   EXPECT_THAT(refused, IsEmpty());
   ExpectConsistent();
 }
@@ -118,15 +118,15 @@ TEST_F(NeighborListsTest, TheLastGuardOfADeletedSlotGoesOnlyWhenItGuardsNobody) 
   ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
   EXPECT_THAT(Replace(z, {}).dropped, IsEmpty()) << "p still guards w";
   Ids refused;
-  EXPECT_FALSE(lists_.MoveToEnd(p, refused));
+  EXPECT_FALSE(lists_.forest().MoveToEnd(p, refused));
   EXPECT_THAT(refused, ElementsAre(w));
   ASSERT_EQ(lists_.Link(z, w), LinkResult::kLinked);
-  EXPECT_TRUE(lists_.MoveToEnd(p, refused)) << "released";
+  EXPECT_TRUE(lists_.forest().MoveToEnd(p, refused)) << "released";
   EXPECT_THAT(Replace(z, {w}).dropped, ElementsAre(p));
-  EXPECT_EQ(lists_.ParentCount(p), 0u);
-  EXPECT_EQ(lists_.ParentCount(w), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(p), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(w), 1u);
   lists_.ClearRow(p);
-  EXPECT_EQ(lists_.ParentCount(w), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(w), 1u);
   ExpectConsistent();
 }
 
@@ -135,11 +135,11 @@ TEST_F(NeighborListsTest, AReleasedSlotGuardsNobodyEvenIfItIsGuardedAgain) {
   ASSERT_EQ(lists_.Link(z, p), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(p, w), LinkResult::kLinked);
   ASSERT_TRUE(lists_.MarkDeleted(slots_, p));
-  ASSERT_TRUE(lists_.MoveToEnd(p, in_));
+  ASSERT_TRUE(lists_.forest().MoveToEnd(p, in_));
   ASSERT_EQ(lists_.Link(start_, z), LinkResult::kLinked);
-  EXPECT_EQ(lists_.AdoptParents(p, in_), 2u);
-  EXPECT_FALSE(lists_.CanBeParent(p, w));
-  EXPECT_EQ(lists_.AdoptParents(w, in_), 1u);
+  EXPECT_EQ(lists_.forest().AdoptParents(p, in_), 2u);
+  EXPECT_FALSE(lists_.forest().CanBeParent(p, w));
+  EXPECT_EQ(lists_.forest().AdoptParents(w, in_), 1u);
   ExpectConsistent();
 }
 
@@ -149,7 +149,7 @@ TEST_F(NeighborListsTest, AFullRowRefusesAndLeavesNothingBehind) {
   for (size_t i = 0; i < kDegree; ++i) ASSERT_EQ(lists_.Link(u, others[i]), LinkResult::kLinked);
   EXPECT_EQ(lists_.Link(u, others[kDegree]), LinkResult::kFull);
   EXPECT_THAT(lists_.Reverse(others[kDegree]), IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(others[kDegree]), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(others[kDegree]), 0u);
   EXPECT_EQ(lists_.Link(u, others[0]), LinkResult::kPresent) << "rather than full";
   ExpectConsistent();
 }
@@ -177,7 +177,7 @@ TEST_F(NeighborListsTest, UnlinkTakesTheEdgeAndItsReverseEntry) {
   EXPECT_FALSE(lists_.Unlink(u, others[0]));
   EXPECT_THAT(Row(u), UnorderedElementsAre(others[1], others[2]));
   EXPECT_THAT(lists_.Reverse(others[0]), IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(others[0]), 0u) << "repair may take the last guard";
+  EXPECT_EQ(lists_.forest().ParentCount(others[0]), 0u) << "repair may take the last guard";
   ExpectConsistent();
 }
 
@@ -192,7 +192,7 @@ TEST_F(NeighborListsTest, SwapPutsWhoComesInThePlaceOfWhoLeaves) {
   EXPECT_TRUE(lists_.Swap(u, others[1], replacement));
   EXPECT_THAT(Row(u), ElementsAre(others[0], replacement, others[2]));
   EXPECT_THAT(lists_.Reverse(others[1]), IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(replacement), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(replacement), 1u);
   ExpectConsistent();
 }
 
@@ -281,7 +281,7 @@ TEST_F(NeighborListsTest, ReplaceKeepsAnEdgeThatIsSomebodysLastGuard) {
   // With a second guard it may go.
   ASSERT_EQ(lists_.Link(start_, v[0]), LinkResult::kLinked);
   EXPECT_THAT(Replace(u, {v[1]}).dropped, ElementsAre(v[0]));
-  EXPECT_EQ(lists_.ParentCount(v[0]), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(v[0]), 1u);
   ExpectConsistent();
 }
 

@@ -149,7 +149,7 @@ TEST_F(EdgeRaceTest, ADeleteBetweenPushAndRowLeavesNoEdgeAndNoPush) {
   EXPECT_EQ(linked, LinkResult::kNotLive);
   EXPECT_THAT(store_.Row(u_), IsEmpty());
   EXPECT_THAT(lists_.Reverse(v_), IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(v_), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 0u);
 }
 
 TEST_F(EdgeRaceTest, ASlotIsNotReusedWhileALinkToItsLastTenantIsUnderWay) {
@@ -192,7 +192,7 @@ TEST_F(EdgeRaceTest, OfTwoLinksOfOneEdgeOneWritesItAndTheOtherTakesItsPushBack) 
   EXPECT_THAT(results, ElementsAre(LinkResult::kPresent, LinkResult::kLinked));
   EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
   EXPECT_THAT(lists_.Reverse(v_), ElementsAre(u_));
-  EXPECT_EQ(lists_.ParentCount(v_), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 1u);
 }
 
 // What breaks "row first, reverse list second": the remover erases the renewed entry.
@@ -285,7 +285,7 @@ TEST_F(EdgeRaceTest, TwoPrunesDoNotTakeAPointsLastTwoGuards) {
   ASSERT_TRUE(sequencer.RunToEnd("b"));
   EXPECT_THAT(dropped, ElementsAre(u_));
   EXPECT_THAT(store_.Row(v_), ElementsAre(w_));
-  EXPECT_EQ(lists_.ParentCount(w_), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(w_), 1u);
   EXPECT_THAT(lists_.Reverse(w_), ElementsAre(v_));
 }
 
@@ -296,17 +296,17 @@ TEST_F(EdgeRaceTest, TwoRebirthsDoNotTakeAPointsLastTwoGuards) {
   Sequencer sequencer;
   std::vector<SlotId> refused[2];
   bool reborn[2] = {false, false};
-  sequencer.Start("a", [&] { reborn[0] = lists_.MoveToEnd(u_, refused[0]); });
-  sequencer.Start("b", [&] { reborn[1] = lists_.MoveToEnd(v_, refused[1]); });
+  sequencer.Start("a", [&] { reborn[0] = lists_.forest().MoveToEnd(u_, refused[0]); });
+  sequencer.Start("b", [&] { reborn[1] = lists_.forest().MoveToEnd(v_, refused[1]); });
   ASSERT_TRUE(sequencer.RunTo("a", "parents.before_drop"));  // Both have seen 2.
   ASSERT_TRUE(sequencer.RunTo("b", "parents.before_drop"));
   ASSERT_TRUE(sequencer.RunToEnd("a"));
   ASSERT_TRUE(sequencer.RunToEnd("b"));
   EXPECT_THAT(reborn, ElementsAre(true, false));
   EXPECT_THAT(refused[1], ElementsAre(w_));
-  EXPECT_FALSE(lists_.IsParent(u_, w_));
-  EXPECT_TRUE(lists_.IsParent(v_, w_));
-  EXPECT_EQ(lists_.ParentCount(w_), 1u);
+  EXPECT_FALSE(lists_.forest().IsParent(u_, w_));
+  EXPECT_TRUE(lists_.forest().IsParent(v_, w_));
+  EXPECT_EQ(lists_.forest().ParentCount(w_), 1u);
 }
 
 // The edge u_ -> v_ is about to be written while u_ dies and is released: it must not guard v_.
@@ -317,11 +317,11 @@ TEST_F(EdgeRaceTest, ASlotThatWasReleasedGuardsNobodyWhoseLinkWasUnderWay) {
   ASSERT_TRUE(sequencer.RunTo("link", "link.after_back_link"));
   std::vector<SlotId> working;
   ASSERT_TRUE(store_.Mark(u_));
-  ASSERT_TRUE(lists_.MoveToEnd(u_, working)) << "released";
+  ASSERT_TRUE(lists_.forest().MoveToEnd(u_, working)) << "released";
   ASSERT_TRUE(sequencer.RunToEnd("link"));
   EXPECT_EQ(linked, LinkResult::kNotLive);
-  EXPECT_EQ(lists_.AdoptParents(v_, working), 0u);
-  EXPECT_EQ(lists_.ParentCount(v_), 0u);
+  EXPECT_EQ(lists_.forest().AdoptParents(v_, working), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 0u);
 }
 
 // w_ is released after a prune of its guard's row has begun: the last guard may go.
@@ -331,12 +331,12 @@ TEST_F(EdgeRaceTest, APruneThatBeganBeforeARebirthAsksForTheGuardsThatAreThereNo
   NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, {});
   std::vector<SlotId> working;
   ASSERT_TRUE(store_.Mark(w_));
-  ASSERT_TRUE(lists_.MoveToEnd(w_, working)) << "released";
-  ASSERT_TRUE(lists_.MoveToEnd(v_, working));
+  ASSERT_TRUE(lists_.forest().MoveToEnd(w_, working)) << "released";
+  ASSERT_TRUE(lists_.forest().MoveToEnd(v_, working));
   ASSERT_TRUE(lists_.UpdateRow(u_, prune)) << "no row moved";
   EXPECT_THAT(prune.dropped, ElementsAre(w_));
   EXPECT_THAT(store_.Row(u_), ElementsAre(v_));
-  EXPECT_EQ(lists_.ParentCount(v_), 1u);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 1u);
 }
 
 // --- Pinning (neighbors.h, G5).
@@ -349,11 +349,11 @@ TEST_F(EdgeRaceTest, APruneThatSawTwoGuardsTakesNoneOfAPointThatWasPinnedSince) 
   NeighborLists::RowUpdate prune = BeginPrune(lists_, u_, {});
   sequencer.Start("prune", [&] { EXPECT_TRUE(lists_.UpdateRow(u_, prune)); });
   ASSERT_TRUE(sequencer.RunTo("prune", "parents.before_drop"));
-  lists_.Suspend(v_);
+  lists_.forest().Suspend(v_);
   ASSERT_TRUE(sequencer.RunToEnd("prune"));
   EXPECT_THAT(prune.dropped, IsEmpty());
-  EXPECT_EQ(lists_.ParentCount(v_), 2u);
-  EXPECT_TRUE(lists_.IsSuspended(v_));
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 2u);
+  EXPECT_TRUE(lists_.forest().IsSuspended(v_));
 }
 
 // w_ gets another guard after it was found to have no other, before it is pinned: it keeps both.
@@ -363,8 +363,8 @@ TEST_F(EdgeRaceTest, AGuardThatComesWhileAPointIsBeingPinnedIsItsGuardOutside) {
   ASSERT_TRUE(store_.Mark(u_));
   Sequencer sequencer;
   std::vector<SlotId> dependents, in;
-  lists_.Suspend(u_);
-  sequencer.Start("pin", [&] { lists_.SuspendChildren(u_, dependents); });
+  lists_.forest().Suspend(u_);
+  sequencer.Start("pin", [&] { lists_.forest().SuspendChildren(u_, dependents); });
   ASSERT_TRUE(sequencer.RunTo("pin", "suspend_children.before_suspending"));
   ASSERT_EQ(lists_.Link(v_, w_), LinkResult::kLinked);
   ASSERT_TRUE(sequencer.RunToEnd("pin"));
@@ -372,10 +372,10 @@ TEST_F(EdgeRaceTest, AGuardThatComesWhileAPointIsBeingPinnedIsItsGuardOutside) {
   NeighborLists::RowUpdate prune = BeginPrune(lists_, v_, {});
   ASSERT_TRUE(lists_.UpdateRow(v_, prune));
   EXPECT_THAT(prune.dropped, IsEmpty());
-  EXPECT_TRUE(lists_.Resume(w_, in));
-  EXPECT_EQ(lists_.ParentCount(w_), 1u);
-  EXPECT_TRUE(lists_.IsParent(v_, w_));
-  EXPECT_FALSE(lists_.IsParent(u_, w_));
+  EXPECT_TRUE(lists_.forest().Resume(w_, in));
+  EXPECT_EQ(lists_.forest().ParentCount(w_), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(v_, w_));
+  EXPECT_FALSE(lists_.forest().IsParent(u_, w_));
 }
 
 // v_ is about to be let go, since w_ guards it: a prune of w_'s row that comes now is refused.
@@ -383,19 +383,19 @@ TEST_F(EdgeRaceTest, TheGuardByWhichAPointIsLetGoIsNotTakenBeforeItIs) {
   ASSERT_EQ(lists_.Link(start_, w_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(u_, v_), LinkResult::kLinked);
   ASSERT_EQ(lists_.Link(w_, v_), LinkResult::kLinked);
-  EXPECT_EQ(lists_.ParentCount(v_), 1u) << "w_ is younger";
-  lists_.Suspend(u_);
-  lists_.Suspend(v_);
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 1u) << "w_ is younger";
+  lists_.forest().Suspend(u_);
+  lists_.forest().Suspend(v_);
   Sequencer sequencer;
   std::vector<SlotId> in;
-  sequencer.Start("unpin", [&] { EXPECT_TRUE(lists_.Resume(v_, in)); });
+  sequencer.Start("unpin", [&] { EXPECT_TRUE(lists_.forest().Resume(v_, in)); });
   ASSERT_TRUE(sequencer.RunTo("unpin", "resume.before_resuming"));
   NeighborLists::RowUpdate prune = BeginPrune(lists_, w_, {});
   ASSERT_TRUE(lists_.UpdateRow(w_, prune));
   EXPECT_THAT(prune.dropped, IsEmpty());
   ASSERT_TRUE(sequencer.RunToEnd("unpin"));
-  EXPECT_EQ(lists_.ParentCount(v_), 1u);
-  EXPECT_TRUE(lists_.IsParent(w_, v_));
+  EXPECT_EQ(lists_.forest().ParentCount(v_), 1u);
+  EXPECT_TRUE(lists_.forest().IsParent(w_, v_));
 }
 
 // Who stands behind its section of a row, with another row still to do.
@@ -418,7 +418,7 @@ TEST_P(ListLockRaceTest, WhoHasLeftARowLetsNobodyInBesideTheNext) {
   });
   ASSERT_TRUE(sequencer.RunTo("through", point));
   std::vector<SlotId> refused;
-  sequencer.Start("inside", [&] { EXPECT_TRUE(lists_.MoveToEnd(u_, refused)); });
+  sequencer.Start("inside", [&] { EXPECT_TRUE(lists_.forest().MoveToEnd(u_, refused)); });
   ASSERT_TRUE(sequencer.RunTo("inside", "parents.before_drop"));
   ASSERT_TRUE(sequencer.RunToEnd("through"));
   std::atomic<bool> comes{false}, came{false};

@@ -31,10 +31,11 @@ class ReattachmentTest : public NeighborListsTest {
   }
   void ExpectAllGuarded(const Ids& ids) {
     for (const SlotId v : ids) {
-      EXPECT_FALSE(lists_.IsSuspended(v)) << "slot " << v;
-      EXPECT_GT(lists_.ParentCount(v), 0u) << "slot " << v;
+      EXPECT_FALSE(lists_.forest().IsSuspended(v)) << "slot " << v;
+      EXPECT_GT(lists_.forest().ParentCount(v), 0u) << "slot " << v;
       for (const SlotId u : lists_.Reverse(v)) {
-        EXPECT_TRUE(!lists_.IsParent(u, v) || lists_.CanBeParent(u, v)) << u << " guards " << v;
+        EXPECT_TRUE(!lists_.forest().IsParent(u, v) || lists_.forest().CanBeParent(u, v))
+            << u << " guards " << v;
       }
     }
     ExpectConsistent();
@@ -87,9 +88,9 @@ TEST_F(ReattachmentTest, WhoIsPointedAtFromOutsideNeedsNoEdgeThoughThatOneIsYoun
   EXPECT_THAT(linked_, IsEmpty());
   Leave(p);
   ExpectAllGuarded({a, b});
-  EXPECT_TRUE(lists_.IsParent(young, b));
-  EXPECT_TRUE(lists_.IsParent(b, a));
-  EXPECT_FALSE(lists_.IsParent(a, b));
+  EXPECT_TRUE(lists_.forest().IsParent(young, b));
+  EXPECT_TRUE(lists_.forest().IsParent(b, a));
+  EXPECT_FALSE(lists_.forest().IsParent(a, b));
   EXPECT_THAT(Row(a), ElementsAre(b)) << "no edge moves";
 }
 
@@ -100,8 +101,8 @@ TEST_F(ReattachmentTest, WhoHasAnotherGuardIsLeftAlone) {
   Die();
   EXPECT_TRUE(Release(p));
   EXPECT_EQ(reattachment_.reparented(), 0u);
-  EXPECT_TRUE(lists_.IsParent(other, a));
-  EXPECT_FALSE(lists_.IsParent(p, a));
+  EXPECT_TRUE(lists_.forest().IsParent(other, a));
+  EXPECT_FALSE(lists_.forest().IsParent(p, a));
   Leave(p);
   ExpectAllGuarded({a});
 }
@@ -117,9 +118,9 @@ TEST_F(ReattachmentTest, DeletedPointsBetweenAreReleasedWithIt) {
   EXPECT_TRUE(Release(p));
   EXPECT_THAT(linked_, ElementsAre(a));
   for (const SlotId slot : dying_) {
-    EXPECT_FALSE(lists_.IsSuspended(slot));
+    EXPECT_FALSE(lists_.forest().IsSuspended(slot));
     Ids refused;
-    EXPECT_TRUE(lists_.MoveToEnd(slot, refused)) << "released";
+    EXPECT_TRUE(lists_.forest().MoveToEnd(slot, refused)) << "released";
   }
   for (const SlotId slot : dying_) Leave(slot);
   ExpectAllGuarded({a});
@@ -134,9 +135,9 @@ TEST_F(ReattachmentTest, ACallThatCouldNotLinkLeavesAllThatHangOnItPinnedAndTheN
   EXPECT_FALSE(reattachment_.Run(p, [](SlotId) { return false; }));
   EXPECT_THROW(reattachment_.Run(p, [](SlotId) -> bool { throw std::bad_alloc(); }),
                std::bad_alloc);
-  for (const SlotId slot : {p, a, b}) EXPECT_TRUE(lists_.IsSuspended(slot)) << slot;
+  for (const SlotId slot : {p, a, b}) EXPECT_TRUE(lists_.forest().IsSuspended(slot)) << slot;
   EXPECT_THAT(Replace(a, {}).dropped, IsEmpty()) << "b hangs on it";
-  EXPECT_FALSE(lists_.CanBeParent(a, b));
+  EXPECT_FALSE(lists_.forest().CanBeParent(a, b));
   ExpectConsistent();
   EXPECT_TRUE(Release(p));
   EXPECT_THAT(linked_, ElementsAre(a));
@@ -147,19 +148,19 @@ TEST_F(ReattachmentTest, ACallThatCouldNotLinkLeavesAllThatHangOnItPinnedAndTheN
 TEST_F(ReattachmentTest, APinnedPointLosesNoGuardAndGuardsNobodyAnew) {
   const SlotId a = Guarded(), b = Guarded(), c = Live();
   Link(a, b);
-  lists_.Suspend(b);
+  lists_.forest().Suspend(b);
   EXPECT_THAT(Replace(a, {}).dropped, IsEmpty()) << "though b has two";
   Ids refused;
-  EXPECT_FALSE(lists_.MoveToEnd(a, refused));
+  EXPECT_FALSE(lists_.forest().MoveToEnd(a, refused));
   EXPECT_THAT(refused, ElementsAre(b));
   refused.clear();
-  EXPECT_FALSE(lists_.MoveToEnd(b, refused));
+  EXPECT_FALSE(lists_.forest().MoveToEnd(b, refused));
   EXPECT_THAT(refused, IsEmpty());
   Link(b, c);
-  EXPECT_EQ(lists_.ParentCount(c), 0u);
-  EXPECT_EQ(lists_.ParentCount(b), 2u);
-  EXPECT_TRUE(lists_.Resume(b, in_));
-  EXPECT_EQ(lists_.AdoptParents(c, in_), 0u) << "b is younger now";
+  EXPECT_EQ(lists_.forest().ParentCount(c), 0u);
+  EXPECT_EQ(lists_.forest().ParentCount(b), 2u);
+  EXPECT_TRUE(lists_.forest().Resume(b, in_));
+  EXPECT_EQ(lists_.forest().AdoptParents(c, in_), 0u) << "b is younger now";
   ExpectConsistent();
 }
 

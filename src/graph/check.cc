@@ -45,18 +45,19 @@ Status Graph::CheckStructure(size_t& unreachable) const {
   for (SlotId v = 0; v < slots; ++v) {
     if (!IsReadable(slots_.tag(v))) continue;
     repaired = repaired && slots_.tag(v) != Tag::kDeleted;
-    if (neighbors_.IsSuspended(v)) pinned = v;
+    if (neighbors_.forest().IsSuspended(v)) pinned = v;
     std::vector<SlotId> reverse = neighbors_.Reverse(v);
     std::sort(reverse.begin(), reverse.end());
     if (reverse != in[v]) return Broken("has a reverse list that is not its in-edges", v);
     const auto guards = std::count_if(in[v].begin(), in[v].end(),
-                                      [&](SlotId u) { return neighbors_.IsParent(u, v); });
-    if (neighbors_.ParentCount(v) != static_cast<size_t>(guards))
+                                      [&](SlotId u) { return neighbors_.forest().IsParent(u, v); });
+    if (neighbors_.forest().ParentCount(v) != static_cast<size_t>(guards))
       return Broken("has a wrong number of guards", v);
     if (slots_.tag(v) == Tag::kLive && guards == 0) return Broken("has no guard", v);
     // A reattachment that found no memory leaves pins behind, until the repair is tried again.
     for (const SlotId u : in[v])
-      if (neighbors_.IsParent(u, v) && !neighbors_.CanBeParent(u, v) && !neighbors_.IsSuspended(u))
+      if (neighbors_.forest().IsParent(u, v) && !neighbors_.forest().CanBeParent(u, v) &&
+          !neighbors_.forest().IsSuspended(u))
         return Broken("is guarded by slot " + std::to_string(u) + ", which may not", v);
   }
   if (repaired && pinned != kNoSlot) return Broken("is pinned, and nobody leaves", pinned);

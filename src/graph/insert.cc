@@ -207,25 +207,26 @@ bool Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
 }
 
 bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
-  if (!neighbors_.CanBeParent(u, p)) return false;
+  if (!neighbors_.forest().CanBeParent(u, p)) return false;
   const auto result = neighbors_.Link(u, p);
   if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
-  if (result != NeighborLists::LinkResult::kFull) return neighbors_.IsParent(u, p);
+  if (result != NeighborLists::LinkResult::kFull) return neighbors_.forest().IsParent(u, p);
   SHOAL_SYNC_POINT("force_link.full");
   const uint32_t version = PoolFromRow(u, kNoSlot, guard, scratch);
   auto& pool = scratch.pool;
   std::sort(pool.begin(), pool.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
   const auto spare = std::find_if(pool.begin(), pool.end(), [&](const Candidate& candidate) {
-    if (!neighbors_.IsParent(u, candidate.slot)) return true;
-    return neighbors_.ParentCount(candidate.slot) > 1 && !neighbors_.IsSuspended(candidate.slot);
+    if (!neighbors_.forest().IsParent(u, candidate.slot)) return true;
+    return neighbors_.forest().ParentCount(candidate.slot) > 1 &&
+           !neighbors_.forest().IsSuspended(candidate.slot);
   });
   if (spare == pool.end()) return false;
   scratch.selected.assign(1, p);
   for (const Candidate& candidate : pool)
     if (candidate.slot != spare->slot) scratch.selected.push_back(candidate.slot);
   ReplaceRow(u, version, p, guard, scratch);
-  return neighbors_.IsParent(u, p);
+  return neighbors_.forest().IsParent(u, p);
 }
 
 // Guards make a tree of which u's row, if it is full of them, names R branches: a few steps lead to
@@ -236,8 +237,8 @@ bool Graph::ForceLinkBelow(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
   uint64_t random = p;
   for (uint64_t step = 0; step < kMaxSteps; ++step) {
     const size_t n = neighbors_.Copy(u, guarded);
-    const SlotId* const end =
-        std::remove_if(guarded, guarded + n, [&](SlotId v) { return !neighbors_.IsParent(u, v); });
+    const SlotId* const end = std::remove_if(
+        guarded, guarded + n, [&](SlotId v) { return !neighbors_.forest().IsParent(u, v); });
     if (end == guarded) return false;
     random = random * 6364136223846793005u + 1442695040888963407u;  // Knuth's, of MMIX.
     u = guarded[(random >> 32) % static_cast<size_t>(end - guarded)];
@@ -269,12 +270,14 @@ bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
 // (of many that are equal a search finds always the same), perhaps one of those whom these guard.
 bool Graph::EnsureParent(SlotId p, Guard& guard, Scratch& scratch) {
   constexpr size_t kAsked = 8;
-  const auto done = [&] { return slots_.tag(p) != Tag::kLive || neighbors_.ParentCount(p) > 0; };
+  const auto done = [&] {
+    return slots_.tag(p) != Tag::kLive || neighbors_.forest().ParentCount(p) > 0;
+  };
   if (done()) return true;
-  neighbors_.AdoptParents(p, scratch.repair.adopting);
+  neighbors_.forest().AdoptParents(p, scratch.repair.adopting);
   if (done()) return true;
   if (MoveToEnd(p, scratch)) {
-    neighbors_.AdoptParents(p, scratch.repair.adopting);
+    neighbors_.forest().AdoptParents(p, scratch.repair.adopting);
     if (done()) return true;
   }
   const size_t all = slots_.high_water();
@@ -299,11 +302,11 @@ bool Graph::EnsureParent(SlotId p, Guard& guard, Scratch& scratch) {
 
 bool Graph::MoveToEnd(SlotId p, Scratch& scratch) {
   scratch.repair.refused.clear();
-  return neighbors_.MoveToEnd(p, scratch.repair.refused);
+  return neighbors_.forest().MoveToEnd(p, scratch.repair.refused);
 }
 
 void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
-  if (neighbors_.ParentCount(p) > 0) return;
+  if (neighbors_.forest().ParentCount(p) > 0) return;
   MoveToEnd(p, scratch);
   ForceLinkFromAny(p, guard, scratch);
 }

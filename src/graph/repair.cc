@@ -94,13 +94,13 @@ bool Graph::LinkFromReplacement(SlotId w, Guard& guard, Scratch& scratch) {
 // old points come to guard each other in long chains.
 void Graph::RenewRank(SlotId w, SlotId p, Scratch& scratch) {
   constexpr uint32_t kFewParents = 2;
-  if (slots_.tag(w) != Tag::kLive || neighbors_.ParentCount(w) > kFewParents) return;
-  if (!neighbors_.IsParent(p, w)) return;
+  if (slots_.tag(w) != Tag::kLive || neighbors_.forest().ParentCount(w) > kFewParents) return;
+  if (!neighbors_.forest().IsParent(p, w)) return;
   std::vector<SlotId>& refused = scratch.repair.refused;
   refused.clear();
-  if (!neighbors_.MoveToEnd(w, refused)) return;
+  if (!neighbors_.forest().MoveToEnd(w, refused)) return;
   reparented_.fetch_add(1, std::memory_order_relaxed);
-  neighbors_.AdoptParents(w, scratch.repair.adopting);
+  neighbors_.forest().AdoptParents(w, scratch.repair.adopting);
 }
 
 // Pushes z's future edge to an replacement: where the edge to p is long, one that a search for p's
@@ -169,7 +169,7 @@ bool Graph::MakeChildless(SlotId p, Guard& guard, Scratch& scratch) {
     const auto [x, leaving] = stack.back();
     std::vector<SlotId>& refused = scratch.repair.refused;
     refused.clear();
-    if (neighbors_.MoveToEnd(x, refused)) {
+    if (neighbors_.forest().MoveToEnd(x, refused)) {
       stack.pop_back();
       if (slots_.tag(x) == Tag::kLive && !FindParent(x, leaving, guard, scratch)) return false;
     } else if (refused.empty()) {  // Pinned, by another repair.
@@ -195,15 +195,16 @@ bool Graph::ParentFromOutside(SlotId v, Guard& guard, Scratch& scratch) {
 }
 
 bool Graph::HasParentBesides(SlotId x, SlotId leaving) const {
-  const uint32_t guards = neighbors_.ParentCount(x);
-  return guards > 1 || (guards == 1 && (leaving == kNoSlot || !neighbors_.IsParent(leaving, x)));
+  const uint32_t guards = neighbors_.forest().ParentCount(x);
+  return guards > 1 ||
+         (guards == 1 && (leaving == kNoSlot || !neighbors_.forest().IsParent(leaving, x)));
 }
 
 // Gives x, which is live and was just reborn, a guard besides `leaving`: of those who point at it,
 // or else by an edge from an replacement.
 bool Graph::FindParent(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch) {
   reparented_.fetch_add(1, std::memory_order_relaxed);
-  neighbors_.AdoptParents(x, scratch.repair.adopting);
+  neighbors_.forest().AdoptParents(x, scratch.repair.adopting);
   if (HasParentBesides(x, leaving)) return true;
   relinked_.fetch_add(1, std::memory_order_relaxed);
   return LinkFromReplacement(x, guard, scratch) && HasParentBesides(x, leaving);

@@ -6,33 +6,6 @@
 #include "base/hooks.h"
 
 namespace shoal {
-
-// The lock of one list. A short spin, then the thread is parked: with more threads than CPUs the
-// holder may not be running.
-class NeighborLists::ListLock {
- public:
-  explicit ListLock(Meta& meta) : lock_(meta.lock) {
-    uint32_t free = 0;
-    if (lock_.compare_exchange_strong(free, 1, std::memory_order_acquire)) return;
-    for (int i = 0; i < 64; ++i) {
-      __builtin_ia32_pause();
-      free = 0;
-      if (lock_.load(std::memory_order_relaxed) == 0 &&
-          lock_.compare_exchange_strong(free, 1, std::memory_order_acquire))
-        return;
-    }
-    while (lock_.exchange(2, std::memory_order_acquire) != 0) lock_.wait(2);
-  }
-  ~ListLock() {
-    if (lock_.exchange(0, std::memory_order_release) == 2) lock_.notify_one();
-  }
-  ListLock(const ListLock&) = delete;
-  ListLock& operator=(const ListLock&) = delete;
-
- private:
-  std::atomic<uint32_t>& lock_;
-};
-
 namespace {
 
 // Without a branch: a vector loop, for lists are short.
@@ -44,97 +17,50 @@ bool Contains(std::span<const SlotId> ids, SlotId id) {
 
 }  // namespace
 
-NeighborLists::NeighborLists(MemoryBudget& budget, const SlotTable& slots, uint32_t max_degree)
-    : slots_(slots),
-      max_degree_(max_degree),
-      rows_(max_degree * sizeof(SlotId)),
-      reverse_(budget) {}
-
-size_t NeighborLists::CopyWords(SlotId u, SlotId* words) const {
-  const Id* row = Row(u);
-  size_t n = 0;
-  for (; n < max_degree_; ++n) {
-    words[n] = row[n].load(std::memory_order_relaxed);
-    if (words[n] == kNoSlot) break;
-  }
-  return n;
-}
-
 size_t NeighborLists::Copy(SlotId u, SlotId* out) const {
-  const size_t n = CopyWords(u, out);
+  const size_t n = records_.CopyWords(u, out);
   for (size_t i = 0; i < n; ++i) out[i] = IdOf(out[i]);
   return n;
 }
 
 size_t NeighborLists::CopyAtomically(SlotId u, SlotId* out) const {
-  const ListLock lock(meta_[u]);
+  const ListLock lock(records_.meta(u));
   return Copy(u, out);
 }
 
-void NeighborLists::ResetRow(SlotId u) { ResetWithRank(u, NextRank()); }
-
-void NeighborLists::ResetStart(SlotId u) { ResetWithRank(u, 0); }
-
-void NeighborLists::ResetWithRank(SlotId u, uint64_t rank) {
-  Meta& meta = meta_[u];
-  const ListLock lock(meta);
-  for (size_t i = 0; i < max_degree_; ++i) SetRow(u, i, kNoSlot);
-  BumpVersion(u);
-  ReverseList(reverse_, meta.reverse).Clear();
-  meta.rank.store(rank, std::memory_order_relaxed);
-  meta.parents.store(0, std::memory_order_release);
+void NeighborLists::Reset(SlotId u, uint64_t rank) {
+  LockedReverseList reverse(records_, u);
+  records_.WriteRow(u, {});
+  reverse->Clear();
+  forest_.Reset(u, rank);
 }
 
-bool NeighborLists::ReserveReverse(SlotId u) {
-  Meta& meta = meta_[u];
-  const ListLock lock(meta);
-  if (meta.reverse.load(std::memory_order_relaxed) == ReversePool::kNone)
-    meta.reverse.store(reverse_.Allocate(), std::memory_order_relaxed);
-  return meta.reverse.load(std::memory_order_relaxed) != ReversePool::kNone;
-}
-
-bool NeighborLists::CanHaveOutEdges(SlotId u) const {
-  const Tag tag = slots_.tag(u);
-  return tag == Tag::kLive || tag == Tag::kFrozen;
-}
-
-void NeighborLists::BumpVersion(SlotId u) {
-  auto& version = meta_[u].version;
-  version.store(version.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-}
+bool NeighborLists::ReserveReverse(SlotId u) { return LockedReverseList(records_, u)->Reserve(); }
 
 NeighborLists::LinkResult NeighborLists::AddBackLink(SlotId u, SlotId v) {
-  Meta& meta = meta_[v];
-  const ListLock lock(meta);
-  if (slots_.tag(v) != Tag::kLive) return LinkResult::kNotLive;
-  return ReverseList(reverse_, meta.reverse).Add(u) ? LinkResult::kLinked : LinkResult::kNoMemory;
+  LockedReverseList reverse(records_, v);
+  if (records_.slots().tag(v) != Tag::kLive) return LinkResult::kNotLive;
+  return reverse->Add(u) ? LinkResult::kLinked : LinkResult::kNoMemory;
 }
 
 void NeighborLists::RemoveBackLink(SlotId u, SlotId v) {
-  Meta& meta = meta_[v];
-  const ListLock lock(meta);
-  SHOAL_CHECK(ReverseList(reverse_, meta.reverse).Remove(u));
+  SHOAL_CHECK(LockedReverseList(records_, v)->Remove(u));
 }
 
 NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
-  const LinkResult pushed = AddBackLink(u, v);
-  if (pushed != LinkResult::kLinked) return pushed;
+  const LinkResult noted = AddBackLink(u, v);
+  if (noted != LinkResult::kLinked) return noted;
   SHOAL_SYNC_POINT("link.after_back_link");
   LinkResult result = LinkResult::kLinked;
   {
-    const ListLock lock(meta_[u]);
-    SlotId words[kMaxDegree];
-    const size_t n = CopyWords(u, words);
-    if (n == max_degree_) result = LinkResult::kFull;
-    for (size_t i = 0; i < n; ++i)
-      if (IdOf(words[i]) == v) result = LinkResult::kPresent;
-    if (!CanHaveOutEdges(u) || slots_.tag(v) != Tag::kLive) result = LinkResult::kNotLive;
+    LockedRow row(records_, u);
+    if (row.size() == max_degree()) result = LinkResult::kFull;
+    if (row.Find(v) < row.size()) result = LinkResult::kPresent;
+    if (!CanGetEdge(u, v)) result = LinkResult::kNotLive;
     if (result == LinkResult::kLinked) {
-      const SlotId word = WordFor(u, v);
-      SetRow(u, n, word);
-      BumpVersion(u);
-      AddParent(word);
-      edges_.fetch_add(1, std::memory_order_relaxed);
+      const SlotId word = forest_.WordFor(u, v);
+      row.Append(word);
+      forest_.AddParent(word);
     }
   }
   if (result == LinkResult::kLinked) return result;
@@ -145,16 +71,11 @@ NeighborLists::LinkResult NeighborLists::Link(SlotId u, SlotId v) {
 
 bool NeighborLists::Unlink(SlotId u, SlotId v) {
   {
-    const ListLock lock(meta_[u]);
-    SlotId words[kMaxDegree];
-    const size_t n = CopyWords(u, words);
-    SlotId* const at = std::find_if(words, words + n, [&](SlotId word) { return IdOf(word) == v; });
-    if (at == words + n) return false;
-    DropParent(*at);
-    SetRow(u, static_cast<size_t>(at - words), words[n - 1]);
-    SetRow(u, n - 1, kNoSlot);
-    BumpVersion(u);
-    edges_.fetch_sub(1, std::memory_order_relaxed);
+    LockedRow row(records_, u);
+    const size_t at = row.Find(v);
+    if (at == row.size()) return false;
+    forest_.DropParent(row[at]);
+    row.Remove(at);
   }
   SHOAL_SYNC_POINT("unlink.after_row");
   RemoveBackLink(u, v);
@@ -164,28 +85,18 @@ bool NeighborLists::Unlink(SlotId u, SlotId v) {
 bool NeighborLists::Swap(SlotId u, SlotId leaving, SlotId coming) {
   bool went = false, came = false;
   {
-    const ListLock lock(meta_[u]);
-    SlotId words[kMaxDegree];
-    const size_t n = CopyWords(u, words);
-    size_t at = n;
-    bool there = false;
-    for (size_t i = 0; i < n; ++i) {
-      if (IdOf(words[i]) == leaving) at = i;
-      there |= IdOf(words[i]) == coming;
-    }
-    if (at < n) {
-      DropParent(words[at]);
-      came = coming != kNoSlot && !there && CanHaveOutEdges(u) && slots_.tag(coming) == Tag::kLive;
+    LockedRow row(records_, u);
+    if (const size_t at = row.Find(leaving); at < row.size()) {
+      const bool there = row.Find(coming) < row.size();
+      forest_.DropParent(row[at]);
+      came = coming != kNoSlot && !there && CanGetEdge(u, coming);
       if (came) {
-        const SlotId word = WordFor(u, coming);
-        SetRow(u, at, word);
-        AddParent(word);
+        const SlotId word = forest_.WordFor(u, coming);
+        row.Replace(at, word);
+        forest_.AddParent(word);
       } else {
-        SetRow(u, at, words[n - 1]);
-        SetRow(u, n - 1, kNoSlot);
-        edges_.fetch_sub(1, std::memory_order_relaxed);
+        row.Remove(at);
       }
-      BumpVersion(u);
       went = true;
     }
   }
@@ -199,166 +110,23 @@ void NeighborLists::ClearRow(SlotId u) {
   SlotId words[kMaxDegree];
   size_t n = 0;
   {
-    const ListLock lock(meta_[u]);
-    n = CopyWords(u, words);
-    for (size_t i = 0; i < n; ++i) {
-      DropParent(words[i]);
-      SetRow(u, i, kNoSlot);
-    }
-    BumpVersion(u);
-    edges_.fetch_sub(n, std::memory_order_relaxed);
+    LockedRow row(records_, u);
+    n = row.size();
+    std::copy_n(row.words().begin(), n, words);
+    for (size_t i = 0; i < n; ++i) forest_.DropParent(words[i]);
+    row.Assign({});
   }
   for (size_t i = 0; i < n; ++i) RemoveBackLink(u, IdOf(words[i]));
 }
 
-bool NeighborLists::DropParentUnlessLast(SlotId v) {
-  auto& parents = meta_[v].parents;
-  if (IsChildless(v)) {
-    parents.fetch_sub(1, std::memory_order_acq_rel);
-    return true;
-  }
-  uint32_t now = parents.load(std::memory_order_acquire);
-  while (CanDropParent(now, 1)) {
-    SHOAL_SYNC_POINT("parents.before_drop");
-    if (parents.compare_exchange_weak(now, now - 1, std::memory_order_acq_rel)) return true;
-  }
-  return false;
-}
-
-bool NeighborLists::MoveToEnd(SlotId u, std::vector<SlotId>& refused) {
-  const ListLock lock(meta_[u]);
-  if (IsSuspended(u)) return false;
-  SlotId words[kMaxDegree];
-  const size_t n = CopyWords(u, words);
-  const size_t before = refused.size();
-  // First a look, so that a refusal costs nobody a guard.
-  for (size_t i = 0; i < n; ++i) {
-    const SlotId v = IdOf(words[i]);
-    if (IsParentEdge(words[i]) && !IsChildless(v) &&
-        !CanDropParent(meta_[v].parents.load(std::memory_order_acquire), 1))
-      refused.push_back(v);
-  }
-  if (refused.size() > before) return false;
-  for (size_t i = 0; i < n; ++i) {
-    if (!IsParentEdge(words[i])) continue;
-    if (DropParentUnlessLast(IdOf(words[i]))) {
-      SetRow(u, i, IdOf(words[i]));
-    } else {
-      refused.push_back(IdOf(words[i]));
-    }
-  }
-  if (refused.size() > before) return false;
-  const uint64_t rank = slots_.tag(u) == Tag::kDeleted ? kChildless : NextRank();
-  meta_[u].rank.store(rank, std::memory_order_release);
-  return true;
-}
-
-uint32_t NeighborLists::AdoptParents(SlotId v, std::vector<SlotId>& in) {
-  Reverse(v, in);
-  for (const SlotId u : in) PrefetchForWriting(u);
-  for (const SlotId u : in) {
-    const ListLock lock(meta_[u]);
-    if (!CanHaveOutEdges(u) || !CanBeParent(u, v)) continue;
-    SlotId words[kMaxDegree];
-    const size_t n = CopyWords(u, words);
-    SlotId* const at = std::find(words, words + n, v);  // Without the bit.
-    if (at == words + n) continue;
-    SetRow(u, static_cast<size_t>(at - words), v | kParentBit);
-    AddParent(v | kParentBit);
-  }
-  return ParentCount(v);
-}
-
-void NeighborLists::SuspendChildren(SlotId u, std::vector<SlotId>& dependents) {
-  if (dependents.capacity() < dependents.size() + max_degree_)
-    dependents.reserve(2 * (dependents.size() + max_degree_));
-  const ListLock lock(meta_[u]);
-  SlotId words[kMaxDegree];
-  const size_t n = CopyWords(u, words);
-  for (size_t i = 0; i < n; ++i) {
-    if (!IsParentEdge(words[i])) continue;
-    const SlotId v = IdOf(words[i]);
-    if (DropParentUnlessLast(v)) {
-      SetRow(u, i, v);
-      continue;
-    }
-    SHOAL_SYNC_POINT("suspend_children.before_suspending");
-    Suspend(v);  // Under u's lock: the edge with the bit is there, and stays.
-    dependents.push_back(v);
-  }
-}
-
-void NeighborLists::DropSuspendedParent(SlotId u, SlotId v) {
-  const ListLock lock(meta_[u]);
-  SlotId words[kMaxDegree];
-  const size_t n = CopyWords(u, words);
-  SlotId* const at = std::find(words, words + n, v | kParentBit);
-  if (at == words + n) return;
-  SetRow(u, static_cast<size_t>(at - words), v);
-  DropParent(v | kParentBit);
-}
-
-bool NeighborLists::Resume(SlotId v, std::vector<SlotId>& in) {
-  {
-    const ListLock lock(meta_[v]);
-    meta_[v].rank.store(NextRank(), std::memory_order_release);
-  }
-  SHOAL_SYNC_POINT("resume.moved");
-  Reverse(v, in);
-  for (const SlotId u : in) PrefetchForWriting(u);
-  bool guarded = false;
-  for (const SlotId u : in) {
-    const ListLock lock(meta_[u]);
-    if (!CanHaveOutEdges(u) || IsSuspended(u)) continue;
-    SlotId words[kMaxDegree];
-    const size_t n = CopyWords(u, words);
-    guarded |= Contains({words, n}, v | kParentBit);
-    SlotId* const at = std::find(words, words + n, v);  // Without the bit.
-    if (at == words + n || !CanBeParent(u, v)) continue;
-    SetRow(u, static_cast<size_t>(at - words), v | kParentBit);
-    AddParent(v | kParentBit);
-    guarded = true;
-  }
-  if (!guarded) return false;
-  for (const SlotId u : in)
-    if (IsSuspended(u)) DropSuspendedParent(u, v);
-  SHOAL_SYNC_POINT("resume.before_resuming");
-  const ListLock lock(meta_[v]);
-  meta_[v].parents.fetch_and(~kSuspended, std::memory_order_acq_rel);
-  return true;
-}
-
-bool NeighborLists::MakeSuspendedChildless(SlotId u) {
-  const ListLock lock(meta_[u]);
-  if (slots_.tag(u) != Tag::kDeleted) return false;
-  SlotId words[kMaxDegree];
-  const size_t n = CopyWords(u, words);
-  for (size_t i = 0; i < n; ++i) {
-    if (!IsParentEdge(words[i])) continue;
-    if (!DropParentUnlessLast(IdOf(words[i]))) return false;
-    SetRow(u, i, IdOf(words[i]));
-  }
-  meta_[u].rank.store(kChildless, std::memory_order_release);
-  meta_[u].parents.fetch_and(~kSuspended, std::memory_order_acq_rel);
-  return true;
-}
-
-bool NeighborLists::IsParent(SlotId u, SlotId v) const {
-  SlotId words[kMaxDegree];
-  const size_t n = CopyWords(u, words);
-  return std::find(words, words + n, v | kParentBit) != words + n;
-}
-
-// Fills `next` with the words of the wanted ids that the row holds and of the unwanted ones that
-// must stay; the other unwanted ones go to dropped. Under u's lock.
-size_t NeighborLists::KeepOld(SlotId u, RowUpdate& update, SlotId* next) {
-  SlotId words[kMaxDegree];
-  const size_t n = CopyWords(u, words);
+// Fills `next` with the words of the wanted ids that the row holds, and of the unwanted ones that
+// must stay. The other unwanted ids are appended to update.dropped.
+size_t NeighborLists::KeepOld(const LockedRow& row, RowUpdate& update, SlotId* next) {
   size_t kept = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const SlotId id = IdOf(words[i]);
-    if (Contains(update.wanted, id) || (IsParentEdge(words[i]) && !DropParentUnlessLast(id))) {
-      next[kept++] = words[i];
+  for (const SlotId word : row.words()) {
+    const SlotId id = IdOf(word);
+    if (Contains(update.wanted, id) || (IsParentEdge(word) && !forest_.DropParentUnlessLast(id))) {
+      next[kept++] = word;
     } else {
       update.dropped.push_back(id);
     }
@@ -367,70 +135,80 @@ size_t NeighborLists::KeepOld(SlotId u, RowUpdate& update, SlotId* next) {
 }
 
 bool NeighborLists::UpdateRow(SlotId u, RowUpdate& update) {
-  const ListLock lock(meta_[u]);
-  if (meta_[u].version.load(std::memory_order_relaxed) != update.version) return false;
+  LockedRow row(records_, u);
+  if (row.version() != update.version) return false;
   SlotId next[kMaxDegree];
-  const size_t kept = KeepOld(u, update, next);
-  const size_t dropped = update.dropped.size();
+  const size_t kept = KeepOld(row, update, next);
   size_t n = kept;
-  // An owner writes its row before it is live. (The version tells if it is still the same owner.)
-  const bool may_point = CanHaveOutEdges(u) || slots_.tag(u) == Tag::kOwned;
+  // An owner writes its row before it is live. (The version tells whether it is the same owner.)
+  const bool may_point = records_.CanHaveOutEdges(u) || records_.slots().tag(u) == Tag::kOwned;
   for (const SlotId v : update.wanted) {
     if (Contains({next, kept}, v) || Contains({next, kept}, v | kParentBit)) continue;
-    if (n < max_degree_ && may_point && slots_.tag(v) == Tag::kLive) {
-      next[n++] = WordFor(u, v);
+    if (n < max_degree() && may_point && records_.slots().tag(v) == Tag::kLive) {
+      next[n++] = forest_.WordFor(u, v);
       update.added.push_back(v);
     } else {
       update.dropped.push_back(v);
     }
   }
-  for (size_t i = 0; i < n; ++i) SetRow(u, i, next[i]);
-  for (size_t i = n; i < max_degree_; ++i) SetRow(u, i, kNoSlot);
-  BumpVersion(u);
-  for (size_t i = kept; i < n; ++i) AddParent(next[i]);
-  edges_.fetch_add(update.added.size() - dropped, std::memory_order_relaxed);
+  row.Assign({next, n});
+  for (size_t i = kept; i < n; ++i) forest_.AddParent(next[i]);
   return true;
 }
 
 bool NeighborLists::MarkDeleted(SlotTable& slots, SlotId v) {
-  const ListLock lock(meta_[v]);
+  const ListLock lock(records_.meta(v));
   return slots.MarkDeleted(v);
 }
 
 bool NeighborLists::MarkRelocated(SlotTable& slots, SlotId v) {
-  const ListLock lock(meta_[v]);
+  const ListLock lock(records_.meta(v));
   return slots.MarkRelocated(v);
 }
 
-void NeighborLists::Reverse(SlotId v, std::vector<SlotId>& in, size_t least) const {
-  in.clear();
-  Meta& meta = meta_[v];
-  const ListLock lock(meta);
-  ReverseList(reverse_, meta.reverse).AppendTo(in, least);
+void NeighborLists::PrefetchReverse(std::span<const SlotId> slots) const {
+  for (const SlotId v : slots) __builtin_prefetch(&records_.meta(v), 1);
+  for (const SlotId v : slots) {
+    const auto head = records_.meta(v).reverse.load(std::memory_order_relaxed);
+    __builtin_prefetch(&records_.reverse()[head], 1);
+  }
+}
+
+std::vector<SlotId> NeighborLists::Reverse(SlotId v) const {
+  std::vector<SlotId> in;
+  Reverse(v, in);
+  return in;
 }
 
 bool NeighborLists::HasMoreIn(SlotId v, size_t n) const {
-  Meta& meta = meta_[v];
-  const ListLock lock(meta);
-  return ReverseList(reverse_, meta.reverse).HasMoreThan(n);
+  return LockedReverseList(records_, v)->HasMoreThan(n);
 }
 
-void NeighborLists::Forget(SlotId slot) {
-  Meta& meta = meta_[slot];
-  const ListLock lock(meta);
-  ReverseList(reverse_, meta.reverse).Clear();
-}
+void NeighborLists::Forget(SlotId slot) { LockedReverseList(records_, slot)->Clear(); }
 
-void NeighborLists::CompactReverseLists(SlotId slots,
-                                        const std::function<bool(SlotId)>& holds_nothing) {
-  const ReversePool::ChunkId bound = reverse_.BeginCompact();
-  for (SlotId u = 0; u < slots; ++u) {
-    if (holds_nothing(u)) continue;  // To lock it would bring its memory back.
-    Meta& meta = meta_[u];
-    const ListLock list(meta);
-    ReverseList(reverse_, meta.reverse).MoveBelow(bound);
+void NeighborLists::CompactReverseLists() {
+  const ReversePool::ChunkId bound = records_.reverse().BeginCompact();
+  const SlotTable& slots = records_.slots();
+  for (SlotId u = 0, end = slots.high_water(); u < end; ++u) {
+    if (slots.IsPunched(u)) continue;  // It has no list, and its lock would bring a page back.
+    LockedReverseList(records_, u)->MoveBelow(bound);
   }
-  reverse_.EndCompact();
+  records_.reverse().EndCompact();
+}
+
+void NeighborLists::LoadRow(SlotId u, std::span<const SlotId> ids) {
+  records_.WriteRow(u, ids);
+  records_.CountEdges(static_cast<int64_t>(ids.size()));
+}
+
+bool NeighborLists::LoadEdges(SlotId u, uint64_t last_with_parent) {
+  SlotId ids[kMaxDegree];
+  const size_t n = Copy(u, ids);
+  for (size_t i = 0; i < n; ++i) __builtin_prefetch(&records_.meta(ids[i]));
+  for (size_t i = 0; i < n; ++i)
+    if (AddBackLink(u, ids[i]) != LinkResult::kLinked) return false;
+  forest_.LoadParents(u, last_with_parent);
+  return true;
 }
 
 }  // namespace shoal

@@ -4,68 +4,68 @@
 
 namespace shoal {
 
-bool SubtreeReattachment::Run(SlotId p, const std::function<bool(SlotId)>& link) {
-  const MutexLock lock(mutex_);
-  Pinned pinned;
-  SuspendSubtree(p, pinned);
-  SHOAL_SYNC_POINT("reattachment.suspended");
-  pinned.met.Reset(1);
-  for (const SlotId v : pinned.all) Reattach(v, pinned);
-  ReattachChildren(pinned);
-  for (const SlotId v : pinned.all) {
-    Reattach(v, pinned);  // Since others may have taken away an edge by which it was due.
-    if (Waits(v)) {
-      if (!link(v)) return false;
-      Reattach(v, pinned);
-    }
-    ReattachChildren(pinned);
-  }
-  // What is left is deleted. Backwards: what hangs on others of these first.
-  bool released = true;
-  for (size_t i = pinned.all.size(); i-- > 0;)
-    if (neighbors_.IsSuspended(pinned.all[i]))
-      released &= neighbors_.MakeSuspendedChildless(pinned.all[i]);
-  return released;
-}
-
-// What a call that was interrupted has pinned is met again, since guards lead to it.
-void SubtreeReattachment::SuspendSubtree(SlotId p, Pinned& pinned) {
-  std::vector<SlotId>& all = pinned.all;
-  all.assign(1, p);
-  pinned.them.Reset(1);
-  pinned.them.Insert(p);
-  neighbors_.Suspend(p);
-  for (size_t i = 0; i < all.size(); ++i) {
-    const SlotId u = all[i];
-    const size_t first = all.size();
-    neighbors_.SuspendChildren(u, all);
+// Points that an interrupted call left suspended are found again, since parent edges lead to them.
+void SubtreeReattachment::Suspend(SlotId p, Subtree& tree) {
+  std::vector<SlotId>& points = tree.points;
+  points.assign(1, p);
+  tree.is_in.Reset(1);
+  tree.is_in.Insert(p);
+  forest_.Suspend(p);
+  for (size_t i = 0; i < points.size(); ++i) {
+    const SlotId u = points[i];
+    const size_t first = points.size();
+    forest_.SuspendChildren(u, points);
     size_t kept = first;
-    for (size_t j = first; j < all.size(); ++j) {
-      if (pinned.them.Insert(all[j])) {
-        all[kept++] = all[j];
-      } else {  // It hangs on another of them, on which u does perhaps hang, too.
-        neighbors_.DropSuspendedParent(u, all[j]);
+    for (size_t j = first; j < points.size(); ++j) {
+      if (tree.is_in.Insert(points[j])) {
+        points[kept++] = points[j];
+      } else {  // It hangs on another of them, on which u hangs, too, perhaps.
+        forest_.DropSuspendedParent(u, points[j]);
       }
     }
-    all.resize(kept);
+    points.resize(kept);
   }
+  SHOAL_SYNC_POINT("reattachment.suspended");
 }
 
-// If v has a guard outside: then those at whom it points have one, too, and are due.
-void SubtreeReattachment::Reattach(SlotId v, Pinned& pinned) {
-  if (!Waits(v) || !neighbors_.Resume(v, in_)) return;
+void SubtreeReattachment::ResumeFromOutside(Subtree& tree) {
+  tree.was_ready.Reset(1);
+  for (const SlotId v : tree.points) Resume(v, tree);
+  ResumeReady(tree);
+}
+
+// v is tried again even if it was ready once: the edge that made it so may have gone.
+bool SubtreeReattachment::ResumeFrom(SlotId v, Subtree& tree) {
+  Resume(v, tree);
+  const bool waits = Waits(v);
+  ResumeReady(tree);
+  return !waits;
+}
+
+// If v gets a parent outside, its out-neighbours have one, too, and are ready.
+void SubtreeReattachment::Resume(SlotId v, Subtree& tree) {
+  if (!Waits(v) || !forest_.Resume(v, in_)) return;
   reparented_.fetch_add(1, std::memory_order_relaxed);
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.Copy(v, row);
-  // Others are of a call that was interrupted: they may still guard some that are not pinned.
+  // A suspended point that is not in the tree is an interrupted call's: its children may not be
+  // suspended.
   for (size_t i = 0; i < n; ++i)
-    if (neighbors_.IsSuspended(row[i]) && pinned.them.Contains(row[i]) && pinned.met.Insert(row[i]))
-      pinned.due.push_back(row[i]);
+    if (forest_.IsSuspended(row[i]) && tree.is_in.Contains(row[i]) && tree.was_ready.Insert(row[i]))
+      tree.ready.push_back(row[i]);
 }
 
-void SubtreeReattachment::ReattachChildren(Pinned& pinned) {
-  for (size_t next = 0; next < pinned.due.size(); ++next) Reattach(pinned.due[next], pinned);
-  pinned.due.clear();
+void SubtreeReattachment::ResumeReady(Subtree& tree) {
+  for (size_t next = 0; next < tree.ready.size(); ++next) Resume(tree.ready[next], tree);
+  tree.ready.clear();
+}
+
+// Those that are still suspended are deleted. Backwards: the points farthest from p first.
+bool SubtreeReattachment::MakeChildless(const Subtree& tree) {
+  bool all = true;
+  for (size_t i = tree.points.size(); i-- > 0;)
+    if (forest_.IsSuspended(tree.points[i])) all &= forest_.MakeSuspendedChildless(tree.points[i]);
+  return all;
 }
 
 }  // namespace shoal

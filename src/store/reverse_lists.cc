@@ -194,7 +194,7 @@ bool ReverseList::Remove(SlotId id) {
     *at = first.ids[last];
     first.ids[last] = kNoSlot;
     // The first chunk is empty: the next one, which is full, takes its place. A list's only chunk
-    // stays: a point's first in-edges must find memory (NeighborLists::ReserveReverse).
+    // stays: a point's first in-edges must find memory (Reserve).
     if (last == 0 && (first.next != kNone || branches > 0)) {
       Set(place, first.next);
       pool_.Free(head);

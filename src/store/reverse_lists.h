@@ -99,6 +99,11 @@ class ReverseList {
   ReverseList(ReversePool& pool, std::atomic<ReversePool::ChunkId>& head)
       : pool_(pool), head_(head) {}
 
+  // Makes sure that the first ids find memory. False: there is none.
+  bool Reserve() {
+    if (head() == kNone) head_.store(pool_.Allocate(), std::memory_order_relaxed);
+    return head() != kNone;
+  }
   // False: no memory.
   bool Add(SlotId id);
   // Takes one `id` off. False: there is none.

@@ -106,7 +106,7 @@ class EdgeStress {
 
   void ExpectStillGuarded(SlotId v) {
     const bool was = committed_[v].load(std::memory_order_acquire);
-    const bool guarded = store_.neighbors.ParentCount(v) > 0;
+    const bool guarded = store_.neighbors.forest().ParentCount(v) > 0;
     // In this order: it may have been released.
     if (store_.slots.tag(v) != Tag::kLive) return;
     if (was) {
@@ -118,13 +118,13 @@ class EdgeStress {
 
   void Rebear(SlotId v) {
     std::vector<SlotId> refused;
-    store_.neighbors.MoveToEnd(v, refused) ? ++reparented_ : ++refused_rebirths_;
+    store_.neighbors.forest().MoveToEnd(v, refused) ? ++reparented_ : ++refused_rebirths_;
   }
 
   void Adopt(SlotId v) {
     std::vector<SlotId> in;
-    const uint32_t before = store_.neighbors.ParentCount(v);
-    if (store_.neighbors.AdoptParents(v, in) > before) ++adopted_;
+    const uint32_t before = store_.neighbors.forest().ParentCount(v);
+    if (store_.neighbors.forest().AdoptParents(v, in) > before) ++adopted_;
   }
 
   void Link(SlotId u, SlotId v) {
@@ -204,7 +204,8 @@ class EdgeStress {
       for (int i = 0; i < 32; ++i) {
         const SlotId u = i == 0 ? start_ : Pick(random);
         if (u != v) Link(u, v);
-        if (lists.CanBeParent(u, v) && lists.IsParent(u, v)) return ++outside_, true;
+        if (lists.forest().CanBeParent(u, v) && lists.forest().IsParent(u, v))
+          return ++outside_, true;
       }
       return store_.slots.tag(v) != Tag::kLive;
     };
@@ -216,14 +217,14 @@ class EdgeStress {
     std::vector<SlotId> refused, working;
     for (int tries = 0; tries < 3; ++tries) {
       refused.clear();
-      if (lists.MoveToEnd(dead, refused)) return true;
+      if (lists.forest().MoveToEnd(dead, refused)) return true;
       for (const SlotId w : refused) {
         if (store_.slots.tag(w) == Tag::kLive) {
           working.clear();
-          lists.MoveToEnd(w, working);
-          if (lists.AdoptParents(w, working) > 1) continue;
+          lists.forest().MoveToEnd(w, working);
+          if (lists.forest().AdoptParents(w, working) > 1) continue;
         }
-        for (int i = 0; i < 8 && lists.ParentCount(w) < 2; ++i) {
+        for (int i = 0; i < 8 && lists.forest().ParentCount(w) < 2; ++i) {
           const SlotId u = i == 0 ? start_ : Pick(random);
           if (u != w) lists.Link(u, w);
         }
@@ -271,13 +272,15 @@ class EdgeStress {
         if (v == u) Report("names itself", u);
         if (!IsReadable(store_.slots.tag(v))) Report("names a slot that is not readable", u);
         if (std::count(row.begin(), row.end(), v) > 1) Report("names a slot twice", u);
-        if (lists.IsParent(u, v) && !lists.Precedes(u, v)) Report("guards an older slot", u);
+        if (lists.forest().IsParent(u, v) && !lists.forest().Precedes(u, v))
+          Report("guards an older slot", u);
         // Somebody pinned may be left by who waits: then whom it guards hangs on that one, too.
-        if (round_ != Round::kChurn && lists.IsParent(u, v) && !lists.CanBeParent(u, v) &&
-            !lists.IsSuspended(u))
+        if (round_ != Round::kChurn && lists.forest().IsParent(u, v) &&
+            !lists.forest().CanBeParent(u, v) && !lists.forest().IsSuspended(u))
           Report("guards a slot that it may not", u);
-        if (lists.IsSuspended(u) && waiting_.empty()) Report("is pinned for ever", u);
-        if (lists.IsSuspended(u) && lists.IsParent(u, v) && !lists.IsSuspended(v))
+        if (lists.forest().IsSuspended(u) && waiting_.empty()) Report("is pinned for ever", u);
+        if (lists.forest().IsSuspended(u) && lists.forest().IsParent(u, v) &&
+            !lists.forest().IsSuspended(v))
           Report("is pinned and guards one that is not", u);
         in[v].push_back(u);
       }
@@ -287,9 +290,9 @@ class EdgeStress {
       std::vector<SlotId> reverse = lists.Reverse(v);
       std::sort(reverse.begin(), reverse.end());
       if (reverse != in[v]) Report("has a reverse list that is not its in-edges", v);
-      const auto guards =
-          std::count_if(in[v].begin(), in[v].end(), [&](SlotId u) { return lists.IsParent(u, v); });
-      if (lists.ParentCount(v) != static_cast<size_t>(guards))
+      const auto guards = std::count_if(in[v].begin(), in[v].end(),
+                                        [&](SlotId u) { return lists.forest().IsParent(u, v); });
+      if (lists.forest().ParentCount(v) != static_cast<size_t>(guards))
         Report("has a wrong number of guards", v);
       if (round_ != Round::kChurn && committed_[v] && guards == 0 &&
           store_.slots.tag(v) == Tag::kLive)
@@ -305,13 +308,14 @@ class EdgeStress {
     std::vector<SlotId> queue{start_};
     for (size_t next = 0; next < queue.size(); ++next) {
       for (const SlotId v : store_.Row(queue[next])) {
-        if (reached[v] || !store_.neighbors.IsParent(queue[next], v)) continue;
+        if (reached[v] || !store_.neighbors.forest().IsParent(queue[next], v)) continue;
         reached[v] = true;
         queue.push_back(v);
       }
     }
     for (SlotId v = 0; v < slots; ++v)
-      if (store_.neighbors.ParentCount(v) > 0 && !reached[v]) Report("is guarded from nowhere", v);
+      if (store_.neighbors.forest().ParentCount(v) > 0 && !reached[v])
+        Report("is guarded from nowhere", v);
   }
 
   void Report(const char* what, SlotId slot) {

@@ -69,8 +69,8 @@ class NeighborListsTest : public ::testing::Test {
 
   void TryRebirth(SlotId u) {
     Ids working;
-    lists_.MoveToEnd(u, working);
-    lists_.AdoptParents(u, working);
+    lists_.forest().MoveToEnd(u, working);
+    lists_.forest().AdoptParents(u, working);
   }
 
   // What must hold at rest: reverse lists are the transpose, guards are counted, edges are.
@@ -85,8 +85,8 @@ class NeighborListsTest : public ::testing::Test {
       const Ids reverse = lists_.Reverse(v);
       EXPECT_EQ(std::multiset<SlotId>(reverse.begin(), reverse.end()), in[v]) << "slot " << v;
       const auto guards = std::count_if(in[v].begin(), in[v].end(),
-                                        [&](SlotId u) { return lists_.IsParent(u, v); });
-      EXPECT_EQ(lists_.ParentCount(v), static_cast<uint32_t>(guards)) << "slot " << v;
+                                        [&](SlotId u) { return lists_.forest().IsParent(u, v); });
+      EXPECT_EQ(lists_.forest().ParentCount(v), static_cast<uint32_t>(guards)) << "slot " << v;
     }
   }
 
