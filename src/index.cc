@@ -125,16 +125,11 @@ Result<Index> IndexImpl::Create(const IndexOptions& options) {
   }
 }
 
-Scratch& IndexImpl::ScratchOf(EpochRegistry::Guard& guard) const {
-  auto& scratch = guard.cell().scratch;
-  if (scratch == nullptr) scratch = std::make_unique<Scratch>();
-  return static_cast<Scratch&>(*scratch);
-}
-
 // Writes the k nearest of the last search's list, each id once. An empty `distances` is left out.
 // Returns how many there are.
 size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
-                              Scratch& scratch) const {
+                              const Operation& op) const {
+  Scratch& scratch = op.scratch;
   // Read after the tags: a search that has seen two slots of one id sees the flag, too.
   const bool unique = any_left_.load(std::memory_order_relaxed);
   if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
@@ -163,8 +158,8 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
                    std::to_string(distances.size()));
   try {
     auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());
+    Operation op(guard, codec_);
+    Scratch& scratch = op.scratch;
     const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
     // More candidates than points make no sense, and may not fit in memory.
     const size_t most = std::max<size_t>(1, slots_.high_water());
@@ -172,8 +167,8 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
     size_t list_size = std::min(std::max(options.search_list_size, k), most);
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most)) {
-      graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
-      hits = CollectHits(k, ids, distances, scratch);
+      graph_.BeamSearch(scorer, list_size, {}, op);
+      hits = CollectHits(k, ids, distances, op);
       // A list that is full and holds fewer than k ids holds some of them twice.
       if (hits == k || !scratch.search.best.full() || list_size >= most) break;
     }
@@ -190,12 +185,12 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
   if (std::isnan(options.radius)) return Invalid("radius: expected a number, found NaN");
   try {
     auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());
+    Operation op(guard, codec_);
+    Scratch& scratch = op.scratch;
     const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
     const size_t most = std::max<size_t>(1, slots_.high_water());
     graph_.RangeSearch(scorer, std::clamp<size_t>(options.search_list_size, 1, most),
-                       options.radius, guard, scratch);
+                       options.radius, op);
     std::vector<Hit> hits;
     hits.reserve(scratch.search.within.size());
     const bool unique = any_left_.load(std::memory_order_relaxed);

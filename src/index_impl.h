@@ -66,7 +66,6 @@ class IndexImpl {
   size_t size() const { return slots_.live(); }
 
  private:
-  Scratch& ScratchOf(EpochRegistry::Guard& guard) const;
   std::optional<OwnedSlot> AcquireSlot();
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
@@ -79,7 +78,7 @@ class IndexImpl {
   void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
 
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
-                     Scratch& scratch) const;
+                     const Operation& op) const;
   // Before the mark, or PUB.1 of the id's next slot. Read first: all searches read it.
   void NoteThatAnIdLeaves() {
     if (!any_left_.load(std::memory_order_relaxed))
@@ -106,7 +105,7 @@ class IndexImpl {
   void RepairInBackground();
   Result<bool> MoveAllDown(const BatchOptions& batch, int pass);
   bool MoveDown(SlotId from);
-  SlotId MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard);
+  SlotId MoveTo(OwnedSlot& slot, SlotId from, Operation& op);
   void Trim();
   void PunchHoles();
 

@@ -104,8 +104,8 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
   auto guard = epochs_.Pin();
   Status linked;
   try {
-    if (!graph_.LinkOut(p, guard, ScratchOf(guard)))
-      linked = OutOfMemory(options_, "reverse lists");
+    Operation op(guard, codec_);
+    if (!graph_.LinkOut(p, op)) linked = OutOfMemory(options_, "reverse lists");
   } catch (const std::bad_alloc&) {
     linked = OutOfMemory(options_, "insert");
   }
@@ -130,9 +130,9 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
 
 void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
   SHOAL_SYNC_POINT("insert.published");
+  Operation op(guard, codec_);  // LinkOut made the scratch.
   try {
-    Scratch& scratch = ScratchOf(guard);
-    bool guarded = graph_.LinkIn(p, guard, scratch);
+    bool guarded = graph_.LinkIn(p, op);
     // Else all rows that may guard p are full of others' last guards. p is made the youngest at
     // each try, and there are fewer live points than places: some of these are deleted points',
     // whose repair is due, or other inserts have been faster.
@@ -142,11 +142,11 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
       } else {
         std::this_thread::yield();
       }
-      guarded = graph_.EnsureParent(p, guard, scratch);
+      guarded = graph_.EnsureParent(p, op);
     }
   } catch (const std::bad_alloc&) {
     // The point is in; it needs one guard, which takes no memory.
-    graph_.LinkInAnywhere(p, guard, ScratchOf(guard));
+    graph_.LinkInAnywhere(p, op);
   }
 }
 
@@ -181,8 +181,8 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
   auto guard = epochs_.Pin();
   Status linked;
   try {
-    if (!graph_.LinkOut(p, guard, ScratchOf(guard)))
-      linked = OutOfMemory(options_, "reverse lists");
+    Operation op(guard, codec_);
+    if (!graph_.LinkOut(p, op)) linked = OutOfMemory(options_, "reverse lists");
   } catch (const std::bad_alloc&) {
     linked = OutOfMemory(options_, "upsert");
   }
@@ -376,7 +376,8 @@ Status IndexImpl::Refine(const BatchOptions& batch) {
     const auto relink = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         auto guard = epochs_.Pin();
-        graph_.Relink(live[i], guard, ScratchOf(guard));
+        Operation op(guard, codec_);
+        graph_.Relink(live[i], op);
       }
     };
     const size_t done =

@@ -36,13 +36,13 @@ class GraphRaceTest : public ::testing::Test {
   }
   void Link(SlotId u, SlotId v) { ASSERT_EQ(store_.neighbors.Link(u, v), LinkResult::kLinked); }
 
-  // Runs `work` as a thread with a guard and a scratch of its own.
+  // Runs `work` as a thread with an operation of its own.
   template <class Work>
-  auto Operation(Work work) {
+  auto Operate(Work work) {
     return [this, work] {
       EpochRegistry::Guard guard = store_.epochs.Pin();
-      Scratch scratch;
-      work(guard, scratch);
+      Operation op(guard, codec_);
+      work(op);
     };
   }
 
@@ -67,9 +67,7 @@ TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoPushBehind) {
     if (far.size() < kDegree) Link(graph_.start(), far.back());
   }
   Sequencer sequencer;
-  sequencer.Start("prune", Operation([&](auto& guard, Scratch& scratch) {
-                    graph_.AddEdge(u, p, guard, scratch);
-                  }));
+  sequencer.Start("prune", Operate([&](Operation& op) { graph_.AddEdge(u, p, op); }));
   ASSERT_TRUE(sequencer.RunTo("prune", "link_or_prune.full"));
   ASSERT_TRUE(lists_.Unlink(u, far[0]));
   Link(u, p);
@@ -90,9 +88,7 @@ TEST_F(GraphRaceTest, APruneStartsAgainWhenItsRowMoves) {
     if (far.size() < kDegree) Link(graph_.start(), far.back());
   }
   Sequencer sequencer;
-  sequencer.Start("prune", Operation([&](auto& guard, Scratch& scratch) {
-                    graph_.AddEdge(u, p, guard, scratch);
-                  }));
+  sequencer.Start("prune", Operate([&](Operation& op) { graph_.AddEdge(u, p, op); }));
   ASSERT_TRUE(sequencer.RunTo("prune", "replace_row.before_commit"));
   ASSERT_TRUE(store_.Remove(far[1]));
   ASSERT_TRUE(sequencer.RunToEnd("prune"));
@@ -108,9 +104,7 @@ TEST_F(GraphRaceTest, AnInserterWhosePointIsDeletedLeavesNoEdgeToIt) {
   const SlotId p = Place(101);
   Link(p, u);
   Sequencer sequencer;
-  sequencer.Start("insert", Operation([&](auto& guard, Scratch& scratch) {
-                    graph_.LinkIn(p, guard, scratch);
-                  }));
+  sequencer.Start("insert", Operate([&](Operation& op) { graph_.LinkIn(p, op); }));
   ASSERT_TRUE(sequencer.RunTo("insert", "link.after_back_link"));
   ASSERT_TRUE(store_.Remove(p));
   ASSERT_TRUE(sequencer.RunToEnd("insert"));
@@ -128,14 +122,13 @@ TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsTheTenantItChecked) {
   Link(graph_.start(), p);
   Sequencer sequencer;
   std::vector<float> distances;
-  sequencer.Start("search", Operation([&](auto& guard, Scratch& scratch) {
-                    scratch.query_buffer.resize(codec_.buffer_bytes());
+  sequencer.Start("search", Operate([&](Operation& op) {
                     const std::array<uint8_t, 1> query{70};
-                    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
-                    graph_.BeamSearch(scorer, 8, {}, guard, scratch);
-                    for (size_t i = 0; i < scratch.search.best.size(); ++i)
-                      if (scratch.search.best[i].slot == p)
-                        distances.push_back(scratch.search.best[i].distance);
+                    const Scorer scorer = codec_.BindQuery(query, op.scratch.query_buffer.data());
+                    graph_.BeamSearch(scorer, 8, {}, op);
+                    for (size_t i = 0; i < op.scratch.search.best.size(); ++i)
+                      if (op.scratch.search.best[i].slot == p)
+                        distances.push_back(op.scratch.search.best[i].distance);
                   }));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_tag_check"));
@@ -151,14 +144,13 @@ TEST_F(GraphRaceTest, ASearchThatCopiedAnEdgeBeforeTheRepairSkipsTheRetiredSlot)
   Link(graph_.start(), p);
   Sequencer sequencer;
   size_t found = 99;
-  sequencer.Start("search", Operation([&](auto& guard, Scratch& scratch) {
-                    scratch.query_buffer.resize(codec_.buffer_bytes());
+  sequencer.Start("search", Operate([&](Operation& op) {
                     const std::array<uint8_t, 1> query{70};
-                    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
-                    graph_.BeamSearch(scorer, 8, {}, guard, scratch);
+                    const Scorer scorer = codec_.BindQuery(query, op.scratch.query_buffer.data());
+                    graph_.BeamSearch(scorer, 8, {}, op);
                     found = 0;
-                    for (size_t i = 0; i < scratch.search.best.size(); ++i)
-                      found += scratch.search.best[i].slot == p ? 1 : 0;
+                    for (size_t i = 0; i < op.scratch.search.best.size(); ++i)
+                      found += op.scratch.search.best[i].slot == p ? 1 : 0;
                   }));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));
   ASSERT_TRUE(store_.Remove(p));

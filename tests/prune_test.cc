@@ -57,8 +57,8 @@ std::vector<size_t> Select(const Rows& others, const Rows& p, IndexOptions optio
   OwnedSlot slot = engine.Own(p[0]);
   engine.lists.ResetRow(slot.id());
   auto guard = engine.epochs.Pin();
-  Scratch scratch;
-  EXPECT_TRUE(engine.graph.LinkOut(slot.id(), guard, scratch));
+  Operation op(guard, engine.codec);
+  EXPECT_TRUE(engine.graph.LinkOut(slot.id(), op));
   std::vector<SlotId> row(options.max_degree);
   row.resize(engine.lists.Copy(slot.id(), row.data()));
   std::vector<size_t> positions;

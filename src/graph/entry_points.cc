@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "graph/operation.h"
+
 namespace shoal {
 namespace {
 
@@ -80,38 +82,35 @@ void EntryPoints::Count(SlotId p, int change) {
     count.store(static_cast<uint8_t>(now + change), std::memory_order_relaxed);
 }
 
-void EntryPoints::Offer(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard,
-                        Scratch& scratch) {
+void EntryPoints::Offer(SlotId p, const SeedsMet& met, Operation& op) {
   const auto is_root = [&] { return roots_.Size() == 0 || met.coarse_distance > roots_.Radius(); };
   if (!is_root()) {
     const size_t root = roots_.Find(met.coarse);
     if (!met.fine || root == kPlaces || met.distance <= leaves_[root].Radius()) return;
   }
-  scratch.pair_buffer.resize(codec_.buffer_bytes());  // Nothing throws under the lock.
   if (!choosing_.TryLock()) return;
   if (is_root()) {
-    AddRoot(p, met.coarse_distance, guard, scratch);
+    AddRoot(p, met.coarse_distance, op);
   } else if (const size_t root = roots_.Find(met.coarse); met.fine && root < kPlaces) {
-    AddLeaf(root, p, met.distance, guard, scratch);
+    AddLeaf(root, p, met.distance, op);
   }
   LookForClusters();
   choosing_.Unlock();
 }
 
-void EntryPoints::AddRoot(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch) {
+void EntryPoints::AddRoot(SlotId p, float distance, Operation& op) {
   if (roots_.Size() == kMaxRoots) {
-    ThinRoots(guard, scratch);
-    if (distance <= roots_.Radius()) return Rehome(p, guard, scratch);
+    ThinRoots(op);
+    if (distance <= roots_.Radius()) return Rehome(p, op);
   }
   const size_t at = roots_.Size();
   leaves_[at].Assign({}, 0);
   roots_.Add(p);
   Count(p, 1);
-  for (size_t i = 0; i < at; ++i) TakeLeaves(i, at, guard, scratch);
+  for (size_t i = 0; i < at; ++i) TakeLeaves(i, at, op);
 }
 
-void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard,
-                             Scratch& scratch) {
+void EntryPoints::TakeLeaves(size_t from, size_t to, Operation& op) {
   SlotId ids[kPlaces];
   bool eligible[kPlaces];
   const std::byte* rows[kPlaces];
@@ -122,8 +121,8 @@ void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard
   const size_t n = slots_.KeepReadable(ids, leaves_[from].Copy(ids), slots_.Now(), eligible);
   features_.rows().Find(ids, n, rows);
   const auto score = [&](SlotId root, float* out) {
-    codec_.BindRow(features_.Row(root), scratch.pair_buffer.data()).Score(rows, n, out);
-    guard.work.distances += n;
+    codec_.BindRow(features_.Row(root), op.scratch.row_buffer.data()).Score(rows, n, out);
+    op.work.distances += n;
   };
   score(roots[0], before);
   score(roots[1], now);
@@ -132,22 +131,21 @@ void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard
     if (now[i] >= before[i] || leaf == kPlaces) continue;
     leaves_[from].Remove(leaf);
     Count(ids[i], -1);
-    const float nearest = Nearest(ids[i], leaves_[to], guard, scratch).distance;
-    AddLeaf(to, ids[i], std::min(now[i], nearest), guard, scratch);
+    const float nearest = Nearest(ids[i], leaves_[to], op).distance;
+    AddLeaf(to, ids[i], std::min(now[i], nearest), op);
   }
 }
 
-void EntryPoints::AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::Guard& guard,
-                          Scratch& scratch) {
+void EntryPoints::AddLeaf(size_t root, SlotId p, float distance, Operation& op) {
   Set& leaves = leaves_[root];
-  if (leaves.Size() == kMaxLeaves) ThinLeaves(leaves, guard, scratch);
+  if (leaves.Size() == kMaxLeaves) ThinLeaves(leaves, op);
   if (distance <= leaves.Radius()) return;
   leaves.Add(p);
   Count(p, 1);
 }
 
-void EntryPoints::ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) {
-  const Chosen stays = Thin(roots_, guard, scratch);
+void EntryPoints::ThinRoots(Operation& op) {
+  const Chosen stays = Thin(roots_, op);
   SlotId gone[kMaxRoots * (1 + kMaxLeaves)];
   size_t n = 0;
   for (size_t i = roots_.Size(); i-- > 0;) {
@@ -159,12 +157,12 @@ void EntryPoints::ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) {
   }
   for (const SlotId p : std::span(gone, n)) {
     Count(p, -1);
-    if (slots_.tag(p) == Tag::kLive) Rehome(p, guard, scratch);
+    if (slots_.tag(p) == Tag::kLive) Rehome(p, op);
   }
 }
 
-void EntryPoints::ThinLeaves(Set& leaves, EpochRegistry::Guard& guard, Scratch& scratch) {
-  const Chosen stays = Thin(leaves, guard, scratch);
+void EntryPoints::ThinLeaves(Set& leaves, Operation& op) {
+  const Chosen stays = Thin(leaves, op);
   for (size_t i = leaves.Size(); i-- > 0;) {
     if (stays[i]) continue;
     Count(leaves.At(i), -1);
@@ -185,7 +183,7 @@ void EntryPoints::LookForClusters() {
                       std::memory_order_relaxed);
 }
 
-EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) {
+EntryPoints::Chosen EntryPoints::Thin(Set& set, Operation& op) {
   SlotId all[kPlaces], readable[kPlaces];
   bool eligible[kPlaces];
   const std::byte* rows[kPlaces];
@@ -195,8 +193,8 @@ EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scr
   const size_t there = slots_.KeepReadable(readable, n, slots_.Now(), eligible);
   features_.rows().Find(readable, there, rows);
   for (size_t i = 1; i < there; ++i)
-    codec_.BindRow(rows[i], scratch.pair_buffer.data()).Score(rows, i, between[i]);
-  guard.work.distances += there * (there - 1) / 2;
+    codec_.BindRow(rows[i], op.scratch.row_buffer.data()).Score(rows, i, between[i]);
+  op.work.distances += there * (there - 1) / 2;
   // Of the two that are closest the later one goes, until there is room again.
   Chosen gone{};
   float radius = set.Radius();
@@ -221,28 +219,27 @@ EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scr
   return stays;
 }
 
-Candidate EntryPoints::Nearest(SlotId p, const Set& set, EpochRegistry::Guard& guard,
-                               Scratch& scratch) {
+Candidate EntryPoints::Nearest(SlotId p, const Set& set, Operation& op) {
   SlotId ids[kPlaces];
   bool eligible[kPlaces];
   const std::byte* rows[kPlaces];
   float distances[kPlaces];
   const size_t n = slots_.KeepReadable(ids, set.Copy(ids), slots_.Now(), eligible);
   features_.rows().Find(ids, n, rows);
-  codec_.BindRow(features_.Row(p), scratch.pair_buffer.data()).Score(rows, n, distances);
-  guard.work.distances += n;
+  codec_.BindRow(features_.Row(p), op.scratch.row_buffer.data()).Score(rows, n, distances);
+  op.work.distances += n;
   Candidate nearest{std::numeric_limits<float>::infinity(), kNoSlot};
   for (size_t i = 0; i < n; ++i)
     if (distances[i] < nearest.distance) nearest = {distances[i], ids[i]};
   return nearest;
 }
 
-void EntryPoints::Rehome(SlotId p, EpochRegistry::Guard& guard, Scratch& scratch) {
-  const Candidate root = Nearest(p, roots_, guard, scratch);
+void EntryPoints::Rehome(SlotId p, Operation& op) {
+  const Candidate root = Nearest(p, roots_, op);
   const size_t at = roots_.Find(root.slot);
   if (at == kPlaces) return;
-  const Candidate leaf = Nearest(p, leaves_[at], guard, scratch);
-  AddLeaf(at, p, std::min(root.distance, leaf.distance), guard, scratch);
+  const Candidate leaf = Nearest(p, leaves_[at], op);
+  AddLeaf(at, p, std::min(root.distance, leaf.distance), op);
 }
 
 void EntryPoints::RemoveRoot(size_t at) {

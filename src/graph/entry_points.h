@@ -24,11 +24,13 @@
 
 #include "base/mutex.h"
 #include "codec/full_codec.h"
-#include "graph/scratch.h"
+#include "graph/search_scratch.h"
 #include "store/feature_store.h"
 #include "store/slot_table.h"
 
 namespace shoal {
+
+struct Operation;
 
 class EntryPoints {
  public:
@@ -58,7 +60,7 @@ class EntryPoints {
 
   // A live point, and what a search for it met. Returns at once where an entry is near enough, or
   // while another thread is choosing.
-  void Offer(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard, Scratch& scratch);
+  void Offer(SlotId p, const SeedsMet& met, Operation& op);
   // p is deleted: `replacement`, which is near it, is an entry in its place; kNoSlot: nobody is.
   void Forget(SlotId p, SlotId replacement);
 
@@ -93,24 +95,20 @@ class EntryPoints {
     void Assign(const Set& other);
   };
 
-  void AddRoot(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
-  void AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
+  void AddRoot(SlotId p, float distance, Operation& op) SHOAL_REQUIRES(choosing_);
+  void AddLeaf(size_t root, SlotId p, float distance, Operation& op) SHOAL_REQUIRES(choosing_);
   // A new root, `to`, takes over what is nearer to it than to `from`.
-  void TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
+  void TakeLeaves(size_t from, size_t to, Operation& op) SHOAL_REQUIRES(choosing_);
   // Enlarges a full set's radius until three quarters of it are left, so that the next ones come in
   // without thinning again: which stay.
   using Chosen = std::array<bool, kPlaces>;  // By place.
-  Chosen Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
-  void ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
-  void ThinLeaves(Set& leaves, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
+  Chosen Thin(Set& set, Operation& op) SHOAL_REQUIRES(choosing_);
+  void ThinRoots(Operation& op) SHOAL_REQUIRES(choosing_);
+  void ThinLeaves(Set& leaves, Operation& op) SHOAL_REQUIRES(choosing_);
   // A point that was an entry of a root that is none any more becomes a leaf where it is needed.
-  void Rehome(SlotId p, EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
+  void Rehome(SlotId p, Operation& op) SHOAL_REQUIRES(choosing_);
   // The nearest of the set to p; kNoSlot if there is none.
-  Candidate Nearest(SlotId p, const Set& set, EpochRegistry::Guard& guard, Scratch& scratch);
+  Candidate Nearest(SlotId p, const Set& set, Operation& op);
   // From the sets as they are, so that a loaded index thinks as the saved one did.
   void LookForClusters() SHOAL_REQUIRES(choosing_);
   void RemoveRoot(size_t at) SHOAL_REQUIRES(choosing_);

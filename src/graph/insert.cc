@@ -13,128 +13,124 @@ constexpr uint64_t kStartRefresh = 64;
 
 }  // namespace
 
-void Graph::SelectNeighbors(SlotId p, size_t list_size, Guard& guard, Scratch& scratch) const {
-  scratch.pool.clear();
-  scratch.query_buffer.resize(codec_.buffer_bytes());
-  const Scorer scorer = codec_.BindRow(features_.Row(p), scratch.query_buffer.data());
-  list_size = CollectCandidates(p, scorer, list_size, guard, scratch);
-  std::erase_if(scratch.pool, [&](const Candidate& candidate) {
+void Graph::SelectNeighbors(SlotId p, size_t list_size, Operation& op) const {
+  op.scratch.pool.clear();
+  const Scorer scorer = codec_.BindRow(features_.Row(p), op.scratch.query_buffer.data());
+  list_size = CollectCandidates(p, scorer, list_size, op);
+  std::erase_if(op.scratch.pool, [&](const Candidate& candidate) {
     return candidate.slot == p || slots_.tag(candidate.slot) != Tag::kLive;
   });
-  AddOwnRow(p, scorer, guard, scratch);
-  if (scratch.search.best.size() >= list_size) AddFar(p, scorer, guard, scratch);
-  Prune(p, neighbors_.max_degree(), guard, scratch);
+  AddOwnRow(p, scorer, op);
+  if (op.scratch.search.best.size() >= list_size) AddFar(p, scorer, op);
+  Prune(p, neighbors_.max_degree(), op);
 }
 
 // Where norms vary, two searches: for those that p's product with is largest, as a query finds
 // them, and half as wide for those that p is near. The second is the last: what it leaves in the
 // scratch is in the graph's geometry. Returns how wide that one was.
-size_t Graph::CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size, Guard& guard,
-                                Scratch& scratch) const {
+size_t Graph::CollectCandidates(SlotId p, const Scorer& scorer, size_t list_size,
+                                Operation& op) const {
   constexpr uint64_t kProbe = 8;  // An insert in so many looks at fine seeds in any case.
   const bool probe = inserts_.load(std::memory_order_relaxed) % kProbe == 0;
   if (!codec_.NormsVary()) {
-    BeamSearch(scorer, list_size, {.expanded = &scratch.pool, .probe_fine_seeds = probe}, guard,
-               scratch);
+    BeamSearch(scorer, list_size, {.expanded = &op.scratch.pool, .probe_fine_seeds = probe}, op);
     return list_size;
   }
-  auto& found = scratch.by_product;
+  auto& found = op.scratch.by_product;
   found.clear();
-  BeamSearch(codec_.BindRowAsQuery(features_.Row(p), scratch.query_buffer.data()), list_size,
-             {.expanded = &found, .probe_fine_seeds = probe}, guard, scratch);
+  BeamSearch(codec_.BindRowAsQuery(features_.Row(p), op.scratch.query_buffer.data()), list_size,
+             {.expanded = &found, .probe_fine_seeds = probe}, op);
   list_size = (list_size + 1) / 2;
-  BeamSearch(scorer, list_size, {.expanded = &scratch.pool, .probe_fine_seeds = probe}, guard,
-             scratch);
+  BeamSearch(scorer, list_size, {.expanded = &op.scratch.pool, .probe_fine_seeds = probe}, op);
   // Those that only the first has met, with their distances.
   const auto by_slot = [](const Candidate& a, const Candidate& b) { return a.slot < b.slot; };
-  std::sort(scratch.pool.begin(), scratch.pool.end(), by_slot);
-  const size_t near = scratch.pool.size();
+  std::sort(op.scratch.pool.begin(), op.scratch.pool.end(), by_slot);
+  const size_t near = op.scratch.pool.size();
   for (size_t i = 0; i < found.size();) {
     size_t n = 0;
     for (; i < found.size() && n < kMaxDegree; ++i)
-      if (!std::binary_search(scratch.pool.begin(), scratch.pool.begin() + near, found[i], by_slot))
-        scratch.search.ids[n++] = found[i].slot;
-    n = ScoreReadable(scorer, n, guard, scratch);
+      if (!std::binary_search(op.scratch.pool.begin(), op.scratch.pool.begin() + near, found[i],
+                              by_slot))
+        op.scratch.search.ids[n++] = found[i].slot;
+    n = ScoreReadable(scorer, n, op);
     for (size_t j = 0; j < n; ++j)
-      if (scratch.search.eligible[j])
-        scratch.pool.push_back({scratch.search.distances[j], scratch.search.ids[j]});
+      if (op.scratch.search.eligible[j])
+        op.scratch.pool.push_back({op.scratch.search.distances[j], op.scratch.search.ids[j]});
   }
   return list_size;
 }
 
-size_t Graph::ScoreReadable(const Scorer& scorer, size_t n, Guard& guard, Scratch& scratch) const {
-  n = slots_.KeepReadable(scratch.search.ids, n, slots_.Now(), scratch.search.eligible);
-  features_.rows().Find(scratch.search.ids, n, scratch.search.rows);
-  scorer.Score(scratch.search.rows, n, scratch.search.distances);
-  guard.work.rows_fetched += n;
-  guard.work.distances += n;
+size_t Graph::ScoreReadable(const Scorer& scorer, size_t n, Operation& op) const {
+  n = slots_.KeepReadable(op.scratch.search.ids, n, slots_.Now(), op.scratch.search.eligible);
+  features_.rows().Find(op.scratch.search.ids, n, op.scratch.search.rows);
+  scorer.Score(op.scratch.search.rows, n, op.scratch.search.distances);
+  op.work.rows_fetched += n;
+  op.work.distances += n;
   return n;
 }
 
-void Graph::AddToPool(SlotId p, const Scorer& scorer, size_t n, float beyond, Guard& guard,
-                      Scratch& scratch) const {
-  n = ScoreReadable(scorer, n, guard, scratch);
+void Graph::AddToPool(SlotId p, const Scorer& scorer, size_t n, float beyond, Operation& op) const {
+  n = ScoreReadable(scorer, n, op);
   for (size_t i = 0; i < n; ++i) {
     // The copy of a row that is caught half-way may name a slot twice.
     const auto is_same = [&](const Candidate& candidate) {
-      return candidate.slot == scratch.search.ids[i];
+      return candidate.slot == op.scratch.search.ids[i];
     };
-    if (scratch.search.eligible[i] && scratch.search.distances[i] > beyond &&
-        scratch.search.ids[i] != p &&
-        std::none_of(scratch.pool.begin(), scratch.pool.end(), is_same))
-      scratch.pool.push_back({scratch.search.distances[i], scratch.search.ids[i]});
+    if (op.scratch.search.eligible[i] && op.scratch.search.distances[i] > beyond &&
+        op.scratch.search.ids[i] != p &&
+        std::none_of(op.scratch.pool.begin(), op.scratch.pool.end(), is_same))
+      op.scratch.pool.push_back({op.scratch.search.distances[i], op.scratch.search.ids[i]});
   }
 }
 
-void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
-  const size_t n = neighbors_.Copy(p, scratch.search.ids);
+void Graph::AddOwnRow(SlotId p, const Scorer& scorer, Operation& op) const {
+  const size_t n = neighbors_.Copy(p, op.scratch.search.ids);
   if (n == 0) return;
-  ++guard.work.lists_read;
-  AddToPool(p, scorer, n, -std::numeric_limits<float>::infinity(), guard, scratch);
+  ++op.work.lists_read;
+  AddToPool(p, scorer, n, -std::numeric_limits<float>::infinity(), op);
 }
 
 // Where clusters are larger than a list, a search from within meets nobody outside, and every point
 // that goes takes its edges to other clusters with it: in the end none are left. So p takes over
 // from its nearest neighbour, and from an entry point.
-void Graph::AddFar(SlotId p, const Scorer& scorer, Guard& guard, Scratch& scratch) const {
-  const CandidateList& best = scratch.search.best;
+void Graph::AddFar(SlotId p, const Scorer& scorer, Operation& op) const {
+  const CandidateList& best = op.scratch.search.best;
   size_t n = 0;
   for (size_t i = 0; i < best.size() && n == 0; ++i)
     if (best[i].slot != p && best.IsEligible(i))
-      n = neighbors_.Copy(best[i].slot, scratch.search.ids);
-  ++guard.work.lists_read;
-  if (const SlotId entry = entries_.Any(p); entry != kNoSlot) scratch.search.ids[n++] = entry;
-  AddToPool(p, scorer, n, kFar * best[best.size() / 2].distance, guard, scratch);
+      n = neighbors_.Copy(best[i].slot, op.scratch.search.ids);
+  ++op.work.lists_read;
+  if (const SlotId entry = entries_.Any(p); entry != kNoSlot) op.scratch.search.ids[n++] = entry;
+  AddToPool(p, scorer, n, kFar * best[best.size() / 2].distance, op);
 }
 
-bool Graph::WriteOut(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::WriteOut(SlotId p, Operation& op) {
   SlotId old[kMaxDegree];
   for (;;) {
     const uint32_t version = neighbors_.Version(p);
     const size_t n = neighbors_.Copy(p, old);
     bool no_memory = false;
-    scratch.wanted.clear();
-    scratch.pushed.clear();
-    neighbors_.PrefetchReverse(scratch.selected);
-    for (const SlotId v : scratch.selected) {
+    op.scratch.wanted.clear();
+    op.scratch.pushed.clear();
+    neighbors_.PrefetchReverse(op.scratch.selected);
+    for (const SlotId v : op.scratch.selected) {
       if (std::find(old, old + n, v) == old + n) {
         const auto result = neighbors_.AddBackLink(p, v);
         no_memory |= result == NeighborLists::LinkResult::kNoMemory;
         if (result != NeighborLists::LinkResult::kLinked) continue;
-        scratch.pushed.push_back(v);
+        op.scratch.pushed.push_back(v);
       }
-      scratch.wanted.push_back(v);
+      op.scratch.wanted.push_back(v);
     }
-    if (no_memory && scratch.wanted.empty()) return false;
+    if (no_memory && op.scratch.wanted.empty()) return false;
     SHOAL_SYNC_POINT("write_out.before_commit");
-    if (CommitRow(p, version, scratch.wanted, guard, scratch)) return true;
-    for (const SlotId v : scratch.pushed) neighbors_.RemoveBackLink(p, v);
+    if (CommitRow(p, version, op.scratch.wanted, op)) return true;
+    for (const SlotId v : op.scratch.pushed) neighbors_.RemoveBackLink(p, v);
   }
 }
 
-bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Guard& guard,
-                      Scratch& scratch) {
-  NeighborLists::RowUpdate& update = scratch.update;
+bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Operation& op) {
+  NeighborLists::RowUpdate& update = op.scratch.update;
   update.version = version;
   update.wanted = wanted;
   update.dropped.clear();
@@ -143,77 +139,76 @@ bool Graph::CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted
     restarts_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
-  ++guard.work.lists_written;
+  ++op.work.lists_written;
   neighbors_.PrefetchReverse(update.dropped);
   for (const SlotId v : update.dropped) neighbors_.RemoveBackLink(u, v);
   return true;
 }
 
-bool Graph::LinkOut(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::LinkOut(SlotId p, Operation& op) {
   if (!neighbors_.ReserveReverse(p)) return false;
-  SelectNeighbors(p, options_.build_list_size, guard, scratch);
-  return WriteOut(p, guard, scratch);
+  SelectNeighbors(p, options_.build_list_size, op);
+  return WriteOut(p, op);
 }
 
 void Graph::UndoLinkOut(SlotId p) { neighbors_.ClearRow(p); }
 
-uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Guard& guard, Scratch& scratch) const {
+uint32_t Graph::PoolFromRow(SlotId u, SlotId extra, Operation& op) const {
   const uint32_t version = neighbors_.Version(u);
-  size_t n = neighbors_.Copy(u, scratch.search.ids);
-  ++guard.work.lists_read;
-  if (extra != kNoSlot &&
-      std::find(scratch.search.ids, scratch.search.ids + n, extra) == scratch.search.ids + n)
-    scratch.search.ids[n++] = extra;
-  scratch.query_buffer.resize(codec_.buffer_bytes());
-  const Scorer scorer = codec_.BindRow(features_.Row(u), scratch.query_buffer.data());
-  n = ScoreReadable(scorer, n, guard, scratch);
-  scratch.pool.clear();
+  size_t n = neighbors_.Copy(u, op.scratch.search.ids);
+  ++op.work.lists_read;
+  if (extra != kNoSlot && std::find(op.scratch.search.ids, op.scratch.search.ids + n, extra) ==
+                              op.scratch.search.ids + n)
+    op.scratch.search.ids[n++] = extra;
+  const Scorer scorer = codec_.BindRow(features_.Row(u), op.scratch.query_buffer.data());
+  n = ScoreReadable(scorer, n, op);
+  op.scratch.pool.clear();
   for (size_t i = 0; i < n; ++i)
-    if (scratch.search.eligible[i])
-      scratch.pool.push_back({scratch.search.distances[i], scratch.search.ids[i]});
+    if (op.scratch.search.eligible[i])
+      op.scratch.pool.push_back({op.scratch.search.distances[i], op.scratch.search.ids[i]});
   return version;
 }
 
-bool Graph::ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Guard& guard, Scratch& scratch) {
-  const auto at = std::find(scratch.selected.begin(), scratch.selected.end(), fresh);
+bool Graph::ReplaceRow(SlotId u, uint32_t version, SlotId fresh, Operation& op) {
+  const auto at = std::find(op.scratch.selected.begin(), op.scratch.selected.end(), fresh);
   // The row may have got `fresh` since the caller looked. A push would then be one too many: nobody
   // takes it back. (This copy is of `version`, or CommitRow refuses.)
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.Copy(u, row);
-  bool pushed = at != scratch.selected.end() && std::find(row, row + n, fresh) == row + n;
+  bool pushed = at != op.scratch.selected.end() && std::find(row, row + n, fresh) == row + n;
   if (pushed && neighbors_.AddBackLink(u, fresh) != NeighborLists::LinkResult::kLinked) {
-    scratch.selected.erase(at);
+    op.scratch.selected.erase(at);
     pushed = false;
   }
   SHOAL_SYNC_POINT("replace_row.before_commit");
-  if (CommitRow(u, version, scratch.selected, guard, scratch)) return true;
+  if (CommitRow(u, version, op.scratch.selected, op)) return true;
   if (pushed) neighbors_.RemoveBackLink(u, fresh);
   return false;
 }
 
-bool Graph::LinkOrPrune(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::LinkOrPrune(SlotId u, SlotId p, Operation& op) {
   const auto result = neighbors_.Link(u, p);
-  if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
+  if (result == NeighborLists::LinkResult::kLinked) ++op.work.lists_written;
   if (result != NeighborLists::LinkResult::kFull)
     return result == NeighborLists::LinkResult::kLinked;
   SHOAL_SYNC_POINT("link_or_prune.full");
   for (;;) {
-    const uint32_t version = PoolFromRow(u, p, guard, scratch);
-    Prune(u, overflow_degree_, guard, scratch);
-    if (!ReplaceRow(u, version, p, guard, scratch)) continue;
-    const auto& added = scratch.update.added;
+    const uint32_t version = PoolFromRow(u, p, op);
+    Prune(u, overflow_degree_, op);
+    if (!ReplaceRow(u, version, p, op)) continue;
+    const auto& added = op.scratch.update.added;
     return std::find(added.begin(), added.end(), p) != added.end();
   }
 }
 
-bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::ForceLink(SlotId u, SlotId p, Operation& op) {
   if (!neighbors_.forest().CanBeParent(u, p)) return false;
   const auto result = neighbors_.Link(u, p);
-  if (result == NeighborLists::LinkResult::kLinked) ++guard.work.lists_written;
+  if (result == NeighborLists::LinkResult::kLinked) ++op.work.lists_written;
   if (result != NeighborLists::LinkResult::kFull) return neighbors_.forest().IsParent(u, p);
   SHOAL_SYNC_POINT("force_link.full");
-  const uint32_t version = PoolFromRow(u, kNoSlot, guard, scratch);
-  auto& pool = scratch.pool;
+  const uint32_t version = PoolFromRow(u, kNoSlot, op);
+  auto& pool = op.scratch.pool;
   std::sort(pool.begin(), pool.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
   const auto spare = std::find_if(pool.begin(), pool.end(), [&](const Candidate& candidate) {
@@ -222,16 +217,16 @@ bool Graph::ForceLink(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
            !neighbors_.forest().IsSuspended(candidate.slot);
   });
   if (spare == pool.end()) return false;
-  scratch.selected.assign(1, p);
+  op.scratch.selected.assign(1, p);
   for (const Candidate& candidate : pool)
-    if (candidate.slot != spare->slot) scratch.selected.push_back(candidate.slot);
-  ReplaceRow(u, version, p, guard, scratch);
+    if (candidate.slot != spare->slot) op.scratch.selected.push_back(candidate.slot);
+  ReplaceRow(u, version, p, op);
   return neighbors_.forest().IsParent(u, p);
 }
 
 // Guards make a tree of which u's row, if it is full of them, names R branches: a few steps lead to
 // where there is room.
-bool Graph::ForceLinkBelow(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::ForceLinkBelow(SlotId u, SlotId p, Operation& op) {
   constexpr uint64_t kMaxSteps = 64;
   SlotId guarded[kMaxDegree];
   uint64_t random = p;
@@ -242,25 +237,25 @@ bool Graph::ForceLinkBelow(SlotId u, SlotId p, Guard& guard, Scratch& scratch) {
     if (end == guarded) return false;
     random = random * 6364136223846793005u + 1442695040888963407u;  // Knuth's, of MMIX.
     u = guarded[(random >> 32) % static_cast<size_t>(end - guarded)];
-    if (ForceLink(u, p, guard, scratch)) return true;
+    if (ForceLink(u, p, op)) return true;
   }
   return false;
 }
 
-size_t Graph::LinkBack(SlotId p, Guard& guard, Scratch& scratch) {
+size_t Graph::LinkBack(SlotId p, Operation& op) {
   SlotId out[kMaxDegree];
   const size_t n = neighbors_.Copy(p, out);
-  for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, guard, scratch);
+  for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, op);
   return n;
 }
 
-bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
-  const SeedsMet met = scratch.search.met;  // By LinkOut's search.
-  const size_t n = LinkBack(p, guard, scratch);
+bool Graph::LinkIn(SlotId p, Operation& op) {
+  const SeedsMet met = op.scratch.search.met;  // By LinkOut's search.
+  const size_t n = LinkBack(p, op);
   if (n == 0 || inserts_.fetch_add(1, std::memory_order_relaxed) % kStartRefresh == 0)
-    LinkOrPrune(start(), p, guard, scratch);
-  entries_.Offer(p, met, guard, scratch);
-  return EnsureParent(p, guard, scratch);
+    LinkOrPrune(start(), p, op);
+  entries_.Offer(p, met, op);
+  return EnsureParent(p, op);
 }
 
 // First, whoever points at p already. Then whoever came since p was born: others may have filled
@@ -268,64 +263,64 @@ bool Graph::LinkIn(SlotId p, Guard& guard, Scratch& scratch) {
 // as long as it has no guard itself, becomes the youngest. Then, in widening circles, the nearest
 // point that may guard p and has an edge to spare gives it up; where the nearest of all have none
 // (of many that are equal a search finds always the same), perhaps one of those whom these guard.
-bool Graph::EnsureParent(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::EnsureParent(SlotId p, Operation& op) {
   constexpr size_t kAsked = 8;
   const auto done = [&] {
     return slots_.tag(p) != Tag::kLive || neighbors_.forest().ParentCount(p) > 0;
   };
   if (done()) return true;
-  neighbors_.forest().AdoptParents(p, scratch.repair.adopting);
+  neighbors_.forest().AdoptParents(p, op.scratch.repair.adopting);
   if (done()) return true;
-  if (MoveToEnd(p, scratch)) {
-    neighbors_.forest().AdoptParents(p, scratch.repair.adopting);
+  if (MoveToEnd(p, op)) {
+    neighbors_.forest().AdoptParents(p, op.scratch.repair.adopting);
     if (done()) return true;
   }
   const size_t all = slots_.high_water();
   std::vector<Candidate> nearest;
   for (size_t list_size = options_.build_list_size;; list_size *= 4) {
-    SelectNeighbors(p, std::min(list_size, all), guard, scratch);
-    nearest = scratch.pool;
+    SelectNeighbors(p, std::min(list_size, all), op);
+    nearest = op.scratch.pool;
     for (size_t i = 0; i < nearest.size(); ++i) {
-      ForceLink(nearest[i].slot, p, guard, scratch);
+      ForceLink(nearest[i].slot, p, op);
       if (done()) return true;
       if (i + 1 != kAsked) continue;
       for (size_t j = 0; j < kAsked; ++j) {
-        ForceLinkBelow(nearest[j].slot, p, guard, scratch);
+        ForceLinkBelow(nearest[j].slot, p, op);
         if (done()) return true;
       }
     }
-    ForceLink(start(), p, guard, scratch);
+    ForceLink(start(), p, op);
     if (done()) return true;
     if (list_size >= all) return false;
   }
 }
 
-bool Graph::MoveToEnd(SlotId p, Scratch& scratch) {
-  scratch.repair.refused.clear();
-  return neighbors_.forest().MoveToEnd(p, scratch.repair.refused);
+bool Graph::MoveToEnd(SlotId p, Operation& op) {
+  op.scratch.repair.refused.clear();
+  return neighbors_.forest().MoveToEnd(p, op.scratch.repair.refused);
 }
 
-void Graph::LinkInAnywhere(SlotId p, Guard& guard, Scratch& scratch) {
+void Graph::LinkInAnywhere(SlotId p, Operation& op) {
   if (neighbors_.forest().ParentCount(p) > 0) return;
-  MoveToEnd(p, scratch);
-  ForceLinkFromAny(p, guard, scratch);
+  MoveToEnd(p, op);
+  ForceLinkFromAny(p, op);
 }
 
-bool Graph::ForceLinkFromAny(SlotId p, Guard& guard, Scratch& scratch) {
+bool Graph::ForceLinkFromAny(SlotId p, Operation& op) {
   const SlotId slots = slots_.high_water();
   for (SlotId i = start(); i < slots + start(); ++i) {
     const SlotId u = i % slots;
     if (slots_.tag(p) != Tag::kLive) return true;
-    if (u != p && IsReadable(slots_.tag(u)) && ForceLink(u, p, guard, scratch)) return true;
+    if (u != p && IsReadable(slots_.tag(u)) && ForceLink(u, p, op)) return true;
   }
   return false;
 }
 
-void Graph::Relink(SlotId p, Guard& guard, Scratch& scratch) {
+void Graph::Relink(SlotId p, Operation& op) {
   if (slots_.tag(p) != Tag::kLive) return;
-  SelectNeighbors(p, options_.build_list_size, guard, scratch);
+  SelectNeighbors(p, options_.build_list_size, op);
   // Out of memory here leaves the old list, which is no worse than before.
-  if (WriteOut(p, guard, scratch)) LinkBack(p, guard, scratch);
+  if (WriteOut(p, op)) LinkBack(p, op);
 }
 
 }  // namespace shoal

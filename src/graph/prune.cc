@@ -62,16 +62,15 @@ void Graph::TakeRatiosInGroup(const float* distances, const float* between, floa
 // A search gets from p to an open candidate x through a chosen neighbour, whose row this is, as
 // near as d(p, x) / d(row, x) tells: notes the largest of each candidate, from the `first` on, and
 // closes those to which a search gets so near that even the last round has no use for them.
-void Graph::Occlude(By by, const std::byte* row, size_t first, Guard& guard,
-                    Scratch& scratch) const {
-  Scratch::Open& open = scratch.open;
+void Graph::Occlude(By by, const std::byte* row, size_t first, Operation& op) const {
+  Scratch::Open& open = op.scratch.open;
   const size_t n = open.size - first;
   float* const between = open.between.data();
-  std::byte* const buffer = scratch.pair_buffer.data();
+  std::byte* const buffer = op.scratch.row_buffer.data();
   const Scorer scorer =
       by == By::kProduct ? codec_.BindRowAsQuery(row, buffer) : codec_.BindRow(row, buffer);
   scorer.Score(open.rows.data() + first, n, between);
-  guard.work.distances += n;
+  op.work.distances += n;
   const float* const distances = open.distances.data() + first;
   float* const ratios = open.ratios.data() + first;
   if (by == By::kProduct) {  // Products may have either sign: no ratio, but who has the larger one.
@@ -98,21 +97,21 @@ void Graph::Occlude(By by, const std::byte* row, size_t first, Guard& guard,
 
 // Chooses of those that are open and no more occluded than by alpha, nearest first, until there are
 // `degree`. The last `reserved` places are for those beyond `far`.
-void Graph::Choose(By by, float alpha, size_t degree, size_t reserved, float far, Guard& guard,
-                   Scratch& scratch) const {
-  Scratch::Open& open = scratch.open;
-  auto& selected = scratch.selected;
+void Graph::Choose(By by, float alpha, size_t degree, size_t reserved, float far,
+                   Operation& op) const {
+  Scratch::Open& open = op.scratch.open;
+  auto& selected = op.scratch.selected;
   for (size_t i = 0; i < open.size && selected.size() < degree; ++i) {
     if (open.ratios[i] > alpha) continue;
     if (selected.size() + reserved >= degree && open.distances[i] <= far) continue;
     selected.push_back(open.slots[i]);
     open.ratios[i] = std::numeric_limits<float>::infinity();
-    if (selected.size() < degree) Occlude(by, open.rows[i], i + 1, guard, scratch);
+    if (selected.size() < degree) Occlude(by, open.rows[i], i + 1, op);
   }
 }
 
-void Graph::OpenAll(std::span<const Candidate> candidates, Scratch& scratch) const {
-  Scratch::Open& open = scratch.open;
+void Graph::OpenAll(std::span<const Candidate> candidates, Operation& op) const {
+  Scratch::Open& open = op.scratch.open;
   open.Resize(candidates.size());
   for (size_t i = 0; i < candidates.size(); ++i) {
     open.slots[i] = candidates[i].slot;
@@ -127,24 +126,24 @@ void Graph::OpenAll(std::span<const Candidate> candidates, Scratch& scratch) con
 // it, which are as long as itself. But by products alone all would point at the same few.
 // (docs/algorithms.md, D26; after Morozov and Babenko, "Non-metric similarity graphs for maximum
 // inner product search", NeurIPS 2018.)
-void Graph::ChooseByProduct(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const {
-  auto& candidates = scratch.by_product;
-  candidates = scratch.pool;
-  OpenAll(candidates, scratch);
-  Scratch::Open& open = scratch.open;
-  codec_.BindRowAsQuery(features_.Row(p), scratch.pair_buffer.data())
+void Graph::ChooseByProduct(SlotId p, size_t degree, Operation& op) const {
+  auto& candidates = op.scratch.by_product;
+  candidates = op.scratch.pool;
+  OpenAll(candidates, op);
+  Scratch::Open& open = op.scratch.open;
+  codec_.BindRowAsQuery(features_.Row(p), op.scratch.row_buffer.data())
       .Score(open.rows.data(), open.size, open.distances.data());
-  guard.work.distances += open.size;
+  op.work.distances += open.size;
   for (size_t i = 0; i < candidates.size(); ++i) candidates[i].distance = open.distances[i];
   SortNearestFirst(p, candidates);
-  OpenAll(candidates, scratch);
-  Choose(By::kProduct, 1.0f, degree, 0, 0, guard, scratch);
+  OpenAll(candidates, op);
+  Choose(By::kProduct, 1.0f, degree, 0, 0, op);
 }
 
-void Graph::ChooseByDistance(size_t degree, Guard& guard, Scratch& scratch) const {
-  const auto& pool = scratch.pool;
-  const auto& selected = scratch.selected;
-  const Scratch::Open& open = scratch.open;
+void Graph::ChooseByDistance(size_t degree, Operation& op) const {
+  const auto& pool = op.scratch.pool;
+  const auto& selected = op.scratch.selected;
+  const Scratch::Open& open = op.scratch.open;
   if (open.size == 0) return;
   const float far = kFar * pool[pool.size() / 2].distance;
   const size_t most =
@@ -157,45 +156,43 @@ void Graph::ChooseByDistance(size_t degree, Guard& guard, Scratch& scratch) cons
     return n;
   };
   // Where half of all equal p, they would take every place in the first round: the others are far.
-  Choose(By::kDistance, 1.0f, degree, far > 0 ? 0 : reserved(), far, guard, scratch);
+  Choose(By::kDistance, 1.0f, degree, far > 0 ? 0 : reserved(), far, op);
   if (selected.size() == degree || open.size == 0) return;
-  Choose(By::kDistance, options_.alpha, degree, reserved(), far, guard, scratch);
+  Choose(By::kDistance, options_.alpha, degree, reserved(), far, op);
 }
 
 // To leave a neighbour out because a nearer one leads to it is to trust that one's row, and a point
 // that is near everything (a zero among unit vectors) leads to R of them. So what is left out fills
 // a row that has come out sparse, nearest first. (docs/algorithms.md, D27.)
-void Graph::FillUp(size_t degree, Scratch& scratch) {
+void Graph::FillUp(size_t degree, Operation& op) {
   constexpr size_t kEnough = 24;
-  auto& selected = scratch.selected;
+  auto& selected = op.scratch.selected;
   if (selected.size() >= std::min(degree, kEnough) / 3) return;
   const size_t least = std::min(degree * 7 / 10, kEnough);
-  for (const Candidate& candidate : scratch.pool) {
+  for (const Candidate& candidate : op.scratch.pool) {
     if (selected.size() >= least) return;
     if (std::find(selected.begin(), selected.end(), candidate.slot) == selected.end())
       selected.push_back(candidate.slot);
   }
 }
 
-void Graph::Prune(SlotId p, size_t degree, Guard& guard, Scratch& scratch) const {
-  ++guard.work.prunes;
-  auto& pool = scratch.pool;
-  auto& selected = scratch.selected;
-  scratch.pair_buffer.resize(codec_.buffer_bytes());
+void Graph::Prune(SlotId p, size_t degree, Operation& op) const {
+  ++op.work.prunes;
+  auto& pool = op.scratch.pool;
+  auto& selected = op.scratch.selected;
   selected.clear();
-  scratch.open.in_group = false;
-  if (codec_.NormsVary()) ChooseByProduct(p, degree / 2, guard, scratch);
+  op.scratch.open.in_group = false;
+  if (codec_.NormsVary()) ChooseByProduct(p, degree / 2, op);
   SortNearestFirst(p, pool);
-  OpenAll(pool, scratch);
-  Scratch::Open& open = scratch.open;
+  OpenAll(pool, op);
+  Scratch::Open& open = op.scratch.open;
   // What is chosen is not open, and occludes as if it had been chosen by distance.
   for (size_t i = 0; i < open.size && !selected.empty(); ++i)
     if (std::find(selected.begin(), selected.end(), open.slots[i]) != selected.end())
       open.ratios[i] = std::numeric_limits<float>::infinity();
-  for (const SlotId chosen : selected)
-    Occlude(By::kDistance, features_.Row(chosen), 0, guard, scratch);
-  ChooseByDistance(degree, guard, scratch);
-  if (options_.alpha > 1) FillUp(degree, scratch);
+  for (const SlotId chosen : selected) Occlude(By::kDistance, features_.Row(chosen), 0, op);
+  ChooseByDistance(degree, op);
+  if (options_.alpha > 1) FillUp(degree, op);
 }
 
 }  // namespace shoal

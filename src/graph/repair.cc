@@ -29,24 +29,24 @@ constexpr size_t kMaxPerCall = 512;
 
 }  // namespace
 
-Graph::Repaired Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
-  Scratch::Repair& r = scratch.repair;
+Graph::Repaired Graph::Repair(SlotId p, Operation& op) {
+  Scratch::Repair& r = op.scratch.repair;
   neighbors_.Reverse(p, r.in, kMaxPerCall + 1);
   const bool are_all = r.in.size() <= kMaxPerCall;
   std::sort(r.in.begin(), r.in.end());
   r.in.erase(std::unique(r.in.begin(), r.in.end()), r.in.end());
   r.out.resize(kMaxDegree);
   r.out.resize(neighbors_.Copy(p, r.out.data()));
-  guard.work.lists_read += 2;
+  op.work.lists_read += 2;
   SHOAL_SYNC_POINT("repair.copied");
-  CollectReplacements(p, guard, scratch);
+  CollectReplacements(p, op);
   neighbors_.PrefetchReverse(r.replacements);
-  MeasureBetweenReplacements(guard, scratch);
-  MeasureFromDeleted(p, guard, scratch);
-  for (const SlotId w : r.out) Support(w, guard, scratch);
-  for (const SlotId w : r.out) RenewRank(w, p, scratch);
-  if (!MakeChildless(p, guard, scratch)) {
-    const auto link = [&](SlotId v) { return ParentFromOutside(v, guard, scratch); };
+  MeasureBetweenReplacements(op);
+  MeasureFromDeleted(p, op);
+  for (const SlotId w : r.out) Support(w, op);
+  for (const SlotId w : r.out) RenewRank(w, p, op);
+  if (!MakeChildless(p, op)) {
+    const auto link = [&](SlotId v) { return ParentFromOutside(v, op); };
     if (!reattachment_.Run(p, link)) return Repaired::kRetry;
   }
   SHOAL_SYNC_POINT("repair.before_replacing");
@@ -54,7 +54,7 @@ Graph::Repaired Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   for (size_t i = 0; i < r.in.size(); ++i) {
     if (i + kAhead < r.in.size()) neighbors_.PrefetchForWriting(r.in[i + kAhead]);
     if (i + 1 < r.in.size()) PrefetchOthers(r.in[i + 1]);
-    ReplaceIn(r.in[i], p, guard, scratch);
+    ReplaceIn(r.in[i], p, op);
   }
   if (!are_all) {
     SHOAL_SYNC_POINT("repair.partial");
@@ -62,78 +62,77 @@ Graph::Repaired Graph::Repair(SlotId p, Guard& guard, Scratch& scratch) {
   }
   SHOAL_SYNC_POINT("repair.before_clearing");
   neighbors_.ClearRow(p);
-  ++guard.work.lists_written;
-  entries_.Forget(p, r.replacements.empty() ? kNoSlot : NearestReplacement(scratch));
+  ++op.work.lists_written;
+  entries_.Forget(p, r.replacements.empty() ? kNoSlot : NearestReplacement(op));
   return Repaired::kDone;
 }
 
 // An edge from the nearest replacement that has none to w, if w is left with few in-edges; with
 // very few, one from each of w's own neighbours that will have it, as when w came: of p's
 // replacements, none need be near w.
-void Graph::Support(SlotId w, Guard& guard, Scratch& scratch) {
+void Graph::Support(SlotId w, Operation& op) {
   if (slots_.tag(w) != Tag::kLive) return;
   if (neighbors_.HasMoreIn(w, neighbors_.max_degree() / 2)) return;
-  LinkFromReplacement(w, guard, scratch);
-  if (!neighbors_.HasMoreIn(w, neighbors_.max_degree() / 4)) LinkBack(w, guard, scratch);
+  LinkFromReplacement(w, op);
+  if (!neighbors_.HasMoreIn(w, neighbors_.max_degree() / 4)) LinkBack(w, op);
 }
 
-bool Graph::LinkFromReplacement(SlotId w, Guard& guard, Scratch& scratch) {
+bool Graph::LinkFromReplacement(SlotId w, Operation& op) {
   constexpr int kTries = 4;
-  Scratch::Repair& r = scratch.repair;
-  ScoreReplacements(w, guard, scratch);
+  Scratch::Repair& r = op.scratch.repair;
+  ScoreReplacements(w, op);
   for (int i = 0; i < kTries; ++i) {
-    const size_t nearest = NearestUsable(scratch);
+    const size_t nearest = NearestUsable(op);
     if (nearest == r.replacements.size()) return false;
     r.distances[nearest] = Scratch::kUnusable;
-    if (LinkOrPrune(r.replacements[nearest], w, guard, scratch)) return true;
+    if (LinkOrPrune(r.replacements[nearest], w, op)) return true;
   }
   return false;
 }
 
 // MoveToEnd of w if p is one of its few guards, while that need not drag others along: without it,
 // old points come to guard each other in long chains.
-void Graph::RenewRank(SlotId w, SlotId p, Scratch& scratch) {
+void Graph::RenewRank(SlotId w, SlotId p, Operation& op) {
   constexpr uint32_t kFewParents = 2;
   if (slots_.tag(w) != Tag::kLive || neighbors_.forest().ParentCount(w) > kFewParents) return;
   if (!neighbors_.forest().IsParent(p, w)) return;
-  std::vector<SlotId>& refused = scratch.repair.refused;
+  std::vector<SlotId>& refused = op.scratch.repair.refused;
   refused.clear();
   if (!neighbors_.forest().MoveToEnd(w, refused)) return;
   reparented_.fetch_add(1, std::memory_order_relaxed);
-  neighbors_.forest().AdoptParents(w, scratch.repair.adopting);
+  neighbors_.forest().AdoptParents(w, op.scratch.repair.adopting);
 }
 
 // Pushes z's future edge to an replacement: where the edge to p is long, one that a search for p's
 // neighbours gets nearer to them by; else any that is usable. Where norms vary, the one with the
 // largest product: the edges to such are the ones that are hard to come by (docs/algorithms.md,
 // D26). kNoSlot: there is none.
-SlotId Graph::LinkReplacement(SlotId z, std::span<const SlotId> row, Guard& guard,
-                              Scratch& scratch) {
-  Scratch::Repair& r = scratch.repair;
+SlotId Graph::LinkReplacement(SlotId z, std::span<const SlotId> row, Operation& op) {
+  Scratch::Repair& r = op.scratch.repair;
   const size_t replacements = r.replacements.size();
   const bool by_product = codec_.NormsVary();
   if (by_product) {
-    ScoreReplacementsByProduct(z, guard, scratch);
+    ScoreReplacementsByProduct(z, op);
   } else {
-    ScoreReplacements(z, guard, scratch);
+    ScoreReplacements(z, op);
   }
-  SplitRow(z, row, scratch);
+  SplitRow(z, row, op);
   size_t chosen = replacements, nearest = replacements;
   if (by_product) {
-    nearest = NearestUsable(scratch);
+    nearest = NearestUsable(op);
   } else {
     if (const uint32_t i = r.positions.Find(z); i < replacements && r.from_deleted[i] > r.far) {
       r.usable = r.distances;
       for (size_t j = 0; j < replacements; ++j)
         if (options_.alpha * r.from_deleted[j] > r.from_deleted[i])
           r.distances[j] = Scratch::kUnusable;
-      chosen = ChooseReplacement(guard, scratch, nearest);
+      chosen = ChooseReplacement(op, nearest);
       r.distances.swap(r.usable);
     }
-    if (chosen == replacements) chosen = ChooseReplacement(guard, scratch, nearest);
+    if (chosen == replacements) chosen = ChooseReplacement(op, nearest);
   }
   for (size_t i = chosen < replacements ? chosen : nearest; i < replacements;
-       i = NearestUsable(scratch)) {
+       i = NearestUsable(op)) {
     r.distances[i] = Scratch::kUnusable;
     if (neighbors_.AddBackLink(z, r.replacements[i]) == NeighborLists::LinkResult::kLinked)
       return r.replacements[i];
@@ -141,7 +140,7 @@ SlotId Graph::LinkReplacement(SlotId z, std::span<const SlotId> row, Guard& guar
   return kNoSlot;
 }
 
-void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
+void Graph::ReplaceIn(SlotId z, SlotId p, Operation& op) {
   if (const Tag tag = slots_.tag(z); tag != Tag::kLive && tag != Tag::kFrozen) {
     neighbors_.Unlink(z, p);
     return;
@@ -149,29 +148,29 @@ void Graph::ReplaceIn(SlotId z, SlotId p, Guard& guard, Scratch& scratch) {
   // Perhaps torn, perhaps moved on when the edge is written: so good is good enough for a choice.
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.Copy(z, row);
-  ++guard.work.lists_read;
-  const SlotId replacement = LinkReplacement(z, std::span(row, n), guard, scratch);
+  ++op.work.lists_read;
+  const SlotId replacement = LinkReplacement(z, std::span(row, n), op);
   SHOAL_SYNC_POINT("repair.before_commit");
   if (!neighbors_.Swap(z, p, replacement)) return;
-  ++guard.work.lists_written;
+  ++op.work.lists_written;
   // Nobody to take p's place, and hardly a neighbour left: a search finds better ones.
   if (replacement == kNoSlot && n <= neighbors_.max_degree() / 4 && slots_.tag(z) == Tag::kLive)
-    Relink(z, guard, scratch);
+    Relink(z, op);
 }
 
 // Releases p, which is deleted (neighbors.h, G4): whom p alone guards is reborn, after those whom
 // that one alone guards, and so on; guards have no cycle, so this comes to an end. False: not yet.
-bool Graph::MakeChildless(SlotId p, Guard& guard, Scratch& scratch) {
-  auto& stack = scratch.repair.releasing;
+bool Graph::MakeChildless(SlotId p, Operation& op) {
+  auto& stack = op.scratch.repair.releasing;
   stack.assign(1, {p, kNoSlot});
   for (size_t steps = 0; !stack.empty(); ++steps) {
     if (steps >= kMaxSteps) return false;
     const auto [x, leaving] = stack.back();
-    std::vector<SlotId>& refused = scratch.repair.refused;
+    std::vector<SlotId>& refused = op.scratch.repair.refused;
     refused.clear();
     if (neighbors_.forest().MoveToEnd(x, refused)) {
       stack.pop_back();
-      if (slots_.tag(x) == Tag::kLive && !FindParent(x, leaving, guard, scratch)) return false;
+      if (slots_.tag(x) == Tag::kLive && !FindParent(x, leaving, op)) return false;
     } else if (refused.empty()) {  // Pinned, by another repair.
       return false;
     }
@@ -182,16 +181,16 @@ bool Graph::MakeChildless(SlotId p, Guard& guard, Scratch& scratch) {
 
 // An edge to v from the nearest point that may guard it and has a place; or v was deleted
 // meanwhile.
-bool Graph::ParentFromOutside(SlotId v, Guard& guard, Scratch& scratch) {
+bool Graph::ParentFromOutside(SlotId v, Operation& op) {
   relinked_.fetch_add(1, std::memory_order_relaxed);
   for (const size_t times : {1, 4}) {
     const size_t list_size = times * options_.build_list_size;
-    SelectNeighbors(v, std::min<size_t>(list_size, slots_.high_water()), guard, scratch);
-    const std::vector<Candidate> nearest = scratch.pool;
+    SelectNeighbors(v, std::min<size_t>(list_size, slots_.high_water()), op);
+    const std::vector<Candidate> nearest = op.scratch.pool;
     for (const Candidate& candidate : nearest)
-      if (ForceLink(candidate.slot, v, guard, scratch)) return true;
+      if (ForceLink(candidate.slot, v, op)) return true;
   }
-  return ForceLinkFromAny(v, guard, scratch);
+  return ForceLinkFromAny(v, op);
 }
 
 bool Graph::HasParentBesides(SlotId x, SlotId leaving) const {
@@ -202,24 +201,24 @@ bool Graph::HasParentBesides(SlotId x, SlotId leaving) const {
 
 // Gives x, which is live and was just reborn, a guard besides `leaving`: of those who point at it,
 // or else by an edge from an replacement.
-bool Graph::FindParent(SlotId x, SlotId leaving, Guard& guard, Scratch& scratch) {
+bool Graph::FindParent(SlotId x, SlotId leaving, Operation& op) {
   reparented_.fetch_add(1, std::memory_order_relaxed);
-  neighbors_.forest().AdoptParents(x, scratch.repair.adopting);
+  neighbors_.forest().AdoptParents(x, op.scratch.repair.adopting);
   if (HasParentBesides(x, leaving)) return true;
   relinked_.fetch_add(1, std::memory_order_relaxed);
-  return LinkFromReplacement(x, guard, scratch) && HasParentBesides(x, leaving);
+  return LinkFromReplacement(x, op) && HasParentBesides(x, leaving);
 }
 
-bool Graph::CopyOut(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
+bool Graph::CopyOut(SlotId from, SlotId to, Operation& op) {
   if (!neighbors_.ReserveReverse(to)) return false;
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.CopyAtomically(from, row);  // A torn copy may name a slot twice.
-  scratch.selected.assign(row, row + n);
-  return WriteOut(to, guard, scratch);
+  op.scratch.selected.assign(row, row + n);
+  return WriteOut(to, op);
 }
 
-void Graph::TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
-  std::vector<SlotId>& in = scratch.repair.in;
+void Graph::TakeOver(SlotId from, SlotId to, Operation& op) {
+  std::vector<SlotId>& in = op.scratch.repair.in;
   neighbors_.Reverse(from, in);
   SlotId row[kMaxDegree];
   for (const SlotId z : in) {
@@ -231,12 +230,12 @@ void Graph::TakeOver(SlotId from, SlotId to, Guard& guard, Scratch& scratch) {
       if (place == row + n || std::find(row, row + n, to) != row + n) break;
       if (neighbors_.AddBackLink(z, to) != NeighborLists::LinkResult::kLinked) break;
       *place = to;
-      if (CommitRow(z, version, std::span(row, n), guard, scratch)) break;
+      if (CommitRow(z, version, std::span(row, n), op)) break;
       neighbors_.RemoveBackLink(z, to);
     }
   }
   if (entries_.Contains(from)) entries_.Forget(from, to);
-  EnsureParent(to, guard, scratch);
+  EnsureParent(to, op);
 }
 
 }  // namespace shoal

@@ -25,16 +25,16 @@ bool AnyOccludes(const float* from_owner, const float* from_candidate, size_t n,
 
 // scratch.repair.replacements: p's live neighbours, out and in; where few of them live, also those
 // to which deleted neighbours lead.
-void Graph::CollectReplacements(SlotId p, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
+void Graph::CollectReplacements(SlotId p, Operation& op) const {
+  Scratch::Repair& r = op.scratch.repair;
   const size_t most = size_t{4} * neighbors_.max_degree();
   const size_t enough = neighbors_.max_degree() / 2;
   r.replacements.clear();
   r.dead.clear();
-  scratch.search.visited.Reset(2 * most);
-  scratch.search.visited.Insert(p);
+  op.scratch.search.visited.Reset(2 * most);
+  op.scratch.search.visited.Insert(p);
   const auto add = [&](SlotId slot) {
-    if (r.replacements.size() == most || !scratch.search.visited.Insert(slot)) return;
+    if (r.replacements.size() == most || !op.scratch.search.visited.Insert(slot)) return;
     const Tag tag = slots_.tag(slot);
     if (tag == Tag::kLive) r.replacements.push_back(slot);
     if (tag == Tag::kDeleted) r.dead.push_back(slot);
@@ -50,30 +50,29 @@ void Graph::CollectReplacements(SlotId p, Guard& guard, Scratch& scratch) const 
   r.rows.resize(r.replacements.size());
   r.distances.resize(r.replacements.size());
   features_.rows().Find(r.replacements.data(), r.replacements.size(), r.rows.data());
-  guard.work.rows_fetched += r.replacements.size();
+  op.work.rows_fetched += r.replacements.size();
 }
 
 // Most replacements are in-neighbours and all their distances will be asked for, so none is left
 // out.
-void Graph::MeasureBetweenReplacements(Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
+void Graph::MeasureBetweenReplacements(Operation& op) const {
+  Scratch::Repair& r = op.scratch.repair;
   const size_t n = r.replacements.size();
   r.between.resize(n * n);
-  scratch.pair_buffer.resize(codec_.buffer_bytes());
   for (size_t i = 0; i < n; ++i) {
     float* const from_i = &r.between[i * n];
     from_i[i] = 0;
     for (size_t j = 0; j < i; ++j) from_i[j] = r.between[j * n + i];
-    codec_.BindRow(r.rows[i], scratch.pair_buffer.data())
+    codec_.BindRow(r.rows[i], op.scratch.row_buffer.data())
         .Score(r.rows.data() + i + 1, n - i - 1, from_i + i + 1);
   }
-  guard.work.distances += n * (n - 1) / 2;
+  op.work.distances += n * (n - 1) / 2;
 }
 
-void Graph::MeasureFromDeleted(SlotId p, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
+void Graph::MeasureFromDeleted(SlotId p, Operation& op) const {
+  Scratch::Repair& r = op.scratch.repair;
   if (r.replacements.empty()) return;
-  ScoreReplacements(p, guard, scratch);
+  ScoreReplacements(p, op);
   r.from_deleted = r.distances;
   const auto middle = r.distances.begin() + static_cast<ptrdiff_t>(r.distances.size() / 2);
   std::nth_element(r.distances.begin(), middle, r.distances.end());
@@ -91,60 +90,58 @@ void Graph::PrefetchOthers(SlotId z) const {
 }
 
 // scratch.repair.distances: of all replacements from `slot`, which itself is unusable.
-void Graph::ScoreReplacements(SlotId slot, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
+void Graph::ScoreReplacements(SlotId slot, Operation& op) const {
+  Scratch::Repair& r = op.scratch.repair;
   const size_t n = r.replacements.size();
   if (const uint32_t i = r.positions.Find(slot); i < n) {
     std::copy_n(&r.between[i * n], n, r.distances.begin());
     r.distances[i] = kUnusable;
     return;
   }
-  scratch.query_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRow(features_.Row(slot), scratch.query_buffer.data())
+  codec_.BindRow(features_.Row(slot), op.scratch.query_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
-  guard.work.distances += n;
+  op.work.distances += n;
 }
 
 // Likewise their negated products with it.
-void Graph::ScoreReplacementsByProduct(SlotId slot, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
+void Graph::ScoreReplacementsByProduct(SlotId slot, Operation& op) const {
+  Scratch::Repair& r = op.scratch.repair;
   const size_t n = r.replacements.size();
-  scratch.query_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRowAsQuery(features_.Row(slot), scratch.query_buffer.data())
+  codec_.BindRowAsQuery(features_.Row(slot), op.scratch.query_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
-  guard.work.distances += n;
+  op.work.distances += n;
   if (const uint32_t i = r.positions.Find(slot); i < n) r.distances[i] = kUnusable;
 }
 
 // The position of the nearest replacement that is not marked unusable; their number if there is
 // none.
-size_t Graph::NearestUsable(const Scratch& scratch) {
-  const auto& distances = scratch.repair.distances;
+size_t Graph::NearestUsable(const Operation& op) {
+  const auto& distances = op.scratch.repair.distances;
   const size_t position = PositionOfLeast(distances.data(), distances.size());
   return position == distances.size() || distances[position] == kUnusable ? distances.size()
                                                                           : position;
 }
 
-SlotId Graph::NearestReplacement(const Scratch& scratch) {
-  const auto& from = scratch.repair.from_deleted;
+SlotId Graph::NearestReplacement(const Operation& op) {
+  const auto& from = op.scratch.repair.from_deleted;
   const auto nearest = std::min_element(from.begin(), from.end()) - from.begin();
-  return scratch.repair.replacements[static_cast<size_t>(nearest)];
+  return op.scratch.repair.replacements[static_cast<size_t>(nearest)];
 }
 
 // The nearest usable replacement that the row, in front of whose prune it would stand, does not
 // occlude, as far as one can tell from those of the row that are replacements themselves and the
 // first few others; the replacements' number if that can be said of none of the nearest few, of
 // whom `nearest` is the first.
-size_t Graph::ChooseReplacement(Guard& guard, Scratch& scratch, size_t& nearest) const {
+size_t Graph::ChooseReplacement(Operation& op, size_t& nearest) const {
   constexpr int kTries = 8;
-  Scratch::Repair& r = scratch.repair;
+  Scratch::Repair& r = op.scratch.repair;
   const size_t replacements = r.replacements.size();
   for (int i = 0; i < kTries; ++i) {
-    const size_t candidate = NearestUsable(scratch);
+    const size_t candidate = NearestUsable(op);
     if (candidate == replacements) break;
     if (i == 0) nearest = candidate;
     const bool is_occluded =
-        OccludedByReplacements(candidate, scratch) || OccludedByOthers(candidate, guard, scratch);
+        OccludedByReplacements(candidate, op) || OccludedByOthers(candidate, op);
     r.distances[candidate] = kUnusable;
     if (!is_occluded) return candidate;
   }
@@ -153,8 +150,8 @@ size_t Graph::ChooseReplacement(Guard& guard, Scratch& scratch, size_t& nearest)
 
 // Sorts z's row into the replacements in it, which become unusable, and the first few others.
 // Distances are those from z.
-void Graph::SplitRow(SlotId z, std::span<const SlotId> row, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
+void Graph::SplitRow(SlotId z, std::span<const SlotId> row, Operation& op) const {
+  Scratch::Repair& r = op.scratch.repair;
   SlotId others[kMaxDegree];
   r.in_row.resize(row.size());
   const PositionTable::Parts parts = r.positions.Split(row, r.in_row.data(), others);
@@ -168,8 +165,8 @@ void Graph::SplitRow(SlotId z, std::span<const SlotId> row, Scratch& scratch) co
 }
 
 // By the replacements in the row.
-bool Graph::OccludedByReplacements(size_t candidate, const Scratch& scratch) const {
-  const Scratch::Repair& r = scratch.repair;
+bool Graph::OccludedByReplacements(size_t candidate, const Operation& op) const {
+  const Scratch::Repair& r = op.scratch.repair;
   const float* const from_candidate = &r.between[candidate * r.replacements.size()];
   const float distance = r.distances[candidate];
   unsigned occluders = 0;
@@ -180,24 +177,23 @@ bool Graph::OccludedByReplacements(size_t candidate, const Scratch& scratch) con
 }
 
 // By the row's others, which are measured for the first candidate that gets here.
-bool Graph::OccludedByOthers(size_t candidate, Guard& guard, Scratch& scratch) const {
-  Scratch::Repair& r = scratch.repair;
+bool Graph::OccludedByOthers(size_t candidate, Operation& op) const {
+  Scratch::Repair& r = op.scratch.repair;
   Scratch::Others& others = r.others;
   const size_t n = others.slots.size();
   if (n == 0) return false;
-  scratch.pair_buffer.resize(codec_.buffer_bytes());
   if (!others.measured) {
     others.measured = true;
     others.Resize(n);
     features_.rows().Find(others.slots.data(), n, others.rows.data());
-    guard.work.rows_fetched += n;
-    codec_.BindRow(features_.Row(others.owner), scratch.pair_buffer.data())
+    op.work.rows_fetched += n;
+    codec_.BindRow(features_.Row(others.owner), op.scratch.row_buffer.data())
         .Score(others.rows.data(), n, others.from_owner.data());
-    guard.work.distances += n;
+    op.work.distances += n;
   }
-  codec_.BindRow(r.rows[candidate], scratch.pair_buffer.data())
+  codec_.BindRow(r.rows[candidate], op.scratch.row_buffer.data())
       .Score(others.rows.data(), n, others.from_candidate.data());
-  guard.work.distances += n;
+  op.work.distances += n;
   return AnyOccludes(others.from_owner.data(), others.from_candidate.data(), n,
                      r.distances[candidate], options_.alpha);
 }

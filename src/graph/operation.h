@@ -1,10 +1,11 @@
-// The working memory of one operation. Owned by an epoch cell: whoever holds the cell has it.
+// What every operation on the graph carries: its work counters and its working memory.
 #pragma once
 
 #include <limits>
 #include <utility>
 #include <vector>
 
+#include "codec/full_codec.h"
 #include "graph/position_table.h"
 #include "graph/search_scratch.h"
 #include "store/epoch.h"
@@ -12,9 +13,11 @@
 
 namespace shoal {
 
+// The working memory of one operation. The epoch cell owns it: the thread that holds the cell has
+// it.
 struct Scratch final : ScratchBase {
   // Reserves what writers need once they have begun to change lists: nothing throws from there on.
-  Scratch() {
+  explicit Scratch(size_t buffer_bytes) : query_buffer(buffer_bytes), row_buffer(buffer_bytes) {
     constexpr size_t kPool = 1024;
     pool.reserve(kPool);
     open.Resize(kPool);
@@ -123,9 +126,9 @@ struct Scratch final : ScratchBase {
   // Which ids a search has found, where points may be found twice.
   std::vector<uint32_t> id_table;
 
-  // Of queries and rows that are bound to a scorer.
-  std::vector<std::byte> query_buffer;
-  std::vector<std::byte> pair_buffer;
+  // FullCodec::buffer_bytes() each.
+  std::vector<std::byte> query_buffer;  // Of the query, or the row, that a search is for.
+  std::vector<std::byte> row_buffer;    // Of a row that is bound and scored against at once.
 
   size_t bytes() const override {
     return sizeof(*this) + search.bytes() +
@@ -134,7 +137,23 @@ struct Scratch final : ScratchBase {
             update.dropped.capacity() + update.added.capacity()) *
                sizeof(uint32_t) +
            id_table.capacity() * sizeof(uint32_t) + repair.bytes() + open.bytes() +
-           query_buffer.capacity() + pair_buffer.capacity();
+           query_buffer.capacity() + row_buffer.capacity();
+  }
+};
+
+// One operation, under an epoch guard, which outlives it.
+struct Operation {
+  // Makes the scratch of the guard's cell, if it has none: bad_alloc.
+  Operation(EpochRegistry::Guard& guard, const FullCodec& codec)
+      : work(guard.work), scratch(ScratchOf(guard.cell(), codec)) {}
+
+  WorkCounters& work;
+  Scratch& scratch;
+
+ private:
+  static Scratch& ScratchOf(EpochRegistry::Cell& cell, const FullCodec& codec) {
+    if (cell.scratch == nullptr) cell.scratch = std::make_unique<Scratch>(codec.buffer_bytes());
+    return static_cast<Scratch&>(*cell.scratch);
   }
 };
 
