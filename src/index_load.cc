@@ -85,7 +85,7 @@ class IndexImpl::Loader {
 
   Status LoadEntries(const Block& block, size_t at) {
     std::vector<EntryPoints::Saved> sets;
-    size_t most = EntryPoints::kMaxRoots, due = 1;
+    size_t most = EntryPoints::kMaxCoarse, due = 1;
     for (; due > 0; --due) {
       const auto left = block.size() - at;
       constexpr size_t kBefore = 8;  // Their number and radius.
@@ -104,7 +104,7 @@ class IndexImpl::Loader {
         return ok;
       at += 4 * n;
       if (sets.size() == 1) due += n;
-      most = EntryPoints::kMaxLeaves;
+      most = EntryPoints::kMaxFine;
     }
     if (at != block.size())
       return reader_.Broken(Section::kStart, 0, at, "end of the entry points",

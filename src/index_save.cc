@@ -22,8 +22,8 @@
 
 namespace shoal {
 
-static_assert(EntryPoints::kMaxRoots == kMaxSnapshotRoots);
-static_assert(EntryPoints::kMaxLeaves == kMaxSnapshotLeaves);
+static_assert(EntryPoints::kMaxCoarse == kMaxSnapshotRoots);
+static_assert(EntryPoints::kMaxFine == kMaxSnapshotLeaves);
 
 std::vector<SlotId> IndexImpl::SnapshotSlots() const {
   std::vector<SlotId> slots =
