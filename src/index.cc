@@ -167,7 +167,7 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
     size_t list_size = std::min(std::max(options.search_list_size, k), most);
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most)) {
-      graph_.BeamSearch(scorer, list_size, {}, op);
+      graph_.BeamSearch(scorer, list_size, op);
       hits = CollectHits(k, ids, distances, op);
       // A list that is full and holds fewer than k ids holds some of them twice.
       if (hits == k || !scratch.search.best.full() || list_size >= most) break;

@@ -74,8 +74,8 @@ class IndexImpl {
   Status InsertReserved(ExternalId id, OwnedSlot slot);
   // Upsert of an id that is there.
   Status ReplaceExisting(ExternalId id, VectorView vector);
-  // A live point's edges to it.
-  void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
+  // A live point's edges to it; `met`: by LinkOut.
+  void LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard);
 
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      const Operation& op) const;

@@ -103,9 +103,11 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
   neighbors_.ResetRow(p);  // Before anything can fail: what is undone is p's list.
   auto guard = epochs_.Pin();
   Status linked;
+  std::optional<SeedsMet> met;
   try {
     Operation op(guard, codec_);
-    if (!graph_.LinkOut(p, op)) linked = OutOfMemory(options_, "reverse lists");
+    met = graph_.LinkOut(p, op);
+    if (!met) linked = OutOfMemory(options_, "reverse lists");
   } catch (const std::bad_alloc&) {
     linked = OutOfMemory(options_, "insert");
   }
@@ -124,15 +126,15 @@ Status IndexImpl::InsertReserved(ExternalId id, OwnedSlot slot) {
     graph_.UndoLinkOut(p);
     return AlreadyExists(id);
   }
-  LinkPublished(p, guard);
+  LinkPublished(p, *met, guard);
   return {};
 }
 
-void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
+void IndexImpl::LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard) {
   SHOAL_SYNC_POINT("insert.published");
   Operation op(guard, codec_);  // LinkOut made the scratch.
   try {
-    bool guarded = graph_.LinkIn(p, op);
+    bool guarded = graph_.LinkIn(p, met, op);
     // Else all rows that may guard p are full of others' last guards. p is made the youngest at
     // each try, and there are fewer live points than places: some of these are deleted points',
     // whose repair is due, or other inserts have been faster.
@@ -180,9 +182,11 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
   }
   auto guard = epochs_.Pin();
   Status linked;
+  std::optional<SeedsMet> met;
   try {
     Operation op(guard, codec_);
-    if (!graph_.LinkOut(p, op)) linked = OutOfMemory(options_, "reverse lists");
+    met = graph_.LinkOut(p, op);
+    if (!met) linked = OutOfMemory(options_, "reverse lists");
   } catch (const std::bad_alloc&) {
     linked = OutOfMemory(options_, "upsert");
   }
@@ -195,7 +199,7 @@ Status IndexImpl::ReplaceExisting(ExternalId id, VectorView vector) {
   NoteThatAnIdLeaves();
   std::move(*slot).Publish();
   SHOAL_SYNC_POINT("upsert.published");
-  LinkPublished(p, guard);
+  LinkPublished(p, *met, guard);
   SHOAL_SYNC_POINT("upsert.linked");
   SlotId old = kNoSlot;
   {

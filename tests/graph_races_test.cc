@@ -56,7 +56,7 @@ class GraphRaceTest : public ::testing::Test {
 
 // Two passes want the same edge: one finds the row full and plans a prune; before it looks at the
 // row again the other has written the edge.
-TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoPushBehind) {
+TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoBackLinkBehind) {
   const SlotId u = Place(100);
   const SlotId p = Place(101);
   std::vector<SlotId> far;
@@ -104,7 +104,7 @@ TEST_F(GraphRaceTest, AnInserterWhosePointIsDeletedLeavesNoEdgeToIt) {
   const SlotId p = Place(101);
   Link(p, u);
   Sequencer sequencer;
-  sequencer.Start("insert", Operate([&](Operation& op) { graph_.LinkIn(p, op); }));
+  sequencer.Start("insert", Operate([&](Operation& op) { graph_.LinkIn(p, {}, op); }));
   ASSERT_TRUE(sequencer.RunTo("insert", "link.after_back_link"));
   ASSERT_TRUE(store_.Remove(p));
   ASSERT_TRUE(sequencer.RunToEnd("insert"));
@@ -117,7 +117,7 @@ TEST_F(GraphRaceTest, AnInserterWhosePointIsDeletedLeavesNoEdgeToIt) {
 }
 
 // YugabyteDB #32319: a search computes a distance from a row that an insert is writing.
-TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsTheTenantItChecked) {
+TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsThePointItChecked) {
   const SlotId p = Place(77);
   Link(graph_.start(), p);
   Sequencer sequencer;
@@ -125,7 +125,7 @@ TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsTheTenantItChecked) {
   sequencer.Start("search", Operate([&](Operation& op) {
                     const std::array<uint8_t, 1> query{70};
                     const Scorer scorer = codec_.BindQuery(query, op.scratch.query_buffer.data());
-                    graph_.BeamSearch(scorer, 8, {}, op);
+                    graph_.BeamSearch(scorer, 8, op);
                     for (size_t i = 0; i < op.scratch.search.best.size(); ++i)
                       if (op.scratch.search.best[i].slot == p)
                         distances.push_back(op.scratch.search.best[i].distance);
@@ -147,7 +147,7 @@ TEST_F(GraphRaceTest, ASearchThatCopiedAnEdgeBeforeTheRepairSkipsTheRetiredSlot)
   sequencer.Start("search", Operate([&](Operation& op) {
                     const std::array<uint8_t, 1> query{70};
                     const Scorer scorer = codec_.BindQuery(query, op.scratch.query_buffer.data());
-                    graph_.BeamSearch(scorer, 8, {}, op);
+                    graph_.BeamSearch(scorer, 8, op);
                     found = 0;
                     for (size_t i = 0; i < op.scratch.search.best.size(); ++i)
                       found += op.scratch.search.best[i].slot == p ? 1 : 0;
@@ -217,7 +217,7 @@ TEST_F(IndexRaceTest, AReservedIdIsTakenForInsertsAndAbsentForEverybodyElse) {
   ExpectWhole();
 }
 
-TEST_F(IndexRaceTest, APublishedPointWithoutItsInEdgesDisturbsNobody) {
+TEST_F(IndexRaceTest, APublishedPointWithoutItsInEdgesDisturbsNoSearch) {
   ASSERT_TRUE(Insert(1, 1));
   Sequencer sequencer;
   sequencer.Start("first", [&] { EXPECT_TRUE(Insert(7, 70)); });
@@ -242,9 +242,9 @@ TEST_F(IndexRaceTest, ASearchThatBeganBeforeTheIndexGrewSeesWhatWasThere) {
   ExpectWhole();
 }
 
-// Only older rows can guard a point (neighbors.h). These are older than all others, and come when
-// the few rows that are older still have long been full.
-TEST_F(IndexRaceTest, PointsThatAreBornFirstAndLinkedLastAreReachable) {
+// Only points of lower rank can be a point's parents (parent_forest.h). These have lower ranks than
+// all others, and are linked when the few rows of lower rank still have long been full.
+TEST_F(IndexRaceTest, PointsOfTheLowestRanksThatAreLinkedLastAreReachable) {
   Sequencer sequencer;
   const std::vector<std::string> late = {"a", "b", "c", "d", "e", "f"};
   for (size_t i = 0; i < late.size(); ++i) {
@@ -259,9 +259,9 @@ TEST_F(IndexRaceTest, PointsThatAreBornFirstAndLinkedLastAreReachable) {
   ExpectWhole();
 }
 
-// As above, but only the start point is older, and its few places have gone to others, which nobody
-// else guards: an insert that only older rows may guard would look for a guard for ever.
-TEST(InsertRaceTest, TheVeryFirstPointIsGuardedByLaterOnesIfAllOvertakeIt) {
+// As above, but only the start point has a lower rank, and its few places hold the last parent
+// edges of other points: an insert that kept its rank would look for a parent for ever.
+TEST(InsertRaceTest, TheVeryFirstPointGetsALaterOneForAParentIfAllOvertakeIt) {
   constexpr size_t kDim = 96, kLater = 1000;
   std::mt19937 random(7);
   std::normal_distribution<float> normal;

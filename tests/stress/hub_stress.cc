@@ -1,7 +1,7 @@
 // Stress of points at which a large part of all others point, as they come and go.
 //
 // Unit vectors, and a few that are nearly zero: those are nearer to everybody than anybody else is.
-// Taking one of them out of the graph is the work of many deletes (graph/repair.cc), its list of
+// Taking one of them out of the graph is the work of many deletes (graph/repairer.cc), its list of
 // in-neighbours has branches (store/reverse_lists.h), and every insert and every prune anywhere
 // changes it. A vector certifies its id: it is one of few versions that anybody can compute. Each
 // round is one index, half filled; threads upsert, delete, read and search ids at random, hubs
