@@ -95,12 +95,6 @@ Result<Index> IndexImpl::Create(const IndexOptions& options, ChangeObserver* obs
   }
 }
 
-Scratch& IndexImpl::ScratchOf(EpochRegistry::Guard& guard) const {
-  auto& scratch = guard.cell().scratch;
-  if (scratch == nullptr) scratch = std::make_unique<Scratch>();
-  return static_cast<Scratch&>(*scratch);
-}
-
 IndexStats IndexImpl::Stats() const {
   IndexStats stats;
   const SlotId slots = slots_.high_water();

@@ -116,8 +116,9 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   }
   const auto link = [&](SlotId u, std::span<const uint32_t> ids) {
     auto guard = epochs_.Pin();
+    Operation op(guard, codec_);
     for (const uint32_t v : ids)
-      if (v < n && slots[v] != u) graph_.AddEdge(u, slots[v], guard, ScratchOf(guard));
+      if (v < n && slots[v] != u) graph_.AddEdge(u, slots[v], op);
   };
   // A start that is a point is the first neighbour of the start point.
   if (image.start < n) link(graph_.start(), std::span(&image.start, 1));
@@ -135,9 +136,9 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     if (batch.stop.stop_requested()) return Cancelled("load", (2 * n + done) / kPasses, n);
     if (++done % kTell == 0 || done == n) tell(2, done);
     auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    if (graph_.EnsureParent(slots[i], guard, scratch)) continue;
-    graph_.LinkInAnywhere(slots[i], guard, scratch);
+    Operation op(guard, codec_);
+    if (graph_.EnsureParent(slots[i], op)) continue;
+    graph_.LinkInAnywhere(slots[i], op);
     if (neighbors_.forest().ParentCount(slots[i]) == 0) return OutOfMemory(options_, "index image");
   }
   return {};

@@ -117,7 +117,6 @@ class IndexImpl {
   size_t size() const { return slots_.live(); }
 
  private:
-  Scratch& ScratchOf(EpochRegistry::Guard& guard) const;
   std::optional<OwnedSlot> AcquireSlot();
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
@@ -129,8 +128,8 @@ class IndexImpl {
   void CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard);
   friend class PreparedInsert;
   void Undo(PreparedInsert& prepared);
-  // A live point's edges to it.
-  void LinkPublished(SlotId p, EpochRegistry::Guard& guard);
+  // Links a live point in; `met`: by LinkOut.
+  void LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard);
 
   // Copies the vector to `out`, which has room.
   Status CopyVector(ExternalId id, void* out) const;
@@ -170,7 +169,7 @@ class IndexImpl {
   void RepairInBackground();
   Result<bool> MoveAllDown(const BatchOptions& batch, int pass);
   bool MoveDown(SlotId from);
-  SlotId MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard);
+  SlotId MoveTo(OwnedSlot& slot, SlotId from, Operation& op);
   void Trim();
   void PunchHoles();
 

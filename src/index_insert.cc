@@ -104,11 +104,12 @@ Status IndexImpl::EnsureStart() {
 Result<PreparedInsert> IndexImpl::LinkOut(PreparedInsert prepared) {
   const SlotId p = prepared.slot_.id();
   auto guard = epochs_.Pin();
-  Scratch& scratch = ScratchOf(guard);
-  if (!graph_.LinkOut(p, guard, scratch)) return OutOfMemory(options_, "reverse lists");
+  Operation op(guard, codec_);
+  const std::optional<SeedsMet> met = graph_.LinkOut(p, op);
+  if (!met) return OutOfMemory(options_, "reverse lists");
   prepared.version_ = neighbors_.Version(p);
   prepared.commits_ = commits_.load(std::memory_order_relaxed);
-  prepared.met_ = scratch.search.met;
+  prepared.met_ = *met;
   return prepared;
 }
 
@@ -175,8 +176,8 @@ void IndexImpl::RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard)
       missed <= std::min(kMaxMissed, size() / kMissedShare))
     return;
   try {
-    Scratch& scratch = ScratchOf(guard);
-    if (graph_.LinkOut(p, guard, scratch)) prepared.met_ = scratch.search.met;
+    Operation op(guard, codec_);
+    if (const auto met = graph_.LinkOut(p, op)) prepared.met_ = *met;
   } catch (const std::bad_alloc&) {
   }
 }
@@ -184,10 +185,8 @@ void IndexImpl::RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard)
 Status IndexImpl::Commit(PreparedInsert prepared) {
   try {
     auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
+    const Operation op(guard, codec_);  // So that LinkInAnywhere needs no memory.
     RenewList(prepared, guard);
-    scratch.search.met = prepared.met_;
     if (prepared.kind_ == PreparedInsert::Kind::kReplacement) {
       CommitReplacement(prepared, std::move(guard));
       return {};
@@ -212,7 +211,7 @@ Status IndexImpl::CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guar
     Publish(prepared);
     Tell(&ChangeObserver::OnInsert, prepared.id_, p);
   }
-  LinkPublished(p, guard);
+  LinkPublished(p, prepared.met_, guard);
   return {};
 }
 
@@ -222,7 +221,7 @@ void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard
   NoteThatAnIdLeaves();
   const SlotId p = Publish(prepared);
   SHOAL_SYNC_POINT("upsert.published");
-  LinkPublished(p, guard);
+  LinkPublished(p, prepared.met_, guard);
   SHOAL_SYNC_POINT("upsert.linked");
   SlotId old = kNoSlot;
   {
@@ -249,11 +248,11 @@ void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard
   }
 }
 
-void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
+void IndexImpl::LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard) {
   SHOAL_SYNC_POINT("insert.published");
-  Scratch& scratch = ScratchOf(guard);
+  Operation op(guard, codec_);
   try {
-    bool has_parent = graph_.LinkIn(p, guard, scratch);
+    bool has_parent = graph_.LinkIn(p, met, op);
     // If not, the rows of all possible parents are full of the last parent edges of other points. p
     // moves to the end at each try, and there are fewer live points than places. So deleted points
     // whose repair is pending hold some, or other inserts were faster.
@@ -263,11 +262,11 @@ void IndexImpl::LinkPublished(SlotId p, EpochRegistry::Guard& guard) {
       } else {
         std::this_thread::yield();
       }
-      has_parent = graph_.EnsureParent(p, guard, scratch);
+      has_parent = graph_.EnsureParent(p, op);
     }
   } catch (const std::bad_alloc&) {
     // The point is in. It needs one parent edge, which takes no memory.
-    graph_.LinkInAnywhere(p, guard, scratch);
+    graph_.LinkInAnywhere(p, op);
   }
 }
 

@@ -218,8 +218,9 @@ class IndexImpl::Loader {
       if (index_.neighbors_.Copy(SlotOf(i), row) == 0) listless.push_back(SlotOf(i));
     const auto relink = [&](SlotId slot) {
       auto guard = index_.epochs_.Pin();
-      index_.graph_.Relink(slot, guard, index_.ScratchOf(guard));
-      index_.graph_.EnsureParent(slot, guard, index_.ScratchOf(guard));
+      Operation op(guard, index_.codec_);
+      index_.graph_.Relink(slot, op);
+      index_.graph_.EnsureParent(slot, op);
     };
     const size_t alone = std::min(kFirstRelinks, listless.size());
     for (size_t i = 0; i < alone && !batch_.stop.stop_requested(); ++i) relink(listless[i]);
@@ -232,9 +233,9 @@ class IndexImpl::Loader {
       if (batch_.stop.stop_requested()) break;
       const SlotId slot = SlotOf(order_.nodes[i]);
       auto guard = index_.epochs_.Pin();
-      Scratch& scratch = index_.ScratchOf(guard);
-      if (index_.graph_.EnsureParent(slot, guard, scratch)) continue;
-      index_.graph_.LinkInAnywhere(slot, guard, scratch);
+      Operation op(guard, index_.codec_);
+      if (index_.graph_.EnsureParent(slot, op)) continue;
+      index_.graph_.LinkInAnywhere(slot, op);
       if (index_.neighbors_.forest().ParentCount(slot) == 0)
         return OutOfMemory(index_.options_, "load");
     }

@@ -39,7 +39,8 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
 Graph::Repaired IndexImpl::RepairTaken(const PendingRepair& repair, EpochRegistry::Guard& guard) {
   auto repaired = Graph::Repaired::kRetry;
   try {
-    repaired = graph_.Repair(repair.slot, guard, ScratchOf(guard));
+    Operation op(guard, codec_);
+    repaired = graph_.Repair(repair.slot, op);
     if (repaired == Graph::Repaired::kDone && !slots_.Retire(repair.slot, guard))
       repaired = Graph::Repaired::kRetry;
   } catch (const std::bad_alloc&) {  // Later: a repair may begin again at any time.
@@ -139,8 +140,7 @@ void IndexImpl::PunchHoles() {
 // Relocates the point in slot `from` to a lower slot. False: there is none, or no memory.
 bool IndexImpl::MoveDown(SlotId from) {
   auto guard = epochs_.Pin();
-  Scratch& scratch = ScratchOf(guard);
-  scratch.query_buffer.resize(codec_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
+  Operation op(guard, codec_);
   if (slots_.tag(from) != Tag::kLive) return true;
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot || slot->id() >= from || !repairs_.Reserve()) return false;
@@ -151,10 +151,10 @@ bool IndexImpl::MoveDown(SlotId from) {
   SlotId left = kNoSlot;
   bool copied = false;
   try {
-    copied = graph_.CopyOut(from, to, guard, scratch);
+    copied = graph_.CopyOut(from, to, op);
   } catch (const std::bad_alloc&) {  // The row is empty then.
   }
-  if (copied) left = MoveTo(*slot, from, guard);
+  if (copied) left = MoveTo(*slot, from, op);
   if (left == kNoSlot) {
     graph_.UndoLinkOut(to);
     repairs_.Unreserve();
@@ -168,16 +168,16 @@ bool IndexImpl::MoveDown(SlotId from) {
 // The id's entry is held from the publication of the new slot until the old one is marked: a Delete
 // comes before or after. Returns the slot that is left and marked. That is the new one if it found
 // no parent. kNoSlot: `from` is not an id's slot any more, and the new slot is not published.
-SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, EpochRegistry::Guard& guard) {
+SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, Operation& op) {
   auto entry = ids_.Lock(slots_.external_id(from));
   if (entry.slot() != from || slots_.tag(from) != Tag::kLive) return kNoSlot;
   NoteThatAnIdLeaves();
   const SlotId to = std::move(slot).Publish();
   SHOAL_SYNC_POINT("move.published");
   try {
-    graph_.TakeOver(from, to, guard, ScratchOf(guard));
+    graph_.TakeOver(from, to, op);
   } catch (const std::bad_alloc&) {
-    graph_.LinkInAnywhere(to, guard, ScratchOf(guard));
+    graph_.LinkInAnywhere(to, op);
   }
   SHOAL_SYNC_POINT("move.linked");
   const bool moved = neighbors_.forest().ParentCount(to) > 0;

@@ -25,8 +25,8 @@
 
 namespace shoal {
 
-static_assert(EntryPoints::kMaxRoots == kMaxCoarseSeeds);
-static_assert(EntryPoints::kMaxLeaves == kMaxFineSeeds);
+static_assert(EntryPoints::kMaxCoarse == kMaxCoarseSeeds);
+static_assert(EntryPoints::kMaxFine == kMaxFineSeeds);
 
 std::vector<SlotId> IndexImpl::SnapshotSlots() const {
   std::vector<SlotId> slots =
@@ -47,7 +47,8 @@ IndexImpl::SnapshotPoints IndexImpl::Position(std::vector<SlotId> slots) {
 uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
                                 std::span<const uint32_t> list, EpochRegistry::Guard& guard) {
   if (!IsReadable(slots_.tag(lost))) return kNoSlot;
-  Scratch& scratch = ScratchOf(guard);
+  const Operation op(guard, codec_);
+  Scratch& scratch = op.scratch;
   size_t n = neighbors_.Copy(lost, scratch.search.ids);
   n = static_cast<size_t>(std::remove_if(scratch.search.ids, scratch.search.ids + n,
                                          [&](SlotId slot) {
@@ -59,8 +60,7 @@ uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& poi
                           scratch.search.ids);
   if (n == 0) return kNoSlot;
   features_.rows().Find(scratch.search.ids, n, scratch.search.rows);
-  scratch.query_buffer.resize(codec_.buffer_bytes());
-  codec_.BindRow(features_.Row(u), scratch.query_buffer.data())
+  codec_.BindRow(features_.Row(u), scratch.row_buffer.data())
       .Score(scratch.search.rows, n, scratch.search.distances);
   guard.work.distances += n;
   const auto nearest = std::min_element(scratch.search.distances, scratch.search.distances + n);

@@ -54,8 +54,8 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());
+    Operation op(guard, codec_);
+    Scratch& scratch = op.scratch;
     const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
     // More candidates than points make no sense, and may not fit in memory.
     const size_t most = std::max<size_t>(1, slots_.high_water());
@@ -63,7 +63,7 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
     size_t list_size = std::min(std::max(options.search_list_size, k), most);
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most)) {
-      graph_.BeamSearch(scorer, list_size, {}, guard, scratch);
+      graph_.BeamSearch(scorer, list_size, op);
       hits = CollectHits(k, ids, distances, scratch);
       // A list that is full and holds fewer than k ids holds some of them twice.
       if (hits == k || !scratch.search.best.full() || list_size >= most) break;
@@ -97,12 +97,12 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
   if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
-    Scratch& scratch = ScratchOf(guard);
-    scratch.query_buffer.resize(codec_.buffer_bytes());
+    Operation op(guard, codec_);
+    Scratch& scratch = op.scratch;
     const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
     const size_t most = std::max<size_t>(1, slots_.high_water());
     graph_.RangeSearch(scorer, std::clamp<size_t>(options.search_list_size, 1, most),
-                       options.radius, guard, scratch);
+                       options.radius, op);
     std::vector<Hit> hits;
     hits.reserve(scratch.search.within.size());
     const bool unique = any_left_.load(std::memory_order_relaxed);

@@ -135,7 +135,8 @@ Status IndexImpl::Refine(const BatchOptions& batch) {
     const auto relink = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         auto guard = epochs_.Pin();
-        graph_.Relink(live[i], guard, ScratchOf(guard));
+        Operation op(guard, codec_);
+        graph_.Relink(live[i], op);
       }
     };
     const size_t done =

@@ -65,7 +65,7 @@ TEST(CandidateList, PopsTheNearestUnexpandedAlsoWhenItCameBeforeExpandedOnes) {
   EXPECT_EQ(list.PeekUnexpanded(), kNoSlot);
 }
 
-TEST(CandidateList, GuidesTakeNoneOfTheLPlaces) {
+TEST(CandidateList, PassThroughPointsTakeNoneOfTheLPlaces) {
   CandidateList list;
   list.Reset(2);
   list.Insert(0.5f, 50, false);
@@ -78,9 +78,9 @@ TEST(CandidateList, GuidesTakeNoneOfTheLPlaces) {
   EXPECT_FALSE(list.IsEligible(2));
 }
 
-// Found by the model below: the guide stayed behind the L-th, the list believed itself full with
+// Found by the model below: a pass-through point stayed behind the L-th, and the list was full with
 // one live candidate too many.
-TEST(CandidateList, TheLthReturnableDropsTheGuidesBehindIt) {
+TEST(CandidateList, TheLthEligibleOneDropsThePassThroughPointsBehindIt) {
   CandidateList list;
   list.Reset(2);
   list.Insert(1.0f, 1, true);
@@ -156,15 +156,15 @@ TEST(CandidateList, AgreesWithANaiveModel) {
   CandidateList list;  // One for all rounds: a scratch is used again and again.
   for (int round = 0; round < 300; ++round) {
     const size_t list_size = 1 + random() % 60;
-    // The budget of guides is at least 64: so many never exceed it.
-    const size_t guides_per_100 = random() % 3 == 0 ? 0 : random() % 40;
+    // The budget of pass-through points is at least 64: so many never exceed it.
+    const size_t pass_through_per_100 = random() % 3 == 0 ? 0 : random() % 40;
     list.Reset(list_size);
     Model model(list_size);
     for (SlotId slot = 0; slot < 120; ++slot) {
-      const bool guide = random() % 100 < guides_per_100;
+      const bool passes_through = random() % 100 < pass_through_per_100;
       const auto distance = static_cast<float>(random() % 50) - 25;
-      list.Insert(distance, slot, !guide);
-      model.Insert(distance, slot, !guide);
+      list.Insert(distance, slot, !passes_through);
+      model.Insert(distance, slot, !passes_through);
       ASSERT_NO_FATAL_FAILURE(model.ExpectSame(list)) << "round " << round << " slot " << slot;
       if (random() % 2 == 0) {
         const SlotId expected = model.Pop();
@@ -177,14 +177,14 @@ TEST(CandidateList, AgreesWithANaiveModel) {
   }
 }
 
-TEST(CandidateList, EndlessGuidesAreBoundedAndNoLiveCandidateIsLostForThem) {
+TEST(CandidateList, EndlessPassThroughPointsAreBoundedAndNoLiveCandidateIsLostForThem) {
   CandidateList list;
   list.Reset(5);
   for (SlotId slot = 0; slot < 100000; ++slot) list.Insert(1.0f, slot, false);
-  const size_t guides = list.size();
-  EXPECT_LT(guides, 1000u);
+  const size_t pass_through = list.size();
+  EXPECT_LT(pass_through, 1000u);
   for (SlotId slot = 0; slot < 5; ++slot) list.Insert(2.0f, 200000 + slot, true);
-  EXPECT_EQ(list.size(), guides + 5);
+  EXPECT_EQ(list.size(), pass_through + 5);
   EXPECT_TRUE(list.IsEligible(list.size() - 1));
 }
 

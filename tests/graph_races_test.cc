@@ -36,13 +36,13 @@ class GraphRaceTest : public ::testing::Test {
   }
   void Link(SlotId u, SlotId v) { ASSERT_EQ(store_.neighbors.Link(u, v), LinkResult::kLinked); }
 
-  // Runs `work` as a thread with a guard and a scratch of its own.
+  // Runs `work` as a thread with an operation of its own.
   template <class Work>
-  auto Operation(Work work) {
+  auto Operate(Work work) {
     return [this, work] {
       EpochRegistry::Guard guard = store_.epochs.Pin();
-      Scratch scratch;
-      work(guard, scratch);
+      Operation op(guard, codec_);
+      work(op);
     };
   }
 
@@ -67,9 +67,7 @@ TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoBackLinkBehind) 
     if (far.size() < kDegree) Link(graph_.start(), far.back());
   }
   Sequencer sequencer;
-  sequencer.Start("prune", Operation([&](auto& guard, Scratch& scratch) {
-                    graph_.AddEdge(u, p, guard, scratch);
-                  }));
+  sequencer.Start("prune", Operate([&](Operation& op) { graph_.AddEdge(u, p, op); }));
   ASSERT_TRUE(sequencer.RunTo("prune", "link_or_prune.full"));
   ASSERT_TRUE(lists_.Unlink(u, far[0]));
   Link(u, p);
@@ -79,7 +77,7 @@ TEST_F(GraphRaceTest, APruneWhoseEdgeWasWrittenMeanwhileLeavesNoBackLinkBehind) 
   EXPECT_EQ(lists_.forest().ParentCount(p), 1u);
 }
 
-TEST_F(GraphRaceTest, APruneStartsAgainWhenItsRowChanges) {
+TEST_F(GraphRaceTest, APruneStartsAgainWhenItsRowMoves) {
   const SlotId u = Place(100);
   const SlotId p = Place(99);
   std::vector<SlotId> far;
@@ -90,9 +88,7 @@ TEST_F(GraphRaceTest, APruneStartsAgainWhenItsRowChanges) {
     if (far.size() < kDegree) Link(graph_.start(), far.back());
   }
   Sequencer sequencer;
-  sequencer.Start("prune", Operation([&](auto& guard, Scratch& scratch) {
-                    graph_.AddEdge(u, p, guard, scratch);
-                  }));
+  sequencer.Start("prune", Operate([&](Operation& op) { graph_.AddEdge(u, p, op); }));
   ASSERT_TRUE(sequencer.RunTo("prune", "replace_row.before_commit"));
   ASSERT_TRUE(store_.Remove(far[1]));
   ASSERT_TRUE(sequencer.RunToEnd("prune"));
@@ -108,9 +104,7 @@ TEST_F(GraphRaceTest, AnInserterWhosePointIsDeletedLeavesNoEdgeToIt) {
   const SlotId p = Place(101);
   Link(p, u);
   Sequencer sequencer;
-  sequencer.Start("insert", Operation([&](auto& guard, Scratch& scratch) {
-                    graph_.LinkIn(p, guard, scratch);
-                  }));
+  sequencer.Start("insert", Operate([&](Operation& op) { graph_.LinkIn(p, {}, op); }));
   ASSERT_TRUE(sequencer.RunTo("insert", "link.after_back_link"));
   ASSERT_TRUE(store_.Remove(p));
   ASSERT_TRUE(sequencer.RunToEnd("insert"));
@@ -128,14 +122,13 @@ TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsThePointItChecked) {
   Link(graph_.start(), p);
   Sequencer sequencer;
   std::vector<float> distances;
-  sequencer.Start("search", Operation([&](auto& guard, Scratch& scratch) {
-                    scratch.query_buffer.resize(codec_.buffer_bytes());
+  sequencer.Start("search", Operate([&](Operation& op) {
                     const std::array<uint8_t, 1> query{70};
-                    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
-                    graph_.BeamSearch(scorer, 8, {}, guard, scratch);
-                    for (size_t i = 0; i < scratch.search.best.size(); ++i)
-                      if (scratch.search.best[i].slot == p)
-                        distances.push_back(scratch.search.best[i].distance);
+                    const Scorer scorer = codec_.BindQuery(query, op.scratch.query_buffer.data());
+                    graph_.BeamSearch(scorer, 8, op);
+                    for (size_t i = 0; i < op.scratch.search.best.size(); ++i)
+                      if (op.scratch.search.best[i].slot == p)
+                        distances.push_back(op.scratch.search.best[i].distance);
                   }));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_tag_check"));
@@ -151,14 +144,13 @@ TEST_F(GraphRaceTest, ASearchThatCopiedAnEdgeBeforeTheRepairSkipsTheRetiredSlot)
   Link(graph_.start(), p);
   Sequencer sequencer;
   size_t found = 99;
-  sequencer.Start("search", Operation([&](auto& guard, Scratch& scratch) {
-                    scratch.query_buffer.resize(codec_.buffer_bytes());
+  sequencer.Start("search", Operate([&](Operation& op) {
                     const std::array<uint8_t, 1> query{70};
-                    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
-                    graph_.BeamSearch(scorer, 8, {}, guard, scratch);
+                    const Scorer scorer = codec_.BindQuery(query, op.scratch.query_buffer.data());
+                    graph_.BeamSearch(scorer, 8, op);
                     found = 0;
-                    for (size_t i = 0; i < scratch.search.best.size(); ++i)
-                      found += scratch.search.best[i].slot == p ? 1 : 0;
+                    for (size_t i = 0; i < op.scratch.search.best.size(); ++i)
+                      found += op.scratch.search.best[i].slot == p ? 1 : 0;
                   }));
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_copy"));
   ASSERT_TRUE(store_.Remove(p));
@@ -206,7 +198,7 @@ TEST_F(IndexRaceTest, OfTwoInsertsOfOneIdThatBothLookedItUpOneWins) {
   EXPECT_EQ(index_.Stats().slots_used, 4u) << "the loser's slot went back";
 }
 
-TEST_F(IndexRaceTest, AReservedIdIsTakenForInsertsAndAbsentForAllElse) {
+TEST_F(IndexRaceTest, AReservedIdIsTakenForInsertsAndAbsentForEverybodyElse) {
   ASSERT_TRUE(Insert(1, 1));
   Sequencer sequencer;
   Status first;
@@ -225,7 +217,7 @@ TEST_F(IndexRaceTest, AReservedIdIsTakenForInsertsAndAbsentForAllElse) {
   ExpectWhole();
 }
 
-TEST_F(IndexRaceTest, APublishedPointWithoutItsInEdgesDisturbsNoOther) {
+TEST_F(IndexRaceTest, APublishedPointWithoutItsInEdgesDisturbsNoSearch) {
   ASSERT_TRUE(Insert(1, 1));
   Sequencer sequencer;
   sequencer.Start("first", [&] { EXPECT_TRUE(Insert(7, 70)); });
@@ -245,14 +237,14 @@ TEST_F(IndexRaceTest, ASearchThatBeganBeforeTheIndexGrewSeesWhatWasThere) {
   ASSERT_TRUE(sequencer.RunTo("search", "search.after_high_water"));
   for (ExternalId id = 100; id < 400; ++id) ASSERT_TRUE(Insert(id, static_cast<float>(id)));
   ASSERT_TRUE(sequencer.RunToEnd("search"));
-  EXPECT_THAT(found, Contains(0)) << "whether it meets points above its mark or not";
+  EXPECT_THAT(found, Contains(0)) << "whether it meets those that came after its mark or not";
   EXPECT_THAT(Nearest(0, 4), ::testing::UnorderedElementsAre(0, 1, 2, 3));
   ExpectWhole();
 }
 
-// Only points of lower rank can be parents (parent_forest.h). These points precede all others, and
-// are linked when the few rows of lower rank have long been full.
-TEST_F(IndexRaceTest, PointsThatGetTheirRankFirstAndAreLinkedLastAreReachable) {
+// Only points of lower rank can be a point's parents (parent_forest.h). These have lower ranks than
+// all others, and are linked when the few rows of lower rank still have long been full.
+TEST_F(IndexRaceTest, PointsOfTheLowestRanksThatAreLinkedLastAreReachable) {
   Sequencer sequencer;
   const std::vector<std::string> late = {"a", "b", "c", "d", "e", "f"};
   for (size_t i = 0; i < late.size(); ++i) {
@@ -267,9 +259,9 @@ TEST_F(IndexRaceTest, PointsThatGetTheirRankFirstAndAreLinkedLastAreReachable) {
   ExpectWhole();
 }
 
-// As above, but only the start point precedes the first point, and its few places hold the last
-// parent edges of others. Without a move to the end the insert would look for a parent for ever.
-TEST(InsertRaceTest, TheVeryFirstPointGetsALaterParentIfAllOvertakeIt) {
+// As above, but only the start point has a lower rank, and its few places hold the last parent
+// edges of other points: an insert that kept its rank would look for a parent for ever.
+TEST(InsertRaceTest, TheVeryFirstPointGetsALaterOneForAParentIfAllOvertakeIt) {
   constexpr size_t kDim = 96, kLater = 1000;
   std::mt19937 random(7);
   std::normal_distribution<float> normal;

@@ -55,7 +55,7 @@ class Views : public ::testing::TestWithParam<test::TypeAndMetric> {
                            .metric = std::get<1>(GetParam()),
                            .max_degree = 16,
                            .build_list_size = 40,
-                           .repair = RepairPolicy::kManual});
+                           .runtime = {.repair = RepairPolicy::kManual}});
   }
   // At rest, answers of every kind are those of the loaded index, and cost as much.
   void ExpectLoadedAnswers(const Rows& queries) {

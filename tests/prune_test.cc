@@ -1,11 +1,12 @@
-// Neighbour selection, seen in the rows that it writes: a point is linked into a graph whose start
-// leads to every other point, so that all of them are candidates.
+// Neighbour selection, alone: all other points are candidates.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "graph/graph.h"
+#include "graph/operation.h"
+#include "graph/pruner.h"
+#include "support/store_fixture.h"
 #include "tests/test_data.h"
 
 namespace shoal {
@@ -13,57 +14,30 @@ namespace {
 
 using test::Rows;
 
-// The parts of an index below its ids.
-struct Engine {
-  explicit Engine(const IndexOptions& o)
-      : options(o),
-        codec(o.scalar_type, o.metric, o.dim),
-        features(codec.row_bytes()),
-        lists(budget, slots, o.max_degree),
-        slots(budget, epochs, {&features.column(), &lists.rows(), &lists.meta()}),
-        graph(options, codec, slots, lists, features) {
-    EXPECT_TRUE(slots.Init(12) && lists.Init(12));
-  }
-  OwnedSlot Own(VectorView vector) {
-    OwnedSlot slot = std::move(*slots.Acquire());
-    codec.Encode(vector, features.Row(slot.id()));
-    return slot;
-  }
-
-  const IndexOptions options;
-  MemoryBudget budget{0};
-  EpochRegistry epochs;
-  FullCodec codec;
-  RamFeatureStore features;
-  NeighborLists lists;
-  SlotTable slots;
-  Graph graph;
-};
-
-// The row that `p` gets beside `others`, as positions in `others`, in the order of the row.
+// The neighbours that `p` gets of `others`, as positions in these, in the order of the list.
 std::vector<size_t> Select(const Rows& others, const Rows& p, IndexOptions options) {
   options.dim = static_cast<uint32_t>(others.dim());
-  options.build_list_size = static_cast<uint32_t>(others.size() + 1);
-  Engine engine(options);
-  OwnedSlot start = engine.Own(others[0]);
-  engine.lists.ResetStart(start.id());
-  engine.graph.set_start(std::move(start).Freeze());
-  for (size_t i = 0; i < others.size(); ++i) {
-    OwnedSlot slot = engine.Own(others[i]);
-    engine.lists.ResetRow(slot.id());
-    const SlotId live = std::move(slot).Publish();
-    EXPECT_EQ(engine.lists.Link(live - 1, live), NeighborLists::LinkResult::kLinked);
+  FullCodec codec(options.scalar_type, options.metric, options.dim);
+  testing::StoreFixture store(options.max_degree, codec.row_bytes());
+  const auto place = [&](VectorView vector) {
+    OwnedSlot slot = *store.slots.Acquire();
+    codec.Encode(vector, store.features.Row(slot.id()));
+    return std::move(slot).Publish();
+  };
+  for (size_t i = 0; i < others.size(); ++i) EXPECT_EQ(place(others[i]), i);
+  const SlotId slot = place(p[0]);
+  auto guard = store.epochs.Pin();
+  Operation op(guard, codec);
+  const Scorer scorer = codec.BindRow(store.features.Row(slot), op.scratch.query_buffer.data());
+  std::vector<Candidate> pool(others.size());
+  for (SlotId i = 0; i < pool.size(); ++i) {
+    const std::byte* row = store.features.Row(i);
+    pool[i].slot = i;
+    scorer.Score(&row, 1, &pool[i].distance);
   }
-  OwnedSlot slot = engine.Own(p[0]);
-  engine.lists.ResetRow(slot.id());
-  auto guard = engine.epochs.Pin();
-  Scratch scratch;
-  EXPECT_TRUE(engine.graph.LinkOut(slot.id(), guard, scratch));
-  std::vector<SlotId> row(options.max_degree);
-  row.resize(engine.lists.Copy(slot.id(), row.data()));
-  std::vector<size_t> positions;
-  for (const SlotId v : row) positions.push_back(v - 1);
-  return positions;
+  const auto neighbors =
+      Pruner(options, codec, store.features).Prune(slot, pool, options.max_degree, op);
+  return {neighbors.begin(), neighbors.end()};
 }
 
 std::set<size_t> AsSet(const std::vector<size_t>& row) { return {row.begin(), row.end()}; }
@@ -158,7 +132,7 @@ TEST(Prune, ALargerAlphaKeepsMore) {
   }
 }
 
-TEST(Prune, OfIdenticalCandidatesTakesOneThenWhoeverLiesElsewhereThenFillsUp) {
+TEST(Prune, OfIdenticalCandidatesTakesOneThenThoseElsewhereThenFillsUp) {
   Rows others(ScalarType::kUint8, 2);
   for (int i = 0; i < 30; ++i) others.Add(std::vector<double>{10, 10});
   others.Add(std::vector<double>{90, 0});

@@ -1,4 +1,5 @@
-// What a repair asks a hundred times: where an replacement stands, and which is the nearest.
+// What a repair asks a hundred times: where a replacement candidate stands, and which is the
+// nearest.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,41 +22,41 @@ std::vector<SlotId> SomeSlots(size_t n, SlotId slots, std::mt19937_64& random) {
   return all;
 }
 
-TEST(PositionTable, FindsEachReplacementAndNobodyElse) {
+TEST(PositionTable, FindsEachCandidateAndNoOtherSlot) {
   std::mt19937_64 random(1);
   PositionTable table;
   EXPECT_EQ(table.Find(0), 0u) << "none of none";
   for (const size_t n : {0u, 1u, 2u, 7u, 60u, 128u, 2048u}) {  // One table, larger and smaller.
-    const std::vector<SlotId> replacements = SomeSlots(n, 5000, random);
-    table.Assign(replacements);
+    const std::vector<SlotId> candidates = SomeSlots(n, 5000, random);
+    table.Assign(candidates);
     ASSERT_EQ(table.size(), n);
     for (SlotId slot = 0; slot < 5000; ++slot) {
       const auto expected =
-          std::find(replacements.begin(), replacements.end(), slot) - replacements.begin();
+          std::find(candidates.begin(), candidates.end(), slot) - candidates.begin();
       ASSERT_EQ(table.Find(slot), expected) << "slot " << slot << " of " << n;
     }
   }
 }
 
-TEST(PositionTable, SortsARowIntoReplacementsAndOthersInItsOrder) {
+TEST(PositionTable, SortsARowIntoCandidatesAndOthersInItsOrder) {
   std::mt19937_64 random(2);
   PositionTable table;
   for (int round = 0; round < 1000; ++round) {
-    const std::vector<SlotId> replacements = SomeSlots(random() % 130, 300, random);
-    table.Assign(replacements);
+    const std::vector<SlotId> candidates = SomeSlots(random() % 130, 300, random);
+    table.Assign(candidates);
     std::vector<SlotId> row = SomeSlots(random() % 65, 300, random);
     if (row.size() > 1 && round % 10 == 0) row[0] = row.back();  // As a torn copy may be.
     std::vector<uint16_t> positions(row.size());
-    std::vector<SlotId> others(row.size()), expected_replacements, expected_others;
+    std::vector<SlotId> others(row.size()), expected_candidates, expected_others;
     const PositionTable::Parts parts = table.Split(row, positions.data(), others.data());
     for (const SlotId slot : row)
-      (std::count(replacements.begin(), replacements.end(), slot) > 0 ? expected_replacements
-                                                                      : expected_others)
+      (std::count(candidates.begin(), candidates.end(), slot) > 0 ? expected_candidates
+                                                                  : expected_others)
           .push_back(slot);
-    ASSERT_EQ(parts.replacements, expected_replacements.size());
+    ASSERT_EQ(parts.candidates, expected_candidates.size());
     ASSERT_EQ(parts.others, expected_others.size());
-    for (size_t i = 0; i < parts.replacements; ++i)
-      ASSERT_EQ(replacements[positions[i]], expected_replacements[i]);
+    for (size_t i = 0; i < parts.candidates; ++i)
+      ASSERT_EQ(candidates[positions[i]], expected_candidates[i]);
     for (size_t i = 0; i < parts.others; ++i) ASSERT_EQ(others[i], expected_others[i]);
   }
 }

@@ -195,7 +195,7 @@ class BesideJob final : public Job {
       deletes.us.push_back(static_cast<float>(Since(inserted) * 1e6));
     }
     // What was put off belongs to the updates that caused it.
-    if (options_.index.repair == RepairPolicy::kBackground) Check(index_->Consolidate());
+    if (options_.index.runtime.repair == RepairPolicy::kBackground) Check(index_->Consolidate());
     const double seconds = Since(begin);
     PutLatencies("insert", std::move(inserts), seconds);
     PutLatencies("delete", std::move(deletes), seconds);
@@ -277,7 +277,7 @@ void CheckPhases(const BesideOptions& options, FieldReader& content) {
     for (const std::string& actor : actors) {
       if (BesideJob::ActorOf(actor) == nullptr)
         content.Fail("phases", "words of search, update, save, spin, consolidate, delete", actor);
-      if (actor == "consolidate" && options.index.repair != RepairPolicy::kManual)
+      if (actor == "consolidate" && options.index.runtime.repair != RepairPolicy::kManual)
         content.Fail("phases", "no consolidate, as build.repair is not manual", phase);
     }
     std::sort(actors.begin(), actors.end());

@@ -222,7 +222,7 @@ class ChurnJob final : public Job {
     Status done = Each(
         ids, [&](ExternalId id) { return index_->Delete(id); }, &deletes_);
     points_->Remove(ids);
-    return done && options_.index.repair != RepairPolicy::kImmediate ? Consolidate() : done;
+    return done && options_.index.runtime.repair != RepairPolicy::kImmediate ? Consolidate() : done;
   }
 
   Status Consolidate() {
@@ -274,7 +274,7 @@ class ChurnJob final : public Job {
     PutCurves(*churned, *anew, row);
     PutCosts(row);
     if (options_.self_list > 0) row["not_found_by_own_vector"] = NotFoundByOwnVector();
-    row["unreachable"] = index_->Stats().unreachable;
+    row["unreachable"] = index_->Diagnostics().unreachable;
     max_memory_ = std::max(max_memory_, index_->Stats().memory.total());
     row["bytes_per_point"] =
         static_cast<double>(std::exchange(max_memory_, 0)) / static_cast<double>(options_.live);

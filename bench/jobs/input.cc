@@ -91,10 +91,10 @@ void ParseBuild(FieldReader& build, IndexOptions& index) {
 void ParseRepair(FieldReader& build, IndexOptions& index) {
   const std::string repair =
       build.OneOf("repair", {"immediate", "background", "manual"}, "immediate");
-  index.repair = repair == "immediate"    ? RepairPolicy::kImmediate
+  index.runtime.repair = repair == "immediate"    ? RepairPolicy::kImmediate
                  : repair == "background" ? RepairPolicy::kBackground
                                           : RepairPolicy::kManual;
-  index.repair_threads = static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
+  index.runtime.repair_threads = static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
 }
 
 Result<Index> CreateIndex(const Input& input, IndexOptions options) {

@@ -6,7 +6,7 @@
 // one more coordinate sqrt(M^2 - |x|^2), M the largest norm so far, where squared l2 orders as the
 // inner product does for queries without that coordinate (Bachrach et al., "Speeding up the Xbox
 // recommender system", RecSys 2014). The coordinate is computed from the row's norm, not stored.
-// Where norms vary the graph wants edges of both kinds (Graph::Prune): a row can also be scored
+// Where norms vary the graph wants edges of both kinds (Pruner): a row can also be scored
 // against as if it were a query.
 //
 // Row layout: dim elements, then, for inner product and cosine, one float at the next multiple of

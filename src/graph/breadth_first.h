@@ -8,13 +8,13 @@ namespace shoal {
 
 struct BreadthFirstOrder {
   std::vector<uint32_t> nodes;  // Each of [0, n) once.
-  size_t reached = 0;           // The first so many are those that the roots lead to.
+  size_t reached = 0;           // The roots lead to the first so many.
 };
 
 // roots(meet) calls meet(i) for every root, neighbors(i, meet) for every neighbour of i. Nodes that
 // the roots do not lead to come behind the others: the first of them, and what it leads to, and so
-// on. Numbers that are no nodes are passed over. If points are born in this order, each but a root
-// has an edge from an older one.
+// on. Numbers that are no nodes are passed over. If ranks are given in this order, each node but a
+// root has an edge from a node of lower rank.
 template <class Roots, class Neighbors>
 BreadthFirstOrder OrderBreadthFirst(uint32_t n, const Roots& roots, const Neighbors& neighbors) {
   BreadthFirstOrder order;

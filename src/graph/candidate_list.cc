@@ -54,7 +54,7 @@ uint32_t Bits(const Eight& mask) {
 
 void CandidateList::Reset(size_t list_size) {
   list_size_ = list_size;
-  guides_max_ = 4 * list_size + 64;  // docs/algorithms.md, D1, has what more and less would do.
+  max_pass_through_ = 4 * list_size + 64;  // docs/experiments/pass-through-budget.md has others.
   MakeRoom();
   aside_.clear();
   std::fill_n(distances_.begin(), kFront, -std::numeric_limits<float>::infinity());
@@ -65,29 +65,28 @@ void CandidateList::Reset(size_t list_size) {
 
 void CandidateList::MakeRoom() {
   // One more than may stay: an insert comes before the removal that it causes.
-  const size_t most = kFront + list_size_ + guides_max_ + 1;
-  if (distances_.size() >= most) return;
-  words_.resize(most);  // First: if there is no memory for the second, both are asked again.
-  distances_.resize(most);
+  const size_t max = kFront + list_size_ + max_pass_through_ + 1;
+  if (distances_.size() >= max) return;
+  words_.resize(max);  // First: if there is no memory for the second, both are asked again.
+  distances_.resize(max);
 }
 
 void CandidateList::KeepAside(float distance, SlotId slot) { aside_.push_back({distance, slot}); }
 
 void CandidateList::AdmitPassThrough() {
-  guides_max_ *= 4;
+  max_pass_through_ *= 4;
   MakeRoom();
   std::sort(aside_.begin(), aside_.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance < b.distance; });
-  const size_t places = guides_max_ - (size_ - eligible_);
+  const size_t places = max_pass_through_ - (size_ - eligible_);
   const auto end = aside_.begin() + static_cast<ptrdiff_t>(std::min(places, aside_.size()));
-  for (auto guide = aside_.begin(); guide != end; ++guide)
-    InsertSorted(guide->distance, guide->slot, false);
+  for (auto at = aside_.begin(); at != end; ++at) InsertSorted(at->distance, at->slot, false);
   aside_.erase(aside_.begin(), end);
 }
 
-// Moves what is farther than `distance` back by one place, from the end on, and puts the entry into
-// the gap. Eight at a time, and found on the way: the only branch is for the eight with the gap,
-// which are written without one. Returns the place.
+// Moves entries farther than `distance` back by one place, from the end on, and writes the entry in
+// front of them. Eight at a time, and its place is found on the way: the only branch is for the
+// eight with that place, which are written without one. Returns the place.
 size_t CandidateList::ShiftIn(float distance, uint32_t word) {
   float* const d = distances();
   uint32_t* const w = words();
@@ -105,7 +104,8 @@ size_t CandidateList::ShiftIn(float distance, uint32_t word) {
       Store(w + at - 7, old_words);
       continue;
     }
-    // Who moves is followed by the one before it, if that moves, too, and else by the new one.
+    // Into the place of one that moves comes the one before it, if that moves, too; else the new
+    // one.
     const Eight follows = Behind(moves);
     const auto write = [&](auto* to, const Eight& from, const Eight& one) {
       const int32_t last = Last(Choose(moves, from, one));
@@ -128,7 +128,7 @@ size_t CandidateList::ShiftIn(float distance, uint32_t word) {
 }
 
 void CandidateList::InsertSorted(float distance, SlotId slot, bool eligible) {
-  if (!eligible && size_ - eligible_ == guides_max_) [[unlikely]] {
+  if (!eligible && size_ - eligible_ == max_pass_through_) [[unlikely]] {
     if (!full()) KeepAside(distance, slot);
     return;
   }
@@ -141,7 +141,7 @@ void CandidateList::InsertSorted(float distance, SlotId slot, bool eligible) {
     --eligible_;
     --size_;
   }
-  while (!IsEligible(size_ - 1)) --size_;  // What pass_through behind the L-th eligible one.
+  while (!IsEligible(size_ - 1)) --size_;  // Pass-through points behind the L-th.
 }
 
 void CandidateList::InsertMany(const float* distances, const SlotId* slots, const bool* eligible,
@@ -152,7 +152,7 @@ void CandidateList::InsertMany(const float* distances, const SlotId* slots, cons
     ++i;
   }
   if (i == n) return;
-  // Most of what comes now has no place. Which, is found without branches.
+  // Most of the others have no place. Which ones do is found without branches.
   uint32_t near[kMaxPerCall];
   size_t found = 0;
   const float last = LastDistance();

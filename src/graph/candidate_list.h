@@ -1,9 +1,9 @@
 // The best-L list of a beam search: sorted by distance, nearest first.
 //
-// At most L eligible candidates have a place. Others (start points, deleted points) guide the
-// search but take none of the L places: they stand among them, up to a budget of their own, and
-// none stands behind the L-th eligible one. Guides beyond the budget are kept aside: a search
-// that has not found L when its list is expanded may admit them.
+// At most L eligible candidates have a place. Pass-through points (start points, deleted points)
+// take none of the L places: they stand among the others, up to a budget of their own, and none
+// stands behind the L-th eligible one. Those beyond the budget are kept aside: a search that has
+// not found L when its list is expanded may admit them.
 #pragma once
 
 #include <cstddef>
@@ -36,9 +36,9 @@ class CandidateList {
   // Likewise for n of them, at most kMaxPerCall, in order.
   void InsertMany(const float* distances, const SlotId* slots, const bool* eligible, size_t n);
 
-  // Whether fewer than L eligible candidates are there and pass_through were kept aside.
+  // Whether fewer than L eligible candidates are there and pass-through points were kept aside.
   bool IsStarved() const { return !full() && !aside_.empty(); }
-  // Four times the budget of pass_through, and those kept aside are offered again.
+  // Four times the budget of pass-through points, and those kept aside are offered again.
   void AdmitPassThrough();
   // Whether L eligible candidates are there.
   bool full() const { return eligible_ == list_size_; }
@@ -83,9 +83,9 @@ class CandidateList {
   // Two arrays, because what compares reads distances only.
   std::vector<float> distances_;
   std::vector<uint32_t> words_;   // Slot and two flags.
-  std::vector<Candidate> aside_;  // Guides beyond the budget.
+  std::vector<Candidate> aside_;  // Pass-through points beyond the budget.
   size_t list_size_ = 1;
-  size_t guides_max_ = 0;
+  size_t max_pass_through_ = 0;
   size_t size_ = 0;
   size_t eligible_ = 0;
   size_t cursor_ = 0;  // No entry before it is unexpanded.

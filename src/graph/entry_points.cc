@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "graph/operation.h"
+
 namespace shoal {
 namespace {
 
@@ -50,25 +52,25 @@ void EntryPoints::Set::Assign(const Set& other) {
   Assign({points, n}, other.Radius());
 }
 
-size_t EntryPoints::CopyLeaves(size_t at, SlotId root, SlotId* out) const {
-  return roots_.At(at) == root ? leaves_[at].Copy(out) : 0;
+size_t EntryPoints::CopyFine(size_t at, SlotId coarse, SlotId* out) const {
+  return coarse_.At(at) == coarse ? fine_[at].Copy(out) : 0;
 }
 
 SlotId EntryPoints::Any(uint32_t seed) const {
-  const size_t roots = roots_.Size();
-  if (roots == 0) return kNoSlot;
+  const size_t coarse = coarse_.Size();
+  if (coarse == 0) return kNoSlot;
   const uint32_t hash = HashOf(seed);
-  const size_t root = hash % roots;
-  const Set& leaves = leaves_[root];
-  const size_t leaf = hash / kPlaces % (leaves.Size() + 1);
-  return leaf < leaves.Size() ? leaves.At(leaf) : roots_.At(root);
+  const size_t at = hash % coarse;
+  const Set& fine = fine_[at];
+  const size_t at_fine = hash / kPlaces % (fine.Size() + 1);
+  return at_fine < fine.Size() ? fine.At(at_fine) : coarse_.At(at);
 }
 
 bool EntryPoints::Contains(SlotId p) const {
   if (counts_[HashOf(p) % kFilter].load(std::memory_order_relaxed) == 0) return false;
-  const size_t roots = roots_.Size();
-  for (size_t i = 0; i < roots; ++i)
-    if (roots_.At(i) == p || leaves_[i].Has(p)) return true;
+  const size_t coarse = coarse_.Size();
+  for (size_t i = 0; i < coarse; ++i)
+    if (coarse_.At(i) == p || fine_[i].Has(p)) return true;
   return false;
 }
 
@@ -80,123 +82,124 @@ void EntryPoints::Count(SlotId p, int change) {
     count.store(static_cast<uint8_t>(now + change), std::memory_order_relaxed);
 }
 
-void EntryPoints::Offer(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard,
-                        Scratch& scratch) {
-  const auto is_root = [&] { return roots_.Size() == 0 || met.coarse_distance > roots_.Radius(); };
-  if (!is_root()) {
-    const size_t root = roots_.Find(met.coarse);
-    if (!met.fine || root == kPlaces || met.distance <= leaves_[root].Radius()) return;
+void EntryPoints::Offer(SlotId p, const SeedsMet& met, Operation& op) {
+  const auto is_coarse = [&] {
+    return coarse_.Size() == 0 || met.coarse_distance > coarse_.Radius();
+  };
+  if (!is_coarse()) {
+    const size_t at = coarse_.Find(met.coarse);
+    if (!met.fine || at == kPlaces || met.distance <= fine_[at].Radius()) return;
   }
-  scratch.pair_buffer.resize(codec_.buffer_bytes());  // Nothing throws under the lock.
   if (!choosing_.TryLock()) return;
-  if (is_root()) {
-    AddRoot(p, met.coarse_distance, guard, scratch);
-  } else if (const size_t root = roots_.Find(met.coarse); met.fine && root < kPlaces) {
-    AddLeaf(root, p, met.distance, guard, scratch);
+  if (is_coarse()) {
+    AddCoarse(p, met.coarse_distance, op);
+  } else if (const size_t at = coarse_.Find(met.coarse); met.fine && at < kPlaces) {
+    AddFine(at, p, met.distance, op);
   }
   LookForClusters();
   choosing_.Unlock();
 }
 
-void EntryPoints::AddRoot(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch) {
-  if (roots_.Size() == kMaxRoots) {
-    ThinRoots(guard, scratch);
-    if (distance <= roots_.Radius()) return Rehome(p, guard, scratch);
+void EntryPoints::AddCoarse(SlotId p, float distance, Operation& op) {
+  if (coarse_.Size() == kMaxCoarse) {
+    ThinCoarse(op);
+    if (distance <= coarse_.Radius()) return OfferAsFine(p, op);
   }
-  const size_t at = roots_.Size();
-  leaves_[at].Assign({}, 0);
-  roots_.Add(p);
+  const size_t at = coarse_.Size();
+  fine_[at].Assign({}, 0);
+  coarse_.Add(p);
   Count(p, 1);
-  for (size_t i = 0; i < at; ++i) TakeLeaves(i, at, guard, scratch);
+  for (size_t i = 0; i < at; ++i) TakeFine(i, at, op);
 }
 
-void EntryPoints::TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard,
-                             Scratch& scratch) {
-  SlotId ids[kPlaces];
+EntryPoints::Members EntryPoints::ReadableOf(const Set& set) const {
+  Members members;
   bool eligible[kPlaces];
-  const std::byte* rows[kPlaces];
+  members.size = slots_.KeepReadable(members.ids, set.Copy(members.ids), slots_.Now(), eligible);
+  features_.rows().Find(members.ids, members.size, members.rows);
+  return members;
+}
+
+void EntryPoints::Score(SlotId from, const Members& members, float* out, Operation& op) const {
+  codec_.BindRow(features_.rows().At(from), op.scratch.row_buffer.data())
+      .Score(members.rows, members.size, out);
+  op.work.distances += members.size;
+}
+
+void EntryPoints::TakeFine(size_t from, size_t to, Operation& op) {
+  const SlotId coarse[] = {coarse_.At(from), coarse_.At(to)};
+  for (const SlotId seed : coarse)
+    if (!IsReadable(slots_.tag(seed))) return;
+  const Members members = ReadableOf(fine_[from]);
   float before[kPlaces], now[kPlaces];
-  const SlotId roots[] = {roots_.At(from), roots_.At(to)};
-  for (const SlotId root : roots)
-    if (!IsReadable(slots_.tag(root))) return;
-  const size_t n = slots_.KeepReadable(ids, leaves_[from].Copy(ids), slots_.Now(), eligible);
-  features_.rows().Find(ids, n, rows);
-  const auto score = [&](SlotId root, float* out) {
-    codec_.BindRow(features_.Row(root), scratch.pair_buffer.data()).Score(rows, n, out);
-    guard.work.distances += n;
-  };
-  score(roots[0], before);
-  score(roots[1], now);
-  for (size_t i = 0; i < n; ++i) {
-    const size_t leaf = leaves_[from].Find(ids[i]);
-    if (now[i] >= before[i] || leaf == kPlaces) continue;
-    leaves_[from].Remove(leaf);
-    Count(ids[i], -1);
-    const float nearest = Nearest(ids[i], leaves_[to], guard, scratch).distance;
-    AddLeaf(to, ids[i], std::min(now[i], nearest), guard, scratch);
+  Score(coarse[0], members, before, op);
+  Score(coarse[1], members, now, op);
+  for (size_t i = 0; i < members.size; ++i) {
+    const SlotId p = members.ids[i];
+    const size_t at = fine_[from].Find(p);
+    if (now[i] >= before[i] || at == kPlaces) continue;
+    fine_[from].Remove(at);
+    Count(p, -1);
+    AddFine(to, p, std::min(now[i], Nearest(p, fine_[to], op).distance), op);
   }
 }
 
-void EntryPoints::AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::Guard& guard,
-                          Scratch& scratch) {
-  Set& leaves = leaves_[root];
-  if (leaves.Size() == kMaxLeaves) ThinLeaves(leaves, guard, scratch);
-  if (distance <= leaves.Radius()) return;
-  leaves.Add(p);
+void EntryPoints::AddFine(size_t at, SlotId p, float distance, Operation& op) {
+  Set& fine = fine_[at];
+  if (fine.Size() == kMaxFine) ThinFine(fine, op);
+  if (distance <= fine.Radius()) return;
+  fine.Add(p);
   Count(p, 1);
 }
 
-void EntryPoints::ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) {
-  const Chosen stays = Thin(roots_, guard, scratch);
-  SlotId gone[kMaxRoots * (1 + kMaxLeaves)];
+void EntryPoints::ThinCoarse(Operation& op) {
+  const Chosen stays = Thin(coarse_, op);
+  SlotId gone[kMaxCoarse * (1 + kMaxFine)];
   size_t n = 0;
-  for (size_t i = roots_.Size(); i-- > 0;) {
+  for (size_t i = coarse_.Size(); i-- > 0;) {
     if (stays[i]) continue;
-    gone[n++] = roots_.At(i);
-    n += leaves_[i].Copy(gone + n);
-    leaves_[i].Assign({}, 0);
-    RemoveRoot(i);
+    gone[n++] = coarse_.At(i);
+    n += fine_[i].Copy(gone + n);
+    fine_[i].Assign({}, 0);
+    RemoveCoarse(i);
   }
   for (const SlotId p : std::span(gone, n)) {
     Count(p, -1);
-    if (slots_.tag(p) == Tag::kLive) Rehome(p, guard, scratch);
+    if (slots_.tag(p) == Tag::kLive) OfferAsFine(p, op);
   }
 }
 
-void EntryPoints::ThinLeaves(Set& leaves, EpochRegistry::Guard& guard, Scratch& scratch) {
-  const Chosen stays = Thin(leaves, guard, scratch);
-  for (size_t i = leaves.Size(); i-- > 0;) {
+void EntryPoints::ThinFine(Set& fine, Operation& op) {
+  const Chosen stays = Thin(fine, op);
+  for (size_t i = fine.Size(); i-- > 0;) {
     if (stays[i]) continue;
-    Count(leaves.At(i), -1);
-    leaves.Remove(i);
+    Count(fine.At(i), -1);
+    fine.Remove(i);
   }
 }
 
 void EntryPoints::LookForClusters() {
-  constexpr float kFine = 0.25f;  // Of the roots' radius.
+  constexpr float kFine = 0.25f;  // Of the coarse seeds' radius.
   constexpr size_t kEnough = 4;   // Sets that were full once, of which a quarter is fine.
   size_t full = 0, fine = 0;
-  for (size_t i = 0; i < roots_.Size(); ++i) {
-    const float radius = leaves_[i].Radius();
+  for (size_t i = 0; i < coarse_.Size(); ++i) {
+    const float radius = fine_[i].Radius();
     full += radius > 0 ? 1 : 0;
-    fine += radius > 0 && radius < kFine * roots_.Radius() ? 1 : 0;
+    fine += radius > 0 && radius < kFine * coarse_.Radius() ? 1 : 0;
   }
   has_clusters_.store(MayHaveClusters() && full >= kEnough && 4 * fine >= full,
                       std::memory_order_relaxed);
 }
 
-EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) {
-  SlotId all[kPlaces], readable[kPlaces];
-  bool eligible[kPlaces];
-  const std::byte* rows[kPlaces];
+EntryPoints::Chosen EntryPoints::Thin(Set& set, Operation& op) {
+  const size_t n = set.Size();
+  const Members members = ReadableOf(set);
+  const size_t there = members.size;
   float between[kPlaces][kPlaces];  // Row i: from i to those before it.
-  const size_t n = set.Copy(all);
-  std::copy_n(all, n, readable);
-  const size_t there = slots_.KeepReadable(readable, n, slots_.Now(), eligible);
-  features_.rows().Find(readable, there, rows);
   for (size_t i = 1; i < there; ++i)
-    codec_.BindRow(rows[i], scratch.pair_buffer.data()).Score(rows, i, between[i]);
-  guard.work.distances += there * (there - 1) / 2;
+    codec_.BindRow(members.rows[i], op.scratch.row_buffer.data())
+        .Score(members.rows, i, between[i]);
+  op.work.distances += there * (there - 1) / 2;
   // Of the two that are closest the later one goes, until there is room again.
   Chosen gone{};
   float radius = set.Radius();
@@ -217,38 +220,32 @@ EntryPoints::Chosen EntryPoints::Thin(Set& set, EpochRegistry::Guard& guard, Scr
   set.radius.store(radius, std::memory_order_relaxed);
   Chosen stays{};
   for (size_t i = 0, at = 0; i < n; ++i)
-    if (at < there && readable[at] == all[i]) stays[i] = !gone[at++];
+    if (at < there && members.ids[at] == set.At(i)) stays[i] = !gone[at++];
   return stays;
 }
 
-Candidate EntryPoints::Nearest(SlotId p, const Set& set, EpochRegistry::Guard& guard,
-                               Scratch& scratch) {
-  SlotId ids[kPlaces];
-  bool eligible[kPlaces];
-  const std::byte* rows[kPlaces];
+Candidate EntryPoints::Nearest(SlotId p, const Set& set, Operation& op) const {
+  const Members members = ReadableOf(set);
   float distances[kPlaces];
-  const size_t n = slots_.KeepReadable(ids, set.Copy(ids), slots_.Now(), eligible);
-  features_.rows().Find(ids, n, rows);
-  codec_.BindRow(features_.Row(p), scratch.pair_buffer.data()).Score(rows, n, distances);
-  guard.work.distances += n;
+  Score(p, members, distances, op);
   Candidate nearest{std::numeric_limits<float>::infinity(), kNoSlot};
-  for (size_t i = 0; i < n; ++i)
-    if (distances[i] < nearest.distance) nearest = {distances[i], ids[i]};
+  for (size_t i = 0; i < members.size; ++i)
+    if (distances[i] < nearest.distance) nearest = {distances[i], members.ids[i]};
   return nearest;
 }
 
-void EntryPoints::Rehome(SlotId p, EpochRegistry::Guard& guard, Scratch& scratch) {
-  const Candidate root = Nearest(p, roots_, guard, scratch);
-  const size_t at = roots_.Find(root.slot);
+void EntryPoints::OfferAsFine(SlotId p, Operation& op) {
+  const Candidate coarse = Nearest(p, coarse_, op);
+  const size_t at = coarse_.Find(coarse.slot);
   if (at == kPlaces) return;
-  const Candidate leaf = Nearest(p, leaves_[at], guard, scratch);
-  AddLeaf(at, p, std::min(root.distance, leaf.distance), guard, scratch);
+  const Candidate fine = Nearest(p, fine_[at], op);
+  AddFine(at, p, std::min(coarse.distance, fine.distance), op);
 }
 
-void EntryPoints::RemoveRoot(size_t at) {
-  const size_t last = roots_.Size() - 1;
-  if (at != last) leaves_[at].Assign(leaves_[last]);
-  roots_.Remove(at);
+void EntryPoints::RemoveCoarse(size_t at) {
+  const size_t last = coarse_.Size() - 1;
+  if (at != last) fine_[at].Assign(fine_[last]);
+  coarse_.Remove(at);
 }
 
 void EntryPoints::Replace(Set& set, size_t i, SlotId by) {
@@ -261,27 +258,27 @@ void EntryPoints::Forget(SlotId p, SlotId replacement) {
   if (!Contains(p)) return;
   const MutexLock lock(choosing_);
   const auto may_come = [&] { return replacement != kNoSlot && !Contains(replacement); };
-  for (size_t i = roots_.Size(); i-- > 0;) {
-    Set& leaves = leaves_[i];
-    for (size_t j = leaves.Size(); j-- > 0;) {
-      if (leaves.At(j) != p) continue;
+  for (size_t i = coarse_.Size(); i-- > 0;) {
+    Set& fine = fine_[i];
+    for (size_t j = fine.Size(); j-- > 0;) {
+      if (fine.At(j) != p) continue;
       if (may_come()) {
-        Replace(leaves, j, replacement);
+        Replace(fine, j, replacement);
       } else {
         Count(p, -1);
-        leaves.Remove(j);
+        fine.Remove(j);
       }
     }
-    if (roots_.At(i) != p) continue;
+    if (coarse_.At(i) != p) continue;
     if (may_come()) {
-      Replace(roots_, i, replacement);
-    } else if (leaves.Size() > 0) {
+      Replace(coarse_, i, replacement);
+    } else if (fine.Size() > 0) {
       Count(p, -1);
-      roots_.slots[i].store(leaves.At(0), std::memory_order_relaxed);
-      leaves.Remove(0);
+      coarse_.slots[i].store(fine.At(0), std::memory_order_relaxed);
+      fine.Remove(0);
     } else {
       Count(p, -1);
-      RemoveRoot(i);
+      RemoveCoarse(i);
     }
   }
   LookForClusters();
@@ -295,15 +292,15 @@ std::vector<EntryPoints::Saved> EntryPoints::Save() {
     const size_t n = set.Copy(slots);
     sets.push_back({{slots, slots + n}, set.Radius()});
   };
-  add(roots_);
-  for (size_t i = 0; i < roots_.Size(); ++i) add(leaves_[i]);
+  add(coarse_);
+  for (size_t i = 0; i < coarse_.Size(); ++i) add(fine_[i]);
   return sets;
 }
 
 void EntryPoints::Restore(std::span<const Saved> sets) {
   const MutexLock lock(choosing_);
   for (size_t i = 0; i < sets.size(); ++i) {
-    (i == 0 ? roots_ : leaves_[i - 1]).Assign(sets[i].slots, sets[i].radius);
+    (i == 0 ? coarse_ : fine_[i - 1]).Assign(sets[i].slots, sets[i].radius);
     for (const SlotId p : sets[i].slots) Count(p, 1);
   }
   LookForClusters();

@@ -1,19 +1,19 @@
-// Where a search begins, besides the start point: a few live points that cover the data.
+// Where a search begins, besides the start point: at seeds, a few live points that cover the data.
 //
 // PROBLEM. A single-layer graph keeps the edges that lead to what is near. In data of tight,
 // distant clusters, above all when they arrive one after another, few edges lead from one cluster
-// to another, and a search whose list is smaller than a cluster cannot get out of the wrong one.
+// to another. A search whose list is smaller than a cluster cannot leave the wrong one.
 //
 // IDEA. Keep at most so many points such that every point ever offered was within some radius of
 // one of them: the doubling algorithm for incremental k-centre clustering (Charikar, Chekuri,
 // Feder, Motwani, "Incremental clustering and dynamic information retrieval", STOC 1997). Do it
-// twice: the roots cover the data, and each root has leaves that cover what is nearest to that
-// root. A search scores all roots first, then the leaves of the nearest; roots are read by every
-// search, so they stay in the near caches.
+// twice: coarse seeds cover the data, and each has fine seeds, which cover the points nearest to
+// it. A search scores all coarse seeds first, then the fine seeds of the nearest. Every search
+// reads the coarse seeds, so they stay in the near caches.
 //
-// They are ordinary live points. Who repairs a deleted entry puts a neighbour in its place, so the
-// entries follow data that drifts. A search takes an entry for a hint: one whose slot is not
-// readable any more, or has another tenant, costs it nothing but a worse beginning.
+// Seeds are ordinary live points. The repair of a deleted seed puts a neighbour in its place, so
+// seeds follow data that drifts. A search takes a seed for a hint: one whose slot is not readable
+// any more, or is used by another point, costs it no more than a worse beginning.
 #pragma once
 
 #include <algorithm>
@@ -24,46 +24,48 @@
 
 #include "base/mutex.h"
 #include "codec/full_codec.h"
-#include "graph/scratch.h"
+#include "graph/search_scratch.h"
 #include "store/feature_store.h"
 #include "store/slot_table.h"
 
 namespace shoal {
 
+struct Operation;
+
 class EntryPoints {
  public:
-  static constexpr size_t kMaxRoots = 20;
-  static constexpr size_t kMaxLeaves = 96;  // Of a root.
+  static constexpr size_t kMaxCoarse = 20;
+  static constexpr size_t kMaxFine = 96;  // Of a coarse seed.
 
-  EntryPoints(const FullCodec& codec, const SlotTable& slots, RamFeatureStore& features)
+  EntryPoints(const FullCodec& codec, const SlotTable& slots, const RamFeatureStore& features)
       : codec_(codec), slots_(slots), features_(features) {}
 
   // --- Readers, under a guard.
 
-  // The roots, into `out`, which holds kMaxRoots.
-  size_t CopyRoots(SlotId* out) const { return roots_.Copy(out); }
-  // The leaves of `root`, which was the `at`-th of the roots: none if it is that no more. `out`
-  // holds kMaxLeaves.
-  size_t CopyLeaves(size_t at, SlotId root, SlotId* out) const;
-  // Whether the data have clusters, so that a search should look at leaves.
+  // The coarse seeds, into `out`, which holds kMaxCoarse.
+  size_t CopyCoarse(SlotId* out) const { return coarse_.Copy(out); }
+  // The fine seeds of `coarse`, which was the `at`-th coarse seed; none if it is not any more.
+  // `out` holds kMaxFine.
+  size_t CopyFine(size_t at, SlotId coarse, SlotId* out) const;
+  // Whether the data have clusters, so that a search should look at fine seeds.
   bool HasClusters() const { return has_clusters_.load(std::memory_order_relaxed); }
-  // In fewer points every one could be a leaf.
-  bool MayHaveClusters() const { return slots_.high_water() > kMaxRoots * kMaxLeaves; }
+  // False: every point could be a fine seed.
+  bool MayHaveClusters() const { return slots_.high_water() > kMaxCoarse * kMaxFine; }
   // One of all, chosen by `seed`; kNoSlot if there is none.
   SlotId Any(uint32_t seed) const;
-  // Whether p is an entry.
+  // Whether p is a seed.
   bool Contains(SlotId p) const;
 
   // --- Writers, under a guard.
 
-  // A live point, and what a search for it met. Returns at once where an entry is near enough, or
-  // while another thread is choosing.
-  void Offer(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard, Scratch& scratch);
-  // p is deleted: `replacement`, which is near it, is an entry in its place; kNoSlot: nobody is.
+  // p is live, and a search for it met these seeds: it may become one. Returns at once where a seed
+  // is near enough, or while another thread is choosing.
+  void Offer(SlotId p, const SeedsMet& met, Operation& op);
+  // p is deleted: `replacement`, which is near it, is a seed in its place; kNoSlot: no point is.
   void Forget(SlotId p, SlotId replacement);
 
-  // For saving, and back, before the first search: the roots, then the leaves of each root. Slots
-  // of live points, each once, at most as many in a set as it may have.
+  // For saving, and back, before the first search: the coarse seeds, then the fine seeds of each.
+  // Slots of live points, each once, at most as many in a set as it may have.
   struct Saved {
     std::vector<SlotId> slots;
     float radius = 0;
@@ -72,7 +74,7 @@ class EntryPoints {
   void Restore(std::span<const Saved> sets);
 
  private:
-  static constexpr size_t kPlaces = std::max(kMaxRoots, kMaxLeaves);  // Of a set.
+  static constexpr size_t kPlaces = std::max(kMaxCoarse, kMaxFine);  // Of a set.
 
   // Points of which each was farther than `radius` from all others when it came.
   struct Set {
@@ -93,41 +95,49 @@ class EntryPoints {
     void Assign(const Set& other);
   };
 
-  void AddRoot(SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
-  void AddLeaf(size_t root, SlotId p, float distance, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
-  // A new root, `to`, takes over what is nearer to it than to `from`.
-  void TakeLeaves(size_t from, size_t to, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
+  // The members of a set that are readable.
+  struct Members {
+    size_t size = 0;
+    SlotId ids[kPlaces];
+    const std::byte* rows[kPlaces];
+  };
+  Members ReadableOf(const Set& set) const;
+  // Their distances from a slot.
+  void Score(SlotId from, const Members& members, float* out, Operation& op) const;
+  // The nearest readable member to p; kNoSlot if there is none.
+  Candidate Nearest(SlotId p, const Set& set, Operation& op) const;
+
+  void AddCoarse(SlotId p, float distance, Operation& op) SHOAL_REQUIRES(choosing_);
+  // To the fine seeds of the `at`-th coarse seed, if none is within their radius.
+  void AddFine(size_t at, SlotId p, float distance, Operation& op) SHOAL_REQUIRES(choosing_);
+  // A new coarse seed, the `to`-th, gets the fine seeds that are nearer to it than to the
+  // `from`-th.
+  void TakeFine(size_t from, size_t to, Operation& op) SHOAL_REQUIRES(choosing_);
   // Enlarges a full set's radius until three quarters of it are left, so that the next ones come in
-  // without thinning again: which stay.
-  using Chosen = std::array<bool, kPlaces>;  // By place.
-  Chosen Thin(Set& set, EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
-  void ThinRoots(EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
-  void ThinLeaves(Set& leaves, EpochRegistry::Guard& guard, Scratch& scratch)
-      SHOAL_REQUIRES(choosing_);
-  // A point that was an entry of a root that is none any more becomes a leaf where it is needed.
-  void Rehome(SlotId p, EpochRegistry::Guard& guard, Scratch& scratch) SHOAL_REQUIRES(choosing_);
-  // The nearest of the set to p; kNoSlot if there is none.
-  Candidate Nearest(SlotId p, const Set& set, EpochRegistry::Guard& guard, Scratch& scratch);
-  // From the sets as they are, so that a loaded index thinks as the saved one did.
+  // without thinning again. Returns which stay, by place.
+  using Chosen = std::array<bool, kPlaces>;
+  Chosen Thin(Set& set, Operation& op) SHOAL_REQUIRES(choosing_);
+  void ThinCoarse(Operation& op) SHOAL_REQUIRES(choosing_);
+  void ThinFine(Set& fine, Operation& op) SHOAL_REQUIRES(choosing_);
+  // A point whose coarse seed is none any more becomes a fine seed of another, where one is needed.
+  void OfferAsFine(SlotId p, Operation& op) SHOAL_REQUIRES(choosing_);
+  // From the sets as they are, so that a loaded index decides as the saved one did.
   void LookForClusters() SHOAL_REQUIRES(choosing_);
-  void RemoveRoot(size_t at) SHOAL_REQUIRES(choosing_);
+  void RemoveCoarse(size_t at) SHOAL_REQUIRES(choosing_);
   void Replace(Set& set, size_t i, SlotId by) SHOAL_REQUIRES(choosing_);
-  // One more entry, or one less, is p.
+  // One more seed, or one less, is p.
   void Count(SlotId p, int change) SHOAL_REQUIRES(choosing_);
 
   // Constant after construction.
   const FullCodec& codec_;
   const SlotTable& slots_;
-  RamFeatureStore& features_;
+  const RamFeatureStore& features_;
 
-  // Written under choosing_, read by all. leaves_[i] are those of the i-th root.
-  Set roots_;
-  std::array<Set, kMaxRoots> leaves_;
+  // Written under choosing_, read by all. fine_[i]: of the i-th coarse seed.
+  Set coarse_;
+  std::array<Set, kMaxCoarse> fine_;
   std::atomic<bool> has_clusters_{false};
-  // How many entries have this hash: most points that are deleted are none, and learn that here.
+  // How many seeds have this hash: tells most deleted points that they are none.
   static constexpr size_t kFilter = 1 << 14;
   std::array<std::atomic<uint8_t>, kFilter> counts_{};
 

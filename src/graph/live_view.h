@@ -30,9 +30,9 @@ class LiveView {
     return slots_.CopyEligible(next, since, out);
   }
 
-  size_t CopyCoarseSeeds(SlotId* out) const { return seeds_.CopyRoots(out); }
+  size_t CopyCoarseSeeds(SlotId* out) const { return seeds_.CopyCoarse(out); }
   size_t CopyFineSeeds(size_t at, SlotId seed, SlotId* out) const {
-    return seeds_.CopyLeaves(at, seed, out);
+    return seeds_.CopyFine(at, seed, out);
   }
   bool HasClusters() const { return seeds_.HasClusters(); }
   bool MayHaveClusters() const { return seeds_.MayHaveClusters(); }

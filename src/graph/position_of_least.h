@@ -1,4 +1,4 @@
-// The place of a minimum, without guesses.
+// The position of a minimum, without mispredicted branches.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +9,8 @@
 namespace shoal {
 
 // Where the least of n values is, the first of them if there are several; n if there are none.
-// Asked for a hundred times a repair, so by hand: compilers make no vectors of such a loop, and
-// whoever looks for a minimum's place afterwards guesses wrong where that look ends.
+// A repair asks a hundred times, so by hand: compilers make no vectors of such a loop, and a second
+// loop that looks for the minimum's position ends with a mispredicted branch.
 inline size_t PositionOfLeast(const float* values, size_t n) {
   using Floats = float __attribute__((vector_size(16)));
   using Ints = int32_t __attribute__((vector_size(16)));

@@ -17,6 +17,12 @@ struct SeedsMet {
   bool fine = false;          // Whether fine seeds were among these.
 };
 
+// What vectors keep on the heap.
+template <class... Vectors>
+size_t HeapBytes(const Vectors&... vectors) {
+  return (size_t{0} + ... + (vectors.capacity() * sizeof(typename Vectors::value_type)));
+}
+
 struct SearchScratch {
   // One hop: the ids of a list (and a few more), which of them are eligible, their rows and
   // distances.
@@ -33,9 +39,7 @@ struct SearchScratch {
   std::vector<Candidate> within;  // Range searches: eligible points within the radius.
 
   // Heap memory.
-  size_t bytes() const {
-    return best.bytes() + visited.bytes() + within.capacity() * sizeof(Candidate);
-  }
+  size_t bytes() const { return best.bytes() + visited.bytes() + HeapBytes(within); }
 };
 
 }  // namespace shoal

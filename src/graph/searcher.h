@@ -130,9 +130,9 @@ void Searcher<View>::Expand(SlotId slot) {
 template <class View>
 void Searcher<View>::Begin() {
   constexpr size_t kNear = 2;
-  static_assert(kNear * EntryPoints::kMaxLeaves <= SearchScratch::kMaxIds);
+  static_assert(kNear * EntryPoints::kMaxFine <= SearchScratch::kMaxIds);
   const SlotId start = view_.start();
-  SlotId coarse[EntryPoints::kMaxRoots];
+  SlotId coarse[EntryPoints::kMaxCoarse];
   const size_t n = view_.CopyCoarseSeeds(coarse);
   scratch_.ids[0] = start;
   std::copy_n(coarse, n, scratch_.ids + 1);

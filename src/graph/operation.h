@@ -1,0 +1,61 @@
+// What every operation on the graph carries: its work counters and its working memory.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "codec/full_codec.h"
+#include "graph/linker.h"
+#include "graph/neighbor_selector.h"
+#include "graph/parent_keeper.h"
+#include "graph/pruner.h"
+#include "graph/repairer.h"
+#include "graph/replacements.h"
+#include "graph/search_scratch.h"
+#include "store/epoch.h"
+
+namespace shoal {
+
+// An epoch cell owns it: the thread that holds the cell has it.
+struct Scratch final : ScratchBase {
+  explicit Scratch(size_t buffer_bytes) : query_buffer(buffer_bytes), row_buffer(buffer_bytes) {}
+
+  SearchScratch search;
+  SelectScratch select;
+  PruneScratch prune;
+  LinkScratch link;
+  ReplacementScratch replacements;
+  ParentScratch parents;
+  RepairScratch repair;
+
+  // The index: which ids a search has found, where points may be found twice.
+  std::vector<uint32_t> id_table;
+
+  // FullCodec::buffer_bytes() each: binding needs no memory.
+  std::vector<std::byte> query_buffer;  // Of the query, or the row, that a search is for.
+  std::vector<std::byte> row_buffer;    // Of a row that is bound and scored against at once.
+
+  size_t bytes() const override {
+    return sizeof(*this) + search.bytes() + select.bytes() + prune.bytes() + link.bytes() +
+           replacements.bytes() + parents.bytes() + repair.bytes() +
+           HeapBytes(id_table, query_buffer, row_buffer);
+  }
+};
+
+// Made from the guard of the operation, which outlives it.
+struct Operation {
+  // Makes the scratch of the guard's cell, if it has none: bad_alloc.
+  Operation(EpochRegistry::Guard& guard, const FullCodec& codec)
+      : work(guard.work), scratch(ScratchOf(guard.cell(), codec)) {}
+
+  WorkCounters& work;
+  Scratch& scratch;
+
+ private:
+  static Scratch& ScratchOf(EpochRegistry::Cell& cell, const FullCodec& codec) {
+    if (cell.scratch == nullptr) cell.scratch = std::make_unique<Scratch>(codec.buffer_bytes());
+    return static_cast<Scratch&>(*cell.scratch);
+  }
+};
+
+}  // namespace shoal
