@@ -101,9 +101,10 @@ std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
       if (const size_t row = unordered + i; known.empty() || known[row] == 0)
         places[i] = static_cast<uint16_t>(pivots.PlaceOf(Bytes(rows, row), nearest));
   };
+  // After a stop nothing will be inserted.
   if (ParallelFor(batch.threads, places.size(), kGrain, {}, find_places, batch.stop) <
       places.size())
-    return {};                                     // Nothing will be inserted.
+    return {};
   std::vector<size_t> next(pivots.size() + 1, 0);  // Where the next row of each place goes.
   for (const uint16_t place : places) ++next[place + size_t{1}];
   std::partial_sum(next.begin(), next.end(), next.begin());

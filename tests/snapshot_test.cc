@@ -42,7 +42,7 @@ Index Make(const IndexOptions& options, const Rows& rows) {
   Index index = Good(Index::Create(options));
   std::vector<ExternalId> ids;
   for (size_t i = 0; i < rows.size(); ++i) ids.push_back(IdOf(i));
-  EXPECT_EQ(Good(index.InsertMany(ids, rows.view(), {.threads = 1})).inserted, rows.size());
+  EXPECT_EQ(Good(index.InsertMany(ids, rows.view(), {.threads = 1})).done, rows.size());
   return index;
 }
 

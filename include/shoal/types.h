@@ -142,7 +142,7 @@ class MutableVectorView {
     requires std::ranges::borrowed_range<Range> &&
              (!std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>>) &&
              requires { ScalarTypeOf<std::ranges::range_value_t<Range>>::kValue; }
-  MutableVectorView(Range&& elements)  // NOLINT(google-explicit-constructor)
+  MutableVectorView(Range&& elements)  // NOLINT: implicit, and no copy.
       : MutableVectorView(std::ranges::data(elements),
                           ScalarTypeOf<std::ranges::range_value_t<Range>>::kValue,
                           std::ranges::size(elements)) {}
