@@ -92,9 +92,10 @@ void ParseRepair(FieldReader& build, IndexOptions& index) {
   const std::string repair =
       build.OneOf("repair", {"immediate", "background", "manual"}, "immediate");
   index.runtime.repair = repair == "immediate"    ? RepairPolicy::kImmediate
-                 : repair == "background" ? RepairPolicy::kBackground
-                                          : RepairPolicy::kManual;
-  index.runtime.repair_threads = static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
+                         : repair == "background" ? RepairPolicy::kBackground
+                                                  : RepairPolicy::kManual;
+  index.runtime.repair_threads =
+      static_cast<uint32_t>(build.Unsigned("repair_threads", {1, 256}, 1));
 }
 
 Result<Index> CreateIndex(const Input& input, IndexOptions options) {

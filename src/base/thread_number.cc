@@ -1,6 +1,7 @@
 #include "base/thread_number.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <new>
 #include <vector>
@@ -16,9 +17,11 @@ struct Numbers {
   std::vector<size_t> free SHOAL_GUARDED_BY(mutex);  // A heap, lowest on top; room for all.
 };
 
-// Never destroyed: threads may end after the statics are gone.
+// Never destroyed: threads may end after the statics are gone. Not on the heap: a thread that pins
+// an epoch to undo what failed for want of memory needs its number.
 Numbers& AllNumbers() {
-  static Numbers& numbers = *new Numbers;
+  alignas(Numbers) static std::byte memory[sizeof(Numbers)];
+  static Numbers& numbers = *new (memory) Numbers;
   return numbers;
 }
 

@@ -24,9 +24,10 @@ size_t HeapBytes(const Vectors&... vectors) {
 }
 
 struct SearchScratch {
-  // One hop: the ids of a list (and a few more), which of them are eligible, their rows and
-  // distances.
-  static constexpr size_t kMaxIds = kMaxDegree + 64;
+  // One hop: the ids of a list and a few more, which of them are eligible, their rows and
+  // distances. An odd number of places: with 64 more, so that each array begins at a cache line,
+  // searches are 4 % slower (SIFT, f32 and u8).
+  static constexpr size_t kMaxIds = kMaxDegree + 65;
   static_assert(kMaxIds <= CandidateList::kMaxPerCall);
   SlotId ids[kMaxIds];
   bool eligible[kMaxIds];

@@ -1,7 +1,7 @@
 // Stress of points at which a large part of all others point, as they come and go.
 //
 // Unit vectors, and a few that are nearly zero, which are nearer to every vector than all others
-// are. The repair of one of these takes many steps (graph/repair.cc), its reverse list is split
+// are. The repair of one of these takes many steps (graph/repairer.h), its reverse list is split
 // (store/reverse_lists.h), and every insert and every prune anywhere changes it. A vector certifies
 // its id: it is one of few versions that follow from the id. Each round is one index, half filled.
 // Threads upsert, delete, read and search ids at random, hubs often, while lists are refined and
