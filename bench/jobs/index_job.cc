@@ -13,13 +13,14 @@
 #include "runner/timing.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
-#include "shoal/index.h"
+#include "shoal/index_view.h"
 #include "shoal/version.h"
 
 namespace shoal::bench {
 namespace {
 
 enum class Refined { kNo, kYes };
+enum class Viewed { kNo, kYes };  // A view of the snapshot is searched, too.
 
 struct IndexJobOptions {
   InputRequest data;
@@ -27,6 +28,7 @@ struct IndexJobOptions {
   IndexOptions index;
   std::vector<uint64_t> build_threads;
   Refined refined = Refined::kNo;
+  Viewed view = Viewed::kNo;
   uint64_t k = 10;
   std::vector<uint64_t> lists, search_threads;
   double seconds = 1;
@@ -183,45 +185,83 @@ class IndexJob final : public Job {
                               {"scratch", per_point(memory.scratch)}}}}};
   }
 
+  // One that is searched, and its curve.
+  struct Target {
+    std::string engine;
+    Searched searched;
+    std::vector<Json> points;
+    std::vector<Latencies> latencies;
+  };
+
+  // The index and, where it is asked for, a view of its snapshot.
+  Expected<std::vector<Target>> Targets(const JobContext& context) {
+    std::vector<Target> targets{{engine_, *index_, {}, {}}};
+    if (options_.view == Viewed::kNo) return targets;
+    if (view_ == nullptr) {
+      const std::filesystem::path path = context.output_directory / "index.shoal";
+      if (const Status saved = index_->Save(path); !saved)
+        return tl::unexpected(saved.error().message);
+      const auto begin = Clock::now();
+      Expected<IndexView> view = Plain(IndexView::Open(path));
+      if (!view) return tl::unexpected(view.error());
+      sections_["settings"][engine_]["view_open_ms"] = Since(begin) * 1e3;
+      view_ = std::make_unique<IndexView>(std::move(*view));
+    }
+    targets.push_back({engine_ + "-view", *view_, {}, {}});
+    return targets;
+  }
+
   // Samples in rounds over all list sizes, so that a slow minute does not fall on one of them.
   Expected<void> Search(const JobContext& context, uint64_t threads) {
-    std::vector<Json> points;
-    std::vector<Latencies> latencies(options_.lists.size());
+    Expected<std::vector<Target>> targets = Targets(context);
+    if (!targets) return tl::unexpected(targets.error());
     TimedSearch search{.k = options_.k, .threads = threads, .seconds = options_.seconds};
-    for (const uint64_t list : options_.lists) {
-      search.list = list;
-      const Expected<Answered> answered = AnswerAll(*index_, queries_, truth_, search);
-      if (!answered) return tl::unexpected(answered.error());
-      points.push_back({{"list", list},
-                        {"recall", answered->recall},
-                        {"qps", Json::array()},
-                        {"distances", answered->distances}});
+    for (Target& target : *targets) {
+      target.latencies.resize(options_.lists.size());
+      for (const uint64_t list : options_.lists) {
+        search.list = list;
+        const Expected<Answered> answered = AnswerAll(target.searched, queries_, truth_, search);
+        if (!answered) return tl::unexpected(answered.error());
+        target.points.push_back({{"list", list},
+                                 {"recall", answered->recall},
+                                 {"qps", Json::array()},
+                                 {"distances", answered->distances}});
+      }
     }
     Doubts doubts;
     for (uint64_t sample = 0; sample < options_.samples; ++sample) {
-      for (size_t i = 0; i < points.size(); ++i) {
+      for (size_t i = 0; i < options_.lists.size(); ++i) {
         search.list = options_.lists[i];
-        const Stopwatch watch;
-        const Expected<TimedSample> timed = RunTimed(*index_, queries_, search);
-        if (!timed) return tl::unexpected(timed.error());
-        doubts.Add(watch.Read().Doubt(fmt::format("L = {}", search.list), MachineCores()));
-        points[i]["qps"].push_back(timed->queries_per_second);
-        latencies[i].us.insert(latencies[i].us.end(), timed->latencies.us.begin(),
-                               timed->latencies.us.end());
+        for (Target& target : *targets) {
+          const Stopwatch watch;
+          const Expected<TimedSample> timed = RunTimed(target.searched, queries_, search);
+          if (!timed) return tl::unexpected(timed.error());
+          doubts.Add(watch.Read().Doubt(fmt::format("L = {}", search.list), MachineCores()));
+          target.points[i]["qps"].push_back(timed->queries_per_second);
+          auto& us = target.latencies[i].us;
+          us.insert(us.end(), timed->latencies.us.begin(), timed->latencies.us.end());
+        }
       }
     }
     doubts.Warn(context, fmt::format("search on {} threads", threads));
-    for (size_t i = 0; i < points.size(); ++i) {
-      points[i]["p50_us"] = latencies[i].Percentile(0.5);
-      points[i]["p99_us"] = latencies[i].Percentile(0.99);
-      points[i]["p999_us"] = latencies[i].Percentile(0.999);
-      context.say(fmt::format("L = {}, {} threads: recall {:.4f}, {:.0f} queries/s",
-                              options_.lists[i], threads, points[i]["recall"].get<double>(),
-                              points[i]["qps"].back().get<double>()));
-    }
-    sections_["curves"].push_back(
-        {{"engine", engine_}, {"threads", threads}, {"k", options_.k}, {"points", points}});
+    for (Target& target : *targets) PutCurve(context, threads, target);
     return {};
+  }
+
+  void PutCurve(const JobContext& context, uint64_t threads, Target& target) {
+    for (size_t i = 0; i < target.points.size(); ++i) {
+      Json& point = target.points[i];
+      point["p50_us"] = target.latencies[i].Percentile(0.5);
+      point["p99_us"] = target.latencies[i].Percentile(0.99);
+      point["p999_us"] = target.latencies[i].Percentile(0.999);
+      context.say(fmt::format("{}: L = {}, {} threads: recall {:.4f}, {:.0f} queries/s",
+                              target.engine, options_.lists[i], threads,
+                              point["recall"].get<double>(), point["qps"].back().get<double>()));
+    }
+    sections_["curves"].push_back({{"engine", target.engine},
+                                   {"threads", threads},
+                                   {"k", options_.k},
+                                   {"points", target.points}});
   }
 
   IndexJobOptions options_;
@@ -230,6 +270,7 @@ class IndexJob final : public Job {
   Matrix rows_, queries_;
   TruthSet truth_;
   std::unique_ptr<Index> index_;
+  std::unique_ptr<IndexView> view_;
   Json sections_ = Json::object();
 };
 
@@ -251,6 +292,7 @@ void ParseSearch(FieldReader& search, IndexJobOptions& options) {
   options.search_threads = search.UnsignedList("threads", {1, 1024}, {{1}});
   options.seconds = search.Number("seconds", {0.001, 3600}, 1);
   options.samples = search.Unsigned("samples", {1, 1000}, 5);
+  options.view = search.Flag("view", false) ? Viewed::kYes : Viewed::kNo;
 }
 
 Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& context) {
@@ -270,7 +312,7 @@ constinit const JobType kIndexJob{
            "skip_zero_vectors": false},
   "build": {"degree": 32, "list": 100, "alpha": 1.2, "threads": [2], "refine": false},
   "search": {"k": 10, "lists": [10, 20, 40, 80, 160], "threads": [1, 2], "seconds": 1.0,
-             "samples": 5}
+             "samples": 5, "view": false}
 })",
     Parse};
 

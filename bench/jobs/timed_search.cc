@@ -15,7 +15,8 @@ double Latencies::Percentile(double share) {
   return us[std::min(us.size() - 1, at)];
 }
 
-Expected<TimedSample> RunTimed(const Index& index, MatrixView queries, const TimedSearch& search) {
+Expected<TimedSample> RunTimed(const Searched& searched, MatrixView queries,
+                               const TimedSearch& search) {
   std::atomic<size_t> next{0};
   std::atomic<bool> stop{false};
   std::mutex mutex;
@@ -30,8 +31,9 @@ Expected<TimedSample> RunTimed(const Index& index, MatrixView queries, const Tim
       const size_t i = next.fetch_add(1, std::memory_order_relaxed);
       const auto start = Clock::now();
       if (i % queries.rows() == 0 && i > 0 && Since(begin) >= search.seconds) break;
-      const auto found = index.Search(queries[i % queries.rows()],
-                                      {.k = search.k, .search_list_size = search.list}, ids, {});
+      const auto found =
+          searched.search(queries[i % queries.rows()],
+                          {.k = search.k, .search_list_size = search.list}, ids, {}, nullptr);
       mine.push_back(static_cast<float>(Since(start) * 1e6));
       if (found) continue;
       const std::lock_guard lock(mutex);
@@ -51,16 +53,16 @@ Expected<TimedSample> RunTimed(const Index& index, MatrixView queries, const Tim
   return sample;
 }
 
-Expected<Answered> AnswerAll(const Index& index, MatrixView queries, const TruthSet& truth,
+Expected<Answered> AnswerAll(const Searched& searched, MatrixView queries, const TruthSet& truth,
                              const TimedSearch& search) {
   Answered answered;
   std::vector<ExternalId> ids(search.k);
   std::vector<float> distances(search.k);
-  const Rounding rounding = RoundingOf(index.options().metric, queries.type(), queries.dim());
+  const Rounding rounding = RoundingOf(searched.metric, queries.type(), queries.dim());
   for (size_t i = 0; i < queries.rows(); ++i) {
     WorkCounters work;
-    const auto found = index.Search(queries[i], {.k = search.k, .search_list_size = search.list},
-                                    ids, distances, &work);
+    const auto found = searched.search(queries[i], {.k = search.k, .search_list_size = search.list},
+                                       ids, distances, &work);
     if (!found) return tl::unexpected(found.error().message);
     answered.recall += Recall(truth, i, std::span(ids).first(*found), search.k,
                               {std::span(distances).first(*found), rounding});

@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "runner/json.h"
@@ -15,6 +17,18 @@ using Clock = std::chrono::steady_clock;
 inline double Since(Clock::time_point begin) {  // Seconds.
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
+
+// What is searched, an Index or an IndexView, which outlives it.
+struct Searched {
+  template <class Any>
+  Searched(const Any& any)  // NOLINT(google-explicit-constructor)
+      : metric(any.options().metric),
+        search([&any](const auto&... asked) { return any.Search(asked...); }) {}
+  Metric metric;
+  std::function<Result<size_t>(VectorView, const SearchOptions&, std::span<ExternalId>,
+                               std::span<float>, WorkCounters*)>
+      search;
+};
 
 struct TimedSearch {
   size_t k = 10;
@@ -37,14 +51,15 @@ struct TimedSample {
 };
 
 // Whole passes over the queries until the time is over, so that every sample has the same mix.
-Expected<TimedSample> RunTimed(const Index& index, MatrixView queries, const TimedSearch& search);
+Expected<TimedSample> RunTimed(const Searched& searched, MatrixView queries,
+                               const TimedSearch& search);
 
 // Every query once, untimed.
 struct Answered {
   double recall = 0;     // Mean recall@k.
   double distances = 0;  // Mean per query.
 };
-Expected<Answered> AnswerAll(const Index& index, MatrixView queries, const TruthSet& truth,
+Expected<Answered> AnswerAll(const Searched& searched, MatrixView queries, const TruthSet& truth,
                              const TimedSearch& search);
 
 }  // namespace shoal::bench
