@@ -69,6 +69,7 @@ IndexImpl::IndexImpl(const IndexOptions& options, ChangeObserver* observer)
     : options_(options),
       observer_(observer),
       budget_(options.runtime.memory_limit),
+      check_(options.scalar_type, options.metric, options.dim),
       codec_(options.scalar_type, options.metric, options.dim),
       features_(codec_.row_bytes()),
       neighbors_(budget_, slots_, options.max_degree),

@@ -105,7 +105,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   const std::vector<uint32_t> order = BreadthFirst(image).nodes;
   for (const uint32_t i : order) {
     if (batch.stop.stop_requested()) return Cancelled("load", done / kPasses, n);
-    if (Status valid = codec_.Validate(image.rows[i], "row"); !valid)
+    if (Status valid = check_.Vector(image.rows[i], "row"); !valid)
       return MakeError(valid.error().code,
                        "row " + std::to_string(i) + ": " + valid.error().message);
     Result<OwnedSlot> slot = Reserve(image.ids[i], image.rows[i]);

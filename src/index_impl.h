@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "change_observer.h"
 #include "codec/full_codec.h"
+#include "codec/vector_check.h"
 #include "graph/graph.h"
 #include "graph/repair_queue.h"
 #include "persist/graph_image.h"
@@ -213,6 +214,7 @@ class IndexImpl {
   // Own synchronisation.
   MemoryBudget budget_;
   EpochRegistry epochs_{&budget_};
+  const VectorCheck check_;  // Of vectors that come from outside.
   FullCodec codec_;
   RamFeatureStore features_;
   NeighborLists neighbors_;

@@ -114,8 +114,7 @@ Result<PreparedInsert> IndexImpl::LinkOut(PreparedInsert prepared) {
 }
 
 Result<PreparedInsert> IndexImpl::Prepare(ExternalId id, VectorView vector) {
-  if (Status valid = codec_.Validate(vector, "vector"); !valid)
-    return tl::unexpected(valid.error());
+  if (Status valid = check_.Vector(vector, "vector"); !valid) return tl::unexpected(valid.error());
   try {
     if (Status started = EnsureStart(); !started) return tl::unexpected(started.error());
     Result<OwnedSlot> slot = Reserve(id, vector);

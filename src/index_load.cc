@@ -107,14 +107,15 @@ class IndexImpl::Loader {
     const auto end = static_cast<uint32_t>(header_.FirstEntry(b + 1));
     if (Status ok = reader_.ReadBlock(Section::kRows, b, block); !ok) return ok;
     for (uint32_t i = first; i < end; ++i)
-      if (Status ok = LoadRow(b, block, (i - first) * header_.row_bytes, i); !ok) return ok;
+      if (Status ok = LoadRow(b, block, size_t{i - first} * header_.row_bytes, i); !ok) return ok;
     if (Status ok = reader_.ReadBlock(Section::kIds, b, block); !ok) return ok;
     for (uint32_t i = first; i < std::min(end, n_); ++i)
-      if (Status ok = LoadId(b, block, (i - first) * sizeof(ExternalId), SlotOf(i)); !ok) return ok;
+      if (Status ok = LoadId(b, block, size_t{i - first} * sizeof(ExternalId), SlotOf(i)); !ok)
+        return ok;
     if (Status ok = reader_.ReadBlock(Section::kLists, b, block); !ok) return ok;
     const size_t bytes = header_.RecordBytes(Section::kLists);
     for (uint32_t i = first; i < end; ++i)
-      if (Status ok = LoadList(b, block, (i - first) * bytes, SlotOf(i)); !ok) return ok;
+      if (Status ok = LoadList(b, block, size_t{i - first} * bytes, SlotOf(i)); !ok) return ok;
     return {};
   }
 
@@ -126,7 +127,7 @@ class IndexImpl::Loader {
       index_.codec_.EncodeOrigin(row);
     } else {
       const VectorView vector(block.data() + at, header_.options.scalar_type, header_.options.dim);
-      if (Status valid = index_.codec_.Validate(vector, "vector"); !valid)
+      if (Status valid = index_.check_.Vector(vector, "vector"); !valid)
         return reader_.Broken(Section::kRows, b, at, NameOf(slot), "a vector that may be inserted",
                               valid.error().message);
       index_.codec_.Encode(vector, row);

@@ -70,9 +70,10 @@ const std::byte* Bytes(MatrixView rows, size_t row) {
 
 // Valid rows, evenly spread.
 Vectors Sample(const FullCodec& codec, MatrixView rows) {
+  const VectorCheck check = codec.check();
   Vectors sample;
   for (size_t i = 0; i < kPivots; ++i)
-    if (const size_t row = i * rows.rows() / kPivots; codec.Validate(rows[row], "row"))
+    if (const size_t row = i * rows.rows() / kPivots; check.Vector(rows[row], "row"))
       sample.push_back(Bytes(rows, row));
   return sample;
 }

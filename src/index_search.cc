@@ -50,7 +50,7 @@ size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<flo
 Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
                                  std::span<ExternalId> ids, std::span<float> distances,
                                  WorkCounters* work) const {
-  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
+  if (Status valid = check_.Vector(query, "query"); !valid) return tl::unexpected(valid.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
@@ -86,14 +86,14 @@ Result<std::vector<Hit>> IndexImpl::Search(VectorView query, const SearchOptions
 Status IndexImpl::SearchMany(MatrixView queries, const SearchOptions& options,
                              const SearchManyOutput& output, const BatchOptions& batch) const {
   return SearchBatch(
-      queries, options, output, batch, codec_.ValidateShape(queries, "queries"),
+      queries, options, output, batch, check_.Shape(queries, "queries"),
       [&](VectorView query, std::span<ExternalId> ids, std::span<float> distances,
           WorkCounters* work) { return Search(query, options, ids, distances, work); });
 }
 
 Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
                                                 WorkCounters* work) const {
-  if (Status valid = codec_.Validate(query, "query"); !valid) return tl::unexpected(valid.error());
+  if (Status valid = check_.Vector(query, "query"); !valid) return tl::unexpected(valid.error());
   if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
@@ -147,8 +147,7 @@ Status IndexImpl::CopyVector(ExternalId id, void* out) const {
 }
 
 Status IndexImpl::Get(ExternalId id, MutableVectorView vector) const {
-  if (Status shape =
-          codec_.ValidateShape({vector.data(), vector.type(), 1, vector.dim()}, "vector");
+  if (Status shape = check_.Shape({vector.data(), vector.type(), 1, vector.dim()}, "vector");
       !shape)
     return shape;
   return CopyVector(id, vector.data());
@@ -160,8 +159,7 @@ Result<BatchReport> IndexImpl::GetMany(std::span<const ExternalId> ids, MutableM
   if (rows.rows() != ids.size())
     return Invalid("rows", "one per id, " + Written(ids.size()), Written(rows.rows()));
   if (ids.empty()) return BatchReport{};
-  if (Status shape = codec_.ValidateShape(rows, "rows"); !shape)
-    return tl::unexpected(shape.error());
+  if (Status shape = check_.Shape(rows, "rows"); !shape) return tl::unexpected(shape.error());
   try {
     return RunBatch({"get", ids.size(), {}, kGrain}, batch,
                     [&](size_t i) { return CopyVector(ids[i], rows[i].data()); });

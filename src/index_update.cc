@@ -110,8 +110,7 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
   if (ids.size() != rows.rows())
     return Invalid("ids", "one per row, " + Written(rows.rows()), Written(ids.size()));
   if (rows.rows() == 0) return BatchReport{};
-  if (Status shape = codec_.ValidateShape(rows, "rows"); !shape)
-    return tl::unexpected(shape.error());
+  if (Status shape = check_.Shape(rows, "rows"); !shape) return tl::unexpected(shape.error());
   try {
     const std::vector<uint32_t> order = InsertOrder(codec_, rows, KnownIds(ids), size(), batch);
     return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch,

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "codec/full_codec.h"
+#include "codec/vector_check.h"
 #include "graph/searcher.h"
 #include "search_calls.h"
 #include "shoal/snapshot.h"
@@ -39,12 +40,14 @@ class IndexViewImpl {
   std::span<const ExternalId> ids() const { return {snapshot_.ids, size()}; }
   size_t size() const { return snapshot_.header.points; }
   const IndexOptions& options() const { return snapshot_.header.options; }
-  const FullCodec& codec() const { return codec_; }
+  const VectorCheck& check() const { return check_; }
   const std::filesystem::path& path() const { return path_; }
 
  private:
   IndexViewImpl(const std::filesystem::path& path, const SnapshotHeader& header)
-      : path_(path), codec_(header.options.scalar_type, header.options.metric, header.options.dim) {
+      : path_(path),
+        check_(header.options.scalar_type, header.options.metric, header.options.dim),
+        codec_(header.options.scalar_type, header.options.metric, header.options.dim) {
     snapshot_.header = header;
   }
   ViewScratch& ScratchOf(EpochRegistry::Guard& guard) const;
@@ -55,6 +58,7 @@ class IndexViewImpl {
   void MakeIdTable() const;
 
   const std::filesystem::path path_;
+  const VectorCheck check_;
   const FullCodec codec_;
   OpenSnapshot snapshot_;
   // Only for what it keeps: a scratch for each thread that searches.
@@ -96,7 +100,7 @@ ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
 Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& options,
                                      std::span<ExternalId> ids, std::span<float> distances,
                                      WorkCounters* work) const {
-  if (Status ok = codec_.Validate(query, "query"); !ok) return tl::unexpected(ok.error());
+  if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
@@ -123,7 +127,7 @@ Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& opti
 
 Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const RangeOptions& options,
                                                     WorkCounters* work) const {
-  if (Status ok = codec_.Validate(query, "query"); !ok) return tl::unexpected(ok.error());
+  if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
@@ -169,8 +173,7 @@ SlotId IndexViewImpl::Find(ExternalId id) const {
 }
 
 Status IndexViewImpl::Get(ExternalId id, MutableVectorView vector) const {
-  if (Status ok = codec_.ValidateShape({vector.data(), vector.type(), 1, vector.dim()}, "vector");
-      !ok)
+  if (Status ok = check_.Shape({vector.data(), vector.type(), 1, vector.dim()}, "vector"); !ok)
     return ok;
   try {
     const SlotId point = Find(id);
@@ -216,7 +219,7 @@ Result<std::vector<Hit>> IndexView::Search(VectorView query, const SearchOptions
 Status IndexView::SearchMany(MatrixView queries, const SearchOptions& options,
                              const SearchManyOutput& output, const BatchOptions& batch) const {
   return SearchBatch(
-      queries, options, output, batch, impl_->codec().ValidateShape(queries, "queries"),
+      queries, options, output, batch, impl_->check().Shape(queries, "queries"),
       [&](VectorView query, std::span<ExternalId> ids, std::span<float> distances,
           WorkCounters* work) { return impl_->Search(query, options, ids, distances, work); });
 }

@@ -82,17 +82,19 @@ def crc32c(data):
 
 def snapshot_bytes():
     """Three uint8 points of dimension 4 under l2, written from docs/file_formats.md alone."""
-    vectors = bytes(range(12))
-    ids = struct.pack("<3Q", 7, 2**64 - 1, 0)
-    lists = struct.pack("<II II III", 1, 1, 1, 2, 2, 0, 1)
-    start = bytes(4) + struct.pack("<III IfI IfI", 2, 0, 1, 1, 2.5, 2, 1, 0.5, 0)
+    page = lambda section: section + bytes(-len(section) % 4096)
+    rows = bytes(range(12)) + bytes(4)  # The start point's is the last.
+    ids = struct.pack("<4Q", 7, 2**64 - 1, 0, 0)
+    lists = b"".join(struct.pack(f"<{len(l)}I", *l) + b"\xff" * 4 * (8 - len(l))
+                     for l in ((1,), (2,), (0, 1), (0, 1)))
+    seeds = struct.pack("<IfI IfI I", 1, 2.5, 2, 1, 0.5, 0, 0)
     offset, body, directory = 4096, b"", b""
-    for block in (vectors, ids, lists, start):
+    for block in (page(rows), page(ids), page(lists), seeds):
         directory += struct.pack("<QII", offset + len(body), len(block), crc32c(block))
         body += block
     header = b"\x89SHOAL\r\n" + struct.pack(
-        "<II QQQ IIIIIff I QII I", 2, 4096, 4096 + len(body) + 64, 3, 6, 4, 3, 0, 8, 50, 1.5, 0, 16,
-        4096 + len(body), 4, crc32c(directory), 1)
+        "<II QQQ IIIIIff I QII III", 3, 4096, 4096 + len(body) + 64, 3, 6, 4, 3, 0, 8, 50, 1.5, 0,
+        16, 4096 + len(body), 4, crc32c(directory), 1, 4, 0)
     header += bytes(4092 - len(header))
     return header + struct.pack("<I", crc32c(header)) + body + directory
 
@@ -311,7 +313,7 @@ class Snapshots(Case):
             out = self.good("utils/snapshot_info", file, *flags)
             lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in out.splitlines())
             self.assertEqual(lines, {
-                "file": str(file), "format version": "2", "bytes": str(len(snapshot_bytes())),
+                "file": str(file), "format version": "3", "bytes": str(len(snapshot_bytes())),
                 "points": "3", "dimension": "4", "element type": "uint8", "metric": "l2",
                 "max_degree (R)": "8", "build_list_size (L)": "50", "alpha": "1.5",
                 "edges": "6 (2.0 a point)", "checksums": checksums})
@@ -319,15 +321,15 @@ class Snapshots(Case):
     def test_damage_is_named_with_its_place(self):
         whole = snapshot_bytes()
         broken = bytearray(whole)
-        broken[4096 + 12 + 3] ^= 1
+        broken[8192 + 3] ^= 1
         file = self.write("x.shoal", bytes(broken))
         self.good("utils/snapshot_info", file)  # The header says nothing of it.
-        self.bad("x.shoal: ids, offset 4108: checksum of 24 bytes: expected 0x",
+        self.bad("x.shoal: ids, offset 8192: checksum of 4096 bytes: expected 0x",
                  "utils/snapshot_info", file, "--verify")
         bad = lambda text, data: self.bad(text, "utils/snapshot_info", self.write("x.shoal", data))
-        bad("size: expected 4264 bytes by its header, found 4263 bytes", whole[:-1])
-        for version, author in ((1, "an older"), (3, "a newer")):
-            bad(f"format version: expected 2, found {version}: written by {author} shoal",
+        bad("size: expected 16476 bytes by its header, found 16475 bytes", whole[:-1])
+        for version, author in ((2, "an older"), (4, "a newer")):
+            bad(f"format version: expected 3, found {version}: written by {author} shoal",
                 whole[:8] + bytes([version]) + whole[9:])
         bad("magic number: expected \\x89SHOAL\\x0d\\x0a, the beginning of a shoal snapshot, "
             "found \\xd0\\x07", bin_bytes(self.base, "B"))

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "codec/full_codec.h"
+#include "codec/vector_check.h"
 #include "exact/exact_search.h"
 #include "shoal/index.h"
 #include "test_data.h"
@@ -68,7 +69,7 @@ TEST(ExtremeNorms, GiveFiniteDistancesInTheMetricAndInTheGraph) {
   std::vector<float> opposite(kDim, -9.19e18f / 8);
   for (const Metric metric : kMetrics) {
     FullCodec codec(ScalarType::kFloat32, metric, kDim);
-    ASSERT_TRUE(codec.Validate(row, "row"));
+    ASSERT_TRUE(VectorCheck(ScalarType::kFloat32, metric, kDim).Vector(row, "row"));
     std::vector<std::byte> a(codec.row_bytes()), b(codec.row_bytes());
     codec.Encode(row, a.data());
     codec.Encode(opposite, b.data());

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/memory.h"
+#include "codec/vector_check.h"
 #include "tests/print_types.h"
 #include "tests/test_data.h"
 
@@ -178,25 +179,25 @@ TEST_P(FullCodecTest, ScoreRawOrdersAsTheKernelDoes) {
   }
 }
 
-TEST_P(FullCodecTest, ValidateNamesTheVectorAndWhatIsWrong) {
-  const FullCodec codec(type(), metric(), 6);
+TEST_P(FullCodecTest, AVectorIsCheckedAndNamedWithWhatIsWrong) {
+  const VectorCheck check(type(), metric(), 6);
   const Rows good = test::Generator(type(), {.dim = 6}, 7).Many(1);
   const Rows longer = test::Generator(type(), {.dim = 7}, 7).Many(1);
-  EXPECT_TRUE(codec.Validate(good[0], "row"));
-  const Status dimension = codec.Validate(longer[0], "query");
+  EXPECT_TRUE(check.Vector(good[0], "row"));
+  const Status dimension = check.Vector(longer[0], "query");
   ASSERT_FALSE(dimension);
   EXPECT_EQ(dimension.error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(dimension.error().message, "query: dimension: expected 6, found 7");
   for (const ScalarType other : test::kTypes) {
     if (other == type()) continue;
-    const Status refused = codec.Validate(VectorView(good[0].data(), other, 6), "row");
+    const Status refused = check.Vector(VectorView(good[0].data(), other, 6), "row");
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().message, "row: scalar type: expected " +
                                            std::string(ScalarTypeName(type())) + ", found " +
                                            std::string(ScalarTypeName(other)));
   }
   std::vector<std::byte> zero(6 * ScalarSize(type()));
-  EXPECT_EQ(codec.Validate(VectorView(zero.data(), type(), 6), "row").has_value(),
+  EXPECT_EQ(check.Vector(VectorView(zero.data(), type(), 6), "row").has_value(),
             metric() != Metric::kCosine);
 }
 

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "codec/full_codec.h"
 #include "graph/operation.h"
 #include "graph/pruner.h"
 #include "support/store_fixture.h"

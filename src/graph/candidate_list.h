@@ -42,6 +42,8 @@ class CandidateList {
   void AdmitPassThrough();
   // Whether L eligible candidates are there.
   bool full() const { return eligible_ == list_size_; }
+  // Eligible candidates in the list.
+  size_t eligible() const { return eligible_; }
 
   bool HasUnexpanded() const { return cursor_ < size_; }
   // The nearest that was not expanded, and marks it as expanded. HasUnexpanded().

@@ -81,7 +81,7 @@ Status CheckReachable(const LiveGraph& graph, size_t& unreachable) {
 
 }  // namespace
 
-Status CheckStructure(const LiveGraph& graph, size_t& unreachable) {
+Status CheckGraph(const LiveGraph& graph, size_t& unreachable) {
   const SlotId slots = graph.slots.high_water();
   InEdges in(slots);
   SlotId row[kMaxDegree];

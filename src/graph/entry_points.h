@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "codec/full_codec.h"
+#include "codec/codec.h"
 #include "graph/search_scratch.h"
 #include "store/feature_store.h"
 #include "store/slot_table.h"
@@ -37,7 +37,7 @@ class EntryPoints {
   static constexpr size_t kMaxCoarse = 20;
   static constexpr size_t kMaxFine = 96;  // Of a coarse seed.
 
-  EntryPoints(const FullCodec& codec, const SlotTable& slots, const RamFeatureStore& features)
+  EntryPoints(const Codec& codec, const SlotTable& slots, const RamFeatureStore& features)
       : codec_(codec), slots_(slots), features_(features) {}
 
   // --- Readers, under a guard.
@@ -129,7 +129,7 @@ class EntryPoints {
   void Count(SlotId p, int change) SHOAL_REQUIRES(choosing_);
 
   // Constant after construction.
-  const FullCodec& codec_;
+  const Codec& codec_;
   const SlotTable& slots_;
   const RamFeatureStore& features_;
 

@@ -21,8 +21,8 @@ class Graph {
  public:
   using Repaired = shoal::Repaired;
 
-  Graph(const IndexOptions& options, const FullCodec& codec, SlotTable& slots,
-        NeighborLists& neighbors, const RamFeatureStore& features)
+  Graph(const IndexOptions& options, const Codec& codec, SlotTable& slots, NeighborLists& neighbors,
+        const RamFeatureStore& features)
       : live_(options, codec, slots, neighbors, features) {}
 
   // The frozen slot that every search starts from; kNoSlot before the first insert.
@@ -67,9 +67,7 @@ class Graph {
   // An edge, pruning u's row where it is full: for loading. u is live or the start point.
   void AddEdge(SlotId u, SlotId v, Operation& op) { linker_.LinkOrPrune(u, v, op); }
 
-  Status CheckStructure(size_t& unreachable) const {
-    return shoal::CheckStructure(live_, unreachable);
-  }
+  Status CheckStructure(size_t& unreachable) const { return CheckGraph(live_, unreachable); }
 
   uint64_t reparented() const { return parents_.reparented(); }
   uint64_t relinked() const { return parents_.relinked(); }

@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "codec/full_codec.h"
+#include "codec/codec.h"
 #include "graph/entry_points.h"
 #include "graph/live_view.h"
 #include "graph/operation.h"
@@ -26,7 +26,7 @@ struct ScoredSlots {
 };
 
 struct LiveGraph {
-  LiveGraph(const IndexOptions& o, const FullCodec& c, SlotTable& s, NeighborLists& n,
+  LiveGraph(const IndexOptions& o, const Codec& c, SlotTable& s, NeighborLists& n,
             const RamFeatureStore& f)
       : options(o), codec(c), slots(s), neighbors(n), features(f), seeds(c, s, f) {}
 
@@ -47,7 +47,7 @@ struct LiveGraph {
 
   // Constant after construction.
   const IndexOptions options;
-  const FullCodec& codec;
+  const Codec& codec;
   SlotTable& slots;
   NeighborLists& neighbors;
   const RamFeatureStore& features;
@@ -60,6 +60,6 @@ struct LiveGraph {
 
 // What must hold of a graph at rest: what Index::CheckStructure promises, except the id map.
 // `unreachable`: how many live points cannot be reached from the start point.
-Status CheckStructure(const LiveGraph& graph, size_t& unreachable);
+Status CheckGraph(const LiveGraph& graph, size_t& unreachable);
 
 }  // namespace shoal

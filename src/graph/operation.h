@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "codec/full_codec.h"
+#include "codec/codec.h"
 #include "graph/linker.h"
 #include "graph/neighbor_selector.h"
 #include "graph/parent_keeper.h"
@@ -31,7 +31,7 @@ struct Scratch final : ScratchBase {
   // The index: which ids a search has found, where points may be found twice.
   std::vector<uint32_t> id_table;
 
-  // FullCodec::buffer_bytes() each: binding needs no memory.
+  // Codec::buffer_bytes() each: binding needs no memory.
   std::vector<std::byte> query_buffer;  // Of the query, or the row, that a search is for.
   std::vector<std::byte> row_buffer;    // Of a row that is bound and scored against at once.
 
@@ -45,14 +45,14 @@ struct Scratch final : ScratchBase {
 // Made from the guard of the operation, which outlives it.
 struct Operation {
   // Makes the scratch of the guard's cell, if it has none: bad_alloc.
-  Operation(EpochRegistry::Guard& guard, const FullCodec& codec)
+  Operation(EpochRegistry::Guard& guard, const Codec& codec)
       : work(guard.work), scratch(ScratchOf(guard.cell(), codec)) {}
 
   WorkCounters& work;
   Scratch& scratch;
 
  private:
-  static Scratch& ScratchOf(EpochRegistry::Cell& cell, const FullCodec& codec) {
+  static Scratch& ScratchOf(EpochRegistry::Cell& cell, const Codec& codec) {
     if (cell.scratch == nullptr) cell.scratch = std::make_unique<Scratch>(codec.buffer_bytes());
     return static_cast<Scratch&>(*cell.scratch);
   }

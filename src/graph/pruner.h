@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "codec/full_codec.h"
+#include "codec/codec.h"
 #include "graph/candidate_list.h"
 #include "graph/search_scratch.h"
 #include "shoal/options.h"
@@ -62,7 +62,7 @@ struct PruneScratch {
 // Constant after construction: any thread.
 class Pruner {
  public:
-  Pruner(const IndexOptions& options, const FullCodec& codec, const RamFeatureStore& features)
+  Pruner(const IndexOptions& options, const Codec& codec, const RamFeatureStore& features)
       : options_(options), codec_(codec), features_(features) {}
 
   // Of `pool`, candidates with their distances from p in the graph's geometry, at most `degree`
@@ -95,7 +95,7 @@ class Pruner {
   size_t MaxOccludedInGroup() const { return std::max<size_t>(options_.max_degree / 8, 1); }
 
   const IndexOptions& options_;
-  const FullCodec& codec_;
+  const Codec& codec_;
   const RamFeatureStore& features_;
 };
 

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "base/hooks.h"
-#include "codec/full_codec.h"
+#include "codec/codec.h"
 #include "graph/entry_points.h"
 #include "graph/search_scratch.h"
 #include "shoal/stats.h"
@@ -57,7 +57,8 @@ class Searcher {
   // `list_size` nearest points found, all expanded. ("GreedySearch" in the DiskANN paper.) Where
   // deleted points use up the budget of pass-through points before so many eligible points are
   // found, the search goes on with more of them until it has cost what it costs to score all live
-  // points, and then scores those: at rest it finds min(list_size, live points), at a bounded cost.
+  // points. A list that is not full then, and has not all live points, gets those that are missing:
+  // so a search finds min(list_size, live points), at a bounded cost.
   void FindNearest(size_t list_size);
 
   // Expands `slot`: scores its list.
@@ -174,15 +175,14 @@ void Searcher<View>::FindNearest(size_t list_size) {
   Begin();
   const uint64_t before = work_.distances;
   ExpandAll();
-  while (scratch_.best.IsStarved()) {
-    if (view_.live() <= work_.distances - before) {
-      ScoreAllLive();
-      if (recorder_.expanded != nullptr) ExpandAll();
-      return;
-    }
+  while (scratch_.best.IsStarved() && view_.live() > work_.distances - before) {
     scratch_.best.AdmitPassThrough();
     ExpandAll();
   }
+  // What is missing was not reached at a bounded cost, or writers rerouted its edges meanwhile.
+  if (scratch_.best.full() || scratch_.best.eligible() >= view_.live()) return;
+  ScoreAllLive();
+  if (recorder_.expanded != nullptr) ExpandAll();
 }
 
 // Scores the points that the search may return and has not met.
