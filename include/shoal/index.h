@@ -126,7 +126,8 @@ class SHOAL_API Index {
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
 
-  // Every point found within a radius, nearest first. `work`, if not null, receives the counters of
+  // Every point found within a radius, nearest first. It walks over edges alone: a point whose
+  // edges a repair reroutes meanwhile may be missed. `work`, if not null, receives the counters of
   // this search. InvalidArgument: as in Insert; a radius that is NaN.
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
