@@ -188,8 +188,8 @@ class IndexImpl {
   std::vector<SeedSet> SnapshotSeedSets(const SnapshotPoints& points);
   static Status AnchorLost(SnapshotWriter& writer, const SnapshotHeader& header,
                            std::vector<SnapshotAnchor>& anchors);
-  // Replaces `list` by the positions of the points that u, a member or the start point, points at
-  // now, in the order of its row.
+  // Replaces `list` by the positions of the points that u, a snapshot point or the start point, has
+  // edges to now, in the order of its row.
   void SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
                     std::vector<uint32_t>& list);
   // The out-neighbour of `lost`, which is no snapshot point, that is one, is nearest to u, and is

@@ -25,9 +25,6 @@
 
 namespace shoal {
 
-static_assert(EntryPoints::kMaxCoarse == kMaxCoarseSeeds);
-static_assert(EntryPoints::kMaxFine == kMaxFineSeeds);
-
 std::vector<SlotId> IndexImpl::SnapshotSlots() const {
   std::vector<SlotId> slots =
       ids_.CollectAtomically([&](SlotId slot) { return slots_.tag(slot) == Tag::kLive; });

@@ -79,7 +79,7 @@ Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem
   if (!file) return tl::unexpected(file.error());
   std::unique_ptr<IndexViewImpl> impl(new IndexViewImpl(path, header));
   OpenSnapshot& snapshot = impl->snapshot_;
-  snapshot.has_clusters = HaveClusters(seeds->sets, header.entries());
+  snapshot.has_clusters = HaveClusters(*seeds, header.entries());
   snapshot.seeds = std::move(*seeds);
   snapshot.file = std::move(*file);
   // Read-only: nothing writes through it.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Who may include whom: the floors of docs/architecture.md, enforced.
+"""Which layer may include which: the layers of docs/architecture.md, enforced.
 
 Prints one line for each include that breaks a rule (file:line, the include, the rule) and exits 1.
   check_layers.py [--source DIR]      checks the tree

@@ -297,7 +297,7 @@ class Search {
   SharedBars bars_;
   Mutex merging_;
   std::vector<Group> groups_;
-  TruthSet truth_;  // rows of a group: written by whoever closes it
+  TruthSet truth_;  // rows of a group: written by the thread that closes it
 };
 
 }  // namespace

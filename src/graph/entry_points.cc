@@ -179,15 +179,10 @@ void EntryPoints::ThinFine(Set& fine, Operation& op) {
 }
 
 void EntryPoints::LookForClusters() {
-  constexpr float kFine = 0.25f;  // Of the coarse seeds' radius.
-  constexpr size_t kEnough = 4;   // Sets that were full once, of which a quarter is fine.
-  size_t full = 0, fine = 0;
-  for (size_t i = 0; i < coarse_.Size(); ++i) {
-    const float radius = fine_[i].Radius();
-    full += radius > 0 ? 1 : 0;
-    fine += radius > 0 && radius < kFine * coarse_.Radius() ? 1 : 0;
-  }
-  has_clusters_.store(MayHaveClusters() && full >= kEnough && 4 * fine >= full,
+  std::array<float, kMaxCoarse> fine = {};
+  const size_t n = coarse_.Size();
+  for (size_t i = 0; i < n; ++i) fine[i] = fine_[i].Radius();
+  has_clusters_.store(HaveClusters(coarse_.Radius(), std::span(fine).first(n), slots_.high_water()),
                       std::memory_order_relaxed);
 }
 

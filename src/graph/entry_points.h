@@ -26,6 +26,7 @@
 #include "codec/codec.h"
 #include "graph/search_scratch.h"
 #include "store/feature_store.h"
+#include "store/seed_rules.h"
 #include "store/slot_table.h"
 
 namespace shoal {
@@ -34,8 +35,8 @@ struct Operation;
 
 class EntryPoints {
  public:
-  static constexpr size_t kMaxCoarse = 20;
-  static constexpr size_t kMaxFine = 96;  // Of a coarse seed.
+  static constexpr size_t kMaxCoarse = kMaxCoarseSeeds;
+  static constexpr size_t kMaxFine = kMaxFineSeeds;  // Of a coarse seed.
 
   EntryPoints(const Codec& codec, const SlotTable& slots, const RamFeatureStore& features)
       : codec_(codec), slots_(slots), features_(features) {}
@@ -50,7 +51,7 @@ class EntryPoints {
   // Whether the data have clusters, so that a search should look at fine seeds.
   bool HasClusters() const { return has_clusters_.load(std::memory_order_relaxed); }
   // False: every point could be a fine seed.
-  bool MayHaveClusters() const { return slots_.high_water() > kMaxCoarse * kMaxFine; }
+  bool MayHaveClusters() const { return shoal::MayHaveClusters(slots_.high_water()); }
   // One of all, chosen by `seed`; kNoSlot if there is none.
   SlotId Any(uint32_t seed) const;
   // Whether p is a seed.

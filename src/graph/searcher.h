@@ -2,19 +2,19 @@
 //
 // A view is what a search may read. It is a small value with these members; ids are slots:
 //
-//   SlotId start() const                        where every search begins; kNoSlot: nothing is
-//   there Stamp stamp() const                         taken once, before the first read; has
-//   high_water size_t CopyList(SlotId, SlotId* out) const  at most kMaxDegree ids size_t
-//   KeepReadable(SlotId* ids, size_t n, const Stamp&, bool* eligible) const
-//                                               keeps the ids that may be read, in order
-//   Rows rows() const                           where their rows are
-//   size_t CopyCoarseSeeds(SlotId* out) const, CopyFineSeeds(at, seed, out) const,
-//   bool HasClusters() const, MayHaveClusters() const
-//   size_t live() const                         points that are eligible, about
-//   size_t CopyEligible(SlotId& next, const Stamp&, SlotId* out) const
-//   void PrefetchList(SlotId) const
+// - SlotId start(): where every search begins; kNoSlot if there is nothing.
+// - Stamp stamp(): taken once, before the first read; has high_water.
+// - size_t CopyList(SlotId, SlotId* out): a list, at most SearchScratch::kMaxIds.
+// - size_t KeepReadable(SlotId* ids, size_t n, Stamp, bool* eligible): keeps the ids that may be
+//   read, in order.
+// - Rows rows(): where their rows are.
+// - size_t CopyCoarseSeeds(SlotId* out), CopyFineSeeds(at, seed, out); bool HasClusters(),
+//   MayHaveClusters().
+// - size_t live(): eligible points, about.
+// - size_t CopyEligible(SlotId& next, Stamp, SlotId* out): a scan over all of them.
+// - void PrefetchList(SlotId).
 //
-// There are two: LiveView (the index that writers change) and the view of a mapped snapshot.
+// There are two: LiveView, the index that writers change, and SnapshotView, a mapped snapshot.
 #pragma once
 
 #include <algorithm>

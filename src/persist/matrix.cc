@@ -8,7 +8,7 @@
 namespace shoal {
 namespace {
 
-// Linux grants more than the machine has, and kills who uses it; so ask first.
+// Linux grants more than the machine has, and kills the process that uses it; so ask first.
 uint64_t PhysicalBytes() {
   return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
          static_cast<uint64_t>(sysconf(_SC_PAGESIZE));

@@ -19,7 +19,7 @@ class SeedsParser {
 
   Status ParseSets(std::vector<SeedSet>& sets) {
     size_t left = 1;
-    for (uint32_t most = kMaxCoarseSeeds; left > 0; --left, most = kMaxFineSeeds) {
+    for (uint64_t most = kMaxCoarseSeeds; left > 0; --left, most = kMaxFineSeeds) {
       SeedSet& set = sets.emplace_back();
       uint32_t n = 0;
       if (Status ok = TakeCount({"seeds", most, sizeof(float), sizeof(uint32_t)}, n); !ok)
@@ -130,16 +130,11 @@ Result<SnapshotSeeds> ReadSeeds(const SnapshotReader& reader) {
   return seeds;
 }
 
-bool HaveClusters(std::span<const SeedSet> sets, size_t slots) {
-  constexpr float kFine = 0.25f;  // Of the coarse seeds' radius.
-  constexpr size_t kEnough = 4;   // Sets that were full once, of which a quarter is fine.
-  if (sets.empty() || slots <= size_t{kMaxCoarseSeeds} * kMaxFineSeeds) return false;
-  size_t full = 0, fine = 0;
-  for (const SeedSet& set : sets.subspan(1)) {
-    full += set.radius > 0 ? 1 : 0;
-    fine += set.radius > 0 && set.radius < kFine * sets.front().radius ? 1 : 0;
-  }
-  return full >= kEnough && 4 * fine >= full;
+bool HaveClusters(const SnapshotSeeds& seeds, size_t slots) {
+  if (seeds.sets.empty()) return false;
+  std::vector<float> fine;
+  for (size_t i = 1; i < seeds.sets.size(); ++i) fine.push_back(seeds.sets[i].radius);
+  return HaveClusters(seeds.sets.front().radius, fine, slots);
 }
 
 }  // namespace shoal

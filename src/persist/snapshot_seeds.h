@@ -5,12 +5,10 @@
 #include <vector>
 
 #include "persist/snapshot_file.h"
+#include "store/seed_rules.h"
 
 namespace shoal {
 
-// Most seeds that a file may name.
-inline constexpr uint32_t kMaxCoarseSeeds = 20;
-inline constexpr uint32_t kMaxFineSeeds = 96;  // Of a coarse seed.
 // Most points that one entry anchors.
 inline constexpr uint32_t kMaxAnchored = 64;
 
@@ -20,7 +18,7 @@ struct SeedSet {
 };
 
 // Points change while their lists are written, one after the other: a point may lose its list, or
-// the last list that leads to it, before its turn. Whoever reads the file as it is finds it at its
+// the last list that leads to it, before its turn. A reader of the file in place finds it at its
 // anchor: an entry that is reached without it.
 struct SnapshotAnchor {
   uint32_t anchor;  // An entry: a point, or the start point.
@@ -41,8 +39,8 @@ void AppendSeeds(const SnapshotSeeds& seeds, std::vector<std::byte>& block);
 // None where there is no start point. Corrupt; Io; OutOfMemory.
 Result<SnapshotSeeds> ReadSeeds(const SnapshotReader& reader);
 
-// Whether data whose seeds these are have clusters, so that a search should look at fine seeds
-// (docs/algorithms.md, entry points). `slots`: of the index, the start point's included.
-bool HaveClusters(std::span<const SeedSet> sets, size_t slots);
+// Whether data whose seeds these are have clusters. `slots`: of the index, the start point's
+// included.
+bool HaveClusters(const SnapshotSeeds& seeds, size_t slots);
 
 }  // namespace shoal
