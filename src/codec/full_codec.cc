@@ -16,12 +16,27 @@ float Suffix(const std::byte* row, size_t offset) {
   return value;
 }
 
-size_t SuffixOf(ScalarType type, size_t dim) {
-  return RoundUp(dim * ScalarSize(type), sizeof(float));
+// What the distances of a metric are made of.
+struct Figures {
+  distance::Op op;
+  bool has_suffix;  // Whether they are corrected by a row's norm.
+};
+
+Figures FiguresOf(Metric metric) {
+  switch (metric) {
+    case Metric::kL2: return {distance::Op::kL2, false};
+    case Metric::kInnerProduct:
+    case Metric::kCosine: return {distance::Op::kDot, true};
+    case Metric::kManhattan: return {distance::Op::kL1, false};
+    case Metric::kHamming: return {distance::Op::kHamming, false};
+  }
+  return {};
 }
 
+size_t SuffixOf(ScalarType type, size_t dim) { return RoundUp(BytesOf(type, dim), sizeof(float)); }
+
 size_t RowBytes(ScalarType type, Metric metric, size_t dim) {
-  return metric == Metric::kL2 ? dim * ScalarSize(type) : SuffixOf(type, dim) + sizeof(float);
+  return FiguresOf(metric).has_suffix ? SuffixOf(type, dim) + sizeof(float) : BytesOf(type, dim);
 }
 
 // g++ 12 keeps the loop behind a fence.
@@ -78,7 +93,7 @@ FullCodec::FullCodec(ScalarType type, Metric metric, size_t dim)
 
 void FullCodec::Encode(VectorView vector, std::byte* row) {
   std::memcpy(row, vector.data(), vector.bytes());
-  if (metric_ == Metric::kL2) return;
+  if (!FiguresOf(metric_).has_suffix) return;
   const double norm_sq = SquaredNorm(vector.data(), type_, dim_);
   const auto suffix =
       static_cast<float>(metric_ == Metric::kCosine ? 1.0 / std::sqrt(norm_sq) : norm_sq);
@@ -125,8 +140,7 @@ Scorer FullCodec::Bind(const void* elements, std::byte* buffer) const {
                            reinterpret_cast<float*>(buffer));
     scorer.query = buffer;
   }
-  scorer.kernel =
-      kernels_.Batch(metric_ == Metric::kL2 ? distance::Op::kL2 : distance::Op::kDot, type_);
+  scorer.kernel = kernels_.Batch(FiguresOf(metric_).op, type_);
   return scorer;
 }
 
@@ -144,7 +158,7 @@ Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
 void FullCodec::ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                          std::byte* buffer, float* out) const {
   Scorer scorer = Bind(query, buffer);
-  if (metric_ != Metric::kL2) scorer.score = ScoreNegated;
+  if (FiguresOf(metric_).op == distance::Op::kDot) scorer.score = ScoreNegated;
   scorer.Score(vectors, n, out);
 }
 
