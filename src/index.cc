@@ -121,7 +121,17 @@ Result<Index> IndexImpl::Create(const IndexOptions& options, ChangeObserver* obs
     const IndexOptions resolved = ResolveCodes(options);
     Result<PointRows> rows = MakeRows(resolved);
     if (!rows) return tl::unexpected(rows.error());
-    auto impl = std::make_unique<IndexImpl>(resolved, std::move(*rows), observer);
+    return CreateOf(resolved, std::move(*rows), observer);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options, "index");
+  }
+}
+
+Result<Index> IndexImpl::CreateOf(const IndexOptions& options, PointRows rows,
+                                  ChangeObserver* observer) {
+  try {
+    if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
+    auto impl = std::make_unique<IndexImpl>(options, std::move(rows), observer);
     if (!impl->slots_.Init() || !impl->neighbors_.Init())
       return OutOfMemory(options, "address space");
     if (!impl->StartRepairers()) return OutOfMemory(options, "repair_threads");

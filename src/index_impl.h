@@ -70,6 +70,9 @@ class IndexImpl {
   ~IndexImpl();
   // `observer`: null, or told of every change but those of Load and LoadDiskann.
   static Result<Index> Create(const IndexOptions& options, ChangeObserver* observer = nullptr);
+  // Likewise, with rows that are of the options' codes, which are resolved.
+  static Result<Index> CreateOf(const IndexOptions& options, PointRows rows,
+                                ChangeObserver* observer);
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
