@@ -29,9 +29,11 @@ TEST(Half, RoundsToNearestTiesToEven) {
 }
 
 TEST(Names, ParseIsTheInverseOfName) {
-  for (auto t : {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8, ScalarType::kUint8})
+  for (auto t : {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8, ScalarType::kUint8,
+                 ScalarType::kBit})
     EXPECT_EQ(ParseScalarType(ScalarTypeName(t)), t);
-  for (auto m : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine})
+  for (auto m :
+       {Metric::kL2, Metric::kInnerProduct, Metric::kCosine, Metric::kManhattan, Metric::kHamming})
     EXPECT_EQ(ParseMetric(MetricName(m)), m);
   EXPECT_EQ(ParseScalarType("double"), std::nullopt);
   EXPECT_EQ(ParseMetric("bananas"), std::nullopt);
