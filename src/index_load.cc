@@ -80,7 +80,7 @@ class IndexImpl::Loader {
       radius = set.radius;
     }
     index_.graph_.entries().Restore(sets);
-    index_.codec_.RaiseMaxNormSq(header_.max_norm_sq);
+    index_.rows_.parts().front()->codec->RaiseMaxNormSq(header_.max_norm_sq);
     return {};
   }
 
@@ -122,15 +122,15 @@ class IndexImpl::Loader {
   // The row of entry i. What the codec adds to a vector is encoded anew, and must be the same.
   Status LoadRow(size_t b, const Block& block, size_t at, uint32_t i) {
     const SlotId slot = SlotOf(i);
-    std::byte* const row = index_.features_.Row(slot);
+    std::byte* const row = index_.rows_.parts().front()->features.Row(slot);
     if (slot == kStart) {
-      index_.codec_.EncodeOrigin(row);
+      index_.rows_.EncodeOrigin(slot);
     } else {
       const VectorView vector(block.data() + at, header_.options.scalar_type, header_.options.dim);
       if (Status valid = index_.check_.Vector(vector, "vector"); !valid)
         return reader_.Broken(Section::kRows, b, at, NameOf(slot), "a vector that may be inserted",
                               valid.error().message);
-      index_.codec_.Encode(vector, row);
+      index_.rows_.Encode(vector, slot);
     }
     if (std::memcmp(row, block.data() + at, header_.row_bytes) == 0) return {};
     return reader_.Broken(Section::kRows, b, at, NameOf(slot), "the row of its vector", "another");
@@ -219,7 +219,7 @@ class IndexImpl::Loader {
       if (index_.neighbors_.Copy(SlotOf(i), row) == 0) listless.push_back(SlotOf(i));
     const auto relink = [&](SlotId slot) {
       auto guard = index_.epochs_.Pin();
-      Operation op(guard, index_.codec_);
+      Operation op(guard, index_.rows_.buffer_bytes());
       index_.graph_.Relink(slot, op);
       index_.graph_.EnsureParent(slot, op);
     };
@@ -234,7 +234,7 @@ class IndexImpl::Loader {
       if (batch_.stop.stop_requested()) break;
       const SlotId slot = SlotOf(order_.nodes[i]);
       auto guard = index_.epochs_.Pin();
-      Operation op(guard, index_.codec_);
+      Operation op(guard, index_.rows_.buffer_bytes());
       if (index_.graph_.EnsureParent(slot, op)) continue;
       index_.graph_.LinkInAnywhere(slot, op);
       if (index_.neighbors_.forest().ParentCount(slot) == 0)

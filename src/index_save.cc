@@ -44,7 +44,7 @@ IndexImpl::SnapshotPoints IndexImpl::Position(std::vector<SlotId> slots) {
 uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
                                 std::span<const uint32_t> list, EpochRegistry::Guard& guard) {
   if (!IsReadable(slots_.tag(lost))) return kNoSlot;
-  const Operation op(guard, codec_);
+  const Operation op(guard, rows_.buffer_bytes());
   Scratch& scratch = op.scratch;
   size_t n = neighbors_.Copy(lost, scratch.search.ids);
   n = static_cast<size_t>(std::remove_if(scratch.search.ids, scratch.search.ids + n,
@@ -56,8 +56,9 @@ uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& poi
                                          }) -
                           scratch.search.ids);
   if (n == 0) return kNoSlot;
-  features_.rows().Find(scratch.search.ids, n, scratch.search.rows);
-  codec_.BindRow(features_.Row(u), scratch.row_buffer.data())
+  const Representation rows = rows_.traversal();
+  rows.rows().Find(scratch.search.ids, n, scratch.search.rows);
+  rows.codec.BindRow(rows.Row(u), scratch.row_buffer.data())
       .Score(scratch.search.rows, n, scratch.search.distances);
   guard.work.distances += n;
   const auto nearest = std::min_element(scratch.search.distances, scratch.search.distances + n);
@@ -87,7 +88,7 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
       graph_.start();  // After the points: if there is one, there is a start point.
   SnapshotHeader header{.options = options_,
                         .points = points.slots.size(),
-                        .row_bytes = static_cast<uint32_t>(codec_.row_bytes()),
+                        .row_bytes = static_cast<uint32_t>(rows_.traversal().codec.row_bytes()),
                         .block_points = SnapshotBlockPoints(options_),
                         .start_points = start == kNoSlot ? 0u : 1u};
   std::vector<std::byte> block;
@@ -117,7 +118,7 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     for (const uint32_t position : list) PutNumber(block, position);
   };
   Status ok = write(SnapshotSection::kRows, [&](SlotId slot) {
-    const std::byte* const row = features_.Row(slot);
+    const std::byte* const row = rows_.traversal().Row(slot);
     block.insert(block.end(), row, row + header.row_bytes);
   });
   if (ok)
@@ -133,7 +134,7 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     AppendSeeds(seeds, block);
     if (ok) ok = writer->Append(block);
   }
-  header.max_norm_sq = codec_.max_norm_sq();
+  header.max_norm_sq = rows_.traversal().codec.max_norm_sq();
   if (ok) ok = writer->Commit(header);
   if (ok && batch.progress) batch.progress(header.points, header.points);
   return ok;
@@ -217,6 +218,9 @@ std::vector<SeedSet> IndexImpl::SnapshotSeedSets(const SnapshotPoints& points) {
 }
 
 Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch) {
+  if (options_.code != Code::kFull)
+    return MakeError(ErrorCode::kUnsupported,
+                     "save: code: expected full, found " + std::string(CodeName(options_.code)));
   try {
     return WriteSnapshot(path, batch);
   } catch (const std::bad_alloc&) {
