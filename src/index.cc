@@ -6,6 +6,7 @@
 
 #include "base/hooks.h"
 #include "base/mismatch.h"
+#include "base/type_and_metric.h"
 #include "codec/make_codec.h"
 #include "index_codes.h"
 #include "index_impl.h"
@@ -34,11 +35,12 @@ Status Validate(const IndexOptions& o) {
         CheckOption("max_degree", o.max_degree, 4, kMaxDegree),
         CheckOption("build_list_size", o.build_list_size, 1, kMaxListSize),
         CheckOption("alpha", o.alpha, 1, 2),
-        CheckEnum("scalar_type", o.scalar_type, ScalarType::kUint8, "one of ScalarType"),
+        CheckEnum("scalar_type", o.scalar_type, ScalarType::kBit, "one of ScalarType"),
         CheckEnum("repair", runtime.repair, RepairPolicy::kManual, "one of RepairPolicy"),
         CheckOption("repair_threads", runtime.repair_threads, 1, 256),
         CheckOption("repair_share", runtime.repair_share, 1, 100),
-        CheckEnum("metric", o.metric, Metric::kCosine, "one of Metric"),
+        CheckEnum("metric", o.metric, Metric::kHamming, "one of Metric"),
+        CheckTypeAndMetric(o.scalar_type, o.metric),
         CheckEnum("code", o.code, Code::kSign, "one of Code"),
         CheckEnum("rerank_code", o.rerank_code, Code::kSign, "one of Code"),
         CheckCodes(ResolveCodes(o))})
@@ -142,7 +144,17 @@ Result<Index> IndexImpl::Make(const IndexOptions& options, std::unique_ptr<Featu
     const IndexOptions resolved = ResolveCodes(options);
     Result<PointRows> rows = MakeRows(resolved, std::move(store));
     if (!rows) return tl::unexpected(rows.error());
-    auto impl = std::make_unique<IndexImpl>(resolved, std::move(*rows), observer);
+    return CreateOf(resolved, std::move(*rows), observer);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options, "index");
+  }
+}
+
+Result<Index> IndexImpl::CreateOf(const IndexOptions& options, PointRows rows,
+                                  ChangeObserver* observer) {
+  try {
+    if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
+    auto impl = std::make_unique<IndexImpl>(options, std::move(rows), observer);
     if (!impl->slots_.Init() || !impl->neighbors_.Init())
       return OutOfMemory(options, "address space");
     if (!impl->StartRepairers()) return OutOfMemory(options, "repair_threads");

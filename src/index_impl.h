@@ -72,6 +72,9 @@ class IndexImpl {
   static Result<Index> Create(const IndexOptions& options, ChangeObserver* observer = nullptr);
   static Result<Index> CreateWithFeatures(const IndexOptions& options,
                                           std::unique_ptr<FeatureStore> store);
+  // Likewise, with rows that are of the options' codes, which are resolved.
+  static Result<Index> CreateOf(const IndexOptions& options, PointRows rows,
+                                ChangeObserver* observer);
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);

@@ -88,12 +88,20 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
       graph_.start();  // After the points: if there is one, there is a start point.
   SnapshotHeader header{.options = options_,
                         .points = points.slots.size(),
-                        .row_bytes = static_cast<uint32_t>(rows_.traversal().codec.row_bytes()),
                         .block_points = SnapshotBlockPoints(options_),
                         .start_points = start == kNoSlot ? 0u : 1u};
+  SnapshotCodec* const codecs[] = {&header.traversal, &header.rerank};
+  std::vector<std::byte> parameters;
+  for (size_t i = 0; i < rows_.parts().size(); ++i) {
+    const Codec& codec = *rows_.parts()[i]->codec;
+    const std::vector<std::byte> own = codec.Parameters();
+    codecs[i]->row_bytes = static_cast<uint32_t>(codec.row_bytes());
+    codecs[i]->parameter_bytes = static_cast<uint32_t>(own.size());
+    parameters.insert(parameters.end(), own.begin(), own.end());
+  }
   std::vector<std::byte> block;
   const auto progress = [&](size_t blocks) {
-    return header.points * blocks / (3 * header.entry_blocks() + 1);
+    return header.points * blocks / std::max<size_t>(1, header.blocks());
   };
   size_t done = 0;
   // One section: append(slot) puts the record of an entry behind the block.
@@ -117,16 +125,22 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     list.resize(options_.max_degree, kNoSlot);
     for (const uint32_t position : list) PutNumber(block, position);
   };
-  Status ok = write(SnapshotSection::kRows, [&](SlotId slot) {
-    const std::byte* const row = rows_.traversal().Row(slot);
-    block.insert(block.end(), row, row + header.row_bytes);
-  });
+  const auto append_row = [&](const Representation& rows) {
+    return [&block, rows](SlotId slot) {
+      const std::byte* const row = rows.Row(slot);
+      block.insert(block.end(), row, row + rows.codec.row_bytes());
+    };
+  };
+  Status ok = write(SnapshotSection::kRows, append_row(rows_.traversal()));
+  if (ok && rows_.has_rerank())
+    ok = write(SnapshotSection::kRerankRows, append_row(rows_.ranking()));
   if (ok)
     ok = write(SnapshotSection::kIds, [&](SlotId slot) {
       PutNumber(block, slot == start ? ExternalId{0} : slots_.external_id(slot));
     });
   SHOAL_SYNC_POINT("save.before_lists");
   if (ok) ok = write(SnapshotSection::kLists, append_list);
+  if (ok && !parameters.empty()) ok = writer->Append(parameters);
   if (ok && start != kNoSlot) {
     SnapshotSeeds seeds{.sets = SnapshotSeedSets(points), .anchors = {}};
     ok = AnchorLost(*writer, header, seeds.anchors);
@@ -134,7 +148,8 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     AppendSeeds(seeds, block);
     if (ok) ok = writer->Append(block);
   }
-  header.max_norm_sq = rows_.traversal().codec.max_norm_sq();
+  for (size_t i = 0; i < rows_.parts().size(); ++i)
+    codecs[i]->max_norm_sq = rows_.parts()[i]->codec->max_norm_sq();
   if (ok) ok = writer->Commit(header);
   if (ok && batch.progress) batch.progress(header.points, header.points);
   return ok;
@@ -218,9 +233,6 @@ std::vector<SeedSet> IndexImpl::SnapshotSeedSets(const SnapshotPoints& points) {
 }
 
 Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch) {
-  if (options_.code != Code::kFull)
-    return MakeError(ErrorCode::kUnsupported,
-                     "save: code: expected full, found " + std::string(CodeName(options_.code)));
   try {
     return WriteSnapshot(path, batch);
   } catch (const std::bad_alloc&) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "distance/kernels.h"
 #include "shoal/types.h"
@@ -44,6 +45,11 @@ class Codec {
 
   // Writes a vector that VectorCheck has let pass as a row.
   virtual void Encode(VectorView vector, std::byte* row) = 0;
+  // A row from a file, which a codec with the same parameters has written: learns of it what Encode
+  // learns of a vector. False: Encode writes no such row.
+  virtual bool Accept(const std::byte* row) = 0;
+  // What rows mean beside the vectors: a codec made with these reads and writes the same ones.
+  virtual std::vector<std::byte> Parameters() const { return {}; }
   // Writes the row of a start point: the origin, which is no point's vector. Under cosine its
   // distance from everything is 1.
   virtual void EncodeOrigin(std::byte* row) const = 0;

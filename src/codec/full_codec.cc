@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/finite.h"
+#include "base/padding.h"
 #include "base/round.h"
 #include "codec/vector_check.h"
 
@@ -16,12 +18,27 @@ float Suffix(const std::byte* row, size_t offset) {
   return value;
 }
 
-size_t SuffixOf(ScalarType type, size_t dim) {
-  return RoundUp(dim * ScalarSize(type), sizeof(float));
+// What the distances of a metric are made of.
+struct Figures {
+  distance::Op op;
+  bool has_suffix;  // Whether they are corrected by a row's norm.
+};
+
+Figures FiguresOf(Metric metric) {
+  switch (metric) {
+    case Metric::kL2: return {distance::Op::kL2, false};
+    case Metric::kInnerProduct:
+    case Metric::kCosine: return {distance::Op::kDot, true};
+    case Metric::kManhattan: return {distance::Op::kL1, false};
+    case Metric::kHamming: return {distance::Op::kHamming, false};
+  }
+  return {};
 }
 
+size_t SuffixOf(ScalarType type, size_t dim) { return RoundUp(BytesOf(type, dim), sizeof(float)); }
+
 size_t RowBytes(ScalarType type, Metric metric, size_t dim) {
-  return metric == Metric::kL2 ? dim * ScalarSize(type) : SuffixOf(type, dim) + sizeof(float);
+  return FiguresOf(metric).has_suffix ? SuffixOf(type, dim) + sizeof(float) : BytesOf(type, dim);
 }
 
 double InverseNorm(double norm_sq) { return norm_sq > 0 ? 1.0 / std::sqrt(norm_sq) : 0.0; }
@@ -96,12 +113,27 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
   } else {
     ToHalves(vector, row);
   }
-  if (metric_ == Metric::kL2) return;
-  const double norm_sq = SquaredNorm(row, stored_, dim_);
-  const auto suffix =
-      static_cast<float>(metric_ == Metric::kInnerProduct ? norm_sq : InverseNorm(norm_sq));
+  if (!FiguresOf(metric_).has_suffix) return;
+  const float suffix = SuffixFor(row);
   std::memcpy(row + suffix_, &suffix, sizeof(suffix));
   if (metric_ == Metric::kInnerProduct) NoteNorm(suffix);
+}
+
+float FullCodec::SuffixFor(const std::byte* row) const {
+  const double norm_sq = SquaredNorm(row, stored_, dim_);
+  return static_cast<float>(metric_ == Metric::kInnerProduct ? norm_sq : InverseNorm(norm_sq));
+}
+
+bool FullCodec::Accept(const std::byte* row) {
+  if (FirstNonFinite(row, stored_, dim_) != dim_) return false;
+  if (!HasZeroPadding({row, stored_, dim_})) return false;
+  if (!FiguresOf(metric_).has_suffix) return true;
+  const std::byte* const end = row + BytesOf(stored_, dim_);
+  if (std::any_of(end, row + suffix_, [](std::byte b) { return b != std::byte{0}; })) return false;
+  const float suffix = SuffixFor(row);
+  if (std::memcmp(row + suffix_, &suffix, sizeof(suffix)) != 0) return false;
+  if (metric_ == Metric::kInnerProduct) NoteNorm(suffix);
+  return true;
 }
 
 void FullCodec::Decode(const std::byte* row, MutableVectorView out) const {
@@ -157,8 +189,7 @@ Scorer FullCodec::Bind(const void* elements, ScalarType type, std::byte* buffer)
                            reinterpret_cast<float*>(buffer));
     scorer.query = buffer;
   }
-  scorer.kernel =
-      kernels_.Batch(metric_ == Metric::kL2 ? distance::Op::kL2 : distance::Op::kDot, stored_);
+  scorer.kernel = kernels_.Batch(FiguresOf(metric_).op, stored_);
   return scorer;
 }
 
@@ -176,7 +207,7 @@ Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
 void FullCodec::ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                          std::byte* buffer, float* out) const {
   Scorer scorer = Bind(query, stored_, buffer);
-  if (metric_ != Metric::kL2) scorer.score = ScoreNegated;
+  if (FiguresOf(metric_).op == distance::Op::kDot) scorer.score = ScoreNegated;
   scorer.Score(vectors, n, out);
 }
 

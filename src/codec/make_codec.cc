@@ -4,11 +4,14 @@
 
 namespace shoal {
 
-std::unique_ptr<Codec> MakeCodec(Code code, ScalarType type, Metric metric, size_t dim) {
+std::unique_ptr<Codec> MakeCodec(Code code, ScalarType type, Metric metric, size_t dim,
+                                 std::span<const std::byte> parameters) {
   switch (code) {
-    case Code::kFull: return std::make_unique<FullCodec>(type, metric, dim);
+    case Code::kFull:
+      if (!parameters.empty()) break;
+      return std::make_unique<FullCodec>(type, metric, dim);
     case Code::kFloat16:
-      if (type != ScalarType::kFloat32) break;
+      if (type != ScalarType::kFloat32 || !parameters.empty()) break;
       return std::make_unique<FullCodec>(type, ScalarType::kFloat16, metric, dim);
     case Code::kAuto:
     case Code::kBfloat16:

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "codec/codec.h"
 #include "shoal/types.h"
 
 namespace shoal {
 
-// `code`: not kAuto. Null: such vectors have no such code.
-std::unique_ptr<Codec> MakeCodec(Code code, ScalarType type, Metric metric, size_t dim);
+// `code`: not kAuto. `parameters`: of a codec of this kind; empty: new ones. Null: such vectors
+// have no such code, or no such code has such parameters.
+std::unique_ptr<Codec> MakeCodec(Code code, ScalarType type, Metric metric, size_t dim,
+                                 std::span<const std::byte> parameters = {});
 
 }  // namespace shoal

@@ -95,7 +95,7 @@ Result<std::unique_ptr<FeatureStore>> OpenDatasetFeatures(const std::filesystem:
     Result<MappedFile> map = file->Map();
     if (!map) return tl::unexpected(map.error());
     auto store = std::make_unique<DatasetFeatures>(path, *std::move(map), *layout,
-                                                   layout->dim * ScalarSize(type));
+                                                   BytesOf(type, layout->dim));
     if (!ids.empty()) {
       if (Status named = store->Name(ids); !named) return tl::unexpected(named.error());
     }

@@ -1,6 +1,8 @@
 #include "graph/rerank.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace shoal {
 
@@ -27,7 +29,10 @@ void Rerank(const Rows& rows, const Scorer& scorer, WorkCounters& work, SearchSc
       rows.Prefetch(ranked[begin + i].slot);
     }
     scorer.Score(scratch.rows, n, scratch.distances);
-    for (size_t i = 0; i < n; ++i) ranked[begin + i].distance = scratch.distances[i];
+    for (size_t i = 0; i < n; ++i)  // Rows of a damaged file may give NaN, which has no order.
+      ranked[begin + i].distance = std::isnan(scratch.distances[i])
+                                       ? std::numeric_limits<float>::infinity()
+                                       : scratch.distances[i];
     begin += n;
   }
   work.reranked += ranked.size();
