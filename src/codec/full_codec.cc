@@ -1,6 +1,7 @@
 #include "codec/full_codec.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -131,7 +132,8 @@ bool FullCodec::Accept(const std::byte* row) {
   const std::byte* const end = row + BytesOf(stored_, dim_);
   if (std::any_of(end, row + suffix_, [](std::byte b) { return b != std::byte{0}; })) return false;
   const float suffix = SuffixFor(row);
-  if (std::memcmp(row + suffix_, &suffix, sizeof(suffix)) != 0) return false;
+  if (std::bit_cast<uint32_t>(Suffix(row, suffix_)) != std::bit_cast<uint32_t>(suffix))
+    return false;
   if (metric_ == Metric::kInnerProduct) NoteNorm(suffix);
   return true;
 }
