@@ -1,14 +1,17 @@
 // Seam 2 of the hop: what the bytes of a row mean.
 //
-// A codec encodes vectors as rows and binds a query, or a stored row, to a Scorer. The virtual call
-// is the binding, once a query or a row; a scorer is a small value that calls a kernel. What a
-// vector must be to be encoded is checked apart (vector_check.h).
+// A codec encodes vectors as rows, decodes them and binds a query, or a stored row, to a Scorer.
+// The virtual call is the binding, once a query or a row; a scorer is a small value that calls a
+// kernel. What a vector must be to be encoded is checked apart (vector_check.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "distance/kernels.h"
+#include "shoal/result.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -48,12 +51,22 @@ class Codec {
   // distance from everything is 1.
   virtual void EncodeOrigin(std::byte* row) const = 0;
 
+  // Writes the vector of a row, as far as the row has it, in the scalar type of the vectors.
+  virtual void Decode(const std::byte* row, MutableVectorView out) const = 0;
+
   // Scores in the metric. The vector and `buffer` (buffer_bytes()) must outlive the scorer.
   virtual Scorer BindQuery(VectorView query, std::byte* buffer) const = 0;
   // Scores in the graph's geometry, from a stored row.
   virtual Scorer BindRow(const std::byte* row, std::byte* buffer) const = 0;
   // Inner product: scores in the metric, as if the stored row were a query.
   virtual Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const = 0;
+
+  // --- What rows cannot be read without: a snapshot keeps it.
+
+  virtual std::vector<std::byte> Parameters() const { return {}; }
+  // Takes the parameters of a codec that was made alike: scores of its rows and new rows are the
+  // same to the last bit. Before the first other call. Corrupt: they are not such a codec's.
+  virtual Status Restore(std::span<const std::byte> parameters);
 
   // --- Inner product: what a codec learns of the norms of what it encodes.
 

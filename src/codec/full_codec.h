@@ -13,11 +13,10 @@
 // four bytes: |x|^2, and 1/|x|.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 
 #include "codec/codec.h"
+#include "codec/norm_record.h"
 #include "codec/vector_check.h"
 #include "distance/kernels.h"
 #include "shoal/types.h"
@@ -32,13 +31,14 @@ class FullCodec final : public Codec {
 
   void Encode(VectorView vector, std::byte* row) override;
   void EncodeOrigin(std::byte* row) const override;
+  void Decode(const std::byte* row, MutableVectorView out) const override;
   Scorer BindQuery(VectorView query, std::byte* buffer) const override;
   Scorer BindRow(const std::byte* row, std::byte* buffer) const override;
   Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const override;
 
-  float max_norm_sq() const override { return max_norm_sq_.load(std::memory_order_relaxed); }
-  void RaiseMaxNormSq(float norm_sq) override;
-  bool NormsVary() const override;
+  float max_norm_sq() const override { return norms_.max(); }
+  void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }
+  bool NormsVary() const override { return norms_.Vary(); }
 
   // Kernel figures (squared l2, or the negated inner product) between vectors that are no rows, for
   // choosing among them.
@@ -47,17 +47,13 @@ class FullCodec final : public Codec {
 
  private:
   Scorer Bind(const void* elements, std::byte* buffer) const;
-  void NoteNorm(float norm_sq);
 
   const ScalarType type_;
   const Metric metric_;
   const size_t dim_;
   const size_t suffix_;
   const distance::KernelSet& kernels_;
-  // kInnerProduct: M^2, only grows; and of the logarithms of all squared norms but 0.
-  std::atomic<float> max_norm_sq_{0};
-  std::atomic<double> log_norms_{0}, log_norms_sq_{0};
-  std::atomic<uint64_t> norms_{0};
+  NormRecord norms_;  // kInnerProduct.
 };
 
 }  // namespace shoal
