@@ -3,23 +3,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <limits>
-
 #include "base/crc32c.h"
 #include "tests/coded_rows.h"
 #include "tests/print_types.h"
+#include "tests/rq_decoded.h"
 #include "tests/test_data.h"
 
 namespace shoal {
 namespace {
 
 using test::CodedRows;
+using test::Decoded;
+using test::DecodedOf;
+using test::Dot;
 using test::Rows;
 using ::testing::Each;
 using ::testing::Ge;
 using ::testing::HasSubstr;
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr ScalarType kFloat = ScalarType::kFloat32;
 
 std::vector<size_t> Dimensions() {
@@ -27,31 +28,6 @@ std::vector<size_t> Dimensions() {
   for (size_t dim = 1; dim <= 70; ++dim) dims.push_back(dim);
   dims.insert(dims.end(), {100, 127, 128, 129, 384, 768, 960, 1000, 1536});
   return dims;
-}
-
-double Dot(std::span<const float> a, std::span<const float> b) {
-  return -test::Distance(Metric::kInnerProduct, a, b);
-}
-
-// What the estimates are made of: of a row y about the centre, f g = y^ n / |y^|^2, y^ the decoded.
-struct Decoded {
-  std::vector<float> fg;
-  double norm_sq = 0;  // |y|^2.
-  double cos = 0;      // Of y and its code.
-};
-Decoded DecodedOf(const std::vector<float>& vector, const std::vector<float>& decoded,
-                  std::span<const float> centre) {
-  std::vector<float> y(vector), code(decoded);
-  for (size_t i = 0; i < centre.size(); ++i) {
-    y[i] -= centre[i];
-    code[i] -= centre[i];
-  }
-  Decoded result{code, Dot(y, y), 0};
-  const double code_norm_sq = Dot(code, code);
-  if (code_norm_sq == 0) return result;
-  for (float& x : result.fg) x *= static_cast<float>(result.norm_sq / code_norm_sq);
-  result.cos = std::sqrt(code_norm_sq / result.norm_sq);
-  return result;
 }
 
 std::vector<float> Normalised(std::span<const float> x) {
@@ -86,8 +62,8 @@ struct Case {
 class RqCodecTest : public ::testing::TestWithParam<Case> {
  protected:
   Metric metric() const { return GetParam().metric; }
-  RqCodec Make(size_t dim, ScalarType type = kFloat, uint64_t seed = 7) const {
-    return RqCodec({type, metric(), dim, GetParam().bits}, seed);
+  RqCodec Make(size_t dim, uint64_t seed = 7) const {
+    return RqCodec({metric(), dim, GetParam().bits}, seed);
   }
 };
 std::vector<Case> AllCases() {
@@ -174,7 +150,7 @@ TEST_P(RqCodecTest, EstimatesAreUnbiasedWithTheErrorThatTheFormulaGives) {
     const Rows rows = generator.Many(20), queries = generator.Many(20);
     double sum = 0, squares = 0, n = 0;
     for (uint64_t seed = 0; seed < 20; ++seed) {
-      RqCodec codec = Make(dim, kFloat, seed);
+      RqCodec codec = Make(dim, seed);
       CodedRows coded(codec, rows.view());
       std::vector<Decoded> decoded;
       for (size_t i = 0; i < rows.size(); ++i)
@@ -263,7 +239,7 @@ TEST_P(RqCodecTest, RowsOfEveryTypeHaveTheCodesOfTheirNumbers) {
     Rows floats(kFloat, 48);
     for (size_t i = 0; i < rows.size(); ++i)
       floats.Add(std::vector<double>(rows.values(i).begin(), rows.values(i).end()));
-    RqCodec codec = Make(48, type), of_floats = Make(48);
+    RqCodec codec = Make(48), of_floats = Make(48);
     CodedRows coded(codec, rows.view()), expected(of_floats, floats.view());
     EXPECT_EQ(coded.bytes(), expected.bytes()) << ScalarTypeName(type);
     EXPECT_EQ(coded.ScoreQuery(rows[1]), expected.ScoreQuery(floats[1])) << ScalarTypeName(type);
@@ -279,7 +255,7 @@ TEST_P(RqCodecTest, RowsOfEveryTypeHaveTheCodesOfTheirNumbers) {
 
 TEST_P(RqCodecTest, ACodecOfTheSameParametersIsTheSameToTheLastBit) {
   const Rows rows = test::Generator(kFloat, {.dim = 100}, 5).Many(20);
-  RqCodec codec = Make(100, kFloat, 123), other = Make(100, kFloat, 9);
+  RqCodec codec = Make(100, 123), other = Make(100, 9);
   CodedRows first(codec, rows.view());
   if (metric() == Metric::kL2) {
     ASSERT_TRUE(codec.AddCentre(codec.MeanOf(rows.view())));
@@ -316,113 +292,9 @@ TEST_P(RqCodecTest, ParametersThatAreNoneAreRefusedWithWhatIsWrong) {
   EXPECT_TRUE(codec.Restore(good));
 }
 
-// Two sets of parameters.
-
-class RqCentres : public ::testing::TestWithParam<size_t> {};
-INSTANTIATE_TEST_SUITE_P(Bits, RqCentres, ::testing::Values(1, 2, 3, 4));
-
-TEST_P(RqCentres, RowsOfBothSetsAreScoredWhileBothAreAlive) {
-  constexpr size_t kDim = 64;
-  test::Generator generator(ScalarType::kUint8, {.dim = kDim}, 4);  // Far from the origin.
-  const Rows bytes = generator.Many(40);
-  Rows rows(kFloat, kDim);
-  for (size_t i = 0; i < bytes.size(); ++i)
-    rows.Add(std::vector<double>(bytes.values(i).begin(), bytes.values(i).end()));
-  RqCodec codec({kFloat, Metric::kL2, kDim, GetParam()}, 7);
-  CodedRows coded(codec, rows.view().Slice(0, 20));
-  const std::vector<float> centre = codec.MeanOf(rows.view());
-  ASSERT_EQ(codec.AddCentre(centre), 1u);
-  coded.Add(rows.view().Slice(20, 20));
-  for (size_t i = 0; i < 40; ++i) EXPECT_EQ(codec.SetOf(coded[i]), i < 20 ? 0u : 1u);
-  const std::vector<float> origin(kDim);
-  const auto centre_of = [&](size_t i) -> std::span<const float> {
-    return i < 20 ? origin : centre;
-  };
-  const auto decoded = [&](size_t i) {
-    return DecodedOf({rows.values(i).begin(), rows.values(i).end()}, coded.Decoded(i, kDim),
-                     centre_of(i));
-  };
-  // The length of what the code leaves of a row.
-  const auto error_of = [](const Decoded& row) {
-    return std::sqrt(row.norm_sq * (1 / (row.cos * row.cos) - 1));
-  };
-  // `error`: of the query's own code.
-  const auto check = [&](const std::vector<float>& scores, size_t query, double error) {
-    for (size_t i = 0; i < 40; ++i) {
-      std::vector<float> z(rows.values(query).begin(), rows.values(query).end());
-      for (size_t j = 0; j < kDim; ++j) z[j] -= centre_of(i)[j];
-      const Decoded row = decoded(i);
-      const double standard =
-          2 * (error_of(row) * std::sqrt(Dot(z, z)) + error * std::sqrt(Dot(row.fg, row.fg))) /
-          std::sqrt(kDim - 1);
-      ASSERT_NEAR(scores[i], test::Distance(Metric::kL2, rows.values(query), rows.values(i)),
-                  5 * standard)
-          << query << " " << i;
-    }
-  };
-  check(coded.ScoreQuery(rows[5]), 5, 0);
-  for (const size_t p : {6u, 26u}) check(coded.ScoreRow(coded[p]), p, error_of(decoded(p)));
-
-  codec.DropCentre(0);
-  const auto scores = coded.ScoreQuery(rows[5]);
-  for (size_t i = 0; i < 40; ++i) EXPECT_EQ(scores[i] == kInfinity, i < 20);
-}
-
-TEST(RqCodec, AScorerThatWasBoundBeforeASetCameFindsItsRowsInfinitelyFar) {
-  const Rows rows = test::Generator(kFloat, {.dim = 32}, 4).Many(8);
-  RqCodec codec({kFloat, Metric::kL2, 32, 4}, 7);
-  CodedRows coded(codec, rows.view());
-  std::vector<std::byte> buffer(codec.buffer_bytes()), origin(codec.row_bytes());
-  codec.EncodeOrigin(origin.data());
-  const Scorer before = codec.BindQuery(rows[0], buffer.data());
-  ASSERT_TRUE(codec.AddCentre(codec.MeanOf(rows.view())));
-  coded.Add(rows.view());
-  const auto scores = coded.Score(before);
-  for (size_t i = 0; i < 16; ++i) EXPECT_EQ(scores[i] == kInfinity, i >= 8);
-  codec.DropCentre(0);
-  const std::byte* start[] = {origin.data()};
-  float score = 0;
-  for (const Scorer& scorer : {before, codec.BindQuery(rows[1], buffer.data())}) {
-    scorer.Score(start, 1, &score);
-    EXPECT_TRUE(std::isfinite(score)) << "the start point's row is of every set";
-  }
-}
-
-TEST(RqCodec, SetsTakeTurnsAndAThirdIsRefused) {
-  RqCodec codec({kFloat, Metric::kL2, 4, 4}, 7);
-  const std::vector<float> centre{1, 2, 3, 4};
-  EXPECT_EQ(codec.current_set(), 0u);
-  ASSERT_EQ(codec.AddCentre(centre), 1u);
-  const auto third = codec.AddCentre(centre);
-  ASSERT_FALSE(third);
-  EXPECT_EQ(third.error().code, ErrorCode::kAlreadyExists);
-  codec.DropCentre(0);
-  EXPECT_EQ(codec.AddCentre(centre), 0u);
-  codec.DropCentre(1);
-  EXPECT_EQ(codec.AddCentre(std::vector<float>{1}).error().message,
-            "centre: dimension: expected 4, found 1");
-  EXPECT_THAT(codec.AddCentre(std::vector<float>{1e19f, 0, 0, 0}).error().message,
-              HasSubstr("centre: norm: expected at most 1e18"));
-  RqCodec product({kFloat, Metric::kInnerProduct, 4, 4}, 7);
-  EXPECT_EQ(product.AddCentre(centre).error().code, ErrorCode::kUnsupported);
-}
-
-TEST(RqCodec, AQueryAtTheCentreHasTheNormsAsDistances) {
-  const Rows rows = test::Generator(kFloat, {.dim = 32}, 4).Many(8);
-  RqCodec codec({kFloat, Metric::kL2, 32, 4}, 7);
-  const std::vector<float> centre = codec.MeanOf(rows.view());
-  ASSERT_TRUE(codec.AddCentre(centre));
-  CodedRows coded(codec, rows.view());
-  const auto scores = coded.ScoreQuery(centre);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const double norm_sq = test::Distance(Metric::kL2, centre, rows.values(i));
-    EXPECT_NEAR(scores[i], norm_sq, 1e-5 * norm_sq);
-  }
-}
-
 TEST(RqCodec, ARowTakesItsBitsAndItsFactors) {
   const auto bytes = [](Metric metric, size_t dim, size_t bits) {
-    return RqCodec({kFloat, metric, dim, bits}, 0).row_bytes();
+    return RqCodec({metric, dim, bits}, 0).row_bytes();
   };
   EXPECT_EQ(bytes(Metric::kL2, 128, 3), 56u) << "a cache line holds it";
   EXPECT_EQ(bytes(Metric::kL2, 128, 4), 72u);
@@ -440,7 +312,7 @@ TEST(RqCodec, CodesAreWhatTheyWereInEveryVersionAndInstructionSet) {
       for (const size_t dim : {3u, 100u, 384u, 1000u}) {
         std::vector<float> vector(dim);
         for (size_t i = 0; i < dim; ++i) vector[i] = static_cast<float>(i * i % 101) / 37.0f - 1.3f;
-        RqCodec codec({kFloat, metric, dim, bits}, 42);
+        RqCodec codec({metric, dim, bits}, 42);
         std::vector<std::byte> row(codec.row_bytes());
         codec.Encode(vector, row.data());
         crc = Crc32c(row.data(), row.size(), crc);

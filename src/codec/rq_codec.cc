@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/mismatch.h"
-#include "base/round.h"
+#include "codec/buffer_parts.h"
 #include "codec/code_layout.h"
 #include "codec/elements.h"
 
@@ -15,7 +15,6 @@ namespace shoal {
 namespace {
 
 constexpr uint32_t kSignBit = 0x80000000u;
-constexpr size_t kAlignment = 64;
 constexpr int32_t kMostOfQuery = 127;
 constexpr uint32_t kVersion = 1;  // Of the parameters.
 // A vector that is shorter is taken for 0: the factors of one bit more would leave a float's range.
@@ -57,10 +56,10 @@ struct RqCodec::Buffer {
 
 namespace {
 
-size_t RoundedBytes(size_t bits, size_t run) {
-  return RoundUp(distance::CodeRuns(bits) * run + distance::kCodePadding, kAlignment);
+// Of a query's integers, and what may be read behind them.
+size_t PlacesOf(size_t bits, size_t run) {
+  return distance::CodeRuns(bits) * run + distance::kCodePadding;
 }
-
 size_t RunOf(const RqCodec::Shape& shape) {
   return distance::CodeRun(shape.bits, Rotation::SizeOf(shape.dim));
 }
@@ -71,9 +70,9 @@ size_t OffsetOf(Metric metric) { return (metric == Metric::kCosine ? 1 : 2) * si
 RqCodec::RqCodec(const Shape& shape, uint64_t seed)
     : Codec({.row_bytes = OffsetOf(shape.metric) +
                           distance::CodeBytes(shape.bits, Rotation::SizeOf(shape.dim)),
-             .buffer_bytes = kAlignment + RoundUp(2 * sizeof(Binding), kAlignment) +
-                             RoundUp(Rotation::SizeOf(shape.dim) * sizeof(float), kAlignment) +
-                             3 * RoundedBytes(shape.bits, RunOf(shape))}),
+             .buffer_bytes = BufferParts::kSlack + BufferParts::BytesOf<Binding>(2) +
+                             BufferParts::BytesOf<float>(Rotation::SizeOf(shape.dim)) +
+                             3 * BufferParts::BytesOf<int8_t>(PlacesOf(shape.bits, RunOf(shape)))}),
       shape_(shape),
       seed_(seed),
       rotation_(shape.dim, seed),
@@ -82,19 +81,14 @@ RqCodec::RqCodec(const Shape& shape, uint64_t seed)
       centres_(shape.metric == Metric::kL2 ? shape.dim : 0, rotation_.size()) {}
 
 RqCodec::Buffer RqCodec::PartsOf(std::byte* buffer) const {
-  auto* at = reinterpret_cast<std::byte*>(RoundUp(reinterpret_cast<uintptr_t>(buffer), kAlignment));
-  const auto take = [&at](size_t bytes) {
-    std::byte* const part = at;
-    at += RoundUp(bytes, kAlignment);
-    return part;
-  };
-  const size_t rounded = RoundedBytes(shape_.bits, run_);
-  Buffer parts{};
-  parts.bindings = reinterpret_cast<Binding*>(take(2 * sizeof(Binding)));
-  parts.z = reinterpret_cast<float*>(take(rotation_.size() * sizeof(float)));
-  for (int8_t*& v : parts.v) v = reinterpret_cast<int8_t*>(take(rounded));
-  parts.u = reinterpret_cast<uint8_t*>(take(rounded));
-  return parts;
+  BufferParts parts(buffer);
+  const size_t places = PlacesOf(shape_.bits, run_);
+  auto* const bindings = parts.Take<Binding>(2);
+  auto* const z = parts.Take<float>(rotation_.size());
+  return {bindings,
+          z,
+          {parts.Take<int8_t>(places), parts.Take<int8_t>(places)},
+          parts.Take<uint8_t>(places)};
 }
 
 // --- Encoding.
@@ -115,8 +109,8 @@ void RqCodec::Prepare(VectorView vector, uint32_t set, float* y) const {
 }
 
 void RqCodec::Encode(VectorView vector, std::byte* row) {
-  alignas(kAlignment) float y[kMaxDim];
-  alignas(kAlignment) uint8_t u[kMaxDim + 8];
+  alignas(BufferParts::kLine) float y[kMaxDim];
+  alignas(BufferParts::kLine) uint8_t u[kMaxDim + 8];
   const size_t size = rotation_.size();
   const uint32_t set = centres_.state().current;
   Prepare(vector, set, y);
@@ -147,8 +141,8 @@ void RqCodec::Encode(VectorView vector, std::byte* row) {
 void RqCodec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes()); }
 
 void RqCodec::Decode(const std::byte* row, MutableVectorView out) const {
-  alignas(kAlignment) float y[kMaxDim];
-  alignas(kAlignment) uint8_t u[kMaxDim + 8];
+  alignas(BufferParts::kLine) float y[kMaxDim];
+  alignas(BufferParts::kLine) uint8_t u[kMaxDim + 8];
   const size_t size = rotation_.size();
   UnpackCode(shape_.bits, run_, row + offset(), u);
   const float middle = 0.5f * static_cast<float>((1 << shape_.bits) - 1);

@@ -36,12 +36,11 @@ namespace shoal {
 class RqCodec final : public Codec {
  public:
   struct Shape {
-    ScalarType type;  // Of the vectors.
-    Metric metric;    // kL2, kInnerProduct or kCosine.
+    Metric metric;  // kL2, kInnerProduct or kCosine.
     size_t dim;
     size_t bits;  // 1 to 4.
   };
-  // `seed`: of the rotation.
+  // Of vectors of any type. `seed`: of the rotation.
   RqCodec(const Shape& shape, uint64_t seed);
 
   void Encode(VectorView vector, std::byte* row) override;
