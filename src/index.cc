@@ -6,6 +6,7 @@
 
 #include "base/hooks.h"
 #include "base/mismatch.h"
+#include "base/type_and_metric.h"
 #include "index_impl.h"
 #include "search_calls.h"
 
@@ -32,11 +33,12 @@ Status Validate(const IndexOptions& o) {
         CheckOption("max_degree", o.max_degree, 4, kMaxDegree),
         CheckOption("build_list_size", o.build_list_size, 1, kMaxListSize),
         CheckOption("alpha", o.alpha, 1, 2),
-        CheckEnum("scalar_type", o.scalar_type, ScalarType::kUint8, "one of ScalarType"),
+        CheckEnum("scalar_type", o.scalar_type, ScalarType::kBit, "one of ScalarType"),
         CheckEnum("repair", runtime.repair, RepairPolicy::kManual, "one of RepairPolicy"),
         CheckOption("repair_threads", runtime.repair_threads, 1, 256),
         CheckOption("repair_share", runtime.repair_share, 1, 100),
-        CheckEnum("metric", o.metric, Metric::kCosine, "one of Metric")})
+        CheckEnum("metric", o.metric, Metric::kHamming, "one of Metric"),
+        CheckTypeAndMetric(o.scalar_type, o.metric)})
     if (!checked) return checked;
   return {};
 }

@@ -142,7 +142,7 @@ Status IndexImpl::CopyVector(ExternalId id, void* out) const {
   const std::optional<SlotId> slot = LiveSlotOf(id);
   SHOAL_SYNC_POINT("get.looked_up");
   if (!slot) return NotFound(id);
-  std::memcpy(out, features_.rows().At(*slot), options_.dim * ScalarSize(options_.scalar_type));
+  std::memcpy(out, features_.rows().At(*slot), BytesOf(options_.scalar_type, options_.dim));
   return {};
 }
 

@@ -194,7 +194,7 @@ TEST(BfloatKernels, AgreeWithSumsInDouble) {
   for (const size_t dim : Dimensions()) {
     std::vector<float> query(dim), values(dim);
     std::vector<uint16_t> row(dim);
-    double l2 = 0, dot = 0, magnitude = 0;
+    double l2 = 0, dot = 0, l1 = 0, magnitude = 0;
     for (size_t i = 0; i < dim; ++i) {
       query[i] = normal(random);
       row[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(normal(random)) >> 16);
@@ -202,6 +202,7 @@ TEST(BfloatKernels, AgreeWithSumsInDouble) {
       const double q = query[i], r = values[i];
       l2 += (q - r) * (q - r);
       dot += q * r;
+      l1 += std::abs(q - r);
       magnitude += std::abs(q * r);
     }
     test::GuardedMemory memory(4 * 4096);
@@ -210,9 +211,15 @@ TEST(BfloatKernels, AgreeWithSumsInDouble) {
     const std::vector<const std::byte*> rows(7, memory.Place(bytes));
     for (const CodeKernels* set : AvailableCodes()) {
       std::vector<float> out(rows.size());
-      set->bfloat16[0](query.data(), rows.data(), rows.size(), dim, out.data());
+      const auto run = [&](Op op) {
+        set->bfloat16[static_cast<size_t>(op)](query.data(), rows.data(), rows.size(), dim,
+                                               out.data());
+      };
+      run(Op::kL2);
       for (const float sum : out) ASSERT_NEAR(sum, l2, 1e-5 * l2) << set->isa;
-      set->bfloat16[1](query.data(), rows.data(), rows.size(), dim, out.data());
+      run(Op::kL1);
+      for (const float sum : out) ASSERT_NEAR(sum, l1, 1e-5 * l1) << set->isa;
+      run(Op::kDot);
       for (const float sum : out) ASSERT_NEAR(sum, dot, 1e-5 * magnitude) << set->isa;
     }
   }

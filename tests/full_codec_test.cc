@@ -69,7 +69,7 @@ TEST_P(FullCodecTest, AVectorIsAtDistanceZeroFromItselfWhereTheMetricSaysSo) {
   std::vector<std::byte> buffer(codec.buffer_bytes());
   for (size_t i = 0; i < rows.size(); ++i) {
     const float self = encoded.Score(codec.BindQuery(rows[i], buffer.data()))[i];
-    if (metric() == Metric::kL2) {
+    if (metric() != Metric::kInnerProduct && metric() != Metric::kCosine) {
       EXPECT_EQ(self, 0);
     }
     if (metric() == Metric::kCosine) {
@@ -92,15 +92,15 @@ TEST_P(FullCodecTest, TheVectorStandsAtTheFrontOfItsRow) {
 TEST_P(FullCodecTest, ARowTakesTheBytesOfItsElementsAndAtMostOneFloatMore) {
   for (const size_t dim : {1u, 3u, 128u}) {
     const FullCodec codec(type(), metric(), dim);
-    const size_t elements = dim * ScalarSize(type());
-    if (metric() == Metric::kL2) {
+    const size_t elements = BytesOf(type(), dim);
+    if (metric() != Metric::kInnerProduct && metric() != Metric::kCosine) {
       EXPECT_EQ(codec.row_bytes(), elements);
     }
     EXPECT_LE(codec.row_bytes(), (elements + 3) / 4 * 4 + 4);
   }
 }
 
-// Of two stored rows: the metric for l2 and cosine; for inner product the squared distance on the
+// Of two stored rows: the metric; for inner product the squared distance on the
 // sphere of the largest norm.
 TEST_P(FullCodecTest, ScoresARowInTheGraphsGeometry) {
   const Rows rows = test::Generator(type(), {.dim = 33, .norm_sigma = 0.5}, 3).Many(40);
@@ -149,7 +149,7 @@ TEST_P(FullCodecTest, TheGraphsGeometryIsSymmetric) {
 
 TEST(FullCodec, RowsAreNearestToThemselvesInTheGraph) {
   for (const ScalarType type : test::kTypes) {
-    for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+    for (const Metric metric : test::kMetrics) {
       const Rows rows = test::Generator(type, {.dim = 16, .norm_sigma = 0.7}, 5).Many(60);
       FullCodec codec(type, metric, 16);
       const Encoded encoded(codec, rows);
@@ -172,7 +172,7 @@ TEST_P(FullCodecTest, ScoreRawOrdersAsTheKernelDoes) {
     pointers.push_back(static_cast<const std::byte*>(rows[i].data()));
   std::vector<float> scores(rows.size());
   codec.ScoreRaw(pointers[0], pointers.data(), pointers.size(), buffer.data(), scores.data());
-  const Metric kernel = metric() == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct;
+  const Metric kernel = metric() == Metric::kCosine ? Metric::kInnerProduct : metric();
   for (size_t i = 0; i < rows.size(); ++i) {
     EXPECT_NEAR(scores[i], test::Distance(kernel, rows.values(0), rows.values(i)),
                 test::Tolerance(kernel, rows.values(0), rows.values(i)));
@@ -196,7 +196,7 @@ TEST_P(FullCodecTest, AVectorIsCheckedAndNamedWithWhatIsWrong) {
                                            std::string(ScalarTypeName(type())) + ", found " +
                                            std::string(ScalarTypeName(other)));
   }
-  std::vector<std::byte> zero(6 * ScalarSize(type()));
+  std::vector<std::byte> zero(BytesOf(type(), 6));
   EXPECT_EQ(check.Vector(VectorView(zero.data(), type(), 6), "row").has_value(),
             metric() != Metric::kCosine);
 }
@@ -210,6 +210,22 @@ TEST(FullCodec, ExtremeIntegersAreExactAtTheLargestDimension) {
   float out;
   codec.BindQuery(low, buffer.data()).Score(rows, 1, &out);
   EXPECT_EQ(out, 255.0f * 255.0f * kMaxDim);
+}
+
+TEST(FullCodec, ABitBehindTheLastElementIsRefused) {
+  const VectorCheck check(ScalarType::kBit, Metric::kHamming, 13);
+  std::vector<uint8_t> bytes = {0xff, 0x1f};
+  EXPECT_TRUE(check.Vector({bytes.data(), ScalarType::kBit, 13}, "row"));
+  for (const uint8_t last : {0x20, 0x80, 0xff}) {
+    bytes[1] = last;
+    const Status refused = check.Vector({bytes.data(), ScalarType::kBit, 13}, "row");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(refused.error().message,
+              "row: bits behind the last element, from 5 of byte 1 on: expected 0, found 1");
+  }
+  EXPECT_TRUE(VectorCheck(ScalarType::kBit, Metric::kHamming, 16)
+                  .Vector({bytes.data(), ScalarType::kBit, 16}, "row"));
 }
 
 TEST(FullCodec, ANewLargestNormKeepsTheGraphsGeometryWhole) {
@@ -244,7 +260,7 @@ TEST(FullCodec, OneVeryLongRowLeavesTheOthersTheirDistances) {
 
 // Which decides whether a graph of inner products wants two kinds of edges.
 TEST(FullCodec, NormsVaryOnlyUnderInnerProductAndNotByRoundingOrByOneRowOfMany) {
-  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+  for (const Metric metric : test::kMetrics) {
     FullCodec codec(ScalarType::kFloat32, metric, 2);
     std::vector<std::byte> row(codec.row_bytes());
     EXPECT_FALSE(codec.NormsVary());

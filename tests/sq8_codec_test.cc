@@ -20,7 +20,9 @@ class Sq8CodecTest : public ::testing::TestWithParam<Metric> {
 std::string CaseName(const ::testing::TestParamInfo<Metric>& info) {
   return std::string(MetricName(info.param));
 }
-INSTANTIATE_TEST_SUITE_P(All, Sq8CodecTest, ::testing::ValuesIn(test::kMetrics), CaseName);
+INSTANTIATE_TEST_SUITE_P(All, Sq8CodecTest,
+                         ::testing::Values(Metric::kL2, Metric::kInnerProduct, Metric::kCosine),
+                         CaseName);
 
 constexpr ScalarType kFloat = ScalarType::kFloat32;
 constexpr size_t kDimensions[] = {1, 2, 3, 7, 16, 31, 33, 64, 100, 127, 128, 129, 384, 1000, 1536};

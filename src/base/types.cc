@@ -29,6 +29,7 @@ std::string_view ScalarTypeName(ScalarType type) {
     case ScalarType::kFloat16: return "float16";
     case ScalarType::kInt8: return "int8";
     case ScalarType::kUint8: return "uint8";
+    case ScalarType::kBit: return "bit";
   }
   return "?";
 }
@@ -38,6 +39,8 @@ std::string_view MetricName(Metric metric) {
     case Metric::kL2: return "l2";
     case Metric::kInnerProduct: return "inner_product";
     case Metric::kCosine: return "cosine";
+    case Metric::kManhattan: return "manhattan";
+    case Metric::kHamming: return "hamming";
   }
   return "?";
 }
@@ -47,6 +50,7 @@ std::optional<ScalarType> ParseScalarType(std::string_view name) {
   if (name == "float16" || name == "half" || name == "f16") return ScalarType::kFloat16;
   if (name == "int8" || name == "i8") return ScalarType::kInt8;
   if (name == "uint8" || name == "u8") return ScalarType::kUint8;
+  if (name == "bit" || name == "b1") return ScalarType::kBit;
   return std::nullopt;
 }
 
@@ -54,6 +58,8 @@ std::optional<Metric> ParseMetric(std::string_view name) {
   if (name == "l2") return Metric::kL2;
   if (name == "inner_product" || name == "mips" || name == "ip") return Metric::kInnerProduct;
   if (name == "cosine") return Metric::kCosine;
+  if (name == "manhattan" || name == "l1") return Metric::kManhattan;
+  if (name == "hamming") return Metric::kHamming;
   return std::nullopt;
 }
 

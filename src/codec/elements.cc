@@ -66,6 +66,7 @@ void ToFloats(VectorView vector, float* out) {
       return;
     case ScalarType::kInt8: return IntegersToFloats<int8_t>(vector, out);
     case ScalarType::kUint8: return IntegersToFloats<uint8_t>(vector, out);
+    case ScalarType::kBit: break;
   }
 }
 
@@ -80,6 +81,7 @@ void FromFloats(const float* floats, MutableVectorView out) {
       return;
     case ScalarType::kInt8: return FromFloatsAs<int8_t>(floats, out);
     case ScalarType::kUint8: return FromFloatsAs<uint8_t>(floats, out);
+    case ScalarType::kBit: break;
   }
 }
 

@@ -8,7 +8,7 @@
 
 namespace shoal {
 
-// `out`: vector.dim() floats. Exact.
+// `out`: vector.dim() floats. Exact. Not of bits, which are their own code.
 void ToFloats(VectorView vector, float* out);
 // `floats`: out.dim() of them; rounded to the type, and the integers clamped to it.
 void FromFloats(const float* floats, MutableVectorView out);

@@ -17,12 +17,27 @@ float Suffix(const std::byte* row, size_t offset) {
   return value;
 }
 
-size_t SuffixOf(ScalarType type, size_t dim) {
-  return RoundUp(dim * ScalarSize(type), sizeof(float));
+// What the distances of a metric are made of.
+struct Figures {
+  distance::Op op;
+  bool has_suffix;  // Whether they are corrected by a row's norm.
+};
+
+Figures FiguresOf(Metric metric) {
+  switch (metric) {
+    case Metric::kL2: return {distance::Op::kL2, false};
+    case Metric::kInnerProduct:
+    case Metric::kCosine: return {distance::Op::kDot, true};
+    case Metric::kManhattan: return {distance::Op::kL1, false};
+    case Metric::kHamming: return {distance::Op::kHamming, false};
+  }
+  return {};
 }
 
+size_t SuffixOf(ScalarType type, size_t dim) { return RoundUp(BytesOf(type, dim), sizeof(float)); }
+
 size_t RowBytes(ScalarType type, Metric metric, size_t dim) {
-  return metric == Metric::kL2 ? dim * ScalarSize(type) : SuffixOf(type, dim) + sizeof(float);
+  return FiguresOf(metric).has_suffix ? SuffixOf(type, dim) + sizeof(float) : BytesOf(type, dim);
 }
 
 double InverseNorm(double norm_sq) { return norm_sq > 0 ? 1.0 / std::sqrt(norm_sq) : 0.0; }
@@ -88,7 +103,7 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
   } else {
     ToHalves(vector, row);
   }
-  if (metric_ == Metric::kL2) return;
+  if (!FiguresOf(metric_).has_suffix) return;
   const double norm_sq = SquaredNorm(row, stored_, dim_);
   const auto suffix =
       static_cast<float>(metric_ == Metric::kInnerProduct ? norm_sq : InverseNorm(norm_sq));
@@ -112,10 +127,6 @@ void FullCodec::Decode(const std::byte* row, MutableVectorView out) const {
 
 void FullCodec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes()); }
 
-void FullCodec::Decode(const std::byte* row, MutableVectorView out) const {
-  std::memcpy(out.data(), row, out.bytes());
-}
-
 // The kernel side of both bindings: float16 queries become float once, here.
 Scorer FullCodec::Bind(const void* elements, ScalarType type, std::byte* buffer) const {
   Scorer scorer;
@@ -128,8 +139,7 @@ Scorer FullCodec::Bind(const void* elements, ScalarType type, std::byte* buffer)
                            reinterpret_cast<float*>(buffer));
     scorer.query = buffer;
   }
-  scorer.kernel =
-      kernels_.Batch(metric_ == Metric::kL2 ? distance::Op::kL2 : distance::Op::kDot, stored_);
+  scorer.kernel = kernels_.Batch(FiguresOf(metric_).op, stored_);
   return scorer;
 }
 
@@ -147,7 +157,7 @@ Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
 void FullCodec::ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                          std::byte* buffer, float* out) const {
   Scorer scorer = Bind(query, stored_, buffer);
-  if (metric_ != Metric::kL2) scorer.score = ScoreNegated;
+  if (FiguresOf(metric_).op == distance::Op::kDot) scorer.score = ScoreNegated;
   scorer.Score(vectors, n, out);
 }
 

@@ -2,12 +2,14 @@
 //
 // Two geometries meet in a graph. A user's query is scored in the index's metric. The graph itself
 // (the search of an insert, pruning) needs distances between stored points that behave like a
-// distance: for l2 and cosine the metric does; for inner product the points are put on a sphere by
-// one more coordinate sqrt(M^2 - |x|^2), M the largest norm so far, where squared l2 orders as the
-// inner product does for queries without that coordinate (Bachrach et al., "Speeding up the Xbox
-// recommender system", RecSys 2014). The coordinate is computed from the row's norm, not stored.
-// Where norms vary the graph wants edges of both kinds (Pruner): a row can also be scored
-// against as if it were a query.
+// distance: all metrics do but the inner product. (The squared l2 distance does as the square of
+// one; so do Manhattan and Hamming, whose roots are Euclidean distances in some space: Schoenberg,
+// "Metric spaces and positive definite functions", 1938.) For the inner product the points are put
+// on a sphere by one more coordinate sqrt(M^2 - |x|^2), M the largest norm so far, where squared l2
+// orders as the inner product does for queries without that coordinate (Bachrach et al., "Speeding
+// up the Xbox recommender system", RecSys 2014). The coordinate is computed from the row's norm,
+// not stored. Where norms vary the graph wants edges of both kinds (Pruner): a row can also be
+// scored against as if it were a query.
 //
 // Row layout: dim elements of the stored type, then, for inner product and cosine, one float at the
 // next multiple of four bytes: |x|^2, and 1/|x|, of what is stored. Where nothing is left of a
@@ -43,7 +45,7 @@ class FullCodec final : public Codec {
   void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }
   bool NormsVary() const override { return norms_.Vary(); }
 
-  // Kernel figures (squared l2, or the negated inner product) between vectors that are no rows, for
+  // Kernel figures (a distance, or the negated inner product) between vectors that are no rows, for
   // choosing among them. Their type is the stored one.
   void ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                 std::byte* buffer, float* out) const;

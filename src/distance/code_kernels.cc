@@ -40,7 +40,8 @@ static constexpr CodeKernels kCodeKernels = {
     kCodeIsa,
     {nullptr, CodeBatch<CodeKernel<1>>, CodeBatch<CodeKernel<2>>, CodeBatch<CodeKernel<3>>,
      CodeBatch<CodeKernel<4>>, nullptr, nullptr, nullptr, CodeBatch<ByteCodeKernel>},
-    {Batch<FloatKernel<Op::kL2, LoadBfloats>>, Batch<FloatKernel<Op::kDot, LoadBfloats>>},
+    {Batch<FloatKernel<Op::kL2, LoadBfloats>>, Batch<FloatKernel<Op::kDot, LoadBfloats>>,
+     Batch<FloatKernel<Op::kL1, LoadBfloats>>, nullptr},
     Hadamard,
 };
 

@@ -1,6 +1,7 @@
 // Kernels for codes in plain C++, as portable.cc.
 #include <atomic>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "distance/code_kernels.h"
@@ -70,7 +71,9 @@ void BfloatBatch(const void* query, const std::byte* const* rows, size_t n, size
       float q;
       std::memcpy(&q, static_cast<const std::byte*>(query) + i * sizeof(q), sizeof(q));
       const float r = BfloatAt(rows[j], i);
-      sums[i % kLanes] += kOp == Op::kL2 ? (q - r) * (q - r) : q * r;
+      sums[i % kLanes] += kOp == Op::kL2   ? (q - r) * (q - r)
+                          : kOp == Op::kL1 ? std::abs(q - r)
+                                           : q * r;
     }
     out[j] =
         ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
@@ -93,7 +96,7 @@ constexpr CodeKernels kKernels = {
     "scalar",
     {nullptr, Batch<1, int8_t>, Batch<2, int8_t>, Batch<3, int8_t>, Batch<4, int8_t>, nullptr,
      nullptr, nullptr, Batch<8, int16_t>},
-    {BfloatBatch<Op::kL2>, BfloatBatch<Op::kDot>},
+    {BfloatBatch<Op::kL2>, BfloatBatch<Op::kDot>, BfloatBatch<Op::kL1>, nullptr},
     Hadamard,
 };
 

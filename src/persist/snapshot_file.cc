@@ -45,9 +45,12 @@ static_assert(static_cast<int>(ScalarType::kFloat32) == 0);
 static_assert(static_cast<int>(ScalarType::kFloat16) == 1);
 static_assert(static_cast<int>(ScalarType::kInt8) == 2);
 static_assert(static_cast<int>(ScalarType::kUint8) == 3);
+static_assert(static_cast<int>(ScalarType::kBit) == 4);
 static_assert(static_cast<int>(Metric::kL2) == 0);
 static_assert(static_cast<int>(Metric::kInnerProduct) == 1);
 static_assert(static_cast<int>(Metric::kCosine) == 2);
+static_assert(static_cast<int>(Metric::kManhattan) == 3);
+static_assert(static_cast<int>(Metric::kHamming) == 4);
 
 constexpr size_t kEntryBytes = 16;
 constexpr uint64_t kMaxPoints = kMaxSlots - 1;  // One slot is the start point's.
@@ -134,8 +137,12 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
     return CheckRange(file.path(), FieldAt(field, at), found, least, most);
   };
   Status ok = number("dim", kDimAt, 1, kMaxDim, o.dim);
-  if (ok) ok = number("scalar type", kScalarTypeAt, 0, 3, Take<uint32_t>(bytes, kScalarTypeAt));
-  if (ok) ok = number("metric", kMetricAt, 0, 2, Take<uint32_t>(bytes, kMetricAt));
+  if (ok) ok = number("scalar type", kScalarTypeAt, 0, 4, Take<uint32_t>(bytes, kScalarTypeAt));
+  if (ok) ok = number("metric", kMetricAt, 0, 4, Take<uint32_t>(bytes, kMetricAt));
+  if (ok)
+    ok = CheckField(file, "metric", kMetricAt, IsPossible(o.scalar_type, o.metric),
+                    "one of " + std::string(ScalarTypeName(o.scalar_type)) + " vectors",
+                    std::string(MetricName(o.metric)));
   if (ok) ok = number("max_degree", kMaxDegreeAt, 4, kMaxDegree, o.max_degree);
   if (ok) ok = number("build_list_size", kBuildListSizeAt, 1, kMaxListSize, o.build_list_size);
   if (ok) ok = CheckRange(file.path(), FieldAt("alpha", kAlphaAt), o.alpha, 1, 2);
@@ -262,7 +269,7 @@ size_t SnapshotHeader::BlockBytes(SnapshotSection section, size_t block) const {
 
 uint32_t SnapshotBlockPoints(const IndexOptions& options) {
   const size_t most =
-      std::max(options.dim * ScalarSize(options.scalar_type), size_t{4} * (options.max_degree + 1));
+      std::max(BytesOf(options.scalar_type, options.dim), size_t{4} * (options.max_degree + 1));
   return static_cast<uint32_t>(std::bit_floor((size_t{1} << 20) / most));
 }
 

@@ -64,7 +64,7 @@ struct SnapshotHeader {
   uint32_t directory_crc = 0;
   float max_norm_sq = 0;  // Inner product: the largest squared norm that the index has seen.
 
-  size_t vector_bytes() const { return options.dim * ScalarSize(options.scalar_type); }
+  size_t vector_bytes() const { return BytesOf(options.scalar_type, options.dim); }
   uint64_t entries() const { return points + start_points; }
   // Blocks of each section of entries.
   size_t entry_blocks() const { return DivideUp(entries(), block_points); }
