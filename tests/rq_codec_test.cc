@@ -273,6 +273,25 @@ TEST_P(RqCodecTest, ACodecOfTheSameParametersIsTheSameToTheLastBit) {
   EXPECT_EQ(first.ScoreRow(first[3]), first.Score(other.BindRow(first[3], buffer.data())));
 }
 
+TEST_P(RqCodecTest, AcceptsTheRowsThatItWritesAndNoneOfOtherSetsOrWithWhatEncodeNeverWrites) {
+  const Rows rows = test::Generator(kFloat, {.dim = 101}, 5).Many(10);
+  RqCodec codec = Make(101), other = Make(101);
+  CodedRows coded(codec, rows.view());
+  for (size_t i = 0; i < rows.size(); ++i) EXPECT_TRUE(other.Accept(coded[i]));
+  EXPECT_EQ(other.max_norm_sq(), codec.max_norm_sq());
+  std::vector<std::byte> row(codec.row_bytes());
+  const auto accepts_with = [&](size_t byte, uint8_t value) {
+    std::memcpy(row.data(), coded[0], row.size());
+    row[byte] = std::byte{value};
+    return other.Accept(row.data());
+  };
+  EXPECT_FALSE(accepts_with(3, 0xff)) << "f below 0, or no number";
+  EXPECT_FALSE(accepts_with(row.size() - 1, 0xff)) << "elements behind the last one";
+  if (metric() != Metric::kCosine) {
+    EXPECT_FALSE(accepts_with(7, 0xff)) << "n of no set that is alive";
+  }
+}
+
 TEST_P(RqCodecTest, ParametersThatAreNoneAreRefusedWithWhatIsWrong) {
   RqCodec codec = Make(20);
   const std::vector<std::byte> good = codec.Parameters();

@@ -71,6 +71,9 @@ TEST_P(SignCodecTest, BothZerosArePositiveAndBehindTheLastElementAreZeros) {
   codec.Encode(std::vector<float>{0.0f, -0.0f, -1, 1, -1e-30f, 1, -1, -1, 1, -1, 1}, row.data());
   EXPECT_EQ(row[0], std::byte{0b00101011});
   EXPECT_EQ(row[1], std::byte{0b00000101});
+  EXPECT_TRUE(codec.Accept(row.data()));
+  row[1] |= std::byte{8};
+  EXPECT_FALSE(codec.Accept(row.data()));
 }
 
 TEST(SignCodec, TheStartPointIsAtHalfOfTheLargestDistanceFromRandomRows) {

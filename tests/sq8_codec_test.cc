@@ -119,13 +119,18 @@ TEST_P(Sq8CodecTest, IntegersOfFewValuesComeBackAsTheyWere) {
   }
 }
 
-TEST(Sq8Codec, KeepsParametersOfNoKind) {
-  Sq8Codec codec(Metric::kL2, 8);
-  EXPECT_TRUE(codec.Parameters().empty());
-  EXPECT_TRUE(codec.Restore({}));
-  const std::vector<std::byte> some(3);
-  EXPECT_EQ(codec.Restore(some).error().message,
-            "bytes of the codec's parameters: expected 0, found 3");
+TEST_P(Sq8CodecTest, AcceptsTheRowsThatItWritesAndNoOthers) {
+  const Rows rows = test::Generator(kFloat, {.dim = 60}, 5).Many(10);
+  Sq8Codec codec(metric(), 60), other(metric(), 60);
+  CodedRows coded(codec, rows.view());
+  std::vector<std::byte> row(codec.row_bytes());
+  for (size_t i = 0; i < rows.size(); ++i) EXPECT_TRUE(other.Accept(coded[i]));
+  EXPECT_EQ(other.max_norm_sq(), codec.max_norm_sq());
+  for (const size_t byte : {3u, 7u, 11u, 12u, 71u}) {  // Of a, b, the norm, the elements.
+    std::memcpy(row.data(), coded[0], row.size());
+    row[byte] ^= std::byte{0x7f};
+    EXPECT_FALSE(other.Accept(row.data())) << byte;
+  }
 }
 
 TEST(Sq8Codec, ARowTakesAByteAnElementAndThreeFactors) {

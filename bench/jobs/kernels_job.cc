@@ -175,10 +175,10 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext&) {
     return found;
   };
   options.isas = words("isas", isas, false);
-  options.types = words("types",
-                        {"float32", "float16", "bfloat16", "int8", "uint8", "bit", "sq8", "rq4",
-                         "rq3", "rq2", "rq1"},
-                        true);
+  options.types = words(
+      "types",
+      {"float32", "float16", "bfloat16", "int8", "uint8", "bit", "sq8", "rq4", "rq3", "rq2", "rq1"},
+      true);
   options.ops = words("ops", {"l2", "dot", "l1", "hamming"}, true);
   options.places = words("places", {"cached", "gather"}, true);
   options.dims = content.UnsignedList("dims", {1, kMaxDim}, {{128, 256, 768, 960, 1536}});

@@ -7,11 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "distance/kernels.h"
-#include "shoal/result.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -47,6 +45,11 @@ class Codec {
 
   // Writes a vector that VectorCheck has let pass as a row.
   virtual void Encode(VectorView vector, std::byte* row) = 0;
+  // A row from a file, which a codec with the same parameters has written: learns of it what Encode
+  // learns of a vector. False: Encode writes no such row.
+  virtual bool Accept(const std::byte* row) = 0;
+  // What rows mean beside the vectors: a codec made with these reads and writes the same ones.
+  virtual std::vector<std::byte> Parameters() const { return {}; }
   // Writes the row of a start point: the origin, which is no point's vector. Under cosine its
   // distance from everything is 1.
   virtual void EncodeOrigin(std::byte* row) const = 0;
@@ -60,13 +63,6 @@ class Codec {
   virtual Scorer BindRow(const std::byte* row, std::byte* buffer) const = 0;
   // Inner product: scores in the metric, as if the stored row were a query.
   virtual Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const = 0;
-
-  // --- What rows cannot be read without: a snapshot keeps it.
-
-  virtual std::vector<std::byte> Parameters() const { return {}; }
-  // Takes the parameters of a codec that was made alike: scores of its rows and new rows are the
-  // same to the last bit. Before the first other call. Corrupt: they are not such a codec's.
-  virtual Status Restore(std::span<const std::byte> parameters);
 
   // --- Inner product: what a codec learns of the norms of what it encodes.
 

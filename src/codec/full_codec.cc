@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/finite.h"
+#include "base/padding.h"
 #include "base/round.h"
 #include "codec/vector_check.h"
 
@@ -104,11 +106,26 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
     ToHalves(vector, row);
   }
   if (!FiguresOf(metric_).has_suffix) return;
-  const double norm_sq = SquaredNorm(row, stored_, dim_);
-  const auto suffix =
-      static_cast<float>(metric_ == Metric::kInnerProduct ? norm_sq : InverseNorm(norm_sq));
+  const float suffix = SuffixFor(row);
   std::memcpy(row + suffix_, &suffix, sizeof(suffix));
   if (metric_ == Metric::kInnerProduct) norms_.Note(suffix);
+}
+
+float FullCodec::SuffixFor(const std::byte* row) const {
+  const double norm_sq = SquaredNorm(row, stored_, dim_);
+  return static_cast<float>(metric_ == Metric::kInnerProduct ? norm_sq : InverseNorm(norm_sq));
+}
+
+bool FullCodec::Accept(const std::byte* row) {
+  if (FirstNonFinite(row, stored_, dim_) != dim_) return false;
+  if (!HasZeroPadding({row, stored_, dim_})) return false;
+  if (!FiguresOf(metric_).has_suffix) return true;
+  const std::byte* const end = row + BytesOf(stored_, dim_);
+  if (std::any_of(end, row + suffix_, [](std::byte b) { return b != std::byte{0}; })) return false;
+  const float suffix = SuffixFor(row);
+  if (std::memcmp(row + suffix_, &suffix, sizeof(suffix)) != 0) return false;
+  if (metric_ == Metric::kInnerProduct) norms_.Note(suffix);
+  return true;
 }
 
 void FullCodec::Decode(const std::byte* row, MutableVectorView out) const {

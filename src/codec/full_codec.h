@@ -35,6 +35,7 @@ class FullCodec final : public Codec {
   VectorCheck check() const { return {type_, metric_, dim_}; }
 
   void Encode(VectorView vector, std::byte* row) override;
+  bool Accept(const std::byte* row) override;
   void EncodeOrigin(std::byte* row) const override;
   void Decode(const std::byte* row, MutableVectorView out) const override;
   Scorer BindQuery(VectorView query, std::byte* buffer) const override;
@@ -52,6 +53,8 @@ class FullCodec final : public Codec {
 
  private:
   // `elements`: of type `type`.
+  // What is behind the elements of a row (not kL2).
+  float SuffixFor(const std::byte* row) const;
   Scorer Bind(const void* elements, ScalarType type, std::byte* buffer) const;
 
   const ScalarType type_;    // Of the vectors,

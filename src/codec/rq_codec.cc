@@ -138,6 +138,20 @@ void RqCodec::Encode(VectorView vector, std::byte* row) {
   if (shape_.metric == Metric::kInnerProduct) norms_.Note(norm);
 }
 
+bool RqCodec::Accept(const std::byte* row) {
+  const float factor = FactorOf(row);
+  if (!(factor >= 0 && std::isfinite(factor))) return false;
+  alignas(BufferParts::kLine) uint8_t u[kMaxDim + 8];
+  UnpackCode(shape_.bits, run_, row + offset(), u);
+  uint8_t* const end = u + distance::CodeRuns(shape_.bits) * run_;
+  if (std::any_of(u + rotation_.size(), end, [](uint8_t element) { return element != 0; }))
+    return false;
+  if (!has_norm()) return true;
+  if (!std::isfinite(NormOf(row)) || !centres_.state().has(SetOf(row))) return false;
+  if (shape_.metric == Metric::kInnerProduct) norms_.Note(NormOf(row));
+  return true;
+}
+
 void RqCodec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes()); }
 
 void RqCodec::Decode(const std::byte* row, MutableVectorView out) const {

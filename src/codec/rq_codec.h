@@ -44,6 +44,7 @@ class RqCodec final : public Codec {
   RqCodec(const Shape& shape, uint64_t seed);
 
   void Encode(VectorView vector, std::byte* row) override;
+  bool Accept(const std::byte* row) override;
   void EncodeOrigin(std::byte* row) const override;
   // The nearest vector along the code. Cosine: of the direction only, of about unit length.
   void Decode(const std::byte* row, MutableVectorView out) const override;
@@ -55,7 +56,9 @@ class RqCodec final : public Codec {
 
   // The seed, and the sets that are alive.
   std::vector<std::byte> Parameters() const override;
-  Status Restore(std::span<const std::byte> parameters) override;
+  // Takes the parameters of a codec of the same shape: scores of its rows and new rows are the same
+  // to the last bit. Before the first other call. Corrupt: they are not such a codec's.
+  Status Restore(std::span<const std::byte> parameters);
 
   float max_norm_sq() const override { return norms_.max(); }
   void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/padding.h"
 #include "codec/buffer_parts.h"
 #include "codec/elements.h"
 
@@ -51,6 +52,10 @@ void SignCodec::Encode(VectorView vector, std::byte* row) {
   alignas(BufferParts::kLine) float x[kMaxDim];
   ToFloats(vector, x);
   PackSigns(x, dim_, row);
+}
+
+bool SignCodec::Accept(const std::byte* row) {
+  return HasZeroPadding({row, ScalarType::kBit, dim_});
 }
 
 void SignCodec::EncodeOrigin(std::byte* row) const {

@@ -22,6 +22,7 @@ class SignCodec final : public Codec {
   SignCodec(Metric metric, size_t dim);
 
   void Encode(VectorView vector, std::byte* row) override;
+  bool Accept(const std::byte* row) override;
   // No code is as far from all others: half of its signs are +1, so under cosine its distance from
   // others is 1 on average.
   void EncodeOrigin(std::byte* row) const override;

@@ -72,13 +72,30 @@ void Sq8Codec::Encode(VectorView vector, std::byte* row) {
   for (size_t i = 0; i < dim_; ++i)
     u[i] = static_cast<uint8_t>(
         static_cast<int32_t>(std::min(kMost, (x[i] - header.low) * per_step + 0.5f)));
+  std::memcpy(row, &header, sizeof(header));
+  header.norm = NormFor(row);
+  std::memcpy(row, &header, sizeof(header));
+  if (metric_ == Metric::kInnerProduct) norms_.Note(header.norm);
+}
+
+// What stands in a row's header, from the rest of the row.
+float Sq8Codec::NormFor(const std::byte* row) const {
+  const Header header = HeaderOf(row);
+  const auto* const u = reinterpret_cast<const uint8_t*>(row + sizeof(header));
   const double norm_sq = SumInOrder(dim_, [&](size_t i) {
     const double value = static_cast<double>(header.low) + static_cast<double>(header.step) * u[i];
     return value * value;
   });
-  header.norm = static_cast<float>(metric_ == Metric::kCosine ? 1 / std::sqrt(norm_sq) : norm_sq);
-  std::memcpy(row, &header, sizeof(header));
-  if (metric_ == Metric::kInnerProduct) norms_.Note(header.norm);
+  return static_cast<float>(metric_ == Metric::kCosine ? 1 / std::sqrt(norm_sq) : norm_sq);
+}
+
+bool Sq8Codec::Accept(const std::byte* row) {
+  const Header header = HeaderOf(row);
+  if (!std::isfinite(header.low) || !std::isfinite(header.step) || header.step < 0) return false;
+  const float norm = NormFor(row);
+  if (!std::isfinite(norm) || header.norm != norm) return false;
+  if (metric_ == Metric::kInnerProduct) norms_.Note(norm);
+  return true;
 }
 
 void Sq8Codec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes()); }

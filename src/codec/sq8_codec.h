@@ -24,6 +24,7 @@ class Sq8Codec final : public Codec {
   Sq8Codec(Metric metric, size_t dim);
 
   void Encode(VectorView vector, std::byte* row) override;
+  bool Accept(const std::byte* row) override;
   void EncodeOrigin(std::byte* row) const override;
   void Decode(const std::byte* row, MutableVectorView out) const override;
   Scorer BindQuery(VectorView query, std::byte* buffer) const override;
@@ -37,6 +38,7 @@ class Sq8Codec final : public Codec {
  private:
   struct Binding;  // What a scorer's query points to.
 
+  float NormFor(const std::byte* row) const;
   void ToRowFloats(const std::byte* row, float* out) const;
   // Where a query stands in a buffer, as floats; and binding of what stands there.
   float* QueryIn(std::byte* buffer) const;
