@@ -58,6 +58,8 @@ uint32_t IndexImpl::Medoid(const SnapshotPoints& points) {
 
 // Under one guard, beside writers (index_save.cc).
 Result<GraphImage> IndexImpl::Export(bool dynamic) {
+  if (rows_.stored() != nullptr)
+    return MakeError(ErrorCode::kUnsupported, "index: its vectors are in a feature store");
   auto guard = epochs_.Pin();
   std::vector<SlotId> slots = SnapshotSlots();
   SHOAL_SYNC_POINT("export.after_points");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph/representation.h"
+#include "stored_vectors.h"
 
 namespace shoal {
 
@@ -22,19 +23,26 @@ class PointRows {
     RamFeatureStore features;
   };
 
-  // `rerank`: null where the traversal rows order the hits, too.
-  PointRows(std::unique_ptr<Codec> traversal, std::unique_ptr<Codec> rerank) {
+  // `rerank`: null where the traversal rows order the hits, too, or `stored` does.
+  PointRows(std::unique_ptr<Codec> traversal, std::unique_ptr<Codec> rerank,
+            std::unique_ptr<StoredVectors> stored)
+      : stored_(std::move(stored)) {
     parts_.push_back(std::make_unique<Part>(std::move(traversal)));
     if (rerank != nullptr) parts_.push_back(std::make_unique<Part>(std::move(rerank)));
     for (const auto& part : parts_)
       buffer_bytes_ = std::max(buffer_bytes_, part->codec->buffer_bytes());
+    if (stored_ != nullptr)
+      buffer_bytes_ = std::max(buffer_bytes_, stored_->codec().buffer_bytes());
   }
 
   // What searches traverse.
   Representation traversal() const { return parts_.front()->Get(); }
   // What orders hits, and vectors are decoded from: the rerank rows, where there are any.
   Representation ranking() const { return parts_.back()->Get(); }
-  bool has_rerank() const { return parts_.size() > 1; }
+  // Whether hits are ordered by something else than what searches traverse.
+  bool has_rerank() const { return parts_.size() > 1 || stored_ != nullptr; }
+  // The vectors, if they are in a feature store. It is written apart: it may fail.
+  StoredVectors* stored() const { return stored_.get(); }
   // The traversal rows, then the rerank rows.
   const std::vector<std::unique_ptr<Part>>& parts() const { return parts_; }
   // What a binding of any of the codecs takes.
@@ -55,6 +63,7 @@ class PointRows {
 
  private:
   std::vector<std::unique_ptr<Part>> parts_;  // Constant after construction.
+  std::unique_ptr<StoredVectors> stored_;     // Likewise; may be null.
   size_t buffer_bytes_ = 0;
 };
 
