@@ -277,6 +277,69 @@ TEST(FullCodec, NormsVaryOnlyUnderInnerProductAndNotByRoundingOrByOneRowOfMany) 
   }
 }
 
+TEST(FullCodec, Float16RowsOfFloat32VectorsAreThoseOfTheirRoundedVectors) {
+  constexpr size_t kDim = 33;
+  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+    const Rows rows =
+        test::Generator(ScalarType::kFloat32, {.dim = kDim, .norm_sigma = 0.5}, 3).Many(40);
+    FullCodec codec(ScalarType::kFloat32, ScalarType::kFloat16, metric, kDim);
+    FullCodec halves(ScalarType::kFloat16, metric, kDim);
+    const Encoded encoded(codec, rows);
+    std::vector<std::byte> buffer(codec.buffer_bytes());
+    std::vector<std::byte> expected(halves.row_bytes());
+    std::vector<float> decoded(kDim);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      std::vector<Half> rounded;
+      for (const float x : rows.values(i)) rounded.push_back(FloatToHalf(x));
+      halves.Encode(rounded, expected.data());
+      ASSERT_EQ(codec.row_bytes(), halves.row_bytes());
+      EXPECT_EQ(std::memcmp(encoded[i], expected.data(), expected.size()), 0);
+      codec.Decode(encoded[i], decoded);
+      for (size_t j = 0; j < kDim; ++j) EXPECT_EQ(decoded[j], HalfToFloat(rounded[j]));
+      const auto scores = encoded.Score(codec.BindQuery(rows[0], buffer.data()));
+      EXPECT_NEAR(scores[i], test::Distance(metric, rows.values(0), rows.values(i)),
+                  1e-2 * (1 + std::abs(scores[i])));
+    }
+    EXPECT_EQ(codec.max_norm_sq(), halves.max_norm_sq());
+    EXPECT_EQ(encoded.Score(codec.BindRow(encoded[0], buffer.data())),
+              encoded.Score(halves.BindRow(encoded[0], buffer.data())));
+  }
+}
+
+TEST(FullCodec, WhatIsTooLargeOrTooSmallForFloat16HasFiniteDistances) {
+  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+    FullCodec codec(ScalarType::kFloat32, ScalarType::kFloat16, metric, 2);
+    const std::vector<std::vector<float>> vectors{{1e9f, -1e18f}, {1e-12f, 0}, {1, 1}};
+    std::vector<std::vector<std::byte>> encoded;
+    std::vector<const std::byte*> pointers;
+    for (const auto& vector : vectors) {
+      codec.Encode(vector, encoded.emplace_back(codec.row_bytes()).data());
+      pointers.push_back(encoded.back().data());
+    }
+    std::vector<float> decoded(2), scores(3);
+    codec.Decode(pointers[0], decoded);
+    EXPECT_EQ(decoded, (std::vector<float>{65504, -65504}));
+    std::vector<std::byte> buffer(codec.buffer_bytes());
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      codec.BindQuery(vectors[i], buffer.data()).Score(pointers.data(), 3, scores.data());
+      for (const float score : scores) EXPECT_TRUE(std::isfinite(score));
+      codec.BindRow(pointers[i], buffer.data()).Score(pointers.data(), 3, scores.data());
+      for (const float score : scores) EXPECT_TRUE(std::isfinite(score));
+    }
+  }
+}
+
+TEST_P(FullCodecTest, DecodesTheVectorThatItEncoded) {
+  const Rows rows = test::Generator(type(), {.dim = 21}, 1).Many(3);
+  FullCodec codec(type(), metric(), 21);
+  const Encoded encoded(codec, rows);
+  std::vector<std::byte> decoded(rows[0].bytes());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    codec.Decode(encoded[i], {decoded.data(), type(), 21});
+    EXPECT_EQ(std::memcmp(decoded.data(), rows[i].data(), decoded.size()), 0);
+  }
+}
+
 TEST(FullCodec, ScoresARowAsIfItWereAQueryUnderInnerProduct) {
   for (const ScalarType type : test::kTypes) {
     const Rows rows = test::Generator(type, {.dim = 33, .norm_sigma = 0.5}, 3).Many(40);

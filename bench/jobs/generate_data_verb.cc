@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "jobs/extended_set.h"
 #include "jobs/generated_set.h"
 #include "runner/verb.h"
 #include "shoal/exact.h"
@@ -15,10 +16,16 @@ namespace {
 struct Arguments {
   std::string folder;
   GeneratedSetOptions options;
+  std::string from, queries_from;  // extended_set.h
 };
 
+constexpr const char* kExtended = "extended";
+
 Status Write(const Arguments& args) {
-  const auto made = GenerateSet(args.options);
+  const auto made =
+      args.options.set == kExtended
+          ? ExtendSet({args.from, args.queries_from, args.options.rows, args.options.seed})
+          : GenerateSet(args.options);
   if (!made) return tl::unexpected(made.error());
   const auto truth =
       ExactSearch(made->rows, made->queries,
@@ -47,6 +54,8 @@ void AddGenerateData(CLI::App& app, int& status) {
     names.push_back(name);
     sets += fmt::format("\n{}: {}", name, summary);
   }
+  names.emplace_back(kExtended);
+  sets += fmt::format("\n{}: unit vectors of a file, and as many more as are wanted", kExtended);
   const auto count = [&](const char* name, size_t& value, const char* what, size_t least) {
     constexpr size_t kMax = 1'000'000'000;
     app.add_option(name, value, what)->check(CLI::Range(least, kMax))->capture_default_str();
@@ -66,6 +75,10 @@ void AddGenerateData(CLI::App& app, int& status) {
   count("--period", options.period,
         "clusters: one after another, all of them in so many rows; 0: in any order", 0);
   count("--recent", options.recent, "clusters: queries are like the last so many rows; 0: all", 0);
+  app.add_option("--from", args.from, "extended: unit vectors, a .f16bin or .fbin")
+      ->check(CLI::ExistingFile);
+  app.add_option("--queries-from", args.queries_from, "extended: queries, as --from")
+      ->check(CLI::ExistingFile);
   app.add_option_function<std::string>(
          "--metric", [&options](const std::string& name) { options.metric = ParseMetric(name); },
          "of the ground truth; without it the set's own")

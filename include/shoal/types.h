@@ -23,6 +23,21 @@ using ExternalId = uint64_t;
 // behind the last element are 0: a vector that has others is refused.
 enum class ScalarType : uint8_t { kFloat32, kFloat16, kInt8, kUint8, kBit };
 
+// How an index keeps a vector in memory. Smaller codes are faster to traverse, and their distances
+// less exact. Which index has which: IndexOptions.
+enum class Code : uint8_t {
+  kAuto,      // What suits the index's other options.
+  kFull,      // The vector as it was given.
+  kFloat16,   // IEEE 754 binary16 elements. Those beyond 65,504 are taken for 65,504.
+  kBfloat16,  // The upper halves of float32 elements.
+  kSq8,       // A byte an element, between the least and the largest of the vector.
+  kRq4,       // After a rotation, so many bits an element.
+  kRq3,
+  kRq2,
+  kRq1,
+  kSign,  // The signs of the elements.
+};
+
 // How the distance of two vectors is computed. Smaller is nearer in every metric. Vectors have a
 // norm of at most 9.2e18, so that every distance fits a float.
 enum class Metric : uint8_t {
@@ -66,6 +81,11 @@ SHOAL_API std::optional<ScalarType> ParseScalarType(std::string_view name);
 // The inverse of MetricName. Also takes DiskANN's "mips", and "ip", "l1". nullopt for any other
 // word.
 SHOAL_API std::optional<Metric> ParseMetric(std::string_view name);
+
+// "auto", "full", "float16", "bfloat16", "sq8", "rq4" to "rq1", "sign".
+SHOAL_API std::string_view CodeName(Code code);
+// The inverse of CodeName. nullopt for any other word.
+SHOAL_API std::optional<Code> ParseCode(std::string_view name);
 
 // An IEEE 754 binary16 number, for storage: convert it to float to compute.
 struct Half {

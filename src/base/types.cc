@@ -1,6 +1,8 @@
 #include "shoal/types.h"
 
+#include <algorithm>
 #include <bit>
+#include <iterator>
 
 #include "shoal/result.h"
 #include "shoal/version.h"
@@ -59,6 +61,24 @@ std::optional<Metric> ParseMetric(std::string_view name) {
   if (name == "manhattan" || name == "l1") return Metric::kManhattan;
   if (name == "hamming") return Metric::kHamming;
   return std::nullopt;
+}
+
+namespace {
+
+constexpr std::string_view kCodeNames[] = {"auto", "full", "float16", "bfloat16", "sq8",
+                                           "rq4",  "rq3",  "rq2",     "rq1",      "sign"};
+
+}  // namespace
+
+std::string_view CodeName(Code code) {
+  const auto i = static_cast<size_t>(code);
+  return i < std::size(kCodeNames) ? kCodeNames[i] : "?";
+}
+
+std::optional<Code> ParseCode(std::string_view name) {
+  const auto* const at = std::find(std::begin(kCodeNames), std::end(kCodeNames), name);
+  if (at == std::end(kCodeNames)) return std::nullopt;
+  return static_cast<Code>(at - std::begin(kCodeNames));
 }
 
 float HalfToFloat(Half value) {
