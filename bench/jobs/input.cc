@@ -164,7 +164,8 @@ Expected<Input> ReadInput(const InputRequest& request) {
   }
   input.rows = std::move(*rows);
   input.queries = std::move(*queries);
-  input.metric = request.metric.value_or(input.metric);
+  input.metric =
+      request.metric.value_or(type == ScalarType::kBit ? Metric::kHamming : input.metric);
   if (auto ok = TreatZeroVectors(request, query_file, input); !ok)
     return tl::unexpected(ok.error());
   return input;
