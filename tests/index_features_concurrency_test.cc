@@ -195,7 +195,7 @@ TEST_F(IndexOverFailingStore, AStoreThatCannotGrowOrReadFailsTheCallAndIsAskedAg
   Fail(FeatureFailures::kGrow);
   ExternalId id = 1000;
   Status inserted;
-  while (inserted && id < 10000) inserted = index_.Insert(id++, VectorOf(id));
+  for (; inserted && id < 10000; ++id) inserted = index_.Insert(id, VectorOf(id));
   ASSERT_FALSE(inserted);
   EXPECT_EQ(inserted.error().message, "injected: Grow");
   InsertAll(index_, 20000, 20001);
