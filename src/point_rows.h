@@ -48,6 +48,7 @@ class PointRows {
   // The codecs of all rows: that of the traversal rows, then that of the vectors that order hits.
   std::vector<const Codec*> codecs() const {
     std::vector<const Codec*> all;
+    all.reserve(parts_.size() + 1);
     for (const auto& part : parts_) all.push_back(part->codec.get());
     if (stored_ != nullptr) all.push_back(&stored_->codec());
     return all;

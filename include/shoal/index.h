@@ -62,7 +62,8 @@ struct SearchManyOutput {
 // the parent's.
 class SHOAL_API Index {
  public:
-  // An empty index. InvalidArgument names the option that is out of range.
+  // An empty index. InvalidArgument names the option that is out of range. Unsupported: vectors of
+  // this type have no such code.
   static Result<Index> Create(const IndexOptions& options);
   // An empty index whose vectors live in `store` (shoal/feature_store.h); in memory are the graph,
   // and what IndexOptions::code makes of the vectors. Searches traverse the code, and order their
@@ -148,8 +149,8 @@ class SHOAL_API Index {
   // The same for many ids: contained[i] is 1 if ids[i] is in the index, else 0. InvalidArgument: as
   // many flags as ids are expected.
   Status ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const;
-  // Copies the point's vector. InvalidArgument: `vector` has another dimension or scalar type than
-  // the index. NotFound.
+  // Copies the point's vector, as far as rerank_code keeps it. InvalidArgument: `vector` has
+  // another dimension or scalar type than the index. NotFound.
   Status Get(ExternalId id, MutableVectorView vector) const;
   // Copies the vector of ids[i] to row i, on several threads. Ids that are not there are reported;
   // their rows stay as they are. InvalidArgument: as many rows as ids are expected; or as in Get.

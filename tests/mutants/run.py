@@ -63,6 +63,7 @@ MUTANTS = {
     "retired_without_repair": ("history_stress", "", False),
     "hub_retired_in_part": ("hub_stress", "", False),
     "upsert_deletes_first": ("history_stress", "", False),
+    "rerank_row_after_publish": ("index_stress", "", False),
     "get_asks_too_late": ("history_stress", "", False),
     "relocation_frees_the_id": ("history_stress", "", False),
     "repair_with_children": ("history_stress", "", False),
