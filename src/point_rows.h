@@ -25,7 +25,7 @@ class PointRows {
 
   // `rerank`: null where the traversal rows order the hits, too, or `stored` does.
   PointRows(std::unique_ptr<Codec> traversal, std::unique_ptr<Codec> rerank,
-            std::unique_ptr<StoredVectors> stored)
+            std::unique_ptr<StoredVectors> stored = nullptr)
       : stored_(std::move(stored)) {
     parts_.push_back(std::make_unique<Part>(std::move(traversal)));
     if (rerank != nullptr) parts_.push_back(std::make_unique<Part>(std::move(rerank)));
@@ -45,6 +45,14 @@ class PointRows {
   StoredVectors* stored() const { return stored_.get(); }
   // The traversal rows, then the rerank rows.
   const std::vector<std::unique_ptr<Part>>& parts() const { return parts_; }
+  // The codecs of all rows: that of the traversal rows, then that of the vectors that order hits.
+  std::vector<const Codec*> codecs() const {
+    std::vector<const Codec*> all;
+    all.reserve(parts_.size() + 1);
+    for (const auto& part : parts_) all.push_back(part->codec.get());
+    if (stored_ != nullptr) all.push_back(&stored_->codec());
+    return all;
+  }
   // What a binding of any of the codecs takes.
   size_t buffer_bytes() const { return buffer_bytes_; }
 

@@ -66,7 +66,7 @@ Status StoredVectors::Rerank(const SlotTable& slots, const Scorer& scorer, Opera
   const RestAtEnd rest(fetch);
   std::vector<Candidate>& ranked = scratch.search.ranked;
   const std::byte** const rows = scratch.search.rows;
-  if (has_suffix_) fetch.rows.resize(SearchScratch::kMaxIds * codec_.row_bytes());
+  if (has_suffix_) fetch.rows.resize(SearchScratch::kMaxIds * codec_->row_bytes());
   size_t kept = 0;
   for (size_t begin = 0; begin < ranked.size(); begin += SearchScratch::kMaxIds) {
     const size_t n = std::min(ranked.size() - begin, SearchScratch::kMaxIds);
@@ -83,8 +83,8 @@ Status StoredVectors::Rerank(const SlotTable& slots, const Scorer& scorer, Opera
       ranked[kept++] = ranked[begin + i];
       rows[found] = rows[i];
       if (has_suffix_) {
-        std::byte* const row = fetch.rows.data() + found * codec_.row_bytes();
-        codec_.Encode({rows[i], type_, dim_}, row);
+        std::byte* const row = fetch.rows.data() + found * codec_->row_bytes();
+        codec_->Encode({rows[i], type_, dim_}, row);
         rows[found] = row;
       }
       ++found;
@@ -108,6 +108,15 @@ Status StoredVectors::Copy(FeatureKey key, MutableVectorView out, Operation& op)
     return MakeError(ErrorCode::kNotFound,
                      "id " + std::to_string(key.id) + ": its vector is not in the feature store");
   std::memcpy(out.data(), row, out.bytes());
+  return {};
+}
+
+Status StoredVectors::AppendRow(FeatureKey key, Operation& op, std::vector<std::byte>& out) const {
+  std::vector<std::byte> vector(BytesOf(type_, dim_));
+  const MutableVectorView view(vector.data(), type_, dim_);
+  if (Status copied = Copy(key, view, op); !copied) return copied;
+  out.resize(out.size() + codec_->row_bytes());
+  codec_->Encode(view, out.data() + out.size() - codec_->row_bytes());
   return {};
 }
 

@@ -107,6 +107,24 @@ TEST_P(IndexFeatures, AnswersAreThoseOfAnIndexInMemoryBitForBit) {
   }
 }
 
+TEST_P(IndexFeatures, ASavedIndexHasTheVectorsInItsFileAndGivesTheSameAnswers) {
+  const TempFolder folder;
+  auto store = OpenDiskFeatures(folder / "rows", kDim * sizeof(float));
+  ASSERT_TRUE(store);
+  Index index = Made(Index::CreateWithFeatures(Options(GetParam()), *std::move(store)));
+  Churn(index);
+  ASSERT_TRUE(index.Consolidate());
+  const Status saved = index.Save(folder / "index");
+  ASSERT_TRUE(saved) << saved.error().message;
+  const Index loaded = Made(Index::Load(folder / "index"));
+  EXPECT_EQ(loaded.size(), index.size());
+  Vector vector(kDim);
+  ASSERT_TRUE(loaded.Get(450, vector));
+  EXPECT_EQ(vector, VectorOf(450));
+  for (ExternalId query = 1000; query < 1010; ++query)
+    ExpectSame(Found(loaded, VectorOf(query)), Found(index, VectorOf(query)));
+}
+
 INSTANTIATE_TEST_SUITE_P(Metrics, IndexFeatures,
                          ::testing::Values(Metric::kL2, Metric::kInnerProduct, Metric::kCosine),
                          [](const auto& test) { return std::string(MetricName(test.param)); });
@@ -177,7 +195,7 @@ TEST_F(IndexOverFailingStore, AStoreThatCannotGrowOrReadFailsTheCallAndIsAskedAg
   Fail(FeatureFailures::kGrow);
   ExternalId id = 1000;
   Status inserted;
-  while (inserted && id < 10000) inserted = index_.Insert(id++, VectorOf(id));
+  for (; inserted && id < 10000; ++id) inserted = index_.Insert(id, VectorOf(id));
   ASSERT_FALSE(inserted);
   EXPECT_EQ(inserted.error().message, "injected: Grow");
   InsertAll(index_, 20000, 20001);
