@@ -222,6 +222,8 @@ class IndexImpl {
 
   // Makes a start point if there is none.
   Status EnsureStart();
+  // In an index that had no point yet: the code's centre becomes the mean of a sample of `rows`.
+  void CentreOn(MatrixView rows);
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;

@@ -113,6 +113,7 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
   if (rows.rows() == 0) return BatchReport{};
   if (Status shape = check_.Shape(rows, "rows"); !shape) return tl::unexpected(shape.error());
   try {
+    CentreOn(rows);
     const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
     const std::vector<uint32_t> order = InsertOrder(full, rows, KnownIds(ids), size(), batch);
     return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch,

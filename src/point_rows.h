@@ -53,6 +53,8 @@ class PointRows {
     if (stored_ != nullptr) all.push_back(&stored_->codec());
     return all;
   }
+  // The codec of the traversal rows, if they are relative to a centre; else null.
+  RqCodec* centred() const { return parts_.front()->codec->AsCentred(); }
   // What a binding of any of the codecs takes.
   size_t buffer_bytes() const { return buffer_bytes_; }
 

@@ -64,6 +64,8 @@ class RqCodec final : public Codec {
   void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }
   bool NormsVary() const override { return norms_.Vary(); }
 
+  RqCodec* AsCentred() override { return shape_.metric == Metric::kL2 ? this : nullptr; }
+
   // --- Sets. One thread at a time, beside any that encode and bind.
 
   // The mean of `rows`, of the codec's type and dimension; there is one.
