@@ -84,6 +84,8 @@ class IndexImpl {
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
+  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch);
   Status Delete(ExternalId id);
   Result<BatchReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
   Status Clear(const BatchOptions& batch);
@@ -202,6 +204,7 @@ class IndexImpl {
 
   // Makes a start point if there is none.
   Status EnsureStart();
+  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;

@@ -36,7 +36,7 @@ RULES = {
     "src": [PUBLIC, "tl"] + [f"src/{floor}" for floor in ENGINE],
     "apps": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "examples": [PUBLIC, OS] + PROGRAM_LIBRARIES,
-    "bindings": [PUBLIC, "pybind11"],
+    "bindings": [PUBLIC, OS, "nanobind", "numpy"],
     "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "hwy", "tl"]
