@@ -10,15 +10,14 @@
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "change_observer.h"
-#include "codec/full_codec.h"
 #include "codec/vector_check.h"
 #include "graph/graph.h"
 #include "graph/repair_queue.h"
 #include "persist/graph_image.h"
 #include "persist/snapshot_seeds.h"
+#include "point_rows.h"
 #include "shoal/index.h"
 #include "store/epoch.h"
-#include "store/feature_store.h"
 #include "store/id_map.h"
 #include "store/neighbors.h"
 #include "store/slot_table.h"
@@ -66,10 +65,14 @@ class PreparedInsert {
 
 class IndexImpl {
  public:
-  IndexImpl(const IndexOptions& options, ChangeObserver* observer);
+  // `options`: with resolved codes, which `rows` has.
+  IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver* observer);
   ~IndexImpl();
   // `observer`: null, or told of every change but those of Load and LoadDiskann.
   static Result<Index> Create(const IndexOptions& options, ChangeObserver* observer = nullptr);
+  // Likewise, with rows that are of the options' codes, which are resolved.
+  static Result<Index> CreateOf(const IndexOptions& options, PointRows rows,
+                                ChangeObserver* observer);
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
@@ -134,8 +137,14 @@ class IndexImpl {
   // Links a live point in; `met`: by LinkOut.
   void LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard);
 
-  // Copies the vector to `out`, which has room.
-  Status CopyVector(ExternalId id, void* out) const;
+  // Decodes the vector to `out`, of the index's dimension and type.
+  Status CopyVector(ExternalId id, MutableVectorView out) const;
+  void CopyRow(SlotId slot, MutableVectorView out) const {
+    const Representation rows = rows_.ranking();
+    rows.codec.Decode(rows.Row(slot), out);
+  }
+  // Orders what the last search has ranked by the rerank rows.
+  void RerankFor(VectorView query, Operation& op) const;
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      Scratch& scratch) const;
   // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
@@ -218,8 +227,7 @@ class IndexImpl {
   MemoryBudget budget_;
   EpochRegistry epochs_{&budget_};
   const VectorCheck check_;  // Of vectors that come from outside.
-  FullCodec codec_;
-  RamFeatureStore features_;
+  PointRows rows_;
   NeighborLists neighbors_;
   SlotTable slots_;
   mutable IdMap ids_;  // A look-up locks it.

@@ -8,6 +8,7 @@
 #include "base/hooks.h"
 #include "base/number.h"
 #include "base/parallel.h"
+#include "codec/full_codec.h"
 #include "index_batch.h"
 #include "index_impl.h"
 #include "index_order.h"
@@ -116,7 +117,8 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
                                           const BatchOptions& batch) {
   if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
   try {
-    const std::vector<uint32_t> order = InsertOrder(codec_, rows, KnownIds(ids), size(), batch);
+    const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
+    const std::vector<uint32_t> order = InsertOrder(full, rows, KnownIds(ids), size(), batch);
     return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch,
                     [&](size_t i) { return Insert(ids[i], rows[i]); });
   } catch (const std::bad_alloc&) {
@@ -150,7 +152,7 @@ Status IndexImpl::Refine(const BatchOptions& batch) {
     const auto relink = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         auto guard = epochs_.Pin();
-        Operation op(guard, codec_);
+        Operation op(guard, rows_.buffer_bytes());
         graph_.Relink(live[i], op);
       }
     };

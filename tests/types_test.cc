@@ -33,6 +33,10 @@ TEST(Names, ParseIsTheInverseOfName) {
     EXPECT_EQ(ParseScalarType(ScalarTypeName(t)), t);
   for (auto m : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine})
     EXPECT_EQ(ParseMetric(MetricName(m)), m);
+  for (int i = 0; i <= static_cast<int>(Code::kSign); ++i)
+    EXPECT_EQ(ParseCode(CodeName(static_cast<Code>(i))), static_cast<Code>(i));
+  EXPECT_EQ(CodeName(Code::kRq1), "rq1");
+  EXPECT_EQ(ParseCode("pq"), std::nullopt);
   EXPECT_EQ(ParseScalarType("double"), std::nullopt);
   EXPECT_EQ(ParseMetric("bananas"), std::nullopt);
 }

@@ -66,8 +66,8 @@ std::optional<float> ParseNumber(const std::string& word) {
   return value;
 }
 
-constexpr const char* kTypes = "float, float16, int8 or uint8";
-constexpr const char* kMetrics = "l2, mips or cosine";
+constexpr const char* kTypes = "float, float16, int8, uint8 or bit";
+constexpr const char* kMetrics = "l2, mips, cosine, manhattan or hamming";
 constexpr const char* kCount = "a whole number from 0 to 4294967295";
 
 }  // namespace
@@ -276,9 +276,10 @@ Status CheckOutputFile(const std::filesystem::path& file) {
 
 Status CheckDiskannOutput(const std::filesystem::path& prefix, ScalarType type) {
   if (type != ScalarType::kFloat16) return CheckOutputFile(prefix);
-  return MakeError(ErrorCode::kUnsupported,
-                   "--data_type: expected float, int8 or uint8, which DiskANN's index files can "
-                   "hold, found float16");
+  return MakeError(
+      ErrorCode::kUnsupported,
+      "--data_type: expected float, int8, uint8 or bit, which the index files can hold, "
+      "found float16");
 }
 
 uint32_t ThreadsOrAll(uint32_t threads) {

@@ -12,12 +12,14 @@ struct Flag {
 
 namespace flags {
 
-inline constexpr Flag kDataType = {"--data_type",
-                                   "element type of the vectors: float, float16, int8 or uint8"};
+inline constexpr Flag kDataType = {
+    "--data_type", "element type of the vectors: float, float16, int8, uint8 or bit"};
 // For an index, since DiskANN's files hold no other type; and for random vectors.
 inline constexpr Flag kIndexDataType = {"--data_type",
-                                        "element type of the vectors: float, int8 or uint8"};
-inline constexpr Flag kDistFn = {"--dist_fn", "distance: l2, mips (inner product) or cosine"};
+                                        "element type of the vectors: float, int8, uint8 or bit"};
+inline constexpr Flag kDistFn = {"--dist_fn",
+                                 "distance: l2, mips (inner product), cosine, manhattan\n(sum of "
+                                 "differences), or hamming (of data type bit)"};
 inline constexpr Flag kDataPath = {"--data_path", "vectors to index, .bin"};
 inline constexpr Flag kBaseFile = {"--base_file", "vectors to search in, .bin"};
 inline constexpr Flag kQueryFile = {"--query_file", "query vectors, .bin of the same type"};
@@ -76,7 +78,7 @@ inline constexpr Flag kNpts = {"--npts,-N", "number of vectors to write"};
 inline constexpr Flag kNorm = {
     "--norm,-n",
     "norm of every vector (uint8: of its difference from 128 in every element); int8 and\n"
-    "uint8 need one, up to 127; 0 or less: not scaled"};
+    "uint8 need one, up to 127; bits have none; 0 or less: not scaled"};
 inline constexpr Flag kRandScaling = {
     "--rand_scaling", "float without --norm: scale every vector by a random factor from 1 to this"};
 inline constexpr Flag kSeed = {"--seed", "random seed; the same flags and seed make the same file"};

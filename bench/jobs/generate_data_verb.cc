@@ -1,4 +1,4 @@
-// generate-data: a set of float vectors that is made, its queries and their ground truth.
+// generate-data: a set of vectors that is made, its queries and their ground truth.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -32,11 +32,12 @@ Status Write(const Arguments& args) {
                   {.k = std::min<size_t>(100, args.options.rows), .metric = made->metric});
   if (!truth) return tl::unexpected(truth.error());
   const std::string prefix = (std::filesystem::path(args.folder) / args.options.set).string();
-  Status written = WriteBin(prefix + ".fbin", made->rows);
-  if (written) written = WriteBin(prefix + "-query.fbin", made->queries);
+  const char* const extension = made->rows.type() == ScalarType::kBit ? ".bbin" : ".fbin";
+  Status written = WriteBin(prefix + extension, made->rows);
+  if (written) written = WriteBin(prefix + "-query" + extension, made->queries);
   if (written) written = WriteTruthSet(prefix + ".gt100", *truth);
   if (written)
-    fmt::print("{}.fbin, {}-query.fbin, {}.gt100: {}\n", prefix, prefix, prefix,
+    fmt::print("{0}{1}, {0}-query{1}, {0}.gt100: {2}\n", prefix, extension,
                MetricName(made->metric));
   return written;
 }
@@ -60,7 +61,8 @@ void AddGenerateData(CLI::App& app, int& status) {
     app.add_option(name, value, what)->check(CLI::Range(least, kMax))->capture_default_str();
   };
   app.add_option("--set", options.set, sets)->required()->check(CLI::IsMember(names));
-  app.add_option("--out", args.folder, "the folder to write SET.fbin, SET-query.fbin, SET.gt100 to")
+  app.add_option("--out", args.folder,
+                 "the folder to write SET.fbin (bits: .bbin), SET-query.fbin, SET.gt100 to")
       ->required()
       ->check(CLI::ExistingDirectory);
   count("--rows", options.rows, "rows", 1);
@@ -77,6 +79,10 @@ void AddGenerateData(CLI::App& app, int& status) {
       ->check(CLI::ExistingFile);
   app.add_option("--queries-from", args.queries_from, "extended: queries, as --from")
       ->check(CLI::ExistingFile);
+  app.add_option_function<std::string>(
+         "--metric", [&options](const std::string& name) { options.metric = ParseMetric(name); },
+         "of the ground truth; without it the set's own")
+      ->check(CLI::IsMember({"l2", "inner_product", "cosine", "manhattan", "hamming"}));
   app.add_option("--seed", options.seed, "of all that is random")->capture_default_str();
   app.callback([&status] {
     const Status written = Write(args);

@@ -76,9 +76,9 @@ InputRequest ParseInput(FieldReader& data, const JobContext& context) {
       !IsHdf5Name(request.base_file))
     data.Fail("query_file", "a file, as base_file is no HDF5", "nothing");
   request.type = ParseScalarType(
-      data.OneOf("scalar_type", {kOfFile, "float32", "float16", "int8", "uint8"}, kOfFile));
-  request.metric =
-      ParseMetric(data.OneOf("metric", {kOfFile, "l2", "inner_product", "cosine"}, kOfFile));
+      data.OneOf("scalar_type", {kOfFile, "float32", "float16", "int8", "uint8", "bit"}, kOfFile));
+  request.metric = ParseMetric(data.OneOf(
+      "metric", {kOfFile, "l2", "inner_product", "cosine", "manhattan", "hamming"}, kOfFile));
   return request;
 }
 

@@ -69,6 +69,13 @@ double Time(distance::BatchFn batch, size_t dim, const std::vector<const std::by
   return took.count() * 1e9 / static_cast<double>(distances);
 }
 
+constexpr std::pair<std::string_view, Op> kOpNames[] = {
+    {"l2", Op::kL2}, {"dot", Op::kDot}, {"l1", Op::kL1}, {"hamming", Op::kHamming}};
+
+Op OpOf(std::string_view name) {
+  return std::ranges::find(kOpNames, name, &std::pair<std::string_view, Op>::first)->second;
+}
+
 class KernelsJob final : public Job {
  public:
   explicit KernelsJob(KernelsOptions options) : options_(std::move(options)) {}
@@ -84,7 +91,8 @@ class KernelsJob final : public Job {
           std::ranges::find(options_.isas, set->isa) == options_.isas.end())
         continue;
       for (const std::string& type : options_.types)
-        for (const std::string& op : options_.ops)
+        for (const std::string& op : options_.ops) {
+          if (set->Batch(OpOf(op), *ParseScalarType(type)) == nullptr) continue;
           for (const uint64_t dim : options_.dims)
             for (const std::string& place : options_.places)
               rows.push_back({{"isa", set->isa},
@@ -93,6 +101,7 @@ class KernelsJob final : public Job {
                               {"dim", dim},
                               {"place", place},
                               {"distance_ns", Sample(*set, type, op, dim, place, pages.get())}});
+        }
     }
     timing.Stop();
     return Json{{"kernels", rows}};
@@ -102,8 +111,8 @@ class KernelsJob final : public Job {
   double Sample(const KernelSet& set, const std::string& type_name, const std::string& op,
                 size_t dim, const std::string& place, const std::byte* pages) const {
     const ScalarType type = *ParseScalarType(type_name);
-    const distance::BatchFn batch = set.Batch(op == "l2" ? Op::kL2 : Op::kDot, type);
-    const size_t row_bytes = dim * ScalarSize(type);
+    const distance::BatchFn batch = set.Batch(OpOf(op), type);
+    const size_t row_bytes = BytesOf(type, dim);
     std::mt19937_64 random(7);
     std::vector<const std::byte*> rows(place == "cached" ? kBatch : kGathered);
     for (size_t i = 0; i < rows.size(); ++i)
@@ -133,8 +142,8 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext&) {
     return found;
   };
   options.isas = words("isas", isas, false);
-  options.types = words("types", {"float32", "float16", "int8", "uint8"}, true);
-  options.ops = words("ops", {"l2", "dot"}, true);
+  options.types = words("types", {"float32", "float16", "int8", "uint8", "bit"}, true);
+  options.ops = words("ops", {"l2", "dot", "l1", "hamming"}, true);
   options.places = words("places", {"cached", "gather"}, true);
   options.dims = content.UnsignedList("dims", {1, kMaxDim}, {{128, 256, 768, 960, 1536}});
   options.seconds = content.Number("seconds", {0.0001, 60}, 0.05);
@@ -148,7 +157,8 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext&) {
 constinit const JobType kKernelsJob{
     "kernels", "nanoseconds of a distance by instruction set, type, operation, dimension, place",
     R"({
-  "isas": [], "types": ["float32", "float16", "int8", "uint8"], "ops": ["l2", "dot"],
+  "isas": [], "types": ["float32", "float16", "int8", "uint8", "bit"],
+  "ops": ["l2", "dot", "l1", "hamming"],
   "dims": [128, 256, 768, 960, 1536], "places": ["cached", "gather"], "seconds": 0.05,
   "samples": 5, "memory_mb": 512
 })",

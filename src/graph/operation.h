@@ -4,7 +4,6 @@
 #include <memory>
 #include <vector>
 
-#include "codec/codec.h"
 #include "graph/linker.h"
 #include "graph/neighbor_selector.h"
 #include "graph/parent_keeper.h"
@@ -31,7 +30,7 @@ struct Scratch final : ScratchBase {
   // The index: which ids a search has found, where points may be found twice.
   std::vector<uint32_t> id_table;
 
-  // Codec::buffer_bytes() each: binding needs no memory.
+  // What a binding takes, each: it needs no memory.
   std::vector<std::byte> query_buffer;  // Of the query, or the row, that a search is for.
   std::vector<std::byte> row_buffer;    // Of a row that is bound and scored against at once.
 
@@ -44,16 +43,17 @@ struct Scratch final : ScratchBase {
 
 // Made from the guard of the operation, which outlives it.
 struct Operation {
-  // Makes the scratch of the guard's cell, if it has none: bad_alloc.
-  Operation(EpochRegistry::Guard& guard, const Codec& codec)
-      : work(guard.work), scratch(ScratchOf(guard.cell(), codec)) {}
+  // Makes the scratch of the guard's cell, if it has none: bad_alloc. `buffer_bytes`: what a
+  // binding takes, the same for all operations of an index.
+  Operation(EpochRegistry::Guard& guard, size_t buffer_bytes)
+      : work(guard.work), scratch(ScratchOf(guard.cell(), buffer_bytes)) {}
 
   WorkCounters& work;
   Scratch& scratch;
 
  private:
-  static Scratch& ScratchOf(EpochRegistry::Cell& cell, const Codec& codec) {
-    if (cell.scratch == nullptr) cell.scratch = std::make_unique<Scratch>(codec.buffer_bytes());
+  static Scratch& ScratchOf(EpochRegistry::Cell& cell, size_t buffer_bytes) {
+    if (cell.scratch == nullptr) cell.scratch = std::make_unique<Scratch>(buffer_bytes);
     return static_cast<Scratch&>(*cell.scratch);
   }
 };

@@ -33,7 +33,7 @@ struct Numbers {
   size_t bytes = 0;
   ScalarType type = ScalarType::kFloat32;
 
-  bool IsFloat64() const { return bytes != ScalarSize(type); }
+  bool IsFloat64() const { return bytes != BytesOf(type, 1); }
 };
 
 struct Layout {
@@ -58,7 +58,8 @@ std::string_view DescrOfType(ScalarType type) {
     case ScalarType::kFloat32: return "<f4";
     case ScalarType::kFloat16: return "<f2";
     case ScalarType::kInt8: return "|i1";
-    case ScalarType::kUint8: return "|u1";
+    case ScalarType::kUint8:
+    case ScalarType::kBit: return "|u1";  // Of bits: packed.
   }
   return "?";
 }
@@ -277,11 +278,12 @@ Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& opt
 
 Status WriteNpy(const std::filesystem::path& path, MatrixView rows) {
   if (auto ok = CheckWritable(path, rows.rows(), rows.dim()); !ok) return ok;
+  const size_t columns = rows.type() == ScalarType::kBit ? rows.row_bytes() : rows.dim();
   std::string head(kMagic.begin(), kMagic.end());
   head += {1, 0, 0, 0};  // Version 1.0; the length is filled in below.
   head += "{'descr': '" + std::string(DescrOfType(rows.type())) +
           "', 'fortran_order': False, 'shape': (" + std::to_string(rows.rows()) + ", " +
-          std::to_string(rows.dim()) + "), }";
+          std::to_string(columns) + "), }";
   head.append(kAlignment - 1 - head.size() % kAlignment, ' ');
   head += '\n';
   const auto length = static_cast<uint16_t>(head.size() - 10);

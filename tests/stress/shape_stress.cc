@@ -87,7 +87,7 @@ class Round {
       : stress_(stress), shape_(shape), seed_(seed), index_(*Index::Create(shape.options)) {
     // Small whole numbers, never all zero: every type has them.
     Random random(seed);
-    const size_t size = ScalarSize(shape_.options.scalar_type);
+    const size_t size = BytesOf(shape_.options.scalar_type, 1);
     vectors_.resize(shape_.vectors * shape_.options.dim * size);
     for (size_t i = 0; i < shape_.vectors * shape_.options.dim; ++i)
       Store(vectors_.data() + i * size, static_cast<int>(1 + random.Below(100)));
