@@ -130,7 +130,8 @@ Result<BatchReport> IndexImpl::UpsertMany(std::span<const ExternalId> ids, Matri
                                           const BatchOptions& batch) {
   if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
   try {
-    const std::vector<uint32_t> order = InsertOrder(codec_, rows, {}, size(), batch);
+    const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
+    const std::vector<uint32_t> order = InsertOrder(full, rows, {}, size(), batch);
     return RunBatch({"upsert", rows.rows(), order, GrainOf(order)}, batch,
                     [&](size_t i) { return Upsert(ids[i], rows[i]); });
   } catch (const std::bad_alloc&) {

@@ -47,6 +47,7 @@ ONE_FILE_ONLY = {"lmdb"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 STD_NAME = re.compile(r"^[a-z_0-9]+$")
+C_HEADERS = {"stddef.h", "stdint.h"}  # Of the C interface.
 SIMD_HEADERS = {"immintrin.h", "x86intrin.h", "cpuid.h"}
 LIBRARIES = sorted({name for allowed in RULES.values() for name in allowed
                     if "/" not in name and name not in (STD, OS, SIMD, SSE2, "src", "apps", "examples",
@@ -68,7 +69,7 @@ def library_of(header):
         return SIMD
     if header == "emmintrin.h":
         return SSE2
-    return STD if STD_NAME.match(header) else OS
+    return STD if STD_NAME.match(header) or header in C_HEADERS else OS
 
 
 def target_of(file, kind, header, root):

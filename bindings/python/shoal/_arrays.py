@@ -19,7 +19,15 @@ Ids = npt.NDArray[np.uint64]
 VectorsLike = Union[npt.ArrayLike, Any]
 IdsLike = Union[npt.ArrayLike, Any]
 
+# Vectors of bits are arrays of uint8, eight elements a byte. An equal dtype, which says so to the slow path.
+_BITS = np.dtype(np.uint8, metadata={"elements": "bits"})
+
 _INTEGER_LIMITS = {np.dtype(np.int8): (-128, 127), np.dtype(np.uint8): (0, 255)}
+
+
+def array_dtype(name: str) -> np.dtype[Any]:
+    """Of the arrays that hold vectors of a dtype of the library's."""
+    return _BITS if name == "bit" else np.dtype(name)
 
 
 def as_vectors(value: VectorsLike, dtype: np.dtype[Any], name: str = "vectors") -> AnyArray:
@@ -142,6 +150,8 @@ def _stacked(rows: Any, name: str) -> AnyArray:
 
 
 def _converted(array: AnyArray, dtype: np.dtype[Any], name: str) -> AnyArray:
+    if array.dtype == np.bool_ and dtype.metadata:
+        return np.packbits(array, axis=-1, bitorder="little")
     if array.dtype != dtype and array.size:
         if array.dtype.kind not in "fiu":
             raise TypeError(f"{name}: numbers expected, found {array.dtype}")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _shoal
-from ._arrays import AnyArray, VectorsLike, as_matrix
+from ._arrays import AnyArray, VectorsLike, array_dtype, as_matrix
 from ._index import Path
 from ._names import DTypeLike, Metric, dtype_name, metric_name
 from ._progress import Progress, progress_function
@@ -47,7 +47,7 @@ def exact_search(base: VectorsLike, queries: VectorsLike, k: int = 10, *, metric
     >>> shoal.exact_search([[0], [1], [5]], [[4]], k=2)[0]
     array([[2, 1]], dtype=uint32)
     """
-    kind = np.dtype(dtype_name(dtype))
+    kind = array_dtype(dtype_name(dtype))
     with progress_function(progress, "exact search") as function:
         return _shoal.exact_search(as_matrix(base, kind, "base"), as_matrix(queries, kind, "queries"), k,
                                    metric_name(metric), threads, function)
@@ -73,7 +73,7 @@ def read_bin(path: Path, dtype: DTypeLike = "float32") -> AnyArray:
 
 def write_bin(path: Path, vectors: VectorsLike, dtype: DTypeLike = "float32") -> None:
     """Writes DiskANN's .bin."""
-    _shoal.write_bin(os.fspath(path), as_matrix(vectors, np.dtype(dtype_name(dtype))))
+    _shoal.write_bin(os.fspath(path), as_matrix(vectors, array_dtype(dtype_name(dtype))))
 
 
 def read_vecs(path: Path, dtype: DTypeLike = "float32") -> AnyArray:
@@ -83,4 +83,4 @@ def read_vecs(path: Path, dtype: DTypeLike = "float32") -> AnyArray:
 
 def write_vecs(path: Path, vectors: VectorsLike, dtype: DTypeLike = "float32") -> None:
     """Writes fvecs (float32) or bvecs (uint8)."""
-    _shoal.write_vecs(os.fspath(path), as_matrix(vectors, np.dtype(dtype_name(dtype))))
+    _shoal.write_vecs(os.fspath(path), as_matrix(vectors, array_dtype(dtype_name(dtype))))

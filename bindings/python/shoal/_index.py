@@ -15,7 +15,7 @@ from . import _shoal
 from ._arrays import (AnyArray, Ids, IdsLike, VectorsLike, as_ids, as_matrix, as_vectors, check_order,
                       many_ids)
 from ._errors import BatchError, CancelledError, IdNotFoundError
-from ._names import DTypeLike, Metric, dtype_name, metric_name
+from ._names import Code, DTypeLike, Metric, code_name, dtype_name, metric_name
 from ._progress import Progress, progress_function
 from ._results import IndexStats, Report, stats_of
 from ._searching import Searching
@@ -32,11 +32,16 @@ class Index(Searching[_shoal.Index]):
     ----------
     dim : int
         Elements of every vector, 1 to 32768.
-    metric : {'l2', 'inner_product', 'cosine'}
+    metric : {'l2', 'inner_product', 'cosine', 'manhattan', 'hamming'}
         Distance, smaller is nearer. l2: the squared Euclidean distance; inner_product: the negated inner product;
-        cosine: 1 - cos.
-    dtype : {'float32', 'float16', 'int8', 'uint8'}
-        Of the vectors that are kept.
+        cosine: 1 - cos; manhattan: the sum of differences; hamming: how many bits differ.
+    dtype : {'float32', 'float16', 'int8', 'uint8', 'bit'}
+        Of the vectors. bit goes with hamming: arrays of bool (..., dim), or of uint8 as
+        ``np.packbits(..., bitorder="little")`` makes them.
+    code : {'auto', 'full', 'float16', 'bfloat16', 'sq8', 'rq4', 'rq3', 'rq2', 'rq1', 'sign'}
+        What of a vector is kept for searches to traverse. Less is smaller, faster, and less exact.
+    rerank_code : {'full', 'float16', 'bfloat16', 'sq8'}, or `code`
+        What is kept beside it for the final order of hits. Hits have its distances.
     max_degree : int
         Most edges of a point (R; 2 M of hnswlib), 4 to 512.
     build_list_size : int
@@ -71,11 +76,12 @@ class Index(Searching[_shoal.Index]):
     """
 
     def __init__(self, dim: int, *, metric: Metric = "l2", dtype: DTypeLike = "float32",
-                 max_degree: int = 32, build_list_size: int = 100, alpha: float = 1.2,
-                 memory_limit: int = 0, repair: Repair = "immediate", repair_threads: int = 1,
-                 repair_share: int = 100) -> None:
+                 code: Code = "auto", rerank_code: Code = "full", max_degree: int = 32,
+                 build_list_size: int = 100, alpha: float = 1.2, memory_limit: int = 0,
+                 repair: Repair = "immediate", repair_threads: int = 1, repair_share: int = 100) -> None:
         self._runtime: _Runtime = (memory_limit, repair, repair_threads, repair_share)
         options = {"dim": dim, "metric": metric_name(metric), "dtype": dtype_name(dtype),
+                   "code": code_name("code", code), "rerank_code": code_name("rerank_code", rerank_code),
                    "max_degree": max_degree, "build_list_size": build_list_size, "alpha": alpha}
         super().__init__(_shoal.Index.create(options, self._runtime))
 
@@ -287,7 +293,7 @@ class Index(Searching[_shoal.Index]):
         """Makes an index of DiskANN's files. Metric and dtype are not in them. `tags`: ids come from `prefix.tags`."""
         runtime = (memory_limit, repair, repair_threads, repair_share)
         options = {"dim": 0, "metric": metric_name(metric), "dtype": dtype_name(dtype),
-                   "max_degree": max_degree, "build_list_size": build_list_size, "alpha": alpha}
+                   "code": "auto", "rerank_code": "full", "max_degree": max_degree, "build_list_size": build_list_size, "alpha": alpha}
         native = _shoal.Index.load_diskann(os.fspath(prefix), options, runtime, tags, threads)
         return cls._of(native, runtime)
 

@@ -6,29 +6,41 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
-Metric = Literal["l2", "inner_product", "cosine", "sqeuclidean", "l2sq", "ip", "dot", "mips", "cos", "angular"]
-DTypeLike = Union[Literal["float32", "float16", "int8", "uint8"], "np.dtype[Any]", type[Any]]
+Metric = Literal["l2", "inner_product", "cosine", "sqeuclidean", "l2sq", "ip", "dot", "mips", "cos", "angular",
+                 "manhattan", "l1", "hamming"]
+Code = Literal["auto", "full", "float16", "bfloat16", "sq8", "rq4", "rq3", "rq2", "rq1", "sign"]
+DTypeLike = Union[Literal["float32", "float16", "int8", "uint8", "bit"], "np.dtype[Any]", type[Any]]
 
 _METRICS = {"l2": "l2", "sqeuclidean": "l2", "l2sq": "l2",
             "inner_product": "inner_product", "ip": "inner_product", "dot": "inner_product",
-            "mips": "inner_product", "cosine": "cosine", "cos": "cosine", "angular": "cosine"}
-_DTYPES = ("float32", "float16", "int8", "uint8")
+            "mips": "inner_product", "cosine": "cosine", "cos": "cosine", "angular": "cosine",
+            "manhattan": "manhattan", "l1": "manhattan", "hamming": "hamming"}
+_DTYPES = ("float32", "float16", "int8", "uint8", "bit")
+_CODES = ("auto", "full", "float16", "bfloat16", "sq8", "rq4", "rq3", "rq2", "rq1", "sign")
 
 
 def metric_name(metric: str) -> str:
     """The library's name of a metric. ValueError."""
     if not isinstance(metric, str):
         raise TypeError(f"metric: a string expected, found {type(metric).__name__}")
-    if metric in ("euclidean", "L2", "manhattan", "l1", "hamming", "jaccard"):
-        hint = "; l2 returns squared distances" if metric in ("euclidean", "L2") else ""
-        raise ValueError(f"metric: expected l2, inner_product or cosine, found {metric}{hint}")
     if metric not in _METRICS:
-        raise ValueError(f"metric: expected l2, inner_product or cosine, found {metric}")
+        hint = "; l2 returns squared distances" if metric in ("euclidean", "L2") else ""
+        raise ValueError("metric: expected l2, inner_product, cosine, manhattan or hamming, "
+                         f"found {metric}{hint}")
     return _METRICS[metric]
+
+
+def code_name(field: str, code: str) -> str:
+    """The name of a code. ValueError."""
+    if code not in _CODES:
+        raise ValueError(f"{field}: expected {', '.join(_CODES)}, found {code}")
+    return code
 
 
 def dtype_name(dtype: Any) -> str:
     """The library's name of a dtype. ValueError."""
+    if isinstance(dtype, str) and dtype == "bit":
+        return dtype
     try:
         name = str(np.dtype(dtype).name)
     except TypeError:

@@ -100,6 +100,10 @@ class IndexOptions:
     dim: int
     dtype: str
     metric: str
+    code: str
+    """What of a vector is kept for searches to traverse."""
+    rerank_code: str
+    """What is kept beside it for the final order of hits."""
     max_degree: int
     build_list_size: int
     alpha: float
@@ -112,6 +116,7 @@ class WorkCounters:
     distances: int
     hops: int
     rows_fetched: int
+    reranked: int
     lists_read: int
     lists_written: int
     prunes: int

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _shoal
-from ._arrays import AnyArray, Ids, IdsLike, VectorsLike, as_ids, as_vectors
+from ._arrays import AnyArray, Ids, IdsLike, VectorsLike, array_dtype, as_ids, as_vectors
 from ._errors import IdNotFoundError
 from ._progress import Progress, progress_function
 from ._results import BatchHits, Hits, IndexOptions, RangeHits
@@ -18,6 +18,11 @@ _new_tuple = tuple.__new__
 _RAISE: Any = object()
 
 Native = TypeVar("Native", bound=Union[_shoal.Index, _shoal.View])
+
+
+def columns_of(options: IndexOptions) -> int:
+    """How long the array of a vector is."""
+    return -(-options.dim // 8) if options.dtype == "bit" else options.dim
 
 
 class Searching(Generic[Native]):
@@ -29,12 +34,12 @@ class Searching(Generic[Native]):
     def __init__(self, native: Native) -> None:
         self._native = native
         self._options = IndexOptions(**native.options())
-        self._dtype = np.dtype(self._options.dtype)
+        self._dtype = array_dtype(self._options.dtype)
 
     # Searching
 
-    def search(self, query: VectorsLike, k: int = 10, *, list_size: int = 64, threads: int = 0,
-               progress: Progress = None) -> Any:
+    def search(self, query: VectorsLike, k: int = 10, *, list_size: int = 64, rerank: int = 0,
+               threads: int = 0, progress: Progress = None) -> Any:
         """The k nearest points found, nearest first, each id once. From any thread, beside writers.
 
         Parameters
@@ -45,6 +50,8 @@ class Searching(Generic[Native]):
             Hits wanted, at least 1. Fewer are no error.
         list_size : int
             Candidates that a search keeps (elsewhere: ef, efSearch, L). Larger: better recall, slower.
+        rerank : int
+            Where the index has a rerank code: how many of the nearest candidates are scored by it; 0: a few times k.
         threads : int
             Of a search of many queries; 0: one for each CPU.
         progress : bool or function, optional
@@ -76,9 +83,10 @@ class Searching(Generic[Native]):
         """
         queries = as_vectors(query, self._dtype, "query")
         if queries.ndim == 1:
-            return _new_tuple(Hits, self._native.search(queries, k, list_size))
+            return _new_tuple(Hits, self._native.search(queries, k, list_size, rerank))
         with progress_function(progress, "search") as function:
-            return BatchHits(*self._native.search_many(queries, k, list_size, threads, function))
+            return BatchHits(*self._native.search_many(queries, k, list_size, rerank, threads,
+                                                        function))
 
     def range_search(self, query: VectorsLike, radius: float, *, list_size: int = 64) -> Any:
         """Every point found within a radius, nearest first.
@@ -158,14 +166,15 @@ class Searching(Generic[Native]):
         return vectors
 
     def _get_many(self, ids: Ids) -> tuple[AnyArray, list[int]]:
-        vectors = np.empty((len(ids), self._options.dim), self._dtype)
         missing = []
+        rows = []
         for row, one in enumerate(ids.tolist()):
             try:
-                vectors[row] = self._native.get(one)
+                rows.append(self._native.get(one))
             except IdNotFoundError:
                 missing.append(row)
-        return vectors, missing
+                rows.append(np.zeros(columns_of(self._options), self._dtype))
+        return np.stack(rows) if rows else np.empty((0, columns_of(self._options)), self._dtype), missing
 
     def __getitem__(self, ids: IdsLike) -> AnyArray:
         return self.get(ids)
@@ -210,7 +219,7 @@ class Searching(Generic[Native]):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of vectors."""
+        """Of the arrays that hold vectors. Vectors of bits: uint8, eight elements a byte."""
         return self._dtype
 
     @property

@@ -28,6 +28,11 @@ int NumpyTypeOf(ScalarType type) {
   }
 }
 
+// Elements of a NumPy array that holds a vector.
+size_t ColumnsOf(ScalarType type, size_t dim) {
+  return type == ScalarType::kBit ? BytesOf(type, dim) : dim;
+}
+
 [[noreturn]] void RefuseArray(const char* expected) { throw nb::type_error(expected); }
 
 PyArrayObject* PlainArray(nb::handle object, const char* expected) {
@@ -73,6 +78,15 @@ VectorArray VectorsOf(nb::handle object) {
           static_cast<size_t>(PyArray_DIM(array, dimensions - 1))};
 }
 
+VectorArray VectorsOf(nb::handle object, const IndexOptions& options) {
+  VectorArray array = VectorsOf(object);
+  if (options.scalar_type != ScalarType::kBit || array.type != ScalarType::kUint8) return array;
+  const bool fits = array.dim == BytesOf(ScalarType::kBit, options.dim);
+  array.type = ScalarType::kBit;
+  array.dim = fits ? options.dim : array.dim * 8;
+  return array;
+}
+
 std::span<const uint64_t> IdsOf(nb::handle array) {
   return ElementsOf<uint64_t>(array, NPY_UINT64, "ids: an array of uint64 expected");
 }
@@ -99,9 +113,11 @@ NewArray<uint32_t> NewCounts(size_t rows, size_t columns) {
 }
 NewArray<uint8_t> NewFlags(size_t n) { return Make<uint8_t>(NPY_BOOL, n); }
 
-NewArray<void> NewVector(ScalarType type, size_t dim) { return Make<void>(NumpyTypeOf(type), dim); }
+NewArray<void> NewVector(ScalarType type, size_t dim) {
+  return Make<void>(NumpyTypeOf(type), ColumnsOf(type, dim));
+}
 NewArray<void> NewVectors(ScalarType type, size_t rows, size_t dim) {
-  return Make<void>(NumpyTypeOf(type), rows, dim);
+  return Make<void>(NumpyTypeOf(type), rows, ColumnsOf(type, dim));
 }
 
 }  // namespace shoal::python

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "shoal/options.h"
 #include "shoal/types.h"
 
 namespace shoal::python {
@@ -30,6 +31,8 @@ struct VectorArray {
   MatrixView matrix() const { return {data, type, rows, dim}; }
 };
 VectorArray VectorsOf(nb::handle array);
+// The same of an index: its vectors of bits are arrays of uint8, eight elements a byte.
+VectorArray VectorsOf(nb::handle array, const IndexOptions& options);
 
 // The elements of a C-contiguous, aligned 1-d array of uint64.
 std::span<const uint64_t> IdsOf(nb::handle array);
@@ -53,7 +56,7 @@ NewArray<float> NewDistances(size_t rows, size_t columns);            // (rows, 
 NewArray<uint32_t> NewCounts(size_t n);                               // (n,) uint32
 NewArray<uint32_t> NewCounts(size_t rows, size_t columns);            // (rows, columns) uint32
 NewArray<uint8_t> NewFlags(size_t n);                                 // (n,) bool
-NewArray<void> NewVector(ScalarType type, size_t dim);                // (dim,)
+NewArray<void> NewVector(ScalarType type, size_t dim);                // (dim,); bits: (bytes,)
 NewArray<void> NewVectors(ScalarType type, size_t rows, size_t dim);  // (rows, dim)
 
 template <>

@@ -39,7 +39,13 @@ nb::tuple Exact(nb::handle base, nb::handle queries, int64_t k, const std::strin
                 int64_t threads, nb::object progress) {
   const auto metric = ParseMetric(metric_name);
   if (!metric) throw nb::value_error("metric: no such name");
-  const VectorArray rows = VectorsOf(base), query_rows = VectorsOf(queries);
+  VectorArray rows = VectorsOf(base), query_rows = VectorsOf(queries);
+  if (*metric == Metric::kHamming) {  // Eight bits a byte; those behind the last element are 0.
+    for (VectorArray* array : {&rows, &query_rows}) {
+      array->type = ScalarType::kBit;
+      array->dim *= 8;
+    }
+  }
   ExactOptions options{.k = CountOf("k", k), .metric = *metric};
   const TruthSet truth = ValueOf(ResultOfLong(
       {CountOf("threads", threads), std::move(progress)}, [&](const BatchOptions& batch) {

@@ -34,10 +34,15 @@ RuntimeOptions RuntimeOf(nb::handle options) {
 IndexOptions OptionsOf(nb::handle dict, nb::handle runtime) {
   const auto metric = ParseMetric(nb::cast<std::string>(dict["metric"]));
   const auto type = ParseScalarType(nb::cast<std::string>(dict["dtype"]));
-  if (!metric || !type) throw nb::value_error("metric or dtype: no such name");
+  const auto code = ParseCode(nb::cast<std::string>(dict["code"]));
+  const auto rerank_code = ParseCode(nb::cast<std::string>(dict["rerank_code"]));
+  if (!metric || !type || !code || !rerank_code)
+    throw nb::value_error("metric, dtype, code or rerank_code: no such name");
   return {.dim = nb::cast<uint32_t>(dict["dim"]),
           .scalar_type = *type,
           .metric = *metric,
+          .code = *code,
+          .rerank_code = *rerank_code,
           .max_degree = nb::cast<uint32_t>(dict["max_degree"]),
           .build_list_size = nb::cast<uint32_t>(dict["build_list_size"]),
           .alpha = nb::cast<float>(dict["alpha"]),
@@ -90,7 +95,7 @@ nb::tuple OnRows(const IndexHandle& self, nb::handle ids, nb::handle vectors, in
                  nb::object progress, const Call& call) {
   const std::shared_ptr<Index> index = self.Use();
   const std::span<const uint64_t> id_span = IdsOf(ids);
-  const VectorArray array = VectorsOf(vectors);
+  const VectorArray array = VectorsOf(vectors, index->options());
   return TupleOf(ValueOf(ResultOfLong(
       {CountOf("threads", threads), std::move(progress), id_span.size()},
       [&](const BatchOptions& batch) { return call(*index, id_span, array.matrix(), batch); })));
@@ -121,13 +126,13 @@ nb::tuple DeleteMany(const IndexHandle& self, nb::handle ids, int64_t threads,
 
 void Insert(const IndexHandle& self, uint64_t id, nb::handle vector) {
   const std::shared_ptr<Index> index = self.Use();
-  const VectorArray array = VectorsOf(vector);
+  const VectorArray array = VectorsOf(vector, index->options());
   ValueOf(WithoutGil([&] { return index->Insert(id, array.vector()); }));
 }
 
 void Upsert(const IndexHandle& self, uint64_t id, nb::handle vector) {
   const std::shared_ptr<Index> index = self.Use();
-  const VectorArray array = VectorsOf(vector);
+  const VectorArray array = VectorsOf(vector, index->options());
   ValueOf(WithoutGil([&] { return index->Upsert(id, array.vector()); }));
 }
 
@@ -172,6 +177,7 @@ nb::dict DictOf(const WorkCounters& work) {
   dict["distances"] = work.distances;
   dict["hops"] = work.hops;
   dict["rows_fetched"] = work.rows_fetched;
+  dict["reranked"] = work.reranked;
   dict["lists_read"] = work.lists_read;
   dict["lists_written"] = work.lists_written;
   dict["prunes"] = work.prunes;

@@ -46,6 +46,8 @@ nb::dict DictOf(const IndexOptions& options) {
   dict["dim"] = options.dim;
   dict["dtype"] = text(ScalarTypeName(options.scalar_type));
   dict["metric"] = text(MetricName(options.metric));
+  dict["code"] = text(CodeName(options.code));
+  dict["rerank_code"] = text(CodeName(options.rerank_code));
   dict["max_degree"] = options.max_degree;
   dict["build_list_size"] = options.build_list_size;
   dict["alpha"] = options.alpha;

@@ -25,11 +25,14 @@ nb::tuple FrontOf(const NewArray<uint64_t>& ids, const NewArray<float>& distance
 
 // What a search of one query does: ids (n,) uint64 and distances (n,) float32, n <= k.
 template <class Engine>
-nb::tuple Search(const Handle<Engine>& handle, nb::handle query, int64_t k, int64_t list_size) {
+nb::tuple Search(const Handle<Engine>& handle, nb::handle query, int64_t k, int64_t list_size,
+                 int64_t rerank) {
   const std::shared_ptr<Engine> engine = handle.Use();
-  const VectorArray array = VectorsOf(query);
+  const VectorArray array = VectorsOf(query, engine->options());
   constexpr size_t kMore = 64;  // Points that may come meanwhile.
-  SearchOptions options{.k = CountOf("k", k), .search_list_size = CountOf("list_size", list_size)};
+  SearchOptions options{.k = CountOf("k", k),
+                        .search_list_size = CountOf("list_size", list_size),
+                        .rerank = CountOf("rerank", rerank)};
   if (options.k > engine->size() + kMore) {
     options.search_list_size = std::max(options.search_list_size, options.k);
     options.k = engine->size() + kMore;
@@ -49,11 +52,12 @@ void Pad(const NewArray<uint64_t>& ids, const NewArray<float>& distances,
 // (ids (n, k), distances (n, k), counts (n,) uint32), of n queries.
 template <class Engine>
 nb::tuple SearchMany(const Handle<Engine>& handle, nb::handle queries, int64_t k, int64_t list_size,
-                     int64_t threads, nb::object progress) {
+                     int64_t rerank, int64_t threads, nb::object progress) {
   const std::shared_ptr<Engine> engine = handle.Use();
-  const VectorArray array = VectorsOf(queries);
+  const VectorArray array = VectorsOf(queries, engine->options());
   const SearchOptions options{.k = CountOf("k", k),
-                              .search_list_size = CountOf("list_size", list_size)};
+                              .search_list_size = CountOf("list_size", list_size),
+                              .rerank = CountOf("rerank", rerank)};
   const NewArray<uint64_t> ids = NewIds(array.rows, options.k);
   const NewArray<float> distances = NewDistances(array.rows, options.k);
   const NewArray<uint32_t> counts = NewCounts(array.rows);
@@ -71,7 +75,7 @@ template <class Engine>
 nb::tuple RangeSearch(const Handle<Engine>& handle, nb::handle query, float radius,
                       int64_t list_size) {
   const std::shared_ptr<Engine> engine = handle.Use();
-  const VectorArray array = VectorsOf(query);
+  const VectorArray array = VectorsOf(query, engine->options());
   const RangeOptions options{.radius = radius, .search_list_size = CountOf("list_size", list_size)};
   return ArraysOf(
       ValueOf(WithoutGil([&] { return engine->RangeSearch(array.vector(), options); })));
@@ -93,9 +97,10 @@ nb::dict DictOf(const IndexOptions& options);
 template <class Engine>
 void BindSearching(nb::class_<Handle<Engine>>& type) {
   using H = Handle<Engine>;
-  type.def("search", &Search<Engine>, nb::arg("query"), nb::arg("k"), nb::arg("list_size"))
+  type.def("search", &Search<Engine>, nb::arg("query"), nb::arg("k"), nb::arg("list_size"),
+           nb::arg("rerank"))
       .def("search_many", &SearchMany<Engine>, nb::arg("queries"), nb::arg("k"),
-           nb::arg("list_size"), nb::arg("threads"), nb::arg("progress").none())
+           nb::arg("list_size"), nb::arg("rerank"), nb::arg("threads"), nb::arg("progress").none())
       .def("range_search", &RangeSearch<Engine>, nb::arg("query"), nb::arg("radius"),
            nb::arg("list_size"))
       .def("get", &Get<Engine>, nb::arg("id"))

@@ -56,7 +56,8 @@ def install(source, build, python):
     shutil.unpack_archive(sdist, fresh)
     content, = fresh.iterdir()
     synchronize(content, unpacked)
-    environment = {**os.environ, "SKBUILD_BUILD_DIR": str(unpacked / BUILD_FOLDER)}
+    # The compiler by the name that CMake uses in the main build: so ccache finds what that has compiled.
+    environment = {"CXX": "c++", **os.environ, "SKBUILD_BUILD_DIR": str(unpacked / BUILD_FOLDER)}
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-build-isolation",
         "--force-reinstall", "--no-deps", unpacked, env=environment)
 
@@ -80,6 +81,7 @@ def main():
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--build", type=pathlib.Path, required=True)
     args, pytest_arguments = parser.parse_known_args()
+    args.source = args.source.resolve()
     build = args.build.resolve() / "python"
     build.mkdir(parents=True, exist_ok=True)
     try:

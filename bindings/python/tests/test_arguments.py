@@ -172,7 +172,7 @@ def test_the_extension_refuses_arrays_that_are_not_as_it_needs_them():
     for query in (np.zeros(2), [0.0, 0.0], np.zeros((2, 2), np.float32)[:, 0], np.zeros(2, ">f4"),
                   np.zeros((), np.float32)):
         with pytest.raises(TypeError):
-            native.search(query, 1, 1)
+            native.search(query, 1, 1, 0)
     with pytest.raises(TypeError):
         native.insert_many(np.zeros(1, np.int64), np.zeros((1, 2), np.float32), 0, None)
     assert _shoal.isa_note() == ""

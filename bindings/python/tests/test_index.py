@@ -36,6 +36,7 @@ def test_search_finds_what_brute_force_finds(rng, dtype, metric):
 def test_distances_are_those_of_the_metric():
     base, query = [[1, 2, 2, 0], [2, 0, 0, 0], [0, 0, 3, 4]], [2, 1, 0, 0]
     for metric, expected in (("l2", {0: 6, 1: 1, 2: 30}), ("inner_product", {0: -4, 1: -4, 2: 0}),
+                             ("manhattan", {0: 4, 1: 1, 2: 10}),
                              ("cosine", {0: 1 - 4 / 45**.5, 1: 1 - 2 / 5**.5, 2: 1})):
         index = shoal.Index(4, metric=metric)
         index.add([0, 1, 2], base)
@@ -192,3 +193,42 @@ def test_at_the_memory_limit_an_insert_is_a_memory_error():
         index.add(np.arange(2000), np.zeros((2000, 1000), np.float32))
     assert isinstance(caught.value.errors[0], MemoryError) and "memory_limit" in str(caught.value)
     assert len(index) == caught.value.done
+
+
+@pytest.mark.parametrize("dim", [64, 61, 3])
+def test_vectors_of_bits_are_bools_or_packed_bytes(rng, dim):
+    bits = rng.integers(0, 2, (300, dim)).astype(bool)
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    index = shoal.Index(dim, metric="hamming", dtype="bit")
+    index.add(np.arange(150), bits[:150])
+    index.add(np.arange(150, 300), packed[150:])
+    np.testing.assert_array_equal(index[np.arange(300)], packed)
+    assert index.dtype == np.uint8 and index.options.dtype == "bit"
+    distances = (bits[None, :20] != bits[:, None]).sum(2)
+    hits = index.search(bits[:20], k=5, list_size=300)
+    np.testing.assert_array_equal(hits.distances, np.sort(distances, axis=0)[:5].T)
+    np.testing.assert_array_equal(shoal.exact_search(bits, bits[:20], 5, metric="hamming", dtype="bit")[1],
+                                  hits.distances)
+    np.testing.assert_array_equal(index.search(packed[3], k=5, list_size=300).distances, hits.distances[3])
+    np.testing.assert_array_equal(index[7], packed[7])
+    with pytest.raises(TypeError, match="bool"):
+        shoal.Index(dim, dtype="uint8").add(np.arange(300), bits)
+    with pytest.raises(ValueError, match="expected"):
+        index.search(np.zeros(dim // 8 + 2, np.uint8))
+
+
+@pytest.mark.parametrize("code", ["float16"])
+def test_with_a_code_hits_have_the_distances_of_the_rerank_code(rng, tmp_path, code):
+    vectors = rng.standard_normal((600, 64), np.float32)
+    index = shoal.Index(64, code=code)
+    index.add(np.arange(600), vectors)
+    assert (index.options.code, index.options.rerank_code) == (code, "full")
+    rows, truth = shoal.exact_search(vectors, vectors[:20], 1)
+    hits = index.search(vectors[:20], k=1, list_size=100, rerank=100)
+    np.testing.assert_array_equal(hits.ids, rows)
+    np.testing.assert_allclose(hits.distances, truth, atol=1e-4)
+    assert index.stats().work.reranked > 0
+    index.save(tmp_path / "x")
+    with shoal.View(tmp_path / "x") as view:
+        assert view.options == index.options
+        np.testing.assert_array_equal(view.search(vectors[:20], k=1, list_size=100, rerank=100).ids, rows)
