@@ -93,9 +93,10 @@ def _whole(name: str, value: Any, low: int, high: int = 2**32 - 1) -> int:
 
 
 def _metric(metric: Any) -> str:
-    if not isinstance(metric, str) or metric.lower() not in _METRICS:
+    name: str = metric.lower() if isinstance(metric, str) else ""
+    if name not in _METRICS:
         raise ValueError(f"distance_metric: expected l2, mips or cosine, found {metric!r}")
-    return str(metric.lower())
+    return name
 
 
 def valid_dtype(dtype: Any) -> VectorDType:
