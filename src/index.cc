@@ -242,6 +242,10 @@ Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixVie
   return impl_->InsertMany(ids, rows, batch);
 }
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
+Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                      const BatchOptions& batch) {
+  return impl_->UpsertMany(ids, rows, batch);
+}
 Status Index::Delete(ExternalId id) { return impl_->Delete(id); }
 Result<BatchReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
   return impl_->DeleteMany(ids, batch);

@@ -89,6 +89,8 @@ class IndexImpl {
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
+  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch);
   Status Delete(ExternalId id);
   Result<BatchReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
   Status Clear(const BatchOptions& batch);
@@ -224,6 +226,7 @@ class IndexImpl {
   Status EnsureStart();
   // In an index that had no point yet: the code's centre becomes the mean of a sample of `rows`.
   void CentreOn(MatrixView rows);
+  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;

@@ -106,12 +106,16 @@ std::vector<uint8_t> IndexImpl::KnownIds(std::span<const ExternalId> ids) {
   return known;
 }
 
-Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                          const BatchOptions& batch) {
+// As many ids as rows, and rows of the index's type and dimension.
+Status IndexImpl::CheckRows(std::span<const ExternalId> ids, MatrixView rows) const {
   if (ids.size() != rows.rows())
     return Invalid("ids", "one per row, " + Written(rows.rows()), Written(ids.size()));
-  if (rows.rows() == 0) return BatchReport{};
-  if (Status shape = check_.Shape(rows, "rows"); !shape) return tl::unexpected(shape.error());
+  return rows.rows() == 0 ? Status() : check_.Shape(rows, "rows");
+}
+
+Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                          const BatchOptions& batch) {
+  if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
   try {
     CentreOn(rows);
     const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
@@ -120,6 +124,19 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
                     [&](size_t i) { return Insert(ids[i], rows[i]); });
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
+  }
+}
+
+Result<BatchReport> IndexImpl::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                          const BatchOptions& batch) {
+  if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
+  try {
+    const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
+    const std::vector<uint32_t> order = InsertOrder(full, rows, {}, size(), batch);
+    return RunBatch({"upsert", rows.rows(), order, GrainOf(order)}, batch,
+                    [&](size_t i) { return Upsert(ids[i], rows[i]); });
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "upsert");
   }
 }
 

@@ -37,7 +37,7 @@ RULES = {
     "src": [PUBLIC, "tl"] + [f"src/{floor}" for floor in ENGINE],
     "apps": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "examples": [PUBLIC, OS, "sqlite3"] + PROGRAM_LIBRARIES,
-    "bindings": [PUBLIC, "pybind11"],
+    "bindings": [PUBLIC, OS, "nanobind", "numpy"],
     "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "hwy", "tl"]
@@ -48,6 +48,7 @@ ONE_FILE_ONLY = {"lmdb", "liburing"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 STD_NAME = re.compile(r"^[a-z_0-9]+$")
+C_HEADERS = {"stddef.h", "stdint.h"}  # Of the C interface.
 SIMD_HEADERS = {"immintrin.h", "x86intrin.h", "cpuid.h"}
 LIBRARIES = sorted({name for allowed in RULES.values() for name in allowed
                     if "/" not in name and name not in (STD, OS, SIMD, SSE2, "src", "apps", "examples",
@@ -69,7 +70,7 @@ def library_of(header):
         return SIMD
     if header == "emmintrin.h":
         return SSE2
-    return STD if STD_NAME.match(header) else OS
+    return STD if STD_NAME.match(header) or header in C_HEADERS else OS
 
 
 def target_of(file, kind, header, root):

@@ -99,6 +99,10 @@ class SHOAL_API Index {
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
   // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists.
   Status Upsert(ExternalId id, VectorView vector);
+  // Upserts row i as ids[i], on several threads; else as InsertMany. Of an id that is there twice
+  // one of the rows stays.
+  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch = {});
 
   // Removes a point: no search that starts after it has returned finds it, and the id may be
   // inserted again immediately. RuntimeOptions::repair says when the graph is repaired. The memory
