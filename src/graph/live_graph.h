@@ -43,7 +43,9 @@ struct LiveGraph {
   void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
                   Operation& op) const;
   void RangeSearch(const Scorer& scorer, size_t list_size, float radius, Operation& op) const;
-  LiveView View() const { return {start(), slots, neighbors, features.rows(), seeds}; }
+  LiveView View(SearchFor purpose) const {
+    return {start(), slots, neighbors, features.rows(), seeds, purpose};
+  }
 
   // Constant after construction.
   const IndexOptions options;
