@@ -33,8 +33,8 @@ size_t RowBytes(const IndexOptions& options) {
 Status ReadFormat(const ReadTxn& txn, FormatRecord& format) {
   const auto value = txn.Get(Table::kMeta, FormatKey());
   if (!value) return tl::unexpected(value.error());
-  if (!*value) return {};
-  Result<FormatRecord> found = DecodeFormat(txn.environment().path().string(), **value);
+  if (value->empty()) return {};
+  Result<FormatRecord> found = DecodeFormat(txn.environment().path().string(), *value);
   if (!found) return tl::unexpected(found.error());
   format = *found;
   return {};

@@ -151,12 +151,12 @@ class DatabaseImpl::Passer {
         const auto value =
             txn->Get(Table::kGraph, GraphKey(Number(), generation_, GraphPart::kLists,
                                              slot / index_.geometry.lists_per_block));
-        if (!value || !*value || (*value)->size() != index_.geometry.list_block_bytes) {
+        if (!value || value->size() != index_.geometry.list_block_bytes) {
           ok = value ? MakeError(ErrorCode::kCorrupt, "pass: a block of lists is not there")
                      : Status(tl::unexpected(value.error()));
           return 0;
         }
-        block = (*value)->data();
+        block = value->data();
       }
       std::memcpy(list, block + index_.geometry.ListOffset(slot),
                   index_.geometry.max_degree * sizeof(SlotId));

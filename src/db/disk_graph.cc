@@ -75,30 +75,34 @@ Result<std::unique_ptr<DiskGraph>> DiskGraph::Open(ReadTxn txn, const IndexRecor
 }
 
 Status DiskGraph::ReadStates() {
-  const std::string file = txn_.environment().path().string();
-  constexpr size_t kWords = kStatesPerBlock / 64;
-  for (uint32_t b = 0; b < DivideUp(record_.generation_slots, kStatesPerBlock); ++b) {
-    const BlockHeader expected{.kind = BlockKind::kStates,
-                               .index = record_.number,
-                               .number = b,
-                               .generation = record_.generation};
-    const auto value = txn_.Get(
-        Table::kGraph, GraphKey(record_.number, record_.generation, GraphPart::kStates, b));
-    if (!value) return tl::unexpected(value.error());
-    const Result<BlockHeader> header = CheckBlock(file, value->value_or(Bytes()), expected);
-    if (!header) return tl::unexpected(header.error());
-    if ((*value)->size() != sizeof(BlockHeader) + 2 * kWords * sizeof(uint64_t))
-      return Mismatch(ErrorCode::kCorrupt, file + ": " + NameOfBlock(expected) + ": bytes",
-                      std::to_string(sizeof(BlockHeader) + 2 * kWords * sizeof(uint64_t)),
-                      std::to_string((*value)->size()));
-    for (size_t w = 0; w < kWords && b * kWords + w < live_.size(); ++w) {
-      const size_t at = sizeof(BlockHeader) + w * sizeof(uint64_t);
-      live_[b * kWords + w] = ValueAt<uint64_t>(**value, at);
-      present_[b * kWords + w] = ValueAt<uint64_t>(**value, at + kWords * sizeof(uint64_t));
-    }
-  }
+  for (uint32_t b = 0; b < DivideUp(record_.generation_slots, kStatesPerBlock); ++b)
+    if (Status ok = ReadStateBlock(b); !ok) return ok;
   if (record_.start < record_.slots)
     present_[record_.start / 64] |= uint64_t{1} << record_.start % 64;
+  return {};
+}
+
+Status DiskGraph::ReadStateBlock(uint32_t b) {
+  constexpr size_t kWords = kStatesPerBlock / 64;
+  constexpr size_t kBytes = sizeof(BlockHeader) + 2 * kWords * sizeof(uint64_t);
+  const std::string file = txn_.environment().path().string();
+  const BlockHeader expected{.kind = BlockKind::kStates,
+                             .index = record_.number,
+                             .number = b,
+                             .generation = record_.generation};
+  const Result<Bytes> value =
+      txn_.Get(Table::kGraph, GraphKey(record_.number, record_.generation, GraphPart::kStates, b));
+  if (!value) return tl::unexpected(value.error());
+  if (const auto header = CheckBlock(file, *value, expected); !header)
+    return tl::unexpected(header.error());
+  if (value->size() != kBytes)
+    return Mismatch(ErrorCode::kCorrupt, file + ": " + NameOfBlock(expected) + ": bytes",
+                    std::to_string(kBytes), std::to_string(value->size()));
+  for (size_t w = 0; w < kWords && b * kWords + w < live_.size(); ++w) {
+    const size_t at = sizeof(BlockHeader) + w * sizeof(uint64_t);
+    live_[b * kWords + w] = ValueAt<uint64_t>(*value, at);
+    present_[b * kWords + w] = ValueAt<uint64_t>(*value, at + kWords * sizeof(uint64_t));
+  }
   return {};
 }
 
@@ -106,18 +110,18 @@ Result<Bytes> DiskGraph::ReadPart(GraphPart part, BlockKind kind, uint32_t& coun
   count = 0;
   const auto value = txn_.Get(Table::kGraph, GraphKey(record_.number, record_.generation, part, 0));
   if (!value) return tl::unexpected(value.error());
-  if (!*value) {
+  if (value->empty()) {
     if (record_.generation == 0) return Bytes();
     return MakeError(ErrorCode::kCorrupt, txn_.environment().path().string() + ": " +
                                               NameOfBlock({.kind = kind, .index = record_.number}) +
                                               ": not there");
   }
   const Result<BlockHeader> header =
-      CheckBlock(txn_.environment().path().string(), **value,
+      CheckBlock(txn_.environment().path().string(), *value,
                  {.kind = kind, .index = record_.number, .generation = record_.generation});
   if (!header) return tl::unexpected(header.error());
   count = header->count;
-  return (*value)->subspan(sizeof(BlockHeader));
+  return value->subspan(sizeof(BlockHeader));
 }
 
 Status DiskGraph::ReadAnchors() {
@@ -193,15 +197,15 @@ const std::byte* DiskGraph::Resolve(Table table, const Key& key, const BlockHead
   Status ok;
   if (!value) {
     ok = tl::unexpected(value.error());
-  } else if (!*value || (*value)->size() != bytes) {
+  } else if (value->size() != bytes) {
     ok = Mismatch(ErrorCode::kCorrupt,
                   txn_.environment().path().string() + ": " + NameOfBlock(expected) + ": bytes",
-                  std::to_string(bytes), std::to_string(*value ? (*value)->size() : 0));
-  } else if (const auto header = CheckBlock(txn_.environment().path().string(), **value, expected);
+                  std::to_string(bytes), std::to_string(value->size()));
+  } else if (const auto header = CheckBlock(txn_.environment().path().string(), *value, expected);
              !header) {
     ok = tl::unexpected(header.error());
   } else {
-    return (*value)->data();
+    return value->data();
   }
   if (damage_) damage_ = std::move(ok);
   damaged_.store(true, std::memory_order_release);

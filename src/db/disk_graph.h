@@ -101,6 +101,7 @@ class DiskGraph {
     return (bits[slot / 64] >> slot % 64 & 1) != 0;
   }
   Status ReadStates();
+  Status ReadStateBlock(uint32_t block);
   Status ReadAnchors();
   Status ReadSeeds();
   Status ReadTail();

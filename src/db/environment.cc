@@ -267,13 +267,13 @@ void ReadTxn::End() {
   txn_ = nullptr;
 }
 
-Result<std::optional<Bytes>> ReadTxn::Get(Table table, const Key& key) const {
+Result<Bytes> ReadTxn::Get(Table table, const Key& key) const {
   StoredKey stored = Store(key);
   MDB_val k{sizeof(stored), &stored}, value;
   const int code = mdb_get(txn_, environment_->dbis_[static_cast<size_t>(table)], &k, &value);
-  if (code == MDB_NOTFOUND) return std::optional<Bytes>();
+  if (code == MDB_NOTFOUND) return Bytes();
   if (code != 0) return environment_->Refused("read", code);
-  return std::optional(ToBytes(value));
+  return ToBytes(value);
 }
 
 Status ReadTxn::Scan(Table table, const Key& from, const Key& to,

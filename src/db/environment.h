@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -59,8 +58,8 @@ class ReadTxn {
   ReadTxn& operator=(ReadTxn&&) = delete;
   ~ReadTxn();
 
-  // nullopt: there is none. The bytes stand as long as the transaction. One thread at a time.
-  Result<std::optional<Bytes>> Get(Table table, const Key& key) const;
+  // Empty: there is none. The bytes stand as long as the transaction. One thread at a time.
+  Result<Bytes> Get(Table table, const Key& key) const;
   // visit(key, value) for keys in [from, to], ascending, until it fails.
   Status Scan(Table table, const Key& from, const Key& to,
               const std::function<Status(const Key&, Bytes)>& visit) const;
