@@ -26,6 +26,12 @@ Status CheckOptions(const DatabaseOptions& o) {
   return Mismatch(kCode, "sync", "one of SyncLevel", std::to_string(static_cast<unsigned>(o.sync)));
 }
 
+// Deleted points that are not repaired would keep their slots for ever.
+Status CheckRuntime(const RuntimeOptions& runtime) {
+  if (runtime.repair != RepairPolicy::kManual) return {};
+  return Invalid("repair", "kImmediate or kBackground", "kManual");
+}
+
 size_t RowBytes(const IndexOptions& options) {
   return FullCodec(options.scalar_type, options.metric, options.dim).row_bytes();
 }
@@ -74,10 +80,12 @@ Result<std::shared_ptr<DatabaseImpl>> DatabaseImpl::Open(const std::filesystem::
   if (!lock) return tl::unexpected(lock.error());
   Result<std::shared_ptr<Environment>> environment =
       Environment::Open(path, {.create = options.create,
-                               .no_sync = options.sync == SyncLevel::kNone,
                                .max_bytes = options.max_bytes,
                                .max_readers = options.max_readers});
   if (!environment) return tl::unexpected(environment.error());
+  const auto commits = options.sync == SyncLevel::kNone ? Environment::Commits::kUnsynced
+                                                        : Environment::Commits::kSynced;
+  if (Status ok = (*environment)->SetCommits(commits); !ok) return tl::unexpected(ok.error());
   std::shared_ptr<DatabaseImpl> impl(
       new DatabaseImpl(options, std::move(*lock), std::move(*environment)));
   {
@@ -162,6 +170,7 @@ Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
   if (name.empty() || name.size() > kMaxName)
     return Invalid("name", "1 to 255 bytes", std::to_string(name.size()));
   if (Status ok = MayWait(); !ok) return tl::unexpected(ok.error());
+  if (Status ok = CheckRuntime(options.runtime); !ok) return tl::unexpected(ok.error());
   const std::lock_guard opening(opening_);
   Result<Index> index = Index::Create(options);
   if (!index) return tl::unexpected(index.error());
@@ -191,6 +200,7 @@ Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
 
 Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
                                                  const LoadOptions& options) {
+  if (Status ok = CheckRuntime(options.runtime); !ok) return tl::unexpected(ok.error());
   const std::lock_guard opening(opening_);
   if (StoredIndexImpl* const open = OpenAlready(name)) return open;
   Result<ReadTxn> txn = environment_->Read();

@@ -6,12 +6,14 @@
 #include <string>
 #include <unordered_set>
 
+#include "base/file.h"
 #include "codec/full_codec.h"
 #include "codec/vector_check.h"
 #include "database_impl.h"
 #include "graph/searcher.h"
 #include "persist/snapshot_seeds.h"
 #include "search_calls.h"
+#include "shoal/dataset.h"
 #include "stored_view.h"
 
 namespace shoal {
@@ -43,6 +45,7 @@ class DatabaseSnapshotImpl {
   Result<SlotId> Find(ExternalId id) const;
   Status Get(ExternalId id, MutableVectorView vector) const;
   Result<std::vector<ExternalId>> Ids() const;
+  Status Dump(const std::filesystem::path& vectors, const std::filesystem::path& ids) const;
   Status Verify() const;
   size_t size() const { return graph_->record().live; }
   const IndexOptions& options() const { return graph_->record().options; }
@@ -214,6 +217,27 @@ Result<std::vector<ExternalId>> DatabaseSnapshotImpl::Ids() const {
   }
 }
 
+// Both files are whole before the first appears under its name.
+Status DatabaseSnapshotImpl::Dump(const std::filesystem::path& vectors,
+                                  const std::filesystem::path& ids) const {
+  const IndexOptions& o = options();
+  Result<BinWriter> rows = BinWriter::Create(vectors, o.scalar_type, size(), o.dim);
+  if (!rows) return tl::unexpected(rows.error());
+  Result<OutputFile> numbers = OutputFile::Create(ids);
+  if (!numbers) return tl::unexpected(numbers.error());
+  Status ok;
+  EachLive([&](SlotId slot) {
+    const ExternalId id = graph_->IdOf(slot);
+    if (ok) ok = rows->Append({graph_->Row(slot), o.scalar_type, 1, o.dim});
+    if (ok) ok = numbers->Append(&id, sizeof(id));
+  });
+  if (ok) ok = graph_->Damage();
+  if (ok) ok = numbers->Finish();
+  if (ok) ok = rows->Commit();
+  if (ok) ok = numbers->Publish();
+  return ok;
+}
+
 // D2: every word and every anchor names a point that is on disk.
 Status DatabaseSnapshotImpl::VerifyWords() const {
   const SlotId start = graph_->record().start;
@@ -353,6 +377,14 @@ Status DatabaseSnapshot::Get(ExternalId id, MutableVectorView vector) const {
 Result<std::vector<ExternalId>> DatabaseSnapshot::Ids() const { return impl_->Ids(); }
 size_t DatabaseSnapshot::size() const { return impl_->size(); }
 const IndexOptions& DatabaseSnapshot::options() const { return impl_->options(); }
+Status DatabaseSnapshot::Dump(const std::filesystem::path& vectors,
+                              const std::filesystem::path& ids) const {
+  try {
+    return impl_->Dump(vectors, ids);
+  } catch (const std::bad_alloc&) {
+    return NoMemory("dump");
+  }
+}
 Status DatabaseSnapshot::Verify() const { return impl_->Verify(); }
 
 }  // namespace shoal

@@ -41,7 +41,9 @@ Status StoredIndexImpl::Write(ExternalId id, VectorView vector, Replacing replac
   if (!mark.taken()) return Conflict(id);
   const Result<PendingPoint> point = engine.InsertPending(id, vector, replacing);
   if (!point) return tl::unexpected(point.error());
-  SlotChange change{.index = this, .inserted = point->slot};
+  SlotChange change;
+  change.index = this;
+  change.inserted = point->slot;
   if (point->replaces) change.killed = engine.LiveSlotOf(id).value_or(kNoSlot);
   if (database.options().sync == SyncLevel::kInterval) {
     ledger.Set(point->slot, SlotLedger::kQueued, 0);
@@ -69,11 +71,19 @@ Status StoredIndexImpl::Delete(ExternalId id) {
   if (!mark.taken()) return Conflict(id);
   const std::optional<SlotId> slot = engine.LiveSlotOf(id);
   if (!slot) return NotFound(id);
-  const SlotChange change{.index = this, .killed = *slot};
+  if (!engine.ReserveDelete()) return OutOfMemory(index.options(), "repairs");
+  SlotChange change;
+  change.index = this;
+  change.killed = *slot;
   Status committed = database.options().sync == SyncLevel::kInterval
                          ? database.Queue(change)
                          : database.Commit({&change, 1});
-  return committed ? engine.Delete(id) : committed;
+  if (committed) {
+    engine.DeleteReserved(id);
+  } else {
+    engine.UnreserveDelete();
+  }
+  return committed;
 }
 
 const Index& StoredIndex::live() const { return impl_->index; }
@@ -103,7 +113,7 @@ class TransactionImpl {
   // What the transaction has done to one id.
   struct Written {
     std::optional<PendingPoint> point;
-    bool deleted = false;  // The live point goes, whatever comes.
+    bool deleted = false;  // The live point goes, whatever comes: ReserveDelete.
   };
   struct KeyOf {
     StoredIndexImpl* index;
@@ -195,7 +205,13 @@ Status TransactionImpl::Delete(StoredIndexImpl& index, ExternalId id) {
     index.engine.Abort(*written.point);
     written.point.reset();
   }
-  written.deleted = index.engine.LiveSlotOf(id).has_value();
+  if (!written.deleted && index.engine.LiveSlotOf(id)) {
+    written.deleted = index.engine.ReserveDelete();
+    if (!written.deleted) {
+      GiveBack(index, id);
+      return OutOfMemory(index.index.options(), "repairs");
+    }
+  }
   GiveBack(index, id);  // If it was its own point alone.
   return {};
 }
@@ -217,7 +233,8 @@ std::vector<SlotChange> TransactionImpl::Changes() const {
   std::vector<SlotChange> changes;
   changes.reserve(writes_.size());
   for (const auto& [key, written] : writes_) {
-    SlotChange change{.index = key.index};
+    SlotChange change;
+    change.index = key.index;
     if (written.point) change.inserted = written.point->slot;
     if (written.deleted || (written.point && written.point->replaces))
       change.killed = key.index->engine.LiveSlotOf(key.id).value_or(kNoSlot);
@@ -254,8 +271,9 @@ Status TransactionImpl::Commit() {
   for (const auto& [key, written] : writes_) {
     if (written.point) {
       key.index->engine.MakeLive(*written.point);
+      if (written.deleted) key.index->engine.UnreserveDelete();
     } else if (written.deleted) {
-      (void)key.index->engine.Delete(key.id);  // There: no other thread writes the id.
+      key.index->engine.DeleteReserved(key.id);  // There: no other thread writes the id.
     }
   }
   End();
@@ -267,8 +285,10 @@ void TransactionImpl::Abort() {
     native_.reset();
     database_->commit_lock().Unlock();
   }
-  for (const auto& [key, written] : writes_)
+  for (const auto& [key, written] : writes_) {
     if (written.point) key.index->engine.Abort(*written.point);
+    if (written.deleted) key.index->engine.UnreserveDelete();
+  }
   End();
 }
 

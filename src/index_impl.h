@@ -97,6 +97,11 @@ class IndexImpl {
   // Returns the slot that the id has left; kNoSlot: the id was not there.
   SlotId MakeLive(const PendingPoint& point);
   void Abort(const PendingPoint& point);
+  // What a Delete takes, so that it cannot fail; then DeleteReserved, of an id that is there, or
+  // UnreserveDelete.
+  bool ReserveDelete() { return repairs_.Reserve(); }
+  void UnreserveDelete() { repairs_.Unreserve(); }
+  void DeleteReserved(ExternalId id);
   // Makes this index, which is empty, that of the disk, each point in its slot.
   Status Restore(const DiskGraph& disk, const BatchOptions& batch);
   SlotTable& slots() { return slots_; }
@@ -178,6 +183,8 @@ class IndexImpl {
 
   // Delete without the repair.
   Status MarkForRepair(ExternalId id);
+  // Likewise, where there is room in the queue of repairs. False: the id is not there.
+  bool MarkReserved(ExternalId id);
   // Whether a writer that has deleted a point takes a pending repair.
   bool WritersRepair() const {
     if (options_.runtime.repair == RepairPolicy::kBackground)

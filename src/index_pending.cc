@@ -77,4 +77,10 @@ void IndexImpl::Abort(const PendingPoint& point) {
   AfterDelete(std::move(guard));
 }
 
+void IndexImpl::DeleteReserved(ExternalId id) {
+  auto guard = epochs_.Pin();
+  SHOAL_CHECK(MarkReserved(id));
+  AfterDelete(std::move(guard));
+}
+
 }  // namespace shoal

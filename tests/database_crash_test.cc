@@ -2,6 +2,7 @@
 // transaction is there whole or not at all, and the file is good.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,7 +127,10 @@ class DatabaseCrash : public testing::Test {
 
   void KillWriter(unsigned seed) {
     const pid_t child = fork();
-    if (child == 0) _exit(Writer(*shared_, path_, seed).Run());
+    if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);  // It must not outlive a test that is killed.
+      _exit(Writer(*shared_, path_, seed).Run());
+    }
     std::mt19937 random(seed);
     std::this_thread::sleep_for(std::chrono::microseconds(3000 + random() % 120'000));
     kill(child, SIGKILL);

@@ -10,11 +10,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <thread>
 
-#include "index_impl.h"
+#include "shoal/dataset.h"
 
 namespace shoal {
 namespace {
@@ -370,6 +372,9 @@ TEST_F(DatabaseTest, MistakesAreNamed) {
   EXPECT_EQ(database.OpenIndex("a").error().code, ErrorCode::kNotFound);
   StoredIndex index = *database.CreateIndex("a", kOptions);
   EXPECT_EQ(database.CreateIndex("a", kOptions).error().code, ErrorCode::kAlreadyExists);
+  IndexOptions manual = kOptions;
+  manual.runtime.repair = RepairPolicy::kManual;
+  EXPECT_THAT(database.CreateIndex("m", manual).error().message, HasSubstr("repair"));
   EXPECT_EQ(database.CreateIndex("", kOptions).error().code, ErrorCode::kInvalidArgument);
   EXPECT_THAT(*database.IndexNames(), testing::ElementsAre("a"));
   EXPECT_EQ(DatabaseSnapshot::Open(path_, "b").error().code, ErrorCode::kNotFound);
@@ -389,6 +394,26 @@ TEST_F(DatabaseTest, FullFileFailsTheCallAndLeavesTheDatabaseGood) {
   EXPECT_THAT(status.error().message, HasSubstr("max_bytes"));
   EXPECT_EQ(index.live().size(), id - 1);
   ExpectSame(index.live(), Snapshot());
+}
+
+TEST_F(DatabaseTest, DumpHoldsAllVectorsAndTheirIds) {
+  Database database = Open();
+  StoredIndex index = *database.CreateIndex("a", kOptions);
+  for (ExternalId id = 0; id < 50; ++id) ExpectGood(index.Insert(1000 + id, Random()));
+  ExpectGood(index.Delete(1007));
+  ExpectGood(Snapshot().Dump(folder_ / "v.bin", folder_ / "ids.u64"));
+  const Result<Matrix> rows = ReadBin(folder_ / "v.bin", ScalarType::kFloat32);
+  ASSERT_TRUE(rows) << rows.error().message;
+  ASSERT_EQ(rows->rows(), 49u);
+  std::ifstream file(folder_ / "ids.u64", std::ios::binary);
+  Vector expected(kDim);
+  for (size_t i = 0; i < rows->rows(); ++i) {
+    ExternalId id = 0;
+    ASSERT_TRUE(file.read(reinterpret_cast<char*>(&id), sizeof(id)));
+    ExpectGood(index.live().Get(id, expected));
+    EXPECT_EQ(std::memcmp((*rows)[i].data(), expected.data(), kDim * sizeof(float)), 0);
+  }
+  EXPECT_EQ(file.get(), EOF);
 }
 
 TEST_F(DatabaseTest, BackupsHoldTheSamePoints) {

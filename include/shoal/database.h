@@ -149,7 +149,8 @@ class SHOAL_API Database {
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
 
-  // A new index, committed. AlreadyExists. InvalidArgument: `options`; a name of 1 to 255 bytes.
+  // A new index, committed. AlreadyExists. InvalidArgument: `options`, RepairPolicy::kManual among
+  // them; a name of 1 to 255 bytes.
   Result<StoredIndex> CreateIndex(std::string_view name, const IndexOptions& options);
   // Loads an index: its rows and its graph are in memory from then on. Opening it again is the
   // same index. NotFound. Corrupt. OutOfMemory.
@@ -203,6 +204,9 @@ class SHOAL_API DatabaseSnapshot {
   // Of `runtime` the defaults.
   const IndexOptions& options() const;
 
+  // Writes all vectors to one file (.bin, shoal/dataset.h) and their ids, a u64 each, in the same
+  // order, to another: what any other program can read. Io. Corrupt.
+  Status Dump(const std::filesystem::path& vectors, const std::filesystem::path& ids) const;
   // Reads everything and checks what docs/database.md promises of a committed state: every
   // checksum; every live point is reached from the start; every word names a point that is there;
   // each id is there once. Corrupt.

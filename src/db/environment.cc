@@ -110,7 +110,7 @@ Result<std::shared_ptr<Environment>> Environment::Open(const std::filesystem::pa
 Status Environment::Init(const std::filesystem::path& path, const EnvironmentOptions& options) {
   path_ = path;
   pid_ = getpid();
-  const unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (options.no_sync ? unsigned{MDB_NOSYNC} : 0u);
+  const unsigned flags = MDB_NOSUBDIR | MDB_NOTLS;
   Status opened = OpenEnv(options, flags);
   if (!opened && !options.create && (access(path.c_str(), W_OK) != 0)) {
     // Read-only media have no lock file: nothing there can write.
@@ -209,6 +209,13 @@ Result<WriteTxn> Environment::Write() {
 
 Status Environment::Sync() {
   if (const int code = mdb_env_sync(env_, 1); code != 0) return Refused("sync", code);
+  return {};
+}
+
+Status Environment::SetCommits(Commits commits) {
+  const int on = commits == Commits::kUnsynced ? 1 : 0;
+  if (const int code = mdb_env_set_flags(env_, MDB_NOSYNC, on); code != 0)
+    return Refused("open", code);
   return {};
 }
 

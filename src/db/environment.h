@@ -35,8 +35,6 @@ struct Key {
 
 struct EnvironmentOptions {
   bool create = false;
-  // Commits are not synced (sync level `none`).
-  bool no_sync = false;
   uint64_t max_bytes = uint64_t{1} << 40;
   uint32_t max_readers = 1024;
 };
@@ -101,6 +99,9 @@ class Environment : public std::enable_shared_from_this<Environment> {
   Result<ReadTxn> Read();
   Result<WriteTxn> Write();
   Status Sync();
+  // Of commits from now on.
+  enum class Commits : uint8_t { kSynced, kUnsynced };
+  Status SetCommits(Commits commits);
   // A copy of the last commit, while others read and write. `compact`: without free pages.
   Status Copy(const std::filesystem::path& path, bool compact);
   Result<EnvironmentStats> Stat();
