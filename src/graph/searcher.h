@@ -14,7 +14,8 @@
 // - size_t CopyEligible(SlotId& next, Stamp, SlotId* out): a scan over all of them.
 // - void PrefetchList(SlotId).
 //
-// There are two: LiveView, the index that writers change, and SnapshotView, a mapped snapshot.
+// There are three: LiveView, the index that writers change; SnapshotView, a mapped snapshot; and
+// StoredView, an index in a database.
 #pragma once
 
 #include <algorithm>
