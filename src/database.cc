@@ -147,6 +147,7 @@ void DatabaseImpl::RunPasses() {
 std::vector<StoredIndexImpl*> DatabaseImpl::AllOpen() {
   const std::lock_guard lock(indexes_mutex_);
   std::vector<StoredIndexImpl*> all;
+  all.reserve(indexes_.size());
   for (const auto& [name, index] : indexes_) all.push_back(index.get());
   return all;
 }

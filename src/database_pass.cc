@@ -269,7 +269,10 @@ Status DatabaseImpl::Pass(StoredIndexImpl& index) {
   if (Status ok = MayWait(); !ok) return ok;
   const std::lock_guard lock(pass_mutex_);
   try {
-    Status ok = Passer(*this, index).Run();
+    environment_->ClearDeadReaders();
+    // So that deleted points are retired, those that were dead when the index was opened, too.
+    Status ok = index.engine.Consolidate({.threads = 1});
+    if (ok) ok = Passer(*this, index).Run();
     if (ok) passes_.fetch_add(1, std::memory_order_relaxed);
     return ok;
   } catch (const std::bad_alloc&) {

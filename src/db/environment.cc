@@ -119,8 +119,7 @@ Status Environment::Init(const std::filesystem::path& path, const EnvironmentOpt
     if (!opened) opened = OpenEnv(options, flags | MDB_RDONLY | MDB_NOLOCK);
   }
   if (!opened) return opened;
-  int dead = 0;
-  mdb_reader_check(env_, &dead);
+  ClearDeadReaders();
   return OpenTables();
 }
 
@@ -183,8 +182,7 @@ Result<MDB_txn*> Environment::Begin(unsigned flags) {
   MDB_txn* txn = nullptr;
   int code = mdb_txn_begin(env_, nullptr, flags, &txn);
   if (code == MDB_READERS_FULL) {
-    int dead = 0;
-    mdb_reader_check(env_, &dead);
+    ClearDeadReaders();
     code = mdb_txn_begin(env_, nullptr, flags, &txn);
   }
   if (code == MDB_MAP_RESIZED)
@@ -217,6 +215,11 @@ Status Environment::SetCommits(Commits commits) {
   if (const int code = mdb_env_set_flags(env_, MDB_NOSYNC, on); code != 0)
     return Refused("open", code);
   return {};
+}
+
+void Environment::ClearDeadReaders() {
+  int dead = 0;
+  mdb_reader_check(env_, &dead);
 }
 
 Status Environment::Copy(const std::filesystem::path& path, bool compact) {

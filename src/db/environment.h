@@ -102,6 +102,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   // Of commits from now on.
   enum class Commits : uint8_t { kSynced, kUnsynced };
   Status SetCommits(Commits commits);
+  // Those of killed processes keep pages from being used again.
+  void ClearDeadReaders();
   // A copy of the last commit, while others read and write. `compact`: without free pages.
   Status Copy(const std::filesystem::path& path, bool compact);
   Result<EnvironmentStats> Stat();
