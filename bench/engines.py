@@ -32,6 +32,10 @@ ENGINES = {
     e.name: e
     for e in (
         Engine("shoal-f32", "peer_shoal", "f32"),
+        *(
+            Engine(f"shoal-{code}", "peer_shoal", "f32", code=code)
+            for code in ("float16", "sq8", "rq4", "rq3", "rq2", "rq1")
+        ),
         Engine("shoal-u8", "peer_shoal", "u8"),
         Engine("hnswlib-f32", "peer_hnswlib", "f32"),
         Engine("hnswlib-f32-huge", "peer_hnswlib", "f32", huge=True),

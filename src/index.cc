@@ -49,7 +49,8 @@ Status Validate(const IndexOptions& o) {
 }
 
 // Unsupported: there is no such code for such vectors.
-Result<PointRows> MakeRows(const IndexOptions& o) {
+// `store`: null, or where the vectors are, which then order the hits.
+Result<PointRows> MakeRows(const IndexOptions& o, std::unique_ptr<FeatureStore> store) {
   std::unique_ptr<Codec> codecs[2];
   const auto make = [&](const char* field, Code code, std::unique_ptr<Codec>& out) -> Status {
     out = MakeCodec(code, o.scalar_type, o.metric, o.dim);
@@ -60,9 +61,12 @@ Result<PointRows> MakeRows(const IndexOptions& o) {
                     CodeName(code));
   };
   Status made = make("code", o.code, codecs[0]);
-  if (made && HasRerankRows(o)) made = make("rerank_code", o.rerank_code, codecs[1]);
+  if (made && HasRerankRows(o) && store == nullptr)
+    made = make("rerank_code", o.rerank_code, codecs[1]);
   if (!made) return tl::unexpected(made.error());
-  return PointRows(std::move(codecs[0]), std::move(codecs[1]));
+  std::unique_ptr<StoredVectors> stored;
+  if (store != nullptr) stored = std::make_unique<StoredVectors>(std::move(store), o);
+  return PointRows(std::move(codecs[0]), std::move(codecs[1]), std::move(stored));
 }
 
 // All columns that grow with the slot table.
@@ -100,9 +104,9 @@ tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total) {
 IndexImpl::IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver* observer)
     : options_(options),
       observer_(observer),
+      rows_(std::move(rows)),
       budget_(options.runtime.memory_limit),
       check_(options.scalar_type, options.metric, options.dim),
-      rows_(std::move(rows)),
       neighbors_(budget_, slots_, options.max_degree),
       slots_(budget_, epochs_, Columns(rows_, neighbors_)),
       ids_(budget_, slots_),
@@ -118,10 +122,27 @@ IndexImpl::~IndexImpl() {
 }
 
 Result<Index> IndexImpl::Create(const IndexOptions& options, ChangeObserver* observer) {
+  return Make(options, nullptr, observer);
+}
+
+Result<Index> IndexImpl::CreateWithFeatures(const IndexOptions& options,
+                                            std::unique_ptr<FeatureStore> store) {
+  if (store == nullptr) return Invalid("store", "a feature store", "null");
+  const size_t bytes = VectorView(nullptr, options.scalar_type, options.dim).bytes();
+  if (store->row_bytes() != bytes)
+    return Invalid("store: row_bytes", Written(bytes) + " (dim x the scalar type's size)",
+                   Written(store->row_bytes()));
+  if (options.rerank_code != Code::kFull && options.rerank_code != Code::kAuto)
+    return Invalid("rerank_code", "full: the store's vectors", CodeName(options.rerank_code));
+  return Make(options, std::move(store), nullptr);
+}
+
+Result<Index> IndexImpl::Make(const IndexOptions& options, std::unique_ptr<FeatureStore> store,
+                              ChangeObserver* observer) {
   try {
     if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
     const IndexOptions resolved = ResolveCodes(options);
-    Result<PointRows> rows = MakeRows(resolved);
+    Result<PointRows> rows = MakeRows(resolved, std::move(store));
     if (!rows) return tl::unexpected(rows.error());
     return CreateOf(resolved, std::move(*rows), observer);
   } catch (const std::bad_alloc&) {
@@ -211,6 +232,10 @@ Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
 
 Result<Index> Index::Create(const IndexOptions& options) { return IndexImpl::Create(options); }
+Result<Index> Index::CreateWithFeatures(const IndexOptions& options,
+                                        std::unique_ptr<FeatureStore> store) {
+  return IndexImpl::CreateWithFeatures(options, std::move(store));
+}
 Status Index::Insert(ExternalId id, VectorView vector) { return impl_->Insert(id, vector); }
 Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                       const BatchOptions& batch) {

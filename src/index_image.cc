@@ -58,6 +58,8 @@ uint32_t IndexImpl::Medoid(const SnapshotPoints& points) {
 
 // Under one guard, beside writers (index_save.cc).
 Result<GraphImage> IndexImpl::Export(bool dynamic) {
+  if (rows_.stored() != nullptr)
+    return MakeError(ErrorCode::kUnsupported, "index: its vectors are in a feature store");
   auto guard = epochs_.Pin();
   std::vector<SlotId> slots = SnapshotSlots();
   SHOAL_SYNC_POINT("export.after_points");
@@ -108,6 +110,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     if (batch.progress) batch.progress((pass * n + done) / kPasses, n);
   };
   size_t done = 0;
+  CentreOn(image.rows);
   if (Status started = EnsureStart(); !started) return started;
   std::vector<SlotId> slots(n);
   const std::vector<uint32_t> order = BreadthFirst(image).nodes;

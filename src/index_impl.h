@@ -70,6 +70,8 @@ class IndexImpl {
   ~IndexImpl();
   // `observer`: null, or told of every change but those of Load and LoadDiskann.
   static Result<Index> Create(const IndexOptions& options, ChangeObserver* observer = nullptr);
+  static Result<Index> CreateWithFeatures(const IndexOptions& options,
+                                          std::unique_ptr<FeatureStore> store);
   // Likewise, with rows that are of the options' codes, which are resolved.
   static Result<Index> CreateOf(const IndexOptions& options, PointRows rows,
                                 ChangeObserver* observer);
@@ -123,7 +125,11 @@ class IndexImpl {
   size_t size() const { return slots_.live(); }
 
  private:
+  static Result<Index> Make(const IndexOptions& options, std::unique_ptr<FeatureStore> store,
+                            ChangeObserver* observer);
   std::optional<OwnedSlot> AcquireSlot();
+  // Writes all rows of a slot that the caller owns, and its id. Errors are the feature store's.
+  Status WritePoint(SlotId slot, ExternalId id, VectorView vector);
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
   Result<PreparedInsert> PrepareReplacement(ExternalId id, VectorView vector);
@@ -139,12 +145,16 @@ class IndexImpl {
 
   // Decodes the vector to `out`, of the index's dimension and type.
   Status CopyVector(ExternalId id, MutableVectorView out) const;
+  // Of the rows in memory.
   void CopyRow(SlotId slot, MutableVectorView out) const {
     const Representation rows = rows_.ranking();
     rows.codec.Decode(rows.Row(slot), out);
   }
   // Orders what the last search has ranked by the rerank rows.
-  void RerankFor(VectorView query, Operation& op) const;
+  Status RerankFor(VectorView query, Operation& op) const;
+  // Orders what the last range search has found by the vectors of the feature store, and drops what
+  // is not within the radius.
+  Status RerankWithin(VectorView query, float radius, Operation& op) const;
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      Scratch& scratch) const;
   // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
@@ -180,6 +190,7 @@ class IndexImpl {
   bool StartRepairers();
   void RepairInBackground();
   Result<bool> MoveAllDown(const BatchOptions& batch, int pass);
+  bool CopyPoint(SlotId from, SlotId to, Operation& op);
   bool MoveDown(SlotId from);
   SlotId MoveTo(OwnedSlot& slot, SlotId from, Operation& op);
   void Trim();
@@ -213,6 +224,8 @@ class IndexImpl {
 
   // Makes a start point if there is none.
   Status EnsureStart();
+  // In an index that had no point yet: the code's centre becomes the mean of a sample of `rows`.
+  void CentreOn(MatrixView rows);
   Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
@@ -224,10 +237,10 @@ class IndexImpl {
   ChangeObserver* const observer_;
 
   // Own synchronisation.
+  PointRows rows_;  // Before epochs_: scratch has readers of its feature store.
   MemoryBudget budget_;
   EpochRegistry epochs_{&budget_};
   const VectorCheck check_;  // Of vectors that come from outside.
-  PointRows rows_;
   NeighborLists neighbors_;
   SlotTable slots_;
   mutable IdMap ids_;  // A look-up locks it.

@@ -74,14 +74,22 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
   }
 }
 
+Status IndexImpl::WritePoint(SlotId slot, ExternalId id, VectorView vector) {
+  rows_.Encode(vector, slot);
+  const ExternalId former = slots_.external_id(slot);
+  slots_.set_external_id(slot, id);
+  if (rows_.stored() == nullptr) return {};
+  return rows_.stored()->Put({slot, id}, former, vector);
+}
+
 Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
   // Looked up first, so that the common duplicate costs no slot.
   if (ids_.Lock(id).slot()) return AlreadyExists(id);
   SHOAL_SYNC_POINT("insert.after_lookup");
   std::optional<OwnedSlot> slot = AcquireSlot();
   if (!slot) return OutOfMemory(options_, "slots");
-  rows_.Encode(vector, slot->id());
-  slots_.set_external_id(slot->id(), id);
+  if (Status written = WritePoint(slot->id(), id, vector); !written)
+    return tl::unexpected(written.error());
   auto entry = ids_.Lock(id);
   if (entry.slot()) return AlreadyExists(id);
   if (!entry.Add(slot->id())) return OutOfMemory(options_, "id map");
@@ -131,8 +139,8 @@ Result<PreparedInsert> IndexImpl::PrepareReplacement(ExternalId id, VectorView v
   try {
     std::optional<OwnedSlot> slot = AcquireSlot();
     if (!slot) return OutOfMemory(options_, "slots");
-    rows_.Encode(vector, slot->id());
-    slots_.set_external_id(slot->id(), id);
+    if (Status written = WritePoint(slot->id(), id, vector); !written)
+      return tl::unexpected(written.error());
     neighbors_.ResetRow(slot->id());
     // What the commit takes, so that it cannot fail: a place in the map, should a Delete come
     // between, and one in the queue of repairs.

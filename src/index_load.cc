@@ -289,7 +289,8 @@ Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptio
     Result<SnapshotCodecs> codecs = MakeSnapshotCodecs(*reader);
     if (!codecs) return tl::unexpected(codecs.error());
     Result<Index> index = CreateOf(
-        index_options, PointRows(std::move(codecs->traversal), std::move(codecs->rerank)), nullptr);
+        index_options, PointRows(std::move(codecs->traversal), std::move(codecs->rerank), nullptr),
+        nullptr);
     if (!index) return index;
     const Status loaded = Loader(Of(*index), *reader, options.batch).Run();
     if (!loaded) return tl::unexpected(loaded.error());

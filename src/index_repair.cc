@@ -136,16 +136,28 @@ void IndexImpl::PunchHoles() {
   trimming_.Unlock();
 }
 
+// Copies rows and id to a slot that the caller owns. False: the feature store refuses.
+bool IndexImpl::CopyPoint(SlotId from, SlotId to, Operation& op) {
+  const ExternalId id = slots_.external_id(from);
+  const ExternalId former = slots_.external_id(to);
+  rows_.Copy(from, to);
+  slots_.set_external_id(to, id);
+  StoredVectors* const stored = rows_.stored();
+  if (stored == nullptr) return true;
+  std::vector<std::byte> buffer(VectorView(nullptr, options_.scalar_type, options_.dim).bytes());
+  const MutableVectorView vector(buffer.data(), options_.scalar_type, options_.dim);
+  return stored->Copy({from, id}, vector, op) && stored->Put({to, id}, former, vector);
+}
+
 // Relocates the point in slot `from` to a lower slot. False: there is none, or no memory.
 bool IndexImpl::MoveDown(SlotId from) {
   auto guard = epochs_.Pin();
   Operation op(guard, rows_.buffer_bytes());
   if (slots_.tag(from) != Tag::kLive) return true;
   std::optional<OwnedSlot> slot = slots_.Acquire();
-  if (!slot || slot->id() >= from || !repairs_.Reserve()) return false;
+  if (!slot || slot->id() >= from || !CopyPoint(from, slot->id(), op) || !repairs_.Reserve())
+    return false;
   const SlotId to = slot->id();
-  rows_.Copy(from, to);
-  slots_.set_external_id(to, slots_.external_id(from));
   neighbors_.ResetRow(to);
   SlotId left = kNoSlot;
   bool copied = false;

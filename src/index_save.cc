@@ -20,6 +20,7 @@
 #include <unordered_set>
 
 #include "base/hooks.h"
+#include "index_codes.h"
 #include "index_impl.h"
 #include "persist/snapshot_seeds.h"
 
@@ -92,10 +93,12 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
                         .start_points = start == kNoSlot ? 0u : 1u};
   SnapshotCodec* const codecs[] = {&header.traversal, &header.rerank};
   std::vector<std::byte> parameters;
-  for (size_t i = 0; i < rows_.parts().size(); ++i) {
-    const Codec& codec = *rows_.parts()[i]->codec;
-    const std::vector<std::byte> own = codec.Parameters();
-    codecs[i]->row_bytes = static_cast<uint32_t>(codec.row_bytes());
+  // Vectors of a feature store are saved as rerank rows, if the code is another.
+  std::vector<const Codec*> saved = rows_.codecs();
+  if (!HasRerankRows(options_)) saved.resize(1);
+  for (size_t i = 0; i < saved.size(); ++i) {
+    const std::vector<std::byte> own = saved[i]->Parameters();
+    codecs[i]->row_bytes = static_cast<uint32_t>(saved[i]->row_bytes());
     codecs[i]->parameter_bytes = static_cast<uint32_t>(own.size());
     parameters.insert(parameters.end(), own.begin(), own.end());
   }
@@ -132,8 +135,22 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     };
   };
   Status ok = write(SnapshotSection::kRows, append_row(rows_.traversal()));
-  if (ok && rows_.has_rerank())
-    ok = write(SnapshotSection::kRerankRows, append_row(rows_.ranking()));
+  Status fetched;  // The first error of the feature store.
+  const auto append_stored = [&](SlotId slot) {
+    Operation op(guard, rows_.buffer_bytes());
+    const size_t end = block.size() + saved.back()->row_bytes();
+    if (slot == start) {
+      block.resize(end);
+      saved.back()->EncodeOrigin(block.data() + end - saved.back()->row_bytes());
+    } else if (fetched) {
+      fetched = rows_.stored()->AppendRow({slot, slots_.external_id(slot)}, op, block);
+    }
+  };
+  if (ok && saved.size() > 1)
+    ok = rows_.stored() == nullptr
+             ? write(SnapshotSection::kRerankRows, append_row(rows_.ranking()))
+             : write(SnapshotSection::kRerankRows, append_stored);
+  if (!fetched) return fetched;
   if (ok)
     ok = write(SnapshotSection::kIds, [&](SlotId slot) {
       PutNumber(block, slot == start ? ExternalId{0} : slots_.external_id(slot));
@@ -148,8 +165,7 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     AppendSeeds(seeds, block);
     if (ok) ok = writer->Append(block);
   }
-  for (size_t i = 0; i < rows_.parts().size(); ++i)
-    codecs[i]->max_norm_sq = rows_.parts()[i]->codec->max_norm_sq();
+  for (size_t i = 0; i < saved.size(); ++i) codecs[i]->max_norm_sq = saved[i]->max_norm_sq();
   if (ok) ok = writer->Commit(header);
   if (ok && batch.progress) batch.progress(header.points, header.points);
   return ok;

@@ -48,10 +48,13 @@ size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<flo
   return hits;
 }
 
-void IndexImpl::RerankFor(VectorView query, Operation& op) const {
+Status IndexImpl::RerankFor(VectorView query, Operation& op) const {
+  std::byte* const buffer = op.scratch.row_buffer.data();
+  if (const StoredVectors* const stored = rows_.stored())
+    return stored->Rerank(slots_, stored->codec().BindQuery(query, buffer), op);
   const Representation rows = rows_.ranking();
-  Rerank(rows.rows(), rows.codec.BindQuery(query, op.scratch.row_buffer.data()), op.work,
-         op.scratch.search);
+  Rerank(rows.rows(), rows.codec.BindQuery(query, buffer), op.work, op.scratch.search);
+  return {};
 }
 
 Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
@@ -73,7 +76,9 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
     for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
       graph_.BeamSearch(scorer, list_size, op);
       RankByList(ranked, scratch.search);
-      if (rows_.has_rerank()) RerankFor(query, op);
+      if (rows_.has_rerank()) {
+        if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
+      }
       hits = CollectHits(k, ids, distances, scratch);
       // If there are as many as asked for, of fewer than k ids, there are some of them twice.
       if (hits == k || scratch.search.ranked.size() < ranked || ranked >= most) break;
@@ -101,6 +106,16 @@ Status IndexImpl::SearchMany(MatrixView queries, const SearchOptions& options,
           WorkCounters* work) { return Search(query, options, ids, distances, work); });
 }
 
+// Where the traversal rows are codes, they have estimated which points are within.
+Status IndexImpl::RerankWithin(VectorView query, float radius, Operation& op) const {
+  SearchScratch& search = op.scratch.search;
+  search.ranked = search.within;
+  if (Status done = RerankFor(query, op); !done) return done;
+  std::erase_if(search.ranked, [&](const Candidate& c) { return !(c.distance <= radius); });
+  search.within = search.ranked;
+  return {};
+}
+
 Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
                                                 WorkCounters* work) const {
   if (Status valid = check_.Vector(query, "query"); !valid) return tl::unexpected(valid.error());
@@ -115,6 +130,10 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
     const size_t most = std::max<size_t>(1, slots_.high_water());
     graph_.RangeSearch(rows.rows(), scorer, std::clamp<size_t>(options.search_list_size, 1, most),
                        options.radius, op);
+    if (rows_.stored() != nullptr) {
+      if (Status done = RerankWithin(query, options.radius, op); !done)
+        return tl::unexpected(done.error());
+    }
     std::vector<Hit> hits;
     hits.reserve(scratch.search.within.size());
     const bool unique = any_left_.load(std::memory_order_relaxed);
@@ -150,12 +169,20 @@ Status IndexImpl::ContainsMany(std::span<const ExternalId> ids,
 }
 
 Status IndexImpl::CopyVector(ExternalId id, MutableVectorView out) const {
-  const auto guard = epochs_.Pin();  // Before the look-up: the row stands while it is copied.
+  auto guard = epochs_.Pin();  // Before the look-up: the row stands while it is copied.
   const std::optional<SlotId> slot = LiveSlotOf(id);
   SHOAL_SYNC_POINT("get.looked_up");
   if (!slot) return NotFound(id);
-  CopyRow(*slot, out);
-  return {};
+  if (rows_.stored() == nullptr) {
+    CopyRow(*slot, out);
+    return {};
+  }
+  try {
+    Operation op(guard, rows_.buffer_bytes());
+    return rows_.stored()->Copy({*slot, id}, out, op);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "get");
+  }
 }
 
 Status IndexImpl::Get(ExternalId id, MutableVectorView vector) const {

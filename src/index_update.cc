@@ -117,6 +117,7 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
                                           const BatchOptions& batch) {
   if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
   try {
+    CentreOn(rows);
     const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
     const std::vector<uint32_t> order = InsertOrder(full, rows, KnownIds(ids), size(), batch);
     return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch,

@@ -577,6 +577,27 @@ class Index(Case):
             for q in range(0, 50, 10):
                 self.assertAlmostEqual(found[q][0] / truth[q][0], 1, places=4)
 
+    def test_an_index_of_codes_gives_the_distances_of_the_vectors(self):
+        floats = lambda rows: bin_bytes([[v - 128.3 for v in row] for row in rows], "f")
+        self.write("b", floats(self.base))
+        self.write("q", floats(self.queries))
+        kinds = {"data_type": "float", "dist_fn": "l2"}
+        self.good("build_memory_index", *self.flags(
+            **kinds, data_path=self.path("b"), index_path_prefix=self.path("index"),
+            codec="float16", rerank_codec="full"))
+        self.assertEqual(self.path("index.data").read_bytes(), self.path("b").read_bytes())
+        found = {}
+        for codec in ("full", "float16"):
+            self.good("search_memory_index", *self.search_flags(
+                **kinds, query_file=self.path("q"), gt_file="null", codec=codec, rerank=50))
+            found[codec] = read_bin(self.path("res_100_dists_float.bin"), "f")
+        same = sum(a == b for a, b in zip(found["full"], found["float16"]))
+        self.assertGreaterEqual(same, 48)
+        bad = lambda text, **more: self.bad(text, "build_memory_index", *self.build_flags(**more))
+        bad("--codec: expected auto, full, float16, bfloat16, sq8, rq4, rq3, rq2, rq1 or sign, "
+            "found 'pq'", codec="pq")
+        bad("code: expected a code for uint8 vectors with l2, found float16", codec="float16")
+
     def test_every_type_and_metric_finds_its_neighbours_in_its_own_files(self):
         signed = lambda rows: [[v - 128 for v in row] for row in rows]
         sets = {"uint8": ("B", self.base, self.queries),

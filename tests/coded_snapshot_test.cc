@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/crc32c.h"
+#include "shoal/diskann_files.h"
 #include "shoal/index.h"
 #include "shoal/index_view.h"
 #include "shoal/snapshot.h"
@@ -142,6 +143,31 @@ TEST_P(CodedSnapshot, ADamagedCodeIsNamedWithItsSection) {
                       HasSubstr("checksum")));
     EXPECT_FALSE(VerifySnapshot(path_));
   }
+}
+
+// DiskANN's files hold vectors, under cosine of length 1; the codes are made anew.
+TEST_P(CodedSnapshot, DiskannFilesHoldItsVectorsAndGraph) {
+  const Rows rows = RandomRows(300, 8), queries = RandomRows(10, 9);
+  const Index index = Make(rows);
+  const std::filesystem::path prefix = folder_ / "graph";
+  ASSERT_TRUE(SaveDiskann(index, prefix, {.dynamic = true}));
+  const Index loaded = Good(LoadDiskann(prefix, {.index = index.options(), .tags = true}));
+  EXPECT_EQ(loaded.options().code, Code::kFloat16);
+  EXPECT_TRUE(loaded.CheckStructure());
+  std::vector<float> saved(kDim), read(kDim);
+  for (const ExternalId id : Good(index.Ids())) {
+    ASSERT_TRUE(index.Get(id, saved));
+    ASSERT_TRUE(loaded.Get(id, read));
+    if (std::get<0>(GetParam()) == Metric::kCosine) {
+      ASSERT_NEAR(test::Distance(Metric::kCosine, saved, read), 0, 1e-5);
+    } else {
+      ASSERT_EQ(saved, read);
+    }
+  }
+  if (std::get<0>(GetParam()) == Metric::kCosine) return;
+  for (size_t q = 0; q < queries.size(); ++q)
+    ExpectSameHits(Good(loaded.Search(queries[q], {.search_list_size = 300})),
+                   Good(index.Search(queries[q], {.search_list_size = 300})));
 }
 
 // Fields of the header whose checksum is right.

@@ -18,7 +18,7 @@ OS = "os"                    # <unistd.h>, <sys/mman.h>
 SIMD = "simd"                # <immintrin.h>
 SSE2 = "sse2"                # <emmintrin.h>: what every x86-64 has, so no code to dispatch
 PUBLIC = "include/shoal"
-ENGINE = ["base", "distance", "exact", "codec", "store", "graph", "persist"]
+ENGINE = ["base", "distance", "exact", "codec", "store", "graph", "persist", "features"]
 TEST_LIBRARIES = ["gtest", "gmock", "rapidcheck", "fmt", "nlohmann", "hdf5"]
 PROGRAM_LIBRARIES = ["CLI", "fmt", "nlohmann", "yaml-cpp"]
 
@@ -33,9 +33,10 @@ RULES = {
     "src/store": [PUBLIC, "src/base", "tl", "roaring", SSE2],
     "src/graph": [PUBLIC, "src/base", "src/codec", "src/store", "tl", SSE2],
     "src/persist": [PUBLIC, "src/base", "src/codec", "src/store", "tl", OS, "lmdb", "xxhash"],
+    "src/features": [PUBLIC, "src/base", "src/store", "src/persist", "tl", OS, "liburing"],
     "src": [PUBLIC, "tl"] + [f"src/{floor}" for floor in ENGINE],
     "apps": [PUBLIC, OS] + PROGRAM_LIBRARIES,
-    "examples": [PUBLIC, OS] + PROGRAM_LIBRARIES,
+    "examples": [PUBLIC, OS, "sqlite3"] + PROGRAM_LIBRARIES,
     "bindings": [PUBLIC, OS, "nanobind", "numpy"],
     "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
@@ -43,7 +44,7 @@ RULES = {
              + [f"src/{floor}" for floor in ENGINE] + TEST_LIBRARIES + PROGRAM_LIBRARIES,
 }
 # Libraries that one file alone may know, wherever its floor allows them.
-ONE_FILE_ONLY = {"lmdb"}
+ONE_FILE_ONLY = {"lmdb", "liburing"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 STD_NAME = re.compile(r"^[a-z_0-9]+$")

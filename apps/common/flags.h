@@ -47,6 +47,16 @@ inline constexpr Flag kMaxDegree = {
 inline constexpr Flag kLbuild = {"--Lbuild,-L", "search list size of an insert"};
 inline constexpr Flag kAlpha = {
     "--alpha", "how much longer a detour may be before an edge is dropped, 1 to 2"};
+inline constexpr Flag kCodec = {
+    "--codec",
+    "what searches traverse: full, float16 (of float vectors), bfloat16, sq8, rq4 to rq1,\n"
+    "sign; or auto, which suits type and dimension. The graph is built on it, too"};
+inline constexpr Flag kRerankCodec = {
+    "--rerank_codec",
+    "what orders the hits and is written to files: full, float16, bfloat16 or sq8, or the\n"
+    "same as --codec"};
+inline constexpr Flag kRerank = {
+    "--rerank", "how many of the L candidates are scored by --rerank_codec; 0: a few times K"};
 inline constexpr Flag kPasses = {
     "--passes", "1; or 2: all edges are computed again once all points are inserted"};
 inline constexpr Flag kDynamic = {"--dynamic",

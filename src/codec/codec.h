@@ -14,6 +14,8 @@
 
 namespace shoal {
 
+class RqCodec;
+
 // A query bound to a codec. Cheap to make and to copy; refers to the query's bytes and to the
 // buffer that it was bound with. Used by one thread.
 struct Scorer {
@@ -63,6 +65,9 @@ class Codec {
   virtual Scorer BindRow(const std::byte* row, std::byte* buffer) const = 0;
   // Inner product: scores in the metric, as if the stored row were a query.
   virtual Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const = 0;
+
+  // The codec itself, if its rows are relative to a centre, which is best near the vectors' mean.
+  virtual RqCodec* AsCentred() { return nullptr; }
 
   // --- Inner product: what a codec learns of the norms of what it encodes.
 

@@ -1,6 +1,8 @@
 #include "codec/full_codec.h"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -81,19 +83,10 @@ void ScoreCosine(const Scorer& s, const std::byte* const* rows, size_t n, float*
                       std::max(0.0f, 1.0f - out[i] * (s.query_factor * Suffix(rows[i], s.suffix))));
 }
 
-// max_norm_sq: M^2; query_factor: sqrt(M^2 - |q|^2). |a - b|^2 and the square of the difference of
-// the coordinates beyond, as a quotient: M^2 may be so much larger than either norm that nothing
-// would be left of them beside it.
 void ScoreOnSphere(const Scorer& s, const std::byte* const* rows, size_t n, float* out) {
   PrefetchSuffixes(s, rows, n);
   s.kernel(s.query, rows, n, s.dim, out);
-  for (size_t i = 0; i < n; ++i) {
-    const float norm_sq = Suffix(rows[i], s.suffix);
-    const float rest = std::sqrt(std::max(0.0f, s.max_norm_sq - norm_sq)) + s.query_factor;
-    const float beyond = rest > 0 ? (norm_sq - s.query_norm_sq) / rest : 0.0f;
-    const float inside = s.query_norm_sq + norm_sq - 2.0f * out[i];
-    out[i] = std::max(0.0f, inside) + beyond * beyond;
-  }
+  for (size_t i = 0; i < n; ++i) out[i] = OnSphere(s, Suffix(rows[i], s.suffix), out[i]);
 }
 
 }  // namespace
@@ -116,7 +109,7 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
   if (!FiguresOf(metric_).has_suffix) return;
   const float suffix = SuffixFor(row);
   std::memcpy(row + suffix_, &suffix, sizeof(suffix));
-  if (metric_ == Metric::kInnerProduct) NoteNorm(suffix);
+  if (metric_ == Metric::kInnerProduct) norms_.Note(suffix);
 }
 
 float FullCodec::SuffixFor(const std::byte* row) const {
@@ -131,8 +124,9 @@ bool FullCodec::Accept(const std::byte* row) {
   const std::byte* const end = row + BytesOf(stored_, dim_);
   if (std::any_of(end, row + suffix_, [](std::byte b) { return b != std::byte{0}; })) return false;
   const float suffix = SuffixFor(row);
-  if (std::memcmp(row + suffix_, &suffix, sizeof(suffix)) != 0) return false;
-  if (metric_ == Metric::kInnerProduct) NoteNorm(suffix);
+  if (std::bit_cast<uint32_t>(Suffix(row, suffix_)) != std::bit_cast<uint32_t>(suffix))
+    return false;
+  if (metric_ == Metric::kInnerProduct) norms_.Note(suffix);
   return true;
 }
 
@@ -151,31 +145,6 @@ void FullCodec::Decode(const std::byte* row, MutableVectorView out) const {
 }
 
 void FullCodec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes()); }
-
-void FullCodec::NoteNorm(float norm_sq) {
-  RaiseMaxNormSq(norm_sq);
-  if (norm_sq == 0) return;
-  const double log_norm = std::log(norm_sq);
-  log_norms_.fetch_add(log_norm, std::memory_order_relaxed);
-  log_norms_sq_.fetch_add(log_norm * log_norm, std::memory_order_relaxed);
-  norms_.fetch_add(1, std::memory_order_relaxed);
-}
-
-// The three sums may be of different moments: so good is good enough.
-bool FullCodec::NormsVary() const {
-  constexpr double kAlike = 0.03;  // Of the logarithm of the square.
-  const auto n = static_cast<double>(norms_.load(std::memory_order_relaxed));
-  if (n == 0) return false;
-  const double mean = log_norms_.load(std::memory_order_relaxed) / n;
-  return log_norms_sq_.load(std::memory_order_relaxed) / n - mean * mean > kAlike * kAlike;
-}
-
-void FullCodec::RaiseMaxNormSq(float norm_sq) {
-  float max = max_norm_sq_.load(std::memory_order_relaxed);
-  while (max < norm_sq &&
-         !max_norm_sq_.compare_exchange_weak(max, norm_sq, std::memory_order_relaxed)) {
-  }
-}
 
 // The kernel side of both bindings: float16 queries become float once, here.
 Scorer FullCodec::Bind(const void* elements, ScalarType type, std::byte* buffer) const {
@@ -221,9 +190,7 @@ Scorer FullCodec::BindRow(const std::byte* row, std::byte* buffer) const {
   Scorer scorer = Bind(row, stored_, buffer);
   if (metric_ == Metric::kInnerProduct) {
     scorer.score = ScoreOnSphere;
-    scorer.max_norm_sq = max_norm_sq_.load(std::memory_order_relaxed);
-    scorer.query_norm_sq = Suffix(row, suffix_);
-    scorer.query_factor = std::sqrt(std::max(0.0f, scorer.max_norm_sq - scorer.query_norm_sq));
+    BindToSphere(norms_, Suffix(row, suffix_), scorer);
   }
   if (metric_ == Metric::kCosine) {
     scorer.score = ScoreCosine;

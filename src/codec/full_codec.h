@@ -16,11 +16,10 @@
 // vector that is too small for the type, 1/|x| is taken for 0: its distance from everything is 1.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 
 #include "codec/codec.h"
+#include "codec/norm_record.h"
 #include "codec/vector_check.h"
 #include "distance/kernels.h"
 #include "shoal/types.h"
@@ -43,9 +42,9 @@ class FullCodec final : public Codec {
   Scorer BindRow(const std::byte* row, std::byte* buffer) const override;
   Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const override;
 
-  float max_norm_sq() const override { return max_norm_sq_.load(std::memory_order_relaxed); }
-  void RaiseMaxNormSq(float norm_sq) override;
-  bool NormsVary() const override;
+  float max_norm_sq() const override { return norms_.max(); }
+  void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }
+  bool NormsVary() const override { return norms_.Vary(); }
 
   // Kernel figures (a distance, or the negated inner product) between vectors that are no rows, for
   // choosing among them. Their type is the stored one.
@@ -57,7 +56,6 @@ class FullCodec final : public Codec {
   // What is behind the elements of a row (not kL2).
   float SuffixFor(const std::byte* row) const;
   Scorer Bind(const void* elements, ScalarType type, std::byte* buffer) const;
-  void NoteNorm(float norm_sq);
 
   const ScalarType type_;    // Of the vectors,
   const ScalarType stored_;  // and of the elements of a row.
@@ -65,10 +63,7 @@ class FullCodec final : public Codec {
   const size_t dim_;
   const size_t suffix_;
   const distance::KernelSet& kernels_;
-  // kInnerProduct: M^2, only grows; and of the logarithms of all squared norms but 0.
-  std::atomic<float> max_norm_sq_{0};
-  std::atomic<double> log_norms_{0}, log_norms_sq_{0};
-  std::atomic<uint64_t> norms_{0};
+  NormRecord norms_;  // kInnerProduct.
 };
 
 }  // namespace shoal

@@ -11,9 +11,17 @@
 #include "graph/repairer.h"
 #include "graph/replacements.h"
 #include "graph/search_scratch.h"
+#include "shoal/feature_store.h"
 #include "store/epoch.h"
 
 namespace shoal {
+
+// What fetches rows of a feature store.
+struct FetchScratch {
+  std::unique_ptr<FeatureReader> reader;  // Made at the first fetch.
+  std::vector<FeatureKey> keys;
+  std::vector<std::byte> rows;  // With what scores need beside the vectors.
+};
 
 // An epoch cell owns it: the thread that holds the cell has it.
 struct Scratch final : ScratchBase {
@@ -26,6 +34,7 @@ struct Scratch final : ScratchBase {
   ReplacementScratch replacements;
   ParentScratch parents;
   RepairScratch repair;
+  FetchScratch fetch;
 
   // The index: which ids a search has found, where points may be found twice.
   std::vector<uint32_t> id_table;
@@ -37,7 +46,7 @@ struct Scratch final : ScratchBase {
   size_t bytes() const override {
     return sizeof(*this) + search.bytes() + select.bytes() + prune.bytes() + link.bytes() +
            replacements.bytes() + parents.bytes() + repair.bytes() +
-           HeapBytes(id_table, query_buffer, row_buffer);
+           HeapBytes(id_table, query_buffer, row_buffer, fetch.keys, fetch.rows);
   }
 };
 

@@ -13,6 +13,13 @@ void RankByList(size_t most, SearchScratch& scratch) {
     if (best.IsEligible(i)) scratch.ranked.push_back(best[i]);
 }
 
+void SortRanked(SearchScratch& scratch) {
+  std::sort(scratch.ranked.begin(), scratch.ranked.end(),
+            [](const Candidate& a, const Candidate& b) {
+              return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;
+            });
+}
+
 void Rerank(const Rows& rows, const Scorer& scorer, WorkCounters& work, SearchScratch& scratch) {
   std::vector<Candidate>& ranked = scratch.ranked;
   for (size_t begin = 0; begin < ranked.size();) {
@@ -29,9 +36,7 @@ void Rerank(const Rows& rows, const Scorer& scorer, WorkCounters& work, SearchSc
     begin += n;
   }
   work.reranked += ranked.size();
-  std::sort(ranked.begin(), ranked.end(), [](const Candidate& a, const Candidate& b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;
-  });
+  SortRanked(scratch);
 }
 
 }  // namespace shoal

@@ -12,8 +12,11 @@ namespace shoal {
 // nearest first.
 void RankByList(size_t most, SearchScratch& scratch);
 
-// Scores what scratch.ranked has by other rows of the same points, and sorts it anew; equal ones by
-// slot. All rows are asked for before the first is read.
+// Sorts scratch.ranked by distance; equal ones by slot.
+void SortRanked(SearchScratch& scratch);
+
+// Scores what scratch.ranked has by other rows of the same points, and sorts it anew. All rows are
+// asked for before the first is read.
 void Rerank(const Rows& rows, const Scorer& scorer, WorkCounters& work, SearchScratch& scratch);
 
 }  // namespace shoal

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "persist/dataset_checks.h"
+#include "persist/dataset_layout.h"
 #include "persist/file_kind.h"
 #include "shoal/dataset.h"
 
@@ -124,6 +125,12 @@ Status AppendHeader(OutputFile& file, size_t rows, size_t columns) {
 }
 
 }  // namespace
+
+Result<DatasetLayout> BinLayout(const InputFile& file, ScalarType type) {
+  const Result<Header> header = ReadVectorHeader(file, type);
+  if (!header) return tl::unexpected(header.error());
+  return DatasetLayout{header->bytes, header->shape.rows, header->shape.dim};
+}
 
 Status AppendBinHeader(OutputFile& file, ScalarType type, size_t rows, size_t dim) {
   return AppendHeader(file, rows, ColumnsOf(type, dim));

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "persist/dataset_checks.h"
+#include "persist/dataset_layout.h"
 #include "persist/file_kind.h"
 #include "persist/npy_header.h"
 #include "shoal/dataset.h"
@@ -257,6 +258,20 @@ Status ReadNumbers(const InputFile& file, const Layout& layout, RowRange range, 
 }
 
 }  // namespace
+
+Result<DatasetLayout> NpyLayout(const InputFile& file, ScalarType type) {
+  const Result<Layout> layout = ReadLayout(file);
+  if (!layout) return tl::unexpected(layout.error());
+  const auto refused = [&](std::string_view field, std::string_view expected,
+                           std::string_view found) {
+    return Mismatch(ErrorCode::kUnsupported, file.path(), field, expected, found);
+  };
+  if (layout->numbers.IsFloat64()) return refused("type", ScalarTypeName(type), "float64");
+  if (layout->numbers.type != type)
+    return refused("type", ScalarTypeName(type), ScalarTypeName(layout->numbers.type));
+  if (layout->column_major) return refused("fortran_order", "False", "True");
+  return DatasetLayout{layout->offset, layout->rows, layout->dim};
+}
 
 Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& options) {
   auto file = InputFile::Open(path);

@@ -38,7 +38,7 @@ struct Shape {
         calls((random.OneIn(4) ? 6000 : 1500) / threads) {
     options.dim = static_cast<uint32_t>(1 + random.Below(random.OneIn(4) ? 100 : 8));
     options.scalar_type = static_cast<ScalarType>(random.Below(4));
-    options.metric = static_cast<Metric>(random.Below(3));
+    options.metric = static_cast<Metric>(random.Below(4));
     options.max_degree = static_cast<uint32_t>(4 + random.Below(random.OneIn(3) ? 20 : 4));
     options.build_list_size = static_cast<uint32_t>(1 + random.Below(random.OneIn(3) ? 60 : 8));
     options.alpha = 1.0f + static_cast<float>(random.Below(5)) * 0.25f;
