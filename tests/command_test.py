@@ -187,6 +187,17 @@ class Command(unittest.TestCase):
         self.run_it("refine", self.file)
         self.assertEqual(self.run_it("count", self.file), "200\n")
 
+    def test_the_lines_of_the_documentation_run(self):
+        page = (pathlib.Path(__file__).resolve().parent.parent / "docs/site/command.md").read_text()
+        lines = page.split("```sh\n")[1].split("```")[0]
+        self.assertGreater(lines.count("shoal "), 8)
+        (self.folder / "more.csv").write_text("2,0,255,0\n3,1,1,1\n")
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", lines], capture_output=True, text=True, check=False,
+                              cwd=self.folder, env={"PATH": f"{pathlib.Path(PROGRAM).parent}:{os.environ['PATH']}"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn('"ids":[1]', done.stdout)
+        self.assertEqual(self.run_it("count", "copy.shoal"), "2\n")
+
     def test_completion_knows_verbs_and_options(self):
         self.assertEqual(set(self.run_it("words").split()) & set(VERBS), set(VERBS))
         self.assertIn("--list-size\n", self.run_it("words", "search"))
