@@ -4,7 +4,6 @@
 #include <new>
 #include <string>
 
-#include "base/hooks.h"
 #include "database_impl.h"
 
 namespace shoal {
@@ -126,7 +125,6 @@ Status DatabaseImpl::CommitIn(WriteTxn txn, std::span<const SlotChange> changes)
   if (all.empty()) return std::move(txn).Commit();
   std::vector<IndexChanges> written;
   Status ok = WriteChanges(txn, all, written);
-  SHOAL_SYNC_POINT("commit.written");
   if (ok) ok = std::move(txn).Commit();
   if (ok) {
     SetBits(written);

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <new>
 
-#include "base/hooks.h"
 #include "database_impl.h"
 
 namespace shoal {
@@ -29,7 +28,6 @@ class DatabaseImpl::Passer {
     if (ok) ok = CopyLists();
     if (ok) ok = WriteStates();
     if (ok) ok = Walk();
-    SHOAL_SYNC_POINT("pass.before_flip");
     if (ok) ok = Flip();
     if (!ok) return ok;
     index_.engine.slots().Release(released_);
@@ -101,7 +99,6 @@ class DatabaseImpl::Passer {
                         .generation = generation_,
                         .count = count});
       if (Status ok = Put(GraphPart::kLists, b, std::move(block)); !ok) return ok;
-      SHOAL_SYNC_POINT("pass.copied");
     }
     return {};
   }

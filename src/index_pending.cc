@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/hooks.h"
 #include "index_impl.h"
 
 namespace shoal {

@@ -179,7 +179,7 @@ class IndexImpl::Restorer {
       }
     };
     ParallelFor(batch_.threads, logged.size(), 64, {}, link, batch_.stop);
-    if (batch_.stop.stop_requested()) return Cancelled("load", 2 * (n_ / 3), n_);
+    if (batch_.stop.stop_requested()) return Cancelled("load", size_t{n_} / 3 * 2, n_);
     return {};
   }
 
@@ -190,7 +190,7 @@ class IndexImpl::Restorer {
       if (!disk_.IsLive(slot)) continue;
       const bool listless = index_.neighbors_.Copy(slot, row) == 0;
       if (!listless && index_.neighbors_.forest().ParentCount(slot) > 0) continue;
-      if (batch_.stop.stop_requested()) return Cancelled("load", 2 * (n_ / 3), n_);
+      if (batch_.stop.stop_requested()) return Cancelled("load", size_t{n_} / 3 * 2, n_);
       auto guard = index_.epochs_.Pin();
       Operation op(guard, index_.rows_.buffer_bytes());
       if (listless) index_.graph_.Relink(slot, op);

@@ -25,7 +25,8 @@ size_t PagesFor(size_t record) {
   for (size_t pages = least; pages <= std::max(kManyPages, least); ++pages) {
     const size_t bytes = pages * kPage;
     const size_t room = bytes - kLmdbHeader - sizeof(BlockHeader);
-    const double used = static_cast<double>(room / record * record) / static_cast<double>(bytes);
+    const size_t records = room / record;
+    const double used = static_cast<double>(records * record) / static_cast<double>(bytes);
     if (used > best_used) {
       best_used = used;
       best = pages;
