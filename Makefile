@@ -46,6 +46,9 @@ test: deps ## the library's tests, with the build ten minutes on two cores
 check: deps ## linters, programs, benchmarks, installation, models, mutants, sanitizers
 	@tools/run_tests.sh check $(JOBS)
 
+python-test: ## the Python package alone: an sdist, a virtual environment, its tests (a part of make check)
+	@python3 bindings/python/tests/run.py --source . --build build
+
 sanitize: deps ## the concurrency tests, but the long ones, under AddressSanitizer and ThreadSanitizer
 	@tools/run_tests.sh sanitize $(JOBS)
 
@@ -81,4 +84,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo test check sanitize stress bench streams report peers format tidy install clean
+.PHONY: help deps build demo test check python-test sanitize stress bench streams report peers format tidy install clean

@@ -110,6 +110,8 @@ int main(int argc, char** argv) {
   line.Optional(flags::kMaxDegree, &request.index.max_degree);
   line.Optional(flags::kLbuild, &request.index.build_list_size);
   line.Optional(flags::kAlpha, &request.index.alpha);
+  line.Optional(flags::kCodec, &request.index.code);
+  line.Optional(flags::kRerankCodec, &request.index.rerank_code);
   line.Optional(flags::kPasses, &request.passes);
   line.Switch(flags::kNoSkipZeroVectors, &request.skip_zero_vectors);
   line.Only(flags::kBuildPqBytes, "0");

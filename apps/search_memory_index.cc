@@ -22,6 +22,7 @@ struct Request {
   std::filesystem::path query_file;
   std::filesystem::path gt_file = "null";
   uint32_t k = 0;
+  uint32_t rerank = 0;          // 0: a few times k.
   std::vector<uint32_t> lists;  // L, one table row each.
   uint32_t threads = 0;
   bool dynamic = false;
@@ -112,7 +113,8 @@ Result<Queries> ReadQueries(const Request& request) {
 Result<SearchRun> SearchWith(const Request& request, const Index& index, const Queries& queries,
                              uint32_t list) {
   Progress progress(fmt::format("Searching with L = {}", list), "queries", queries.asked.size());
-  return SearchEveryQuery(index, queries, {.k = request.k, .search_list_size = list},
+  return SearchEveryQuery(index, queries,
+                          {.k = request.k, .search_list_size = list, .rerank = request.rerank},
                           request.threads, progress);
 }
 
@@ -190,6 +192,9 @@ int main(int argc, char** argv) {
   line.Optional(flags::kNumThreads, &request.threads);
   line.Optional(flags::kDynamic, &request.dynamic);
   line.Optional(flags::kTags, &request.load.tags);
+  line.Optional(flags::kCodec, &request.load.index.code);
+  line.Optional(flags::kRerankCodec, &request.load.index.rerank_code);
+  line.Optional(flags::kRerank, &request.rerank);
   line.Optional(flags::kFailIfRecallBelow, &request.fail_if_recall_below);
   line.Switch(flags::kSkipZeroVectors, &request.skip_zero_vectors);
   line.Switch(flags::kPrintAllRecalls, &request.print_all_recalls);

@@ -3,8 +3,8 @@
 
   bench/compare.py --data sift-1m --engines shoal-f32,hnswlib-f32,faiss-f32 --cache DIR --out r.json
 
-Peers: hnswlib's headers (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), a Python that has faiss-cpu, usearch
-or scalable-vs (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER). The tables go to stdout as
+Peers: hnswlib's headers (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), a Python that has faiss-cpu, usearch,
+rabitqlib or scalable-vs (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER). The tables go to stdout as
 Markdown; --out is a results file (docs/results.md), of which bench/report.py makes the same and plots.
 """
 import argparse
@@ -36,7 +36,7 @@ def data_sets(shared, generated):
         "sift-100k": (sift, queries, f"{shared}/sift-100k.gt100", 100000),
     } | {
         name: tuple(f"{generated}/{name}{s}" for s in (".fbin", "-query.fbin", ".gt100")) + (0,)
-        for name in ("mixture", "near-duplicates", "clusters", "unit", "zero", "zeros", *PRODUCTS)
+        for name in ("mixture", "near-duplicates", "clusters", "unit", "zero", "zeros", "extended", *PRODUCTS)
     }
 
 
@@ -77,7 +77,8 @@ class Comparison:
         """Starts an engine and gets it an index, of its cache or built."""
         worker = Worker(engine, self.args.programs, self.args.python)
         loaded = worker.ask(
-            "load", base=self.base, queries=self.queries, type=engine.kind, rows=self.rows
+            "load", base=self.base, queries=self.queries, type=engine.kind, rows=self.rows,
+            **({"code": engine.code} if engine.code else {}),
         )
         result = {"load": loaded, "build": self.index(worker, engine)}
         worker.ask("drop")

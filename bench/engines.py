@@ -15,6 +15,7 @@ class Engine:
     kind: str  # element type of the rows: f32, u8
     needs: str = ""  # the Python package that the .py imports, or the variable that names programs
     huge: bool = False  # ask glibc's malloc for huge pages
+    code: str = ""  # how rows are compressed for the traversal, in the engine's words
 
     @property
     def ours(self):
@@ -23,7 +24,7 @@ class Engine:
     @property
     def index_name(self):
         """Engines of one index name build the same index: they share its file."""
-        return f"{self.program.removesuffix('.py')}-{self.kind}"
+        return f"{self.program.removesuffix('.py')}-{self.kind}" + (f"-{self.code}" if self.code else "")
 
 
 # usearch and SVS have allocators of their own, which do not listen to glibc's tunables.
@@ -31,6 +32,10 @@ ENGINES = {
     e.name: e
     for e in (
         Engine("shoal-f32", "peer_shoal", "f32"),
+        *(
+            Engine(f"shoal-{code}", "peer_shoal", "f32", code=code)
+            for code in ("float16", "sq8", "rq4", "rq3", "rq2", "rq1")
+        ),
         Engine("shoal-u8", "peer_shoal", "u8"),
         Engine("hnswlib-f32", "peer_hnswlib", "f32"),
         Engine("hnswlib-f32-huge", "peer_hnswlib", "f32", huge=True),
@@ -40,6 +45,11 @@ ENGINES = {
         Engine("faiss-f32-huge", "peer_faiss.py", "f32", "faiss", huge=True),
         Engine("faiss-sq8", "peer_faiss.py", "u8", "faiss"),
         Engine("faiss-sq8-huge", "peer_faiss.py", "u8", "faiss", huge=True),
+        Engine("faiss-hnsw-sq8", "peer_faiss.py", "f32", "faiss", huge=True, code="SQ8"),
+        Engine("faiss-hnsw-sq4", "peer_faiss.py", "f32", "faiss", huge=True, code="SQ4"),
+        Engine("faiss-hnsw-rabitq", "peer_faiss.py", "f32", "faiss", huge=True, code="RaBitQ"),
+        Engine("symphonyqg", "peer_rabitq.py", "f32", "rabitqlib", huge=True, code="symqg"),
+        Engine("rabitq-hnsw-7", "peer_rabitq.py", "f32", "rabitqlib", huge=True, code="7"),
         Engine("usearch-f32", "peer_usearch.py", "f32", "usearch"),
         Engine("usearch-u8", "peer_usearch.py", "u8", "usearch"),
         Engine("svs-f32", "peer_svs.py", "f32", "svs"),

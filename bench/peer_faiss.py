@@ -16,15 +16,27 @@ class Faiss(worker.Engine):
 
     def build(self, rows, kind, threads, degree, size):
         dim, links = rows.shape[1], degree // 2
+        if self.code:
+            self.index = faiss.index_factory(dim, f"HNSW{links}_{self.code},RFlat")
+            self.graph().efConstruction = size
+            faiss.omp_set_num_threads(threads)
+            self.index.train(rows[:100000])
+            self.index.add(rows)
+            return {"index": f"HNSW{links}_{self.code},RFlat", "efConstruction": size}
         if kind == "u8":
             self.index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit_direct, links)
             self.index.train(rows[:1000])
         else:
             self.index = faiss.IndexHNSWFlat(dim, links)
-        self.index.hnsw.efConstruction = size
+        self.graph().efConstruction = size
         faiss.omp_set_num_threads(threads)
         self.index.add(rows)
         return {"index": type(self.index).__name__, "M": links, "efConstruction": size}
+
+    def graph(self):
+        """A refining index has the graph's in it."""
+        base = faiss.downcast_index(self.index.base_index) if self.code else self.index
+        return base.hnsw
 
     def save(self, path):
         faiss.write_index(self.index, path)
@@ -33,7 +45,9 @@ class Faiss(worker.Engine):
         self.index = faiss.read_index(path)
 
     def set_list_size(self, size):
-        self.index.hnsw.efSearch = size
+        self.graph().efSearch = size
+        if self.code:  # All of the list may be reranked, up to what a search of k = 10 needs.
+            self.index.k_factor = min(size, 40) / 10
 
     def search(self, queries, k, threads):
         faiss.omp_set_num_threads(threads)

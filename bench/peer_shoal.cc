@@ -64,6 +64,7 @@ class ShoalEngine : public Engine {
         OrThrow(Index::Create({.dim = static_cast<uint32_t>(dim_),
                                .scalar_type = type_,
                                .metric = *ParseMetric(options.metric),
+                               .code = CodeOf(),
                                .max_degree = static_cast<uint32_t>(options.degree),
                                .build_list_size = static_cast<uint32_t>(options.list_size)})));
   }
@@ -97,6 +98,13 @@ class ShoalEngine : public Engine {
   }
 
  private:
+  // Vectors as they are, unless a code is asked for.
+  Code CodeOf() const {
+    if (code.empty()) return Code::kFull;
+    if (const std::optional<Code> known = ParseCode(code)) return *known;
+    throw std::runtime_error(fmt::format("code: expected a name of Code, found {}", code));
+  }
+
   // At most kMaxK hits a search: no allocation on the way.
   static constexpr size_t kMaxK = 256;
 

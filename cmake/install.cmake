@@ -12,6 +12,12 @@ install(DIRECTORY include/shoal TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(EXPORT shoal-targets NAMESPACE shoal:: DESTINATION ${package_dir})
 
+# What the static library is linked with.
+set(pc_modules libhwy lmdb)
+if(URING_FOUND)
+  string(APPEND pc_modules " liburing")
+endif()
+
 configure_package_config_file(cmake/shoal-config.cmake.in shoal-config.cmake
                               INSTALL_DESTINATION ${package_dir})
 # Before 1.0 a program that asks for 0.1 does not get 0.2.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/mismatch.h"
+#include "codec/make_codec.h"
 #include "database_impl.h"
 
 namespace shoal {
@@ -33,7 +34,18 @@ Status CheckRuntime(const RuntimeOptions& runtime) {
 }
 
 size_t RowBytes(const IndexOptions& options) {
-  return FullCodec(options.scalar_type, options.metric, options.dim).row_bytes();
+  return MakeCodec(Code::kFull, options.scalar_type, options.metric, options.dim)->row_bytes();
+}
+
+// Rows on disk are vectors as they were given: there are no codes yet.
+Status WithoutCodes(IndexOptions& options) {
+  for (Code* const code : {&options.code, &options.rerank_code}) {
+    if (*code != Code::kAuto && *code != Code::kFull)
+      return MakeError(ErrorCode::kUnsupported,
+                       "code: expected full, found " + std::string(CodeName(*code)));
+    *code = Code::kFull;
+  }
+  return {};
 }
 
 Status ReadFormat(const ReadTxn& txn, FormatRecord& format) {
@@ -165,9 +177,9 @@ Status DatabaseImpl::PassAll() {
   return {};
 }
 
-Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
-                                                   const IndexOptions& options) {
+Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name, IndexOptions options) {
   constexpr size_t kMaxName = 255;
+  if (Status ok = WithoutCodes(options); !ok) return tl::unexpected(ok.error());
   if (name.empty() || name.size() > kMaxName)
     return Invalid("name", "1 to 255 bytes", std::to_string(name.size()));
   if (Status ok = MayWait(); !ok) return tl::unexpected(ok.error());
@@ -209,6 +221,7 @@ Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
   Result<IndexRecord> record = FindIndexRecord(*txn, name);
   if (!record) return tl::unexpected(record.error());
   IndexOptions index_options = record->options;
+  index_options.code = index_options.rerank_code = Code::kFull;
   index_options.runtime = options.runtime;
   Result<Index> index = Index::Create(index_options);
   if (!index) return tl::unexpected(index.error());

@@ -6,6 +6,9 @@
 
 #include "base/hooks.h"
 #include "base/mismatch.h"
+#include "base/type_and_metric.h"
+#include "codec/make_codec.h"
+#include "index_codes.h"
 #include "index_impl.h"
 #include "search_calls.h"
 
@@ -32,13 +35,46 @@ Status Validate(const IndexOptions& o) {
         CheckOption("max_degree", o.max_degree, 4, kMaxDegree),
         CheckOption("build_list_size", o.build_list_size, 1, kMaxListSize),
         CheckOption("alpha", o.alpha, 1, 2),
-        CheckEnum("scalar_type", o.scalar_type, ScalarType::kUint8, "one of ScalarType"),
+        CheckEnum("scalar_type", o.scalar_type, ScalarType::kBit, "one of ScalarType"),
         CheckEnum("repair", runtime.repair, RepairPolicy::kManual, "one of RepairPolicy"),
         CheckOption("repair_threads", runtime.repair_threads, 1, 256),
         CheckOption("repair_share", runtime.repair_share, 1, 100),
-        CheckEnum("metric", o.metric, Metric::kCosine, "one of Metric")})
+        CheckEnum("metric", o.metric, Metric::kHamming, "one of Metric"),
+        CheckTypeAndMetric(o.scalar_type, o.metric),
+        CheckEnum("code", o.code, Code::kSign, "one of Code"),
+        CheckEnum("rerank_code", o.rerank_code, Code::kSign, "one of Code"),
+        CheckCodes(ResolveCodes(o))})
     if (!checked) return checked;
   return {};
+}
+
+// Unsupported: there is no such code for such vectors.
+// `store`: null, or where the vectors are, which then order the hits.
+Result<PointRows> MakeRows(const IndexOptions& o, std::unique_ptr<FeatureStore> store) {
+  std::unique_ptr<Codec> codecs[2];
+  const auto make = [&](const char* field, Code code, std::unique_ptr<Codec>& out) -> Status {
+    out = MakeCodec(code, o.scalar_type, o.metric, o.dim);
+    if (out != nullptr) return {};
+    return Mismatch(ErrorCode::kUnsupported, field,
+                    "a code for " + std::string(ScalarTypeName(o.scalar_type)) + " vectors with " +
+                        std::string(MetricName(o.metric)),
+                    CodeName(code));
+  };
+  Status made = make("code", o.code, codecs[0]);
+  if (made && HasRerankRows(o) && store == nullptr)
+    made = make("rerank_code", o.rerank_code, codecs[1]);
+  if (!made) return tl::unexpected(made.error());
+  std::unique_ptr<StoredVectors> stored;
+  if (store != nullptr) stored = std::make_unique<StoredVectors>(std::move(store), o);
+  return PointRows(std::move(codecs[0]), std::move(codecs[1]), std::move(stored));
+}
+
+// All columns that grow with the slot table.
+std::vector<Column*> Columns(const PointRows& rows, NeighborLists& neighbors) {
+  std::vector<Column*> columns;
+  for (const auto& part : rows.parts()) columns.push_back(&part->features.column());
+  columns.insert(columns.end(), {&neighbors.rows(), &neighbors.meta()});
+  return columns;
 }
 
 }  // namespace
@@ -65,17 +101,19 @@ tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total) {
                                               std::to_string(total));
 }
 
-IndexImpl::IndexImpl(const IndexOptions& options, ChangeObserver* observer)
+IndexImpl::IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver* observer)
     : options_(options),
       observer_(observer),
+      rows_(std::move(rows)),
       budget_(options.runtime.memory_limit),
       check_(options.scalar_type, options.metric, options.dim),
-      codec_(options.scalar_type, options.metric, options.dim),
-      features_(codec_.row_bytes()),
       neighbors_(budget_, slots_, options.max_degree),
-      slots_(budget_, epochs_, {&features_.column(), &neighbors_.rows(), &neighbors_.meta()}),
+      slots_(budget_, epochs_, Columns(rows_, neighbors_)),
       ids_(budget_, slots_),
-      graph_(options_, codec_, slots_, neighbors_, features_) {}
+      graph_(options_,
+             {rows_.traversal(),
+              PrunesOnRerankRows(options.code) ? rows_.ranking() : rows_.traversal()},
+             slots_, neighbors_) {}
 
 IndexImpl::~IndexImpl() {
   repairs_.Close();
@@ -84,9 +122,39 @@ IndexImpl::~IndexImpl() {
 }
 
 Result<Index> IndexImpl::Create(const IndexOptions& options, ChangeObserver* observer) {
+  return Make(options, nullptr, observer);
+}
+
+Result<Index> IndexImpl::CreateWithFeatures(const IndexOptions& options,
+                                            std::unique_ptr<FeatureStore> store) {
+  if (store == nullptr) return Invalid("store", "a feature store", "null");
+  const size_t bytes = VectorView(nullptr, options.scalar_type, options.dim).bytes();
+  if (store->row_bytes() != bytes)
+    return Invalid("store: row_bytes", Written(bytes) + " (dim x the scalar type's size)",
+                   Written(store->row_bytes()));
+  if (options.rerank_code != Code::kFull && options.rerank_code != Code::kAuto)
+    return Invalid("rerank_code", "full: the store's vectors", CodeName(options.rerank_code));
+  return Make(options, std::move(store), nullptr);
+}
+
+Result<Index> IndexImpl::Make(const IndexOptions& options, std::unique_ptr<FeatureStore> store,
+                              ChangeObserver* observer) {
   try {
     if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
-    auto impl = std::make_unique<IndexImpl>(options, observer);
+    const IndexOptions resolved = ResolveCodes(options);
+    Result<PointRows> rows = MakeRows(resolved, std::move(store));
+    if (!rows) return tl::unexpected(rows.error());
+    return CreateOf(resolved, std::move(*rows), observer);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options, "index");
+  }
+}
+
+Result<Index> IndexImpl::CreateOf(const IndexOptions& options, PointRows rows,
+                                  ChangeObserver* observer) {
+  try {
+    if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
+    auto impl = std::make_unique<IndexImpl>(options, std::move(rows), observer);
     if (!impl->slots_.Init() || !impl->neighbors_.Init())
       return OutOfMemory(options, "address space");
     if (!impl->StartRepairers()) return OutOfMemory(options, "repair_threads");
@@ -108,7 +176,8 @@ IndexStats IndexImpl::Stats() const {
   stats.average_degree =
       listed == 0 ? 0 : static_cast<double>(stats.edges) / static_cast<double>(listed);
   stats.work = epochs_.Work();
-  stats.memory.vectors = slots_.ResidentBytes(features_.column());
+  for (const auto& part : rows_.parts())
+    stats.memory.vectors += slots_.ResidentBytes(part->features.column());
   stats.memory.neighbors = slots_.ResidentBytes(neighbors_.rows());
   stats.memory.reverse_lists = neighbors_.ReverseBytes();
   stats.memory.slots =
@@ -163,12 +232,20 @@ Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
 
 Result<Index> Index::Create(const IndexOptions& options) { return IndexImpl::Create(options); }
+Result<Index> Index::CreateWithFeatures(const IndexOptions& options,
+                                        std::unique_ptr<FeatureStore> store) {
+  return IndexImpl::CreateWithFeatures(options, std::move(store));
+}
 Status Index::Insert(ExternalId id, VectorView vector) { return impl_->Insert(id, vector); }
 Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                       const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, batch);
 }
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
+Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                      const BatchOptions& batch) {
+  return impl_->UpsertMany(ids, rows, batch);
+}
 Status Index::Delete(ExternalId id) { return impl_->Delete(id); }
 Result<BatchReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
   return impl_->DeleteMany(ids, batch);

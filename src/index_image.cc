@@ -1,11 +1,12 @@
 // An index to and from its image, of which the file formats write and read.
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "base/hooks.h"
 #include "base/parallel.h"
+#include "base/round.h"
+#include "codec/full_codec.h"
 #include "graph/breadth_first.h"
 #include "index_impl.h"
 
@@ -33,15 +34,22 @@ uint32_t IndexImpl::Medoid(const SnapshotPoints& points) {
   constexpr size_t kSample = 1000, kJudges = 64;
   const size_t n = points.slots.size();
   const size_t step = std::max<size_t>(1, n / kSample);
+  const size_t vector_bytes = VectorView(nullptr, options_.scalar_type, options_.dim).bytes();
+  std::vector<std::byte> vectors(DivideUp(n, step) * vector_bytes);
   std::vector<const std::byte*> sample;
-  for (size_t i = 0; i < n; i += step) sample.push_back(features_.Row(points.slots[i]));
+  for (size_t i = 0; i < n; i += step) {
+    std::byte* const vector = vectors.data() + sample.size() * vector_bytes;
+    CopyRow(points.slots[i], {vector, options_.scalar_type, options_.dim});
+    sample.push_back(vector);
+  }
+  const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
   const size_t judges = std::min(sample.size(), kJudges);
-  std::vector<std::byte> buffer(codec_.buffer_bytes());
+  std::vector<std::byte> buffer(full.buffer_bytes());
   std::vector<float> distances(sample.size());
   std::vector<double> sums(sample.size(), 0.0);
   for (size_t j = 0; j < judges; ++j) {
     const std::byte* const judge = sample[j * sample.size() / judges];
-    codec_.ScoreRaw(judge, sample.data(), sample.size(), buffer.data(), distances.data());
+    full.ScoreRaw(judge, sample.data(), sample.size(), buffer.data(), distances.data());
     for (size_t i = 0; i < sample.size(); ++i) sums[i] += distances[i];
   }
   const auto best = std::min_element(sums.begin(), sums.end()) - sums.begin();
@@ -50,6 +58,8 @@ uint32_t IndexImpl::Medoid(const SnapshotPoints& points) {
 
 // Under one guard, beside writers (index_save.cc).
 Result<GraphImage> IndexImpl::Export(bool dynamic) {
+  if (rows_.stored() != nullptr)
+    return MakeError(ErrorCode::kUnsupported, "index: its vectors are in a feature store");
   auto guard = epochs_.Pin();
   std::vector<SlotId> slots = SnapshotSlots();
   SHOAL_SYNC_POINT("export.after_points");
@@ -77,8 +87,8 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   for (uint32_t i = 0; i < image.nodes(); ++i) {
     const SlotId slot = i < n ? points.slots[i] : start;
     // The start point gets the medoid's row: DiskANN has no cosine distance from the origin.
-    std::memcpy(image.rows.data() + i * image.rows.row_bytes(),
-                features_.Row(points.slots[i < n ? i : medoid]), image.rows.row_bytes());
+    CopyRow(points.slots[i < n ? i : medoid],
+            {image.rows.data() + i * image.rows.row_bytes(), options_.scalar_type, options_.dim});
     SnapshotList(slot, points, guard, list);
     if (!dynamic && i == image.start)
       for (const uint32_t j : list_of_start)
@@ -100,6 +110,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     if (batch.progress) batch.progress((pass * n + done) / kPasses, n);
   };
   size_t done = 0;
+  CentreOn(image.rows);
   if (Status started = EnsureStart(); !started) return started;
   std::vector<SlotId> slots(n);
   const std::vector<uint32_t> order = BreadthFirst(image).nodes;
@@ -116,7 +127,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
   }
   const auto link = [&](SlotId u, std::span<const uint32_t> ids) {
     auto guard = epochs_.Pin();
-    Operation op(guard, codec_);
+    Operation op(guard, rows_.buffer_bytes());
     for (const uint32_t v : ids)
       if (v < n && slots[v] != u) graph_.AddEdge(u, slots[v], op);
   };
@@ -136,7 +147,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     if (batch.stop.stop_requested()) return Cancelled("load", (2 * n + done) / kPasses, n);
     if (++done % kTell == 0 || done == n) tell(2, done);
     auto guard = epochs_.Pin();
-    Operation op(guard, codec_);
+    Operation op(guard, rows_.buffer_bytes());
     if (graph_.EnsureParent(slots[i], op)) continue;
     graph_.LinkInAnywhere(slots[i], op);
     if (neighbors_.forest().ParentCount(slots[i]) == 0) return OutOfMemory(options_, "index image");

@@ -10,15 +10,14 @@
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "change_observer.h"
-#include "codec/full_codec.h"
 #include "codec/vector_check.h"
 #include "graph/graph.h"
 #include "graph/repair_queue.h"
 #include "persist/graph_image.h"
 #include "persist/snapshot_seeds.h"
+#include "point_rows.h"
 #include "shoal/index.h"
 #include "store/epoch.h"
-#include "store/feature_store.h"
 #include "store/id_map.h"
 #include "store/neighbors.h"
 #include "store/slot_table.h"
@@ -75,10 +74,16 @@ class PreparedInsert {
 
 class IndexImpl {
  public:
-  IndexImpl(const IndexOptions& options, ChangeObserver* observer);
+  // `options`: with resolved codes, which `rows` has.
+  IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver* observer);
   ~IndexImpl();
   // `observer`: null, or told of every change but those of Load and LoadDiskann.
   static Result<Index> Create(const IndexOptions& options, ChangeObserver* observer = nullptr);
+  static Result<Index> CreateWithFeatures(const IndexOptions& options,
+                                          std::unique_ptr<FeatureStore> store);
+  // Likewise, with rows that are of the options' codes, which are resolved.
+  static Result<Index> CreateOf(const IndexOptions& options, PointRows rows,
+                                ChangeObserver* observer);
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
@@ -106,15 +111,18 @@ class IndexImpl {
   Status Restore(const DiskGraph& disk, const BatchOptions& batch);
   SlotTable& slots() { return slots_; }
   const NeighborLists& lists() const { return neighbors_; }
-  const std::byte* Row(SlotId slot) const { return features_.rows().At(slot); }
+  // The database's rows are full ones: there is one part.
+  const std::byte* Row(SlotId slot) const { return rows_.traversal().Row(slot); }
   Graph& graph() { return graph_; }
-  FullCodec& codec() { return codec_; }
+  const Codec& codec() const { return *rows_.parts().front()->codec; }
   EpochRegistry& epochs() { return epochs_; }
   const VectorCheck& check() const { return check_; }
 
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
+  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch);
   Status Delete(ExternalId id);
   Result<BatchReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
   Status Clear(const BatchOptions& batch);
@@ -149,7 +157,11 @@ class IndexImpl {
   size_t size() const { return slots_.live(); }
 
  private:
+  static Result<Index> Make(const IndexOptions& options, std::unique_ptr<FeatureStore> store,
+                            ChangeObserver* observer);
   std::optional<OwnedSlot> AcquireSlot();
+  // Writes all rows of a slot that the caller owns, and its id. Errors are the feature store's.
+  Status WritePoint(SlotId slot, ExternalId id, VectorView vector);
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
   Result<PreparedInsert> PrepareReplacement(ExternalId id, VectorView vector);
@@ -163,8 +175,18 @@ class IndexImpl {
   // Links a live point in; `met`: by LinkOut.
   void LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard);
 
-  // Copies the vector to `out`, which has room.
-  Status CopyVector(ExternalId id, void* out) const;
+  // Decodes the vector to `out`, of the index's dimension and type.
+  Status CopyVector(ExternalId id, MutableVectorView out) const;
+  // Of the rows in memory.
+  void CopyRow(SlotId slot, MutableVectorView out) const {
+    const Representation rows = rows_.ranking();
+    rows.codec.Decode(rows.Row(slot), out);
+  }
+  // Orders what the last search has ranked by the rerank rows.
+  Status RerankFor(VectorView query, Operation& op) const;
+  // Orders what the last range search has found by the vectors of the feature store, and drops what
+  // is not within the radius.
+  Status RerankWithin(VectorView query, float radius, Operation& op) const;
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      Scratch& scratch) const;
   // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
@@ -202,6 +224,7 @@ class IndexImpl {
   bool StartRepairers();
   void RepairInBackground();
   Result<bool> MoveAllDown(const BatchOptions& batch, int pass);
+  bool CopyPoint(SlotId from, SlotId to, Operation& op);
   bool MoveDown(SlotId from);
   SlotId MoveTo(OwnedSlot& slot, SlotId from, Operation& op);
   void Trim();
@@ -236,6 +259,9 @@ class IndexImpl {
 
   // Makes a start point if there is none.
   Status EnsureStart();
+  // In an index that had no point yet: the code's centre becomes the mean of a sample of `rows`.
+  void CentreOn(MatrixView rows);
+  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;
@@ -246,11 +272,10 @@ class IndexImpl {
   ChangeObserver* const observer_;
 
   // Own synchronisation.
+  PointRows rows_;  // Before epochs_: scratch has readers of its feature store.
   MemoryBudget budget_;
   EpochRegistry epochs_{&budget_};
   const VectorCheck check_;  // Of vectors that come from outside.
-  FullCodec codec_;
-  RamFeatureStore features_;
   NeighborLists neighbors_;
   SlotTable slots_;
   mutable IdMap ids_;  // A look-up locks it.

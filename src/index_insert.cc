@@ -74,14 +74,22 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
   }
 }
 
+Status IndexImpl::WritePoint(SlotId slot, ExternalId id, VectorView vector) {
+  rows_.Encode(vector, slot);
+  const ExternalId former = slots_.external_id(slot);
+  slots_.set_external_id(slot, id);
+  if (rows_.stored() == nullptr) return {};
+  return rows_.stored()->Put({slot, id}, former, vector);
+}
+
 Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
   // Looked up first, so that the common duplicate costs no slot.
   if (ids_.Lock(id).slot()) return AlreadyExists(id);
   SHOAL_SYNC_POINT("insert.after_lookup");
   std::optional<OwnedSlot> slot = AcquireSlot();
   if (!slot) return OutOfMemory(options_, "slots");
-  codec_.Encode(vector, features_.Row(slot->id()));
-  slots_.set_external_id(slot->id(), id);
+  if (Status written = WritePoint(slot->id(), id, vector); !written)
+    return tl::unexpected(written.error());
   auto entry = ids_.Lock(id);
   if (entry.slot()) return AlreadyExists(id);
   if (!entry.Add(slot->id())) return OutOfMemory(options_, "id map");
@@ -94,7 +102,7 @@ Status IndexImpl::EnsureStart() {
   if (graph_.start() != kNoSlot) return {};
   std::optional<OwnedSlot> slot = slots_.Acquire();
   if (!slot) return OutOfMemory(options_, "slots");
-  codec_.EncodeOrigin(features_.Row(slot->id()));
+  rows_.EncodeOrigin(slot->id());
   neighbors_.ResetStart(slot->id());
   graph_.set_start(std::move(*slot).Freeze());
   return {};
@@ -104,7 +112,7 @@ Status IndexImpl::EnsureStart() {
 Result<PreparedInsert> IndexImpl::LinkOut(PreparedInsert prepared) {
   const SlotId p = prepared.slot_.id();
   auto guard = epochs_.Pin();
-  Operation op(guard, codec_);
+  Operation op(guard, rows_.buffer_bytes());
   const std::optional<SeedsMet> met = graph_.LinkOut(p, op);
   if (!met) return OutOfMemory(options_, "reverse lists");
   prepared.version_ = neighbors_.Version(p);
@@ -131,8 +139,8 @@ Result<PreparedInsert> IndexImpl::PrepareReplacement(ExternalId id, VectorView v
   try {
     std::optional<OwnedSlot> slot = AcquireSlot();
     if (!slot) return OutOfMemory(options_, "slots");
-    codec_.Encode(vector, features_.Row(slot->id()));
-    slots_.set_external_id(slot->id(), id);
+    if (Status written = WritePoint(slot->id(), id, vector); !written)
+      return tl::unexpected(written.error());
     neighbors_.ResetRow(slot->id());
     // What the commit takes, so that it cannot fail: a place in the map, should a Delete come
     // between, and one in the queue of repairs.
@@ -175,7 +183,7 @@ void IndexImpl::RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard)
       missed <= std::min(kMaxMissed, size() / kMissedShare))
     return;
   try {
-    Operation op(guard, codec_);
+    Operation op(guard, rows_.buffer_bytes());
     if (const auto met = graph_.LinkOut(p, op)) prepared.met_ = *met;
   } catch (const std::bad_alloc&) {
   }
@@ -184,7 +192,7 @@ void IndexImpl::RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard)
 Status IndexImpl::Commit(PreparedInsert prepared) {
   try {
     auto guard = epochs_.Pin();
-    const Operation op(guard, codec_);  // So that LinkInAnywhere needs no memory.
+    const Operation op(guard, rows_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
     RenewList(prepared, guard);
     if (prepared.kind_ == PreparedInsert::Kind::kReplacement) {
       CommitReplacement(prepared, std::move(guard));
@@ -249,7 +257,7 @@ void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard
 
 void IndexImpl::LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard) {
   SHOAL_SYNC_POINT("insert.published");
-  Operation op(guard, codec_);
+  Operation op(guard, rows_.buffer_bytes());
   try {
     bool has_parent = graph_.LinkIn(p, met, op);
     // If not, the rows of all possible parents are full of the last parent edges of other points. p

@@ -14,6 +14,7 @@
 #include "base/parallel.h"
 #include "graph/breadth_first.h"
 #include "index_impl.h"
+#include "persist/snapshot_codecs.h"
 #include "persist/snapshot_seeds.h"
 
 namespace shoal {
@@ -80,7 +81,6 @@ class IndexImpl::Loader {
       radius = set.radius;
     }
     index_.graph_.entries().Restore(sets);
-    index_.codec_.RaiseMaxNormSq(header_.max_norm_sq);
     return {};
   }
 
@@ -105,9 +105,15 @@ class IndexImpl::Loader {
   Status LoadBlock(size_t b, Block& block) {
     const auto first = static_cast<uint32_t>(header_.FirstEntry(b));
     const auto end = static_cast<uint32_t>(header_.FirstEntry(b + 1));
-    if (Status ok = reader_.ReadBlock(Section::kRows, b, block); !ok) return ok;
-    for (uint32_t i = first; i < end; ++i)
-      if (Status ok = LoadRow(b, block, size_t{i - first} * header_.row_bytes, i); !ok) return ok;
+    constexpr Section kRows[] = {Section::kRows, Section::kRerankRows};
+    for (size_t part = 0; part < index_.rows_.parts().size(); ++part) {
+      if (Status ok = reader_.ReadBlock(kRows[part], b, block); !ok) return ok;
+      const size_t row_bytes = header_.RecordBytes(kRows[part]);
+      for (uint32_t i = first; i < end; ++i)
+        if (Status ok = LoadRow(kRows[part], b, block, size_t{i - first} * row_bytes, SlotOf(i));
+            !ok)
+          return ok;
+    }
     if (Status ok = reader_.ReadBlock(Section::kIds, b, block); !ok) return ok;
     for (uint32_t i = first; i < std::min(end, n_); ++i)
       if (Status ok = LoadId(b, block, size_t{i - first} * sizeof(ExternalId), SlotOf(i)); !ok)
@@ -119,21 +125,30 @@ class IndexImpl::Loader {
     return {};
   }
 
-  // The row of entry i. What the codec adds to a vector is encoded anew, and must be the same.
-  Status LoadRow(size_t b, const Block& block, size_t at, uint32_t i) {
-    const SlotId slot = SlotOf(i);
-    std::byte* const row = index_.features_.Row(slot);
+  // A row is taken as it is, if it is one that its codec writes, and, where it is the vector
+  // itself, of a vector that may be inserted.
+  Status LoadRow(Section section, size_t b, const Block& block, size_t at, SlotId slot) {
+    const bool is_traversal = section == Section::kRows;
+    const auto& rows = is_traversal ? index_.rows_.parts().front() : index_.rows_.parts().back();
+    const std::byte* const found = block.data() + at;
+    std::byte* const row = rows->features.Row(slot);
+    bool same = false;
     if (slot == kStart) {
-      index_.codec_.EncodeOrigin(row);
+      rows->codec->EncodeOrigin(row);
+      same = std::memcmp(row, found, rows->codec->row_bytes()) == 0;
     } else {
-      const VectorView vector(block.data() + at, header_.options.scalar_type, header_.options.dim);
-      if (Status valid = index_.check_.Vector(vector, "vector"); !valid)
-        return reader_.Broken(Section::kRows, b, at, NameOf(slot), "a vector that may be inserted",
-                              valid.error().message);
-      index_.codec_.Encode(vector, row);
+      const IndexOptions& options = header_.options;
+      if ((is_traversal ? options.code : options.rerank_code) == Code::kFull) {
+        const VectorView vector(found, options.scalar_type, options.dim);
+        if (Status valid = index_.check_.Vector(vector, "vector"); !valid)
+          return reader_.Broken(section, b, at, NameOf(slot), "a vector that may be inserted",
+                                valid.error().message);
+      }
+      std::memcpy(row, found, rows->codec->row_bytes());
+      same = rows->codec->Accept(row);
     }
-    if (std::memcmp(row, block.data() + at, header_.row_bytes) == 0) return {};
-    return reader_.Broken(Section::kRows, b, at, NameOf(slot), "the row of its vector", "another");
+    if (same) return {};
+    return reader_.Broken(section, b, at, NameOf(slot), "the row of its vector", "another");
   }
 
   Status LoadId(size_t b, const Block& block, size_t at, SlotId slot) {
@@ -219,7 +234,7 @@ class IndexImpl::Loader {
       if (index_.neighbors_.Copy(SlotOf(i), row) == 0) listless.push_back(SlotOf(i));
     const auto relink = [&](SlotId slot) {
       auto guard = index_.epochs_.Pin();
-      Operation op(guard, index_.codec_);
+      Operation op(guard, index_.rows_.buffer_bytes());
       index_.graph_.Relink(slot, op);
       index_.graph_.EnsureParent(slot, op);
     };
@@ -234,7 +249,7 @@ class IndexImpl::Loader {
       if (batch_.stop.stop_requested()) break;
       const SlotId slot = SlotOf(order_.nodes[i]);
       auto guard = index_.epochs_.Pin();
-      Operation op(guard, index_.codec_);
+      Operation op(guard, index_.rows_.buffer_bytes());
       if (index_.graph_.EnsureParent(slot, op)) continue;
       index_.graph_.LinkInAnywhere(slot, op);
       if (index_.neighbors_.forest().ParentCount(slot) == 0)
@@ -270,15 +285,19 @@ Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptio
   if (!reader) return tl::unexpected(reader.error());
   IndexOptions index_options = reader->header().options;
   index_options.runtime = options.runtime;
-  Result<Index> index = Create(index_options);
-  if (!index) return index;
   try {
+    Result<SnapshotCodecs> codecs = MakeSnapshotCodecs(*reader);
+    if (!codecs) return tl::unexpected(codecs.error());
+    Result<Index> index = CreateOf(
+        index_options, PointRows(std::move(codecs->traversal), std::move(codecs->rerank), nullptr),
+        nullptr);
+    if (!index) return index;
     const Status loaded = Loader(Of(*index), *reader, options.batch).Run();
     if (!loaded) return tl::unexpected(loaded.error());
+    return index;
   } catch (const std::bad_alloc&) {
     return OutOfMemory(index_options, "load");
   }
-  return index;
 }
 
 }  // namespace shoal

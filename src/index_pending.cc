@@ -15,7 +15,7 @@ Result<PendingPoint> IndexImpl::InsertPending(ExternalId id, VectorView vector,
   if (!prepared) return tl::unexpected(prepared.error());
   try {
     auto guard = epochs_.Pin();
-    const Operation op(guard, codec_);  // So that LinkInAnywhere needs no memory.
+    const Operation op(guard, rows_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
     // Of the two slots one will be deleted, or a new one may be: its place in the queue.
     const bool fresh = prepared->kind_ == PreparedInsert::Kind::kNew;
     if (fresh && !repairs_.Reserve()) return OutOfMemory(options_, "repairs");

@@ -1,7 +1,6 @@
 // What follows a delete: the repair, now or later, and memory that comes back.
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <new>
 #include <optional>
 #include <system_error>
@@ -39,7 +38,7 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
 Graph::Repaired IndexImpl::RepairTaken(const PendingRepair& repair, EpochRegistry::Guard& guard) {
   auto repaired = Graph::Repaired::kRetry;
   try {
-    Operation op(guard, codec_);
+    Operation op(guard, rows_.buffer_bytes());
     repaired = graph_.Repair(repair.slot, op);
     if (repaired == Graph::Repaired::kDone && !slots_.Retire(repair.slot, guard))
       repaired = Graph::Repaired::kRetry;
@@ -137,16 +136,28 @@ void IndexImpl::PunchHoles() {
   trimming_.Unlock();
 }
 
+// Copies rows and id to a slot that the caller owns. False: the feature store refuses.
+bool IndexImpl::CopyPoint(SlotId from, SlotId to, Operation& op) {
+  const ExternalId id = slots_.external_id(from);
+  const ExternalId former = slots_.external_id(to);
+  rows_.Copy(from, to);
+  slots_.set_external_id(to, id);
+  StoredVectors* const stored = rows_.stored();
+  if (stored == nullptr) return true;
+  std::vector<std::byte> buffer(VectorView(nullptr, options_.scalar_type, options_.dim).bytes());
+  const MutableVectorView vector(buffer.data(), options_.scalar_type, options_.dim);
+  return stored->Copy({from, id}, vector, op) && stored->Put({to, id}, former, vector);
+}
+
 // Relocates the point in slot `from` to a lower slot. False: there is none, or no memory.
 bool IndexImpl::MoveDown(SlotId from) {
   auto guard = epochs_.Pin();
-  Operation op(guard, codec_);
+  Operation op(guard, rows_.buffer_bytes());
   if (slots_.tag(from) != Tag::kLive) return true;
   std::optional<OwnedSlot> slot = slots_.Acquire();
-  if (!slot || slot->id() >= from || !repairs_.Reserve()) return false;
+  if (!slot || slot->id() >= from || !CopyPoint(from, slot->id(), op) || !repairs_.Reserve())
+    return false;
   const SlotId to = slot->id();
-  std::memcpy(features_.Row(to), features_.Row(from), codec_.row_bytes());
-  slots_.set_external_id(to, slots_.external_id(from));
   neighbors_.ResetRow(to);
   SlotId left = kNoSlot;
   bool copied = false;

@@ -47,6 +47,8 @@ class IndexImpl::Restorer {
 
  private:
   SlotId start() const { return disk_.record().start; }
+  // Rows are full ones: there is one part.
+  PointRows::Part& part() { return *index_.rows_.parts().front(); }
   // A point, or a dead one.
   bool IsPoint(SlotId slot) const { return slot != start() && disk_.IsPresent(slot); }
 
@@ -70,7 +72,7 @@ class IndexImpl::Restorer {
       }
     }
     index_.graph_.set_start(start());
-    index_.codec_.RaiseMaxNormSq(disk_.record().max_norm_sq);
+    part().codec->RaiseMaxNormSq(disk_.record().max_norm_sq);
     return {};
   }
 
@@ -95,18 +97,19 @@ class IndexImpl::Restorer {
 
   Status RestorePoint(SlotId slot) {
     if (!disk_.IsPresent(slot)) return {};
-    std::byte* const row = index_.features_.Row(slot);
+    Codec& codec = *part().codec;
+    std::byte* const row = part().features.Row(slot);
     const std::byte* const stored = disk_.Row(slot);
     if (slot == start()) {
-      index_.codec_.EncodeOrigin(row);
+      codec.EncodeOrigin(row);
     } else {
       const IndexOptions& options = index_.options_;
       const VectorView vector(stored, options.scalar_type, options.dim);
       if (Status valid = index_.check_.Vector(vector, "vector"); !valid)
         return Broken(slot, valid.error().message);
-      index_.codec_.Encode(vector, row);
+      codec.Encode(vector, row);
     }
-    if (std::memcmp(row, stored, index_.codec_.row_bytes()) != 0)
+    if (std::memcmp(row, stored, codec.row_bytes()) != 0)
       return Broken(slot, "row: expected that of its vector, found another");
     if (slot != start()) {
       const ExternalId id = disk_.IdOf(slot);
@@ -173,7 +176,7 @@ class IndexImpl::Restorer {
         const SlotId p = logged[i].slot;
         if (!disk_.IsLive(p)) continue;
         auto guard = index_.epochs_.Pin();
-        Operation op(guard, index_.codec_);
+        Operation op(guard, index_.rows_.buffer_bytes());
         const size_t n = index_.neighbors_.Copy(p, row);
         for (size_t k = 0; k < n; ++k) index_.graph_.AddEdge(row[k], p, op);
       }
@@ -192,7 +195,7 @@ class IndexImpl::Restorer {
       if (!listless && index_.neighbors_.forest().ParentCount(slot) > 0) continue;
       if (batch_.stop.stop_requested()) return Cancelled("load", size_t{n_} / 3 * 2, n_);
       auto guard = index_.epochs_.Pin();
-      Operation op(guard, index_.codec_);
+      Operation op(guard, index_.rows_.buffer_bytes());
       if (listless) index_.graph_.Relink(slot, op);
       if (index_.graph_.EnsureParent(slot, op)) continue;
       index_.graph_.LinkInAnywhere(slot, op);

@@ -20,6 +20,7 @@
 #include <unordered_set>
 
 #include "base/hooks.h"
+#include "index_codes.h"
 #include "index_impl.h"
 #include "persist/snapshot_seeds.h"
 
@@ -44,7 +45,7 @@ IndexImpl::SnapshotPoints IndexImpl::Position(std::vector<SlotId> slots) {
 uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
                                 std::span<const uint32_t> list, EpochRegistry::Guard& guard) {
   if (!IsReadable(slots_.tag(lost))) return kNoSlot;
-  const Operation op(guard, codec_);
+  const Operation op(guard, rows_.buffer_bytes());
   Scratch& scratch = op.scratch;
   size_t n = neighbors_.Copy(lost, scratch.search.ids);
   n = static_cast<size_t>(std::remove_if(scratch.search.ids, scratch.search.ids + n,
@@ -56,8 +57,9 @@ uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& poi
                                          }) -
                           scratch.search.ids);
   if (n == 0) return kNoSlot;
-  features_.rows().Find(scratch.search.ids, n, scratch.search.rows);
-  codec_.BindRow(features_.Row(u), scratch.row_buffer.data())
+  const Representation rows = rows_.traversal();
+  rows.rows().Find(scratch.search.ids, n, scratch.search.rows);
+  rows.codec.BindRow(rows.Row(u), scratch.row_buffer.data())
       .Score(scratch.search.rows, n, scratch.search.distances);
   guard.work.distances += n;
   const auto nearest = std::min_element(scratch.search.distances, scratch.search.distances + n);
@@ -87,12 +89,22 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
       graph_.start();  // After the points: if there is one, there is a start point.
   SnapshotHeader header{.options = options_,
                         .points = points.slots.size(),
-                        .row_bytes = static_cast<uint32_t>(codec_.row_bytes()),
                         .block_points = SnapshotBlockPoints(options_),
                         .start_points = start == kNoSlot ? 0u : 1u};
+  SnapshotCodec* const codecs[] = {&header.traversal, &header.rerank};
+  std::vector<std::byte> parameters;
+  // Vectors of a feature store are saved as rerank rows, if the code is another.
+  std::vector<const Codec*> saved = rows_.codecs();
+  if (!HasRerankRows(options_)) saved.resize(1);
+  for (size_t i = 0; i < saved.size(); ++i) {
+    const std::vector<std::byte> own = saved[i]->Parameters();
+    codecs[i]->row_bytes = static_cast<uint32_t>(saved[i]->row_bytes());
+    codecs[i]->parameter_bytes = static_cast<uint32_t>(own.size());
+    parameters.insert(parameters.end(), own.begin(), own.end());
+  }
   std::vector<std::byte> block;
   const auto progress = [&](size_t blocks) {
-    return header.points * blocks / (3 * header.entry_blocks() + 1);
+    return header.points * blocks / std::max<size_t>(1, header.blocks());
   };
   size_t done = 0;
   // One section: append(slot) puts the record of an entry behind the block.
@@ -116,16 +128,36 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     list.resize(options_.max_degree, kNoSlot);
     for (const uint32_t position : list) PutNumber(block, position);
   };
-  Status ok = write(SnapshotSection::kRows, [&](SlotId slot) {
-    const std::byte* const row = features_.Row(slot);
-    block.insert(block.end(), row, row + header.row_bytes);
-  });
+  const auto append_row = [&](const Representation& rows) {
+    return [&block, rows](SlotId slot) {
+      const std::byte* const row = rows.Row(slot);
+      block.insert(block.end(), row, row + rows.codec.row_bytes());
+    };
+  };
+  Status ok = write(SnapshotSection::kRows, append_row(rows_.traversal()));
+  Status fetched;  // The first error of the feature store.
+  const auto append_stored = [&](SlotId slot) {
+    Operation op(guard, rows_.buffer_bytes());
+    const size_t end = block.size() + saved.back()->row_bytes();
+    if (slot == start) {
+      block.resize(end);
+      saved.back()->EncodeOrigin(block.data() + end - saved.back()->row_bytes());
+    } else if (fetched) {
+      fetched = rows_.stored()->AppendRow({slot, slots_.external_id(slot)}, op, block);
+    }
+  };
+  if (ok && saved.size() > 1)
+    ok = rows_.stored() == nullptr
+             ? write(SnapshotSection::kRerankRows, append_row(rows_.ranking()))
+             : write(SnapshotSection::kRerankRows, append_stored);
+  if (!fetched) return fetched;
   if (ok)
     ok = write(SnapshotSection::kIds, [&](SlotId slot) {
       PutNumber(block, slot == start ? ExternalId{0} : slots_.external_id(slot));
     });
   SHOAL_SYNC_POINT("save.before_lists");
   if (ok) ok = write(SnapshotSection::kLists, append_list);
+  if (ok && !parameters.empty()) ok = writer->Append(parameters);
   if (ok && start != kNoSlot) {
     SnapshotSeeds seeds{.sets = SnapshotSeedSets(points), .anchors = {}};
     ok = AnchorLost(*writer, header, seeds.anchors);
@@ -133,7 +165,7 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     AppendSeeds(seeds, block);
     if (ok) ok = writer->Append(block);
   }
-  header.max_norm_sq = codec_.max_norm_sq();
+  for (size_t i = 0; i < saved.size(); ++i) codecs[i]->max_norm_sq = saved[i]->max_norm_sq();
   if (ok) ok = writer->Commit(header);
   if (ok && batch.progress) batch.progress(header.points, header.points);
   return ok;

@@ -1,13 +1,14 @@
 // The index's readers: search, range search, and what ids and vectors are there.
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <new>
 #include <string>
 
 #include "base/hooks.h"
 #include "base/number.h"
+#include "graph/rerank.h"
 #include "index_batch.h"
+#include "index_codes.h"
 #include "index_impl.h"
 #include "search_calls.h"
 
@@ -28,23 +29,32 @@ bool IsNew(ExternalId id, std::span<const ExternalId> ids, std::vector<uint32_t>
 
 }  // namespace
 
-// Writes the k nearest of the last search's list, each id once, and returns their number. An empty
-// `distances` is left out.
+// Writes the k nearest that the last search has ranked, each id once, and returns their number. An
+// empty `distances` is left out.
 size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                               Scratch& scratch) const {
   // Read after the tags: a search that has seen two slots of one id sees the flag, too.
   const bool unique = any_left_.load(std::memory_order_relaxed);
   if (unique) scratch.id_table.assign(std::bit_ceil(2 * k), 0);
   size_t hits = 0;
-  for (size_t i = 0; i < scratch.search.best.size() && hits < k; ++i) {
-    if (!scratch.search.best.IsEligible(i)) continue;
-    const ExternalId id = slots_.external_id(scratch.search.best[i].slot);
+  for (const Candidate& candidate : scratch.search.ranked) {
+    if (hits == k) break;
+    const ExternalId id = slots_.external_id(candidate.slot);
     if (unique && !IsNew(id, ids.first(hits), scratch.id_table)) continue;
     ids[hits] = id;
-    if (!distances.empty()) distances[hits] = scratch.search.best[i].distance;
+    if (!distances.empty()) distances[hits] = candidate.distance;
     ++hits;
   }
   return hits;
+}
+
+Status IndexImpl::RerankFor(VectorView query, Operation& op) const {
+  std::byte* const buffer = op.scratch.row_buffer.data();
+  if (const StoredVectors* const stored = rows_.stored())
+    return stored->Rerank(slots_, stored->codec().BindQuery(query, buffer), op);
+  const Representation rows = rows_.ranking();
+  Rerank(rows.rows(), rows.codec.BindQuery(query, buffer), op.work, op.scratch.search);
+  return {};
 }
 
 Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
@@ -54,19 +64,24 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
-    Operation op(guard, codec_);
+    Operation op(guard, rows_.buffer_bytes());
     Scratch& scratch = op.scratch;
-    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
+    const Scorer scorer = rows_.traversal().codec.BindQuery(query, scratch.query_buffer.data());
     // More candidates than points make no sense, and may not fit in memory.
     const size_t most = std::max<size_t>(1, slots_.high_water());
     const size_t k = std::min(options.k, most);
     size_t list_size = std::min(std::max(options.search_list_size, k), most);
+    size_t ranked = rows_.has_rerank() ? CandidatesToRerank(options, k, list_size) : list_size;
     size_t hits = 0;
-    for (;; list_size = std::min(2 * list_size, most)) {
+    for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
       graph_.BeamSearch(scorer, list_size, op);
+      RankByList(ranked, scratch.search);
+      if (rows_.has_rerank()) {
+        if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
+      }
       hits = CollectHits(k, ids, distances, scratch);
-      // A list that is full and holds fewer than k ids holds some of them twice.
-      if (hits == k || !scratch.search.best.full() || list_size >= most) break;
+      // If there are as many as asked for, of fewer than k ids, there are some of them twice.
+      if (hits == k || scratch.search.ranked.size() < ranked || ranked >= most) break;
     }
     if (work != nullptr) *work = guard.work;
     return hits;
@@ -91,18 +106,34 @@ Status IndexImpl::SearchMany(MatrixView queries, const SearchOptions& options,
           WorkCounters* work) { return Search(query, options, ids, distances, work); });
 }
 
+// Where the traversal rows are codes, they have estimated which points are within.
+Status IndexImpl::RerankWithin(VectorView query, float radius, Operation& op) const {
+  SearchScratch& search = op.scratch.search;
+  search.ranked = search.within;
+  if (Status done = RerankFor(query, op); !done) return done;
+  std::erase_if(search.ranked, [&](const Candidate& c) { return !(c.distance <= radius); });
+  search.within = search.ranked;
+  return {};
+}
+
 Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
                                                 WorkCounters* work) const {
   if (Status valid = check_.Vector(query, "query"); !valid) return tl::unexpected(valid.error());
   if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
-    Operation op(guard, codec_);
+    Operation op(guard, rows_.buffer_bytes());
     Scratch& scratch = op.scratch;
-    const Scorer scorer = codec_.BindQuery(query, scratch.query_buffer.data());
+    // By the rows that order hits: nothing is estimated.
+    const Representation rows = rows_.ranking();
+    const Scorer scorer = rows.codec.BindQuery(query, scratch.query_buffer.data());
     const size_t most = std::max<size_t>(1, slots_.high_water());
-    graph_.RangeSearch(scorer, std::clamp<size_t>(options.search_list_size, 1, most),
+    graph_.RangeSearch(rows.rows(), scorer, std::clamp<size_t>(options.search_list_size, 1, most),
                        options.radius, op);
+    if (rows_.stored() != nullptr) {
+      if (Status done = RerankWithin(query, options.radius, op); !done)
+        return tl::unexpected(done.error());
+    }
     std::vector<Hit> hits;
     hits.reserve(scratch.search.within.size());
     const bool unique = any_left_.load(std::memory_order_relaxed);
@@ -137,20 +168,28 @@ Status IndexImpl::ContainsMany(std::span<const ExternalId> ids,
   return {};
 }
 
-Status IndexImpl::CopyVector(ExternalId id, void* out) const {
-  const auto guard = epochs_.Pin();  // Before the look-up: the row stands while it is copied.
+Status IndexImpl::CopyVector(ExternalId id, MutableVectorView out) const {
+  auto guard = epochs_.Pin();  // Before the look-up: the row stands while it is copied.
   const std::optional<SlotId> slot = LiveSlotOf(id);
   SHOAL_SYNC_POINT("get.looked_up");
   if (!slot) return NotFound(id);
-  std::memcpy(out, features_.rows().At(*slot), options_.dim * ScalarSize(options_.scalar_type));
-  return {};
+  if (rows_.stored() == nullptr) {
+    CopyRow(*slot, out);
+    return {};
+  }
+  try {
+    Operation op(guard, rows_.buffer_bytes());
+    return rows_.stored()->Copy({*slot, id}, out, op);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "get");
+  }
 }
 
 Status IndexImpl::Get(ExternalId id, MutableVectorView vector) const {
   if (Status shape = check_.Shape({vector.data(), vector.type(), 1, vector.dim()}, "vector");
       !shape)
     return shape;
-  return CopyVector(id, vector.data());
+  return CopyVector(id, vector);
 }
 
 Result<BatchReport> IndexImpl::GetMany(std::span<const ExternalId> ids, MutableMatrixView rows,
@@ -162,7 +201,7 @@ Result<BatchReport> IndexImpl::GetMany(std::span<const ExternalId> ids, MutableM
   if (Status shape = check_.Shape(rows, "rows"); !shape) return tl::unexpected(shape.error());
   try {
     return RunBatch({"get", ids.size(), {}, kGrain}, batch,
-                    [&](size_t i) { return CopyVector(ids[i], rows[i].data()); });
+                    [&](size_t i) { return CopyVector(ids[i], rows[i]); });
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "get");
   }

@@ -8,6 +8,7 @@
 #include "base/hooks.h"
 #include "base/number.h"
 #include "base/parallel.h"
+#include "codec/full_codec.h"
 #include "index_batch.h"
 #include "index_impl.h"
 #include "index_order.h"
@@ -110,18 +111,37 @@ std::vector<uint8_t> IndexImpl::KnownIds(std::span<const ExternalId> ids) {
   return known;
 }
 
-Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                          const BatchOptions& batch) {
+// As many ids as rows, and rows of the index's type and dimension.
+Status IndexImpl::CheckRows(std::span<const ExternalId> ids, MatrixView rows) const {
   if (ids.size() != rows.rows())
     return Invalid("ids", "one per row, " + Written(rows.rows()), Written(ids.size()));
-  if (rows.rows() == 0) return BatchReport{};
-  if (Status shape = check_.Shape(rows, "rows"); !shape) return tl::unexpected(shape.error());
+  return rows.rows() == 0 ? Status() : check_.Shape(rows, "rows");
+}
+
+Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                          const BatchOptions& batch) {
+  if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
   try {
-    const std::vector<uint32_t> order = InsertOrder(codec_, rows, KnownIds(ids), size(), batch);
+    CentreOn(rows);
+    const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
+    const std::vector<uint32_t> order = InsertOrder(full, rows, KnownIds(ids), size(), batch);
     return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch,
                     [&](size_t i) { return Insert(ids[i], rows[i]); });
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
+  }
+}
+
+Result<BatchReport> IndexImpl::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                          const BatchOptions& batch) {
+  if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
+  try {
+    const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
+    const std::vector<uint32_t> order = InsertOrder(full, rows, {}, size(), batch);
+    return RunBatch({"upsert", rows.rows(), order, GrainOf(order)}, batch,
+                    [&](size_t i) { return Upsert(ids[i], rows[i]); });
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "upsert");
   }
 }
 
@@ -139,7 +159,7 @@ Status IndexImpl::Refine(const BatchOptions& batch) {
     const auto relink = [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; ++i) {
         auto guard = epochs_.Pin();
-        Operation op(guard, codec_);
+        Operation op(guard, rows_.buffer_bytes());
         graph_.Relink(live[i], op);
       }
     };

@@ -2,14 +2,15 @@
 
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <mutex>
 #include <new>
 #include <string>
 
-#include "codec/full_codec.h"
 #include "codec/vector_check.h"
+#include "graph/rerank.h"
 #include "graph/searcher.h"
+#include "index_codes.h"
+#include "persist/snapshot_codecs.h"
 #include "search_calls.h"
 #include "shoal/snapshot.h"
 #include "snapshot_view.h"
@@ -20,8 +21,11 @@ namespace {
 
 struct ViewScratch final : ScratchBase {
   SearchScratch search;
-  std::vector<std::byte> query_buffer;
-  size_t bytes() const override { return sizeof(*this) + search.bytes() + query_buffer.capacity(); }
+  // What a binding takes: of the search, and of reranking.
+  std::vector<std::byte> query_buffer, rerank_buffer;
+  size_t bytes() const override {
+    return sizeof(*this) + search.bytes() + HeapBytes(query_buffer, rerank_buffer);
+  }
 };
 
 }  // namespace
@@ -44,22 +48,27 @@ class IndexViewImpl {
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  IndexViewImpl(const std::filesystem::path& path, const SnapshotHeader& header)
+  IndexViewImpl(const std::filesystem::path& path, const SnapshotHeader& header,
+                SnapshotCodecs codecs)
       : path_(path),
         check_(header.options.scalar_type, header.options.metric, header.options.dim),
-        codec_(header.options.scalar_type, header.options.metric, header.options.dim) {
+        codecs_(std::move(codecs)) {
     snapshot_.header = header;
   }
   ViewScratch& ScratchOf(EpochRegistry::Guard& guard) const;
-  Scorer Bind(VectorView query, ViewScratch& scratch) const {
-    scratch.query_buffer.resize(codec_.buffer_bytes());
-    return codec_.BindQuery(query, scratch.query_buffer.data());
+  // The codec of what orders hits.
+  const Codec& ranking() const {
+    return codecs_.rerank == nullptr ? *codecs_.traversal : *codecs_.rerank;
+  }
+  static Scorer Bind(const Codec& codec, VectorView query, std::vector<std::byte>& buffer) {
+    buffer.resize(codec.buffer_bytes());
+    return codec.BindQuery(query, buffer.data());
   }
   void MakeIdTable() const;
 
   const std::filesystem::path path_;
   const VectorCheck check_;
-  const FullCodec codec_;
+  const SnapshotCodecs codecs_;
   OpenSnapshot snapshot_;
   // Only for what it keeps: a scratch for each thread that searches.
   mutable EpochRegistry epochs_;
@@ -77,7 +86,9 @@ Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem
   if (!seeds) return tl::unexpected(seeds.error());
   Result<MappedFile> file = reader->file().Map();
   if (!file) return tl::unexpected(file.error());
-  std::unique_ptr<IndexViewImpl> impl(new IndexViewImpl(path, header));
+  Result<SnapshotCodecs> codecs = MakeSnapshotCodecs(*reader);
+  if (!codecs) return tl::unexpected(codecs.error());
+  std::unique_ptr<IndexViewImpl> impl(new IndexViewImpl(path, header, std::move(*codecs)));
   OpenSnapshot& snapshot = impl->snapshot_;
   snapshot.has_clusters = HaveClusters(*seeds, header.entries());
   snapshot.seeds = std::move(*seeds);
@@ -86,6 +97,8 @@ Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem
   auto* const bytes = const_cast<std::byte*>(snapshot.file.data());
   const auto at = [&](SnapshotSection section) { return bytes + header.OffsetOf(section); };
   snapshot.rows.store(at(SnapshotSection::kRows), std::memory_order_relaxed);
+  if (snapshot.has_rerank())
+    snapshot.rerank_rows.store(at(SnapshotSection::kRerankRows), std::memory_order_relaxed);
   snapshot.ids = reinterpret_cast<const ExternalId*>(at(SnapshotSection::kIds));
   snapshot.lists = reinterpret_cast<const SlotId*>(at(SnapshotSection::kLists));
   return impl;
@@ -108,15 +121,19 @@ Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& opti
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
     const size_t k = std::min(options.k, most);
     const size_t list_size = std::min(std::max(options.search_list_size, k), most);
-    Searcher(SnapshotView(snapshot_), Bind(query, scratch), {}, guard.work, scratch.search)
+    Searcher(SnapshotView(snapshot_, snapshot_.TraversalRows()),
+             Bind(*codecs_.traversal, query, scratch.query_buffer), {}, guard.work, scratch.search)
         .FindNearest(list_size);
-    const CandidateList& best = scratch.search.best;
-    size_t hits = 0;
-    for (size_t i = 0; i < best.size() && hits < k; ++i) {
-      if (!best.IsEligible(i)) continue;
-      ids[hits] = snapshot_.ids[best[i].slot];
-      if (!distances.empty()) distances[hits] = best[i].distance;
-      ++hits;
+    const bool reranks = snapshot_.has_rerank();
+    RankByList(reranks ? CandidatesToRerank(options, k, list_size) : list_size, scratch.search);
+    if (reranks)
+      Rerank(snapshot_.RankingRows(), Bind(ranking(), query, scratch.rerank_buffer), guard.work,
+             scratch.search);
+    const std::vector<Candidate>& ranked = scratch.search.ranked;
+    const size_t hits = std::min(k, ranked.size());
+    for (size_t i = 0; i < hits; ++i) {
+      ids[i] = snapshot_.ids[ranked[i].slot];
+      if (!distances.empty()) distances[i] = ranked[i].distance;
     }
     if (work != nullptr) *work = guard.work;
     return hits;
@@ -133,7 +150,8 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
     auto guard = epochs_.Pin();
     ViewScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
-    FindWithin(SnapshotView(snapshot_), Bind(query, scratch),
+    FindWithin(SnapshotView(snapshot_, snapshot_.RankingRows()),
+               Bind(ranking(), query, scratch.query_buffer),
                std::clamp<size_t>(options.search_list_size, 1, most), options.radius, guard.work,
                scratch.search);
     std::vector<Hit> hits;
@@ -179,8 +197,7 @@ Status IndexViewImpl::Get(ExternalId id, MutableVectorView vector) const {
     const SlotId point = Find(id);
     if (point == kNoSlot)
       return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
-    std::memcpy(vector.data(), SnapshotView(snapshot_).rows().At(point),
-                snapshot_.header.vector_bytes());
+    ranking().Decode(snapshot_.RankingRows().At(point), vector);
     return {};
   } catch (const std::bad_alloc&) {
     return NoMemory("ids");

@@ -17,11 +17,23 @@ namespace shoal {
 
 // What does not change while a snapshot is open.
 struct OpenSnapshot {
+  // What searches traverse, and what orders their hits.
+  Rows TraversalRows() const { return RowsAt(rows, header.traversal.row_bytes); }
+  Rows RankingRows() const {
+    return has_rerank() ? RowsAt(rerank_rows, header.rerank.row_bytes) : TraversalRows();
+  }
+  bool has_rerank() const { return header.rerank.row_bytes != 0; }
+  static Rows RowsAt(const std::atomic<std::byte*>& base, size_t stride) {
+    constexpr unsigned kOneSegment = 31;
+    return {&base, kOneSegment, stride, Rows::PrefetchesWhole(stride)};
+  }
+
   SnapshotHeader header;
   SnapshotSeeds seeds;
   bool has_clusters = false;
   MappedFile file;
   std::atomic<std::byte*> rows{nullptr};
+  std::atomic<std::byte*> rerank_rows{nullptr};  // Null: there are none.
   const ExternalId* ids = nullptr;
   const SlotId* lists = nullptr;
 };
@@ -32,19 +44,17 @@ class SnapshotView {
     SlotId high_water;
   };
 
-  explicit SnapshotView(const OpenSnapshot& snapshot)
+  // A search reads `rows`: one of the snapshot's.
+  SnapshotView(const OpenSnapshot& snapshot, const Rows& rows)
       : snapshot_(snapshot),
+        rows_(rows),
         points_(static_cast<SlotId>(snapshot.header.points)),
         max_degree_(snapshot.header.options.max_degree) {}
 
   SlotId start() const { return snapshot_.header.start_points == 0 ? kNoSlot : points_; }
   Stamp stamp() const { return {points_}; }
   size_t live() const { return points_; }
-  Rows rows() const {
-    constexpr unsigned kOneSegment = 31;
-    const size_t stride = snapshot_.header.row_bytes;
-    return {&snapshot_.rows, kOneSegment, stride, Rows::PrefetchesWhole(stride)};
-  }
+  const Rows& rows() const { return rows_; }
 
   size_t CopyList(SlotId slot, SlotId* out) const {
     const SlotId* const list = List(slot);
@@ -97,6 +107,7 @@ class SnapshotView {
   }
 
   const OpenSnapshot& snapshot_;
+  const Rows rows_;
   const SlotId points_;
   const uint32_t max_degree_;
 };

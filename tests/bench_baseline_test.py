@@ -153,6 +153,18 @@ class BaselineTest(unittest.TestCase):
             self.assertEqual(done.returncode, 0, f"{isa}:\n{done.stderr}\n{done.stdout}")
         self.assertIn("scalar", tested)
 
+    def test_every_instruction_set_counts_the_same_of_manhattan_distances_and_bits(self):
+        jobs = json.loads((BASELINES / "generated.json").read_text())
+        before = json.loads((BASELINES / "generated-results.json").read_text())
+        jobs["jobs"], before["runs"] = jobs["jobs"][2:], before["runs"][2:]
+        restriction = {"scalar_types": ["uint8", "bit"], "modes": ["insert"]}
+        self.assertEqual(jobs["jobs"][0]["content"]["scalar_types"], restriction["scalar_types"])
+        jobs["jobs"][0]["content"].update(restriction)
+        path, before = self.write("jobs.json", jobs), self.write("before.json", only(before, restriction))
+        for isa in OTHER_SETS:
+            done = self.compare(path, before, run_jobs(path, self.folder / "after.json", isa=isa))
+            self.assertEqual(done.returncode, 0, f"{isa}:\n{done.stderr}\n{done.stdout}")
+
     def test_one_table_shows_every_difference(self):
         results = json.loads((BASELINES / "generated-results.json").read_text())
         before = self.write("before.json", results)

@@ -10,6 +10,7 @@
 #include "base/crc32c.h"
 #include "dataset_helpers.h"
 #include "jobs/data.h"
+#include "jobs/extended_set.h"
 #include "jobs/integer_set.h"
 #include "jobs/zero_vectors.h"
 #include "temp_folder.h"
@@ -30,6 +31,25 @@ TEST(IntegerSetTest, TheSetIsTheSameBytesEverywhere) {
   EXPECT_EQ(set->queries.rows(), 100u);
   EXPECT_EQ(ChecksumOf(set->rows), 265919387u);
   EXPECT_EQ(ChecksumOf(set->queries), 40511084u);
+}
+
+TEST(ExtendedSetTest, KeepsTheRowsAndAddsOthersOfLengthOne) {
+  const TempFolder folder;
+  const std::vector<float> rows = {1, 0, 0, 2, 3, 4};
+  const std::string path = folder / "rows.fbin";
+  ASSERT_TRUE(WriteBin(path, MatrixView(std::span(rows), 2)));
+  const auto set = ExtendSet({.from = path, .queries_from = path, .rows = 50});
+  ASSERT_TRUE(set);
+  ASSERT_EQ(set->rows.rows(), 50u);
+  ASSERT_EQ(set->queries.rows(), 3u);
+  const auto* const x = reinterpret_cast<const float*>(set->rows.data());
+  const std::vector<float> first(x, x + 6);
+  EXPECT_THAT(first, testing::Pointwise(testing::FloatNear(1e-6f),
+                                        std::vector<float>{1, 0, 0, 1, 0.6f, 0.8f}));
+  for (size_t i = 0; i < 50; ++i) EXPECT_NEAR(std::hypot(x[2 * i], x[2 * i + 1]), 1, 1e-6);
+  const auto fewer = ExtendSet({.from = path, .queries_from = path, .rows = 2});
+  ASSERT_FALSE(fewer);
+  EXPECT_THAT(fewer.error().message, HasSubstr("rows: expected at least the 3"));
 }
 
 TEST(IntegerSetTest, AllTypesHoldTheSameNumbers) {

@@ -146,6 +146,21 @@ class StreamJobsTest(RunnerTest):
             self.assertEqual("points_per_second" in row, row["phase"] in ("search+consolidate", "delete"))
         self.assertEqual(list(self.folder.glob("*.shoal")), [])
 
+    def test_bits_and_manhattan_distances_are_made_built_and_searched(self):
+        self.made("bits", dim=61)
+        self.made("clusters", metric="manhattan")
+        jobs = [{"type": "index", "content": {
+            "data": {"base_file": f"{name}.{kind}", "query_file": f"{name}-query.{kind}",
+                     "truth_file": f"{name}.gt100", "metric": metric},
+            "search": {"lists": [40], "samples": 1}}}
+            for name, kind, metric in (("bits", "bbin", "hamming"), ("clusters", "fbin", "manhattan"))]
+        for curves in self.rows("curves", *jobs):
+            self.assertGreater(curves[0]["points"][0]["recall"], .95)
+        done = self.bench("generate-data", "--set", "bits", "--out", ".", "--rows", "20", "--clusters", "2",
+                          "--metric", "l2")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("metric: expected one of bit vectors, found l2", done.stderr)
+
     def test_kernels_and_exact_search_have_a_row_for_each_case(self):
         kernels, = self.rows("kernels", {"type": "kernels", "content": {
             "types": ["uint8"], "dims": [16, 33], "seconds": 0.0001, "samples": 1, "memory_mb": 1}})

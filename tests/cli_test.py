@@ -228,7 +228,7 @@ class Converters(Case):
         self.bad("dimension of row 9: expected 16 as in row 0, found 17", program,
                  self.write("x", whole[:180] + struct.pack("<i", 17) + whole[184:]), out)
         self.bad("cannot create the file", program, self.write("x", whole), self.path("no/x.bin"))
-        self.bad("expected float, float16, int8 or uint8, found 'double'", "utils/fvecs_to_bin",
+        self.bad("expected float, float16, int8, uint8 or bit, found 'double'", "utils/fvecs_to_bin",
                  "double", self.path("x"), out)
         nan = vecs_bytes([[1.0, float("nan")]], "f")
         self.bad("row 0, column 1: expected a finite number, found NaN", "utils/fvecs_to_bin",
@@ -291,7 +291,7 @@ class RandomData(Case):
         def bad(text, kind, *flags, size=("-D", 10, "-N", 100)):
             self.bad(text, "utils/rand_data_gen", "--data_type", kind, "-o", self.path("x"), *size,
                      *flags)
-        bad("--data_type: expected float, int8 or uint8, found float16", "float16")
+        bad("--data_type: expected float, int8, uint8 or bit, found float16", "float16")
         bad("--norm: expected more than 0, up to 127, with int8, found -1", "int8")
         bad("--norm: expected more than 0, up to 127, with uint8, found 128", "uint8", "--norm", 128)
         bad("--norm: expected a finite number, found nan", "float", "--norm", "nan")
@@ -315,7 +315,7 @@ class Snapshots(Case):
             self.assertEqual(lines, {
                 "file": str(file), "format version": "3", "bytes": str(len(snapshot_bytes())),
                 "points": "3", "dimension": "4", "element type": "uint8", "metric": "l2",
-                "max_degree (R)": "8", "build_list_size (L)": "50", "alpha": "1.5",
+                "code": "full", "rerank code": "full", "max_degree (R)": "8", "build_list_size (L)": "50", "alpha": "1.5",
                 "edges": "6 (2.0 a point)", "checksums": checksums})
 
     def test_damage_is_named_with_its_place(self):
@@ -334,6 +334,98 @@ class Snapshots(Case):
         bad("magic number: expected \\x89SHOAL\\x0d\\x0a, the beginning of a shoal snapshot, "
             "found \\xd0\\x07", bin_bytes(self.base, "B"))
         self.bad("cannot open for reading", "utils/snapshot_info", self.path("missing"))
+
+
+class Bits(Case):
+    """Vectors of packed bits: bytes of a file of uint8, or a dimension that is no multiple of 8."""
+    KINDS = {"data_type": "bit", "dist_fn": "hamming"}
+
+    def setUp(self):
+        super().setUp()
+        rng = random.Random(8)
+        centres = [[rng.randrange(256) for _ in range(DIM)] for _ in range(20)]
+        # Each bit of a centre is flipped with a probability of 1/8.
+        flips = lambda: rng.randrange(256) & rng.randrange(256) & rng.randrange(256)
+        row = lambda: [byte ^ flips() for byte in rng.choice(centres)]
+        self.base = [row() for _ in range(2000)]
+        self.queries = [row() for _ in range(50)]
+
+    def write_sets(self, dim):
+        """Rows of `dim` bits; the header has the bytes of a row, or the bits where these are no whole bytes."""
+        def data(rows):
+            size, left = (dim + 7) // 8, dim % 8
+            last = (1 << left) - 1 if left else 255
+            cut = [row[:size - 1] + [row[size - 1] & last] for row in rows]
+            header = struct.pack("<ii", len(rows), dim if left else size)
+            return cut, header + b"".join(map(bytes, cut))
+        self.base, base = data(self.base)
+        self.queries, queries = data(self.queries)
+        self.write("b", base)
+        self.write("q", queries)
+
+    def build(self, **more):
+        return self.flags(**{**self.KINDS, "data_path": self.path("b"),
+                             "index_path_prefix": self.path("index"), **more})
+
+    def test_files_of_packed_bytes_and_of_odd_dimensions_are_built_and_searched(self):
+        for dim in (8 * DIM, 8 * DIM - 3, 61):
+            with self.subTest(dim=dim):
+                self.write_sets(dim)
+                out = self.good("build_memory_index", *self.build(num_threads=1))
+                self.assertIn(f"2000 points in {dim} dimensions", out)
+                self.assertEqual(self.path("index.data").read_bytes(), self.path("b").read_bytes())
+                files = {**self.KINDS, "query_file": self.path("q")}
+                self.good("utils/compute_groundtruth", *self.truth_flags(
+                    **files, base_file=self.path("b")))
+                ids, distances = read_truth(self.path("gt"))
+                differ = lambda a, b: sum((x ^ y).bit_count() for x, y in zip(a, b))
+                for q in range(0, 50, 10):
+                    order = sorted((differ(self.queries[q], row), i) for i, row in enumerate(self.base))
+                    self.assertEqual(ids[q], [i for _, i in order[:20]])
+                    self.assertEqual(distances[q], [d for d, _ in order[:20]])
+                _, rows = table(self.good("search_memory_index", *self.search_flags(**files)))
+                self.assertGreater(float(rows[2][-1]), 97)
+                found = read_bin(self.path("res_100_dists_float.bin"), "f")
+                self.assertEqual([row[0] for row in found], [row[0] for row in distances])
+
+    def test_an_npy_of_packed_bytes_becomes_a_file_of_bits(self):
+        self.write_sets(8 * DIM)
+        numbers = b"".join(map(bytes, self.base))
+        source = self.write("x.npy", npy_bytes("|u1", False, (2000, DIM), numbers))
+        self.good("utils/npy_to_bin", source, self.path("x.bin"))
+        self.assertEqual(self.path("x.bin").read_bytes(), self.path("b").read_bytes())
+
+    def test_what_is_wrong_is_named(self):
+        self.write_sets(8 * DIM)
+        self.bad("scalar_type and metric: expected bit with hamming, or neither of them, found bit "
+                 "with l2", "build_memory_index", *self.build(dist_fn="l2"))
+        self.bad("found float32 with hamming", "build_memory_index", *self.flags(
+            data_type="float", dist_fn="hamming", index_path_prefix=self.path("index"),
+            data_path=self.write("f", bin_bytes([[1.0, 2.0]] * 3, "f"))))
+        self.bad("found uint8 with hamming", "utils/compute_groundtruth", *self.truth_flags(
+            dist_fn="hamming"))
+        data = struct.pack("<ii", 2, 13) + b"\xff\x1f\xff\x3f"
+        self.bad("row 1: vector: bits behind the last element, from 5 of byte 1 on: expected 0, found 1 (1 of 2 "
+                 "rows cannot be used)", "build_memory_index", *self.build(
+                     data_path=self.write("bad", data)))
+        self.bad("size: expected 12 bytes (8 + 2 rows x 13 bits in whole bytes, or 8 + 2 rows x 13 "
+                 "bytes of 8 bits), found 13 bytes", "build_memory_index", *self.build(
+                     data_path=self.write("long", data + b"x")))
+
+    def test_random_bits_are_made(self):
+        make = lambda *more: self.good("utils/rand_data_gen", "--data_type", "bit", "-o",
+                                       self.path("r"), "-N", 3000, *more)
+        make("-D", 13)
+        data = self.path("r").read_bytes()
+        self.assertEqual((data[:8], len(data)), (struct.pack("<ii", 3000, 13), 8 + 2 * 3000))
+        self.assertFalse(any(byte & 0xe0 for byte in data[9::2]))
+        for bit in range(13):
+            ones = sum(data[8 + 2 * row + bit // 8] >> bit % 8 & 1 for row in range(3000))
+            self.assertLess(abs(ones - 1500), 150)
+        make("-D", 16)
+        self.assertEqual(self.path("r").read_bytes()[:8], struct.pack("<ii", 3000, 2))
+        self.bad("--norm: expected 0 or less with bit, found 1", "utils/rand_data_gen",
+                 "--data_type", "bit", "-o", self.path("s"), "-D", 8, "-N", 8, "--norm", 1)
 
 
 class GroundTruth(Case):
@@ -391,7 +483,7 @@ class GroundTruth(Case):
         bad = lambda text, **more: self.bad(text, program, *self.truth_flags(**more))
         bad("--K: expected at least 1, found 0", K=0)
         bad("--K: expected a whole number from 0 to 4294967295, found '-3'", K=-3)
-        bad("expected l2, mips or cosine, found 'bananas'", dist_fn="bananas")
+        bad("expected l2, mips, cosine, manhattan or hamming, found 'bananas'", dist_fn="bananas")
         bad("No such file or directory", base_file=self.path("missing"))
         bad("the size of uint8 or int8", data_type="float")
         bad("dimension: expected 16 as the base file has, found 2",
@@ -471,7 +563,7 @@ class Index(Case):
         files = {"data_type": "float", "query_file": self.path("q")}
         self.write("b", bin_bytes([[v - 128.0 for v in row] for row in self.base], "f"))
         self.write("q", bin_bytes([[v - 128.0 for v in row] for row in self.queries], "f"))
-        for metric in ("l2", "mips", "cosine"):
+        for metric in ("l2", "mips", "cosine", "manhattan"):
             self.good("build_memory_index", *self.flags(
                 data_type="float", dist_fn=metric, data_path=self.path("b"), passes=2,
                 index_path_prefix=self.path("index")))
@@ -485,12 +577,33 @@ class Index(Case):
             for q in range(0, 50, 10):
                 self.assertAlmostEqual(found[q][0] / truth[q][0], 1, places=4)
 
+    def test_an_index_of_codes_gives_the_distances_of_the_vectors(self):
+        floats = lambda rows: bin_bytes([[v - 128.3 for v in row] for row in rows], "f")
+        self.write("b", floats(self.base))
+        self.write("q", floats(self.queries))
+        kinds = {"data_type": "float", "dist_fn": "l2"}
+        self.good("build_memory_index", *self.flags(
+            **kinds, data_path=self.path("b"), index_path_prefix=self.path("index"),
+            codec="float16", rerank_codec="full"))
+        self.assertEqual(self.path("index.data").read_bytes(), self.path("b").read_bytes())
+        found = {}
+        for codec in ("full", "float16"):
+            self.good("search_memory_index", *self.search_flags(
+                **kinds, query_file=self.path("q"), gt_file="null", codec=codec, rerank=50))
+            found[codec] = read_bin(self.path("res_100_dists_float.bin"), "f")
+        same = sum(a == b for a, b in zip(found["full"], found["float16"]))
+        self.assertGreaterEqual(same, 48)
+        bad = lambda text, **more: self.bad(text, "build_memory_index", *self.build_flags(**more))
+        bad("--codec: expected auto, full, float16, bfloat16, sq8, rq4, rq3, rq2, rq1 or sign, "
+            "found 'pq'", codec="pq")
+        bad("code: expected a code for uint8 vectors with l2, found float16", codec="float16")
+
     def test_every_type_and_metric_finds_its_neighbours_in_its_own_files(self):
         signed = lambda rows: [[v - 128 for v in row] for row in rows]
         sets = {"uint8": ("B", self.base, self.queries),
                 "int8": ("b", signed(self.base), signed(self.queries))}
         for word, (kind, base, queries) in sets.items():
-            for metric in ("l2", "mips", "cosine"):
+            for metric in ("l2", "mips", "cosine", "manhattan"):
                 with self.subTest(type=word, metric=metric):
                     self.write("b", bin_bytes(base, kind))
                     self.write("q", bin_bytes(queries, kind))
@@ -546,7 +659,7 @@ class Index(Case):
         bad("no folder", *elsewhere(self.path("no/index")))
         bad("expected a file's name, found a folder", *elsewhere(self.folder))
         bad("expected a file's name, found a folder", *elsewhere(f"{self.folder}/"))
-        bad("--data_type: expected float, int8 or uint8", "--data_type", "float16",
+        bad("--data_type: expected float, int8, uint8 or bit", "--data_type", "float16",
             *self.build_flags()[2:])
         zero = self.write("zero", bin_bytes([[0] * DIM, [1] * DIM], "B"))
         bad("row 0: ", "--data_type", "uint8", "--dist_fn", "cosine", "--data_path", zero,

@@ -30,12 +30,12 @@ void ExpectError(const Result<T>& result, ErrorCode code, const std::filesystem:
 inline Matrix MakeMatrix(ScalarType type, size_t rows, size_t dim) {
   Matrix matrix = *Matrix::Create(type, rows, dim);
   for (size_t i = 0; i < rows * dim; ++i) {
-    std::byte* out = matrix.data() + i * ScalarSize(type);
+    std::byte* out = matrix.data() + BytesOf(type, i);
     const float value = static_cast<float>(i) * 0.5f - 3.0f;
     const Half half = FloatToHalf(value);
     if (type == ScalarType::kFloat32) std::memcpy(out, &value, sizeof(value));
     if (type == ScalarType::kFloat16) std::memcpy(out, &half, sizeof(half));
-    if (ScalarSize(type) == 1) *out = static_cast<std::byte>(i * 37 + 11);
+    if (BytesOf(type, 1) == 1) *out = static_cast<std::byte>(i * 37 + 11);
   }
   return matrix;
 }

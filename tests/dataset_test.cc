@@ -84,7 +84,7 @@ TEST_P(EveryFormat, EveryTruncationIsAnErrorOrWholeRows) {
   const Format& format = GetParam();
   ASSERT_TRUE(format.write(file_, MakeMatrix(format.type, 5, 3)));
   const std::string whole = ReadBytes(file_);
-  const size_t vecs_row = 4 + 3 * ScalarSize(format.type);
+  const size_t vecs_row = 4 + BytesOf(format.type, 3);
   const bool vecs = format.name.starts_with("vecs");
   for (size_t length = 0; length < whole.size(); ++length) {
     WriteBytes(file_, whole.substr(0, length));
@@ -141,7 +141,7 @@ TEST_P(EveryFormat, MissingFilesFoldersPipesAndEmptyFilesAreNamed) {
 
 TEST_P(EveryFormat, NonFiniteNumbersAreNamedByRowAndColumn) {
   const Format& format = GetParam();
-  if (ScalarSize(format.type) == 1) {
+  if (BytesOf(format.type, 1) == 1) {
     // Integers are always finite: every byte value passes.
     ASSERT_TRUE(format.write(file_, MakeMatrix(format.type, 64, 8)));
     EXPECT_TRUE(format.read(file_, format.type, {}));
@@ -154,8 +154,8 @@ TEST_P(EveryFormat, NonFiniteNumbersAreNamedByRowAndColumn) {
       {half ? 0xfc00u : 0xff800000u, "-infinity"}};
   for (const auto& [bits, name] : bad) {
     Matrix matrix = MakeMatrix(format.type, 2000, 9);  // The search goes block by block.
-    std::memcpy(matrix.data() + 1234 * matrix.row_bytes() + 5 * ScalarSize(format.type), &bits,
-                ScalarSize(format.type));
+    std::memcpy(matrix.data() + 1234 * matrix.row_bytes() + BytesOf(format.type, 5), &bits,
+                BytesOf(format.type, 1));
     ASSERT_TRUE(format.write(file_, matrix));
     ExpectError(format.read(file_, format.type, {}), ErrorCode::kCorrupt, file_,
                 "row 1234, column 5: expected a finite number, found " + name);

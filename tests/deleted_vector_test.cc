@@ -14,7 +14,7 @@ namespace {
 
 using test::Rows;
 
-constexpr size_t kDim = 24, kRows = 400;
+constexpr size_t kDim = 120, kRows = 400;
 
 class DeletedVector : public ::testing::TestWithParam<test::TypeAndMetric> {
  protected:

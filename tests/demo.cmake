@@ -13,3 +13,11 @@ add_test(NAME quickstart.PrintsFiveHits COMMAND quickstart)
 set_tests_properties(quickstart.PrintsFiveHits PROPERTIES
                      PASS_REGULAR_EXPRESSION "^${five_hits}$" TIMEOUT 300)
 set_tests_properties(package_search.AnswersFromAGeneratedIndexEndToEnd PROPERTIES TIMEOUT 600)
+
+# Stores of one's own pass the conformance kit.
+foreach(example feature_store_map feature_store_sqlite)
+  if(TARGET ${example})
+    add_dependencies(quick_tests ${example})
+    add_test(NAME ${example}.PassesEveryCheck COMMAND ${example})
+  endif()
+endforeach()

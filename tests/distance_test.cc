@@ -5,7 +5,6 @@
 // child, because a process picks only once.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,41 +21,14 @@
 
 #include "distance/kernels.h"
 #include "shoal/version.h"
+#include "tests/guarded_memory.h"
 
 namespace shoal::distance {
 namespace {
 
+using test::GuardedMemory;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-// Readable memory that ends at a page which may not be touched.
-class GuardedMemory {
- public:
-  explicit GuardedMemory(size_t bytes) {
-    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    readable_ = (bytes + page - 1) / page * page;
-    mapped_ = readable_ + page;
-    void* base = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED) std::abort();
-    base_ = static_cast<std::byte*>(base);
-    if (mprotect(base_ + readable_, page, PROT_NONE) != 0) std::abort();
-  }
-  ~GuardedMemory() { munmap(base_, mapped_); }
-  GuardedMemory(const GuardedMemory&) = delete;
-  GuardedMemory& operator=(const GuardedMemory&) = delete;
-
-  // A copy whose last byte is the last readable one.
-  std::byte* Place(const std::vector<std::byte>& bytes) {
-    std::byte* place = base_ + readable_ - bytes.size();
-    std::copy(bytes.begin(), bytes.end(), place);
-    return place;
-  }
-
- private:
-  std::byte* base_;
-  size_t readable_;
-  size_t mapped_;
-};
 
 // Elements of one type as bytes, and what they mean.
 struct Vector {
@@ -78,7 +50,12 @@ void AppendValue(Vector& vector, ScalarType type, double value) {
     case ScalarType::kFloat16: return Append(vector, FloatToHalf(f), HalfToFloat(FloatToHalf(f)));
     case ScalarType::kInt8: return Append(vector, static_cast<int8_t>(value), std::trunc(value));
     case ScalarType::kUint8: return Append(vector, static_cast<uint8_t>(value), std::trunc(value));
+    case ScalarType::kBit: break;
   }
+  const size_t at = vector.values.size();
+  if (at % 8 == 0) vector.bytes.push_back(std::byte{0});
+  if (value > 0) vector.bytes.back() |= std::byte{1} << at % 8;
+  vector.values.push_back(value > 0 ? 1 : 0);
 }
 
 // The type of the query that goes with rows of `type`.
@@ -86,11 +63,17 @@ ScalarType QueryType(ScalarType type) {
   return type == ScalarType::kFloat16 ? ScalarType::kFloat32 : type;
 }
 
-bool IsInteger(ScalarType type) { return type == ScalarType::kInt8 || type == ScalarType::kUint8; }
+bool IsInteger(ScalarType type) {
+  return type != ScalarType::kFloat32 && type != ScalarType::kFloat16;
+}
 
 Vector RandomVector(std::mt19937_64& random, ScalarType type, size_t dim) {
-  const double low = type == ScalarType::kInt8 ? -128 : type == ScalarType::kUint8 ? 0 : -3;
-  const double high = type == ScalarType::kInt8 ? 127 : type == ScalarType::kUint8 ? 255 : 3;
+  const bool from_zero = type == ScalarType::kUint8 || type == ScalarType::kBit;
+  const double low = type == ScalarType::kInt8 ? -128 : from_zero ? 0 : -3;
+  const double high = type == ScalarType::kInt8    ? 127
+                      : type == ScalarType::kUint8 ? 255
+                      : type == ScalarType::kBit   ? 1
+                                                   : 3;
   std::uniform_real_distribution<double> real(low, high);
   std::uniform_int_distribution<int> whole(static_cast<int>(low), static_cast<int>(high));
   Vector vector;
@@ -115,7 +98,9 @@ Reference Compute(Op op, const Vector& query, const Vector& row) {
   for (size_t i = 0; i < row.values.size(); ++i) {
     const double q = query.values[i];
     const double r = row.values[i];
-    const double term = op == Op::kL2 ? (q - r) * (q - r) : q * r;
+    const double term = op == Op::kL2    ? (q - r) * (q - r)
+                        : op == Op::kDot ? q * r
+                                         : std::abs(q - r);  // Of bits, too.
     reference.sum += term;
     reference.magnitude += std::abs(term);
   }
@@ -146,13 +131,17 @@ std::vector<Case> AllCases() {
   for (const KernelSet* set : Available())
     for (auto type :
          {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8, ScalarType::kUint8})
-      for (auto op : {Op::kL2, Op::kDot}) cases.push_back({set, type, op});
+      for (auto op : {Op::kL2, Op::kDot, Op::kL1}) cases.push_back({set, type, op});
+  for (const KernelSet* set : Available()) cases.push_back({set, ScalarType::kBit, Op::kHamming});
   return cases;
 }
 
 std::string NameOf(const Case& c) {
   return std::string(c.set->isa) + "_" + std::string(ScalarTypeName(c.type)) +
-         (c.op == Op::kL2 ? "_l2" : "_dot");
+         (c.op == Op::kL2    ? "_l2"
+          : c.op == Op::kDot ? "_dot"
+          : c.op == Op::kL1  ? "_l1"
+                             : "_hamming");
 }
 
 std::string CaseName(const testing::TestParamInfo<Case>& info) { return NameOf(info.param); }
@@ -275,12 +264,16 @@ TEST_P(Kernels, IntegersAreExactAtTheirExtremesInTheLargestDimension) {
     const Vector query = ConstantVector(QueryType(type_), kMaxDim, 2.0);
     const Vector row = ConstantVector(type_, kMaxDim, -1.0);
     EXPECT_EQ(set_.Pair(op_, type_)(query.bytes.data(), row.bytes.data(), kMaxDim),
-              op_ == Op::kL2 ? 9.0f * kMaxDim : -2.0f * kMaxDim);
+              (op_ == Op::kL2    ? 9.0f
+               : op_ == Op::kDot ? -2.0f
+                                 : 3.0f) *
+                  kMaxDim);
     return;
   }
-  const std::vector<double> extremes = type_ == ScalarType::kInt8
-                                           ? std::vector<double>{-128, 127, 0, -1}
-                                           : std::vector<double>{0, 255, 128, 127};
+  const std::vector<double> extremes =
+      type_ == ScalarType::kInt8  ? std::vector<double>{-128, 127, 0, -1}
+      : type_ == ScalarType::kBit ? std::vector<double>{0, 1}
+                                  : std::vector<double>{0, 255, 128, 127};
   for (const size_t dim : {size_t{kMaxDim}, size_t{kMaxDim} - 1, size_t{4095}}) {
     for (const double a : extremes) {
       for (const double b : extremes) {
@@ -337,9 +330,11 @@ TEST(Dispatch, EverySetIsCompleteAndThePortableOneIsAlwaysThere) {
     EXPECT_NE(set->half_to_float, nullptr);
     for (size_t op = 0; op < kOps; ++op) {
       for (size_t type = 0; type < kScalarTypes; ++type) {
-        EXPECT_NE(set->batch[op][type], nullptr) << set->isa;
-        EXPECT_NE(set->pair[op][type], nullptr) << set->isa;
-        EXPECT_EQ(set->pair_int[op][type] != nullptr, IsInteger(static_cast<ScalarType>(type)));
+        const auto scalar = static_cast<ScalarType>(type);
+        const bool there = (scalar == ScalarType::kBit) == (static_cast<Op>(op) == Op::kHamming);
+        EXPECT_EQ(set->batch[op][type] != nullptr, there) << set->isa;
+        EXPECT_EQ(set->pair[op][type] != nullptr, there) << set->isa;
+        EXPECT_EQ(set->pair_int[op][type] != nullptr, there && IsInteger(scalar));
       }
     }
   }

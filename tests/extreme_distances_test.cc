@@ -18,7 +18,8 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr Metric kMetrics[] = {Metric::kL2, Metric::kInnerProduct, Metric::kCosine};
+constexpr Metric kMetrics[] = {Metric::kL2, Metric::kInnerProduct, Metric::kCosine,
+                               Metric::kManhattan};
 
 template <class T>
 MatrixView View(const std::vector<T>& rows, size_t dim) {

@@ -69,7 +69,7 @@ TEST_P(FullCodecTest, AVectorIsAtDistanceZeroFromItselfWhereTheMetricSaysSo) {
   std::vector<std::byte> buffer(codec.buffer_bytes());
   for (size_t i = 0; i < rows.size(); ++i) {
     const float self = encoded.Score(codec.BindQuery(rows[i], buffer.data()))[i];
-    if (metric() == Metric::kL2) {
+    if (metric() != Metric::kInnerProduct && metric() != Metric::kCosine) {
       EXPECT_EQ(self, 0);
     }
     if (metric() == Metric::kCosine) {
@@ -92,15 +92,15 @@ TEST_P(FullCodecTest, TheVectorStandsAtTheFrontOfItsRow) {
 TEST_P(FullCodecTest, ARowTakesTheBytesOfItsElementsAndAtMostOneFloatMore) {
   for (const size_t dim : {1u, 3u, 128u}) {
     const FullCodec codec(type(), metric(), dim);
-    const size_t elements = dim * ScalarSize(type());
-    if (metric() == Metric::kL2) {
+    const size_t elements = BytesOf(type(), dim);
+    if (metric() != Metric::kInnerProduct && metric() != Metric::kCosine) {
       EXPECT_EQ(codec.row_bytes(), elements);
     }
     EXPECT_LE(codec.row_bytes(), (elements + 3) / 4 * 4 + 4);
   }
 }
 
-// Of two stored rows: the metric for l2 and cosine; for inner product the squared distance on the
+// Of two stored rows: the metric; for inner product the squared distance on the
 // sphere of the largest norm.
 TEST_P(FullCodecTest, ScoresARowInTheGraphsGeometry) {
   const Rows rows = test::Generator(type(), {.dim = 33, .norm_sigma = 0.5}, 3).Many(40);
@@ -149,7 +149,7 @@ TEST_P(FullCodecTest, TheGraphsGeometryIsSymmetric) {
 
 TEST(FullCodec, RowsAreNearestToThemselvesInTheGraph) {
   for (const ScalarType type : test::kTypes) {
-    for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+    for (const Metric metric : test::kMetrics) {
       const Rows rows = test::Generator(type, {.dim = 16, .norm_sigma = 0.7}, 5).Many(60);
       FullCodec codec(type, metric, 16);
       const Encoded encoded(codec, rows);
@@ -172,7 +172,7 @@ TEST_P(FullCodecTest, ScoreRawOrdersAsTheKernelDoes) {
     pointers.push_back(static_cast<const std::byte*>(rows[i].data()));
   std::vector<float> scores(rows.size());
   codec.ScoreRaw(pointers[0], pointers.data(), pointers.size(), buffer.data(), scores.data());
-  const Metric kernel = metric() == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct;
+  const Metric kernel = metric() == Metric::kCosine ? Metric::kInnerProduct : metric();
   for (size_t i = 0; i < rows.size(); ++i) {
     EXPECT_NEAR(scores[i], test::Distance(kernel, rows.values(0), rows.values(i)),
                 test::Tolerance(kernel, rows.values(0), rows.values(i)));
@@ -196,7 +196,7 @@ TEST_P(FullCodecTest, AVectorIsCheckedAndNamedWithWhatIsWrong) {
                                            std::string(ScalarTypeName(type())) + ", found " +
                                            std::string(ScalarTypeName(other)));
   }
-  std::vector<std::byte> zero(6 * ScalarSize(type()));
+  std::vector<std::byte> zero(BytesOf(type(), 6));
   EXPECT_EQ(check.Vector(VectorView(zero.data(), type(), 6), "row").has_value(),
             metric() != Metric::kCosine);
 }
@@ -210,6 +210,22 @@ TEST(FullCodec, ExtremeIntegersAreExactAtTheLargestDimension) {
   float out;
   codec.BindQuery(low, buffer.data()).Score(rows, 1, &out);
   EXPECT_EQ(out, 255.0f * 255.0f * kMaxDim);
+}
+
+TEST(FullCodec, ABitBehindTheLastElementIsRefused) {
+  const VectorCheck check(ScalarType::kBit, Metric::kHamming, 13);
+  std::vector<uint8_t> bytes = {0xff, 0x1f};
+  EXPECT_TRUE(check.Vector({bytes.data(), ScalarType::kBit, 13}, "row"));
+  for (const uint8_t last : {0x20, 0x80, 0xff}) {
+    bytes[1] = last;
+    const Status refused = check.Vector({bytes.data(), ScalarType::kBit, 13}, "row");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(refused.error().message,
+              "row: bits behind the last element, from 5 of byte 1 on: expected 0, found 1");
+  }
+  EXPECT_TRUE(VectorCheck(ScalarType::kBit, Metric::kHamming, 16)
+                  .Vector({bytes.data(), ScalarType::kBit, 16}, "row"));
 }
 
 TEST(FullCodec, ANewLargestNormKeepsTheGraphsGeometryWhole) {
@@ -244,7 +260,7 @@ TEST(FullCodec, OneVeryLongRowLeavesTheOthersTheirDistances) {
 
 // Which decides whether a graph of inner products wants two kinds of edges.
 TEST(FullCodec, NormsVaryOnlyUnderInnerProductAndNotByRoundingOrByOneRowOfMany) {
-  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+  for (const Metric metric : test::kMetrics) {
     FullCodec codec(ScalarType::kFloat32, metric, 2);
     std::vector<std::byte> row(codec.row_bytes());
     EXPECT_FALSE(codec.NormsVary());
@@ -258,6 +274,69 @@ TEST(FullCodec, NormsVaryOnlyUnderInnerProductAndNotByRoundingOrByOneRowOfMany) 
     EXPECT_FALSE(codec.NormsVary()) << "one of many";
     for (int i = 0; i < 100; ++i) codec.Encode(std::vector<float>{4, 4}, row.data());
     EXPECT_EQ(codec.NormsVary(), metric == Metric::kInnerProduct);
+  }
+}
+
+TEST(FullCodec, Float16RowsOfFloat32VectorsAreThoseOfTheirRoundedVectors) {
+  constexpr size_t kDim = 33;
+  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+    const Rows rows =
+        test::Generator(ScalarType::kFloat32, {.dim = kDim, .norm_sigma = 0.5}, 3).Many(40);
+    FullCodec codec(ScalarType::kFloat32, ScalarType::kFloat16, metric, kDim);
+    FullCodec halves(ScalarType::kFloat16, metric, kDim);
+    const Encoded encoded(codec, rows);
+    std::vector<std::byte> buffer(codec.buffer_bytes());
+    std::vector<std::byte> expected(halves.row_bytes());
+    std::vector<float> decoded(kDim);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      std::vector<Half> rounded;
+      for (const float x : rows.values(i)) rounded.push_back(FloatToHalf(x));
+      halves.Encode(rounded, expected.data());
+      ASSERT_EQ(codec.row_bytes(), halves.row_bytes());
+      EXPECT_EQ(std::memcmp(encoded[i], expected.data(), expected.size()), 0);
+      codec.Decode(encoded[i], decoded);
+      for (size_t j = 0; j < kDim; ++j) EXPECT_EQ(decoded[j], HalfToFloat(rounded[j]));
+      const auto scores = encoded.Score(codec.BindQuery(rows[0], buffer.data()));
+      EXPECT_NEAR(scores[i], test::Distance(metric, rows.values(0), rows.values(i)),
+                  1e-2 * (1 + std::abs(scores[i])));
+    }
+    EXPECT_EQ(codec.max_norm_sq(), halves.max_norm_sq());
+    EXPECT_EQ(encoded.Score(codec.BindRow(encoded[0], buffer.data())),
+              encoded.Score(halves.BindRow(encoded[0], buffer.data())));
+  }
+}
+
+TEST(FullCodec, WhatIsTooLargeOrTooSmallForFloat16HasFiniteDistances) {
+  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
+    FullCodec codec(ScalarType::kFloat32, ScalarType::kFloat16, metric, 2);
+    const std::vector<std::vector<float>> vectors{{1e9f, -1e18f}, {1e-12f, 0}, {1, 1}};
+    std::vector<std::vector<std::byte>> encoded;
+    std::vector<const std::byte*> pointers;
+    for (const auto& vector : vectors) {
+      codec.Encode(vector, encoded.emplace_back(codec.row_bytes()).data());
+      pointers.push_back(encoded.back().data());
+    }
+    std::vector<float> decoded(2), scores(3);
+    codec.Decode(pointers[0], decoded);
+    EXPECT_EQ(decoded, (std::vector<float>{65504, -65504}));
+    std::vector<std::byte> buffer(codec.buffer_bytes());
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      codec.BindQuery(vectors[i], buffer.data()).Score(pointers.data(), 3, scores.data());
+      for (const float score : scores) EXPECT_TRUE(std::isfinite(score));
+      codec.BindRow(pointers[i], buffer.data()).Score(pointers.data(), 3, scores.data());
+      for (const float score : scores) EXPECT_TRUE(std::isfinite(score));
+    }
+  }
+}
+
+TEST_P(FullCodecTest, DecodesTheVectorThatItEncoded) {
+  const Rows rows = test::Generator(type(), {.dim = 21}, 1).Many(3);
+  FullCodec codec(type(), metric(), 21);
+  const Encoded encoded(codec, rows);
+  std::vector<std::byte> decoded(rows[0].bytes());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    codec.Decode(encoded[i], {decoded.data(), type(), 21});
+    EXPECT_EQ(std::memcmp(decoded.data(), rows[i].data(), decoded.size()), 0);
   }
 }
 

@@ -41,7 +41,7 @@ class GraphRaceTest : public ::testing::Test {
   auto Operate(Work work) {
     return [this, work] {
       EpochRegistry::Guard guard = store_.epochs.Pin();
-      Operation op(guard, codec_);
+      Operation op(guard, codec_.buffer_bytes());
       work(op);
     };
   }
@@ -51,7 +51,8 @@ class GraphRaceTest : public ::testing::Test {
   FullCodec codec_{ScalarType::kUint8, Metric::kL2, 1};
   StoreFixture store_{kDegree, codec_.row_bytes()};
   NeighborLists& lists_ = store_.neighbors;
-  Graph graph_{options_, codec_, store_.slots, store_.neighbors, store_.features};
+  const Representation rows_{codec_, store_.features};
+  Graph graph_{options_, {rows_, rows_}, store_.slots, store_.neighbors};
 };
 
 // Two passes want the same edge: one finds the row full and plans a prune; before it looks at the

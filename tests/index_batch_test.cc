@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
+#include <limits>
 #include <thread>
 
 #include "shoal/index.h"
@@ -303,6 +305,44 @@ TEST(InsertMany, OfOneIdFromManyThreadsHasOneWinner) {
     EXPECT_EQ(index->size(), 16u);
     EXPECT_TRUE(index->CheckStructure());
   }
+}
+
+TEST(UpsertMany, ReplacesWhatIsThereAndInsertsTheRest) {
+  for (const size_t threads : {1u, 3u}) {
+    Built built = Build(600, {.dim = 16, .max_degree = 16, .build_list_size = 40});
+    const Rows others = Generator(ScalarType::kFloat32, {.dim = 16}, 9).Many(600);
+    const auto report =
+        built.index.UpsertMany(test::Iota(600, 300), others.view(), {.threads = threads});
+    ASSERT_TRUE(report && report->status);
+    EXPECT_EQ(report->done, 600u);
+    EXPECT_TRUE(report->failures.empty());
+    EXPECT_EQ(built.index.size(), 900u);
+    std::vector<float> vector(16);
+    for (ExternalId id = 0; id < 900; ++id) {
+      ASSERT_TRUE(built.index.Get(id, vector));
+      const VectorView expected = id < 300 ? built.rows[id] : others[id - 300];
+      EXPECT_EQ(std::memcmp(vector.data(), expected.data(), expected.bytes()), 0) << id;
+    }
+    EXPECT_TRUE(built.index.CheckStructure());
+  }
+}
+
+TEST(UpsertMany, ReportsRowsThatFailAndRefusesWhatFitsNoRow) {
+  Built built = Build(10, {.dim = 4});
+  std::vector<float> values(12, 1.0f);
+  values[5] = std::numeric_limits<float>::quiet_NaN();
+  const MatrixView one_wrong(std::span<const float>(values), 4);
+  const auto report = built.index.UpsertMany(test::Iota(3, 8), one_wrong);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->done, 2u);
+  ASSERT_EQ(report->failures.size(), 1u);
+  EXPECT_EQ(report->failures[0].row, 1u);
+  EXPECT_EQ(report->failures[0].error.code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(built.index.size(), 11u);
+  const auto too_few = built.index.UpsertMany(test::Iota(2), one_wrong);
+  ASSERT_FALSE(too_few);
+  EXPECT_EQ(too_few.error().message, "ids: expected one per row, 3, found 2");
+  EXPECT_TRUE(built.index.UpsertMany({}, {}));
 }
 
 double MeanRecall(const Built& built, const Rows& queries, size_t list_size) {

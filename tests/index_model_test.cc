@@ -311,7 +311,7 @@ class RandomRun {
 
   void AskGet() {
     const ExternalId id = Below(2) == 0 ? AnyId() : PresentId();
-    std::vector<std::byte> copy(dim_ * ScalarSize(rows_.type()));
+    std::vector<std::byte> copy(BytesOf(rows_.type(), dim_));
     const Status got = index_.Get(id, {copy.data(), rows_.type(), dim_});
     const auto there = model_.find(id);
     ASSERT_EQ(got.has_value(), there != model_.end()) << id;

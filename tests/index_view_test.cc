@@ -123,7 +123,7 @@ TEST_P(Views, KnowTheVectorOfEachId) {
   Fill(index, rows);
   ASSERT_TRUE(index.Save(path_));
   const IndexView view = OpenView(path_);
-  const size_t bytes = kDim * ScalarSize(std::get<0>(GetParam()));
+  const size_t bytes = BytesOf(std::get<0>(GetParam()), kDim);
   std::string found(bytes, 0);
   const MutableVectorView vector(found.data(), std::get<0>(GetParam()), kDim);
   for (size_t i = 0; i < rows.size(); ++i) {

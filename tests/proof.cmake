@@ -8,7 +8,8 @@
 set(hooked_objects "")
 if(NOT SHOAL_TEST_HOOKS)
   file(GLOB hooked CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.cc
-       ${PROJECT_SOURCE_DIR}/src/store/*.cc ${PROJECT_SOURCE_DIR}/src/graph/*.cc)
+       ${PROJECT_SOURCE_DIR}/src/store/*.cc ${PROJECT_SOURCE_DIR}/src/graph/*.cc
+       ${PROJECT_SOURCE_DIR}/src/features/*.cc)
   add_library(shoal_hooked OBJECT ${hooked})
   target_include_directories(shoal_hooked PRIVATE ${PROJECT_SOURCE_DIR}/src
                                                   ${PROJECT_SOURCE_DIR}/include)
@@ -20,7 +21,8 @@ endif()
 target_compile_definitions(sequencer_test PRIVATE SHOAL_TEST_HOOKS=1)
 add_custom_target(race_tests)  # These and the stress programs: see tools/run_tests.sh.
 foreach(name races_test graph_races_test delete_races_test snapshot_races_test
-             progress_races_test held_races_test destroy_races_test hub_races_test prepare_races_test)
+             progress_races_test held_races_test destroy_races_test hub_races_test prepare_races_test
+             coded_races_test feature_races_test)
   add_dependencies(race_tests ${name})
   target_compile_definitions(${name} PRIVATE SHOAL_TEST_HOOKS=1)
   target_sources(${name} PRIVATE ${hooked_objects})
@@ -70,6 +72,7 @@ if(NOT SHOAL_SANITIZE)
 endif()
 
 shoal_stress(epoch_stress 3 120)
+shoal_stress(feature_stress 3 120)
 shoal_stress(slot_stress 3 120)
 shoal_stress(edge_stress 3 120)
 shoal_stress(index_stress 5 600)

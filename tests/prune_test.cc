@@ -28,7 +28,7 @@ std::vector<size_t> Select(const Rows& others, const Rows& p, IndexOptions optio
   for (size_t i = 0; i < others.size(); ++i) EXPECT_EQ(place(others[i]), i);
   const SlotId slot = place(p[0]);
   auto guard = store.epochs.Pin();
-  Operation op(guard, codec);
+  Operation op(guard, codec.buffer_bytes());
   const Scorer scorer = codec.BindRow(store.features.Row(slot), op.scratch.query_buffer.data());
   std::vector<Candidate> pool(others.size());
   for (SlotId i = 0; i < pool.size(); ++i) {
@@ -37,7 +37,7 @@ std::vector<size_t> Select(const Rows& others, const Rows& p, IndexOptions optio
     scorer.Score(&row, 1, &pool[i].distance);
   }
   const auto neighbors =
-      Pruner(options, codec, store.features).Prune(slot, pool, options.max_degree, op);
+      Pruner(options, {codec, store.features}).Prune(slot, pool, options.max_degree, op);
   return {neighbors.begin(), neighbors.end()};
 }
 

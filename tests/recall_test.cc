@@ -73,7 +73,8 @@ TEST_P(Recall, OnClustersHoldsItsFloor) {
   // Under inner product uint8's clusters are far from the origin, all in one direction: a point's
   // largest products are with the same few, and rows lead there as well as to what is near.
   if (metric() == Metric::kInnerProduct) return ExpectFloors(base, queries, 0.99, 0.995, 450);
-  ExpectFloors(base, queries, 0.99, 0.995, 350);
+  // Of 32 bits a cluster has many at equal distance.
+  ExpectFloors(base, queries, 0.99, 0.995, type() == ScalarType::kBit ? 450 : 350);
 }
 
 TEST_P(Recall, OnClustersWithNormsThatVaryHoldsItsFloor) {

@@ -240,8 +240,10 @@ TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
     const char* message;
   } cases[] = {
       {40, 0, "header, offset 40: dim: expected 1 to 32768, found 0"},
-      {44, 4, "header, offset 44: scalar type: expected 0 to 3, found 4"},
-      {48, 3, "header, offset 48: metric: expected 0 to 2, found 3"},
+      {44, 5, "header, offset 44: scalar type: expected 0 to 4, found 5"},
+      {48, 5, "header, offset 48: metric: expected 0 to 4, found 5"},
+      {48, 4, "header, offset 48: metric: expected one of float32 vectors, found hamming"},
+      {44, 4, "header, offset 48: metric: expected one of bit vectors, found cosine"},
       {52, 513, "header, offset 52: max_degree: expected 4 to 512, found 513"},
       {56, 0, "header, offset 56: build_list_size: expected 1 to 10000, found 0"},
       {60, bits(kNan), "header, offset 60: alpha: expected 1 to 2, found nan"},
@@ -250,7 +252,7 @@ TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
       {88, 0, "header, offset 88: start points: expected 1 to 1, found 0"},
       {32, 5, "edges of all lists: expected 5 by the header, found "},
       {92, 32, "header, offset 92: bytes of a row: expected 36 to 36, found 32"},
-      {96, 1, "header, offset 96: codec: expected 0 to 0, found 1"},
+      {96, 9, "header, offset 96: codec: expected 0 to 8, found 9"},
       {rows + 8, bits(kNan),
        "point 0: expected a vector that may be inserted, found vector: "
        "element 2 is NaN or infinite"},

@@ -53,7 +53,7 @@ std::vector<ExternalId> SortedIds(const Index& index) {
 }
 
 std::string VectorOf(const Index& index, ExternalId id) {
-  std::string vector(index.options().dim * ScalarSize(index.options().scalar_type), 0);
+  std::string vector(BytesOf(index.options().scalar_type, index.options().dim), 0);
   ExpectGood(index.Get(
       id, MutableVectorView(vector.data(), index.options().scalar_type, index.options().dim)));
   return vector;

@@ -288,7 +288,7 @@ class Flags(Case):
                  5000)
         self.bad("rows: expected 9000 from row 0 on, found 1200", program, *self.updates,
                  *self.file, "--max_points_to_insert", 9000)
-        self.bad("--data_type: expected float, int8 or uint8", program, "--data_type", "float16",
+        self.bad("--data_type: expected float, int8, uint8 or bit", program, "--data_type", "float16",
                  *self.updates[2:], *self.file)
         all_of_them = [(1200 if a == 300 else a) for a in self.updates]
         self.bad("expected less than all 1200 points", program, *all_of_them, *self.file)

@@ -21,20 +21,26 @@ namespace shoal::test {
 
 inline constexpr ScalarType kTypes[] = {ScalarType::kFloat32, ScalarType::kFloat16,
                                         ScalarType::kInt8, ScalarType::kUint8};
-inline constexpr Metric kMetrics[] = {Metric::kL2, Metric::kInnerProduct, Metric::kCosine};
+// Of these types. Bits have a metric of their own.
+inline constexpr Metric kMetrics[] = {Metric::kL2, Metric::kInnerProduct, Metric::kCosine,
+                                      Metric::kManhattan};
 
 inline bool IsInteger(ScalarType type) {
   return type == ScalarType::kInt8 || type == ScalarType::kUint8;
 }
 
-// A case of a suite over kTypes x kMetrics, and its name: "float32_l2".
+// A case of a suite over all possible pairs, and its name: "float32_l2".
 using TypeAndMetric = std::tuple<ScalarType, Metric>;
 inline std::string NameOfCase(const ::testing::TestParamInfo<TypeAndMetric>& info) {
   return std::string(ScalarTypeName(std::get<0>(info.param))) + "_" +
          std::string(MetricName(std::get<1>(info.param)));
 }
 inline auto AllTypesAndMetrics() {
-  return ::testing::Combine(::testing::ValuesIn(kTypes), ::testing::ValuesIn(kMetrics));
+  std::vector<TypeAndMetric> all;
+  for (const ScalarType type : kTypes)
+    for (const Metric metric : kMetrics) all.emplace_back(type, metric);
+  all.emplace_back(ScalarType::kBit, Metric::kHamming);
+  return ::testing::ValuesIn(all);
 }
 
 // Rows of one type and dimension, with the same numbers as float beside them (exact for all types).
@@ -42,8 +48,10 @@ class Rows {
  public:
   Rows(ScalarType type, size_t dim) : type_(type), dim_(dim) {}
 
-  // Adds a row: `dim` numbers, rounded to the type (and clamped to it, where it is an integer).
+  // Adds a row: `dim` numbers, rounded to the type (and clamped to it, where it is an integer; as a
+  // bit: whether it is positive).
   void Add(std::span<const double> row) {
+    if (type_ == ScalarType::kBit) return AddBits(row);
     for (const double value : row) {
       const auto f = static_cast<float>(value);
       const auto rounded = static_cast<int>(std::lround(std::clamp(value, -1e6, 1e6)));
@@ -52,6 +60,7 @@ class Rows {
         case ScalarType::kFloat16: Put(FloatToHalf(f), HalfToFloat(FloatToHalf(f))); break;
         case ScalarType::kInt8: PutInteger<int8_t>(std::clamp(rounded, -128, 127)); break;
         case ScalarType::kUint8: PutInteger<uint8_t>(std::clamp(rounded, 0, 255)); break;
+        case ScalarType::kBit: break;
       }
     }
     ++size_;
@@ -67,6 +76,15 @@ class Rows {
   }
 
  private:
+  void AddBits(std::span<const double> row) {
+    bytes_.resize(bytes_.size() + BytesOf(type_, dim_));
+    std::byte* const out = bytes_.data() + bytes_.size() - BytesOf(type_, dim_);
+    for (size_t i = 0; i < dim_; ++i) {
+      if (row[i] > 0) out[i / 8] |= std::byte{1} << i % 8;
+      values_.push_back(row[i] > 0 ? 1 : 0);
+    }
+    ++size_;
+  }
   template <class T>
   void Put(T element, float value) {
     const auto* bytes = reinterpret_cast<const std::byte*>(&element);
@@ -87,16 +105,18 @@ class Rows {
 
 // The metric in double precision.
 inline double Distance(Metric metric, std::span<const float> a, std::span<const float> b) {
-  double l2 = 0, dot = 0, aa = 0, bb = 0;
+  double l2 = 0, l1 = 0, dot = 0, aa = 0, bb = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const double x = a[i], y = b[i];
     l2 += (x - y) * (x - y);
+    l1 += std::abs(x - y);
     dot += x * y;
     aa += x * x;
     bb += y * y;
   }
   if (metric == Metric::kL2) return l2;
   if (metric == Metric::kInnerProduct) return -dot;
+  if (metric == Metric::kManhattan || metric == Metric::kHamming) return l1;
   return std::max(0.0, 1 - dot / std::sqrt(aa * bb));
 }
 
@@ -106,7 +126,9 @@ inline double Tolerance(Metric metric, std::span<const float> a, std::span<const
   double sum = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const double x = a[i], y = b[i];
-    sum += metric == Metric::kL2 ? (x - y) * (x - y) : std::abs(x * y);
+    sum += metric == Metric::kL2             ? (x - y) * (x - y)
+           : metric == Metric::kInnerProduct ? std::abs(x * y)
+                                             : std::abs(x - y);
   }
   return 1e-5 * sum + 1e-30;
 }

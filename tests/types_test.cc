@@ -29,10 +29,16 @@ TEST(Half, RoundsToNearestTiesToEven) {
 }
 
 TEST(Names, ParseIsTheInverseOfName) {
-  for (auto t : {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8, ScalarType::kUint8})
+  for (auto t : {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8, ScalarType::kUint8,
+                 ScalarType::kBit})
     EXPECT_EQ(ParseScalarType(ScalarTypeName(t)), t);
-  for (auto m : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine})
+  for (auto m :
+       {Metric::kL2, Metric::kInnerProduct, Metric::kCosine, Metric::kManhattan, Metric::kHamming})
     EXPECT_EQ(ParseMetric(MetricName(m)), m);
+  for (int i = 0; i <= static_cast<int>(Code::kSign); ++i)
+    EXPECT_EQ(ParseCode(CodeName(static_cast<Code>(i))), static_cast<Code>(i));
+  EXPECT_EQ(CodeName(Code::kRq1), "rq1");
+  EXPECT_EQ(ParseCode("pq"), std::nullopt);
   EXPECT_EQ(ParseScalarType("double"), std::nullopt);
   EXPECT_EQ(ParseMetric("bananas"), std::nullopt);
 }

@@ -18,7 +18,7 @@ OS = "os"                    # <unistd.h>, <sys/mman.h>
 SIMD = "simd"                # <immintrin.h>
 SSE2 = "sse2"                # <emmintrin.h>: what every x86-64 has, so no code to dispatch
 PUBLIC = "include/shoal"
-ENGINE = ["base", "distance", "exact", "codec", "store", "graph", "persist", "db"]
+ENGINE = ["base", "distance", "exact", "codec", "store", "graph", "persist", "features", "db"]
 TEST_LIBRARIES = ["gtest", "gmock", "rapidcheck", "fmt", "nlohmann", "hdf5"]
 PROGRAM_LIBRARIES = ["CLI", "fmt", "nlohmann", "yaml-cpp"]
 
@@ -34,20 +34,22 @@ RULES = {
     "src/graph": [PUBLIC, "src/base", "src/codec", "src/store", "tl", SSE2],
     "src/persist": [PUBLIC, "src/base", "src/codec", "src/store", "tl", OS, "xxhash"],
     "src/db": [PUBLIC, "src/base", "src/store", "tl", OS, "lmdb"],
+    "src/features": [PUBLIC, "src/base", "src/store", "src/persist", "tl", OS, "liburing"],
     "src": [PUBLIC, "tl"] + [f"src/{floor}" for floor in ENGINE],
     "apps": [PUBLIC, OS] + PROGRAM_LIBRARIES,
-    "examples": [PUBLIC, OS] + PROGRAM_LIBRARIES,
-    "bindings": [PUBLIC, "pybind11"],
+    "examples": [PUBLIC, OS, "sqlite3"] + PROGRAM_LIBRARIES,
+    "bindings": [PUBLIC, OS, "nanobind", "numpy"],
     "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "hwy", "lmdb", "tl"]
              + [f"src/{floor}" for floor in ENGINE] + TEST_LIBRARIES + PROGRAM_LIBRARIES,
 }
 # Libraries that one file alone may know, wherever its floor allows them; tests apart.
-ONE_FILE_ONLY = {"lmdb"}
+ONE_FILE_ONLY = {"lmdb", "liburing"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 STD_NAME = re.compile(r"^[a-z_0-9]+$")
+C_HEADERS = {"stddef.h", "stdint.h"}  # Of the C interface.
 SIMD_HEADERS = {"immintrin.h", "x86intrin.h", "cpuid.h"}
 LIBRARIES = sorted({name for allowed in RULES.values() for name in allowed
                     if "/" not in name and name not in (STD, OS, SIMD, SSE2, "src", "apps", "examples",
@@ -69,7 +71,7 @@ def library_of(header):
         return SIMD
     if header == "emmintrin.h":
         return SSE2
-    return STD if STD_NAME.match(header) else OS
+    return STD if STD_NAME.match(header) or header in C_HEADERS else OS
 
 
 def target_of(file, kind, header, root):

@@ -66,8 +66,9 @@ std::optional<float> ParseNumber(const std::string& word) {
   return value;
 }
 
-constexpr const char* kTypes = "float, float16, int8 or uint8";
-constexpr const char* kMetrics = "l2, mips or cosine";
+constexpr const char* kTypes = "float, float16, int8, uint8 or bit";
+constexpr const char* kMetrics = "l2, mips, cosine, manhattan or hamming";
+constexpr const char* kCodes = "auto, full, float16, bfloat16, sq8, rq4, rq3, rq2, rq1 or sign";
 constexpr const char* kCount = "a whole number from 0 to 4294967295";
 
 }  // namespace
@@ -139,6 +140,11 @@ void CommandLine::Optional(const Flag& flag, uint32_t* value) {
 void CommandLine::Optional(const Flag& flag, float* value) {
   app_.add_option(flag.names, Parser(flag, "a number", value, ParseNumber), flag.help)
       ->default_str(fmt::format("{}", *value));
+}
+
+void CommandLine::Optional(const Flag& flag, Code* value) {
+  app_.add_option(flag.names, Parser(flag, kCodes, value, ParseCode), flag.help)
+      ->default_str(std::string(CodeName(*value)));
 }
 
 void CommandLine::Optional(const Flag& flag, bool* value) {
@@ -276,9 +282,10 @@ Status CheckOutputFile(const std::filesystem::path& file) {
 
 Status CheckDiskannOutput(const std::filesystem::path& prefix, ScalarType type) {
   if (type != ScalarType::kFloat16) return CheckOutputFile(prefix);
-  return MakeError(ErrorCode::kUnsupported,
-                   "--data_type: expected float, int8 or uint8, which DiskANN's index files can "
-                   "hold, found float16");
+  return MakeError(
+      ErrorCode::kUnsupported,
+      "--data_type: expected float, int8, uint8 or bit, which the index files can hold, "
+      "found float16");
 }
 
 uint32_t ThreadsOrAll(uint32_t threads) {

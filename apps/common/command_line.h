@@ -29,6 +29,7 @@ class CommandLine {
   void Optional(const Flag& flag, std::filesystem::path* value);
   void Optional(const Flag& flag, uint32_t* value);
   void Optional(const Flag& flag, float* value);
+  void Optional(const Flag& flag, Code* value);
   // Takes a word: 0/1, true/false, on/off, yes/no, in any case.
   void Optional(const Flag& flag, bool* value);
   // Takes no value.

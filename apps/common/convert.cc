@@ -39,7 +39,7 @@ Status ConvertVecsToBin(const std::filesystem::path& in, ScalarType type,
   fmt::print("Dataset: #pts = {}, # dims = {}\n", shape->rows, shape->dim);
   auto writer = BinWriter::Create(out, type, count, shape->dim);
   if (!writer) return tl::unexpected(writer.error());
-  const size_t block = std::max<size_t>(kBlockBytes / (shape->dim * ScalarSize(type)), 1);
+  const size_t block = std::max<size_t>(kBlockBytes / BytesOf(type, shape->dim), 1);
   Progress progress("Converting", "rows", count);
   for (size_t done = 0; done < count; done += block) {
     const auto rows = ReadVecs(

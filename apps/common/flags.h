@@ -12,12 +12,14 @@ struct Flag {
 
 namespace flags {
 
-inline constexpr Flag kDataType = {"--data_type",
-                                   "element type of the vectors: float, float16, int8 or uint8"};
+inline constexpr Flag kDataType = {
+    "--data_type", "element type of the vectors: float, float16, int8, uint8 or bit"};
 // For an index, since DiskANN's files hold no other type; and for random vectors.
 inline constexpr Flag kIndexDataType = {"--data_type",
-                                        "element type of the vectors: float, int8 or uint8"};
-inline constexpr Flag kDistFn = {"--dist_fn", "distance: l2, mips (inner product) or cosine"};
+                                        "element type of the vectors: float, int8, uint8 or bit"};
+inline constexpr Flag kDistFn = {"--dist_fn",
+                                 "distance: l2, mips (inner product), cosine, manhattan\n(sum of "
+                                 "differences), or hamming (of data type bit)"};
 inline constexpr Flag kDataPath = {"--data_path", "vectors to index, .bin"};
 inline constexpr Flag kBaseFile = {"--base_file", "vectors to search in, .bin"};
 inline constexpr Flag kQueryFile = {"--query_file", "query vectors, .bin of the same type"};
@@ -45,6 +47,16 @@ inline constexpr Flag kMaxDegree = {
 inline constexpr Flag kLbuild = {"--Lbuild,-L", "search list size of an insert"};
 inline constexpr Flag kAlpha = {
     "--alpha", "how much longer a detour may be before an edge is dropped, 1 to 2"};
+inline constexpr Flag kCodec = {
+    "--codec",
+    "what searches traverse: full, float16 (of float vectors), bfloat16, sq8, rq4 to rq1,\n"
+    "sign; or auto, which suits type and dimension. The graph is built on it, too"};
+inline constexpr Flag kRerankCodec = {
+    "--rerank_codec",
+    "what orders the hits and is written to files: full, float16, bfloat16 or sq8, or the\n"
+    "same as --codec"};
+inline constexpr Flag kRerank = {
+    "--rerank", "how many of the L candidates are scored by --rerank_codec; 0: a few times K"};
 inline constexpr Flag kPasses = {
     "--passes", "1; or 2: all edges are computed again once all points are inserted"};
 inline constexpr Flag kDynamic = {"--dynamic",
@@ -76,7 +88,7 @@ inline constexpr Flag kNpts = {"--npts,-N", "number of vectors to write"};
 inline constexpr Flag kNorm = {
     "--norm,-n",
     "norm of every vector (uint8: of its difference from 128 in every element); int8 and\n"
-    "uint8 need one, up to 127; 0 or less: not scaled"};
+    "uint8 need one, up to 127; bits have none; 0 or less: not scaled"};
 inline constexpr Flag kRandScaling = {
     "--rand_scaling", "float without --norm: scale every vector by a random factor from 1 to this"};
 inline constexpr Flag kSeed = {"--seed", "random seed; the same flags and seed make the same file"};

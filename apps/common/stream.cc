@@ -40,6 +40,8 @@ void StreamRequest::Declare(CommandLine& line) {
   line.Optional(flags::kMaxDegree, &index.max_degree);
   line.Optional(flags::kLbuild, &index.build_list_size);
   line.Optional(flags::kAlpha, &index.alpha);
+  line.Optional(flags::kCodec, &index.code);
+  line.Optional(flags::kRerankCodec, &index.rerank_code);
   line.Optional(flags::kMaxPointsToInsert, &max_points);
   line.Switch(flags::kSkipZeroVectors, &skip_zero_vectors);
   line.IgnoredNumber(flags::kStartPointNorm);

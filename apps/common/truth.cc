@@ -162,6 +162,8 @@ float ToFileDistance(Metric metric, float distance) {
     case Metric::kL2: return distance;
     case Metric::kInnerProduct: return -distance;
     case Metric::kCosine: return 2 * distance;
+    case Metric::kManhattan:
+    case Metric::kHamming: return distance;
   }
   return distance;
 }

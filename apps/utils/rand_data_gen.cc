@@ -35,7 +35,7 @@ Status Check(const Request& request) {
                      fmt::format("{}: expected {}, found {}", flag, expected, found));
   };
   if (request.type == ScalarType::kFloat16)
-    return wrong("--data_type", "float, int8 or uint8", "float16");
+    return wrong("--data_type", "float, int8, uint8 or bit", "float16");
   if (request.dim < 1 || request.dim > kMaxDim)
     return wrong("--ndims", fmt::format("1 to {}", kMaxDim), request.dim);
   if (request.rows < 1 || request.rows > INT32_MAX)
@@ -43,7 +43,11 @@ Status Check(const Request& request) {
   if (!std::isfinite(request.norm)) return wrong("--norm", "a finite number", request.norm);
   if (!(request.rand_scaling >= 1 && request.rand_scaling <= kMaxScaling))
     return wrong("--rand_scaling", fmt::format("1 to {}", kMaxScaling), request.rand_scaling);
-  if (request.type != ScalarType::kFloat32) {
+  if (request.type == ScalarType::kBit && request.norm > 0)
+    return wrong("--norm", "0 or less with bit", request.norm);
+  if (request.type == ScalarType::kBit && request.rand_scaling != 1)
+    return wrong("--rand_scaling", "1 with bit", request.rand_scaling);
+  if (request.type == ScalarType::kInt8 || request.type == ScalarType::kUint8) {
     const std::string_view type = ScalarTypeName(request.type);
     if (!(request.norm > 0) || request.norm > kMaxIntegerNorm)
       return wrong("--norm", fmt::format("more than 0, up to 127, with {}", type), request.norm);
@@ -63,6 +67,7 @@ class Rows {
 
   // The next row, as request.type; DiskANN's uint8 is centred at 128.
   void Next(std::byte* out) {
+    if (request_.type == ScalarType::kBit) return NextBits(out);
     double squares = 0;
     for (double& x : row_) {
       x = Normal();
@@ -81,6 +86,11 @@ class Rows {
   }
 
  private:
+  void NextBits(std::byte* out) {
+    std::memset(out, 0, BytesOf(ScalarType::kBit, request_.dim));
+    for (size_t i = 0; i < request_.dim; ++i)
+      if (Uniform() < 0.5) out[i / 8] |= std::byte{1} << i % 8;
+  }
   template <class T>
   static void Put(T x, size_t i, std::byte* out) {
     std::memcpy(out + i * sizeof(T), &x, sizeof(T));
@@ -104,7 +114,7 @@ Status Generate(const Request& request) {
   auto writer = BinWriter::Create(request.output_file, request.type, request.rows, request.dim);
   if (!writer) return tl::unexpected(writer.error());
   const size_t block =
-      std::clamp<size_t>(kBlockBytes / (request.dim * ScalarSize(request.type)), 1, request.rows);
+      std::clamp<size_t>(kBlockBytes / BytesOf(request.type, request.dim), 1, request.rows);
   auto rows = Matrix::Create(request.type, block, request.dim);
   if (!rows) return tl::unexpected(rows.error());
   Rows random(request);
@@ -126,8 +136,10 @@ Status Generate(const Request& request) {
 
 int main(int argc, char** argv) {
   using namespace shoal::apps;  // NOLINT(google-build-using-namespace)
-  CommandLine line("rand_data_gen",
-                   "Writes random vectors, whose elements are independent and normal, to a .bin.");
+  CommandLine line(
+      "rand_data_gen",
+      "Writes random vectors, whose elements are independent and normal (or fair bits), to "
+      "a .bin.");
   Request request;
   line.Required(flags::kIndexDataType, &request.type);
   line.Required(flags::kOutputFile, &request.output_file);

@@ -22,6 +22,8 @@ Status Run(const std::filesystem::path& file, bool verify, uint32_t threads) {
       {"dimension", fmt::to_string(options.dim)},
       {"element type", std::string(ScalarTypeName(options.scalar_type))},
       {"metric", std::string(MetricName(options.metric))},
+      {"code", std::string(CodeName(options.code))},
+      {"rerank code", std::string(CodeName(options.rerank_code))},
       {"max_degree (R)", fmt::to_string(options.max_degree)},
       {"build_list_size (L)", fmt::to_string(options.build_list_size)},
       {"alpha", fmt::format("{:.4g}", options.alpha)},

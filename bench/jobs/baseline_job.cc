@@ -59,7 +59,7 @@ class BaselineJob final : public Job {
     for (const ScalarType type : options_.types) {
       const Expected<IntegerSet> set = MakeRows(options_, type);
       if (!set) return tl::unexpected(set.error());
-      for (const Metric metric : options_.metrics)
+      for (const Metric metric : MetricsOf(type))
         for (const Mode mode : options_.modes)
           if (auto done = RunCase(*set, metric, mode, cases); !done)
             return tl::unexpected(done.error());
@@ -69,6 +69,13 @@ class BaselineJob final : public Job {
   }
 
  private:
+  std::vector<Metric> MetricsOf(ScalarType type) const {
+    std::vector<Metric> metrics;
+    for (const Metric metric : options_.metrics)
+      if (IsPossible(type, metric)) metrics.push_back(metric);
+    return metrics;
+  }
+
   Expected<void> RunCase(const IntegerSet& set, Metric metric, Mode mode, Json& cases) const {
     const std::string type(ScalarTypeName(set.rows.type())), metric_name(MetricName(metric)),
         mode_name(kModeNames[static_cast<size_t>(mode)]);
@@ -142,10 +149,18 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& con
                                     {{"float32", ScalarType::kFloat32},
                                      {"float16", ScalarType::kFloat16},
                                      {"int8", ScalarType::kInt8},
-                                     {"uint8", ScalarType::kUint8}});
-  options.metrics = Words<Metric>(
-      content, "metrics",
-      {{"l2", Metric::kL2}, {"inner_product", Metric::kInnerProduct}, {"cosine", Metric::kCosine}});
+                                     {"uint8", ScalarType::kUint8},
+                                     {"bit", ScalarType::kBit}});
+  options.metrics = Words<Metric>(content, "metrics",
+                                  {{"l2", Metric::kL2},
+                                   {"inner_product", Metric::kInnerProduct},
+                                   {"cosine", Metric::kCosine},
+                                   {"manhattan", Metric::kManhattan},
+                                   {"hamming", Metric::kHamming}});
+  for (const ScalarType type : options.types)
+    if (std::ranges::none_of(options.metrics, [type](Metric m) { return IsPossible(type, m); }))
+      content.Fail("metrics", fmt::format("one that {} vectors have", ScalarTypeName(type)),
+                   "none");
   options.modes = Words<Mode>(content, "modes",
                               {{"static", Mode::kStatic},
                                {"insert", Mode::kInsert},
@@ -168,8 +183,8 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& con
 constinit const JobType kBaselineJob{
     "baseline", "exact counts of builds, streams and searches, the same on every machine", R"({
   "data": {"rows": 10000, "queries": 100, "dim": 16, "clusters": 64, "seed": 1},
-  "scalar_types": ["float32", "float16", "int8", "uint8"],
-  "metrics": ["l2", "inner_product", "cosine"],
+  "scalar_types": ["float32", "float16", "int8", "uint8", "bit"],
+  "metrics": ["l2", "inner_product", "cosine", "manhattan", "hamming"],
   "modes": ["static", "insert", "stream", "repair"],
   "degree": 12, "build_list": 16, "alpha": 1.2, "k": 10, "lists": [10, 40],
   "stream": {"live": 3000, "step": 400, "rounds": 3}

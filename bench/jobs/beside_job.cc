@@ -37,7 +37,7 @@ struct BesideOptions {
   InputRequest data;
   IndexOptions index;
   std::vector<std::string> phases;
-  size_t live = 0, list = 64, rounds = 1, build_threads = 1;
+  size_t live = 0, list = 64, rerank = 0, rounds = 1, build_threads = 1;
   double seconds = 10, load = 0.5, share = 0.1;
 };
 
@@ -157,7 +157,8 @@ class BesideJob final : public Job {
     ExternalId ids[10];
     const auto hits =
         index_->Search(input_.queries[i % input_.queries.rows()],
-                       {.k = 10, .search_list_size = options_.list}, std::span(ids), {});
+                       {.k = 10, .search_list_size = options_.list, .rerank = options_.rerank},
+                       std::span(ids), {});
     return Check(hits ? Status{} : tl::unexpected(hits.error()));
   }
 
@@ -299,6 +300,7 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& con
   options.rounds = content.Unsigned("rounds", {1, 1000}, 3);
   options.seconds = content.Number("seconds", {0.01, 3600}, 4);
   options.list = content.Unsigned("list", {10, kMaxListSize}, 64);
+  options.rerank = content.Unsigned("rerank", {}, 0);
   options.load = content.Number("load", {0.01, 1}, 0.5);
   options.share = content.Number("share", {0.0001, 0.9}, 0.1);
   CheckPhases(options, content);
@@ -311,10 +313,11 @@ constinit const JobType kBesideJob{
     "beside", "searches and updates beside each other and beside saves, repairs, busy cores", R"({
   "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "held_out": 0,
            "rows": 0, "scalar_type": "float32", "metric": "l2"},
-  "build": {"degree": 32, "list": 100, "alpha": 1.2, "repair": "immediate", "repair_threads": 1,
+  "build": {"degree": 32, "list": 100, "alpha": 1.2, "code": "auto", "rerank_code": "full",
+            "repair": "immediate", "repair_threads": 1,
             "threads": 2},
   "phases": ["search+spin", "search+update", "update"],
-  "live": 200000, "rounds": 3, "seconds": 4.0, "list": 64, "load": 0.5, "share": 0.1
+  "live": 200000, "rounds": 3, "seconds": 4.0, "list": 64, "rerank": 0, "load": 0.5, "share": 0.1
 })",
     Parse};
 

@@ -48,7 +48,7 @@ struct ChurnOptions {
   std::string pattern;
   Fill fill = Fill::kBatch;
   Refined refined = Refined::kNo;
-  size_t live = 0, turnovers = 0, every = 1, rounds = 1, threads = 1, self_list = 0;
+  size_t live = 0, turnovers = 0, every = 1, rounds = 1, threads = 1, self_list = 0, rerank = 0;
   uint64_t seed = 1;
   std::vector<uint64_t> lists;
 };
@@ -287,7 +287,8 @@ class ChurnJob final : public Job {
   }
 
   Result<Curve> Measure(const Index& index, const TruthSet& truth) const {
-    auto curve = MeasureCurve(index, input_.queries, truth, options_.lists, kK);
+    auto curve = MeasureCurve(index, input_.queries, truth, options_.lists,
+                              {.k = kK, .rerank = options_.rerank});
     if (!curve) return MakeError(ErrorCode::kInvalidArgument, curve.error());
     return std::move(*curve);
   }
@@ -322,8 +323,9 @@ class ChurnJob final : public Job {
     size_t lost = 0;
     for (const ExternalId id : points_->live()) {
       ExternalId found[kK];
-      const auto n = index_->Search(input_.rows[id],
-                                    {.k = kK, .search_list_size = options_.self_list}, found, {});
+      const auto n = index_->Search(
+          input_.rows[id],
+          {.k = kK, .search_list_size = options_.self_list, .rerank = options_.rerank}, found, {});
       lost += n && std::find(found, found + *n, id) != found + *n ? 0 : 1;
     }
     return lost;
@@ -359,6 +361,7 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& con
   options.lists =
       content.UnsignedList("lists", {1, kMaxListSize}, {{10, 16, 24, 32, 48, 64, 100, 160}});
   options.self_list = content.Unsigned("self_list", {0, kMaxListSize}, 0);
+  options.rerank = content.Unsigned("rerank", {}, 0);
   options.threads = content.Unsigned("threads", {1, 1024}, 1);
   options.seed = content.Unsigned("seed", {}, 1);
   if (!std::is_sorted(options.lists.begin(), options.lists.end()))
@@ -373,10 +376,12 @@ constinit const JobType kChurnJob{
     R"({
   "data": {"base_file": "sift-1m.u8bin", "query_file": "", "held_out": 10000, "rows": 0,
            "scalar_type": "file", "metric": "l2"},
-  "build": {"degree": 32, "list": 100, "alpha": 1.2, "repair": "immediate", "repair_threads": 1,
+  "build": {"degree": 32, "list": 100, "alpha": 1.2, "code": "auto", "rerank_code": "full",
+            "repair": "immediate", "repair_threads": 1,
             "fill": "batch"},
   "pattern": "random", "live": 50000, "turnovers": 10, "every": 1, "rounds": 10, "refine": false,
-  "lists": [10, 16, 24, 32, 48, 64, 100, 160], "self_list": 0, "threads": 1, "seed": 1
+  "lists": [10, 16, 24, 32, 48, 64, 100, 160], "self_list": 0, "rerank": 0,
+  "threads": 1, "seed": 1
 })",
     Parse};
 

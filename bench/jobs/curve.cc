@@ -18,10 +18,11 @@ double At(const Curve& curve, double x, double Answered::*from, double Answered:
 }  // namespace
 
 Expected<Curve> MeasureCurve(const Index& index, MatrixView queries, const TruthSet& truth,
-                             std::span<const uint64_t> lists, size_t k) {
+                             std::span<const uint64_t> lists, TimedSearch search) {
   Curve curve;
   for (const uint64_t list : lists) {
-    const auto answered = AnswerAll(index, queries, truth, {.k = k, .list = list});
+    search.list = list;
+    const auto answered = AnswerAll(index, queries, truth, search);
     if (!answered) return tl::unexpected(answered.error());
     curve.push_back(*answered);
   }

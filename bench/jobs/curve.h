@@ -10,9 +10,10 @@ namespace shoal::bench {
 
 using Curve = std::vector<Answered>;  // One point for each list size, which rise.
 
-// recall@k of every query once at each list size. truth: at least k a query.
+// recall@k of every query once at each list size, searched as `search` says but for that. truth: at
+// least k a query.
 Expected<Curve> MeasureCurve(const Index& index, MatrixView queries, const TruthSet& truth,
-                             std::span<const uint64_t> lists, size_t k);
+                             std::span<const uint64_t> lists, TimedSearch search);
 
 // Recall of a curve minus that of the other at as many distances (linear between its points, and
 // from the nearest two beyond them); and distances by those of the other at equal recall.

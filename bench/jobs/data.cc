@@ -27,6 +27,7 @@ float ToFloat(const Matrix& rows, size_t i) {
     case ScalarType::kFloat16: return HalfToFloat(ElementAt<Half>(rows.data(), i));
     case ScalarType::kInt8: return ElementAt<int8_t>(rows.data(), i);
     case ScalarType::kUint8: return ElementAt<uint8_t>(rows.data(), i);
+    case ScalarType::kBit: break;
   }
   return 0;
 }
@@ -52,6 +53,7 @@ bool Put(Matrix& rows, size_t i, float value) {
     }
     case ScalarType::kInt8: return PutInteger<int8_t>(rows.data(), i, value, -128, 127);
     case ScalarType::kUint8: return PutInteger<uint8_t>(rows.data(), i, value, 0, 255);
+    case ScalarType::kBit: break;
   }
   return false;
 }
@@ -68,10 +70,10 @@ Result<Matrix> ReadNpyOfAnyType(const std::filesystem::path& path, ScalarType,
 }
 
 constexpr Format kFormats[] = {
-    {".fbin", ScalarType::kFloat32, ReadBin},         {".f16bin", ScalarType::kFloat16, ReadBin},
-    {".u8bin", ScalarType::kUint8, ReadBin},          {".i8bin", ScalarType::kInt8, ReadBin},
-    {".fvecs", ScalarType::kFloat32, ReadVecs},       {".bvecs", ScalarType::kUint8, ReadVecs},
-    {".npy", ScalarType::kFloat32, ReadNpyOfAnyType},
+    {".fbin", ScalarType::kFloat32, ReadBin},   {".f16bin", ScalarType::kFloat16, ReadBin},
+    {".u8bin", ScalarType::kUint8, ReadBin},    {".i8bin", ScalarType::kInt8, ReadBin},
+    {".fvecs", ScalarType::kFloat32, ReadVecs}, {".bvecs", ScalarType::kUint8, ReadVecs},
+    {".bbin", ScalarType::kBit, ReadBin},       {".npy", ScalarType::kFloat32, ReadNpyOfAnyType},
 };
 
 }  // namespace
@@ -104,6 +106,13 @@ Expected<Matrix> FirstRows(Matrix from, size_t rows, std::string_view name) {
 
 Expected<Matrix> ConvertRows(Matrix rows, ScalarType type, std::string_view name) {
   if (rows.type() == type) return rows;
+  if (type == ScalarType::kBit && rows.type() == ScalarType::kUint8)
+    return Plain(Matrix::OfPackedBits(std::move(rows)));
+  if (type == ScalarType::kBit || rows.type() == ScalarType::kBit)
+    return tl::unexpected(
+        fmt::format("{}: scalar type: expected {}, found {}", name,
+                    type == ScalarType::kBit ? "bit or uint8" : ScalarTypeName(type),
+                    ScalarTypeName(rows.type())));
   Expected<Matrix> converted = Plain(Matrix::Create(type, rows.rows(), rows.dim()));
   if (!converted) return converted;
   for (size_t i = 0; i < rows.rows() * rows.dim(); ++i) {
@@ -118,7 +127,7 @@ Expected<Matrix> ConvertRows(Matrix rows, ScalarType type, std::string_view name
 }
 
 Expected<void> CheckExact(const Matrix& rows, std::string_view name) {
-  if (rows.type() == ScalarType::kInt8 || rows.type() == ScalarType::kUint8) return {};
+  if (rows.type() != ScalarType::kFloat32 && rows.type() != ScalarType::kFloat16) return {};
   for (size_t row = 0; row < rows.rows(); ++row) {
     double squared_length = 0;
     for (size_t column = 0; column < rows.dim(); ++column) {
@@ -141,6 +150,7 @@ std::string_view ShortName(ScalarType type) {
     case ScalarType::kFloat16: return "f16";
     case ScalarType::kInt8: return "i8";
     case ScalarType::kUint8: return "u8";
+    case ScalarType::kBit: return "b1";
   }
   return "";
 }

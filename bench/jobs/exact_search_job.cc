@@ -127,7 +127,7 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext&) {
   ExactSearchOptions options;
   options.types = content.TextList("types", {{"float32", "uint8", "int8", "float16"}});
   for (const std::string& type : options.types)
-    if (!ParseScalarType(type))
+    if (!ParseScalarType(type) || ParseScalarType(type) == ScalarType::kBit)
       content.Fail("types", "some of float32, float16, int8, uint8", type);
   options.dims = content.UnsignedList("dims", {1, kMaxDim}, {{128, 960}});
   options.threads = content.UnsignedList("threads", {1, 1024}, {{1}});

@@ -1,10 +1,11 @@
-// generate-data: a set of float vectors that is made, its queries and their ground truth.
+// generate-data: a set of vectors that is made, its queries and their ground truth.
 #include <fmt/format.h>
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "jobs/extended_set.h"
 #include "jobs/generated_set.h"
 #include "runner/verb.h"
 #include "shoal/exact.h"
@@ -15,21 +16,28 @@ namespace {
 struct Arguments {
   std::string folder;
   GeneratedSetOptions options;
+  std::string from, queries_from;  // extended_set.h
 };
 
+constexpr const char* kExtended = "extended";
+
 Status Write(const Arguments& args) {
-  const auto made = GenerateSet(args.options);
+  const auto made =
+      args.options.set == kExtended
+          ? ExtendSet({args.from, args.queries_from, args.options.rows, args.options.seed})
+          : GenerateSet(args.options);
   if (!made) return tl::unexpected(made.error());
   const auto truth =
       ExactSearch(made->rows, made->queries,
                   {.k = std::min<size_t>(100, args.options.rows), .metric = made->metric});
   if (!truth) return tl::unexpected(truth.error());
   const std::string prefix = (std::filesystem::path(args.folder) / args.options.set).string();
-  Status written = WriteBin(prefix + ".fbin", made->rows);
-  if (written) written = WriteBin(prefix + "-query.fbin", made->queries);
+  const char* const extension = made->rows.type() == ScalarType::kBit ? ".bbin" : ".fbin";
+  Status written = WriteBin(prefix + extension, made->rows);
+  if (written) written = WriteBin(prefix + "-query" + extension, made->queries);
   if (written) written = WriteTruthSet(prefix + ".gt100", *truth);
   if (written)
-    fmt::print("{}.fbin, {}-query.fbin, {}.gt100: {}\n", prefix, prefix, prefix,
+    fmt::print("{0}{1}, {0}-query{1}, {0}.gt100: {2}\n", prefix, extension,
                MetricName(made->metric));
   return written;
 }
@@ -46,12 +54,15 @@ void AddGenerateData(CLI::App& app, int& status) {
     names.push_back(name);
     sets += fmt::format("\n{}: {}", name, summary);
   }
+  names.emplace_back(kExtended);
+  sets += fmt::format("\n{}: unit vectors of a file, and as many more as are wanted", kExtended);
   const auto count = [&](const char* name, size_t& value, const char* what, size_t least) {
     constexpr size_t kMax = 1'000'000'000;
     app.add_option(name, value, what)->check(CLI::Range(least, kMax))->capture_default_str();
   };
   app.add_option("--set", options.set, sets)->required()->check(CLI::IsMember(names));
-  app.add_option("--out", args.folder, "the folder to write SET.fbin, SET-query.fbin, SET.gt100 to")
+  app.add_option("--out", args.folder,
+                 "the folder to write SET.fbin (bits: .bbin), SET-query.fbin, SET.gt100 to")
       ->required()
       ->check(CLI::ExistingDirectory);
   count("--rows", options.rows, "rows", 1);
@@ -64,6 +75,14 @@ void AddGenerateData(CLI::App& app, int& status) {
   count("--period", options.period,
         "clusters: one after another, all of them in so many rows; 0: in any order", 0);
   count("--recent", options.recent, "clusters: queries are like the last so many rows; 0: all", 0);
+  app.add_option("--from", args.from, "extended: unit vectors, a .f16bin or .fbin")
+      ->check(CLI::ExistingFile);
+  app.add_option("--queries-from", args.queries_from, "extended: queries, as --from")
+      ->check(CLI::ExistingFile);
+  app.add_option_function<std::string>(
+         "--metric", [&options](const std::string& name) { options.metric = ParseMetric(name); },
+         "of the ground truth; without it the set's own")
+      ->check(CLI::IsMember({"l2", "inner_product", "cosine", "manhattan", "hamming"}));
   app.add_option("--seed", options.seed, "of all that is random")->capture_default_str();
   app.callback([&status] {
     const Status written = Write(args);

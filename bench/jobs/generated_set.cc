@@ -143,12 +143,13 @@ MakePoint Folded(const GeneratedSetOptions& options, Engine& setup, Where where)
 struct Entry {
   const char* name;
   const char* summary;
-  Metric metric;
+  Metric metric;  // kHamming: the set is the signs of its points, as bits.
   MakePoint (*make)(const GeneratedSetOptions& options, Engine& random);
 };
 using Options = GeneratedSetOptions;
 constexpr Entry kSets[] = {
     {"mixture", "low intrinsic dimension, as embeddings have", Metric::kL2, Mixture},
+    {"bits", "signs of a mixture, as binary embeddings are", Metric::kHamming, Mixture},
     {"near-duplicates", "groups of near copies, larger than a list", Metric::kL2, NearDuplicates},
     {"clusters", "tight clusters, in any order or one after another", Metric::kL2, Clusters},
     {"unit", "unit vectors", Metric::kL2, [](const Options& o, Engine&) { return Unit(o, 0); }},
@@ -182,6 +183,18 @@ Result<Matrix> Points(const MakePoint& make, const Options& options, Place first
   return matrix;
 }
 
+// A bit for each element: whether it is positive.
+Result<Matrix> Signs(const Matrix& floats) {
+  auto bits = Matrix::Create(ScalarType::kBit, floats.rows(), floats.dim());
+  if (!bits) return bits;
+  const auto* const in = reinterpret_cast<const float*>(floats.data());
+  for (size_t row = 0; row < floats.rows(); ++row)
+    for (size_t d = 0; d < floats.dim(); ++d)
+      if (in[row * floats.dim() + d] > 0)
+        bits->data()[row * bits->row_bytes() + d / 8] |= std::byte{1} << d % 8;
+  return bits;
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> GeneratedSets() {
@@ -200,6 +213,12 @@ Result<GeneratedSet> GenerateSet(const GeneratedSetOptions& options) {
     return MakeError(ErrorCode::kInvalidArgument,
                      fmt::format("clusters, recent: expected at most the {} rows, found {}, {}",
                                  options.rows, options.clusters, options.recent));
+  const ScalarType type = set->metric == Metric::kHamming ? ScalarType::kBit : ScalarType::kFloat32;
+  const Metric metric = options.metric.value_or(set->metric);
+  if (!IsPossible(type, metric))
+    return MakeError(ErrorCode::kInvalidArgument,
+                     fmt::format("metric: expected one of {} vectors, found {}",
+                                 ScalarTypeName(type), MetricName(metric)));
   Engine random(options.seed);
   const MakePoint make = set->make(options, random);
   auto rows = Points(make, options, {0, false}, options.rows);
@@ -208,7 +227,13 @@ Result<GeneratedSet> GenerateSet(const GeneratedSetOptions& options) {
   const size_t behind = (options.rows / 1000 + 1) * 1000;
   auto queries = Points(make, options, {behind, true}, options.queries);
   if (!queries) return tl::unexpected(queries.error());
-  return GeneratedSet{std::move(*rows), std::move(*queries), set->metric};
+  if (type == ScalarType::kBit) {
+    rows = Signs(*rows);
+    if (!rows) return tl::unexpected(rows.error());
+    queries = Signs(*queries);
+    if (!queries) return tl::unexpected(queries.error());
+  }
+  return GeneratedSet{std::move(*rows), std::move(*queries), metric};
 }
 
 }  // namespace shoal::bench

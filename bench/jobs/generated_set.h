@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,7 @@ struct GeneratedSetOptions {
   // clusters of the last `recent` rows are asked for; 0: all.
   size_t period = 0;
   size_t recent = 0;
+  std::optional<Metric> metric = std::nullopt;  // Of the ground truth; by default the set's own.
   uint64_t seed = 1;
 };
 
@@ -32,11 +34,11 @@ struct GeneratedSetOptions {
 std::vector<std::pair<std::string, std::string>> GeneratedSets();
 
 struct GeneratedSet {
-  Matrix rows, queries;
-  Metric metric = Metric::kL2;  // That the set is meant for.
+  Matrix rows, queries;  // float32, or bits.
+  Metric metric = Metric::kL2;
 };
 // The same options give the same vectors with the same C++ library, whatever the number of threads.
-// InvalidArgument: no such set, more clusters than rows.
+// InvalidArgument: no such set, more clusters than rows, a metric that its vectors do not have.
 Result<GeneratedSet> GenerateSet(const GeneratedSetOptions& options);
 
 }  // namespace shoal::bench

@@ -33,9 +33,10 @@ class Handle {
 constexpr struct {
   std::string_view word;
   Metric metric;
-} kDistances[] = {{"euclidean", Metric::kL2},     {"l2", Metric::kL2},
-                  {"angular", Metric::kCosine},   {"cosine", Metric::kCosine},
-                  {"ip", Metric::kInnerProduct},  {"dot", Metric::kInnerProduct},
+} kDistances[] = {{"euclidean", Metric::kL2},        {"l2", Metric::kL2},
+                  {"angular", Metric::kCosine},      {"cosine", Metric::kCosine},
+                  {"ip", Metric::kInnerProduct},     {"dot", Metric::kInnerProduct},
+                  {"manhattan", Metric::kManhattan}, {"l1", Metric::kManhattan},
                   {"mips", Metric::kInnerProduct}};
 
 struct Table {

@@ -33,6 +33,7 @@ struct IndexJobOptions {
   std::vector<uint64_t> lists, search_threads;
   double seconds = 1;
   uint64_t samples = 5;
+  uint64_t rerank = 0;
 };
 
 // Doubts of many samples, told in one line.
@@ -63,9 +64,9 @@ class IndexJob final : public Job {
 
   Expected<Json> Run(const JobContext& context) override {
     if (auto loaded = Load(context); !loaded) return tl::unexpected(loaded.error());
-    Settings();
     for (const uint64_t threads : options_.build_threads)
       if (auto built = Build(context, threads); !built) return tl::unexpected(built.error());
+    Settings();
     context.checkpoint(sections_);
     for (const uint64_t threads : options_.search_threads)
       if (auto searched = Search(context, threads); !searched)
@@ -87,6 +88,8 @@ class IndexJob final : public Job {
                                zero_queries_.size() + queries_.rows()));
     }
     engine_ = fmt::format("shoal-{}", ShortName(rows_.type()));
+    if (options_.index.code > Code::kFull)
+      engine_ += fmt::format("-{}", CodeName(options_.index.code));
     options_.index.scalar_type = rows_.type();
     options_.index.metric = input->metric;
     options_.index.dim = static_cast<uint32_t>(rows_.dim());
@@ -164,6 +167,9 @@ class IndexJob final : public Job {
                                       {"degree", options_.index.max_degree},
                                       {"list", options_.index.build_list_size},
                                       {"alpha", options_.index.alpha},
+                                      {"code", CodeName(index_->options().code)},
+                                      {"rerank_code", CodeName(index_->options().rerank_code)},
+                                      {"rerank", options_.rerank},
                                       {"refine", options_.refined == Refined::kYes}};
   }
 
@@ -215,7 +221,10 @@ class IndexJob final : public Job {
   Expected<void> Search(const JobContext& context, uint64_t threads) {
     Expected<std::vector<Target>> targets = Targets(context);
     if (!targets) return tl::unexpected(targets.error());
-    TimedSearch search{.k = options_.k, .threads = threads, .seconds = options_.seconds};
+    TimedSearch search{.k = options_.k,
+                       .rerank = options_.rerank,
+                       .threads = threads,
+                       .seconds = options_.seconds};
     for (Target& target : *targets) {
       target.latencies.resize(options_.lists.size());
       for (const uint64_t list : options_.lists) {
@@ -293,6 +302,7 @@ void ParseSearch(FieldReader& search, IndexJobOptions& options) {
   options.seconds = search.Number("seconds", {0.001, 3600}, 1);
   options.samples = search.Unsigned("samples", {1, 1000}, 5);
   options.view = search.Flag("view", false) ? Viewed::kYes : Viewed::kNo;
+  options.rerank = search.Unsigned("rerank", {}, 0);
 }
 
 Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& context) {
@@ -310,9 +320,10 @@ constinit const JobType kIndexJob{
   "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "held_out": 0,
            "truth_file": "sift-1m.gt100", "rows": 0, "scalar_type": "uint8", "metric": "l2",
            "skip_zero_vectors": false},
-  "build": {"degree": 32, "list": 100, "alpha": 1.2, "threads": [2], "refine": false},
+  "build": {"degree": 32, "list": 100, "alpha": 1.2, "code": "auto", "rerank_code": "full",
+            "threads": [2], "refine": false},
   "search": {"k": 10, "lists": [10, 20, 40, 80, 160], "threads": [1, 2], "seconds": 1.0,
-             "samples": 5, "view": false}
+             "samples": 5, "view": false, "rerank": 0}
 })",
     Parse};
 

@@ -76,16 +76,29 @@ InputRequest ParseInput(FieldReader& data, const JobContext& context) {
       !IsHdf5Name(request.base_file))
     data.Fail("query_file", "a file, as base_file is no HDF5", "nothing");
   request.type = ParseScalarType(
-      data.OneOf("scalar_type", {kOfFile, "float32", "float16", "int8", "uint8"}, kOfFile));
-  request.metric =
-      ParseMetric(data.OneOf("metric", {kOfFile, "l2", "inner_product", "cosine"}, kOfFile));
+      data.OneOf("scalar_type", {kOfFile, "float32", "float16", "int8", "uint8", "bit"}, kOfFile));
+  request.metric = ParseMetric(data.OneOf(
+      "metric", {kOfFile, "l2", "inner_product", "cosine", "manhattan", "hamming"}, kOfFile));
   return request;
 }
+
+namespace {
+
+Code ParseCodeField(FieldReader& build, std::string_view field, const char* otherwise) {
+  std::vector<std::string_view> names;
+  for (auto i = static_cast<uint8_t>(Code::kAuto); i <= static_cast<uint8_t>(Code::kSign); ++i)
+    names.push_back(CodeName(static_cast<Code>(i)));
+  return *ParseCode(build.OneOf(field, names, otherwise));
+}
+
+}  // namespace
 
 void ParseBuild(FieldReader& build, IndexOptions& index) {
   index.max_degree = static_cast<uint32_t>(build.Unsigned("degree", {4, kMaxDegree}, 32));
   index.build_list_size = static_cast<uint32_t>(build.Unsigned("list", {1, kMaxListSize}, 100));
   index.alpha = static_cast<float>(build.Number("alpha", {1, 2}, 1.2));
+  index.code = ParseCodeField(build, "code", "auto");
+  index.rerank_code = ParseCodeField(build, "rerank_code", "full");
 }
 
 void ParseRepair(FieldReader& build, IndexOptions& index) {
@@ -151,7 +164,8 @@ Expected<Input> ReadInput(const InputRequest& request) {
   }
   input.rows = std::move(*rows);
   input.queries = std::move(*queries);
-  input.metric = request.metric.value_or(input.metric);
+  input.metric =
+      request.metric.value_or(type == ScalarType::kBit ? Metric::kHamming : input.metric);
   if (auto ok = TreatZeroVectors(request, query_file, input); !ok)
     return tl::unexpected(ok.error());
   return input;

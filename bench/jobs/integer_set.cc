@@ -30,6 +30,8 @@ void PutElement(std::byte* out, ScalarType type, size_t i, int value) {
     case ScalarType::kFloat16: return Put(out, i, FloatToHalf(static_cast<float>(value)));
     case ScalarType::kInt8: return Put(out, i, static_cast<int8_t>(value));
     case ScalarType::kUint8: return Put(out, i, static_cast<uint8_t>(value + 128));
+    case ScalarType::kBit:
+      if (value > 0) out[i / 8] |= std::byte{1} << i % 8;
   }
 }
 
@@ -42,7 +44,8 @@ void FillRows(Matrix& matrix, const std::vector<int>& centres, uint64_t seed) {
     for (size_t i = 0; i < dim; ++i) {
       int value = centres[cluster * dim + i];
       for (int step = 0; step < kSteps; ++step) value += Uniform(random, kStep);
-      PutElement(matrix.data(), matrix.type(), row * dim + i, std::clamp(value, -kMax, kMax));
+      PutElement(matrix.data() + row * matrix.row_bytes(), matrix.type(), i,
+                 std::clamp(value, -kMax, kMax));
     }
   }
 }

@@ -27,7 +27,8 @@ struct IntegerSet {
 
 // Clusters of points with elements in [-127, 127], those of a cluster within 48 of its centre and
 // most within 20. As uint8 every element is 128 more, so all scalar types have the same l2
-// distances (the other metrics' differ for uint8). At most 512 dimensions are exact as float32.
+// distances (the other metrics' differ for uint8). A bit is whether the element is positive. At
+// most 512 dimensions are exact as float32.
 Result<IntegerSet> MakeIntegerSet(ScalarType type, const IntegerSetOptions& options);
 
 }  // namespace shoal::bench

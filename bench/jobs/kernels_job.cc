@@ -13,6 +13,7 @@
 #include <memory>
 #include <random>
 
+#include "distance/code_kernels.h"
 #include "distance/kernels.h"
 #include "jobs/jobs.h"
 #include "runner/timing.h"
@@ -47,17 +48,16 @@ std::unique_ptr<std::byte, decltype(&std::free)> Pages(size_t bytes) {
 }
 
 // Calls `batch` over `rows`, round and round, for so long. Nanoseconds of a distance.
-double Time(distance::BatchFn batch, size_t dim, const std::vector<const std::byte*>& rows,
-            double seconds) {
+double Time(distance::BatchFn batch, const void* query, size_t dim,
+            const std::vector<const std::byte*>& rows, double seconds) {
   using Clock = std::chrono::steady_clock;
-  const std::vector<float> query(dim, 1.0f);  // As int8 and uint8: 0, 0, 128, 63.
   float out[kBatch] = {};
   size_t distances = 0, next = 0;
   const auto begin = Clock::now();
   std::chrono::duration<double> took{};
   do {
     for (int i = 0; i < 256; ++i) {
-      batch(query.data(), rows.data() + next, kBatch, dim, out);
+      batch(query, rows.data() + next, kBatch, dim, out);
       // Where the next batch is depends on this one's results, as in a search: the processor cannot
       // start on it before they are there.
       next += out[0] == -12345.0f ? 2 * kBatch : kBatch;
@@ -67,6 +67,41 @@ double Time(distance::BatchFn batch, size_t dim, const std::vector<const std::by
     took = Clock::now() - begin;
   } while (took.count() < seconds);
   return took.count() * 1e9 / static_cast<double>(distances);
+}
+
+constexpr std::pair<std::string_view, Op> kOpNames[] = {
+    {"l2", Op::kL2}, {"dot", Op::kDot}, {"l1", Op::kL1}, {"hamming", Op::kHamming}};
+
+Op OpOf(std::string_view name) {
+  return std::ranges::find(kOpNames, name, &std::pair<std::string_view, Op>::first)->second;
+}
+
+// Types of rows that are no vectors' own: small codes, whose kernels have the operation "dot".
+constexpr std::pair<std::string_view, size_t> kCodeBits[] = {
+    {"rq1", 1}, {"rq2", 2}, {"rq3", 3}, {"rq4", 4}, {"sq8", 8}};
+constexpr std::string_view kBfloat16 = "bfloat16";
+constexpr size_t kCodeOffset = 8;  // Two factors in front, as of l2.
+
+// 0: no code.
+size_t BitsOf(std::string_view type) {
+  for (const auto& [name, bits] : kCodeBits)
+    if (name == type) return bits;
+  return 0;
+}
+
+// Null: there is none.
+distance::BatchFn BatchOf(const KernelSet& set, std::string_view type, Op op) {
+  const auto codes = std::ranges::find(distance::AvailableCodes(), set.isa,
+                                       [](const distance::CodeKernels* k) { return k->isa; });
+  if (type == kBfloat16) return (*codes)->bfloat16[static_cast<size_t>(op)];
+  if (BitsOf(type) == 0) return set.Batch(op, *ParseScalarType(type));
+  return op == Op::kDot ? (*codes)->code[BitsOf(type)] : nullptr;
+}
+
+size_t RowBytesOf(std::string_view type, size_t dim) {
+  if (type == kBfloat16) return 2 * dim;
+  if (BitsOf(type) == 0) return BytesOf(*ParseScalarType(type), dim);
+  return kCodeOffset + distance::CodeBytes(BitsOf(type), dim);
 }
 
 class KernelsJob final : public Job {
@@ -84,7 +119,8 @@ class KernelsJob final : public Job {
           std::ranges::find(options_.isas, set->isa) == options_.isas.end())
         continue;
       for (const std::string& type : options_.types)
-        for (const std::string& op : options_.ops)
+        for (const std::string& op : options_.ops) {
+          if (BatchOf(*set, type, OpOf(op)) == nullptr) continue;
           for (const uint64_t dim : options_.dims)
             for (const std::string& place : options_.places)
               rows.push_back({{"isa", set->isa},
@@ -93,17 +129,23 @@ class KernelsJob final : public Job {
                               {"dim", dim},
                               {"place", place},
                               {"distance_ns", Sample(*set, type, op, dim, place, pages.get())}});
+        }
     }
     timing.Stop();
     return Json{{"kernels", rows}};
   }
 
  private:
-  double Sample(const KernelSet& set, const std::string& type_name, const std::string& op,
-                size_t dim, const std::string& place, const std::byte* pages) const {
-    const ScalarType type = *ParseScalarType(type_name);
-    const distance::BatchFn batch = set.Batch(op == "l2" ? Op::kL2 : Op::kDot, type);
-    const size_t row_bytes = dim * ScalarSize(type);
+  double Sample(const KernelSet& set, const std::string& type, const std::string& op, size_t dim,
+                const std::string& place, const std::byte* pages) const {
+    const distance::BatchFn batch = BatchOf(set, type, OpOf(op));
+    const size_t row_bytes = RowBytesOf(type, dim);
+    // As int8 and uint8: 0, 0, 128, 63.
+    const std::vector<float> elements(dim + distance::kCodePadding, 1.0f);
+    const size_t bits = BitsOf(type);
+    const distance::CodeQuery code{elements.data(), bits == 0 ? 0 : distance::CodeRun(bits, dim),
+                                   kCodeOffset};
+    const void* const query = bits == 0 ? static_cast<const void*>(elements.data()) : &code;
     std::mt19937_64 random(7);
     std::vector<const std::byte*> rows(place == "cached" ? kBatch : kGathered);
     for (size_t i = 0; i < rows.size(); ++i)
@@ -112,7 +154,7 @@ class KernelsJob final : public Job {
           row_bytes * (place == "cached" ? i % 8 : random() % (options_.memory_bytes / row_bytes));
     std::vector<double> samples;
     for (size_t i = 0; i < options_.samples; ++i)
-      samples.push_back(Time(batch, dim, rows, options_.seconds));
+      samples.push_back(Time(batch, query, dim, rows, options_.seconds));
     std::sort(samples.begin(), samples.end());
     return samples[samples.size() / 2];
   }
@@ -133,8 +175,11 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext&) {
     return found;
   };
   options.isas = words("isas", isas, false);
-  options.types = words("types", {"float32", "float16", "int8", "uint8"}, true);
-  options.ops = words("ops", {"l2", "dot"}, true);
+  options.types = words(
+      "types",
+      {"float32", "float16", "bfloat16", "int8", "uint8", "bit", "sq8", "rq4", "rq3", "rq2", "rq1"},
+      true);
+  options.ops = words("ops", {"l2", "dot", "l1", "hamming"}, true);
   options.places = words("places", {"cached", "gather"}, true);
   options.dims = content.UnsignedList("dims", {1, kMaxDim}, {{128, 256, 768, 960, 1536}});
   options.seconds = content.Number("seconds", {0.0001, 60}, 0.05);
@@ -148,7 +193,10 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext&) {
 constinit const JobType kKernelsJob{
     "kernels", "nanoseconds of a distance by instruction set, type, operation, dimension, place",
     R"({
-  "isas": [], "types": ["float32", "float16", "int8", "uint8"], "ops": ["l2", "dot"],
+  "isas": [],
+  "types": ["float32", "float16", "bfloat16", "int8", "uint8", "bit", "sq8", "rq4", "rq3", "rq2",
+            "rq1"],
+  "ops": ["l2", "dot", "l1", "hamming"],
   "dims": [128, 256, 768, 960, 1536], "places": ["cached", "gather"], "seconds": 0.05,
   "samples": 5, "memory_mb": 512
 })",

@@ -32,8 +32,7 @@ Expected<TimedSample> RunTimed(const Searched& searched, MatrixView queries,
       const auto start = Clock::now();
       if (i % queries.rows() == 0 && i > 0 && Since(begin) >= search.seconds) break;
       const auto found =
-          searched.search(queries[i % queries.rows()],
-                          {.k = search.k, .search_list_size = search.list}, ids, {}, nullptr);
+          searched.search(queries[i % queries.rows()], search.options(), ids, {}, nullptr);
       mine.push_back(static_cast<float>(Since(start) * 1e6));
       if (found) continue;
       const std::lock_guard lock(mutex);
@@ -61,8 +60,7 @@ Expected<Answered> AnswerAll(const Searched& searched, MatrixView queries, const
   const Rounding rounding = RoundingOf(searched.metric, queries.type(), queries.dim());
   for (size_t i = 0; i < queries.rows(); ++i) {
     WorkCounters work;
-    const auto found = searched.search(queries[i], {.k = search.k, .search_list_size = search.list},
-                                       ids, distances, &work);
+    const auto found = searched.search(queries[i], search.options(), ids, distances, &work);
     if (!found) return tl::unexpected(found.error().message);
     answered.recall += Recall(truth, i, std::span(ids).first(*found), search.k,
                               {std::span(distances).first(*found), rounding});

@@ -32,9 +32,12 @@ struct Searched {
 
 struct TimedSearch {
   size_t k = 10;
-  size_t list = 64;  // L.
+  size_t list = 64;   // L.
+  size_t rerank = 0;  // SearchOptions::rerank.
   size_t threads = 1;
   double seconds = 1;  // Of a sample, at least one whole pass over the queries.
+
+  SearchOptions options() const { return {.k = k, .search_list_size = list, .rerank = rerank}; }
 };
 
 // Latencies of one search each, in microseconds.

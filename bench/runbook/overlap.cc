@@ -121,9 +121,9 @@ class OverlapRun {
       if (arrivals.open_loop() && !clock_->WaitUntil(record.due, stop_)) return;
       record.start = clock_->Now();
       if (!arrivals.open_loop()) record.due = record.start;
-      const auto found =
-          index_->Search(input_.queries[record.query], {.k = k, .search_list_size = options_.list},
-                         ids, distances);
+      const auto found = index_->Search(
+          input_.queries[record.query],
+          {.k = k, .search_list_size = options_.list, .rerank = options_.rerank}, ids, distances);
       record.end = clock_->Now();
       if (!found) return Fail(found.error());
       record.found = static_cast<uint32_t>(*found);

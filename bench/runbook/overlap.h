@@ -40,6 +40,7 @@ struct OverlapOptions {
   ArrivalKind arrivals = ArrivalKind::kPoisson;
   size_t k = 10;
   size_t list = 64;
+  size_t rerank = 0;
   double seconds = 0;    // 0: until the runbook is done.
   size_t lead = 0;       // 0: twice the runbook's largest step.
   size_t judged = 4000;  // Searches whose recall is bounded, evenly over all; the more the slower.

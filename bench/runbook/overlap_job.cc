@@ -87,6 +87,7 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& con
   content.OptionalObject("search", [&](FieldReader& search) {
     options.k = search.Unsigned("k", {1, 1000}, 10);
     options.list = search.Unsigned("list", {1, 100000}, 64);
+    options.rerank = search.Unsigned("rerank", {}, 0);
   });
   const auto load = [&](std::string_view key, uint64_t least, Load& of) {
     content.OptionalObject(key, [&](FieldReader& reader) {
@@ -117,8 +118,9 @@ constinit const JobType kConcurrentRunbookJob{
   "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "held_out": 0,
            "rows": 100000, "scalar_type": "file", "metric": "l2"},
   "runbook": {"file": "runbook.yaml", "dataset": ""},
-  "build": {"degree": 32, "list": 100, "alpha": 1.2, "repair": "immediate", "repair_threads": 1},
-  "search": {"k": 10, "list": 64},
+  "build": {"degree": 32, "list": 100, "alpha": 1.2, "code": "auto", "rerank_code": "full",
+            "repair": "immediate", "repair_threads": 1},
+  "search": {"k": 10, "list": 64, "rerank": 0},
   "warm_steps": 1,
   "inserts": {"threads": 1, "rate": 0.0},
   "deletes": {"threads": 1, "rate": 0.0},

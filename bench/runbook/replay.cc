@@ -106,9 +106,9 @@ Result<StreamStep> Replay::Search(const Step& step, size_t list, const TruthSet*
   const auto search = [&](size_t i) -> Status {
     const size_t q = i % n;
     WorkCounters work;
-    const auto found = index_.Search(queries[q], {.k = k, .search_list_size = list},
-                                     std::span(ids).subspan(q * k, k),
-                                     std::span(found_at).subspan(q * k, k), &work);
+    const auto found = index_.Search(
+        queries[q], {.k = k, .search_list_size = list, .rerank = options_.rerank},
+        std::span(ids).subspan(q * k, k), std::span(found_at).subspan(q * k, k), &work);
     if (!found) return tl::unexpected(found.error());
     counts[q] = *found;
     distances[q] = work.distances;

@@ -20,6 +20,7 @@ struct ReplayOptions {
   IndexOptions index;  // dim, scalar_type and metric are the input's.
   size_t threads = 1;  // Of every step.
   size_t k = 10;
+  uint64_t rerank = 0;                 // SearchOptions::rerank.
   std::vector<uint64_t> lists = {64};  // L of the searches, one after the other.
   size_t passes = 1;                   // Times that each L asks all queries.
   // RepairPolicy::kManual: Consolidate after a step that leaves more than this share of the live

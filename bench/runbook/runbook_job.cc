@@ -210,6 +210,7 @@ class RunbookJob final : public Job {
 void ParseSearch(FieldReader& search, ReplayOptions& replay) {
   replay.k = search.Unsigned("k", {1, 1000}, 10);
   replay.lists = search.UnsignedList("lists", {1, 100000}, {{64}});
+  replay.rerank = search.Unsigned("rerank", {}, 0);
   replay.passes = search.Unsigned("passes", {1, 1000}, 1);
 }
 
@@ -260,9 +261,10 @@ constinit const JobType kRunbookJob{
   "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "held_out": 0,
            "rows": 100000, "scalar_type": "file", "metric": "l2"},
   "runbook": {"file": "runbook.yaml", "dataset": ""},
-  "build": {"degree": 32, "list": 100, "alpha": 1.2, "repair": "immediate", "repair_threads": 1,
+  "build": {"degree": 32, "list": 100, "alpha": 1.2, "code": "auto", "rerank_code": "full",
+            "repair": "immediate", "repair_threads": 1,
             "consolidate_share": 0.0},
-  "search": {"k": 10, "lists": [64, 128], "passes": 1},
+  "search": {"k": 10, "lists": [64, 128], "rerank": 0, "passes": 1},
   "groundtruth": {"directory": "", "cache": "groundtruth", "depth": 100},
   "threads": 2
 })",

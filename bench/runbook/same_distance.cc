@@ -28,6 +28,10 @@ bool SameDistance(Metric metric, VectorView query, VectorView row, float reporte
     const double l2 = Kernel(Op::kL2, query, row);
     return std::abs(l2 - double{reported}) <= kRounding * l2;
   }
+  if (metric == Metric::kManhattan || metric == Metric::kHamming) {
+    const double found = Kernel(metric == Metric::kManhattan ? Op::kL1 : Op::kHamming, query, row);
+    return std::abs(found - double{reported}) <= kRounding * found;
+  }
   const double dot = Kernel(Op::kDot, query, row);
   const double norms =
       std::sqrt(Kernel(Op::kDot, query, query)) * std::sqrt(Kernel(Op::kDot, row, row));

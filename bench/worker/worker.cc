@@ -159,6 +159,7 @@ class Server {
     const Element element = ParseElement(r.Text("type"));
     rows_ = Rows::Read(r.Text("base"), element, r.Number("rows"));
     queries_ = Rows::Read(r.Text("queries"), element, 0);
+    if (r.arguments.contains("code")) engine_.code = r.Text("code");
     if (rows_.dim() != queries_.dim()) throw std::runtime_error("rows and queries differ in dim");
     Reply reply;
     reply.Set("rows", uint64_t{rows_.rows()}).Set("dim", uint64_t{rows_.dim()});

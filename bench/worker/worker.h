@@ -4,7 +4,9 @@
 // line, a JSON object; with a member "error" when the request failed, with the CPU time that it
 // took otherwise. stderr is free for chatter.
 //
-//   load    base= queries= type=f32|u8|i8 rows=0   read rows (0: all) and queries
+//   load    base= queries= type=f32|u8|i8 rows=0 [code=]
+//                                                  read rows (0: all) and queries; how the engine
+//                                                  is to compress rows, in its own words
 //   build   threads= degree= list= [metric=]       index the rows -> seconds, cpu_seconds, rss_*,
 //                                                  set_*: the settings in the engine's words
 //   save    path=  /  open path=                   the index, where the engine can
@@ -92,6 +94,7 @@ struct BuildOptions {
 class Engine {
  public:
   virtual ~Engine() = default;
+  std::string code;  // Set before Build or Open; empty: rows are not compressed.
   // Version, instruction set: what a reader of the results wants to know.
   virtual void Describe(Reply& reply) const = 0;
   virtual void Build(const Rows& rows, const BuildOptions& options) = 0;

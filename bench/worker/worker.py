@@ -16,11 +16,13 @@ import time
 import numpy as np
 
 NO_ID = 0xFFFFFFFF
-STORED = {"fbin": np.float32, "u8bin": np.uint8, "i8bin": np.int8}
+STORED = {"fbin": np.float32, "f16bin": np.float16, "u8bin": np.uint8, "i8bin": np.int8}
 
 
 class Engine:
     """What a peer has to do. Functions that fail raise."""
+
+    code = ""  # How the rows are compressed, in the peer's words; "": not at all.
 
     def describe(self):
         """version and, where the peer tells, isa."""
@@ -115,7 +117,7 @@ def measured(action):
 
 
 def read_rows(path, wanted, most):
-    """The first `most` rows (0: all) of a .fbin, .u8bin or .i8bin as `wanted`, without loss."""
+    """The first `most` rows (0: all) of a .fbin, .f16bin, .u8bin or .i8bin as `wanted`, without loss."""
     stored = STORED[path.rsplit(".", 1)[1]]
     if wanted != stored and wanted != np.float32:
         raise ValueError(f"{path}: is not of the type asked for")
@@ -133,8 +135,9 @@ class Server:
         self._rows = self._queries = None
         self._kind = "f32"
 
-    def load(self, base, queries, type, rows):
+    def load(self, base, queries, type, rows, code=""):
         self._kind = type
+        self._engine.code = code
         wanted = self._engine.takes(type)
         if type == "u8" and not base.endswith(".u8bin"):
             raise ValueError(f"{base}: is not of the type asked for")

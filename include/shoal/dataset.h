@@ -20,17 +20,22 @@
 
 namespace shoal {
 
-// rows x dim elements in its own memory: row-major, unpadded, the first 64-byte aligned.
+// rows x dim elements in its own memory: row-major, unpadded (rows of bits but for the last byte's
+// rest), the first 64-byte aligned.
 class SHOAL_API Matrix {
  public:
   Matrix() = default;
   // All elements are 0. OutOfMemory.
   static Result<Matrix> Create(ScalarType type, size_t rows, size_t dim);
+  // The bits of a matrix of uint8, eight a byte as kBit has them: of an .npy file, say, that has
+  // the result of numpy.packbits(bitorder="little"). dim: 0 for 8 times the columns, or less than
+  // that by up to 7. InvalidArgument: another type, or a dimension that does not fit.
+  static Result<Matrix> OfPackedBits(Matrix bytes, size_t dim = 0);
 
   ScalarType type() const { return type_; }
   size_t rows() const { return rows_; }
   size_t dim() const { return dim_; }
-  size_t row_bytes() const { return dim_ * ScalarSize(type_); }
+  size_t row_bytes() const { return BytesOf(type_, dim_); }
   std::byte* data() { return data_.get(); }
   const std::byte* data() const { return data_.get(); }
   VectorView operator[](size_t i) const { return view()[i]; }
@@ -62,7 +67,10 @@ struct BinShape {
 };
 
 // .bin: uint32 rows, uint32 dim (both may be uint64 in a file that is read), then rows. The file
-// does not have its type: the caller gives it, and the file's size must agree.
+// does not have its type: the caller gives it, and the file's size must agree. Of bits, the second
+// number may be that of bytes in a row (a file of uint8, usearch's .bbin: eight dimensions each) or
+// the dimension; the size tells which (of 1: a byte). Both are read; the dimension is written where
+// it is no multiple of 8.
 SHOAL_API Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type);
 SHOAL_API Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
                                  const ReadOptions& options = {});
@@ -96,8 +104,9 @@ SHOAL_API Result<std::vector<uint32_t>> ReadIdBin(const std::filesystem::path& p
 SHOAL_API Status WriteIdBin(const std::filesystem::path& path, std::span<const uint32_t> ids,
                             size_t columns);
 
-// fvecs (float32), bvecs (uint8; int8 on request): before each row its dimension as int32. The
-// shape is that of the first row and the file's size; ReadVecs compares every row that it reads.
+// fvecs (float32), bvecs (uint8; int8 on request; not float16 or bits): before each row its
+// dimension as int32. The shape is that of the first row and the file's size; ReadVecs compares
+// every row that it reads.
 SHOAL_API Result<BinShape> ReadVecsShape(const std::filesystem::path& path, ScalarType type);
 SHOAL_API Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
                                   const ReadOptions& options = {});
@@ -111,7 +120,7 @@ SHOAL_API Status WriteIvecs(const std::filesystem::path& path, std::span<const u
 
 // .npy, versions 1 to 3: 2-d, C or Fortran order, little-endian float32, float16, int8, uint8, or
 // float64, which is read as float32. Corrupt: a float64 beyond float32's range; names row and
-// column. Written in C order.
+// column. Written in C order, bits as uint8 (Matrix::OfPackedBits).
 SHOAL_API Result<Matrix> ReadNpy(const std::filesystem::path& path,
                                  const ReadOptions& options = {});
 SHOAL_API Status WriteNpy(const std::filesystem::path& path, MatrixView rows);

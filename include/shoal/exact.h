@@ -54,16 +54,17 @@ struct ExactOptions {
 // The k nearest rows of `base` for each row of `queries`; both of one type and dimension, finite.
 // Thread-safe.
 //
-// Distances are those of Metric. For int8 and uint8 (l2, inner product) they are exact; integers
-// beyond 2^24 are sorted before they are rounded to float. Others are computed from the rows
-// themselves (no cancellation), summed in double in a fixed order and rounded once. So every
+// Distances are those of Metric. For bits and, but under cosine, for int8 and uint8 they are exact;
+// integers beyond 2^24 are sorted before they are rounded to float. Others are computed from the
+// rows themselves (no cancellation), summed in double in a fixed order and rounded once. So every
 // instruction set and number of threads gives the same bits.
 //
-// InvalidArgument names what is wrong: k = 0; no rows; types or dimensions that differ; `ids` or
-// `include` of another length than the base; a row that is not finite, or whose norm Metric does
-// not allow (rows left out may be anything). OutOfMemory: the answer does not fit. Memory beside
-// the answer: about 15 MB a thread, more only for k beyond 5000; with several threads also what
-// each has found, until it is merged.
+// InvalidArgument names what is wrong: k = 0; no rows; types or dimensions that differ; a metric
+// that the type does not have; `ids` or `include` of another length than the base; a row that is
+// not finite, whose norm Metric does not allow, or that has bits behind its last element (rows left
+// out may be anything). OutOfMemory: the answer does not fit. Memory beside the answer: about 15 MB
+// a thread, more only for k beyond 5000; with several threads also what each has found, until it is
+// merged.
 SHOAL_API Result<TruthSet> ExactSearch(MatrixView base, MatrixView queries,
                                        const ExactOptions& options);
 
@@ -76,10 +77,11 @@ struct Rounding {
   double relative = 0;
   double absolute = 0;
 };
-// 0 for int8 and uint8 under l2 and inner product. Otherwise, with e = (dim / 8 + 8) 2^-24, the
-// error of a float sum of dim terms in at least 8 parts relative to the sum of their magnitudes:
-// 2 e, absolute, under cosine, whose operands have length 1; else e, relative. Under inner product
-// that is less than the bound where products cancel: a tie may be missed there, none is invented.
+// 0 for bits and, but under cosine, for int8 and uint8. Otherwise, with e = (dim / 8 + 8) 2^-24,
+// the error of a float sum of dim terms in at least 8 parts relative to the sum of their
+// magnitudes: 2 e, absolute, under cosine, whose operands have length 1; else e, relative. Under
+// inner product that is less than the bound where products cancel: a tie may be missed there, none
+// is invented.
 SHOAL_API Rounding RoundingOf(Metric metric, ScalarType type, size_t dim);
 
 // The distances of the points of an answer, in the metric of the truth.

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "shoal/export.h"
+#include "shoal/feature_store.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
 #include "shoal/stats.h"
@@ -61,8 +62,19 @@ struct SearchManyOutput {
 // the parent's.
 class SHOAL_API Index {
  public:
-  // An empty index. InvalidArgument names the option that is out of range.
+  // An empty index. InvalidArgument names the option that is out of range. Unsupported: vectors of
+  // this type have no such code.
   static Result<Index> Create(const IndexOptions& options);
+  // An empty index whose vectors live in `store` (shoal/feature_store.h); in memory are the graph,
+  // and what IndexOptions::code makes of the vectors. Searches traverse the code, and order their
+  // nearest candidates (SearchOptions::rerank) by vectors that they fetch. So do range searches,
+  // which drop what is not within the radius. The errors of the store are those of the call that
+  // met them; an insert that fails leaves nothing behind. A point whose vector the store has lost
+  // is no hit, and NotFound is what Get says of it.
+  // A row is freed when its slot is used again. InvalidArgument: also, a store whose row_bytes is
+  // not dim x the scalar type's size; a rerank_code other than full. SaveDiskann is Unsupported.
+  static Result<Index> CreateWithFeatures(const IndexOptions& options,
+                                          std::unique_ptr<FeatureStore> store);
   ~Index();
   Index(Index&&) noexcept;
   Index& operator=(Index&&) noexcept;
@@ -87,6 +99,10 @@ class SHOAL_API Index {
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
   // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists.
   Status Upsert(ExternalId id, VectorView vector);
+  // Upserts row i as ids[i], on several threads; else as InsertMany. Of an id that is there twice
+  // one of the rows stays.
+  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch = {});
 
   // Removes a point: no search that starts after it has returned finds it, and the id may be
   // inserted again immediately. RuntimeOptions::repair says when the graph is repaired. The memory
@@ -137,8 +153,8 @@ class SHOAL_API Index {
   // The same for many ids: contained[i] is 1 if ids[i] is in the index, else 0. InvalidArgument: as
   // many flags as ids are expected.
   Status ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const;
-  // Copies the point's vector. InvalidArgument: `vector` has another dimension or scalar type than
-  // the index. NotFound.
+  // Copies the point's vector, as far as rerank_code keeps it. InvalidArgument: `vector` has
+  // another dimension or scalar type than the index. NotFound.
   Status Get(ExternalId id, MutableVectorView vector) const;
   // Copies the vector of ids[i] to row i, on several threads. Ids that are not there are reported;
   // their rows stay as they are. InvalidArgument: as many rows as ids are expected; or as in Get.

@@ -54,8 +54,7 @@ class SHOAL_API IndexView {
   // All ids, in the order of the file.
   std::span<const ExternalId> ids() const;
   size_t size() const;
-  // Those of the index that was saved: dim, scalar_type, metric, max_degree, build_list_size,
-  // alpha.
+  // Those of the index that was saved: all but `runtime`.
   const IndexOptions& options() const;
 
   // Compares every checksum of the file. As VerifySnapshot.

@@ -44,6 +44,14 @@ struct IndexOptions {
   ScalarType scalar_type = ScalarType::kFloat32;
   Metric metric = Metric::kL2;
 
+  // What is kept of a vector for searches to traverse. Memory, and with it speed, is mostly this.
+  // float16 is for float32 vectors.
+  Code code = Code::kAuto;
+  // What is kept of it beside that, for the final order of hits, range searches, Get and Save:
+  // full, float16, bfloat16 or sq8; or the same as `code`, then there is nothing beside it. Hits
+  // have the distances of this code: with full those of an index without codes, bit for bit.
+  Code rerank_code = Code::kFull;
+
   // R: most out-edges of a point, 4 to kMaxDegree. Never exceeded, not even for a moment.
   uint32_t max_degree = 32;
   // L of an insert's search, 1 to kMaxListSize. Larger: better graph, slower inserts.
@@ -61,6 +69,9 @@ struct SearchOptions {
   size_t k = 10;
   // L: candidates kept. Larger: better recall, slower. Less than k means k.
   size_t search_list_size = 64;
+  // Where the index has a rerank code: so many of the nearest candidates are scored by it, at least
+  // k, at most L. 0: a few times k.
+  size_t rerank = 0;
 };
 
 // Options of a range search, which finds everything within `radius` of the query.

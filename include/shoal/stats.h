@@ -8,12 +8,13 @@ namespace shoal {
 
 // Exact counts of the work of one search or of many operations. Always on.
 struct WorkCounters {
-  uint64_t distances = 0;      // Distances computed.
+  uint64_t distances = 0;      // Distances computed, those of `reranked` not included.
   uint64_t hops = 0;           // Points expanded.
-  uint64_t rows_fetched = 0;   // Rows read from the feature store.
+  uint64_t rows_fetched = 0;   // Rows read, likewise.
   uint64_t lists_read = 0;     // Neighbour lists copied.
   uint64_t lists_written = 0;  // Neighbour lists written.
   uint64_t prunes = 0;         // Robust prunes run.
+  uint64_t reranked = 0;       // Rows read and scored again by the rerank code.
 
   WorkCounters& operator+=(const WorkCounters& other) {
     distances += other.distances;
@@ -22,6 +23,7 @@ struct WorkCounters {
     lists_read += other.lists_read;
     lists_written += other.lists_written;
     prunes += other.prunes;
+    reranked += other.reranked;
     return *this;
   }
 };
@@ -29,7 +31,7 @@ struct WorkCounters {
 // Bytes of memory by purpose: resident, or committed. Address space that is only reserved is not
 // counted.
 struct MemoryBreakdown {
-  uint64_t vectors = 0;        // Rows.
+  uint64_t vectors = 0;        // Rows, of both codes where there are two.
   uint64_t neighbors = 0;      // Neighbour lists.
   uint64_t reverse_lists = 0;  // The in-edges of every point, for writers.
   uint64_t slots = 0;          // Tags, list locks, external ids, free slots.

@@ -17,7 +17,26 @@ namespace shoal {
 using ExternalId = uint64_t;
 
 // The type of one element of a vector.
-enum class ScalarType : uint8_t { kFloat32, kFloat16, kInt8, kUint8 };
+//
+// kBit: eight elements a byte, element i is bit i % 8 (of value 1 << i % 8) of byte i / 8, as in
+// numpy.packbits(bitorder="little"). A vector begins with a byte of its own. Bits of its last byte
+// behind the last element are 0: a vector that has others is refused.
+enum class ScalarType : uint8_t { kFloat32, kFloat16, kInt8, kUint8, kBit };
+
+// How an index keeps a vector in memory. Smaller codes are faster to traverse, and their distances
+// less exact. Which index has which: IndexOptions.
+enum class Code : uint8_t {
+  kAuto,      // What suits the index's other options.
+  kFull,      // The vector as it was given.
+  kFloat16,   // IEEE 754 binary16 elements. Those beyond 65,504 are taken for 65,504.
+  kBfloat16,  // The upper halves of float32 elements.
+  kSq8,       // A byte an element, between the least and the largest of the vector.
+  kRq4,       // After a rotation, so many bits an element.
+  kRq3,
+  kRq2,
+  kRq1,
+  kSign,  // The signs of the elements.
+};
 
 // How the distance of two vectors is computed. Smaller is nearer in every metric. Vectors have a
 // norm of at most 9.2e18, so that every distance fits a float.
@@ -26,25 +45,47 @@ enum class Metric : uint8_t {
                   // nearer than 1.1e-19) it may be rounded to 0.
   kInnerProduct,  // -sum a_i b_i: the largest inner product is the smallest distance.
   kCosine,        // 1 - cos(a, b), in [0, 2]. Norms below 1.1e-19 are refused, zero among them.
+  kManhattan,     // sum |a_i - b_i|. >= 0.
+  kHamming,       // How many elements differ. For kBit, which has no other metric.
 };
 
 // Largest dimension of a vector: the largest for which the squared l2 distance of two uint8
 // vectors fits an int32.
 inline constexpr uint32_t kMaxDim = 32768;
 
-constexpr size_t ScalarSize(ScalarType type) {
-  return type == ScalarType::kFloat32 ? 4 : type == ScalarType::kFloat16 ? 2 : 1;
+// Bytes of `n` elements that lie one behind the other, the first at the beginning of a byte.
+constexpr size_t BytesOf(ScalarType type, size_t n) {
+  switch (type) {
+    case ScalarType::kFloat32: return n * 4;
+    case ScalarType::kFloat16: return n * 2;
+    case ScalarType::kInt8:
+    case ScalarType::kUint8: return n;
+    case ScalarType::kBit: return n / 8 + (n % 8 != 0 ? 1 : 0);
+  }
+  return 0;
 }
 
-// "float32", "float16", "int8", "uint8".
+// Whether vectors of the type have distances in the metric: kBit and kHamming go with each other
+// only.
+constexpr bool IsPossible(ScalarType type, Metric metric) {
+  return (type == ScalarType::kBit) == (metric == Metric::kHamming);
+}
+
+// "float32", "float16", "int8", "uint8", "bit".
 SHOAL_API std::string_view ScalarTypeName(ScalarType type);
-// "l2", "inner_product", "cosine".
+// "l2", "inner_product", "cosine", "manhattan", "hamming".
 SHOAL_API std::string_view MetricName(Metric metric);
 // The inverse of ScalarTypeName. Also takes DiskANN's "float", and "half", "f32", "f16", "i8",
-// "u8". nullopt for any other word.
+// "u8", "b1". nullopt for any other word.
 SHOAL_API std::optional<ScalarType> ParseScalarType(std::string_view name);
-// The inverse of MetricName. Also takes DiskANN's "mips", and "ip". nullopt for any other word.
+// The inverse of MetricName. Also takes DiskANN's "mips", and "ip", "l1". nullopt for any other
+// word.
 SHOAL_API std::optional<Metric> ParseMetric(std::string_view name);
+
+// "auto", "full", "float16", "bfloat16", "sq8", "rq4" to "rq1", "sign".
+SHOAL_API std::string_view CodeName(Code code);
+// The inverse of CodeName. nullopt for any other word.
+SHOAL_API std::optional<Code> ParseCode(std::string_view name);
 
 // An IEEE 754 binary16 number, for storage: convert it to float to compute.
 struct Half {
@@ -77,7 +118,8 @@ struct ScalarTypeOf<uint8_t> {
 };
 
 // A vector that the caller owns: `dim` elements of `type`, contiguous, any alignment. Converts
-// implicitly from a span of float, Half, int8_t or uint8_t.
+// implicitly from a span of float, Half, int8_t or uint8_t. (Of bits: VectorView(bytes.data(),
+// ScalarType::kBit, dim).)
 class VectorView {
  public:
   VectorView() = default;
@@ -93,7 +135,7 @@ class VectorView {
   const void* data() const { return data_; }
   ScalarType type() const { return type_; }
   size_t dim() const { return dim_; }
-  size_t bytes() const { return dim_ * ScalarSize(type_); }
+  size_t bytes() const { return BytesOf(type_, dim_); }
 
  private:
   const void* data_ = nullptr;
@@ -101,7 +143,8 @@ class VectorView {
   ScalarType type_ = ScalarType::kFloat32;
 };
 
-// Vectors that the caller owns: `rows` x `dim` elements of `type`, row-major, contiguous.
+// Vectors that the caller owns: `rows` x `dim` elements of `type`, row-major, contiguous. (Rows of
+// bits begin with a byte of their own.)
 class MatrixView {
  public:
   MatrixView() = default;
@@ -117,7 +160,7 @@ class MatrixView {
   ScalarType type() const { return type_; }
   size_t rows() const { return rows_; }
   size_t dim() const { return dim_; }
-  size_t row_bytes() const { return dim_ * ScalarSize(type_); }
+  size_t row_bytes() const { return BytesOf(type_, dim_); }
   // Row i, i < rows().
   VectorView operator[](size_t i) const { return {data_ + i * row_bytes(), type_, dim_}; }
   // Rows [begin, begin + count), which must lie inside.
@@ -150,7 +193,7 @@ class MutableVectorView {
   void* data() const { return data_; }
   ScalarType type() const { return type_; }
   size_t dim() const { return dim_; }
-  size_t bytes() const { return dim_ * ScalarSize(type_); }
+  size_t bytes() const { return BytesOf(type_, dim_); }
   operator VectorView() const {  // NOLINT(google-explicit-constructor)
     return {data_, type_, dim_};
   }
@@ -174,7 +217,7 @@ class MutableMatrixView {
   size_t rows() const { return rows_; }
   // Row i, i < rows().
   MutableVectorView operator[](size_t i) const {
-    return {data_ + i * dim_ * ScalarSize(type_), type_, dim_};
+    return {data_ + i * BytesOf(type_, dim_), type_, dim_};
   }
   operator MatrixView() const {  // NOLINT(google-explicit-constructor)
     return {data_, type_, rows_, dim_};

@@ -23,13 +23,6 @@ constexpr size_t kMaxBytesPerCall = size_t{1} << 30;
 
 std::string SystemMessage(int error) { return std::generic_category().message(error); }
 
-tl::unexpected<Error> IoError(const std::filesystem::path& file, std::string_view action,
-                              int error) {
-  const ErrorCode code = error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
-  return MakeError(code,
-                   file.string() + ": cannot " + std::string(action) + ": " + SystemMessage(error));
-}
-
 std::string_view KindOfFile(mode_t mode) {
   if (S_ISDIR(mode)) return "a directory";
   if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
@@ -117,6 +110,13 @@ tl::unexpected<Error> Mismatch(ErrorCode code, const std::filesystem::path& file
                                std::string_view field, std::string_view expected,
                                std::string_view found) {
   return Mismatch(code, file.string().append(": ").append(field), expected, found);
+}
+
+tl::unexpected<Error> IoError(const std::filesystem::path& file, std::string_view action,
+                              int error) {
+  const ErrorCode code = error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  return MakeError(code,
+                   file.string() + ": cannot " + std::string(action) + ": " + SystemMessage(error));
 }
 
 FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {

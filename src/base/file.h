@@ -20,6 +20,10 @@ tl::unexpected<Error> Mismatch(ErrorCode code, const std::filesystem::path& file
                                std::string_view field, std::string_view expected,
                                std::string_view found);
 
+// "<file>: cannot <action>: <what the system says>". NotFound for ENOENT, else Io.
+tl::unexpected<Error> IoError(const std::filesystem::path& file, std::string_view action,
+                              int error);
+
 // A file descriptor that closes itself.
 class FileDescriptor {
  public:

@@ -42,7 +42,7 @@ size_t FirstNonFinite(const void* elements, ScalarType type, size_t n) {
 
 std::string_view NameNonFinite(const void* element, ScalarType type) {
   uint32_t bits = 0;
-  std::memcpy(&bits, element, ScalarSize(type));
+  std::memcpy(&bits, element, BytesOf(type, 1));
   const bool half = type == ScalarType::kFloat16;
   if ((bits & (half ? 0x3ffu : 0x7fffffu)) != 0) return "NaN";
   return (bits & (half ? 0x8000u : 0x80000000u)) != 0 ? "-infinity" : "infinity";

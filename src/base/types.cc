@@ -1,6 +1,8 @@
 #include "shoal/types.h"
 
+#include <algorithm>
 #include <bit>
+#include <iterator>
 
 #include "shoal/result.h"
 #include "shoal/version.h"
@@ -28,6 +30,7 @@ std::string_view ScalarTypeName(ScalarType type) {
     case ScalarType::kFloat16: return "float16";
     case ScalarType::kInt8: return "int8";
     case ScalarType::kUint8: return "uint8";
+    case ScalarType::kBit: return "bit";
   }
   return "?";
 }
@@ -37,6 +40,8 @@ std::string_view MetricName(Metric metric) {
     case Metric::kL2: return "l2";
     case Metric::kInnerProduct: return "inner_product";
     case Metric::kCosine: return "cosine";
+    case Metric::kManhattan: return "manhattan";
+    case Metric::kHamming: return "hamming";
   }
   return "?";
 }
@@ -46,6 +51,7 @@ std::optional<ScalarType> ParseScalarType(std::string_view name) {
   if (name == "float16" || name == "half" || name == "f16") return ScalarType::kFloat16;
   if (name == "int8" || name == "i8") return ScalarType::kInt8;
   if (name == "uint8" || name == "u8") return ScalarType::kUint8;
+  if (name == "bit" || name == "b1") return ScalarType::kBit;
   return std::nullopt;
 }
 
@@ -53,7 +59,27 @@ std::optional<Metric> ParseMetric(std::string_view name) {
   if (name == "l2") return Metric::kL2;
   if (name == "inner_product" || name == "mips" || name == "ip") return Metric::kInnerProduct;
   if (name == "cosine") return Metric::kCosine;
+  if (name == "manhattan" || name == "l1") return Metric::kManhattan;
+  if (name == "hamming") return Metric::kHamming;
   return std::nullopt;
+}
+
+namespace {
+
+constexpr std::string_view kCodeNames[] = {"auto", "full", "float16", "bfloat16", "sq8",
+                                           "rq4",  "rq3",  "rq2",     "rq1",      "sign"};
+
+}  // namespace
+
+std::string_view CodeName(Code code) {
+  const auto i = static_cast<size_t>(code);
+  return i < std::size(kCodeNames) ? kCodeNames[i] : "?";
+}
+
+std::optional<Code> ParseCode(std::string_view name) {
+  const auto* const at = std::find(std::begin(kCodeNames), std::end(kCodeNames), name);
+  if (at == std::end(kCodeNames)) return std::nullopt;
+  return static_cast<Code>(at - std::begin(kCodeNames));
 }
 
 float HalfToFloat(Half value) {

@@ -1,17 +1,20 @@
 // Seam 2 of the hop: what the bytes of a row mean.
 //
-// A codec encodes vectors as rows and binds a query, or a stored row, to a Scorer. The virtual call
-// is the binding, once a query or a row; a scorer is a small value that calls a kernel. What a
-// vector must be to be encoded is checked apart (vector_check.h).
+// A codec encodes vectors as rows, decodes them and binds a query, or a stored row, to a Scorer.
+// The virtual call is the binding, once a query or a row; a scorer is a small value that calls a
+// kernel. What a vector must be to be encoded is checked apart (vector_check.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "distance/kernels.h"
 #include "shoal/types.h"
 
 namespace shoal {
+
+class RqCodec;
 
 // A query bound to a codec. Cheap to make and to copy; refers to the query's bytes and to the
 // buffer that it was bound with. Used by one thread.
@@ -44,9 +47,17 @@ class Codec {
 
   // Writes a vector that VectorCheck has let pass as a row.
   virtual void Encode(VectorView vector, std::byte* row) = 0;
+  // A row from a file, which a codec with the same parameters has written: learns of it what Encode
+  // learns of a vector. False: Encode writes no such row.
+  virtual bool Accept(const std::byte* row) = 0;
+  // What rows mean beside the vectors: a codec made with these reads and writes the same ones.
+  virtual std::vector<std::byte> Parameters() const { return {}; }
   // Writes the row of a start point: the origin, which is no point's vector. Under cosine its
   // distance from everything is 1.
   virtual void EncodeOrigin(std::byte* row) const = 0;
+
+  // Writes the vector of a row, as far as the row has it, in the scalar type of the vectors.
+  virtual void Decode(const std::byte* row, MutableVectorView out) const = 0;
 
   // Scores in the metric. The vector and `buffer` (buffer_bytes()) must outlive the scorer.
   virtual Scorer BindQuery(VectorView query, std::byte* buffer) const = 0;
@@ -54,6 +65,9 @@ class Codec {
   virtual Scorer BindRow(const std::byte* row, std::byte* buffer) const = 0;
   // Inner product: scores in the metric, as if the stored row were a query.
   virtual Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const = 0;
+
+  // The codec itself, if its rows are relative to a centre, which is best near the vectors' mean.
+  virtual RqCodec* AsCentred() { return nullptr; }
 
   // --- Inner product: what a codec learns of the norms of what it encodes.
 

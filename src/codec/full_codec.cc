@@ -1,9 +1,13 @@
 #include "codec/full_codec.h"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
+#include "base/finite.h"
+#include "base/padding.h"
 #include "base/round.h"
 #include "codec/vector_check.h"
 
@@ -16,12 +20,40 @@ float Suffix(const std::byte* row, size_t offset) {
   return value;
 }
 
-size_t SuffixOf(ScalarType type, size_t dim) {
-  return RoundUp(dim * ScalarSize(type), sizeof(float));
+// What the distances of a metric are made of.
+struct Figures {
+  distance::Op op;
+  bool has_suffix;  // Whether they are corrected by a row's norm.
+};
+
+Figures FiguresOf(Metric metric) {
+  switch (metric) {
+    case Metric::kL2: return {distance::Op::kL2, false};
+    case Metric::kInnerProduct:
+    case Metric::kCosine: return {distance::Op::kDot, true};
+    case Metric::kManhattan: return {distance::Op::kL1, false};
+    case Metric::kHamming: return {distance::Op::kHamming, false};
+  }
+  return {};
 }
 
+size_t SuffixOf(ScalarType type, size_t dim) { return RoundUp(BytesOf(type, dim), sizeof(float)); }
+
 size_t RowBytes(ScalarType type, Metric metric, size_t dim) {
-  return metric == Metric::kL2 ? dim * ScalarSize(type) : SuffixOf(type, dim) + sizeof(float);
+  return FiguresOf(metric).has_suffix ? SuffixOf(type, dim) + sizeof(float) : BytesOf(type, dim);
+}
+
+double InverseNorm(double norm_sq) { return norm_sq > 0 ? 1.0 / std::sqrt(norm_sq) : 0.0; }
+
+void ToHalves(VectorView floats, std::byte* out) {
+  constexpr float kMaxHalf = 65504;
+  const auto* const elements = static_cast<const std::byte*>(floats.data());
+  for (size_t i = 0; i < floats.dim(); ++i) {
+    float value;
+    std::memcpy(&value, elements + i * sizeof(value), sizeof(value));
+    const Half half = FloatToHalf(std::clamp(value, -kMaxHalf, kMaxHalf));
+    std::memcpy(out + i * sizeof(half), &half, sizeof(half));
+  }
 }
 
 // g++ 12 keeps the loop behind a fence.
@@ -51,87 +83,87 @@ void ScoreCosine(const Scorer& s, const std::byte* const* rows, size_t n, float*
                       std::max(0.0f, 1.0f - out[i] * (s.query_factor * Suffix(rows[i], s.suffix))));
 }
 
-// max_norm_sq: M^2; query_factor: sqrt(M^2 - |q|^2). |a - b|^2 and the square of the difference of
-// the coordinates beyond, as a quotient: M^2 may be so much larger than either norm that nothing
-// would be left of them beside it.
 void ScoreOnSphere(const Scorer& s, const std::byte* const* rows, size_t n, float* out) {
   PrefetchSuffixes(s, rows, n);
   s.kernel(s.query, rows, n, s.dim, out);
-  for (size_t i = 0; i < n; ++i) {
-    const float norm_sq = Suffix(rows[i], s.suffix);
-    const float rest = std::sqrt(std::max(0.0f, s.max_norm_sq - norm_sq)) + s.query_factor;
-    const float beyond = rest > 0 ? (norm_sq - s.query_norm_sq) / rest : 0.0f;
-    const float inside = s.query_norm_sq + norm_sq - 2.0f * out[i];
-    out[i] = std::max(0.0f, inside) + beyond * beyond;
-  }
+  for (size_t i = 0; i < n; ++i) out[i] = OnSphere(s, Suffix(rows[i], s.suffix), out[i]);
 }
 
 }  // namespace
 
-FullCodec::FullCodec(ScalarType type, Metric metric, size_t dim)
-    : Codec({.row_bytes = RowBytes(type, metric, dim), .buffer_bytes = dim * sizeof(float)}),
+FullCodec::FullCodec(ScalarType type, ScalarType stored, Metric metric, size_t dim)
+    : Codec({.row_bytes = RowBytes(stored, metric, dim), .buffer_bytes = dim * sizeof(float)}),
       type_(type),
+      stored_(stored),
       metric_(metric),
       dim_(dim),
-      suffix_(SuffixOf(type, dim)),
+      suffix_(SuffixOf(stored, dim)),
       kernels_(distance::Active()) {}
 
 void FullCodec::Encode(VectorView vector, std::byte* row) {
-  std::memcpy(row, vector.data(), vector.bytes());
-  if (metric_ == Metric::kL2) return;
-  const double norm_sq = SquaredNorm(vector.data(), type_, dim_);
-  const auto suffix =
-      static_cast<float>(metric_ == Metric::kCosine ? 1.0 / std::sqrt(norm_sq) : norm_sq);
+  if (stored_ == type_) {
+    std::memcpy(row, vector.data(), vector.bytes());
+  } else {
+    ToHalves(vector, row);
+  }
+  if (!FiguresOf(metric_).has_suffix) return;
+  const float suffix = SuffixFor(row);
   std::memcpy(row + suffix_, &suffix, sizeof(suffix));
-  if (metric_ == Metric::kInnerProduct) NoteNorm(suffix);
+  if (metric_ == Metric::kInnerProduct) norms_.Note(suffix);
+}
+
+float FullCodec::SuffixFor(const std::byte* row) const {
+  const double norm_sq = SquaredNorm(row, stored_, dim_);
+  return static_cast<float>(metric_ == Metric::kInnerProduct ? norm_sq : InverseNorm(norm_sq));
+}
+
+bool FullCodec::Accept(const std::byte* row) {
+  if (FirstNonFinite(row, stored_, dim_) != dim_) return false;
+  if (!HasZeroPadding({row, stored_, dim_})) return false;
+  if (!FiguresOf(metric_).has_suffix) return true;
+  const std::byte* const end = row + BytesOf(stored_, dim_);
+  if (std::any_of(end, row + suffix_, [](std::byte b) { return b != std::byte{0}; })) return false;
+  const float suffix = SuffixFor(row);
+  if (std::bit_cast<uint32_t>(Suffix(row, suffix_)) != std::bit_cast<uint32_t>(suffix))
+    return false;
+  if (metric_ == Metric::kInnerProduct) norms_.Note(suffix);
+  return true;
+}
+
+void FullCodec::Decode(const std::byte* row, MutableVectorView out) const {
+  if (stored_ == type_) {
+    std::memcpy(out.data(), row, out.bytes());
+    return;
+  }
+  auto* const elements = static_cast<std::byte*>(out.data());
+  for (size_t i = 0; i < dim_; ++i) {
+    Half half;
+    std::memcpy(&half, row + i * sizeof(half), sizeof(half));
+    const float value = HalfToFloat(half);
+    std::memcpy(elements + i * sizeof(value), &value, sizeof(value));
+  }
 }
 
 void FullCodec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes()); }
 
-void FullCodec::NoteNorm(float norm_sq) {
-  RaiseMaxNormSq(norm_sq);
-  if (norm_sq == 0) return;
-  const double log_norm = std::log(norm_sq);
-  log_norms_.fetch_add(log_norm, std::memory_order_relaxed);
-  log_norms_sq_.fetch_add(log_norm * log_norm, std::memory_order_relaxed);
-  norms_.fetch_add(1, std::memory_order_relaxed);
-}
-
-// The three sums may be of different moments: so good is good enough.
-bool FullCodec::NormsVary() const {
-  constexpr double kAlike = 0.03;  // Of the logarithm of the square.
-  const auto n = static_cast<double>(norms_.load(std::memory_order_relaxed));
-  if (n == 0) return false;
-  const double mean = log_norms_.load(std::memory_order_relaxed) / n;
-  return log_norms_sq_.load(std::memory_order_relaxed) / n - mean * mean > kAlike * kAlike;
-}
-
-void FullCodec::RaiseMaxNormSq(float norm_sq) {
-  float max = max_norm_sq_.load(std::memory_order_relaxed);
-  while (max < norm_sq &&
-         !max_norm_sq_.compare_exchange_weak(max, norm_sq, std::memory_order_relaxed)) {
-  }
-}
-
 // The kernel side of both bindings: float16 queries become float once, here.
-Scorer FullCodec::Bind(const void* elements, std::byte* buffer) const {
+Scorer FullCodec::Bind(const void* elements, ScalarType type, std::byte* buffer) const {
   Scorer scorer;
   scorer.score = ScorePlain;
   scorer.dim = dim_;
   scorer.suffix = suffix_;
   scorer.query = elements;
-  if (type_ == ScalarType::kFloat16) {
+  if (type == ScalarType::kFloat16) {
     kernels_.half_to_float(static_cast<const Half*>(elements), dim_,
                            reinterpret_cast<float*>(buffer));
     scorer.query = buffer;
   }
-  scorer.kernel =
-      kernels_.Batch(metric_ == Metric::kL2 ? distance::Op::kL2 : distance::Op::kDot, type_);
+  scorer.kernel = kernels_.Batch(FiguresOf(metric_).op, stored_);
   return scorer;
 }
 
 Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
-  Scorer scorer = Bind(query.data(), buffer);
+  Scorer scorer = Bind(query.data(), type_, buffer);
   if (metric_ == Metric::kInnerProduct) scorer.score = ScoreNegated;
   if (metric_ == Metric::kCosine) {
     scorer.score = ScoreCosine;
@@ -143,24 +175,22 @@ Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
 
 void FullCodec::ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                          std::byte* buffer, float* out) const {
-  Scorer scorer = Bind(query, buffer);
-  if (metric_ != Metric::kL2) scorer.score = ScoreNegated;
+  Scorer scorer = Bind(query, stored_, buffer);
+  if (FiguresOf(metric_).op == distance::Op::kDot) scorer.score = ScoreNegated;
   scorer.Score(vectors, n, out);
 }
 
 Scorer FullCodec::BindRowAsQuery(const std::byte* row, std::byte* buffer) const {
-  Scorer scorer = Bind(row, buffer);
+  Scorer scorer = Bind(row, stored_, buffer);
   scorer.score = ScoreNegated;
   return scorer;
 }
 
 Scorer FullCodec::BindRow(const std::byte* row, std::byte* buffer) const {
-  Scorer scorer = Bind(row, buffer);
+  Scorer scorer = Bind(row, stored_, buffer);
   if (metric_ == Metric::kInnerProduct) {
     scorer.score = ScoreOnSphere;
-    scorer.max_norm_sq = max_norm_sq_.load(std::memory_order_relaxed);
-    scorer.query_norm_sq = Suffix(row, suffix_);
-    scorer.query_factor = std::sqrt(std::max(0.0f, scorer.max_norm_sq - scorer.query_norm_sq));
+    BindToSphere(norms_, Suffix(row, suffix_), scorer);
   }
   if (metric_ == Metric::kCosine) {
     scorer.score = ScoreCosine;

@@ -1,23 +1,25 @@
-// The codec of full vectors.
+// The codec of vectors as they are given, or, float32 ones, with elements of another type.
 //
 // Two geometries meet in a graph. A user's query is scored in the index's metric. The graph itself
 // (the search of an insert, pruning) needs distances between stored points that behave like a
-// distance: for l2 and cosine the metric does; for inner product the points are put on a sphere by
-// one more coordinate sqrt(M^2 - |x|^2), M the largest norm so far, where squared l2 orders as the
-// inner product does for queries without that coordinate (Bachrach et al., "Speeding up the Xbox
-// recommender system", RecSys 2014). The coordinate is computed from the row's norm, not stored.
-// Where norms vary the graph wants edges of both kinds (Pruner): a row can also be scored
-// against as if it were a query.
+// distance: all metrics do but the inner product. (The squared l2 distance does as the square of
+// one; so do Manhattan and Hamming, whose roots are Euclidean distances in some space: Schoenberg,
+// "Metric spaces and positive definite functions", 1938.) For the inner product the points are put
+// on a sphere by one more coordinate sqrt(M^2 - |x|^2), M the largest norm so far, where squared l2
+// orders as the inner product does for queries without that coordinate (Bachrach et al., "Speeding
+// up the Xbox recommender system", RecSys 2014). The coordinate is computed from the row's norm,
+// not stored. Where norms vary the graph wants edges of both kinds (Pruner): a row can also be
+// scored against as if it were a query.
 //
-// Row layout: dim elements, then, for inner product and cosine, one float at the next multiple of
-// four bytes: |x|^2, and 1/|x|.
+// Row layout: dim elements of the stored type, then, for inner product and cosine, one float at the
+// next multiple of four bytes: |x|^2, and 1/|x|, of what is stored. Where nothing is left of a
+// vector that is too small for the type, 1/|x| is taken for 0: its distance from everything is 1.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
-#include <cstdint>
 
 #include "codec/codec.h"
+#include "codec/norm_record.h"
 #include "codec/vector_check.h"
 #include "distance/kernels.h"
 #include "shoal/types.h"
@@ -26,38 +28,42 @@ namespace shoal {
 
 class FullCodec final : public Codec {
  public:
-  FullCodec(ScalarType type, Metric metric, size_t dim);
+  FullCodec(ScalarType type, Metric metric, size_t dim) : FullCodec(type, type, metric, dim) {}
+  // `stored`: the type of a row's elements; `type` itself, or float16 for float32.
+  FullCodec(ScalarType type, ScalarType stored, Metric metric, size_t dim);
   // Of the vectors that it encodes.
   VectorCheck check() const { return {type_, metric_, dim_}; }
 
   void Encode(VectorView vector, std::byte* row) override;
+  bool Accept(const std::byte* row) override;
   void EncodeOrigin(std::byte* row) const override;
+  void Decode(const std::byte* row, MutableVectorView out) const override;
   Scorer BindQuery(VectorView query, std::byte* buffer) const override;
   Scorer BindRow(const std::byte* row, std::byte* buffer) const override;
   Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const override;
 
-  float max_norm_sq() const override { return max_norm_sq_.load(std::memory_order_relaxed); }
-  void RaiseMaxNormSq(float norm_sq) override;
-  bool NormsVary() const override;
+  float max_norm_sq() const override { return norms_.max(); }
+  void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }
+  bool NormsVary() const override { return norms_.Vary(); }
 
-  // Kernel figures (squared l2, or the negated inner product) between vectors that are no rows, for
-  // choosing among them.
+  // Kernel figures (a distance, or the negated inner product) between vectors that are no rows, for
+  // choosing among them. Their type is the stored one.
   void ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                 std::byte* buffer, float* out) const;
 
  private:
-  Scorer Bind(const void* elements, std::byte* buffer) const;
-  void NoteNorm(float norm_sq);
+  // `elements`: of type `type`.
+  // What is behind the elements of a row (not kL2).
+  float SuffixFor(const std::byte* row) const;
+  Scorer Bind(const void* elements, ScalarType type, std::byte* buffer) const;
 
-  const ScalarType type_;
+  const ScalarType type_;    // Of the vectors,
+  const ScalarType stored_;  // and of the elements of a row.
   const Metric metric_;
   const size_t dim_;
   const size_t suffix_;
   const distance::KernelSet& kernels_;
-  // kInnerProduct: M^2, only grows; and of the logarithms of all squared norms but 0.
-  std::atomic<float> max_norm_sq_{0};
-  std::atomic<double> log_norms_{0}, log_norms_sq_{0};
-  std::atomic<uint64_t> norms_{0};
+  NormRecord norms_;  // kInnerProduct.
 };
 
 }  // namespace shoal

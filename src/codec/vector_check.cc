@@ -7,6 +7,7 @@
 #include "base/finite.h"
 #include "base/mismatch.h"
 #include "base/norm.h"
+#include "base/padding.h"
 
 namespace shoal {
 namespace {
@@ -38,6 +39,10 @@ Status VectorCheck::Vector(VectorView vector, const char* what) const {
   const auto refuse = [&](const std::string& why) { return Refuse(what, why); };
   Status shape = Shape({vector.data(), vector.type(), 1, vector.dim()}, what);
   if (!shape) return shape;
+  if (type_ == ScalarType::kBit) {
+    if (HasZeroPadding(vector)) return {};
+    return refuse(WhyBadPadding(dim_));
+  }
   if (IsPlainlyLegal(vector)) return {};
   const size_t bad = FirstNonFinite(vector.data(), type_, dim_);
   if (bad != dim_) return refuse("element " + std::to_string(bad) + " is NaN or infinite");
@@ -48,7 +53,8 @@ Status VectorCheck::Vector(VectorView vector, const char* what) const {
 
 // By one pass of a kernel: a sum of squares well within the bounds has finite terms only.
 bool VectorCheck::IsPlainlyLegal(VectorView vector) const {
-  if (type_ != ScalarType::kFloat32) return metric_ == Metric::kL2 && type_ != ScalarType::kFloat16;
+  if (type_ == ScalarType::kFloat16) return false;
+  if (type_ != ScalarType::kFloat32) return metric_ != Metric::kCosine;
   constexpr double kWithin = 0.9;  // More than the sum's rounding may be wrong by.
   const double norm_sq =
       kernels_.Pair(distance::Op::kDot, type_)(vector.data(), vector.data(), dim_);
@@ -77,6 +83,7 @@ double SquaredNorm(const void* elements, ScalarType type, size_t dim) {
     case ScalarType::kInt8:
     case ScalarType::kUint8:
       return distance::Active().PairInt(distance::Op::kDot, type)(elements, elements, dim);
+    case ScalarType::kBit: break;
   }
   return sum;
 }

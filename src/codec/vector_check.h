@@ -14,7 +14,8 @@ class VectorCheck {
       : type_(type), metric_(metric), dim_(dim), kernels_(distance::Active()) {}
 
   // InvalidArgument: scalar type, dimension, NaN or infinity, a norm that is too large or, under
-  // cosine, too small (base/norm.h). `what` names the vector in the message.
+  // cosine, too small (base/norm.h), a bit behind the last element. `what` names the vector in the
+  // message.
   Status Vector(VectorView vector, const char* what) const;
   // Of these, what concerns all rows of a matrix: scalar type, dimension, no data.
   Status Shape(MatrixView rows, const char* what) const;
@@ -29,7 +30,7 @@ class VectorCheck {
   const distance::KernelSet& kernels_;
 };
 
-// |x|^2 of `dim` elements, exact up to rounding of a double.
+// |x|^2 of `dim` elements, exact up to rounding of a double. For no bits.
 double SquaredNorm(const void* elements, ScalarType type, size_t dim);
 
 }  // namespace shoal

@@ -132,8 +132,8 @@ Result<IndexRecord> DecodeIndexRecord(std::string_view where, uint32_t number, B
   r.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
   if (in.ok() && in.done() && r.slots <= kMaxSlots && r.generation_slots <= r.slots &&
       r.options.dim >= 1 && r.options.dim <= kMaxDim && r.options.max_degree >= 4 &&
-      r.options.max_degree <= kMaxDegree && r.options.scalar_type <= ScalarType::kUint8 &&
-      r.options.metric <= Metric::kCosine && r.first_commit <= r.last_commit + 1)
+      r.options.max_degree <= kMaxDegree && r.options.scalar_type <= ScalarType::kBit &&
+      r.options.metric <= Metric::kHamming && r.first_commit <= r.last_commit + 1)
     return r;
   return Mismatch(ErrorCode::kCorrupt,
                   std::string(where) + ": index " + std::to_string(number) + ": record",

@@ -40,6 +40,7 @@ static constexpr BlockKernels kBlockKernels = {
     PackInts<uint8_t, Side::kRow>,
     ExactL2,
     ExactDot,
+    ExactL1,
     BlockHalfToFloat,
     FloatPeak,
     IntPeak,

@@ -90,6 +90,7 @@ struct BlockKernels {
   // every instruction set, and so is the result, to the last bit.
   double (*exact_l2)(const float* a, const float* b, size_t dim);
   double (*exact_dot)(const float* a, const float* b, size_t dim);
+  double (*exact_l1)(const float* a, const float* b, size_t dim);
   void (*half_to_float)(const Half* in, size_t n, float* out);
 
   // The ceiling that the tiles are judged by: `steps` rounds of independent multiply-adds on

@@ -40,6 +40,12 @@ struct EightSums {
       sum[v] = hn::Add(product, sum[v]);
     }
   }
+  HWY_INLINE void AddL1(const float* a, const float* b) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      const auto diff = hn::Sub(LoadDoubles(a + v * kDoubles), LoadDoubles(b + v * kDoubles));
+      sum[v] = hn::Add(hn::Abs(diff), sum[v]);
+    }
+  }
   HWY_INLINE double Total() const {
     alignas(64) double s[kSums];
     for (size_t v = 0; v < kVectors; ++v) hn::Store(sum[v], DoubleTag(), s + v * kDoubles);
@@ -68,6 +74,14 @@ inline double ExactDot(const float* a, const float* b, size_t dim) {
   size_t i = 0;
   for (; i + EightSums::kSums <= dim; i += EightSums::kSums) sums.AddDot(a + i, b + i);
   if (i < dim) sums.AddDot(LastEight(a + i, dim - i).values, LastEight(b + i, dim - i).values);
+  return sums.Total();
+}
+
+inline double ExactL1(const float* a, const float* b, size_t dim) {
+  EightSums sums;
+  size_t i = 0;
+  for (; i + EightSums::kSums <= dim; i += EightSums::kSums) sums.AddL1(a + i, b + i);
+  if (i < dim) sums.AddL1(LastEight(a + i, dim - i).values, LastEight(b + i, dim - i).values);
   return sums.Total();
 }
 

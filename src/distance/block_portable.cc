@@ -1,4 +1,5 @@
 // The kernels of block_dot.h in plain C++, for CPUs below Highway's lowest target.
+#include <cmath>
 #include <cstring>
 
 #include "distance/block_dot.h"
@@ -145,6 +146,10 @@ struct Dot {
   static double Term(double a, double b) { return a * b; }
 };
 
+struct L1 {
+  static double Term(double a, double b) { return std::abs(a - b); }
+};
+
 // The order of summation is that of block_exact-inl.h.
 template <class Op>
 double Exact(const float* a, const float* b, size_t dim) {
@@ -197,6 +202,7 @@ constexpr BlockKernels kPortable = {
     PackInts<uint8_t>,
     Exact<L2>,
     Exact<Dot>,
+    Exact<L1>,
     ToFloats,
     Peak<FloatMath>,
     Peak<IntMath>,

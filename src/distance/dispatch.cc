@@ -70,6 +70,12 @@ std::span<const KernelSet* const> Available() {
   return {TheChoice().available.data(), TheChoice().count};
 }
 
+const KernelSet& KernelsFor(std::string_view isa) {
+  for (const KernelSet* set : Available())
+    if (set->isa == isa) return *set;
+  return *Available()[0];
+}
+
 std::string_view Note() { return TheChoice().note; }
 
 }  // namespace shoal::distance

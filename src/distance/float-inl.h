@@ -93,6 +93,8 @@ struct FloatKernel {
     if constexpr (kOp == Op::kL2) {
       const Floats difference = hn::Sub(q, r);
       return hn::MulAdd(difference, difference, sum);
+    } else if constexpr (kOp == Op::kL1) {
+      return hn::Add(hn::Abs(hn::Sub(q, r)), sum);
     } else {
       return hn::MulAdd(q, r, sum);
     }

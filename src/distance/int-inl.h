@@ -82,6 +82,36 @@ struct IntL2Kernel : IntKernel {
   }
 };
 
+// Sums of bytes, eight to a lane of 64 bits, which holds them as its lower int32.
+struct ByteSumKernel : IntKernel {
+  using Sums = hn::Vec<hn::ScalableTag<uint64_t>>;
+  static HWY_INLINE Sums Zero() { return hn::Zero(hn::ScalableTag<uint64_t>()); }
+  static HWY_INLINE void AddBytes(hn::Vec<Bytes> bytes, Sums& sums) {
+    sums = hn::Add(sums, hn::SumsOf8(bytes));
+  }
+  static HWY_INLINE hn::Vec<Ints> Total(const Sums& sums) { return hn::BitCast(Ints(), sums); }
+};
+
+// sum |q - r|.
+template <class T>
+struct IntL1Kernel : ByteSumKernel {
+  using L2 = IntL2Kernel<T>;
+  using Element = T;
+  using Query = typename L2::Query;
+  using Row = typename L2::Row;
+  static constexpr size_t kBlock = L2::kBlock;
+
+  static HWY_INLINE Row LoadRow(const std::byte* v, size_t i) { return L2::LoadRow(v, i); }
+  static HWY_INLINE Row LoadRow(const std::byte* v, size_t i, size_t count) {
+    return L2::LoadRow(v, i, count);
+  }
+  static HWY_INLINE Query LoadQuery(const std::byte* v, size_t i) { return LoadRow(v, i); }
+  static HWY_INLINE Query LoadQuery(const std::byte* v, size_t i, size_t count) {
+    return LoadRow(v, i, count);
+  }
+  static HWY_INLINE void Step(Query q, Row r, Sums& sums) { AddBytes(L2::Difference(q, r), sums); }
+};
+
 // sum q r, widened to 16 bits.
 template <class T>
 struct IntDotKernel : IntKernel {

@@ -9,6 +9,7 @@
 #define HWY_TARGET_INCLUDE "distance/kernels.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 // After foreach_target.h.
+#include "distance/bits-inl.h"
 #include "distance/float-inl.h"
 #include "distance/int-inl.h"
 #include "distance/vnni-inl.h"
@@ -46,15 +47,24 @@ constexpr const char* kIsa = HWY_TARGET == HWY_AVX3_DL ? "avx3_dl"
 
 static constexpr KernelSet kKernels = {
     kIsa,
-    {{Batch<Float32<Op::kL2>>, Batch<Float16<Op::kL2>>, Batch<IntL2<int8_t>>,
-      Batch<IntL2<uint8_t>>},
+    {{Batch<Float32<Op::kL2>>, Batch<Float16<Op::kL2>>, Batch<IntL2<int8_t>>, Batch<IntL2<uint8_t>>,
+      nullptr},
      {Batch<Float32<Op::kDot>>, Batch<Float16<Op::kDot>>, Batch<IntDot<int8_t>>,
-      Batch<IntDot<uint8_t>>}},
-    {{Pair<Float32<Op::kL2>>, Pair<Float16<Op::kL2>>, Pair<IntL2<int8_t>>, Pair<IntL2<uint8_t>>},
-     {Pair<Float32<Op::kDot>>, Pair<Float16<Op::kDot>>, Pair<IntDot<int8_t>>,
-      Pair<IntDot<uint8_t>>}},
-    {{nullptr, nullptr, PairExact<IntL2<int8_t>>, PairExact<IntL2<uint8_t>>},
-     {nullptr, nullptr, PairExact<IntDot<int8_t>>, PairExact<IntDot<uint8_t>>}},
+      Batch<IntDot<uint8_t>>, nullptr},
+     {Batch<Float32<Op::kL1>>, Batch<Float16<Op::kL1>>, Batch<IntL1Kernel<int8_t>>,
+      Batch<IntL1Kernel<uint8_t>>, nullptr},
+     {nullptr, nullptr, nullptr, nullptr, HammingBatch}},
+    {{Pair<Float32<Op::kL2>>, Pair<Float16<Op::kL2>>, Pair<IntL2<int8_t>>, Pair<IntL2<uint8_t>>,
+      nullptr},
+     {Pair<Float32<Op::kDot>>, Pair<Float16<Op::kDot>>, Pair<IntDot<int8_t>>, Pair<IntDot<uint8_t>>,
+      nullptr},
+     {Pair<Float32<Op::kL1>>, Pair<Float16<Op::kL1>>, Pair<IntL1Kernel<int8_t>>,
+      Pair<IntL1Kernel<uint8_t>>, nullptr},
+     {nullptr, nullptr, nullptr, nullptr, HammingPair}},
+    {{nullptr, nullptr, PairExact<IntL2<int8_t>>, PairExact<IntL2<uint8_t>>, nullptr},
+     {nullptr, nullptr, PairExact<IntDot<int8_t>>, PairExact<IntDot<uint8_t>>, nullptr},
+     {nullptr, nullptr, PairExact<IntL1Kernel<int8_t>>, PairExact<IntL1Kernel<uint8_t>>, nullptr},
+     {nullptr, nullptr, nullptr, nullptr, HammingPairExact}},
     HalfToFloat,
 };
 

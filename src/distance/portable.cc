@@ -1,6 +1,7 @@
 // Kernels in plain C++, for CPUs below Highway's lowest target and as the one set whose results are
 // the same to the last bit on every machine.
 #include <atomic>
+#include <bit>
 #include <cstring>
 
 #include "distance/targets.h"
@@ -20,6 +21,7 @@ T LoadElement(const void* vector, size_t i) {
 
 template <Op kOp, class T>
 T Term(T q, T r) {
+  if (kOp == Op::kL1) return q < r ? r - q : q - r;
   return kOp == Op::kL2 ? (q - r) * (q - r) : q * r;
 }
 
@@ -55,6 +57,26 @@ float PairIntAsFloat(const void* query, const void* row, size_t dim) {
   return static_cast<float>(PairInt<kOp, Element>(query, row, dim));
 }
 
+int32_t HammingExact(const void* query, const void* row, size_t dim) {
+  const size_t bytes = (dim + 7) / 8;
+  int32_t sum = 0;
+  size_t i = 0;
+  for (; i + sizeof(uint64_t) <= bytes; i += sizeof(uint64_t)) {
+    uint64_t q, r;
+    std::memcpy(&q, static_cast<const std::byte*>(query) + i, sizeof(q));
+    std::memcpy(&r, static_cast<const std::byte*>(row) + i, sizeof(r));
+    sum += std::popcount(q ^ r);
+  }
+  for (; i < bytes; ++i)
+    sum += std::popcount(
+        static_cast<uint8_t>(LoadElement<uint8_t>(query, i) ^ LoadElement<uint8_t>(row, i)));
+  return sum;
+}
+
+float Hamming(const void* query, const void* row, size_t dim) {
+  return static_cast<float>(HammingExact(query, row, dim));
+}
+
 // Every cache line of a row; the fence keeps g++ 12 from dropping all but the first.
 void PrefetchRow(const std::byte* row, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) {
@@ -63,10 +85,10 @@ void PrefetchRow(const std::byte* row, size_t bytes) {
   }
 }
 
-template <PairFn kPair, class Element>
+template <PairFn kPair, ScalarType kType>
 void Batch(const void* query, const std::byte* const* rows, size_t n, size_t dim, float* out) {
   constexpr size_t kRowsAhead = 4;
-  const size_t bytes = dim * sizeof(Element);
+  const size_t bytes = BytesOf(kType, dim);
   for (size_t j = 0; j < kRowsAhead && j < n; ++j) PrefetchRow(rows[j], bytes);
   for (size_t j = 0; j < n; ++j) {
     if (j + kRowsAhead < n) PrefetchRow(rows[j + kRowsAhead], bytes);
@@ -80,18 +102,28 @@ void HalvesToFloats(const Half* in, size_t n, float* out) {
 
 template <Op kOp>
 constexpr PairFn kPairs[kScalarTypes] = {PairFloat<kOp, float>, PairFloat<kOp, Half>,
-                                         PairIntAsFloat<kOp, int8_t>, PairIntAsFloat<kOp, uint8_t>};
+                                         PairIntAsFloat<kOp, int8_t>, PairIntAsFloat<kOp, uint8_t>,
+                                         nullptr};
+template <Op kOp, ScalarType kType>
+constexpr BatchFn kBatch = Batch<kPairs<kOp>[static_cast<size_t>(kType)], kType>;
 
 constexpr KernelSet kKernels = {
     "scalar",
-    {{Batch<kPairs<Op::kL2>[0], float>, Batch<kPairs<Op::kL2>[1], Half>,
-      Batch<kPairs<Op::kL2>[2], int8_t>, Batch<kPairs<Op::kL2>[3], uint8_t>},
-     {Batch<kPairs<Op::kDot>[0], float>, Batch<kPairs<Op::kDot>[1], Half>,
-      Batch<kPairs<Op::kDot>[2], int8_t>, Batch<kPairs<Op::kDot>[3], uint8_t>}},
-    {{kPairs<Op::kL2>[0], kPairs<Op::kL2>[1], kPairs<Op::kL2>[2], kPairs<Op::kL2>[3]},
-     {kPairs<Op::kDot>[0], kPairs<Op::kDot>[1], kPairs<Op::kDot>[2], kPairs<Op::kDot>[3]}},
-    {{nullptr, nullptr, PairInt<Op::kL2, int8_t>, PairInt<Op::kL2, uint8_t>},
-     {nullptr, nullptr, PairInt<Op::kDot, int8_t>, PairInt<Op::kDot, uint8_t>}},
+    {{kBatch<Op::kL2, ScalarType::kFloat32>, kBatch<Op::kL2, ScalarType::kFloat16>,
+      kBatch<Op::kL2, ScalarType::kInt8>, kBatch<Op::kL2, ScalarType::kUint8>, nullptr},
+     {kBatch<Op::kDot, ScalarType::kFloat32>, kBatch<Op::kDot, ScalarType::kFloat16>,
+      kBatch<Op::kDot, ScalarType::kInt8>, kBatch<Op::kDot, ScalarType::kUint8>, nullptr},
+     {kBatch<Op::kL1, ScalarType::kFloat32>, kBatch<Op::kL1, ScalarType::kFloat16>,
+      kBatch<Op::kL1, ScalarType::kInt8>, kBatch<Op::kL1, ScalarType::kUint8>, nullptr},
+     {nullptr, nullptr, nullptr, nullptr, Batch<Hamming, ScalarType::kBit>}},
+    {{kPairs<Op::kL2>[0], kPairs<Op::kL2>[1], kPairs<Op::kL2>[2], kPairs<Op::kL2>[3], nullptr},
+     {kPairs<Op::kDot>[0], kPairs<Op::kDot>[1], kPairs<Op::kDot>[2], kPairs<Op::kDot>[3], nullptr},
+     {kPairs<Op::kL1>[0], kPairs<Op::kL1>[1], kPairs<Op::kL1>[2], kPairs<Op::kL1>[3], nullptr},
+     {nullptr, nullptr, nullptr, nullptr, Hamming}},
+    {{nullptr, nullptr, PairInt<Op::kL2, int8_t>, PairInt<Op::kL2, uint8_t>, nullptr},
+     {nullptr, nullptr, PairInt<Op::kDot, int8_t>, PairInt<Op::kDot, uint8_t>, nullptr},
+     {nullptr, nullptr, PairInt<Op::kL1, int8_t>, PairInt<Op::kL1, uint8_t>, nullptr},
+     {nullptr, nullptr, nullptr, nullptr, HammingExact}},
     HalvesToFloats,
 };
 

@@ -9,6 +9,7 @@
 //   Step(query, row, sums)
 //   Total(sums)        one vector, whose lanes sum to the result (but for Correction)
 //   Correction(query, dim)  what is added to every row's sum; NoCorrection if nothing
+//   RowBytes(query, dim)    where dim elements are not all that a row has
 
 #include "distance/vector-inl.h"
 
@@ -147,10 +148,19 @@ HWY_INLINE void RestOfRows(const std::byte* query, const std::byte* const* rows,
   for (size_t r = 0; r < n; ++r) out[r] = results[r];
 }
 
+template <class K>
+HWY_INLINE size_t BytesOfRow(const std::byte* query, size_t dim) {
+  if constexpr (requires { K::RowBytes(query, dim); }) {
+    return K::RowBytes(query, dim);
+  } else {
+    return dim * sizeof(typename K::Element);
+  }
+}
+
 template <class K, size_t kRows>
 HWY_INLINE void AllRows(const std::byte* query, const std::byte* const* rows, size_t n, size_t dim,
                         float* out) {
-  const Lookahead ahead = LookaheadFor(dim * sizeof(typename K::Element));
+  const Lookahead ahead = LookaheadFor(BytesOfRow<K>(query, dim));
   PrefetchRows<2>(rows, 0, kFarRows, n, ahead.far_bytes);
   PrefetchRows<1>(rows, 0, kNearRows, n, ahead.near_bytes);
   const typename K::Correction correction = K::MakeCorrection(query, dim);
@@ -169,7 +179,7 @@ template <class K>
 static void Batch(const void* query_data, const std::byte* const* rows, size_t n, size_t dim,
                   float* out) {
   const auto* query = static_cast<const std::byte*>(query_data);
-  if (dim * sizeof(typename K::Element) < kLongRow) {
+  if (BytesOfRow<K>(query, dim) < kLongRow) {
     AllRows<K, kRowsAtOnce>(query, rows, n, dim, out);
   } else {
     AllRows<K, kLongRowsAtOnce>(query, rows, n, dim, out);

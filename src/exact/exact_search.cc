@@ -13,6 +13,8 @@
 #include "base/mismatch.h"
 #include "base/mutex.h"
 #include "base/norm.h"
+#include "base/padding.h"
+#include "base/type_and_metric.h"
 #include "distance/kernels.h"
 #include "exact/problem.h"
 #include "exact/slice_search.h"
@@ -41,6 +43,8 @@ Status CheckShapes(MatrixView base, MatrixView queries, const ExactOptions& opti
                              base.dim(), 1, kMaxDim);
       !ok)
     return ok;
+  if (Status ok = CheckTypeAndMetric(base.type(), options.metric); !ok)
+    return Invalid(std::move(ok.error().message));
   if (base.dim() != queries.dim())
     return wrong("dimension of the queries", of_base(Written(base.dim())), Written(queries.dim()));
   if (base.rows() >= TruthSet::kNoNeighbor)
@@ -67,18 +71,23 @@ float ElementAt(ScalarType type, const std::byte* row, size_t i) {
     }
     case ScalarType::kInt8: return static_cast<float>(static_cast<int8_t>(row[i]));
     case ScalarType::kUint8: return static_cast<float>(static_cast<uint8_t>(row[i]));
+    case ScalarType::kBit: break;
   }
   return 0;
 }
 
-// Finite, and of a norm that an index takes.
+// Finite, and of a norm that an index takes; no bits behind the last element.
 Status CheckRow(const char* name, MatrixView rows, size_t row, Metric metric) {
   const std::byte* data = rows.data() + row * rows.row_bytes();
+  if (rows.type() == ScalarType::kBit) {
+    if (HasZeroPadding(rows[row])) return {};
+    return Invalid(std::string(name) + " row " + Written(row) + ": " + WhyBadPadding(rows.dim()));
+  }
   if (const size_t bad = FirstNonFinite(data, rows.type(), rows.dim()); bad < rows.dim())
     return Mismatch(
         ErrorCode::kInvalidArgument,
         std::string("exact search: ") + name + " row " + Written(row) + ", element " + Written(bad),
-        "a finite number", NameNonFinite(data + bad * ScalarSize(rows.type()), rows.type()));
+        "a finite number", NameNonFinite(data + BytesOf(rows.type(), bad), rows.type()));
   double norm_sq = 0;
   for (size_t i = 0; i < rows.dim(); ++i) {
     const double value = ElementAt(rows.type(), data, i);
@@ -92,14 +101,10 @@ Status CheckRow(const char* name, MatrixView rows, size_t row, Metric metric) {
   return Invalid(std::string(name) + " row " + std::to_string(row) + ": " + WhyIllegal(norm_sq));
 }
 
-bool HasFloats(MatrixView rows) {
-  return rows.type() == ScalarType::kFloat32 || rows.type() == ScalarType::kFloat16;
-}
-
 // Mean and typical norm of a sample of the base. Any values are right, good ones are faster.
 void MeasureBase(Problem& problem) {
   problem.centre.assign(problem.dim(), 0.0f);
-  if (!HasFloats(problem.base) || problem.metric == Metric::kCosine) return;
+  if (!problem.HasFloats() || problem.ByPairs() || problem.metric == Metric::kCosine) return;
   constexpr size_t kSample = 256;
   std::vector<double> sum(problem.dim());
   double squares = 0;

@@ -31,12 +31,22 @@ struct Problem {
   double typical_norm = 0;
 
   size_t dim() const { return base.dim(); }
+  bool HasFloats() const {
+    return base.type() == ScalarType::kFloat32 || base.type() == ScalarType::kFloat16;
+  }
+  // Whether distances are computed pair by pair, from vectors as they are. Else they are dot
+  // products of packed vectors.
+  bool ByPairs() const { return metric == Metric::kManhattan || metric == Metric::kHamming; }
   // 32-bit words of a packed vector.
   size_t words() const {
-    const bool integers = base.type() == ScalarType::kInt8 || base.type() == ScalarType::kUint8;
-    return integers ? (dim() + kernels->int_elements - 1) / kernels->int_elements : dim();
+    return HasFloats() ? dim() : (dim() + kernels->int_elements - 1) / kernels->int_elements;
   }
   size_t chunks() const { return (words() + distance::kChunkWords - 1) / distance::kChunkWords; }
+  // Bytes of a query and of a row as they are worked with.
+  size_t query_bytes() const { return ByPairs() ? queries.row_bytes() : words() * 4; }
+  size_t row_bytes() const {
+    return ByPairs() ? base.row_bytes() : chunks() * distance::kChunkWords * 4;
+  }
   bool Includes(size_t row) const { return include.empty() || include[row] != 0; }
 };
 

@@ -42,8 +42,8 @@ class Judge {
 Rounding RoundingOf(Metric metric, ScalarType type, size_t dim) {
   const double sum = (static_cast<double>(dim) / 8 + 8) * 0x1p-24;
   if (metric == Metric::kCosine) return {.absolute = 2 * sum};
-  if (type == ScalarType::kInt8 || type == ScalarType::kUint8) return {};
-  return {.relative = sum};
+  const bool floats = type == ScalarType::kFloat32 || type == ScalarType::kFloat16;
+  return {.relative = floats ? sum : 0};
 }
 
 double Recall(const TruthSet& truth, size_t query, std::span<const uint64_t> found, size_t k,

@@ -6,6 +6,7 @@
 #include "base/round.h"
 #include "exact/candidates.h"
 #include "exact/modes.h"
+#include "exact/pair_search.h"
 
 namespace shoal::exact {
 namespace {
@@ -20,7 +21,7 @@ class SliceSearchOf final : public SliceSearch {
         lanes_(problem.kernels->lanes),
         width_(distance::kMaxPanelVectors * lanes_),
         tile_rows_(problem.kernels->tile_rows),
-        row_bytes_(problem.chunks() * kChunkBytes),
+        row_bytes_(problem.row_bytes()),
         mode_(problem, RoundUp(shape.group_queries, width_), RoundUp(shape.block_rows, tile_rows_)),
         candidates_(shape.group_queries, problem.k),
         bars_(shape.group_queries),
@@ -265,14 +266,13 @@ Shape ChooseShape(const Problem& problem, size_t threads) {
   constexpr size_t kMaxQueries = 1024;
   const size_t width = distance::kMaxPanelVectors * problem.kernels->lanes;
   const size_t tile_rows = problem.kernels->tile_rows;
-  const size_t row_bytes = problem.chunks() * distance::kChunkWords * 4;
   const size_t queries = problem.queries.rows();
 
-  size_t most = std::min({kMaxQueries, kPanelBytes / (problem.words() * 4),
+  size_t most = std::min({kMaxQueries, kPanelBytes / problem.query_bytes(),
                           kCandidateBytes / Candidates<float>::BytesPerQuery(problem.k)});
   most = std::max(most / width * width, width);
   Shape shape;
-  shape.block_rows = std::max<size_t>(kBlockBytes / row_bytes / tile_rows, 1) * tile_rows;
+  shape.block_rows = std::max<size_t>(kBlockBytes / problem.row_bytes() / tile_rows, 1) * tile_rows;
   // A group for each thread, that its bars are the best; but large ones, for each packs all rows
   // anew. Where that is not to be had, a few threads share a group.
   constexpr size_t kFewQueries = 256;
@@ -290,9 +290,8 @@ Shape ChooseShape(const Problem& problem, size_t threads) {
 }
 
 std::unique_ptr<SliceSearch> MakeSliceSearch(const Problem& problem, const Shape& shape) {
-  const ScalarType type = problem.base.type();
-  if (type == ScalarType::kFloat32 || type == ScalarType::kFloat16)
-    return std::make_unique<SliceSearchOf<FloatMode>>(problem, shape);
+  if (problem.ByPairs()) return MakePairSearch(problem, shape);
+  if (problem.HasFloats()) return std::make_unique<SliceSearchOf<FloatMode>>(problem, shape);
   if (problem.metric == Metric::kCosine)
     return std::make_unique<SliceSearchOf<ScaledIntMode>>(problem, shape);
   return std::make_unique<SliceSearchOf<IntMode>>(problem, shape);

@@ -116,12 +116,12 @@ EntryPoints::Members EntryPoints::ReadableOf(const Set& set) const {
   Members members;
   bool eligible[kPlaces];
   members.size = slots_.KeepReadable(members.ids, set.Copy(members.ids), slots_.Now(), eligible);
-  features_.rows().Find(members.ids, members.size, members.rows);
+  rows_.rows().Find(members.ids, members.size, members.rows);
   return members;
 }
 
 void EntryPoints::Score(SlotId from, const Members& members, float* out, Operation& op) const {
-  codec_.BindRow(features_.rows().At(from), op.scratch.row_buffer.data())
+  rows_.codec.BindRow(rows_.Row(from), op.scratch.row_buffer.data())
       .Score(members.rows, members.size, out);
   op.work.distances += members.size;
 }
@@ -192,7 +192,7 @@ EntryPoints::Chosen EntryPoints::Thin(Set& set, Operation& op) {
   const size_t there = members.size;
   float between[kPlaces][kPlaces];  // Row i: from i to those before it.
   for (size_t i = 1; i < there; ++i)
-    codec_.BindRow(members.rows[i], op.scratch.row_buffer.data())
+    rows_.codec.BindRow(members.rows[i], op.scratch.row_buffer.data())
         .Score(members.rows, i, between[i]);
   op.work.distances += there * (there - 1) / 2;
   // Of the two that are closest the later one goes, until there is room again.

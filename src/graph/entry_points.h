@@ -23,9 +23,8 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "codec/codec.h"
+#include "graph/representation.h"
 #include "graph/search_scratch.h"
-#include "store/feature_store.h"
 #include "store/seed_rules.h"
 #include "store/slot_table.h"
 
@@ -38,8 +37,8 @@ class EntryPoints {
   static constexpr size_t kMaxCoarse = kMaxCoarseSeeds;
   static constexpr size_t kMaxFine = kMaxFineSeeds;  // Of a coarse seed.
 
-  EntryPoints(const Codec& codec, const SlotTable& slots, const RamFeatureStore& features)
-      : codec_(codec), slots_(slots), features_(features) {}
+  // `rows`: what searches traverse.
+  EntryPoints(const Representation& rows, const SlotTable& slots) : rows_(rows), slots_(slots) {}
 
   // --- Readers, under a guard.
 
@@ -130,9 +129,8 @@ class EntryPoints {
   void Count(SlotId p, int change) SHOAL_REQUIRES(choosing_);
 
   // Constant after construction.
-  const Codec& codec_;
+  const Representation rows_;
   const SlotTable& slots_;
-  const RamFeatureStore& features_;
 
   // Written under choosing_, read by all. fine_[i]: of the i-th coarse seed.
   Set coarse_;

@@ -21,21 +21,23 @@ class Graph {
  public:
   using Repaired = shoal::Repaired;
 
-  Graph(const IndexOptions& options, const Codec& codec, SlotTable& slots, NeighborLists& neighbors,
-        const RamFeatureStore& features)
-      : live_(options, codec, slots, neighbors, features) {}
+  Graph(const IndexOptions& options, const GraphRows& rows, SlotTable& slots,
+        NeighborLists& neighbors)
+      : live_(options, rows, slots, neighbors) {}
 
   // The frozen slot that every search starts from; kNoSlot before the first insert.
   SlotId start() const { return live_.start(); }
   void set_start(SlotId slot) { live_.start_slot.store(slot, std::memory_order_release); }
   EntryPoints& entries() { return live_.seeds; }
 
-  // Leave their results in op.scratch.search: `best`, and `within` (searcher.h).
+  // Leave their results in op.scratch.search: `best`, and `within` (searcher.h). A range search
+  // reads `rows`, of which its scorer is.
   void BeamSearch(const Scorer& scorer, size_t list_size, Operation& op) const {
     live_.BeamSearch(scorer, list_size, {}, op);
   }
-  void RangeSearch(const Scorer& scorer, size_t list_size, float radius, Operation& op) const {
-    live_.RangeSearch(scorer, list_size, radius, op);
+  void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
+                   Operation& op) const {
+    live_.RangeSearch(rows, scorer, list_size, radius, op);
   }
 
   // --- Inserting: the caller owns `slot`, whose row is written.
@@ -75,7 +77,7 @@ class Graph {
 
  private:
   LiveGraph live_;
-  const Pruner pruner_{live_.options, live_.codec, live_.features};
+  const Pruner pruner_{live_.options, live_.pruning};
   const NeighborSelector selector_{live_, pruner_};
   Linker linker_{live_, pruner_, selector_};
   Replacements replacements_{live_, linker_};

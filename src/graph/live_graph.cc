@@ -7,7 +7,7 @@ void LiveGraph::Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) 
   SlotTable::ReadStamp now = slots.Now();
   now.to_link = true;
   scored.size = slots.KeepReadable(scored.ids, scored.size, now, scored.eligible);
-  features.rows().Find(scored.ids, scored.size, rows);
+  pruning.rows().Find(scored.ids, scored.size, rows);
   scorer.Score(rows, scored.size, scored.distances);
   op.work.rows_fetched += scored.size;
   op.work.distances += scored.size;
@@ -16,12 +16,13 @@ void LiveGraph::Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) 
 void LiveGraph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
                            Operation& op) const {
   const auto purpose = recorder.expanded == nullptr ? SearchFor::kReader : SearchFor::kWriter;
-  Searcher(View(purpose), scorer, recorder, op.work, op.scratch.search).FindNearest(list_size);
+  Searcher(View(traversal.rows(), purpose), scorer, recorder, op.work, op.scratch.search)
+      .FindNearest(list_size);
 }
 
-void LiveGraph::RangeSearch(const Scorer& scorer, size_t list_size, float radius,
+void LiveGraph::RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
                             Operation& op) const {
-  FindWithin(View(SearchFor::kReader), scorer, list_size, radius, op.work, op.scratch.search);
+  FindWithin(View(rows, SearchFor::kReader), scorer, list_size, radius, op.work, op.scratch.search);
 }
 
 }  // namespace shoal

@@ -8,10 +8,10 @@
 #include "graph/entry_points.h"
 #include "graph/live_view.h"
 #include "graph/operation.h"
+#include "graph/representation.h"
 #include "graph/searcher.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
-#include "store/feature_store.h"
 #include "store/neighbors.h"
 #include "store/slot_table.h"
 
@@ -25,34 +25,48 @@ struct ScoredSlots {
   float distances[SearchScratch::kMaxIds];
 };
 
+// What a graph reads of its points. Both may be the same.
+struct GraphRows {
+  Representation traversal;
+  Representation pruning;
+};
+
 struct LiveGraph {
-  LiveGraph(const IndexOptions& o, const Codec& c, SlotTable& s, NeighborLists& n,
-            const RamFeatureStore& f)
-      : options(o), codec(c), slots(s), neighbors(n), features(f), seeds(c, s, f) {}
+  LiveGraph(const IndexOptions& o, const GraphRows& rows, SlotTable& s, NeighborLists& n)
+      : options(o),
+        traversal(rows.traversal),
+        pruning(rows.pruning),
+        slots(s),
+        neighbors(n),
+        seeds(rows.traversal, s) {}
 
   // The frozen slot that every search starts from; kNoSlot before the first insert.
   SlotId start() const { return start_slot.load(std::memory_order_acquire); }
-  const std::byte* Row(SlotId slot) const { return features.rows().At(slot); }
-  // To distances from `slot`, until the operation binds another row.
+  // Whether pruning has rows of its own: distances that a search has found are not its distances.
+  bool PrunesOnOtherRows() const { return &pruning.codec != &traversal.codec; }
+  // To distances from `slot` by the rows that pruning compares, until the operation binds another
+  // row.
   Scorer BindRow(SlotId slot, Operation& op) const {
-    return codec.BindRow(Row(slot), op.scratch.row_buffer.data());
+    return pruning.codec.BindRow(pruning.Row(slot), op.scratch.row_buffer.data());
   }
-  // Keeps those of the slots that are readable, and scores them.
+  // Keeps those of the slots that are readable, and scores them by the rows that pruning compares.
   void Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) const;
-  // Searcher::FindNearest and FindWithin, in op.scratch.search.
+  // Searcher::FindNearest, over the rows that searches traverse, and FindWithin over `rows`, in
+  // op.scratch.search.
   void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
                   Operation& op) const;
-  void RangeSearch(const Scorer& scorer, size_t list_size, float radius, Operation& op) const;
-  LiveView View(SearchFor purpose) const {
-    return {start(), slots, neighbors, features.rows(), seeds, purpose};
+  void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
+                   Operation& op) const;
+  LiveView View(const Rows& rows, SearchFor purpose) const {
+    return {start(), slots, neighbors, rows, seeds, purpose};
   }
 
   // Constant after construction.
   const IndexOptions options;
-  const Codec& codec;
+  const Representation traversal;  // Of searches and seeds.
+  const Representation pruning;    // Of everything that compares points to choose edges.
   SlotTable& slots;
   NeighborLists& neighbors;
-  const RamFeatureStore& features;
 
   // Own synchronisation.
   EntryPoints seeds;

@@ -11,9 +11,16 @@ NeighborSelector::Selection NeighborSelector::Select(SlotId p, size_t list_size,
                                                      Operation& op) const {
   std::vector<Candidate>& pool = op.scratch.select.pool;
   pool.clear();
-  const Scorer scorer = graph_.codec.BindRow(graph_.Row(p), op.scratch.query_buffer.data());
+  op.scratch.select.by_product.clear();
+  std::byte* const buffer = op.scratch.query_buffer.data();
+  Scorer scorer = graph_.traversal.codec.BindRow(graph_.traversal.Row(p), buffer);
   list_size = Search(p, scorer, list_size, op);
   const SeedsMet met = op.scratch.search.met;
+  if (graph_.PrunesOnOtherRows()) {
+    scorer = graph_.pruning.codec.BindRow(graph_.pruning.Row(p), buffer);
+    Rescore(scorer, op);
+  }
+  AddFoundByProduct(scorer, op);
   std::erase_if(pool, [&](const Candidate& candidate) {
     return candidate.slot == p || !IsPoint(graph_.slots.tag(candidate.slot));
   });
@@ -23,34 +30,49 @@ NeighborSelector::Selection NeighborSelector::Select(SlotId p, size_t list_size,
   return {pool, neighbors, met};
 }
 
-// To the pool: points that searches for p expand. Where norms vary, there are two searches: one for
-// the points whose product with p is largest, as a query finds them, and one half as wide for near
-// points. The second is the last, so op.scratch.search is in the graph's geometry. Returns how wide
-// that one was.
+// To the pool: points that a search for p expands. Where norms vary, there are two searches: one,
+// to the pool by product, for the points whose product with p is largest, as a query finds them,
+// and one half as wide for near points. The second is the last, so op.scratch.search is in the
+// graph's geometry. Returns how wide that one was.
 size_t NeighborSelector::Search(SlotId p, const Scorer& scorer, size_t list_size,
                                 Operation& op) const {
   constexpr uint64_t kProbe = 8;  // An insert in so many looks at fine seeds in any case.
   const bool probe = graph_.inserts.load(std::memory_order_relaxed) % kProbe == 0;
   SelectScratch& scratch = op.scratch.select;
   const Recorder to_pool = {.expanded = &scratch.pool, .probe_fine_seeds = probe};
-  if (!graph_.codec.NormsVary()) {
+  if (!graph_.traversal.codec.NormsVary()) {
     graph_.BeamSearch(scorer, list_size, to_pool, op);
     return list_size;
   }
-  scratch.by_product.clear();
   // Bound into the row's buffer: `scorer` is needed afterwards.
-  graph_.BeamSearch(graph_.codec.BindRowAsQuery(graph_.Row(p), op.scratch.row_buffer.data()),
-                    list_size, {.expanded = &scratch.by_product, .probe_fine_seeds = probe}, op);
+  const Representation& rows = graph_.traversal;
+  graph_.BeamSearch(rows.codec.BindRowAsQuery(rows.Row(p), op.scratch.row_buffer.data()), list_size,
+                    {.expanded = &scratch.by_product, .probe_fine_seeds = probe}, op);
   list_size = (list_size + 1) / 2;
   graph_.BeamSearch(scorer, list_size, to_pool, op);
-  AddFoundByProduct(scorer, op);
   return list_size;
 }
 
-// Points that only the search by product has expanded, with their distances.
+// The pool, which a search has left, gets its distances by the rows that pruning compares.
+void NeighborSelector::Rescore(const Scorer& scorer, Operation& op) const {
+  std::vector<Candidate>& pool = op.scratch.select.pool;
+  ScoredSlots slots;
+  size_t kept = 0;
+  for (size_t i = 0; i < pool.size();) {
+    slots.size = 0;
+    for (; i < pool.size() && slots.size < SearchScratch::kMaxIds; ++i)
+      slots.ids[slots.size++] = pool[i].slot;
+    graph_.Score(scorer, slots, op);
+    for (size_t j = 0; j < slots.size; ++j) pool[kept++] = {slots.distances[j], slots.ids[j]};
+  }
+  pool.resize(kept);
+}
+
+// To the pool: points that only the search by product has expanded, with their distances.
 void NeighborSelector::AddFoundByProduct(const Scorer& scorer, Operation& op) const {
   std::vector<Candidate>& pool = op.scratch.select.pool;
   const std::vector<Candidate>& found = op.scratch.select.by_product;
+  if (found.empty()) return;
   const auto by_slot = [](const Candidate& a, const Candidate& b) { return a.slot < b.slot; };
   std::sort(pool.begin(), pool.end(), by_slot);
   const auto near = static_cast<ptrdiff_t>(pool.size());

@@ -37,6 +37,7 @@ class NeighborSelector {
 
  private:
   size_t Search(SlotId p, const Scorer& scorer, size_t list_size, Operation& op) const;
+  void Rescore(const Scorer& scorer, Operation& op) const;
   void AddFoundByProduct(const Scorer& scorer, Operation& op) const;
   void AddOwnRow(SlotId p, const Scorer& scorer, Operation& op) const;
   void AddFar(SlotId p, const Scorer& scorer, Operation& op) const;

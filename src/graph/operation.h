@@ -4,7 +4,6 @@
 #include <memory>
 #include <vector>
 
-#include "codec/codec.h"
 #include "graph/linker.h"
 #include "graph/neighbor_selector.h"
 #include "graph/parent_keeper.h"
@@ -12,9 +11,17 @@
 #include "graph/repairer.h"
 #include "graph/replacements.h"
 #include "graph/search_scratch.h"
+#include "shoal/feature_store.h"
 #include "store/epoch.h"
 
 namespace shoal {
+
+// What fetches rows of a feature store.
+struct FetchScratch {
+  std::unique_ptr<FeatureReader> reader;  // Made at the first fetch.
+  std::vector<FeatureKey> keys;
+  std::vector<std::byte> rows;  // With what scores need beside the vectors.
+};
 
 // An epoch cell owns it: the thread that holds the cell has it.
 struct Scratch final : ScratchBase {
@@ -27,33 +34,35 @@ struct Scratch final : ScratchBase {
   ReplacementScratch replacements;
   ParentScratch parents;
   RepairScratch repair;
+  FetchScratch fetch;
 
   // The index: which ids a search has found, where points may be found twice.
   std::vector<uint32_t> id_table;
 
-  // Codec::buffer_bytes() each: binding needs no memory.
+  // What a binding takes, each: it needs no memory.
   std::vector<std::byte> query_buffer;  // Of the query, or the row, that a search is for.
   std::vector<std::byte> row_buffer;    // Of a row that is bound and scored against at once.
 
   size_t bytes() const override {
     return sizeof(*this) + search.bytes() + select.bytes() + prune.bytes() + link.bytes() +
            replacements.bytes() + parents.bytes() + repair.bytes() +
-           HeapBytes(id_table, query_buffer, row_buffer);
+           HeapBytes(id_table, query_buffer, row_buffer, fetch.keys, fetch.rows);
   }
 };
 
 // Made from the guard of the operation, which outlives it.
 struct Operation {
-  // Makes the scratch of the guard's cell, if it has none: bad_alloc.
-  Operation(EpochRegistry::Guard& guard, const Codec& codec)
-      : work(guard.work), scratch(ScratchOf(guard.cell(), codec)) {}
+  // Makes the scratch of the guard's cell, if it has none: bad_alloc. `buffer_bytes`: what a
+  // binding takes, the same for all operations of an index.
+  Operation(EpochRegistry::Guard& guard, size_t buffer_bytes)
+      : work(guard.work), scratch(ScratchOf(guard.cell(), buffer_bytes)) {}
 
   WorkCounters& work;
   Scratch& scratch;
 
  private:
-  static Scratch& ScratchOf(EpochRegistry::Cell& cell, const Codec& codec) {
-    if (cell.scratch == nullptr) cell.scratch = std::make_unique<Scratch>(codec.buffer_bytes());
+  static Scratch& ScratchOf(EpochRegistry::Cell& cell, size_t buffer_bytes) {
+    if (cell.scratch == nullptr) cell.scratch = std::make_unique<Scratch>(buffer_bytes);
     return static_cast<Scratch&>(*cell.scratch);
   }
 };

@@ -122,7 +122,7 @@ void Pruner::Choose(const Round& round, Operation& op) const {
 }
 
 void Pruner::Open(std::span<const Candidate> candidates, PruneScratch::Candidates& open) const {
-  const Rows rows = features_.rows();
+  const Rows rows = rows_.rows();
   open.Resize(candidates.size());
   for (size_t i = 0; i < candidates.size(); ++i) {
     open.slots[i] = candidates[i].slot;
@@ -143,7 +143,7 @@ void Pruner::ChooseByProduct(SlotId p, std::span<const Candidate> pool, size_t d
   std::vector<Candidate>& candidates = op.scratch.prune.by_product;
   candidates.assign(pool.begin(), pool.end());
   Open(candidates, open);
-  codec_.BindRowAsQuery(features_.rows().At(p), op.scratch.row_buffer.data())
+  codec_.BindRowAsQuery(rows_.Row(p), op.scratch.row_buffer.data())
       .Score(open.rows.data(), open.size, open.distances.data());
   op.work.distances += open.size;
   for (size_t i = 0; i < candidates.size(); ++i) candidates[i].distance = open.distances[i];
@@ -198,7 +198,7 @@ std::span<const SlotId> Pruner::Prune(SlotId p, std::span<Candidate> pool, size_
   // What is chosen is not open, and occludes as if it had been chosen by distance.
   for (size_t i = 0; i < open.size && !selected.empty(); ++i)
     if (Contains(selected, open.slots[i])) open.ratios[i] = kChosen;
-  for (const SlotId chosen : selected) Occlude(By::kDistance, features_.rows().At(chosen), 0, op);
+  for (const SlotId chosen : selected) Occlude(By::kDistance, rows_.Row(chosen), 0, op);
   ChooseByDistance(pool, degree, op);
   if (options_.alpha > 1) FillUp(pool, degree, op.scratch.prune);
   return selected;

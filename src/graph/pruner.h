@@ -11,9 +11,9 @@
 
 #include "codec/codec.h"
 #include "graph/candidate_list.h"
+#include "graph/representation.h"
 #include "graph/search_scratch.h"
 #include "shoal/options.h"
-#include "store/feature_store.h"
 
 namespace shoal {
 
@@ -62,10 +62,11 @@ struct PruneScratch {
 // Constant after construction: any thread.
 class Pruner {
  public:
-  Pruner(const IndexOptions& options, const Codec& codec, const RamFeatureStore& features)
-      : options_(options), codec_(codec), features_(features) {}
+  // `rows`: what it compares.
+  Pruner(const IndexOptions& options, const Representation& rows)
+      : options_(options), codec_(rows.codec), rows_(rows) {}
 
-  // Of `pool`, candidates with their distances from p in the graph's geometry, at most `degree`
+  // Of `pool`, candidates with their distances from p by these rows, at most `degree`
   // neighbours for p. Sorts the pool, nearest first. The result is valid until the operation's next
   // Prune.
   std::span<const SlotId> Prune(SlotId p, std::span<Candidate> pool, size_t degree,
@@ -96,7 +97,7 @@ class Pruner {
 
   const IndexOptions& options_;
   const Codec& codec_;
-  const RamFeatureStore& features_;
+  const Representation rows_;
 };
 
 }  // namespace shoal

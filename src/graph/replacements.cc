@@ -57,7 +57,7 @@ void Replacements::Collect(SlotId p, std::span<const SlotId> out, std::span<cons
   r.positions.Assign(r.slots);
   r.rows.resize(r.slots.size());
   r.distances.resize(r.slots.size());
-  graph_.features.rows().Find(r.slots.data(), r.slots.size(), r.rows.data());
+  graph_.pruning.rows().Find(r.slots.data(), r.slots.size(), r.rows.data());
   op.work.rows_fetched += r.slots.size();
   graph_.neighbors.PrefetchReverse(r.slots);
   MeasureBetween(op);
@@ -73,7 +73,7 @@ void Replacements::MeasureBetween(Operation& op) const {
     float* const from_i = &r.between[i * n];
     from_i[i] = 0;
     for (size_t j = 0; j < i; ++j) from_i[j] = r.between[j * n + i];
-    graph_.codec.BindRow(r.rows[i], op.scratch.row_buffer.data())
+    graph_.pruning.codec.BindRow(r.rows[i], op.scratch.row_buffer.data())
         .Score(r.rows.data() + i + 1, n - i - 1, from_i + i + 1);
   }
   op.work.distances += n * (n - 1) / 2;
@@ -113,7 +113,7 @@ void Replacements::ScoreFrom(SlotId slot, Operation& op) const {
 void Replacements::ScoreByProductFrom(SlotId slot, Operation& op) const {
   ReplacementScratch& r = op.scratch.replacements;
   const size_t n = r.slots.size();
-  graph_.codec.BindRowAsQuery(graph_.Row(slot), op.scratch.row_buffer.data())
+  graph_.pruning.codec.BindRowAsQuery(graph_.pruning.Row(slot), op.scratch.row_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
   op.work.distances += n;
   if (const uint32_t i = r.positions.Find(slot); i < n) r.distances[i] = kUnusable;
@@ -151,7 +151,7 @@ SlotId Replacements::TakeNearest(Operation& op) {
 SlotId Replacements::TakeFor(SlotId z, std::span<const SlotId> row, Operation& op) const {
   ReplacementScratch& r = op.scratch.replacements;
   const size_t n = r.slots.size();
-  if (graph_.codec.NormsVary()) {
+  if (graph_.pruning.codec.NormsVary()) {
     ScoreByProductFrom(z, op);
     SplitRow(z, row, r);
     return TakeNearest(op);
@@ -209,7 +209,7 @@ void Replacements::SplitRow(SlotId z, std::span<const SlotId> row, ReplacementSc
 void Replacements::PrefetchFor(SlotId z) const {
   SlotId row[kMaxDegree];
   const size_t n = std::min(graph_.neighbors.Copy(z, row), MaxOthers());
-  const Rows rows = graph_.features.rows();
+  const Rows rows = graph_.pruning.rows();
   for (size_t i = 0; i < n; ++i) {
     graph_.slots.PrefetchTag(row[i]);
     rows.Prefetch(row[i]);
@@ -240,7 +240,7 @@ bool Replacements::IsOccludedByOthers(size_t candidate, Operation& op) const {
     others.rows.resize(n);
     others.from_owner.resize(n);
     others.from_candidate.resize(n);
-    graph_.features.rows().Find(others.slots.data(), n, others.rows.data());
+    graph_.pruning.rows().Find(others.slots.data(), n, others.rows.data());
     op.work.rows_fetched += n;
     graph_.BindRow(others.owner, op).Score(others.rows.data(), n, others.from_owner.data());
     op.work.distances += n;

@@ -38,9 +38,10 @@ struct SearchScratch {
   VisitedSet visited;
   SeedsMet met;                   // By the last search.
   std::vector<Candidate> within;  // Range searches: eligible points within the radius.
+  std::vector<Candidate> ranked;  // Of `best`, in their final order (rerank.h).
 
   // Heap memory.
-  size_t bytes() const { return best.bytes() + visited.bytes() + HeapBytes(within); }
+  size_t bytes() const { return best.bytes() + visited.bytes() + HeapBytes(within, ranked); }
 };
 
 }  // namespace shoal

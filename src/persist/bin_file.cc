@@ -1,5 +1,8 @@
 // The .bin family: uint32 rows, uint32 columns (or both uint64), then the elements, row-major.
 // docs/file_formats.md has the layout byte by byte.
+//
+// Of bits, columns are bytes of packed bits, as in files of uint8, or single bits: a file's size
+// tells which. Those that are written are bytes if no bit of a row's last byte is left over.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -8,6 +11,7 @@
 
 #include "base/file.h"
 #include "persist/dataset_checks.h"
+#include "persist/dataset_layout.h"
 #include "persist/file_kind.h"
 #include "shoal/dataset.h"
 
@@ -22,12 +26,10 @@ constexpr std::string_view kExpected =
     "a .bin (uint32 rows, uint32 dimension, then the numbers of each row)";
 
 struct Header {
-  BinShape shape;
+  BinShape shape;  // As it says: `dim` columns.
   size_t bytes = 0;
 
-  uint64_t FileBytes(size_t element) const {
-    return bytes + uint64_t{shape.rows} * shape.dim * element;
-  }
+  uint64_t FileBytes(size_t row_bytes) const { return bytes + uint64_t{shape.rows} * row_bytes; }
 };
 
 // "8 + 10 rows x 4 x 4 bytes of float32".
@@ -35,6 +37,11 @@ std::string SizeFormula(const Header& header, std::string_view type, size_t elem
   return std::to_string(header.bytes) + " + " + std::to_string(header.shape.rows) + " rows x " +
          std::to_string(header.shape.dim) + " x " + std::to_string(element) + " bytes of " +
          std::string(type);
+}
+
+// The columns of a file of `dim` elements of `type`.
+size_t ColumnsOf(ScalarType type, size_t dim) {
+  return type == ScalarType::kBit && dim % 8 == 0 ? dim / 8 : dim;
 }
 
 // Rows and columns, each in [1, its most], as two uint32 or two uint64. The second uint32 tells
@@ -66,16 +73,33 @@ Result<Header> ReadHeader(const InputFile& file, BinShape most) {
 // The type, if any, that would make the file's size right: the likeliest reason why it is wrong.
 std::optional<ScalarType> TypeThatFits(uint64_t size, const Header& header) {
   for (ScalarType type : {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kUint8}) {
-    if (size == header.FileBytes(ScalarSize(type))) return type;
+    if (size == header.FileBytes(BytesOf(type, header.shape.dim))) return type;
   }
   return std::nullopt;
+}
+
+// Whose `dim` becomes that of the vectors.
+Result<Header> ReadBitsHeader(const InputFile& file, Header header) {
+  const size_t columns = header.shape.dim;
+  if (columns <= kMaxDim / 8 && file.size() == header.FileBytes(columns)) {
+    header.shape.dim = columns * 8;
+    return header;
+  }
+  const std::string rows =
+      std::to_string(header.bytes) + " + " + std::to_string(header.shape.rows) + " rows x ";
+  const auto ok = CheckSize(file, header.FileBytes(BytesOf(ScalarType::kBit, columns)),
+                            rows + std::to_string(columns) + " bits in whole bytes, or " + rows +
+                                std::to_string(columns) + " bytes of 8 bits");
+  if (!ok) return ExplainError(file, kExpected, ok.error());
+  return header;
 }
 
 Result<Header> ReadVectorHeader(const InputFile& file, ScalarType type) {
   auto header = ReadHeader(file, kMaxOfVectors);
   if (!header) return ExplainError(file, kExpected, header.error());
-  const size_t element = ScalarSize(type);
-  auto ok = CheckSize(file, header->FileBytes(element),
+  if (type == ScalarType::kBit) return ReadBitsHeader(file, *header);
+  const size_t element = BytesOf(type, 1);
+  auto ok = CheckSize(file, header->FileBytes(BytesOf(type, header->shape.dim)),
                       SizeFormula(*header, ScalarTypeName(type), element));
   if (ok) return header;
   const auto other = TypeThatFits(file.size(), *header);
@@ -89,7 +113,7 @@ Result<Header> ReadVectorHeader(const InputFile& file, ScalarType type) {
 Result<Header> ReadIdHeader(const InputFile& file) {
   auto header = ReadHeader(file, kMaxOfIds);
   if (!header) return ExplainError(file, kExpected, header.error());
-  const auto ok = CheckSize(file, header->FileBytes(sizeof(uint32_t)),
+  const auto ok = CheckSize(file, header->FileBytes(header->shape.dim * sizeof(uint32_t)),
                             SizeFormula(*header, "uint32", sizeof(uint32_t)));
   if (!ok) return ExplainError(file, kExpected, ok.error());
   return header;
@@ -101,6 +125,16 @@ Status AppendHeader(OutputFile& file, size_t rows, size_t columns) {
 }
 
 }  // namespace
+
+Result<DatasetLayout> BinLayout(const InputFile& file, ScalarType type) {
+  const Result<Header> header = ReadVectorHeader(file, type);
+  if (!header) return tl::unexpected(header.error());
+  return DatasetLayout{header->bytes, header->shape.rows, header->shape.dim};
+}
+
+Status AppendBinHeader(OutputFile& file, ScalarType type, size_t rows, size_t dim) {
+  return AppendHeader(file, rows, ColumnsOf(type, dim));
+}
 
 Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type) {
   const Result<InputFile> file = InputFile::Open(path);
@@ -158,7 +192,7 @@ Result<BinWriter> BinWriter::Create(const std::filesystem::path& path, ScalarTyp
   if (auto ok = CheckWritable(path, rows, dim); !ok) return tl::unexpected(ok.error());
   auto file = OutputFile::Create(path);
   if (!file) return tl::unexpected(file.error());
-  if (auto ok = AppendHeader(*file, rows, dim); !ok) return tl::unexpected(ok.error());
+  if (auto ok = AppendBinHeader(*file, type, rows, dim); !ok) return tl::unexpected(ok.error());
   return BinWriter(std::unique_ptr<State>(new State{std::move(*file), path, type, rows, dim}));
 }
 

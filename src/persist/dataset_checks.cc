@@ -35,7 +35,7 @@ Status CheckFinite(const std::filesystem::path& path, MatrixView rows, size_t fi
                   "row " + std::to_string(first_row + at / rows.dim()) + ", column " +
                       std::to_string(at % rows.dim()),
                   "a finite number",
-                  NameNonFinite(rows.data() + at * ScalarSize(rows.type()), rows.type()));
+                  NameNonFinite(rows.data() + BytesOf(rows.type(), at), rows.type()));
 }
 
 Status CheckWritable(const std::filesystem::path& path, size_t rows, size_t dim) {

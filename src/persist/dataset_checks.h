@@ -65,6 +65,9 @@ Status TryResize(const std::filesystem::path& path, std::vector<T>& vector, size
   return {};
 }
 
+// The header of a .bin of vectors.
+Status AppendBinHeader(OutputFile& file, ScalarType type, size_t rows, size_t dim);
+
 // "4096 x 128 float32".
 std::string DescribeShape(size_t rows, size_t dim, ScalarType type);
 

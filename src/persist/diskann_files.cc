@@ -32,7 +32,7 @@ void NormalizeRows(Matrix& rows) {
 Status SaveDiskann(const Index& index, const std::filesystem::path& prefix,
                    const DiskannSaveOptions& options) {
   if (index.options().scalar_type == ScalarType::kFloat16) {
-    return Mismatch(ErrorCode::kUnsupported, prefix, "element type", "float32, int8 or uint8",
+    return Mismatch(ErrorCode::kUnsupported, prefix, "element type", "float32, int8, uint8 or bit",
                     "float16");
   }
   auto image = ExportGraph(index, options.dynamic);

@@ -38,10 +38,17 @@ Status WriteGraph(OutputFile& file, const GraphImage& image) {
 }
 
 // A .bin: header and one block.
-Status WriteRows(OutputFile& file, size_t rows, size_t columns, const void* data, size_t bytes) {
-  const int32_t header[2] = {static_cast<int32_t>(rows), static_cast<int32_t>(columns)};
+Status WriteRows(OutputFile& file, const Matrix& rows) {
+  if (auto ok = AppendBinHeader(file, rows.type(), rows.rows(), rows.dim()); !ok) return ok;
+  if (auto ok = file.Append(rows.data(), rows.rows() * rows.row_bytes()); !ok) return ok;
+  return file.Finish();
+}
+
+// Likewise, of one column.
+Status WriteTags(OutputFile& file, std::span<const uint32_t> tags) {
+  const int32_t header[2] = {static_cast<int32_t>(tags.size()), 1};
   if (auto ok = file.Append(header, sizeof(header)); !ok) return ok;
-  if (auto ok = file.Append(data, bytes); !ok) return ok;
+  if (auto ok = file.Append(tags.data(), tags.size_bytes()); !ok) return ok;
   return file.Finish();
 }
 
@@ -63,8 +70,8 @@ Result<std::vector<uint32_t>> TagsOf(const std::filesystem::path& path, const Gr
 
 Status CheckWritableImage(const DiskannPaths& paths, const GraphImage& image) {
   if (image.rows.type() == ScalarType::kFloat16) {
-    return Mismatch(ErrorCode::kUnsupported, paths.data, "element type", "float32, int8 or uint8",
-                    "float16");
+    return Mismatch(ErrorCode::kUnsupported, paths.data, "element type",
+                    "float32, int8, uint8 or bit", "float16");
   }
   if (image.points() == 0) {
     return Mismatch(ErrorCode::kInvalidArgument, paths.graph, "points to write", "at least 1", "0");
@@ -219,9 +226,7 @@ Status WriteDiskann(const std::filesystem::path& prefix, const GraphImage& image
   std::vector<OutputFile> files;  // The graph last: without it the others are no index.
   auto data = OutputFile::Create(paths.data);
   if (!data) return tl::unexpected(data.error());
-  const Matrix& rows = image.rows;
-  Status ok =
-      WriteRows(*data, rows.rows(), rows.dim(), rows.data(), rows.rows() * rows.row_bytes());
+  Status ok = WriteRows(*data, image.rows);
   if (!ok) return ok;
   files.push_back(std::move(*data));
   if (image.start_points > 0) {
@@ -229,7 +234,7 @@ Status WriteDiskann(const std::filesystem::path& prefix, const GraphImage& image
     if (!tags) return tl::unexpected(tags.error());
     auto file = OutputFile::Create(paths.tags);
     if (!file) return tl::unexpected(file.error());
-    ok = WriteRows(*file, tags->size(), 1, tags->data(), tags->size() * sizeof(uint32_t));
+    ok = WriteTags(*file, *tags);
     if (!ok) return ok;
     files.push_back(std::move(*file));
   }

@@ -19,10 +19,9 @@ uint64_t PhysicalBytes() {
 Result<Matrix> Matrix::Create(ScalarType type, size_t rows, size_t dim) {
   constexpr size_t kAlignment = 64;
   size_t bytes = 0;
-  const bool too_large = __builtin_mul_overflow(rows, dim, &bytes) ||
-                         __builtin_mul_overflow(bytes, ScalarSize(type), &bytes) ||
-                         __builtin_add_overflow(bytes, kAlignment - 1, &bytes) ||
-                         bytes > PhysicalBytes();
+  const bool too_large =
+      dim > SIZE_MAX / sizeof(float) || __builtin_mul_overflow(rows, BytesOf(type, dim), &bytes) ||
+      __builtin_add_overflow(bytes, kAlignment - 1, &bytes) || bytes > PhysicalBytes();
   bytes = bytes / kAlignment * kAlignment;
   void* memory = nullptr;
   if (!too_large && bytes > 0) memory = std::aligned_alloc(kAlignment, bytes);
@@ -37,6 +36,21 @@ Result<Matrix> Matrix::Create(ScalarType type, size_t rows, size_t dim) {
   matrix.dim_ = dim;
   matrix.type_ = type;
   return matrix;
+}
+
+Result<Matrix> Matrix::OfPackedBits(Matrix bytes, size_t dim) {
+  if (bytes.type_ != ScalarType::kUint8)
+    return Mismatch(ErrorCode::kInvalidArgument, "packed bits", "a matrix of uint8",
+                    DescribeShape(bytes.rows_, bytes.dim_, bytes.type_));
+  if (dim == 0) dim = bytes.dim_ * 8;
+  if (dim > kMaxDim || BytesOf(ScalarType::kBit, dim) != bytes.dim_)
+    return Mismatch(ErrorCode::kInvalidArgument, "packed bits",
+                    "a dimension of at most " + std::to_string(kMaxDim) + " whose bits fill " +
+                        std::to_string(bytes.dim_) + " bytes",
+                    std::to_string(dim));
+  bytes.type_ = ScalarType::kBit;
+  bytes.dim_ = dim;
+  return bytes;
 }
 
 }  // namespace shoal

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "persist/dataset_checks.h"
+#include "persist/dataset_layout.h"
 #include "persist/file_kind.h"
 #include "persist/npy_header.h"
 #include "shoal/dataset.h"
@@ -33,7 +34,7 @@ struct Numbers {
   size_t bytes = 0;
   ScalarType type = ScalarType::kFloat32;
 
-  bool IsFloat64() const { return bytes != ScalarSize(type); }
+  bool IsFloat64() const { return bytes != BytesOf(type, 1); }
 };
 
 struct Layout {
@@ -58,7 +59,8 @@ std::string_view DescrOfType(ScalarType type) {
     case ScalarType::kFloat32: return "<f4";
     case ScalarType::kFloat16: return "<f2";
     case ScalarType::kInt8: return "|i1";
-    case ScalarType::kUint8: return "|u1";
+    case ScalarType::kUint8:
+    case ScalarType::kBit: return "|u1";  // Of bits: packed.
   }
   return "?";
 }
@@ -257,6 +259,20 @@ Status ReadNumbers(const InputFile& file, const Layout& layout, RowRange range, 
 
 }  // namespace
 
+Result<DatasetLayout> NpyLayout(const InputFile& file, ScalarType type) {
+  const Result<Layout> layout = ReadLayout(file);
+  if (!layout) return tl::unexpected(layout.error());
+  const auto refused = [&](std::string_view field, std::string_view expected,
+                           std::string_view found) {
+    return Mismatch(ErrorCode::kUnsupported, file.path(), field, expected, found);
+  };
+  if (layout->numbers.IsFloat64()) return refused("type", ScalarTypeName(type), "float64");
+  if (layout->numbers.type != type)
+    return refused("type", ScalarTypeName(type), ScalarTypeName(layout->numbers.type));
+  if (layout->column_major) return refused("fortran_order", "False", "True");
+  return DatasetLayout{layout->offset, layout->rows, layout->dim};
+}
+
 Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& options) {
   auto file = InputFile::Open(path);
   if (!file) return tl::unexpected(file.error());
@@ -277,11 +293,12 @@ Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& opt
 
 Status WriteNpy(const std::filesystem::path& path, MatrixView rows) {
   if (auto ok = CheckWritable(path, rows.rows(), rows.dim()); !ok) return ok;
+  const size_t columns = rows.type() == ScalarType::kBit ? rows.row_bytes() : rows.dim();
   std::string head(kMagic.begin(), kMagic.end());
   head += {1, 0, 0, 0};  // Version 1.0; the length is filled in below.
   head += "{'descr': '" + std::string(DescrOfType(rows.type())) +
           "', 'fortran_order': False, 'shape': (" + std::to_string(rows.rows()) + ", " +
-          std::to_string(rows.dim()) + "), }";
+          std::to_string(columns) + "), }";
   head.append(kAlignment - 1 - head.size() % kAlignment, ' ');
   head += '\n';
   const auto length = static_cast<uint16_t>(head.size() - 10);

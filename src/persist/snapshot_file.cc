@@ -9,7 +9,7 @@
 
 #include "base/crc32c.h"
 #include "base/number.h"
-#include "codec/full_codec.h"
+#include "codec/make_codec.h"
 #include "persist/dataset_checks.h"
 #include "store/tag.h"
 
@@ -19,7 +19,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little);
 
 // The header, by offset. The first three fields and the checksum at its end are of every version.
-constexpr size_t kHeaderBytes = 4096;
+constexpr size_t kHeaderBytes = kSnapshotHeaderBytes;
 constexpr size_t kVersionAt = 8;
 constexpr size_t kHeaderBytesAt = 12;
 constexpr size_t kFileBytesAt = 16;
@@ -37,6 +37,10 @@ constexpr size_t kDirectoryAt = 72;  // u64 offset, u32 blocks, u32 checksum.
 constexpr size_t kStartPointsAt = 88;
 constexpr size_t kRowBytesAt = 92;
 constexpr size_t kCodecAt = 96;
+constexpr size_t kRerankCodecAt = 100;  // And of its rows bytes and largest squared norm.
+constexpr size_t kRerankRowBytesAt = 104;
+constexpr size_t kRerankMaxNormSqAt = 108;
+constexpr size_t kParameterBytesAt = 112;  // u32 of each codec.
 constexpr size_t kHeaderCrcAt = kHeaderBytes - 4;
 using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 
@@ -45,13 +49,22 @@ static_assert(static_cast<int>(ScalarType::kFloat32) == 0);
 static_assert(static_cast<int>(ScalarType::kFloat16) == 1);
 static_assert(static_cast<int>(ScalarType::kInt8) == 2);
 static_assert(static_cast<int>(ScalarType::kUint8) == 3);
+static_assert(static_cast<int>(ScalarType::kBit) == 4);
 static_assert(static_cast<int>(Metric::kL2) == 0);
 static_assert(static_cast<int>(Metric::kInnerProduct) == 1);
 static_assert(static_cast<int>(Metric::kCosine) == 2);
+static_assert(static_cast<int>(Metric::kManhattan) == 3);
+static_assert(static_cast<int>(Metric::kHamming) == 4);
+// Codes likewise, less kFull's.
+static_assert(static_cast<int>(Code::kFull) == 1);
+static_assert(static_cast<int>(Code::kSign) == 9);
+uint32_t NumberOf(Code code) { return static_cast<uint32_t>(code) - 1; }
+Code CodeOf(uint32_t number) { return static_cast<Code>(std::min(number, 254u) + 1); }
 
 constexpr size_t kEntryBytes = 16;
 constexpr uint64_t kMaxPoints = kMaxSlots - 1;  // One slot is the start point's.
 constexpr uint32_t kMaxBlockPoints = 65536;
+constexpr uint32_t kMaxParameterBytes = uint32_t{1} << 30;
 
 template <class T>
 void Put(HeaderBytes& bytes, size_t at, T value) {
@@ -127,6 +140,48 @@ Status CheckField(const InputFile& file, const char* field, size_t at, bool vali
   return Mismatch(ErrorCode::kCorrupt, file.path(), FieldAt(field, at), expected, found);
 }
 
+// Where the fields of one of the codecs are.
+struct CodecFields {
+  size_t codec, row_bytes, max_norm_sq, parameter_bytes;
+};
+
+Status CheckCodec(const InputFile& file, const IndexOptions& o, Code code,
+                  const SnapshotCodec& codec, const CodecFields& at) {
+  const uint32_t number = NumberOf(code);
+  Status ok = CheckRange(file.path(), FieldAt("codec", at.codec), number, 0, NumberOf(Code::kSign));
+  if (!ok) return ok;
+  const auto made = MakeCodec(code, o.scalar_type, o.metric, o.dim);
+  if (made == nullptr)
+    return Mismatch(ErrorCode::kUnsupported, file.path(), FieldAt("codec", at.codec),
+                    "one for " + std::string(ScalarTypeName(o.scalar_type)) + " vectors",
+                    std::to_string(number) + ", " + std::string(CodeName(code)));
+  ok = CheckRange(file.path(), FieldAt("bytes of a row", at.row_bytes), codec.row_bytes,
+                  static_cast<uint32_t>(made->row_bytes()),
+                  static_cast<uint32_t>(made->row_bytes()));
+  if (ok)
+    ok = CheckField(file, "largest squared norm", at.max_norm_sq,
+                    codec.max_norm_sq >= 0 && std::isfinite(codec.max_norm_sq),
+                    "a number of at least 0", Written(codec.max_norm_sq));
+  if (ok)
+    ok = CheckRange(file.path(), FieldAt("bytes of parameters", at.parameter_bytes),
+                    codec.parameter_bytes, 0, kMaxParameterBytes);
+  return ok;
+}
+
+Status CheckCodecs(const InputFile& file, const SnapshotHeader& header) {
+  const IndexOptions& o = header.options;
+  constexpr size_t kSecond = sizeof(uint32_t);
+  if (o.code == Code::kFull && o.rerank_code != Code::kFull)
+    return CheckField(file, "codec of rerank rows", kRerankCodecAt, false, "0, as the codec is",
+                      std::to_string(NumberOf(o.rerank_code)));
+  Status ok = CheckCodec(file, o, o.code, header.traversal,
+                         {kCodecAt, kRowBytesAt, kMaxNormSqAt, kParameterBytesAt});
+  if (!ok || o.rerank_code == o.code) return ok;
+  return CheckCodec(
+      file, o, o.rerank_code, header.rerank,
+      {kRerankCodecAt, kRerankRowBytesAt, kRerankMaxNormSqAt, kParameterBytesAt + kSecond});
+}
+
 Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const HeaderBytes& bytes) {
   const IndexOptions& o = header.options;
   const auto number = [&](const char* field, size_t at, uint64_t least, uint64_t most,
@@ -134,20 +189,17 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
     return CheckRange(file.path(), FieldAt(field, at), found, least, most);
   };
   Status ok = number("dim", kDimAt, 1, kMaxDim, o.dim);
-  if (ok) ok = number("scalar type", kScalarTypeAt, 0, 3, Take<uint32_t>(bytes, kScalarTypeAt));
-  if (ok) ok = number("metric", kMetricAt, 0, 2, Take<uint32_t>(bytes, kMetricAt));
+  if (ok) ok = number("scalar type", kScalarTypeAt, 0, 4, Take<uint32_t>(bytes, kScalarTypeAt));
+  if (ok) ok = number("metric", kMetricAt, 0, 4, Take<uint32_t>(bytes, kMetricAt));
+  if (ok)
+    ok = CheckField(file, "metric", kMetricAt, IsPossible(o.scalar_type, o.metric),
+                    "one of " + std::string(ScalarTypeName(o.scalar_type)) + " vectors",
+                    std::string(MetricName(o.metric)));
   if (ok) ok = number("max_degree", kMaxDegreeAt, 4, kMaxDegree, o.max_degree);
   if (ok) ok = number("build_list_size", kBuildListSizeAt, 1, kMaxListSize, o.build_list_size);
   if (ok) ok = CheckRange(file.path(), FieldAt("alpha", kAlphaAt), o.alpha, 1, 2);
-  if (ok)
-    ok = CheckField(file, "largest squared norm", kMaxNormSqAt,
-                    header.max_norm_sq >= 0 && std::isfinite(header.max_norm_sq),
-                    "a number of at least 0", Written(header.max_norm_sq));
   if (ok) ok = number("points", kPointsAt, 0, kMaxPoints, header.points);
-  if (ok) ok = number("codec", kCodecAt, 0, 0, static_cast<uint32_t>(header.codec));
-  if (!ok) return ok;
-  const size_t row_bytes = FullCodec(o.scalar_type, o.metric, o.dim).row_bytes();
-  ok = number("bytes of a row", kRowBytesAt, row_bytes, row_bytes, header.row_bytes);
+  if (ok) ok = CheckCodecs(file, header);
   if (ok) ok = number("points of a block", kBlockPointsAt, 1, kMaxBlockPoints, header.block_points);
   if (ok)
     ok = number("start points", kStartPointsAt, header.points == 0 ? 0 : 1, 1, header.start_points);
@@ -182,18 +234,23 @@ SnapshotHeader Decode(const HeaderBytes& bytes) {
   header.options = {.dim = Take<uint32_t>(bytes, kDimAt),
                     .scalar_type = static_cast<ScalarType>(Take<uint32_t>(bytes, kScalarTypeAt)),
                     .metric = static_cast<Metric>(Take<uint32_t>(bytes, kMetricAt)),
+                    .code = CodeOf(Take<uint32_t>(bytes, kCodecAt)),
+                    .rerank_code = CodeOf(Take<uint32_t>(bytes, kRerankCodecAt)),
                     .max_degree = Take<uint32_t>(bytes, kMaxDegreeAt),
                     .build_list_size = Take<uint32_t>(bytes, kBuildListSizeAt),
                     .alpha = Take<float>(bytes, kAlphaAt)};
-  header.row_bytes = Take<uint32_t>(bytes, kRowBytesAt);
-  header.codec = static_cast<SnapshotCodec>(Take<uint32_t>(bytes, kCodecAt));
+  header.traversal = {.row_bytes = Take<uint32_t>(bytes, kRowBytesAt),
+                      .parameter_bytes = Take<uint32_t>(bytes, kParameterBytesAt),
+                      .max_norm_sq = Take<float>(bytes, kMaxNormSqAt)};
+  header.rerank = {.row_bytes = Take<uint32_t>(bytes, kRerankRowBytesAt),
+                   .parameter_bytes = Take<uint32_t>(bytes, kParameterBytesAt + sizeof(uint32_t)),
+                   .max_norm_sq = Take<float>(bytes, kRerankMaxNormSqAt)};
   header.file_bytes = Take<uint64_t>(bytes, kFileBytesAt);
   header.points = Take<uint64_t>(bytes, kPointsAt);
   header.edges = Take<uint64_t>(bytes, kEdgesAt);
   header.block_points = Take<uint32_t>(bytes, kBlockPointsAt);
   header.start_points = Take<uint32_t>(bytes, kStartPointsAt);
   header.directory_crc = Take<uint32_t>(bytes, kDirectoryAt + 12);
-  header.max_norm_sq = Take<float>(bytes, kMaxNormSqAt);
   return header;
 }
 
@@ -211,60 +268,24 @@ HeaderBytes Encode(const SnapshotHeader& header, uint64_t directory) {
   Put<uint32_t>(bytes, kMaxDegreeAt, header.options.max_degree);
   Put<uint32_t>(bytes, kBuildListSizeAt, header.options.build_list_size);
   Put<float>(bytes, kAlphaAt, header.options.alpha);
-  Put<float>(bytes, kMaxNormSqAt, header.max_norm_sq);
+  Put<float>(bytes, kMaxNormSqAt, header.traversal.max_norm_sq);
   Put<uint32_t>(bytes, kBlockPointsAt, header.block_points);
   Put<uint64_t>(bytes, kDirectoryAt, directory);
   Put<uint32_t>(bytes, kDirectoryAt + 8, static_cast<uint32_t>(header.blocks()));
   Put<uint32_t>(bytes, kDirectoryAt + 12, header.directory_crc);
   Put<uint32_t>(bytes, kStartPointsAt, header.start_points);
-  Put<uint32_t>(bytes, kRowBytesAt, header.row_bytes);
-  Put<uint32_t>(bytes, kCodecAt, static_cast<uint32_t>(header.codec));
+  Put<uint32_t>(bytes, kRowBytesAt, header.traversal.row_bytes);
+  Put<uint32_t>(bytes, kCodecAt, NumberOf(header.options.code));
+  Put<uint32_t>(bytes, kRerankCodecAt, NumberOf(header.options.rerank_code));
+  Put<uint32_t>(bytes, kRerankRowBytesAt, header.rerank.row_bytes);
+  Put<float>(bytes, kRerankMaxNormSqAt, header.rerank.max_norm_sq);
+  Put<uint32_t>(bytes, kParameterBytesAt, header.traversal.parameter_bytes);
+  Put<uint32_t>(bytes, kParameterBytesAt + sizeof(uint32_t), header.rerank.parameter_bytes);
   Put<uint32_t>(bytes, kHeaderCrcAt, Crc32c(bytes.data(), kHeaderCrcAt));
   return bytes;
 }
 
 }  // namespace
-
-std::string_view SnapshotSectionName(SnapshotSection section) {
-  constexpr std::string_view kNames[] = {"rows", "ids", "lists", "seeds"};
-  return kNames[static_cast<size_t>(section)];
-}
-
-size_t SnapshotHeader::RecordBytes(SnapshotSection section) const {
-  switch (section) {
-    case SnapshotSection::kRows: return row_bytes;
-    case SnapshotSection::kIds: return sizeof(ExternalId);
-    case SnapshotSection::kLists: return sizeof(SlotId) * options.max_degree;
-    case SnapshotSection::kSeeds: break;
-  }
-  return 0;
-}
-
-uint64_t SnapshotHeader::SectionBytes(SnapshotSection section) const {
-  return RoundUp(entries() * RecordBytes(section), kSnapshotPage);
-}
-
-uint64_t SnapshotHeader::OffsetOf(SnapshotSection section) const {
-  uint64_t offset = kHeaderBytes;
-  for (const SnapshotSection before : kSnapshotSections) {
-    if (before == section) break;
-    offset += SectionBytes(before);
-  }
-  return offset;
-}
-
-size_t SnapshotHeader::BlockBytes(SnapshotSection section, size_t block) const {
-  const uint64_t begin = FirstEntry(block) * RecordBytes(section);
-  const bool is_last = block + 1 == entry_blocks();
-  return static_cast<size_t>(
-      (is_last ? SectionBytes(section) : FirstEntry(block + 1) * RecordBytes(section)) - begin);
-}
-
-uint32_t SnapshotBlockPoints(const IndexOptions& options) {
-  const size_t most =
-      std::max(options.dim * ScalarSize(options.scalar_type), size_t{4} * (options.max_degree + 1));
-  return static_cast<uint32_t>(std::bit_floor((size_t{1} << 20) / most));
-}
 
 Result<SnapshotWriter> SnapshotWriter::Create(const std::filesystem::path& path) {
   Result<OutputFile> file = OutputFile::Create(path);
@@ -341,7 +362,11 @@ Status SnapshotReader::ReadDirectory() {
 Status SnapshotReader::CheckEntry(SnapshotSection section, size_t block, uint64_t offset) const {
   const Entry& entry = EntryOf(section, block);
   uint64_t least = 0, most = std::numeric_limits<uint32_t>::max();
-  if (section != SnapshotSection::kSeeds) least = most = header_.BlockBytes(section, block);
+  if (section == SnapshotSection::kParameters) {
+    least = most = header_.parameter_bytes();
+  } else if (section != SnapshotSection::kSeeds) {
+    least = most = header_.BlockBytes(section, block);
+  }
   const std::string where = "directory: " + std::string(SnapshotSectionName(section)) + ", block " +
                             std::to_string(block) + ": ";
   if (entry.offset != offset)

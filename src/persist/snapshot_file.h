@@ -1,15 +1,15 @@
 // shoal's own file of an index: the container. docs/file_formats.md has it byte by byte, and is
 // changed with this file.
 //
-//   header | rows | ids | lists | seeds | directory
+//   header | rows | rerank rows | ids | lists | parameters | seeds | directory
 //
-// The first three sections hold records of one size, one for each entry: the points, and behind
-// them the start point. They begin at whole pages, so that a mapped file can be searched in place
-// (IndexView). Each is cut into blocks of `block_points` entries; what is behind the last record
-// belongs to the last block. The directory has the place, the length and the CRC-32C of each block;
-// the header has the place and the CRC-32C of the directory, the length of the file, and a CRC-32C
-// of its own. So every byte of the file is under a checksum, and each block can be read and checked
-// on its own, by any thread.
+// Rerank rows and parameters are there where the codes need them. Rows, ids and lists hold records
+// of one size, one for each entry: the points, and behind them the start point. They begin at whole
+// pages, so that a mapped file can be searched in place (IndexView). Each is cut into blocks of
+// `block_points` entries; what is behind the last record belongs to the last block. The directory
+// has the place, the length and the CRC-32C of each block; the header has the place and the CRC-32C
+// of the directory, the length of the file, and a CRC-32C of its own. So every byte of the file is
+// under a checksum, and each block can be read and checked on its own, by any thread.
 //
 // This layer knows blocks; snapshot_seeds.h knows the last one; the engine writes and reads the
 // others.
@@ -36,42 +36,52 @@ namespace shoal {
 inline constexpr std::string_view kSnapshotMagic = "\x89SHOAL\r\n";
 inline constexpr uint32_t kSnapshotVersion = 3;
 inline constexpr size_t kSnapshotPage = 4096;
+inline constexpr size_t kSnapshotHeaderBytes = 4096;
 
 // In the order of the file.
 enum class SnapshotSection : uint8_t {
-  kRows,   // Of each entry row_bytes: its row, as the codec encodes it. The start point's is zero.
-  kIds,    // Of each entry a u64. The start point's is zero.
-  kLists,  // Of each entry max_degree u32: points, then kNoSlot.
-  kSeeds,  // One block, where there is a start point.
+  kRows,        // Of each entry row_bytes: what searches traverse, as the codec encodes it.
+  kRerankRows,  // Likewise, what orders their hits, where that is another code.
+  kIds,         // Of each entry a u64. The start point's is zero.
+  kLists,       // Of each entry max_degree u32: points, then kNoSlot.
+  kParameters,  // One block, where a codec has parameters: those of `code`, then of `rerank_code`.
+  kSeeds,       // One block, where there is a start point.
 };
 inline constexpr SnapshotSection kSnapshotSections[] = {
-    SnapshotSection::kRows, SnapshotSection::kIds, SnapshotSection::kLists,
-    SnapshotSection::kSeeds};
+    SnapshotSection::kRows,  SnapshotSection::kRerankRows, SnapshotSection::kIds,
+    SnapshotSection::kLists, SnapshotSection::kParameters, SnapshotSection::kSeeds};
 std::string_view SnapshotSectionName(SnapshotSection section);
 
-// What a row of the file is (src/codec).
-enum class SnapshotCodec : uint32_t { kFull = 0 };
+// What the file keeps of one of the index's codecs.
+struct SnapshotCodec {
+  uint32_t row_bytes = 0;        // 0: there are no such rows.
+  uint32_t parameter_bytes = 0;  // In kParameters.
+  float max_norm_sq = 0;         // Inner product: the largest squared norm that it has seen.
+};
 
 struct SnapshotHeader {
-  IndexOptions options;  // dim, scalar_type, metric, max_degree, build_list_size, alpha.
+  IndexOptions options;  // All but `runtime`.
   uint64_t file_bytes = 0;
   uint64_t points = 0;
   uint64_t edges = 0;  // In all lists, the start point's included.
-  uint32_t row_bytes = 0;
-  SnapshotCodec codec = SnapshotCodec::kFull;
+  SnapshotCodec traversal = {};
+  SnapshotCodec rerank = {};  // Where rerank_code is another than code.
   uint32_t block_points = 1;
   uint32_t start_points = 0;  // 0 or 1.
   uint32_t directory_crc = 0;
-  float max_norm_sq = 0;  // Inner product: the largest squared norm that the index has seen.
 
-  size_t vector_bytes() const { return options.dim * ScalarSize(options.scalar_type); }
   uint64_t entries() const { return points + start_points; }
   // Blocks of each section of entries.
   size_t entry_blocks() const { return DivideUp(entries(), block_points); }
-  size_t BlocksOf(SnapshotSection section) const {
-    return section == SnapshotSection::kSeeds ? start_points : entry_blocks();
+  size_t BlocksOf(SnapshotSection section) const;
+  // Of the sections before `section`.
+  size_t BlocksBefore(SnapshotSection section) const;
+  size_t blocks() const {
+    return BlocksBefore(SnapshotSection::kSeeds) + BlocksOf(SnapshotSection::kSeeds);
   }
-  size_t blocks() const { return 3 * entry_blocks() + start_points; }
+  size_t parameter_bytes() const {
+    return size_t{traversal.parameter_bytes} + rerank.parameter_bytes;
+  }
   // Entries [FirstEntry(b), FirstEntry(b + 1)) are in block b of a section of entries.
   uint64_t FirstEntry(size_t block) const {
     return std::min<uint64_t>(entries(), uint64_t{block} * block_points);
@@ -174,7 +184,7 @@ class SnapshotReader {
   Status ReadDirectory();
   Status CheckEntry(SnapshotSection section, size_t block, uint64_t offset) const;
   const Entry& EntryOf(SnapshotSection section, size_t block) const {
-    return directory_[static_cast<size_t>(section) * header_.entry_blocks() + block];
+    return directory_[header_.BlocksBefore(section) + block];
   }
 
   InputFile file_;

@@ -82,8 +82,9 @@ bool Descends(const TruthSet& truth) {
 }
 
 void FromDiskann(Metric metric, TruthSet& truth) {
-  if (metric == Metric::kL2 || (metric == Metric::kInnerProduct && !Descends(truth))) return;
-  const float factor = metric == Metric::kCosine ? 0.5f : -1.0f;
+  const bool products = metric == Metric::kInnerProduct && Descends(truth);
+  if (!products && metric != Metric::kCosine) return;
+  const float factor = products ? -1.0f : 0.5f;
   for (float& distance : truth.distances) distance *= factor;
 }
 

@@ -69,7 +69,7 @@ Status ReadRows(const InputFile& file, size_t dim, size_t element, RowRange rang
 }
 
 Status CheckType(const std::filesystem::path& path, ScalarType type) {
-  if (type != ScalarType::kFloat16) return {};
+  if (type != ScalarType::kFloat16 && type != ScalarType::kBit) return {};
   return Mismatch(ErrorCode::kUnsupported, path, "element type",
                   "float32 (fvecs), uint8 or int8 (bvecs)", ScalarTypeName(type));
 }
@@ -79,7 +79,7 @@ Status CheckType(const std::filesystem::path& path, ScalarType type) {
 Result<BinShape> ReadVecsShape(const std::filesystem::path& path, ScalarType type) {
   if (auto ok = CheckType(path, type); !ok) return tl::unexpected(ok.error());
   return InputFile::Open(path).and_then(
-      [&](const InputFile& file) { return ReadShape(file, ScalarSize(type), kMaxDim); });
+      [&](const InputFile& file) { return ReadShape(file, BytesOf(type, 1), kMaxDim); });
 }
 
 Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
@@ -87,13 +87,13 @@ Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
   if (auto ok = CheckType(path, type); !ok) return tl::unexpected(ok.error());
   auto file = InputFile::Open(path);
   if (!file) return tl::unexpected(file.error());
-  auto shape = ReadShape(*file, ScalarSize(type), kMaxDim);
+  auto shape = ReadShape(*file, BytesOf(type, 1), kMaxDim);
   if (!shape) return tl::unexpected(shape.error());
   auto range = SelectRows(path, shape->rows, options);
   if (!range) return tl::unexpected(range.error());
   auto matrix = Matrix::Create(type, range->count, shape->dim);
   if (!matrix) return MakeError(matrix.error().code, path.string() + ": " + matrix.error().message);
-  if (auto ok = ReadRows(*file, shape->dim, ScalarSize(type), *range, matrix->data()); !ok) {
+  if (auto ok = ReadRows(*file, shape->dim, BytesOf(type, 1), *range, matrix->data()); !ok) {
     return tl::unexpected(ok.error());
   }
   if (options.require_finite) {

@@ -81,6 +81,7 @@ EpochRegistry::Guard::~Guard() {
   Add(cell_->lists_read, work.lists_read);
   Add(cell_->lists_written, work.lists_written);
   Add(cell_->prunes, work.prunes);
+  Add(cell_->reranked, work.reranked);
   if (cell_->scratch != nullptr) {
     size_t bytes = cell_->scratch->bytes();
     // What one wide search or one hub took is not kept for ever.
@@ -162,7 +163,8 @@ WorkCounters EpochRegistry::Work() const {
             .rows_fetched = cell.rows_fetched.load(std::memory_order_relaxed),
             .lists_read = cell.lists_read.load(std::memory_order_relaxed),
             .lists_written = cell.lists_written.load(std::memory_order_relaxed),
-            .prunes = cell.prunes.load(std::memory_order_relaxed)};
+            .prunes = cell.prunes.load(std::memory_order_relaxed),
+            .reranked = cell.reranked.load(std::memory_order_relaxed)};
     return true;
   });
   return sum;

@@ -63,13 +63,20 @@ MUTANTS = {
     "retired_without_repair": ("history_stress", "", False),
     "hub_retired_in_part": ("hub_stress", "", False),
     "upsert_deletes_first": ("history_stress", "", False),
+    "rerank_row_after_publish": ("index_stress", "", False),
     "get_asks_too_late": ("history_stress", "", False),
     "relocation_frees_the_id": ("history_stress", "", False),
     "repair_with_children": ("history_stress", "", False),
     "deleted_is_returned": ("history_stress", "", False),
     "snapshot_shard_by_shard": ("history_stress", "", False),
+    "fill_of_an_old_version": ("feature_stress", "", False),
+    "put_without_invalidation": ("feature_stress", "", False),
 }
-WHOLE_INDEX = {"index_stress", "history_stress", "hub_stress"}  # Linked with the library.
+# Linked with the library, but for these folders, which have sync points.
+WHOLE_INDEX = {"index_stress": ("src", "src/store", "src/graph"),
+               "history_stress": ("src", "src/store", "src/graph"),
+               "hub_stress": ("src", "src/store", "src/graph"),
+               "feature_stress": ("src/features",)}
 STORE = ["src/base/memory.cc", "src/base/thread_number.cc"]  # And all of src/store.
 
 
@@ -109,8 +116,8 @@ class Builder:
     def program(self, tree, stress, sanitizer, changed):
         """tree: the sources, of which `changed` differ from ours."""
         sources = [f"tests/stress/{stress}.cc"]
-        if stress in WHOLE_INDEX:  # All that has sync points, and the rest from the library.
-            for folder in ("src", "src/store", "src/graph"):
+        if stress in WHOLE_INDEX:
+            for folder in WHOLE_INDEX[stress]:
                 sources += [f"{folder}/{n}" for n in sorted(os.listdir(os.path.join(ROOT, folder)))
                             if n.endswith(".cc") and not n.startswith("database")]
         else:

@@ -85,6 +85,15 @@ class InstalledPackage(unittest.TestCase):
         run(ARGS.cxx, "-std=c++20", ARGS.source / "tests/package/consumer.cc", "-o", program, *flags)
         self.expect_runs(program)
 
+    def test_a_c_program_uses_the_shared_library(self):
+        program = self.temp / "pc_c"
+        cc = ARGS.cxx.replace("clang++", "clang").replace("g++", "gcc").replace("c++", "cc")
+        run(cc, "-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", ARGS.source / "tests/package/consumer.c",
+            "-o", program, *self.pkg_config("--cflags", "--libs"))
+        self.assertEqual(run(program, self.temp / "c.shoal", LD_LIBRARY_PATH=""),
+                         f"shoal {'.'.join(self.version)}\n")
+        self.assertIn("shoal_search@SHOAL_1", run("nm", "--dynamic", program))
+
     def test_pkg_config_and_the_soname_state_the_version_of_the_headers(self):
         self.assertEqual(self.pkg_config("--modversion"), [".".join(self.version)])
         self.assertIn(f"soname: [libshoal.so.{self.version[0]}.{self.version[1]}]",
@@ -93,8 +102,10 @@ class InstalledPackage(unittest.TestCase):
     def test_the_shared_library_exports_only_names_of_shoal(self):
         symbols = run("nm", "--dynamic", "--demangle", "--defined-only", self.shared).splitlines()
         names = [line.split(maxsplit=2)[2] for line in symbols]
-        self.assertIn("shoal::Version()", names)
-        ours = re.compile(r"((vtable|typeinfo|typeinfo name) for )?shoal::")
+        self.assertIn("shoal::Version()@@SHOAL_CXX", names)
+        self.assertIn("shoal_version@@SHOAL_1", names)
+        ours = re.compile(r"((vtable|typeinfo|typeinfo name) for )?shoal::.*@@SHOAL_CXX$"
+                          r"|shoal_[a-z_]+@@SHOAL_1$|SHOAL_(1|CXX)$")
         self.assertEqual([n for n in names if not ours.match(n)], [])
 
     def test_the_shared_library_exports_all_that_the_headers_declare(self):
@@ -105,7 +116,8 @@ class InstalledPackage(unittest.TestCase):
 
         def defined(*nm_arguments):
             """Demangled names of functions that are neither inline nor local to a file."""
-            lines = run("nm", "--demangle", "--defined-only", *nm_arguments).splitlines()
+            lines = run("nm", "--demangle", "--defined-only", "--without-symbol-versions",
+                        *nm_arguments).splitlines()
             return {line.split(" T ", 1)[1] for line in lines if " T shoal::" in line}
 
         archive = defined(self.libdir / "libshoal.a")

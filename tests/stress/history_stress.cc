@@ -15,7 +15,8 @@
 //   5. CheckStructure, after a Consolidate, and of every loaded snapshot.
 // And measured: an id that was there throughout a search for its vector at L = 64 is found
 // (promise 2), also while it is upserted and relocated (promise 4).
-// --threads: in all. The repair policy changes with every index, an index lasts a few rounds.
+// --threads: in all. The repair policy and the code change with every index, an index lasts a few
+// rounds.
 #include <algorithm>
 #include <array>
 #include <barrier>
@@ -120,9 +121,11 @@ class HistoryStress {
       if (const Status cleared = index_->Clear(); !cleared) Fail("clear", cleared.error());
       stress_.Check(index_->size() == 0 && index_->Stats().edges == 0, "something survives Clear");
     }
+    const Code code = indexes_ % 2 == 0 ? Code::kFull : Code::kFloat16;  // Hits are reranked.
     const auto policy = static_cast<RepairPolicy>(indexes_++ % 3);
     index_ = std::make_unique<Index>(
         *Index::Create({.dim = kDim,
+                        .code = code,
                         .max_degree = 12,
                         .build_list_size = 30,
                         .runtime = {.repair = policy, .repair_threads = 2}}));

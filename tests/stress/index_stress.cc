@@ -8,7 +8,8 @@
 //   1. Exactly one insert of each id won, all others got AlreadyExists.
 //   2. Every winner's vector finds its id, at distance 0.
 //   3. CheckStructure passes.
-// --threads: inserting threads; half as many search.
+// --threads: inserting threads; half as many search. Every second index traverses codes, of which
+// versions of a vector are the same: hits have the distances of the rows that rerank them.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -38,11 +39,12 @@ Vector VersionOf(ExternalId id, uint64_t version) {
 // One index.
 class Round {
  public:
-  Round(Stress& stress, size_t threads, uint64_t seed)
+  Round(Stress& stress, size_t threads, uint64_t seed, Code code)
       : stress_(stress),
         threads_(threads),
         seed_(seed),
-        index_(*Index::Create({.dim = kDim, .max_degree = 12, .build_list_size = 40})),
+        index_(
+            *Index::Create({.dim = kDim, .code = code, .max_degree = 12, .build_list_size = 40})),
         winner_(kIds) {
     for (auto& winner : winner_) winner = kNobody;
   }
@@ -193,7 +195,8 @@ int Run(const StressOptions& options) {
   };
   do {
     auto round =
-        std::make_unique<Round>(stress, options.threads, Random::Mix(options.seed + rounds));
+        std::make_unique<Round>(stress, options.threads, Random::Mix(options.seed + rounds),
+                                rounds % 2 == 0 ? Code::kFull : Code::kFloat16);
     round->Run();
     ++rounds;
     searches += round->searches();

@@ -38,7 +38,7 @@ struct Shape {
         calls((random.OneIn(4) ? 6000 : 1500) / threads) {
     options.dim = static_cast<uint32_t>(1 + random.Below(random.OneIn(4) ? 100 : 8));
     options.scalar_type = static_cast<ScalarType>(random.Below(4));
-    options.metric = static_cast<Metric>(random.Below(3));
+    options.metric = static_cast<Metric>(random.Below(4));
     options.max_degree = static_cast<uint32_t>(4 + random.Below(random.OneIn(3) ? 20 : 4));
     options.build_list_size = static_cast<uint32_t>(1 + random.Below(random.OneIn(3) ? 60 : 8));
     options.alpha = 1.0f + static_cast<float>(random.Below(5)) * 0.25f;
@@ -87,7 +87,7 @@ class Round {
       : stress_(stress), shape_(shape), seed_(seed), index_(*Index::Create(shape.options)) {
     // Small whole numbers, never all zero: every type has them.
     Random random(seed);
-    const size_t size = ScalarSize(shape_.options.scalar_type);
+    const size_t size = BytesOf(shape_.options.scalar_type, 1);
     vectors_.resize(shape_.vectors * shape_.options.dim * size);
     for (size_t i = 0; i < shape_.vectors * shape_.options.dim; ++i)
       Store(vectors_.data() + i * size, static_cast<int>(1 + random.Below(100)));

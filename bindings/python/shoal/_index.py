@@ -1,0 +1,330 @@
+"""The index in memory."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable
+from typing import Any, Literal, Union, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _shoal
+from ._arrays import (AnyArray, Ids, IdsLike, VectorsLike, as_ids, as_matrix, as_vectors, check_order,
+                      many_ids)
+from ._errors import BatchError, CancelledError, IdNotFoundError
+from ._names import Code, DTypeLike, Metric, code_name, dtype_name, metric_name
+from ._progress import Progress, progress_function
+from ._results import IndexStats, Report, stats_of
+from ._searching import Searching
+
+Repair = Literal["immediate", "background", "manual"]
+Path = Union[str, "os.PathLike[str]"]
+_Runtime = tuple[int, str, int, int]
+
+
+class Index(Searching[_shoal.Index]):
+    """An index in memory whose points come and go, from any number of threads, while others search it.
+
+    Parameters
+    ----------
+    dim : int
+        Elements of every vector, 1 to 32768.
+    metric : {'l2', 'inner_product', 'cosine', 'manhattan', 'hamming'}
+        Distance, smaller is nearer. l2: the squared Euclidean distance; inner_product: the negated inner product;
+        cosine: 1 - cos; manhattan: the sum of differences; hamming: how many bits differ.
+    dtype : {'float32', 'float16', 'int8', 'uint8', 'bit'}
+        Of the vectors. bit goes with hamming: arrays of bool (..., dim), or of uint8 as
+        ``np.packbits(..., bitorder="little")`` makes them.
+    code : {'auto', 'full', 'float16', 'bfloat16', 'sq8', 'rq4', 'rq3', 'rq2', 'rq1', 'sign'}
+        What of a vector is kept for searches to traverse. Less is smaller, faster, and less exact.
+    rerank_code : {'full', 'float16', 'bfloat16', 'sq8'}, or `code`
+        What is kept beside it for the final order of hits. Hits have its distances.
+    max_degree : int
+        Most edges of a point (R; 2 M of hnswlib), 4 to 512.
+    build_list_size : int
+        Candidates of an insert's search (ef_construction). Larger: better graph, slower inserts.
+    alpha : float
+        How much longer a detour may be before an edge is dropped, 1 to 2.
+    memory_limit : int
+        Bytes that the index may take; 0: no limit. Beyond it an insert is a MemoryError.
+    repair : {'immediate', 'background', 'manual'}
+        Which thread repairs the graph around a deleted point: the one that deletes it; threads of the index; the one that
+        calls `consolidate`.
+    repair_threads, repair_share : int
+        For 'background': how many threads, and percent of the time that each may work.
+
+    Notes
+    -----
+    Every method may be called from any thread at any time, together with any other. Those that work release the
+    GIL. After a fork the child cannot use an index of its parent.
+
+    Examples
+    --------
+    >>> index = shoal.Index(3, metric="cosine")
+    >>> index.add([10, 11], [[1, 0, 0], [0, 1, 0]])
+    2
+    >>> index.upsert(12, [0, 0, 1])
+    1
+    >>> index.delete(10)
+    >>> len(index), 10 in index, 12 in index
+    (2, False, True)
+    >>> index.search([0, 0.1, 1], k=1).ids
+    array([12], dtype=uint64)
+    """
+
+    def __init__(self, dim: int, *, metric: Metric = "l2", dtype: DTypeLike = "float32",
+                 code: Code = "auto", rerank_code: Code = "full", max_degree: int = 32,
+                 build_list_size: int = 100, alpha: float = 1.2, memory_limit: int = 0,
+                 repair: Repair = "immediate", repair_threads: int = 1, repair_share: int = 100) -> None:
+        self._runtime: _Runtime = (memory_limit, repair, repair_threads, repair_share)
+        options = {"dim": dim, "metric": metric_name(metric), "dtype": dtype_name(dtype),
+                   "code": code_name("code", code), "rerank_code": code_name("rerank_code", rerank_code),
+                   "max_degree": max_degree, "build_list_size": build_list_size, "alpha": alpha}
+        super().__init__(_shoal.Index.create(options, self._runtime))
+
+    @classmethod
+    def _of(cls, native: _shoal.Index, runtime: _Runtime) -> Index:
+        self = cls.__new__(cls)
+        self._runtime = runtime
+        Searching.__init__(self, native)
+        return self
+
+    # Writing
+
+    @overload
+    def add(self, ids: IdsLike, vectors: VectorsLike, *, threads: int = 0, progress: Progress = None,
+            errors: Literal["raise"] = "raise") -> int: ...
+
+    @overload
+    def add(self, ids: IdsLike, vectors: VectorsLike, *, threads: int = 0, progress: Progress = None,
+            errors: Literal["report"]) -> Report: ...
+
+    def add(self, ids: Any, vectors: Any, *, threads: int = 0, progress: Progress = None,
+            errors: str = "raise") -> int | Report:
+        """Adds one point, or many on several threads. When it returns, every search can find them.
+
+        Parameters
+        ----------
+        ids : int or (n,) array-like of int
+            Your own numbers, 0 to 2^64 - 1.
+        vectors : (dim,) or (n, dim) array-like
+            An array of the index's dtype, in C order, is read where it is. Others are converted if that changes no
+            value: floats into an int8 index must be whole numbers.
+        threads : int
+            0: one for each CPU. With 1 the graph depends on nothing but the data and the options.
+        progress : bool or function, optional
+            True shows a bar; a function gets (done, total), and stops the call by returning False.
+        errors : {'raise', 'report'}
+            Rows that fail do not stop the others. Then: a BatchError, or a Report.
+
+        Returns
+        -------
+        int or Report
+            How many points were added.
+
+        Raises
+        ------
+        DuplicateIdError
+            The id is there already. It is a KeyError; `upsert` replaces a vector.
+        ValueError
+            Another dimension than the index's; NaN or infinity; under cosine a vector of zeros.
+        BatchError
+            Rows of many failed. The others were added.
+        MemoryError
+            The memory limit is reached.
+        """
+        return self._write(ids, vectors, threads, progress, errors, "add", self._native.insert,
+                           self._native.insert_many)
+
+    @overload
+    def upsert(self, ids: IdsLike, vectors: VectorsLike, *, threads: int = 0, progress: Progress = None,
+               errors: Literal["raise"] = "raise") -> int: ...
+
+    @overload
+    def upsert(self, ids: IdsLike, vectors: VectorsLike, *, threads: int = 0, progress: Progress = None,
+               errors: Literal["report"]) -> Report: ...
+
+    def upsert(self, ids: Any, vectors: Any, *, threads: int = 0, progress: Progress = None,
+               errors: str = "raise") -> int | Report:
+        """Adds points, or gives them other vectors. Searches find an id all the time, with the old vector or the new.
+
+        Arguments, result and errors are those of `add`, except DuplicateIdError.
+        """
+        return self._write(ids, vectors, threads, progress, errors, "upsert", self._native.upsert,
+                           self._native.upsert_many)
+
+    def _write(self, ids: Any, vectors: Any, threads: int, progress: Progress, errors: str, verb: str,
+               one: Callable[[int, AnyArray], None], many: Callable[..., Any]) -> int | Report:
+        try:
+            which = as_ids(ids)
+        except (TypeError, ValueError):
+            check_order(ids, vectors)
+            raise
+        if isinstance(which, int):
+            rows = as_vectors(vectors, self._dtype, "vector")
+            if rows.ndim != 1:
+                raise ValueError(f"vector: one expected for one id, found {rows.shape[0]} rows")
+            one(which, rows)
+            return 1
+        rows = as_matrix(vectors, self._dtype)
+        with progress_function(progress, verb) as function:
+            return _outcome(verb, many(which, rows, threads, function), errors, len(which))
+
+    def __setitem__(self, ids: IdsLike, vectors: VectorsLike) -> None:
+        self.upsert(ids, vectors)
+
+    def delete(self, ids: IdsLike, *, threads: int = 0, progress: Progress = None) -> None:
+        """Removes points: no search that starts later finds them, and the ids are free.
+
+        Raises
+        ------
+        IdNotFoundError
+            The id is not there. It is a KeyError.
+        BatchError
+            Of many ids some are not there. The others were removed.
+        """
+        which = as_ids(ids)
+        if isinstance(which, int):
+            self._native.delete(which)
+            return
+        with progress_function(progress, "delete") as function:
+            _outcome("delete", self._native.delete_many(which, threads, function), "raise", len(which))
+
+    def __delitem__(self, ids: IdsLike) -> None:
+        self.delete(ids)
+
+    def discard(self, ids: IdsLike, *, threads: int = 0, progress: Progress = None) -> int:
+        """Removes those of the points that are there. Returns how many.
+
+        >>> index = shoal.Index(1)
+        >>> index.add([1, 2], [[1], [2]])
+        2
+        >>> index.discard([2, 3])
+        1
+        """
+        which = many_ids(ids)
+        with progress_function(progress, "delete") as function:
+            done, rows, errors, cancelled = self._native.delete_many(which, threads, function)
+        others = [(r, e) for r, e in zip(rows, errors) if not isinstance(e, IdNotFoundError)]
+        left = [r for r, _ in others], [e for _, e in others]
+        _outcome("delete", (done, *left, cancelled), "raise", len(which))
+        return done
+
+    def clear(self, *, threads: int = 0, progress: Progress = None) -> None:
+        """Removes all points that are there when it is called."""
+        with progress_function(progress, "clear") as function:
+            self._native.clear(threads, function)
+
+    # Looking up
+
+    def _get_many(self, ids: Ids) -> tuple[AnyArray, list[int]]:
+        return self._native.get_many(ids, 0)
+
+    def _contains_many(self, ids: Ids) -> npt.NDArray[np.bool_]:
+        return self._native.contains_many(ids)
+
+    # Upkeep
+
+    def consolidate(self, *, threads: int = 0, progress: Progress = None) -> None:
+        """Repairs the graph around all points deleted before the call. Searches and writers go on."""
+        with progress_function(progress, "consolidate") as function:
+            self._native.consolidate(threads, function)
+
+    def compact(self, *, threads: int = 0, progress: Progress = None) -> int:
+        """Consolidates, moves points together, and gives memory back to the system. Returns the bytes."""
+        with progress_function(progress, "compact") as function:
+            return self._native.compact(threads, function)
+
+    def refine(self, *, threads: int = 0, progress: Progress = None) -> None:
+        """Renews the edges of every point. Takes the time of the inserts; pays for data that is searched often."""
+        with progress_function(progress, "refine") as function:
+            self._native.refine(threads, function)
+
+    def stats(self) -> IndexStats:
+        """Counts: points, edges, memory by purpose, work done."""
+        return stats_of(self._native.stats())
+
+    def check_structure(self) -> None:
+        """Checks the graph of an index at rest; CorruptFileError names the first violation. For tests."""
+        self._native.check_structure()
+
+    # Files
+
+    def save(self, path: Path, *, progress: Progress = None) -> None:
+        """Writes the points of one instant to a file, with checksums. Searches and writers go on.
+
+        The file is there whole or not at all; an older one is replaced in one step.
+        """
+        with progress_function(progress, "save") as function:
+            self._native.save(os.fspath(path), function)
+
+    @classmethod
+    def load(cls, path: Path, *, memory_limit: int = 0, repair: Repair = "immediate", repair_threads: int = 1,
+             repair_share: int = 100, threads: int = 0, progress: Progress = None) -> Index:
+        """Makes the index of a file that `save` wrote. Everything is checked; no code is run.
+
+        Raises
+        ------
+        FileNotFoundError, OSError
+        CorruptFileError
+            Names the file, the place, what was expected and what was found. It is an OSError.
+        UnsupportedError
+            The file has another version of the format.
+        """
+        runtime = (memory_limit, repair, repair_threads, repair_share)
+        with progress_function(progress, "load") as function:
+            return cls._of(_shoal.Index.load(os.fspath(path), runtime, threads, function), runtime)
+
+    def save_diskann(self, prefix: Path, *, dynamic: bool = False) -> None:
+        """Writes DiskANN's in-memory files: `prefix`, `prefix.data` and, if dynamic, `prefix.tags` with the ids.
+
+        Without tags row i is the i-th smallest id. UnsupportedError: float16; id 0 or an id above 2^32 - 1 in tags.
+        """
+        self._native.save_diskann(os.fspath(prefix), dynamic)
+
+    @classmethod
+    def load_diskann(cls, prefix: Path, *, metric: Metric = "l2", dtype: DTypeLike = "float32", tags: bool = False,
+                     max_degree: int = 0, build_list_size: int = 100, alpha: float = 1.2,
+                     memory_limit: int = 0, repair: Repair = "immediate", repair_threads: int = 1,
+                     repair_share: int = 100, threads: int = 0) -> Index:
+        """Makes an index of DiskANN's files. Metric and dtype are not in them. `tags`: ids come from `prefix.tags`."""
+        runtime = (memory_limit, repair, repair_threads, repair_share)
+        options = {"dim": 0, "metric": metric_name(metric), "dtype": dtype_name(dtype),
+                   "code": "auto", "rerank_code": "full", "max_degree": max_degree, "build_list_size": build_list_size, "alpha": alpha}
+        native = _shoal.Index.load_diskann(os.fspath(prefix), options, runtime, tags, threads)
+        return cls._of(native, runtime)
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "index")
+            self.save(path)
+            return _of_bytes, (type(self), path.read_bytes(), self._runtime)
+
+
+def _of_bytes(cls: type[Index], data: bytes, runtime: _Runtime) -> Index:
+    """What pickle calls: the index of a snapshot's bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "index")
+        path.write_bytes(data)
+        return cls._of(_shoal.Index.load(str(path), runtime, 0, None), runtime)
+
+
+def _outcome(verb: str, report: tuple[int, list[int], list[Exception], bool], errors: str,
+             total: int) -> int | Report:
+    """What a call on many rows returns or raises."""
+    done, rows, exceptions, cancelled = report
+    if cancelled:
+        raise CancelledError(f"{verb}: cancelled after {done + len(rows)} of {total}")
+    if errors == "report":
+        return Report(done, rows, exceptions)
+    if errors != "raise":
+        raise ValueError(f"errors: expected 'raise' or 'report', found {errors!r}")
+    if rows:
+        raise BatchError(rows, exceptions, done)
+    return done

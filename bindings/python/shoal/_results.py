@@ -1,0 +1,182 @@
+"""What searches return, and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.uint64]
+Distances = npt.NDArray[np.float32]
+Counts = npt.NDArray[np.uint32]
+
+
+class Hits(NamedTuple):
+    """The points found for one query, nearest first: a tuple (ids, distances)."""
+
+    ids: Ids
+    """(n,) uint64. n is less than k where the index has no more."""
+    distances: Distances
+    """(n,) float32, ascending, in the metric of the index (for l2 the squared distance)."""
+
+    @property
+    def similarities(self) -> Distances:
+        """(n,) the negated distances: under inner_product the inner products."""
+        return -self.distances
+
+
+class BatchHits(tuple[Ids, Distances]):
+    """The points found for n queries: a tuple (ids, distances) that also has `counts`."""
+
+    counts: Counts
+    """(n,) uint32: how many hits each query has."""
+
+    def __new__(cls, ids: Ids, distances: Distances, counts: Counts) -> BatchHits:
+        self = super().__new__(cls, (ids, distances))
+        self.counts = counts
+        return self
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return self.ids, self.distances, self.counts
+
+    @property
+    def ids(self) -> Ids:
+        """(n, k) uint64. Behind the first `counts[i]` of row i: 2^64 - 1, which may be an id, too."""
+        return self[0]
+
+    @property
+    def distances(self) -> Distances:
+        """(n, k) float32. Behind the first `counts[i]` of row i: infinity, which no hit has."""
+        return self[1]
+
+    @property
+    def similarities(self) -> Distances:
+        """(n, k) the negated distances."""
+        return -self[1]
+
+    def query(self, i: int) -> Hits:
+        """The hits of query i, without padding."""
+        n = self.counts[i]
+        return Hits(self[0][i, :n], self[1][i, :n])
+
+    def queries(self) -> Iterator[Hits]:
+        """The hits of each query, without padding."""
+        return (self.query(i) for i in range(len(self.counts)))
+
+    def __repr__(self) -> str:
+        return f"BatchHits(ids={self.ids!r}, distances={self.distances!r}, counts={self.counts!r})"
+
+
+class RangeHits(NamedTuple):
+    """The points within a radius of n queries. Those of query i are [limits[i]:limits[i + 1]]."""
+
+    limits: npt.NDArray[np.int64]
+    """(n + 1,) int64."""
+    ids: Ids
+    """(limits[n],) uint64, nearest first for each query."""
+    distances: Distances
+    """(limits[n],) float32."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a call on many rows, of which some may have failed."""
+
+    done: int
+    """Rows that are done."""
+    rows: list[int]
+    """Rows that failed, ascending."""
+    errors: list[Exception]
+    """Why, one for each of `rows`."""
+
+
+@dataclass(frozen=True)
+class IndexOptions:
+    """What an index is; fixed when it is created."""
+
+    dim: int
+    dtype: str
+    metric: str
+    code: str
+    """What of a vector is kept for searches to traverse."""
+    rerank_code: str
+    """What is kept beside it for the final order of hits."""
+    max_degree: int
+    build_list_size: int
+    alpha: float
+
+
+@dataclass(frozen=True)
+class WorkCounters:
+    """Exact counts of the work of all operations that ended."""
+
+    distances: int
+    hops: int
+    rows_fetched: int
+    reranked: int
+    lists_read: int
+    lists_written: int
+    prunes: int
+
+
+@dataclass(frozen=True)
+class MemoryBreakdown:
+    """Bytes by purpose, resident or committed."""
+
+    vectors: int
+    neighbors: int
+    reverse_lists: int
+    slots: int
+    id_map: int
+    scratch: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return (self.vectors + self.neighbors + self.reverse_lists + self.slots + self.id_map
+                + self.scratch)
+
+
+@dataclass(frozen=True)
+class IndexStats:
+    """Counts of an index, read one after another."""
+
+    points: int
+    """Live points."""
+    slots_used: int
+    """High-water mark of slots, free ones included."""
+    edges: int
+    """Directed edges."""
+    average_degree: float
+    pending_repairs: int
+    """Deleted points that wait for their repair."""
+    retired_slots: int
+    """Slots that wait for readers to leave."""
+    work: WorkCounters
+    memory: MemoryBreakdown
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """What the header of a snapshot file says."""
+
+    options: IndexOptions
+    format_version: int
+    points: int
+    edges: int
+    bytes: int
+
+
+def stats_of(values: Mapping[str, Any]) -> IndexStats:
+    """Of the extension's dictionary."""
+    return IndexStats(**{**values, "work": WorkCounters(**values["work"]),
+                         "memory": MemoryBreakdown(**values["memory"])})
+
+
+def info_of(values: Mapping[str, Any]) -> SnapshotInfo:
+    """Of the extension's dictionary."""
+    own = {name: values[name] for name in ("format_version", "points", "edges", "bytes")}
+    return SnapshotInfo(IndexOptions(**{n: v for n, v in values.items() if n not in own}), **own)

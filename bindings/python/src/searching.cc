@@ -1,0 +1,57 @@
+#include "searching.h"
+
+#include <cstring>
+
+namespace shoal::python {
+
+size_t CountOf(const char* field, int64_t value) {
+  if (value < 0)
+    Raise({ErrorCode::kInvalidArgument,
+           std::string(field) + ": expected 0 or more, found " + std::to_string(value)});
+  return static_cast<size_t>(value);
+}
+
+nb::tuple ArraysOf(const std::vector<Hit>& hits) {
+  const NewArray<uint64_t> ids = NewIds(hits.size());
+  const NewArray<float> distances = NewDistances(hits.size());
+  for (size_t i = 0; i < hits.size(); ++i) {
+    ids.data[i] = hits[i].id;
+    distances.data[i] = hits[i].distance;
+  }
+  return nb::make_tuple(ids.object, distances.object);
+}
+
+nb::tuple FrontOf(const NewArray<uint64_t>& ids, const NewArray<float>& distances, size_t n) {
+  if (n == ids.size) return nb::make_tuple(ids.object, distances.object);
+  const NewArray<uint64_t> front_ids = NewIds(n);
+  const NewArray<float> front_distances = NewDistances(n);
+  std::copy_n(ids.data, n, front_ids.data);
+  std::copy_n(distances.data, n, front_distances.data);
+  return nb::make_tuple(front_ids.object, front_distances.object);
+}
+
+void Pad(const NewArray<uint64_t>& ids, const NewArray<float>& distances,
+         const NewArray<uint32_t>& counts) {
+  const size_t k = counts.size == 0 ? 0 : ids.size / counts.size;
+  for (size_t i = 0; i < counts.size; ++i) {
+    const size_t hits = counts.data[i];
+    std::fill_n(ids.data + i * k + hits, k - hits, std::numeric_limits<uint64_t>::max());
+    std::fill_n(distances.data + i * k + hits, k - hits, std::numeric_limits<float>::infinity());
+  }
+}
+
+nb::dict DictOf(const IndexOptions& options) {
+  const auto text = [](std::string_view name) { return nb::str(name.data(), name.size()); };
+  nb::dict dict;
+  dict["dim"] = options.dim;
+  dict["dtype"] = text(ScalarTypeName(options.scalar_type));
+  dict["metric"] = text(MetricName(options.metric));
+  dict["code"] = text(CodeName(options.code));
+  dict["rerank_code"] = text(CodeName(options.rerank_code));
+  dict["max_degree"] = options.max_degree;
+  dict["build_list_size"] = options.build_list_size;
+  dict["alpha"] = options.alpha;
+  return dict;
+}
+
+}  // namespace shoal::python

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Builds the Python package from an sdist, installs it into a virtual environment of its own, and runs its tests.
+
+usage: run.py --source DIR --build DIR [PYTEST ARGUMENT...]
+
+Everything is under the build directory: venv, sdist, wheel. Packages come from the package index. Where that
+cannot be reached the exit status is 77, and the last line says so; in CI (the variable CI is set) it is a failure.
+"""
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+SKIPPED = 77
+BUILD_FOLDER = "build"
+REQUIRED = ["numpy", "nanobind>=3", "nanobind-backend>=1.0", "scikit-build-core>=0.11", "pytest", "mypy",
+            "pandas", "polars", "pyarrow", "tqdm"]
+
+
+class Failed(Exception):
+    """A command failed; its output was shown."""
+
+
+def run(*command, **options):
+    print("+", *command, flush=True)
+    done = subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, **options)
+    if done.returncode != 0:
+        raise Failed(f"{command[0]}: exit status {done.returncode}")
+
+
+def make_environment(folder):
+    """A virtual environment with what the tests need. It is made again when that has changed."""
+    python = folder / "bin" / "python"
+    stamp = folder / "required.txt"
+    wanted = "\n".join([sys.version, *REQUIRED])
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        run(sys.executable, "-m", "venv", folder)
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIRED)
+        stamp.write_text(wanted)
+    return python
+
+
+def install(source, build, python):
+    """An sdist of the source; the package from it."""
+    sdists = build / "sdist"
+    shutil.rmtree(sdists, ignore_errors=True)
+    run(python, "-c", "import sys; from scikit_build_core.build import build_sdist; build_sdist(sys.argv[1])", sdists,
+        cwd=source)
+    sdist, = sdists.glob("*.tar.gz")
+    # In the same place each time, and with the same build directory: only what has changed is compiled.
+    fresh, unpacked = build / "fresh", build / "unpacked"
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.unpack_archive(sdist, fresh)
+    content, = fresh.iterdir()
+    synchronize(content, unpacked)
+    # The compiler by the name that CMake uses in the main build: so ccache finds what that has compiled.
+    environment = {"CXX": "c++", **os.environ, "SKBUILD_BUILD_DIR": str(unpacked / BUILD_FOLDER)}
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-build-isolation",
+        "--force-reinstall", "--no-deps", unpacked, env=environment)
+
+
+def synchronize(source, target):
+    """Makes target equal to source; files that are equal keep their times."""
+    wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    for path in [path for path in target.rglob("*") if path.is_file()]:
+        name = path.relative_to(target)
+        if name not in wanted and name.parts[0] != BUILD_FOLDER:
+            path.unlink()
+    for name in wanted:
+        old, new = target / name, source / name
+        if not old.exists() or old.read_bytes() != new.read_bytes():
+            old.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(new, old)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=pathlib.Path, required=True)
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    args, pytest_arguments = parser.parse_known_args()
+    args.source = args.source.resolve()
+    build = args.build.resolve() / "python"
+    build.mkdir(parents=True, exist_ok=True)
+    try:
+        python = make_environment(build / "venv")
+    except Failed as failure:
+        if os.environ.get("CI"):
+            raise
+        print(f"SKIPPED: the Python package was not tested, packages cannot be fetched ({failure})")
+        return SKIPPED
+    install(args.source, build, python)
+    package = args.source / "bindings" / "python"
+    run(python, "-m", "mypy", "--config-file", args.source / "pyproject.toml", "--cache-dir", build / "mypy",
+        cwd=package)
+    # From a folder without the package's sources, which would be imported in its place.
+    run(build / "venv" / "bin" / "pytest", "-q", "-p", "no:cacheprovider", *pytest_arguments,
+        package / "tests", cwd=build)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failed as failure:
+        print(failure, file=sys.stderr)
+        sys.exit(1)

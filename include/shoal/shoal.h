@@ -1,0 +1,199 @@
+/* The C interface (C11): an index whose points come and go, from any threads.
+ *
+ *   shoal_error error;
+ *   shoal_index_options options = {.struct_size = sizeof options, .dim = 128};
+ *   shoal_index* index;
+ *   if (shoal_create(&options, &index, &error) != SHOAL_OK) puts(error.message);
+ *   shoal_insert(index, 7, vector, &error);
+ *   shoal_search(index, query, 10, NULL, ids, distances, &found, &error);
+ *   shoal_destroy(index);
+ *
+ * Every function that can fail returns a code, SHOAL_OK or why not, and writes one line to `error`,
+ * which may be NULL. Nothing is thrown or printed. What a function does, and its errors, are those
+ * of the C++ function of that name in shoal/index.h.
+ *
+ * Thread safety: every function may be called from any thread at any time, together with any other,
+ * except shoal_destroy.
+ *
+ * Vectors: as many elements as the index has dimensions, of its scalar type, contiguous, any
+ * alignment; of bits, eight a byte. Matrices: rows one behind the other.
+ *
+ * ABI: structs begin with their size and grow at the end only; a field that is 0 has its default.
+ * Values of enums are never used again. The symbols have the version node SHOAL_1.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shoal/export.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct shoal_index shoal_index;
+
+enum {
+  SHOAL_OK = 0,
+  SHOAL_INVALID_ARGUMENT = 1,
+  SHOAL_ALREADY_EXISTS = 2,
+  SHOAL_NOT_FOUND = 3,
+  SHOAL_OUT_OF_MEMORY = 4,
+  SHOAL_IO = 5,
+  SHOAL_CORRUPT = 6,
+  SHOAL_UNSUPPORTED = 7,
+  SHOAL_CANCELLED = 8
+};
+
+/* Scalar types. */
+enum { SHOAL_FLOAT32 = 0, SHOAL_FLOAT16 = 1, SHOAL_INT8 = 2, SHOAL_UINT8 = 3, SHOAL_BIT = 4 };
+
+/* Metrics; smaller is nearer. */
+enum {
+  SHOAL_L2 = 0,            /* The squared Euclidean distance. */
+  SHOAL_INNER_PRODUCT = 1, /* The negated inner product. */
+  SHOAL_COSINE = 2,        /* 1 - cos. */
+  SHOAL_MANHATTAN = 3,
+  SHOAL_HAMMING = 4 /* For SHOAL_BIT. */
+};
+
+/* When the graph around a deleted point is repaired. */
+enum { SHOAL_REPAIR_IMMEDIATE = 0, SHOAL_REPAIR_BACKGROUND = 1, SHOAL_REPAIR_MANUAL = 2 };
+
+/* In the caller's memory: there is nothing to free. `message` is cut where it is longer. */
+typedef struct {
+  int32_t code;
+  char message[508];
+} shoal_error;
+
+typedef struct {
+  uint32_t struct_size; /* sizeof(shoal_index_options). */
+  uint32_t dim;         /* The only field without a default. */
+  int32_t scalar_type;
+  int32_t metric;
+  uint32_t max_degree;      /* 0: 32. */
+  uint32_t build_list_size; /* 0: 100. */
+  float alpha;              /* 0: 1.2. */
+  int32_t repair;
+  uint32_t repair_threads; /* 0: 1. */
+  uint32_t repair_share;   /* Percent; 0: 100. */
+  uint64_t memory_limit;   /* Bytes; 0: none. */
+  /* What searches traverse, and what hits are put in order by: a name of shoal/types.h's CodeName.
+   * NULL: "auto", "full". After shoal_options the strings are static. */
+  const char* code;
+  const char* rerank_code;
+} shoal_index_options;
+
+/* NULL in place of it, or 0 in place of a field: the default. */
+typedef struct {
+  uint32_t struct_size; /* sizeof(shoal_search_options). */
+  uint32_t reserved;    /* 0. */
+  size_t list_size;     /* 0: 64. Less than k means k. */
+  size_t rerank;        /* 0: a few times k. */
+} shoal_search_options;
+
+/* How a call on many rows runs. NULL in place of it: all CPUs, nothing is told. */
+typedef struct {
+  uint32_t struct_size; /* sizeof(shoal_batch). */
+  uint32_t reserved;    /* 0. */
+  size_t threads;       /* 0: one for each CPU. */
+  void* user;           /* Handed to the functions. */
+  /* Called from time to time, by any thread, never by two at once. Not 0: the call ends soon with
+   * SHOAL_CANCELLED; what is done stays. */
+  int (*progress)(void* user, size_t done, size_t total);
+  /* Called for each row that failed, in ascending order, before the call returns. */
+  void (*failed)(void* user, size_t row, int32_t code, const char* message);
+} shoal_batch;
+
+typedef struct {
+  uint32_t struct_size; /* sizeof(shoal_stats); set by the caller. */
+  uint32_t reserved;
+  uint64_t points;
+  uint64_t edges;
+  uint64_t pending_repairs;
+  uint64_t bytes; /* Of memory, all purposes. */
+  uint64_t distances;
+  uint64_t hops;
+} shoal_index_stats;
+
+/* "0.1.0", of the library that is linked. */
+SHOAL_API const char* shoal_version(void);
+/* 1 as long as programs that were compiled for 1 run. */
+SHOAL_API uint32_t shoal_abi_version(void);
+/* "InvalidArgument"; "OK"; "" for another number. */
+SHOAL_API const char* shoal_code_name(int32_t code);
+
+/* An empty index. *index is NULL after an error. */
+SHOAL_API int32_t shoal_create(const shoal_index_options* options, shoal_index** index,
+                               shoal_error* error);
+/* NULL is allowed. */
+SHOAL_API void shoal_destroy(shoal_index* index);
+/* What an index is; all fields that options->struct_size has room for. */
+SHOAL_API int32_t shoal_options(const shoal_index* index, shoal_index_options* options,
+                                shoal_error* error);
+
+SHOAL_API int32_t shoal_insert(shoal_index* index, uint64_t id, const void* vector,
+                               shoal_error* error);
+SHOAL_API int32_t shoal_upsert(shoal_index* index, uint64_t id, const void* vector,
+                               shoal_error* error);
+SHOAL_API int32_t shoal_delete(shoal_index* index, uint64_t id, shoal_error* error);
+
+/* n rows, row i as ids[i]. *done, if not NULL: how many were inserted. Rows that fail do not stop
+ * the others; the call then returns SHOAL_OK, and batch->failed is told of each. */
+SHOAL_API int32_t shoal_insert_many(shoal_index* index, const uint64_t* ids, const void* vectors,
+                                    size_t n, const shoal_batch* batch, size_t* done,
+                                    shoal_error* error);
+SHOAL_API int32_t shoal_upsert_many(shoal_index* index, const uint64_t* ids, const void* vectors,
+                                    size_t n, const shoal_batch* batch, size_t* done,
+                                    shoal_error* error);
+SHOAL_API int32_t shoal_delete_many(shoal_index* index, const uint64_t* ids, size_t n,
+                                    const shoal_batch* batch, size_t* done, shoal_error* error);
+
+/* ids, and distances if not NULL, have room for k; *found of them are hits, nearest first. */
+SHOAL_API int32_t shoal_search(const shoal_index* index, const void* query, size_t k,
+                               const shoal_search_options* options, uint64_t* ids, float* distances,
+                               size_t* found, shoal_error* error);
+/* n queries; ids, and distances if not NULL, have room for n x k, counts for n. Query i has
+ * counts[i] hits, from i x k on. */
+SHOAL_API int32_t shoal_search_many(const shoal_index* index, const void* queries, size_t n,
+                                    size_t k, const shoal_search_options* options,
+                                    const shoal_batch* batch, uint64_t* ids, float* distances,
+                                    uint32_t* counts, shoal_error* error);
+/* Every point found within a radius. The nearest `capacity` are written to ids, and to distances if
+ * not NULL; *found is how many there are, which may be more. */
+SHOAL_API int32_t shoal_range_search(const shoal_index* index, const void* query, float radius,
+                                     const shoal_search_options* options, size_t capacity,
+                                     uint64_t* ids, float* distances, size_t* found,
+                                     shoal_error* error);
+
+/* Copies a vector. */
+SHOAL_API int32_t shoal_get(const shoal_index* index, uint64_t id, void* vector,
+                            shoal_error* error);
+/* 1 or 0. */
+SHOAL_API int shoal_contains(const shoal_index* index, uint64_t id);
+SHOAL_API size_t shoal_size(const shoal_index* index);
+/* The first `capacity` of all ids, in no order; *found is how many there are. */
+SHOAL_API int32_t shoal_ids(const shoal_index* index, size_t capacity, uint64_t* ids, size_t* found,
+                            shoal_error* error);
+SHOAL_API int32_t shoal_stats(const shoal_index* index, shoal_index_stats* stats,
+                              shoal_error* error);
+
+SHOAL_API int32_t shoal_clear(shoal_index* index, const shoal_batch* batch, shoal_error* error);
+SHOAL_API int32_t shoal_consolidate(shoal_index* index, const shoal_batch* batch,
+                                    shoal_error* error);
+/* *bytes, if not NULL: what went back to the system. */
+SHOAL_API int32_t shoal_compact(shoal_index* index, const shoal_batch* batch, size_t* bytes,
+                                shoal_error* error);
+SHOAL_API int32_t shoal_refine(shoal_index* index, const shoal_batch* batch, shoal_error* error);
+
+SHOAL_API int32_t shoal_save(const shoal_index* index, const char* path, const shoal_batch* batch,
+                             shoal_error* error);
+/* Of `options` the fields repair, repair_threads, repair_share and memory_limit count; NULL: their
+ * defaults. */
+SHOAL_API int32_t shoal_load(const char* path, const shoal_index_options* options,
+                             const shoal_batch* batch, shoal_index** index, shoal_error* error);
+
+#ifdef __cplusplus
+}
+#endif

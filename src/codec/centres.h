@@ -1,0 +1,59 @@
+// The centres of RqCodec's sets of parameters (rq_codec.h): two places, of which one or both are
+// alive. They never move in memory.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "codec/rotation.h"
+#include "shoal/result.h"
+
+namespace shoal {
+
+class Centres {
+ public:
+  struct State {
+    uint32_t alive = 1;    // A bit a set.
+    uint32_t current = 0;  // The set that rows are encoded with.
+    bool has(uint32_t set) const { return (alive >> set & 1) != 0; }
+  };
+
+  // Set 0 is alive, with the origin as its centre. `dim`: of a centre; 0 where there is none.
+  Centres(size_t dim, size_t rotated_dim);
+
+  // Any thread. What is read of a set that was alive then stays until Add takes its place.
+  State state() const {
+    const uint32_t packed = state_.load(std::memory_order_acquire);  // SET.2.
+    return {packed & 3, packed >> 2};
+  }
+  const float* centre(uint32_t set) const { return sets_[set].centre.data(); }
+  const float* rotated(uint32_t set) const { return sets_[set].rotated.data(); }
+
+  // One thread at a time; see RqCodec::AddCentre and DropCentre.
+  Result<uint32_t> Add(std::span<const float> centre, const Rotation& rotation);
+  void Drop(uint32_t set);
+
+  // The state and the centres of the sets that are alive.
+  void Write(std::vector<std::byte>& bytes) const;
+  // Of what Write wrote. Corrupt: these are not such bytes.
+  Status Read(std::span<const std::byte> bytes, const Rotation& rotation);
+
+ private:
+  struct Set {
+    std::vector<float> centre, rotated;
+  };
+
+  void Fill(uint32_t set, std::span<const float> centre, const Rotation& rotation);
+  void SetState(const State& state) {
+    state_.store(state.alive | state.current << 2, std::memory_order_release);  // SET.1.
+  }
+
+  Set sets_[2];
+  // State, packed. SET.1, written behind a set's centre, pairs with SET.2.
+  std::atomic<uint32_t> state_{1};
+};
+
+}  // namespace shoal

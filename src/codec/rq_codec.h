@@ -1,0 +1,114 @@
+// RQ: a random rotation, then a few bits an element on a grid that is symmetric about 0. Nothing is
+// trained. (RaBitQ: Gao and Long, SIGMOD 2024; of several bits: Gao et al., SIGMOD 2025. Ours has a
+// fixed step instead of a search for the best one. docs/codes.md has figures.)
+//
+// Of a vector x and its set's centre c (0 but for l2), B bits, M = 2^B - 1:
+//   y = T(x - c), T the rotation; cosine: of x / |x|
+//   u_i = floor(y_i / step) + 2^(B-1), clamped to 0..M; step: the best one for normal numbers
+//   g = u - M/2, f = |y|^2 / <g, y>, n = |y|^2
+// <z, y> is estimated as f <z, g> for a query z that is prepared likewise, without rounding. That
+// is right for z along y, and so right on average over rotations. The query is rounded to 8 bits:
+// z ~ s v, <z, g> ~ s (<v, u> - (M/2) sum v).
+//
+// Row: f; n (l2 and inner product); the code (code_kernels.h). All floats.
+//
+// l2: data move, and a centre that was their mean is so no longer. So up to two *sets* of
+// parameters are alive, which differ in the centre. The sign of n says which one a row has. A
+// binding knows the sets that are alive then. To its scorer a row of any other set is infinitely
+// far: its point was recoded, to another slot, after the search had begun. The start point has f =
+// n = 0, at the centre, whatever the set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "codec/centres.h"
+#include "codec/codec.h"
+#include "codec/norm_record.h"
+#include "codec/rotation.h"
+#include "shoal/result.h"
+#include "shoal/types.h"
+
+namespace shoal {
+
+class RqCodec final : public Codec {
+ public:
+  struct Shape {
+    Metric metric;  // kL2, kInnerProduct or kCosine.
+    size_t dim;
+    size_t bits;  // 1 to 4.
+  };
+  // Of vectors of any type. `seed`: of the rotation.
+  RqCodec(const Shape& shape, uint64_t seed);
+
+  void Encode(VectorView vector, std::byte* row) override;
+  bool Accept(const std::byte* row) override;
+  void EncodeOrigin(std::byte* row) const override;
+  // The nearest vector along the code. Cosine: of the direction only, of about unit length.
+  void Decode(const std::byte* row, MutableVectorView out) const override;
+  // Estimates: of l2 and cosine they may be below 0.
+  Scorer BindQuery(VectorView query, std::byte* buffer) const override;
+  // Estimates, not below 0: of rows whose codes are equal, 0.
+  Scorer BindRow(const std::byte* row, std::byte* buffer) const override;
+  Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const override;
+
+  // The seed, and the sets that are alive.
+  std::vector<std::byte> Parameters() const override;
+  // Takes the parameters of a codec of the same shape: scores of its rows and new rows are the same
+  // to the last bit. Before the first other call. Corrupt: they are not such a codec's.
+  Status Restore(std::span<const std::byte> parameters);
+
+  float max_norm_sq() const override { return norms_.max(); }
+  void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }
+  bool NormsVary() const override { return norms_.Vary(); }
+
+  RqCodec* AsCentred() override { return shape_.metric == Metric::kL2 ? this : nullptr; }
+
+  // --- Sets. One thread at a time, beside any that encode and bind.
+
+  // The mean of `rows`, of the codec's type and dimension; there is one.
+  std::vector<float> MeanOf(MatrixView rows) const;
+  // A second set, with this centre (`dim` elements): rows are encoded with it from now on. Returns
+  // its number. The number of a set that was dropped is used again: when this is called, no row of
+  // that set may be readable, and no thread may be in a call that began before DropCentre.
+  // Unsupported: a metric other than l2. InvalidArgument: dimension, or a norm above 1e18.
+  // AlreadyExists: two sets are alive.
+  Result<uint32_t> AddCentre(std::span<const float> centre);
+  // Bindings from now on do not know the set. It is not the one that rows are encoded with.
+  void DropCentre(uint32_t set) { centres_.Drop(set); }
+  // Of a row that was encoded.
+  uint32_t SetOf(const std::byte* row) const;
+  // The set that rows are encoded with.
+  uint32_t current_set() const { return centres_.state().current; }
+
+ private:
+  struct Binding;  // What a scorer's query points to.
+  struct Buffer;   // The parts of a buffer.
+  bool has_norm() const { return shape_.metric != Metric::kCosine; }
+  size_t offset() const { return (has_norm() ? 2 : 1) * sizeof(float); }
+  Buffer PartsOf(std::byte* buffer) const;
+
+  void Prepare(VectorView vector, uint32_t set, float* y) const;
+  void SetEstimate(float factor, float scale, double sum, Binding& binding) const;
+  void BindRounded(const float* z, uint32_t set, float factor, int8_t* v, Binding& binding) const;
+  Scorer MakeScorer(Scorer::Fn score, const Binding& binding) const;
+  void BindElements(const std::byte* row, float factor, const Buffer& parts) const;
+  void BindForeign(const std::byte* row, uint32_t set, const Buffer& parts) const;
+
+  static void ScoreL2(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
+  static void ScoreForeign(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
+  static void ScoreProduct(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
+  static void ScoreOnSphere(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
+
+  const Shape shape_;
+  uint64_t seed_;  // Both change only in Restore.
+  Rotation rotation_;
+  const size_t run_;
+  const distance::CodeFn kernel_;
+  NormRecord norms_;
+  Centres centres_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,24 @@
+// What an index's codes mean for it.
+#pragma once
+
+#include <cstddef>
+
+#include "shoal/options.h"
+#include "shoal/result.h"
+
+namespace shoal {
+
+// `options` with the codes that an index of these options has: none is kAuto.
+IndexOptions ResolveCodes(IndexOptions options);
+// Of resolved codes. InvalidArgument: rerank_code is none that goes with code.
+Status CheckCodes(const IndexOptions& options);
+// Whether hits are ordered by other rows than those that searches traverse.
+inline bool HasRerankRows(const IndexOptions& options) {
+  return options.rerank_code != options.code;
+}
+// Whether distances by the code are too coarse to choose edges by.
+bool PrunesOnRerankRows(Code code);
+// How many candidates of a list of `list_size` are reranked: at least k, at most the list.
+size_t CandidatesToRerank(const SearchOptions& options, size_t k, size_t list_size);
+
+}  // namespace shoal

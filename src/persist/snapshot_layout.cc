@@ -1,0 +1,76 @@
+// Where the sections of a snapshot are, and their blocks.
+#include <bit>
+
+#include "base/round.h"
+#include "persist/snapshot_file.h"
+#include "store/tag.h"
+
+namespace shoal {
+
+std::string_view SnapshotSectionName(SnapshotSection section) {
+  constexpr std::string_view kNames[] = {"rows",  "rerank rows", "ids",
+                                         "lists", "parameters",  "seeds"};
+  return kNames[static_cast<size_t>(section)];
+}
+
+size_t SnapshotHeader::BlocksOf(SnapshotSection section) const {
+  switch (section) {
+    case SnapshotSection::kRerankRows: return rerank.row_bytes == 0 ? 0 : entry_blocks();
+    case SnapshotSection::kParameters: return parameter_bytes() == 0 ? 0 : 1;
+    case SnapshotSection::kSeeds: return start_points;
+    case SnapshotSection::kRows:
+    case SnapshotSection::kIds:
+    case SnapshotSection::kLists: break;
+  }
+  return entry_blocks();
+}
+
+size_t SnapshotHeader::BlocksBefore(SnapshotSection section) const {
+  size_t blocks = 0;
+  for (const SnapshotSection before : kSnapshotSections) {
+    if (before == section) break;
+    blocks += BlocksOf(before);
+  }
+  return blocks;
+}
+
+size_t SnapshotHeader::RecordBytes(SnapshotSection section) const {
+  switch (section) {
+    case SnapshotSection::kRows: return traversal.row_bytes;
+    case SnapshotSection::kRerankRows: return rerank.row_bytes;
+    case SnapshotSection::kIds: return sizeof(ExternalId);
+    case SnapshotSection::kLists: return sizeof(SlotId) * options.max_degree;
+    case SnapshotSection::kParameters:
+    case SnapshotSection::kSeeds: break;
+  }
+  return 0;
+}
+
+uint64_t SnapshotHeader::SectionBytes(SnapshotSection section) const {
+  if (section == SnapshotSection::kParameters) return parameter_bytes();
+  return RoundUp(entries() * RecordBytes(section), kSnapshotPage);
+}
+
+uint64_t SnapshotHeader::OffsetOf(SnapshotSection section) const {
+  uint64_t offset = kSnapshotHeaderBytes;
+  for (const SnapshotSection before : kSnapshotSections) {
+    if (before == section) break;
+    offset += SectionBytes(before);
+  }
+  return offset;
+}
+
+size_t SnapshotHeader::BlockBytes(SnapshotSection section, size_t block) const {
+  const uint64_t begin = FirstEntry(block) * RecordBytes(section);
+  const bool is_last = block + 1 == entry_blocks();
+  return static_cast<size_t>(
+      (is_last ? SectionBytes(section) : FirstEntry(block + 1) * RecordBytes(section)) - begin);
+}
+
+uint32_t SnapshotBlockPoints(const IndexOptions& options) {
+  const size_t most =
+      std::max(BytesOf(options.scalar_type, options.dim), size_t{4} * (options.max_degree + 1));
+  return static_cast<uint32_t>(std::bit_floor((size_t{1} << 20) / most));
+}
+
+}  // namespace shoal

@@ -1,0 +1,80 @@
+// The rows of an index: of every point one that searches traverse and, where that is a code, one
+// that orders their hits.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "graph/representation.h"
+#include "stored_vectors.h"
+
+namespace shoal {
+
+// Who may touch a row, and when, the slot table says. All rows of a point are written before its
+// slot is published, and stand as long.
+class PointRows {
+ public:
+  struct Part {
+    explicit Part(std::unique_ptr<Codec> c) : codec(std::move(c)), features(codec->row_bytes()) {}
+    Representation Get() const { return {*codec, features}; }
+    const std::unique_ptr<Codec> codec;
+    RamFeatureStore features;
+  };
+
+  // `rerank`: null where the traversal rows order the hits, too, or `stored` does.
+  PointRows(std::unique_ptr<Codec> traversal, std::unique_ptr<Codec> rerank,
+            std::unique_ptr<StoredVectors> stored = nullptr)
+      : stored_(std::move(stored)) {
+    parts_.push_back(std::make_unique<Part>(std::move(traversal)));
+    if (rerank != nullptr) parts_.push_back(std::make_unique<Part>(std::move(rerank)));
+    for (const auto& part : parts_)
+      buffer_bytes_ = std::max(buffer_bytes_, part->codec->buffer_bytes());
+    if (stored_ != nullptr)
+      buffer_bytes_ = std::max(buffer_bytes_, stored_->codec().buffer_bytes());
+  }
+
+  // What searches traverse.
+  Representation traversal() const { return parts_.front()->Get(); }
+  // What orders hits, and vectors are decoded from: the rerank rows, where there are any.
+  Representation ranking() const { return parts_.back()->Get(); }
+  // Whether hits are ordered by something else than what searches traverse.
+  bool has_rerank() const { return parts_.size() > 1 || stored_ != nullptr; }
+  // The vectors, if they are in a feature store. It is written apart: it may fail.
+  StoredVectors* stored() const { return stored_.get(); }
+  // The traversal rows, then the rerank rows.
+  const std::vector<std::unique_ptr<Part>>& parts() const { return parts_; }
+  // The codecs of all rows: that of the traversal rows, then that of the vectors that order hits.
+  std::vector<const Codec*> codecs() const {
+    std::vector<const Codec*> all;
+    all.reserve(parts_.size() + 1);
+    for (const auto& part : parts_) all.push_back(part->codec.get());
+    if (stored_ != nullptr) all.push_back(&stored_->codec());
+    return all;
+  }
+  // The codec of the traversal rows, if they are relative to a centre; else null.
+  RqCodec* centred() const { return parts_.front()->codec->AsCentred(); }
+  // What a binding of any of the codecs takes.
+  size_t buffer_bytes() const { return buffer_bytes_; }
+
+  // --- Of a slot that the caller owns.
+
+  void Encode(VectorView vector, SlotId slot) {
+    for (const auto& part : parts_) part->codec->Encode(vector, part->features.Row(slot));
+  }
+  void EncodeOrigin(SlotId slot) {
+    for (const auto& part : parts_) part->codec->EncodeOrigin(part->features.Row(slot));
+  }
+  void Copy(SlotId from, SlotId to) {
+    for (const auto& part : parts_)
+      std::copy_n(part->features.Row(from), part->codec->row_bytes(), part->features.Row(to));
+  }
+
+ private:
+  std::vector<std::unique_ptr<Part>> parts_;  // Constant after construction.
+  std::unique_ptr<StoredVectors> stored_;     // Likewise; may be null.
+  size_t buffer_bytes_ = 0;
+};
+
+}  // namespace shoal

@@ -1,0 +1,123 @@
+#include "stored_vectors.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "base/hooks.h"
+#include "graph/rerank.h"
+
+namespace shoal {
+namespace {
+
+// The store grows by a quarter, at least by so many slots.
+constexpr uint32_t kLeastGrowth = 1024;
+
+// A reader is at rest but for the time in which its rows are read.
+class RestAtEnd {
+ public:
+  explicit RestAtEnd(FetchScratch& fetch) : fetch_(fetch) {}
+  ~RestAtEnd() {
+    if (fetch_.reader != nullptr) fetch_.reader->Rest();
+  }
+  RestAtEnd(const RestAtEnd&) = delete;
+
+ private:
+  FetchScratch& fetch_;
+};
+
+}  // namespace
+
+Status StoredVectors::Put(FeatureKey key, ExternalId former, VectorView vector) {
+  if (key.slot >= grown_.load(std::memory_order_acquire)) {
+    const MutexLock lock(growing_);
+    const uint32_t slots = grown_.load(std::memory_order_relaxed);
+    if (key.slot >= slots) {
+      const uint32_t more = key.slot + 1 + std::max(kLeastGrowth, slots / 4);
+      if (Status grown = store_->Grow(more); !grown) return grown;
+      grown_.store(more, std::memory_order_release);
+    }
+  }
+  // The slot was reclaimed: no reader can ask for its former row.
+  if (key.slot < put_.load(std::memory_order_relaxed)) store_->Free({key.slot, former});
+  uint32_t put = put_.load(std::memory_order_relaxed);
+  while (put <= key.slot &&
+         !put_.compare_exchange_weak(put, key.slot + 1, std::memory_order_relaxed)) {
+  }
+  return store_->Put(key, static_cast<const std::byte*>(vector.data()));
+}
+
+Status StoredVectors::Fetch(Scratch& scratch) const {
+  FetchScratch& fetch = scratch.fetch;
+  if (fetch.reader == nullptr) {
+    Result<std::unique_ptr<FeatureReader>> reader = store_->NewReader(SearchScratch::kMaxIds);
+    if (!reader) return tl::unexpected(reader.error());
+    fetch.reader = *std::move(reader);
+  }
+  const Result<size_t> found =
+      fetch.reader->Fetch(fetch.keys, std::span(scratch.search.rows, fetch.keys.size()));
+  if (!found) return tl::unexpected(found.error());
+  return {};
+}
+
+Status StoredVectors::Rerank(const SlotTable& slots, const Scorer& scorer, Operation& op) const {
+  Scratch& scratch = op.scratch;
+  FetchScratch& fetch = scratch.fetch;
+  const RestAtEnd rest(fetch);
+  std::vector<Candidate>& ranked = scratch.search.ranked;
+  const std::byte** const rows = scratch.search.rows;
+  if (has_suffix_) fetch.rows.resize(SearchScratch::kMaxIds * codec_->row_bytes());
+  size_t kept = 0;
+  for (size_t begin = 0; begin < ranked.size(); begin += SearchScratch::kMaxIds) {
+    const size_t n = std::min(ranked.size() - begin, SearchScratch::kMaxIds);
+    fetch.keys.clear();
+    for (size_t i = 0; i < n; ++i) {
+      const SlotId slot = ranked[begin + i].slot;
+      fetch.keys.push_back({slot, slots.external_id(slot)});
+    }
+    if (Status fetched = Fetch(scratch); !fetched) return fetched;
+    const size_t first = kept;
+    size_t found = 0;
+    for (size_t i = 0; i < n; ++i) {
+      if (rows[i] == nullptr) continue;
+      ranked[kept++] = ranked[begin + i];
+      rows[found] = rows[i];
+      if (has_suffix_) {
+        std::byte* const row = fetch.rows.data() + found * codec_->row_bytes();
+        codec_->Encode({rows[i], type_, dim_}, row);
+        rows[found] = row;
+      }
+      ++found;
+    }
+    scorer.Score(rows, found, scratch.search.distances);
+    for (size_t i = 0; i < found; ++i) ranked[first + i].distance = scratch.search.distances[i];
+  }
+  ranked.resize(kept);
+  op.work.reranked += kept;
+  SortRanked(scratch.search);
+  return {};
+}
+
+Status StoredVectors::Copy(FeatureKey key, MutableVectorView out, Operation& op) const {
+  FetchScratch& fetch = op.scratch.fetch;
+  const RestAtEnd rest(fetch);
+  fetch.keys.assign(1, key);
+  if (Status fetched = Fetch(op.scratch); !fetched) return fetched;
+  const std::byte* const row = op.scratch.search.rows[0];
+  if (row == nullptr)
+    return MakeError(ErrorCode::kNotFound,
+                     "id " + std::to_string(key.id) + ": its vector is not in the feature store");
+  std::memcpy(out.data(), row, out.bytes());
+  return {};
+}
+
+Status StoredVectors::AppendRow(FeatureKey key, Operation& op, std::vector<std::byte>& out) const {
+  std::vector<std::byte> vector(BytesOf(type_, dim_));
+  const MutableVectorView view(vector.data(), type_, dim_);
+  if (Status copied = Copy(key, view, op); !copied) return copied;
+  out.resize(out.size() + codec_->row_bytes());
+  codec_->Encode(view, out.data() + out.size() - codec_->row_bytes());
+  return {};
+}
+
+}  // namespace shoal

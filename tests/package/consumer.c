@@ -1,0 +1,108 @@
+/* A C11 program that knows shoal only as an installed header and a library. */
+#include <shoal/shoal.h>
+#include <stdio.h>
+#include <string.h>
+
+static int failures = 0;
+static size_t failed_row = 0;
+
+static void expect(int holds, const char* what) {
+  if (holds) return;
+  printf("does not hold: %s\n", what);
+  ++failures;
+}
+#define EXPECT(condition) expect(condition, #condition)
+
+static void note(void* user, size_t row, int32_t code, const char* message) {
+  (void)message;
+  failed_row = row;
+  *(int32_t*)user = code;
+}
+
+static int stop(void* user, size_t done, size_t total) {
+  (void)user, (void)done, (void)total;
+  return 1;
+}
+
+int main(int argc, char** argv) {
+  static float vectors[1000][4];
+  static uint64_t ids[1000];
+  uint64_t found_ids[8];
+  float distances[8];
+  uint32_t counts[2];
+  size_t found = 0, done = 0, i;
+  int32_t code = 0;
+  shoal_error error;
+  shoal_index* index = NULL;
+  shoal_index* again = NULL;
+  shoal_index_options options = {0};
+  shoal_batch batch = {0};
+  shoal_index_stats stats = {0};
+  if (argc != 2) return 2;
+
+  EXPECT(shoal_create(&options, &index, &error) == SHOAL_INVALID_ARGUMENT && index == NULL);
+  EXPECT(strstr(error.message, "struct_size") != NULL && error.code == SHOAL_INVALID_ARGUMENT);
+  options.struct_size = sizeof options;
+  EXPECT(shoal_create(&options, &index, NULL) == SHOAL_INVALID_ARGUMENT);
+  options.dim = 4;
+  options.metric = 99;
+  EXPECT(shoal_create(&options, &index, &error) == SHOAL_INVALID_ARGUMENT);
+  options.metric = SHOAL_L2;
+  EXPECT(shoal_create(&options, &index, &error) == SHOAL_OK && error.code == SHOAL_OK);
+  memset(&options, 0, sizeof options);
+  options.struct_size = 24; /* As an older program has it. */
+  EXPECT(shoal_options(index, &options, &error) == SHOAL_OK);
+  EXPECT(options.dim == 4 && options.max_degree == 32 && options.code == NULL);
+  options.struct_size = sizeof options;
+  EXPECT(shoal_options(index, &options, &error) == SHOAL_OK);
+  EXPECT(strcmp(options.rerank_code, "full") == 0);
+
+  for (i = 0; i < 1000; ++i) {
+    ids[i] = i + 1;
+    vectors[i][0] = (float)i;
+  }
+  batch.struct_size = sizeof batch;
+  batch.user = &code;
+  batch.failed = note;
+  EXPECT(shoal_insert(index, 3, vectors[2], &error) == SHOAL_OK);
+  EXPECT(shoal_insert(index, 3, vectors[2], &error) == SHOAL_ALREADY_EXISTS);
+  EXPECT(shoal_insert_many(index, ids, vectors, 1000, &batch, &done, &error) == SHOAL_OK);
+  EXPECT(done == 999 && failed_row == 2 && code == SHOAL_ALREADY_EXISTS);
+  batch.progress = stop;
+  EXPECT(shoal_upsert_many(index, ids, vectors, 1000, &batch, &done, &error) == SHOAL_CANCELLED);
+  batch.progress = NULL;
+  EXPECT(shoal_search(index, vectors[500], 2, NULL, found_ids, distances, &found, &error) == 0);
+  EXPECT(found == 2 && found_ids[0] == 501 && distances[0] == 0 && distances[1] == 1);
+  EXPECT(shoal_search(index, vectors[0], 0, NULL, found_ids, NULL, &found, &error) ==
+         SHOAL_INVALID_ARGUMENT);
+  EXPECT(shoal_search_many(index, vectors[10], 2, 4, NULL, NULL, found_ids, distances, counts,
+                           &error) == SHOAL_OK);
+  EXPECT(counts[0] == 4 && counts[1] == 4 && found_ids[0] == 11 && found_ids[4] == 12);
+  EXPECT(shoal_range_search(index, vectors[500], 4, NULL, 3, found_ids, NULL, &found, &error) == 0);
+  EXPECT(found == 5 && found_ids[0] == 501);
+  EXPECT(shoal_get(index, 8, distances, &error) == SHOAL_OK && distances[0] == 7);
+  EXPECT(shoal_upsert(index, 8, vectors[999], &error) == SHOAL_OK && shoal_contains(index, 8) == 1);
+  EXPECT(shoal_delete(index, 8, &error) == SHOAL_OK && shoal_contains(index, 8) == 0);
+  EXPECT(shoal_delete(index, 8, &error) == SHOAL_NOT_FOUND);
+  EXPECT(shoal_delete_many(index, ids, 10, NULL, &done, &error) == SHOAL_OK && done == 9);
+  EXPECT(shoal_ids(index, 8, found_ids, &found, &error) == SHOAL_OK && found == 990);
+  EXPECT(shoal_consolidate(index, NULL, &error) == SHOAL_OK);
+  EXPECT(shoal_compact(index, &batch, &done, &error) == SHOAL_OK);
+  EXPECT(shoal_refine(index, NULL, &error) == SHOAL_OK);
+  stats.struct_size = sizeof stats;
+  EXPECT(shoal_stats(index, &stats, &error) == SHOAL_OK && stats.points == shoal_size(index));
+  EXPECT(stats.bytes > sizeof(float) * 4 * 990 && stats.distances > 0);
+
+  EXPECT(shoal_load("no such file", NULL, NULL, &again, &error) == SHOAL_NOT_FOUND);
+  EXPECT(shoal_save(index, argv[1], NULL, &error) == SHOAL_OK);
+  EXPECT(shoal_load(argv[1], NULL, NULL, &again, &error) == SHOAL_OK);
+  EXPECT(again != NULL && shoal_size(again) == 990);
+  EXPECT(shoal_clear(again, NULL, &error) == SHOAL_OK && shoal_size(again) == 0);
+  EXPECT(strcmp(shoal_code_name(SHOAL_CANCELLED), "Cancelled") == 0);
+  EXPECT(shoal_abi_version() == 1);
+  shoal_destroy(again);
+  shoal_destroy(index);
+  shoal_destroy(NULL);
+  if (failures == 0) printf("shoal %s\n", shoal_version());
+  return failures == 0 ? 0 : 1;
+}
