@@ -7,7 +7,7 @@
 #include <unordered_set>
 
 #include "base/file.h"
-#include "codec/full_codec.h"
+#include "codec/make_codec.h"
 #include "codec/vector_check.h"
 #include "database_impl.h"
 #include "graph/searcher.h"
@@ -54,13 +54,13 @@ class DatabaseSnapshotImpl {
  private:
   DatabaseSnapshotImpl(const IndexOptions& o, std::unique_ptr<DiskGraph> graph)
       : check_(o.scalar_type, o.metric, o.dim),
-        codec_(o.scalar_type, o.metric, o.dim),
+        codec_(MakeCodec(Code::kFull, o.scalar_type, o.metric, o.dim)),
         graph_(std::move(graph)),
         has_clusters_(ShowClusters(*graph_)) {}
   StoredScratch& ScratchOf(EpochRegistry::Guard& guard) const;
   Scorer Bind(VectorView query, StoredScratch& scratch) const {
-    scratch.query_buffer.resize(codec_.buffer_bytes());
-    return codec_.BindQuery(query, scratch.query_buffer.data());
+    scratch.query_buffer.resize(codec_->buffer_bytes());
+    return codec_->BindQuery(query, scratch.query_buffer.data());
   }
   StoredView View() const { return {*graph_, has_clusters_}; }
   // visit(slot) for all live points.
@@ -79,7 +79,7 @@ class DatabaseSnapshotImpl {
   Status VerifyPoints() const;
 
   const VectorCheck check_;
-  const FullCodec codec_;
+  const std::unique_ptr<Codec> codec_;
   const std::unique_ptr<DiskGraph> graph_;
   const bool has_clusters_;
   // Only for what it keeps: a scratch for each thread that searches.
@@ -99,7 +99,10 @@ Result<std::unique_ptr<DatabaseSnapshotImpl>> DatabaseSnapshotImpl::Open(
   const Result<IndexRecord> record = FindIndexRecord(*txn, index);
   if (!record) return tl::unexpected(record.error());
   const IndexOptions& o = record->options;
-  const size_t row_bytes = FullCodec(o.scalar_type, o.metric, o.dim).row_bytes();
+  const std::unique_ptr<Codec> codec = MakeCodec(Code::kFull, o.scalar_type, o.metric, o.dim);
+  if (codec == nullptr)
+    return MakeError(ErrorCode::kUnsupported, path.string() + ": vectors that have no metric");
+  const size_t row_bytes = codec->row_bytes();
   Result<std::unique_ptr<DiskGraph>> graph = DiskGraph::Open(std::move(*txn), *record, row_bytes);
   if (!graph) return tl::unexpected(graph.error());
   return std::unique_ptr<DatabaseSnapshotImpl>(
@@ -201,7 +204,7 @@ Status DatabaseSnapshotImpl::Get(ExternalId id, MutableVectorView vector) const 
   if (*slot == kNoSlot) return NotFound(id);
   const std::byte* const row = graph_->Row(*slot);
   if (Status ok = graph_->Damage(); !ok) return ok;
-  std::memcpy(vector.data(), row, vector.bytes());
+  codec_->Decode(row, vector);
   return {};
 }
 
@@ -291,7 +294,6 @@ Status DatabaseSnapshotImpl::VerifyReach() const {
 Status DatabaseSnapshotImpl::VerifyPoints() const {
   std::unordered_set<ExternalId> met;
   size_t live = 0, present = 0;
-  std::vector<std::byte> row(codec_.row_bytes());
   const IndexOptions& o = options();
   for (SlotId slot = 0; slot < graph_->slots(); ++slot) {
     if (!graph_->IsPresent(slot) || slot == graph_->record().start) continue;
