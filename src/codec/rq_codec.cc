@@ -1,11 +1,13 @@
 #include "codec/rq_codec.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
 
+#include "base/memory.h"
 #include "base/mismatch.h"
 #include "codec/buffer_parts.h"
 #include "codec/code_layout.h"
@@ -64,12 +66,16 @@ size_t RunOf(const RqCodec::Shape& shape) {
   return distance::CodeRun(shape.bits, Rotation::SizeOf(shape.dim));
 }
 size_t OffsetOf(Metric metric) { return (metric == Metric::kCosine ? 1 : 2) * sizeof(float); }
+size_t UsedBytes(const RqCodec::Shape& shape) {
+  return OffsetOf(shape.metric) + distance::CodeBytes(shape.bits, Rotation::SizeOf(shape.dim));
+}
+// A row that fits a cache line is in one: rows begin at multiples of a divisor of the line.
+size_t PaddedBytes(size_t used) { return used > kCacheLine ? used : std::bit_ceil(used); }
 
 }  // namespace
 
 RqCodec::RqCodec(const Shape& shape, uint64_t seed)
-    : Codec({.row_bytes = OffsetOf(shape.metric) +
-                          distance::CodeBytes(shape.bits, Rotation::SizeOf(shape.dim)),
+    : Codec({.row_bytes = PaddedBytes(UsedBytes(shape)),
              .buffer_bytes = BufferParts::kSlack + BufferParts::BytesOf<Binding>(2) +
                              BufferParts::BytesOf<float>(Rotation::SizeOf(shape.dim)) +
                              3 * BufferParts::BytesOf<int8_t>(PlacesOf(shape.bits, RunOf(shape)))}),
@@ -126,6 +132,7 @@ void RqCodec::Encode(VectorView vector, std::byte* row) {
         static_cast<uint8_t>(static_cast<int32_t>(std::clamp(y[i] * per_step + half, 0.0f, most)));
   std::fill(u + size, u + distance::CodeRuns(shape_.bits) * run_, uint8_t{0});
   PackCode(shape_.bits, run_, u, row + offset());
+  std::fill(row + UsedBytes(shape_), row + row_bytes(), std::byte{0});
 
   const double along = SumInOrder(size, [&](size_t i) {
     return (static_cast<double>(u[i]) - 0.5 * static_cast<double>(most)) * y[i];
@@ -145,6 +152,9 @@ bool RqCodec::Accept(const std::byte* row) {
   UnpackCode(shape_.bits, run_, row + offset(), u);
   uint8_t* const end = u + distance::CodeRuns(shape_.bits) * run_;
   if (std::any_of(u + rotation_.size(), end, [](uint8_t element) { return element != 0; }))
+    return false;
+  if (std::any_of(row + UsedBytes(shape_), row + row_bytes(),
+                  [](std::byte padding) { return padding != std::byte{0}; }))
     return false;
   if (!has_norm()) return true;
   if (!std::isfinite(NormOf(row)) || !centres_.state().has(SetOf(row))) return false;

@@ -10,7 +10,8 @@
 // is right for z along y, and so right on average over rotations. The query is rounded to 8 bits:
 // z ~ s v, <z, g> ~ s (<v, u> - (M/2) sum v).
 //
-// Row: f; n (l2 and inner product); the code (code_kernels.h). All floats.
+// Row: f; n (l2 and inner product); the code (code_kernels.h). All floats. A row of less than a
+// cache line is padded with zeros to a power of two, so that it lies in one line.
 //
 // l2: data move, and a centre that was their mean is so no longer. So up to two *sets* of
 // parameters are alive, which differ in the centre. The sign of n says which one a row has. A

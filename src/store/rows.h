@@ -51,7 +51,7 @@ class Rows {
       return;
     }
     __builtin_prefetch(row, 0, 2);
-    __builtin_prefetch(row + kCacheLine, 0, 2);
+    if (stride_ > kCacheLine) __builtin_prefetch(row + kCacheLine, 0, 2);
   }
 
  private:
