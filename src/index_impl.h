@@ -32,6 +32,15 @@ tl::unexpected<Error> NotFound(ExternalId id);
 tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total);
 
 class IndexImpl;
+class DiskGraph;
+
+// A point that is linked and not live yet (tag.h).
+struct PendingPoint {
+  ExternalId id = 0;
+  SlotId slot = kNoSlot;
+  bool replaces = false;  // The id was there, and is until MakeLive.
+};
+enum class Replacing : uint8_t { kNo, kYes };
 
 // An insert, or an upsert, that is prepared: a slot with row and list that no search can see. It
 // holds no guard, so any time may pass before the commit. Dropped without one, it leaves nothing
@@ -86,6 +95,29 @@ class IndexImpl {
   // The second half. AlreadyExists: an Upsert of the id has come in between. OutOfMemory. After an
   // error nothing is left of the insert.
   Status Commit(PreparedInsert prepared);
+  // --- For a database (database_impl.h), which lets one thread write an id at a time.
+
+  // A pending point: Insert, or Upsert, without the point being live. It ends by MakeLive or Abort.
+  Result<PendingPoint> InsertPending(ExternalId id, VectorView vector, Replacing replacing);
+  // Returns the slot that the id has left; kNoSlot: the id was not there.
+  SlotId MakeLive(const PendingPoint& point);
+  void Abort(const PendingPoint& point);
+  // What a Delete takes, so that it cannot fail; then DeleteReserved, of an id that is there, or
+  // UnreserveDelete.
+  bool ReserveDelete() { return repairs_.Reserve(); }
+  void UnreserveDelete() { repairs_.Unreserve(); }
+  void DeleteReserved(ExternalId id);
+  // Makes this index, which is empty, that of the disk, each point in its slot.
+  Status Restore(const DiskGraph& disk, const BatchOptions& batch);
+  SlotTable& slots() { return slots_; }
+  const NeighborLists& lists() const { return neighbors_; }
+  // What hits are ordered by: a database keeps these rows.
+  const std::byte* Row(SlotId slot) const { return rows_.ranking().Row(slot); }
+  Graph& graph() { return graph_; }
+  const Codec& codec() const { return rows_.ranking().codec; }
+  EpochRegistry& epochs() { return epochs_; }
+  const VectorCheck& check() const { return check_; }
+
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
@@ -173,6 +205,8 @@ class IndexImpl {
 
   // Delete without the repair.
   Status MarkForRepair(ExternalId id);
+  // Likewise, where there is room in the queue of repairs. False: the id is not there.
+  bool MarkReserved(ExternalId id);
   // Whether a writer that has deleted a point takes a pending repair.
   bool WritersRepair() const {
     if (options_.runtime.repair == RepairPolicy::kBackground)
@@ -221,6 +255,7 @@ class IndexImpl {
   uint32_t Medoid(const SnapshotPoints& points);
   Status WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch);
   class Loader;
+  class Restorer;
 
   // Makes a start point if there is none.
   Status EnsureStart();

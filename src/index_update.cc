@@ -32,6 +32,12 @@ tl::unexpected<Error> NotFound(ExternalId id) {
 
 Status IndexImpl::MarkForRepair(ExternalId id) {
   if (!repairs_.Reserve()) return OutOfMemory(options_, "repairs");
+  if (MarkReserved(id)) return {};
+  repairs_.Unreserve();
+  return NotFound(id);
+}
+
+bool IndexImpl::MarkReserved(ExternalId id) {
   NoteThatAnIdLeaves();
   {
     auto entry = ids_.Lock(id);
@@ -41,11 +47,10 @@ Status IndexImpl::MarkForRepair(ExternalId id) {
       Tell(&ChangeObserver::OnDelete, id, *slot);
       SHOAL_SYNC_POINT("delete.marked");
       repairs_.Push(*slot);
-      return {};
+      return true;
     }
   }
-  repairs_.Unreserve();
-  return NotFound(id);
+  return false;
 }
 
 Status IndexImpl::Delete(ExternalId id) {

@@ -23,6 +23,7 @@ enum class ErrorCode : uint8_t {
   kCorrupt,          // A file, or an index that is checked, breaks its own rules.
   kUnsupported,      // Valid, but not possible with this file, type or metric.
   kCancelled,        // BatchOptions::stop requested a stop before all was done.
+  kConflict,         // An open Transaction of the database has what the call would write.
 };
 
 // The code's name as in the enum, without the k: "InvalidArgument".

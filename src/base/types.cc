@@ -19,6 +19,7 @@ std::string_view ErrorCodeName(ErrorCode code) {
     case ErrorCode::kCorrupt: return "Corrupt";
     case ErrorCode::kUnsupported: return "Unsupported";
     case ErrorCode::kCancelled: return "Cancelled";
+    case ErrorCode::kConflict: return "Conflict";
   }
   return "?";
 }

@@ -42,7 +42,7 @@ Status CheckInEdges(const LiveGraph& graph, SlotId v, const std::vector<SlotId>&
       std::count_if(in.begin(), in.end(), [&](SlotId u) { return forest.IsParent(u, v); });
   if (forest.ParentCount(v) != static_cast<size_t>(parents))
     return Broken("has a wrong number of parents", v);
-  if (graph.slots.tag(v) == Tag::kLive && parents == 0) return Broken("has no parent", v);
+  if (IsPoint(graph.slots.tag(v)) && parents == 0) return Broken("has no parent", v);
   // A re-attachment that found no memory leaves suspended points, until the repair is tried again.
   for (const SlotId u : in)
     if (forest.IsParent(u, v) && !forest.CanBeParent(u, v) && !forest.IsSuspended(u))
@@ -70,7 +70,7 @@ Status CheckReachable(const LiveGraph& graph, size_t& unreachable) {
   unreachable = 0;
   SlotId first = kNoSlot;
   for (SlotId slot = slots; slot-- > 0;) {
-    if (graph.slots.tag(slot) != Tag::kLive || reached[slot]) continue;
+    if (!IsPoint(graph.slots.tag(slot)) || reached[slot]) continue;
     ++unreachable;
     first = slot;
   }

@@ -165,7 +165,7 @@ void EntryPoints::ThinCoarse(Operation& op) {
   }
   for (const SlotId p : std::span(gone, n)) {
     Count(p, -1);
-    if (slots_.tag(p) == Tag::kLive) OfferAsFine(p, op);
+    if (IsPoint(slots_.tag(p))) OfferAsFine(p, op);
   }
 }
 

@@ -175,7 +175,7 @@ void Linker::Redirect(SlotId z, SlotId from, SlotId to, Operation& op) {
 }
 
 void Linker::Relink(SlotId p, Operation& op) {
-  if (graph_.slots.tag(p) != Tag::kLive) return;
+  if (!IsPoint(graph_.slots.tag(p))) return;
   const auto selection = selector_.Select(p, graph_.options.build_list_size, op);
   // If there is no memory, the old row stays, which is no worse than before.
   if (WriteOut(p, selection.neighbors, op)) LinkBack(p, op);

@@ -4,7 +4,9 @@ namespace shoal {
 
 void LiveGraph::Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) const {
   const std::byte* rows[SearchScratch::kMaxIds];
-  scored.size = slots.KeepReadable(scored.ids, scored.size, slots.Now(), scored.eligible);
+  SlotTable::ReadStamp now = slots.Now();
+  now.to_link = true;
+  scored.size = slots.KeepReadable(scored.ids, scored.size, now, scored.eligible);
   pruning.rows().Find(scored.ids, scored.size, rows);
   scorer.Score(rows, scored.size, scored.distances);
   op.work.rows_fetched += scored.size;
@@ -13,13 +15,14 @@ void LiveGraph::Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) 
 
 void LiveGraph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
                            Operation& op) const {
-  Searcher(View(traversal.rows()), scorer, recorder, op.work, op.scratch.search)
+  const auto purpose = recorder.expanded == nullptr ? SearchFor::kReader : SearchFor::kWriter;
+  Searcher(View(traversal.rows(), purpose), scorer, recorder, op.work, op.scratch.search)
       .FindNearest(list_size);
 }
 
 void LiveGraph::RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
                             Operation& op) const {
-  FindWithin(View(rows), scorer, list_size, radius, op.work, op.scratch.search);
+  FindWithin(View(rows, SearchFor::kReader), scorer, list_size, radius, op.work, op.scratch.search);
 }
 
 }  // namespace shoal

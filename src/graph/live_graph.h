@@ -57,7 +57,9 @@ struct LiveGraph {
                   Operation& op) const;
   void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
                    Operation& op) const;
-  LiveView View(const Rows& rows) const { return {start(), slots, neighbors, rows, seeds}; }
+  LiveView View(const Rows& rows, SearchFor purpose) const {
+    return {start(), slots, neighbors, rows, seeds, purpose};
+  }
 
   // Constant after construction.
   const IndexOptions options;

@@ -8,16 +8,28 @@
 
 namespace shoal {
 
+// What a search is for: writers also take pending points for results.
+enum class SearchFor : uint8_t { kReader, kWriter };
+
 class LiveView {
  public:
   using Stamp = SlotTable::ReadStamp;
 
   LiveView(SlotId start, const SlotTable& slots, const NeighborLists& neighbors, const Rows& rows,
-           const EntryPoints& seeds)
-      : start_(start), slots_(slots), neighbors_(neighbors), rows_(rows), seeds_(seeds) {}
+           const EntryPoints& seeds, SearchFor purpose)
+      : start_(start),
+        slots_(slots),
+        neighbors_(neighbors),
+        rows_(rows),
+        seeds_(seeds),
+        purpose_(purpose) {}
 
   SlotId start() const { return start_; }
-  Stamp stamp() const { return slots_.Now(); }
+  Stamp stamp() const {
+    Stamp now = slots_.Now();
+    now.to_link = purpose_ == SearchFor::kWriter;
+    return now;
+  }
   const Rows& rows() const { return rows_; }
   size_t live() const { return slots_.live(); }
 
@@ -43,6 +55,7 @@ class LiveView {
   const NeighborLists& neighbors_;
   const Rows rows_;
   const EntryPoints& seeds_;
+  const SearchFor purpose_;
 };
 
 }  // namespace shoal

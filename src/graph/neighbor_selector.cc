@@ -22,7 +22,7 @@ NeighborSelector::Selection NeighborSelector::Select(SlotId p, size_t list_size,
   }
   AddFoundByProduct(scorer, op);
   std::erase_if(pool, [&](const Candidate& candidate) {
-    return candidate.slot == p || graph_.slots.tag(candidate.slot) != Tag::kLive;
+    return candidate.slot == p || !IsPoint(graph_.slots.tag(candidate.slot));
   });
   AddOwnRow(p, scorer, op);
   if (op.scratch.search.best.size() >= list_size) AddFar(p, scorer, op);

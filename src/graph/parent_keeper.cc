@@ -34,7 +34,7 @@ bool ParentKeeper::Climb(const Child& child, Operation& op) {
 }
 
 bool ParentKeeper::IsServed(const Child& child) const {
-  if (graph_.slots.tag(child.point) != Tag::kLive) return true;
+  if (!IsPoint(graph_.slots.tag(child.point))) return true;
   const uint32_t parents = forest_.ParentCount(child.point);
   return parents > 1 || (parents == 1 && (child.leaving == kNoSlot ||
                                           !forest_.IsParent(child.leaving, child.point)));
@@ -106,7 +106,7 @@ bool ParentKeeper::LinkFromAny(const Child& child, Operation& op) {
   const SlotId slots = graph_.slots.high_water();
   for (SlotId i = start; i < slots + start; ++i) {
     const SlotId u = i % slots;
-    if (graph_.slots.tag(p) != Tag::kLive) return true;
+    if (!IsPoint(graph_.slots.tag(p))) return true;
     if (u != p && IsReadable(graph_.slots.tag(u)) && linker_.ForceLink(u, p, op)) return true;
   }
   return false;
@@ -124,7 +124,7 @@ void ParentKeeper::EnsureParentWithoutMemory(SlotId p, Operation& op) {
 
 void ParentKeeper::RenewRank(SlotId w, SlotId p, Operation& op) {
   constexpr uint32_t kFewParents = 2;
-  if (graph_.slots.tag(w) != Tag::kLive || forest_.ParentCount(w) > kFewParents) return;
+  if (!IsPoint(graph_.slots.tag(w)) || forest_.ParentCount(w) > kFewParents) return;
   if (!forest_.IsParent(p, w) || !MoveToEnd(w, op)) return;
   reparented_.fetch_add(1, std::memory_order_relaxed);
   forest_.AdoptParents(w, op.scratch.parents.adopting);
@@ -151,7 +151,7 @@ bool ParentKeeper::MoveChildrenToEnd(SlotId p, Operation& op) {
     const auto [x, leaving] = to_move.back();
     if (MoveToEnd(x, op)) {
       to_move.pop_back();
-      if (graph_.slots.tag(x) == Tag::kLive) {
+      if (IsPoint(graph_.slots.tag(x))) {
         reparented_.fetch_add(1, std::memory_order_relaxed);
         if (!Climb({x, kMovedToEnd, leaving}, op)) return false;
       }

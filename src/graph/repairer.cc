@@ -51,7 +51,7 @@ Repaired Repairer::Repair(SlotId p, Operation& op) {
 // few, it is offered one by each of its own neighbours, as when it was inserted: none of the
 // candidates need be near w.
 void Repairer::Support(SlotId w, Operation& op) {
-  if (graph_.slots.tag(w) != Tag::kLive) return;
+  if (!IsPoint(graph_.slots.tag(w))) return;
   if (graph_.neighbors.HasMoreIn(w, graph_.options.max_degree / 2)) return;
   replacements_.LinkTo(w, op);
   if (!graph_.neighbors.HasMoreIn(w, graph_.options.max_degree / 4)) linker_.LinkBack(w, op);
@@ -59,7 +59,7 @@ void Repairer::Support(SlotId w, Operation& op) {
 
 void Repairer::ReplaceIn(SlotId z, SlotId p, Operation& op) {
   NeighborLists& neighbors = graph_.neighbors;
-  if (const Tag tag = graph_.slots.tag(z); tag != Tag::kLive && tag != Tag::kFrozen) {
+  if (const Tag tag = graph_.slots.tag(z); !IsPoint(tag) && tag != Tag::kFrozen) {
     neighbors.Unlink(z, p);
     return;
   }
@@ -72,8 +72,7 @@ void Repairer::ReplaceIn(SlotId z, SlotId p, Operation& op) {
   if (!neighbors.Swap(z, p, replacement)) return;
   ++op.work.lists_written;
   // No candidate, and hardly a neighbour left: a search finds better ones.
-  if (replacement == kNoSlot && n <= graph_.options.max_degree / 4 &&
-      graph_.slots.tag(z) == Tag::kLive)
+  if (replacement == kNoSlot && n <= graph_.options.max_degree / 4 && IsPoint(graph_.slots.tag(z)))
     linker_.Relink(z, op);
 }
 

@@ -44,7 +44,7 @@ void Replacements::Collect(SlotId p, std::span<const SlotId> out, std::span<cons
   const auto add = [&](SlotId slot) {
     if (r.slots.size() == max || !r.visited.Insert(slot)) return;
     const Tag tag = graph_.slots.tag(slot);
-    if (tag == Tag::kLive) r.slots.push_back(slot);
+    if (IsPoint(tag)) r.slots.push_back(slot);
     if (tag == Tag::kDeleted) r.deleted.push_back(slot);
   };
   for (const SlotId w : out) add(w);
@@ -203,7 +203,7 @@ void Replacements::SplitRow(SlotId z, std::span<const SlotId> row, ReplacementSc
   r.others.measured = false;
   r.others.slots.clear();
   for (size_t i = 0; i < parts.others && r.others.slots.size() < MaxOthers(); ++i)
-    if (graph_.slots.tag(others[i]) == Tag::kLive) r.others.slots.push_back(others[i]);
+    if (IsPoint(graph_.slots.tag(others[i]))) r.others.slots.push_back(others[i]);
 }
 
 void Replacements::PrefetchFor(SlotId z) const {

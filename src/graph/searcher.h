@@ -7,17 +7,20 @@
 // - size_t CopyList(SlotId, SlotId* out): a list, at most SearchScratch::kMaxIds.
 // - size_t KeepReadable(SlotId* ids, size_t n, Stamp, bool* eligible): keeps the ids that may be
 //   read, in order.
-// - Rows rows(): where their rows are.
+// - rows(): where their rows are: a Rows, or what has its Find, Prefetch and prefetches_whole.
 // - size_t CopyCoarseSeeds(SlotId* out), CopyFineSeeds(at, seed, out); bool HasClusters(),
 //   MayHaveClusters().
 // - size_t live(): eligible points, about.
 // - size_t CopyEligible(SlotId& next, Stamp, SlotId* out): a scan over all of them.
 // - void PrefetchList(SlotId).
 //
-// There are two: LiveView, the index that writers change, and SnapshotView, a mapped snapshot.
+// There are three: LiveView, the index that writers change; SnapshotView, a mapped snapshot; and
+// StoredView, an index in a database.
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/hooks.h"
@@ -72,7 +75,7 @@ class Searcher {
   void ScoreAllLive();
 
   const View view_;
-  const Rows rows_;
+  const std::remove_cvref_t<decltype(std::declval<const View&>().rows())> rows_;
   const typename View::Stamp since_;
   const Scorer scorer_;
   const Recorder recorder_;

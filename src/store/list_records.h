@@ -56,7 +56,7 @@ class ListRecords {
   Meta& meta(SlotId slot) const { return metas_[slot]; }
   bool CanHaveOutEdges(SlotId slot) const {
     const Tag tag = slots_.tag(slot);
-    return tag == Tag::kLive || tag == Tag::kFrozen;
+    return IsPoint(tag) || tag == Tag::kFrozen;
   }
   // Copies the words of a row, at most max_degree, to `words`. Returns how many. Relaxed: the ids
   // are hints, and a tag is checked before what they lead to is read.

@@ -39,7 +39,7 @@ bool NeighborLists::ReserveReverse(SlotId u) { return LockedReverseList(records_
 
 NeighborLists::LinkResult NeighborLists::AddBackLink(SlotId u, SlotId v) {
   LockedReverseList reverse(records_, v);
-  if (records_.slots().tag(v) != Tag::kLive) return LinkResult::kNotLive;
+  if (!IsPoint(records_.slots().tag(v))) return LinkResult::kNotLive;
   return reverse->Add(u) ? LinkResult::kLinked : LinkResult::kNoMemory;
 }
 
@@ -144,7 +144,7 @@ bool NeighborLists::UpdateRow(SlotId u, RowUpdate& update) {
   const bool may_point = records_.CanHaveOutEdges(u) || records_.slots().tag(u) == Tag::kOwned;
   for (const SlotId v : update.wanted) {
     if (Contains({next, kept}, v) || Contains({next, kept}, v | kParentBit)) continue;
-    if (n < max_degree() && may_point && records_.slots().tag(v) == Tag::kLive) {
+    if (n < max_degree() && may_point && IsPoint(records_.slots().tag(v))) {
       next[n++] = forest_.WordFor(u, v);
       update.added.push_back(v);
     } else {
@@ -159,6 +159,11 @@ bool NeighborLists::UpdateRow(SlotId u, RowUpdate& update) {
 bool NeighborLists::MarkDeleted(SlotTable& slots, SlotId v) {
   const ListLock lock(records_.meta(v));
   return slots.MarkDeleted(v);
+}
+
+bool NeighborLists::MarkAborted(SlotTable& slots, SlotId v) {
+  const ListLock lock(records_.meta(v));
+  return slots.MarkAborted(v);
 }
 
 bool NeighborLists::MarkRelocated(SlotTable& slots, SlotId v) {

@@ -108,6 +108,8 @@ class NeighborLists {
   // live -> deleted. False: it was not live. From here on v's reverse list only shrinks, and names
   // every row that has or may still get an edge to v.
   bool MarkDeleted(SlotTable& slots, SlotId v);
+  // Likewise, pending -> deleted.
+  bool MarkAborted(SlotTable& slots, SlotId v);
   // Likewise; see SlotTable::MarkRelocated.
   bool MarkRelocated(SlotTable& slots, SlotId v);
 
@@ -144,7 +146,7 @@ class NeighborLists {
   void Reset(SlotId u, uint64_t rank);
   // Under u's lock.
   bool CanGetEdge(SlotId u, SlotId v) const {
-    return records_.CanHaveOutEdges(u) && records_.slots().tag(v) == Tag::kLive;
+    return records_.CanHaveOutEdges(u) && IsPoint(records_.slots().tag(v));
   }
   size_t KeepOld(const LockedRow& row, RowUpdate& update, SlotId* next);
 

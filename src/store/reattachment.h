@@ -66,7 +66,7 @@ class SubtreeReattachment {
   void Resume(SlotId v, Subtree& tree) SHOAL_REQUIRES(mutex_);
   void ResumeReady(Subtree& tree) SHOAL_REQUIRES(mutex_);
   bool MakeChildless(const Subtree& tree) SHOAL_REQUIRES(mutex_);
-  bool Waits(SlotId v) const { return forest_.IsSuspended(v) && slots_.tag(v) == Tag::kLive; }
+  bool Waits(SlotId v) const { return forest_.IsSuspended(v) && IsPoint(slots_.tag(v)); }
 
   NeighborLists& neighbors_;
   ParentForest& forest_;

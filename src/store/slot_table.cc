@@ -26,6 +26,14 @@ SlotId OwnedSlot::Publish() && {
   return slot_;
 }
 
+SlotId OwnedSlot::PublishPending() && {
+  table_->tags_[slot_].store(Tag::kPending, std::memory_order_release);  // PUB.1
+  table_->owned_.fetch_sub(1, std::memory_order_relaxed);
+  table_->pending_.fetch_add(1, std::memory_order_relaxed);
+  table_ = nullptr;
+  return slot_;
+}
+
 SlotId OwnedSlot::Freeze() && {
   table_->tags_[slot_].store(Tag::kFrozen, std::memory_order_release);  // PUB.1
   table_->owned_.fetch_sub(1, std::memory_order_relaxed);
@@ -131,7 +139,7 @@ size_t SlotTable::KeepReadable(SlotId* ids, size_t n, const ReadStamp& since,
     if (slot >= since.high_water && slot >= high_water()) continue;
     const Tag state = tag(slot);
     ids[kept] = slot;
-    eligible[kept] = state == Tag::kLive;
+    eligible[kept] = state == Tag::kLive || (since.to_link && state == Tag::kPending);
     bool readable = IsReadable(state);
     if (state < Tag::kLive &&
         ids_[slot].left_by.load(std::memory_order_acquire) > since.relocations) [[unlikely]]
@@ -169,6 +177,21 @@ bool SlotTable::MarkRelocated(SlotId slot) {
   const uint64_t number = relocations_.fetch_add(1, std::memory_order_acq_rel) + 1;  // MOVE.1
   ids_[slot].left_by.store(number, std::memory_order_release);
   return MarkDeleted(slot);
+}
+
+void SlotTable::MakeLive(SlotId slot) {
+  tags_[slot].store(Tag::kLive, std::memory_order_release);  // PUB.1
+  live_set_.Add(slot);
+  pending_.fetch_sub(1, std::memory_order_relaxed);
+  live_.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool SlotTable::MarkAborted(SlotId slot) {
+  Tag expected = Tag::kPending;
+  if (!tags_[slot].compare_exchange_strong(expected, Tag::kDeleted, std::memory_order_acq_rel))
+    return false;
+  pending_.fetch_sub(1, std::memory_order_relaxed);
+  return true;
 }
 
 // Of several callers the one that takes the slot out of the live set deletes it.
@@ -215,6 +238,10 @@ size_t SlotTable::ReclaimLocked() {
          ReserveFree(1)) {
     const SlotId slot = retired_.front().slot;
     retired_.Pop();
+    if (gate_ != nullptr && !gate_->MayReuse(slot)) {
+      ++kept_;
+      continue;
+    }
     // RECLAIM.1, pairs with Acquire: a slot's last use comes before its next.
     tags_[slot].store(Tag::kAvailable, std::memory_order_release);
     PushFree(slot);
@@ -222,6 +249,16 @@ size_t SlotTable::ReclaimLocked() {
   }
   reclaimed_.fetch_add(reclaimed, std::memory_order_relaxed);
   return reclaimed;
+}
+
+void SlotTable::Release(std::span<const SlotId> slots) {
+  const MutexLock lock(mutex_);
+  for (const SlotId slot : slots) {
+    free_.reserve(free_.size() + owned_.load(std::memory_order_relaxed) + 1);
+    tags_[slot].store(Tag::kAvailable, std::memory_order_release);  // RECLAIM.1
+    PushFree(slot);
+  }
+  kept_ -= slots.size();
 }
 
 size_t SlotTable::retired() const {
@@ -256,7 +293,7 @@ uint64_t SlotTable::ResidentBytes(const Column& column) const {
 
 Status SlotTable::CheckCounts(size_t deleted) const {
   const MutexLock lock(mutex_);
-  std::array<size_t, 6> counted{};
+  std::array<size_t, 7> counted{};
   for (SlotId slot = 0; slot < high_water_.load(std::memory_order_relaxed); ++slot) {
     const Tag tag = tags_[slot].load(std::memory_order_relaxed);
     ++counted.at(static_cast<size_t>(tag));
@@ -271,7 +308,8 @@ Status SlotTable::CheckCounts(size_t deleted) const {
   };
   for (const State& state :
        {State{"free", Tag::kAvailable, free_.size()}, State{"owned", Tag::kOwned, owned_.load()},
-        State{"retired", Tag::kRetired, retired_.size()}, State{"deleted", Tag::kDeleted, deleted},
+        State{"retired", Tag::kRetired, retired_.size() + kept_},
+        State{"pending", Tag::kPending, pending_.load()}, State{"deleted", Tag::kDeleted, deleted},
         State{"live", Tag::kLive, live_.load()}}) {
     const size_t found = counted.at(static_cast<size_t>(state.tag));
     if (found != state.kept)

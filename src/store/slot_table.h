@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/memory.h"
@@ -35,6 +36,8 @@ class OwnedSlot {
   SlotId id() const { return slot_; }
   // owned -> live: from here on searches may return it. The row must be written.
   SlotId Publish() &&;
+  // owned -> pending: likewise, but no search returns it yet.
+  SlotId PublishPending() &&;
   // owned -> frozen: a start point.
   SlotId Freeze() &&;
 
@@ -43,6 +46,15 @@ class OwnedSlot {
   OwnedSlot(SlotTable* table, SlotId slot) : table_(table), slot_(slot) {}
   SlotTable* table_;
   SlotId slot_;
+};
+
+// Whether slots that all readers have left may be used again: a database keeps those that its file
+// names. Called under the slot table's mutex.
+class ReuseGate {
+ public:
+  virtual ~ReuseGate() = default;
+  // False: the slot stays retired until SlotTable::Release.
+  virtual bool MayReuse(SlotId slot) = 0;
 };
 
 class SlotTable {
@@ -57,6 +69,11 @@ class SlotTable {
   // no memory, or kMaxSlots are in use.
   std::optional<OwnedSlot> Acquire();
 
+  // Asked for every slot that is retired from now on. Before the first insert.
+  void SetReuseGate(ReuseGate* gate) { gate_ = gate; }
+  // Slots that the gate kept are free.
+  void Release(std::span<const SlotId> slots);
+
   // --- Readers, under a guard.
 
   // No slot at or above it is in use. GROW.1: acquire, pairs with Grow, so that all columns have
@@ -69,6 +86,7 @@ class SlotTable {
   struct ReadStamp {
     SlotId high_water;
     uint64_t relocations;  // That were counted.
+    bool to_link = false;  // By a writer: pending points are eligible, too.
   };
   // MOVE.1, acquire, pairs with the count in MarkRelocated: a point whose relocation is counted can
   // be found in its new slot.
@@ -92,6 +110,10 @@ class SlotTable {
 
   // --- Later transitions. False: the slot was not in the state that the transition begins with.
 
+  // pending -> live. By the one thread that ends the transaction.
+  void MakeLive(SlotId slot);
+  // pending -> deleted. The caller holds the slot's list lock.
+  bool MarkAborted(SlotId slot);
   // live -> deleted. The caller holds the id entry and the slot's list lock.
   bool MarkDeleted(SlotId slot);
   // Likewise, where the id has another slot from now on, which searches can find already. Searches
@@ -193,6 +215,7 @@ class SlotTable {
   MemoryBudget& budget_;
   EpochRegistry& epochs_;
   ColumnGroup columns_;
+  ReuseGate* gate_ = nullptr;
 
   // Own synchronisation: see the transitions in tag.h, and live_set.h.
   TypedColumn<std::atomic<Tag>> tags_;
@@ -206,6 +229,7 @@ class SlotTable {
   std::atomic<SlotId> high_water_{0};
   std::atomic<size_t> live_{0};
   std::atomic<size_t> owned_{0};
+  std::atomic<size_t> pending_{0};
   std::atomic<uint64_t> relocations_{0};
 
   mutable Mutex mutex_;
@@ -213,7 +237,8 @@ class SlotTable {
   Ring<Retired> retired_ SHOAL_GUARDED_BY(mutex_);
   BudgetEntry queues_charged_ SHOAL_GUARDED_BY(mutex_){budget_};  // free_ and retired_.
   uint64_t retires_ SHOAL_GUARDED_BY(mutex_) = 0;
-  std::atomic<size_t> reclaimed_{0};  // Since ManyWereFreed was last true.
+  size_t kept_ SHOAL_GUARDED_BY(mutex_) = 0;  // Slots that the gate kept.
+  std::atomic<size_t> reclaimed_{0};          // Since ManyWereFreed was last true.
 };
 
 }  // namespace shoal

@@ -4,6 +4,8 @@
 // STATES
 //   available  Free. It is on the free list, or about to be.
 //   owned      One inserter writes its row; no other thread reads it.
+//   pending    A point of a transaction that has not committed: it is linked, read and passed
+//              through like a deleted one, and not returned. Writers treat it as a live one.
 //   live       A point. Searches read and return it.
 //   deleted    Searches read it, because lists still lead through it, and do not return it.
 //   retired    No list names it. Readers that are still inside may read it.
@@ -12,6 +14,9 @@
 // TRANSITIONS
 //   available -> owned      Acquire      CAS, acquire; pairs with RECLAIM.1
 //   owned     -> live       Publish      store, release: PUB.1
+//   owned     -> pending    PublishPending  store, release: PUB.1
+//   pending   -> live       MakeLive     store, release: PUB.1; by the transaction
+//   pending   -> deleted    MarkAborted  CAS, acq_rel, holding the list lock; by the transaction
 //   owned     -> frozen     Freeze       store, release: PUB.1
 //   owned     -> available  ~OwnedSlot   store, release
 //   live      -> deleted    MarkDeleted  CAS, acq_rel, holding the id entry and the list lock
@@ -38,10 +43,14 @@ enum class Tag : uint8_t {
   kOwned = 1,
   kRetired = 2,
   kDeleted = 3,
-  kLive = 4,
-  kFrozen = 5,
+  kPending = 4,
+  kLive = 5,
+  kFrozen = 6,
 };
 
 constexpr bool IsReadable(Tag tag) { return tag >= Tag::kDeleted; }
+// Whether lists may get edges to it, and it edges of its own: it is no start point, and not
+// deleted.
+constexpr bool IsPoint(Tag tag) { return tag == Tag::kPending || tag == Tag::kLive; }
 
 }  // namespace shoal

@@ -66,6 +66,24 @@ SMALL = [
     ("reattachment", "REACHES_OUTSIDE", FAILS),
     ("reattachment", "REACHES_FREE", FAILS),
     ("reattachment", "REACHES_REFUSAL", FAILS),
+    ("commit", "UNUSED=0", HOLDS),
+    ("commit", "UNUSED=2", HOLDS),
+    ("commit", "BEGIN_UNLOCKED", FAILS),
+    ("commit", "STATES_BY_TAGS", FAILS),
+    ("commit", "CUT_AT_FLIP", FAILS),
+    ("commit", "UNUSED=0 PENDING_WORD", FAILS),
+    ("commit", "COPY_ANY_WORD", FAILS),
+    ("commit", "RELEASE_LATE", FAILS),
+    ("commit", "ABSENT_RETIRED", FAILS),
+    ("commit", "REUSE_UNRELEASED", FAILS),
+    ("commit", "REUSE_QUEUED", FAILS),
+    ("commit", "NO_WALK", FAILS),
+    ("commit", "ANCHOR_CIRCLE", FAILS),
+    ("commit", "ANCHOR_DEAD", FAILS),
+    ("commit", "BITS_FIRST", FAILS),
+    ("commit", "REACHES_REUSE", FAILS),
+    ("commit", "REACHES_KEPT_LOG", FAILS),
+    ("commit", "REACHES_ANCHOR", FAILS),
 ]
 LARGE = [
     ("epoch_tag", "READERS=2", HOLDS),
@@ -78,6 +96,7 @@ LARGE = [
     ("in_degree", "ADDERS=2", HOLDS),
     ("in_degree", "ADDERS=1 PRUNERS=3 DELETERS=0", HOLDS),
     ("reattachment", "MOVES=1", HOLDS),
+    ("commit", "UNUSED=0 WHOLE_LISTS", HOLDS),
 ]
 
 COMPILE = ["gcc", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=7000"]

@@ -1,0 +1,222 @@
+// Indexes that survive the process: a database in one file, LMDB's (docs/database.md).
+//
+//   auto database = shoal::Database::Open("points.db");
+//   auto index = database->CreateIndex("text", {.dim = 384});
+//   index->Insert(7, vector);                      // on disk, and found, when it returns
+//   auto hits = index->live().Search(query);
+//
+//   auto change = database->Begin();               // all of it, or nothing
+//   change->Insert(*index, 8, vector);
+//   change->Delete(*index, 7);
+//   change->Commit();
+//
+//   auto view = shoal::DatabaseSnapshot::Open("points.db", "text");  // in any process
+//   view->Search(query);
+//
+// One process at a time writes; any number read. A point is searchable when the call that committed
+// it returns: in the live index, and in every snapshot that is opened afterwards. There is no build
+// step.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shoal/export.h"
+#include "shoal/index.h"
+
+struct MDB_txn;
+
+namespace shoal {
+
+class DatabaseImpl;
+class StoredIndexImpl;
+class TransactionImpl;
+class DatabaseSnapshotImpl;
+
+// What an acknowledged change survives.
+enum class SyncLevel : uint8_t {
+  kFull,      // A killed process, and a loss of power. Each commit waits for the disk; commits of
+              // several threads share one wait.
+  kInterval,  // As kFull, but for the changes of the last DatabaseOptions::interval_ms: these are
+              // gathered, and committed together. The live index has them at once.
+  kNone,      // A killed process. A loss of power may cost the whole file.
+};
+
+struct DatabaseOptions {
+  bool create = true;  // The file, if it is not there.
+  SyncLevel sync = SyncLevel::kFull;
+  uint32_t interval_ms = 100;  // kInterval.
+  // What the file may grow to. Address space, not memory; rounded down where the system refuses.
+  // All processes should give the same.
+  uint64_t max_bytes = uint64_t{1} << 40;
+  // Snapshots open at the same time, of all processes.
+  uint32_t max_readers = 1024;
+  // Passes, which write changed lists back and make slots free again, begin when so many percent
+  // of an index's points were inserted or deleted since the last one (and least_changes).
+  uint32_t pass_percent = 8;
+  uint32_t least_changes = 4096;
+};
+
+struct DatabaseStats {
+  uint64_t file_bytes = 0;
+  uint64_t row_bytes = 0;    // Of the table of rows,
+  uint64_t graph_bytes = 0;  // of lists, ids and states,
+  uint64_t log_bytes = 0;    // and of changes since the last pass.
+  uint64_t max_bytes = 0;
+  uint64_t commits = 0;         // LMDB's transactions so far.
+  uint32_t snapshots = 0;       // Open ones, of all processes.
+  uint64_t oldest_lag = 0;      // Transactions since the oldest of them: what it keeps from reuse.
+  uint64_t queued_changes = 0;  // kInterval: not committed yet.
+  uint64_t passes = 0;          // Since the database was opened.
+};
+
+// An index of an open database. A small handle; copies are the same index. It keeps the database
+// open. Any thread may call any function at any time.
+class SHOAL_API StoredIndex {
+ public:
+  // For searches, Get, Contains, Ids, Stats: what is committed, and no more (kInterval: and the
+  // changes that are gathered). Valid as long as some handle of the database.
+  const Index& live() const;
+  const std::string& name() const;
+
+  // Each is a transaction of its own. Errors as in Index; besides: Conflict: an open
+  // Transaction has written the id, or this thread holds one with native(). Io: the disk is full,
+  // or refuses; nothing is changed then.
+  Status Insert(ExternalId id, VectorView vector);
+  Status Upsert(ExternalId id, VectorView vector);
+  Status Delete(ExternalId id);
+
+ private:
+  friend class Database;
+  friend class Transaction;
+  StoredIndex(std::shared_ptr<DatabaseImpl> database, StoredIndexImpl& impl)
+      : database_(std::move(database)), impl_(&impl) {}
+  std::shared_ptr<DatabaseImpl> database_;
+  StoredIndexImpl* impl_;
+};
+
+// Changes that commit together, of any indexes of one database. Used by one thread at a time; any
+// number of transactions may be open. Nothing of it is found by searches before Commit, by its own
+// thread neither; its points are linked to each other as they come. Dropped without Commit, it is
+// aborted.
+//
+// An id that an open transaction has written is that transaction's until it ends: another one, and
+// a call of its own, gets Conflict. So no two writers wait for each other.
+class SHOAL_API Transaction {
+ public:
+  Transaction(Transaction&&) noexcept;
+  Transaction& operator=(Transaction&&) = delete;
+  ~Transaction();
+
+  // Errors as in Index, of the state with this transaction's changes. Conflict. After an error the
+  // transaction goes on without the change.
+  Status Insert(const StoredIndex& index, ExternalId id, VectorView vector);
+  Status Upsert(const StoredIndex& index, ExternalId id, VectorView vector);
+  Status Delete(const StoredIndex& index, ExternalId id);
+  // Many, on several threads. A load of a million points is one call.
+  Result<BatchReport> InsertMany(const StoredIndex& index, std::span<const ExternalId> ids,
+                                 MatrixView rows, const BatchOptions& batch = {});
+
+  // LMDB's write transaction, for records of the user's own in tables of other names than
+  // "shoal...": they commit with the points. It ends through Commit and Abort only, by the thread
+  // that called this. No other thread commits meanwhile. Conflict: this thread holds another.
+  Result<MDB_txn*> native();
+
+  // Durable as SyncLevel says when it returns (kInterval: as kFull). Io: nothing is changed.
+  Status Commit();
+  void Abort();
+
+ private:
+  friend class Database;
+  explicit Transaction(std::unique_ptr<TransactionImpl> impl);
+  std::unique_ptr<TransactionImpl> impl_;
+};
+
+// A database that this process may write to. Thread-safe but for moving and destroying it. Not in
+// the child of a fork.
+class SHOAL_API Database {
+ public:
+  // NotFound; Io; Corrupt; Unsupported: of another version. InvalidArgument: another process, or
+  // this one, has it open for writing; or an option.
+  static Result<Database> Open(const std::filesystem::path& path,
+                               const DatabaseOptions& options = {});
+  // Commits what is gathered (kInterval); open handles keep the database open.
+  ~Database();
+  Database(Database&&) noexcept;
+  Database& operator=(Database&&) noexcept;
+
+  // A new index, committed. The file has the vectors as given; codes, which the live index
+  // traverses, are made again when it is opened, and snapshots search the vectors. AlreadyExists.
+  // Unsupported: another rerank_code than kFull. InvalidArgument: `options`, RepairPolicy::kManual
+  // among them; a name of 1 to 255 bytes.
+  Result<StoredIndex> CreateIndex(std::string_view name, const IndexOptions& options);
+  // Loads an index: its rows and its graph are in memory from then on. Opening it again is the
+  // same index. NotFound. Corrupt. OutOfMemory.
+  Result<StoredIndex> OpenIndex(std::string_view name, const LoadOptions& options = {});
+  Result<std::vector<std::string>> IndexNames() const;
+
+  Result<Transaction> Begin();
+  // kInterval: commits what is gathered. All levels: what was acknowledged survives a loss of
+  // power.
+  Status Flush();
+  // A pass over each open index, now.
+  Status Pass();
+
+  Result<DatabaseStats> Stat() const;
+  // A copy of the last commit, that may be opened; others write on. Compact: without free pages.
+  // InvalidArgument: there is such a file.
+  enum class Copy : uint8_t { kAsItIs, kCompact };
+  Status Backup(const std::filesystem::path& path, Copy copy = Copy::kCompact) const;
+
+ private:
+  explicit Database(std::shared_ptr<DatabaseImpl> impl);
+  std::shared_ptr<DatabaseImpl> impl_;
+};
+
+// An index of a database as one commit left it, searched where it is: in the file. Opened in
+// milliseconds at any size, by any process; nothing is loaded, and it sees no later commit. While
+// it is open the file keeps what it reads: open a new one now and then.
+//
+// Thread-safe but for moving and destroying it. Not in the child of a fork.
+class SHOAL_API DatabaseSnapshot {
+ public:
+  // The last commit. NotFound: no such file, or index. Corrupt. Unsupported. Io: too many readers.
+  static Result<DatabaseSnapshot> Open(const std::filesystem::path& path, std::string_view index);
+  ~DatabaseSnapshot();
+  DatabaseSnapshot(DatabaseSnapshot&&) noexcept;
+  DatabaseSnapshot& operator=(DatabaseSnapshot&&) noexcept;
+
+  // As the functions of Index with these names. Corrupt: a damaged block was met.
+  Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
+  Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
+                        std::span<float> distances, WorkCounters* work = nullptr) const;
+  Status SearchMany(MatrixView queries, const SearchOptions& options,
+                    const SearchManyOutput& output, const BatchOptions& batch = {}) const;
+  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
+                                       WorkCounters* work = nullptr) const;
+  // The first call of Contains or Get reads all ids, and keeps 8 to 16 bytes a point.
+  Result<bool> Contains(ExternalId id) const;
+  Status Get(ExternalId id, MutableVectorView vector) const;
+  Result<std::vector<ExternalId>> Ids() const;
+  size_t size() const;
+  // Of `runtime` the defaults.
+  const IndexOptions& options() const;
+
+  // Writes all vectors to one file (.bin, shoal/dataset.h) and their ids, a u64 each, in the same
+  // order, to another: what any other program can read. Io. Corrupt.
+  Status Dump(const std::filesystem::path& vectors, const std::filesystem::path& ids) const;
+  // Reads everything and checks what docs/database.md promises of a committed state: every
+  // checksum; every live point is reached from the start; every word names a point that is there;
+  // each id is there once. Corrupt.
+  Status Verify() const;
+
+ private:
+  explicit DatabaseSnapshot(std::unique_ptr<DatabaseSnapshotImpl> impl);
+  std::unique_ptr<DatabaseSnapshotImpl> impl_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,329 @@
+// Opening a database, its indexes, and upkeep. Writes: database_write.cc, database_commit.cc,
+// database_pass.cc.
+#include "shoal/database.h"
+
+#include <chrono>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "base/mismatch.h"
+#include "codec/full_codec.h"
+#include "database_impl.h"
+
+namespace shoal {
+namespace {
+
+Status CheckOptions(const DatabaseOptions& o) {
+  constexpr auto kCode = ErrorCode::kInvalidArgument;
+  for (const Status& checked :
+       {CheckRange<uint32_t>(kCode, "interval_ms", o.interval_ms, 1, 3'600'000),
+        CheckRange<uint64_t>(kCode, "max_bytes", o.max_bytes, 1 << 20, uint64_t{1} << 46),
+        CheckRange<uint32_t>(kCode, "max_readers", o.max_readers, 2, 1 << 20),
+        CheckRange<uint32_t>(kCode, "pass_percent", o.pass_percent, 1, 1000),
+        CheckRange<uint32_t>(kCode, "least_changes", o.least_changes, 1, 1u << 30)})
+    if (!checked) return checked;
+  if (o.sync <= SyncLevel::kNone) return {};
+  return Mismatch(kCode, "sync", "one of SyncLevel", std::to_string(static_cast<unsigned>(o.sync)));
+}
+
+// Deleted points that are not repaired would keep their slots for ever.
+Status CheckRuntime(const RuntimeOptions& runtime) {
+  if (runtime.repair != RepairPolicy::kManual) return {};
+  return Invalid("repair", "kImmediate or kBackground", "kManual");
+}
+
+size_t RowBytes(const IndexOptions& options) {
+  return FullCodec(options.scalar_type, options.metric, options.dim).row_bytes();
+}
+
+Status ReadFormat(const ReadTxn& txn, FormatRecord& format) {
+  const auto value = txn.Get(Table::kMeta, FormatKey());
+  if (!value) return tl::unexpected(value.error());
+  if (value->empty()) return {};
+  Result<FormatRecord> found = DecodeFormat(txn.environment().path().string(), *value);
+  if (!found) return tl::unexpected(found.error());
+  format = *found;
+  return {};
+}
+
+}  // namespace
+
+Status EachIndexRecord(const ReadTxn& txn, const std::function<Status(IndexRecord)>& visit) {
+  const std::string file = txn.environment().path().string();
+  return txn.Scan(Table::kMeta, IndexKey(0), IndexKey(UINT32_MAX),
+                  [&](const Key& key, Bytes value) -> Status {
+                    Result<IndexRecord> record = DecodeIndexRecord(file, key.words[1], value);
+                    if (!record) return tl::unexpected(record.error());
+                    return visit(std::move(*record));
+                  });
+}
+
+Result<IndexRecord> FindIndexRecord(const ReadTxn& txn, std::string_view name) {
+  std::optional<IndexRecord> found;
+  const Status read = EachIndexRecord(txn, [&](IndexRecord record) -> Status {
+    if (record.name == name) found = std::move(record);
+    return {};
+  });
+  if (!read) return tl::unexpected(read.error());
+  if (found) return std::move(*found);
+  return MakeError(ErrorCode::kNotFound, txn.environment().path().string() + ": index \"" +
+                                             std::string(name) + "\": not there");
+}
+
+Result<std::shared_ptr<DatabaseImpl>> DatabaseImpl::Open(const std::filesystem::path& path,
+                                                         const DatabaseOptions& options) {
+  if (Status ok = CheckOptions(options); !ok) return tl::unexpected(ok.error());
+  std::error_code failed;
+  if (!options.create && !std::filesystem::exists(path, failed))
+    return MakeError(ErrorCode::kNotFound, path.string() + ": no such database");
+  Result<WriterLock> lock = WriterLock::Take(path);
+  if (!lock) return tl::unexpected(lock.error());
+  Result<std::shared_ptr<Environment>> environment =
+      Environment::Open(path, {.create = options.create,
+                               .max_bytes = options.max_bytes,
+                               .max_readers = options.max_readers});
+  if (!environment) return tl::unexpected(environment.error());
+  const auto commits = options.sync == SyncLevel::kNone ? Environment::Commits::kUnsynced
+                                                        : Environment::Commits::kSynced;
+  if (Status ok = (*environment)->SetCommits(commits); !ok) return tl::unexpected(ok.error());
+  std::shared_ptr<DatabaseImpl> impl(
+      new DatabaseImpl(options, std::move(*lock), std::move(*environment)));
+  {
+    Result<ReadTxn> txn = impl->environment_->Read();
+    if (!txn) return tl::unexpected(txn.error());
+    FormatRecord format;
+    if (Status ok = ReadFormat(*txn, format); !ok) return tl::unexpected(ok.error());
+  }
+  try {
+    if (options.sync == SyncLevel::kInterval)
+      impl->committer_ = std::thread([raw = impl.get()] { raw->RunCommitter(); });
+    impl->passer_ = std::thread([raw = impl.get()] { raw->RunPasses(); });
+  } catch (const std::system_error&) {
+    return MakeError(ErrorCode::kOutOfMemory, path.string() + ": no thread");
+  }
+  return impl;
+}
+
+DatabaseImpl::~DatabaseImpl() {
+  {
+    const std::lock_guard lock(upkeep_mutex_);
+    closing_ = true;
+    upkeep_.notify_all();
+  }
+  if (committer_.joinable()) committer_.join();
+  if (passer_.joinable()) passer_.join();
+  (void)Flush();
+}
+
+void DatabaseImpl::RunCommitter() {
+  std::unique_lock lock(upkeep_mutex_);
+  while (!closing_) {
+    upkeep_.wait_for(lock, std::chrono::milliseconds(options_.interval_ms),
+                     [this] { return closing_; });
+    lock.unlock();
+    (void)CommitQueued();  // An error is what the next writer gets.
+    lock.lock();
+  }
+}
+
+// A pass that fails is tried again when the next one is due.
+void DatabaseImpl::RunPasses() {
+  std::unique_lock lock(upkeep_mutex_);
+  for (;;) {
+    upkeep_.wait(lock, [this] { return closing_ || pass_wanted_; });
+    if (closing_) return;
+    pass_wanted_ = false;
+    lock.unlock();
+    for (StoredIndexImpl* const index : AllOpen()) {
+      commit_lock_.Lock();
+      const bool due = IsPassDue(*index);
+      commit_lock_.Unlock();
+      if (due) (void)Pass(*index);
+    }
+    lock.lock();
+  }
+}
+
+std::vector<StoredIndexImpl*> DatabaseImpl::AllOpen() {
+  const std::lock_guard lock(indexes_mutex_);
+  std::vector<StoredIndexImpl*> all;
+  all.reserve(indexes_.size());
+  for (const auto& [name, index] : indexes_) all.push_back(index.get());
+  return all;
+}
+
+StoredIndexImpl* DatabaseImpl::OpenAlready(std::string_view name) {
+  const std::lock_guard lock(indexes_mutex_);
+  const auto found = indexes_.find(name);
+  return found == indexes_.end() ? nullptr : found->second.get();
+}
+
+Status DatabaseImpl::PassAll() {
+  if (Status ok = Flush(); !ok) return ok;
+  for (StoredIndexImpl* const index : AllOpen())
+    if (Status ok = Pass(*index); !ok) return ok;
+  return {};
+}
+
+Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
+                                                   const IndexOptions& options) {
+  constexpr size_t kMaxName = 255;
+  if (name.empty() || name.size() > kMaxName)
+    return Invalid("name", "1 to 255 bytes", std::to_string(name.size()));
+  if (Status ok = MayWait(); !ok) return tl::unexpected(ok.error());
+  if (Status ok = CheckRuntime(options.runtime); !ok) return tl::unexpected(ok.error());
+  const std::lock_guard opening(opening_);
+  Result<Index> index = Index::Create(options);
+  if (!index) return tl::unexpected(index.error());
+  if (index->options().rerank_code != Code::kFull)
+    return MakeError(ErrorCode::kUnsupported,
+                     "rerank_code: a database keeps full rows, found " +
+                         std::string(CodeName(index->options().rerank_code)));
+  IndexRecord record{.name = std::string(name), .options = index->options()};
+  {
+    const CommitLockHolder lock(commit_lock_);
+    Result<WriteTxn> txn = environment_->Write();
+    if (!txn) return tl::unexpected(txn.error());
+    const Result<IndexRecord> known = FindIndexRecord(*txn, name);
+    if (known)
+      return MakeError(ErrorCode::kAlreadyExists, environment_->path().string() + ": index \"" +
+                                                      std::string(name) + "\": already there");
+    if (known.error().code != ErrorCode::kNotFound) return tl::unexpected(known.error());
+    FormatRecord format;
+    Status ok = ReadFormat(*txn, format);
+    record.number = format.next_index++;
+    if (ok) ok = txn->Put(Table::kMeta, FormatKey(), EncodeFormat(format));
+    if (ok) ok = txn->Put(Table::kMeta, IndexKey(record.number), EncodeIndexRecord(record));
+    if (ok) ok = std::move(*txn).Commit();
+    if (!ok) return tl::unexpected(ok.error());
+  }
+  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(record), std::move(*index));
+  impl->engine.slots().SetReuseGate(&impl->ledger);
+  const std::lock_guard lock(indexes_mutex_);
+  return (indexes_[std::string(name)] = std::move(impl)).get();
+}
+
+Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
+                                                 const LoadOptions& options) {
+  if (Status ok = CheckRuntime(options.runtime); !ok) return tl::unexpected(ok.error());
+  const std::lock_guard opening(opening_);
+  if (StoredIndexImpl* const open = OpenAlready(name)) return open;
+  Result<ReadTxn> txn = environment_->Read();
+  if (!txn) return tl::unexpected(txn.error());
+  Result<IndexRecord> record = FindIndexRecord(*txn, name);
+  if (!record) return tl::unexpected(record.error());
+  IndexOptions index_options = record->options;
+  index_options.runtime = options.runtime;
+  Result<Index> index = Index::Create(index_options);
+  if (!index) return tl::unexpected(index.error());
+  Result<std::unique_ptr<DiskGraph>> disk =
+      DiskGraph::Open(std::move(*txn), *record, RowBytes(index_options));
+  if (!disk) return tl::unexpected(disk.error());
+  if (Status ok = IndexImpl::Of(*index).Restore(**disk, options.batch); !ok)
+    return tl::unexpected(ok.error());
+  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(*record), std::move(*index));
+  for (SlotId slot = 0; slot < (*disk)->slots(); ++slot)
+    if ((*disk)->IsPresent(slot) && slot != impl->record.start)
+      impl->ledger.Set(
+          slot, SlotLedger::kOnDisk | ((*disk)->IsLive(slot) ? 0u : unsigned{SlotLedger::kDead}),
+          0);
+  for (const DiskAnchor& anchor : (*disk)->anchors())
+    impl->anchors.Add(anchor.anchor, anchor.point);
+  for (const LoggedPoint& point : (*disk)->logged()) {
+    impl->anchors.Add(point.anchor, point.slot);
+    impl->logged_anchors.push_back({impl->record.last_commit, {point.anchor, point.slot}});
+  }
+  impl->changes = (*disk)->logged().size();
+  impl->engine.slots().SetReuseGate(&impl->ledger);
+  if (Status ok = RemoveLeftovers(*impl); !ok) return tl::unexpected(ok.error());
+  const std::lock_guard lock(indexes_mutex_);
+  return (indexes_[std::string(name)] = std::move(impl)).get();
+}
+
+// Generations that a killed pass has left.
+Status DatabaseImpl::RemoveLeftovers(StoredIndexImpl& index) {
+  const uint32_t number = index.number, current = index.record.generation;
+  const auto remove = [&](uint32_t first, uint32_t last) -> Status {
+    Result<WriteTxn> txn = environment_->Write();
+    if (!txn) return tl::unexpected(txn.error());
+    const Result<size_t> deleted =
+        txn->DeleteRange(Table::kGraph, GraphKey(number, first, GraphPart::kLists, 0),
+                         GraphKey(number, last, GraphPart::kSeeds, UINT32_MAX), SIZE_MAX);
+    if (!deleted) return tl::unexpected(deleted.error());
+    return *deleted == 0 ? Status() : std::move(*txn).Commit();
+  };
+  Status ok = remove(current + 1, UINT32_MAX);
+  if (ok && current > 0) ok = remove(0, current - 1);
+  return ok;
+}
+
+Result<std::vector<std::string>> DatabaseImpl::IndexNames() {
+  const Result<ReadTxn> txn = environment_->Read();
+  if (!txn) return tl::unexpected(txn.error());
+  std::vector<std::string> names;
+  const Status read = EachIndexRecord(*txn, [&](const IndexRecord& record) -> Status {
+    names.push_back(record.name);
+    return {};
+  });
+  if (!read) return tl::unexpected(read.error());
+  return names;
+}
+
+Result<DatabaseStats> DatabaseImpl::Stat() {
+  const Result<EnvironmentStats> found = environment_->Stat();
+  if (!found) return tl::unexpected(found.error());
+  const auto bytes = [&](Table table) { return found->table_bytes[static_cast<size_t>(table)]; };
+  DatabaseStats stats{.file_bytes = found->file_bytes,
+                      .row_bytes = bytes(Table::kRows),
+                      .graph_bytes = bytes(Table::kGraph),
+                      .log_bytes = bytes(Table::kLog),
+                      .max_bytes = found->map_bytes,
+                      .commits = found->last_txn,
+                      .snapshots = found->readers,
+                      .oldest_lag = found->last_txn - found->oldest_reader};
+  stats.passes = passes_.load(std::memory_order_relaxed);
+  const std::lock_guard lock(queue_mutex_);
+  stats.queued_changes = gathered_.size();
+  return stats;
+}
+
+Status DatabaseImpl::Backup(const std::filesystem::path& path, bool compact) {
+  if (Status ok = Flush(); !ok) return ok;
+  return environment_->Copy(path, compact);
+}
+
+Database::Database(std::shared_ptr<DatabaseImpl> impl) : impl_(std::move(impl)) {}
+Database::~Database() = default;
+Database::Database(Database&&) noexcept = default;
+Database& Database::operator=(Database&&) noexcept = default;
+
+Result<Database> Database::Open(const std::filesystem::path& path, const DatabaseOptions& options) {
+  try {
+    Result<std::shared_ptr<DatabaseImpl>> impl = DatabaseImpl::Open(path, options);
+    if (!impl) return tl::unexpected(impl.error());
+    return Database(std::move(*impl));
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "database: no memory");
+  }
+}
+
+Result<StoredIndex> Database::CreateIndex(std::string_view name, const IndexOptions& options) {
+  const Result<StoredIndexImpl*> index = impl_->CreateIndex(name, options);
+  if (!index) return tl::unexpected(index.error());
+  return StoredIndex(impl_, **index);
+}
+Result<StoredIndex> Database::OpenIndex(std::string_view name, const LoadOptions& options) {
+  const Result<StoredIndexImpl*> index = impl_->OpenIndex(name, options);
+  if (!index) return tl::unexpected(index.error());
+  return StoredIndex(impl_, **index);
+}
+Result<std::vector<std::string>> Database::IndexNames() const { return impl_->IndexNames(); }
+Status Database::Flush() { return impl_->Flush(); }
+Status Database::Pass() { return impl_->PassAll(); }
+Result<DatabaseStats> Database::Stat() const { return impl_->Stat(); }
+Status Database::Backup(const std::filesystem::path& path, Copy copy) const {
+  return impl_->Backup(path, copy == Copy::kCompact);
+}
+
+}  // namespace shoal

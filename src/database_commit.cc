@@ -1,0 +1,320 @@
+// Commits: what is written, and when it counts. See docs/database.md, "Commit".
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "database_impl.h"
+
+namespace shoal {
+
+// What a commit changes in one index.
+struct DatabaseImpl::IndexChanges {
+  StoredIndexImpl* index = nullptr;
+  std::vector<SlotId> inserted;   // Ascending.
+  std::vector<SlotId> killed;     // On disk until now.
+  std::vector<SlotId> forgotten;  // Inserted and killed by this commit: never on disk.
+  IndexRecord record;             // As it will be.
+  std::vector<DiskAnchor> anchors;
+
+  bool Inserts(SlotId slot) const {
+    return std::binary_search(inserted.begin(), inserted.end(), slot);
+  }
+};
+
+bool SlotLedger::MayReuse(SlotId slot) {
+  const std::lock_guard lock(mutex_);
+  if (slot >= bits_.size() || bits_[slot] == 0) return true;
+  kept_.push_back(slot);
+  return false;
+}
+
+void SlotLedger::Set(SlotId slot, unsigned add, unsigned remove) {
+  const std::lock_guard lock(mutex_);
+  if (slot >= bits_.size()) bits_.resize(size_t{slot} + slot / 4 + 64);
+  bits_[slot] = static_cast<uint8_t>((bits_[slot] & ~remove) | add);
+}
+
+size_t SlotLedger::KeepOnDisk(SlotId* words, size_t n) const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<size_t>(std::remove_if(words, words + n,
+                                            [this](SlotId word) {
+                                              return word >= bits_.size() ||
+                                                     (bits_[word] & kOnDisk) == 0;
+                                            }) -
+                             words);
+}
+
+std::vector<SlotId> SlotLedger::CutReleasable(std::vector<SlotId>& free) {
+  const std::lock_guard lock(mutex_);
+  std::vector<SlotId> cut;
+  std::erase_if(kept_, [&](SlotId slot) {
+    const uint8_t bits = bits_[slot];
+    if (bits == 0) free.push_back(slot);
+    if (bits == (kOnDisk | kDead)) cut.push_back(slot);
+    return bits == 0 || bits == (kOnDisk | kDead);
+  });
+  return cut;
+}
+
+void SlotLedger::PutBack(std::span<const SlotId> slots) {
+  const std::lock_guard lock(mutex_);
+  kept_.insert(kept_.end(), slots.begin(), slots.end());
+}
+
+Status DatabaseImpl::MayWait() const {
+  if (!commit_lock_.IsMine()) return {};
+  return MakeError(ErrorCode::kConflict,
+                   "database: this thread has a Transaction with native() open");
+}
+
+// One thread writes for all that wait: they share the sync.
+Status DatabaseImpl::Commit(std::span<const SlotChange> changes) {
+  if (Status ok = MayWait(); !ok) return ok;
+  Request request;
+  request.changes = changes;
+  std::unique_lock lock(queue_mutex_);
+  requests_.push_back(&request);
+  while (!request.done) {
+    if (leading_) {
+      queue_changed_.wait(lock);
+      continue;
+    }
+    leading_ = true;
+    std::vector<Request*> batch;
+    batch.swap(requests_);
+    lock.unlock();
+    const Status committed = CommitBatch(batch);
+    lock.lock();
+    leading_ = false;
+    for (Request* const done : batch) {
+      done->result = committed;
+      done->done = true;
+    }
+    queue_changed_.notify_all();
+  }
+  lock.unlock();
+  WakePasser();
+  return request.result;
+}
+
+Status DatabaseImpl::CommitBatch(std::span<Request* const> requests) {
+  try {
+    std::vector<SlotChange> changes;
+    for (const Request* const request : requests)
+      changes.insert(changes.end(), request->changes.begin(), request->changes.end());
+    const CommitLockHolder lock(commit_lock_);
+    Result<WriteTxn> txn = environment_->Write();
+    if (!txn) return tl::unexpected(txn.error());
+    return CommitIn(std::move(*txn), changes);
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "database: no memory for a commit");
+  }
+}
+
+// Gathered changes go first: these may kill what they insert.
+Status DatabaseImpl::CommitIn(WriteTxn txn, std::span<const SlotChange> changes) {
+  std::vector<SlotChange> all;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    if (!broken_) return broken_;
+    all.swap(gathered_);
+  }
+  const bool any_gathered = !all.empty();
+  all.insert(all.end(), changes.begin(), changes.end());
+  if (all.empty()) return std::move(txn).Commit();
+  std::vector<IndexChanges> written;
+  Status ok = WriteChanges(txn, all, written);
+  if (ok) ok = std::move(txn).Commit();
+  if (ok) {
+    SetBits(written);
+  } else if (any_gathered) {  // The live index has them: the two are not one any more.
+    const std::lock_guard lock(queue_mutex_);
+    broken_ = ok;
+  }
+  return ok;
+}
+
+Status DatabaseImpl::WriteChanges(WriteTxn& txn, std::span<const SlotChange> changes,
+                                  std::vector<IndexChanges>& written) {
+  std::unordered_map<StoredIndexImpl*, size_t> places;
+  for (const SlotChange& change : changes) {
+    const auto [at, fresh] = places.try_emplace(change.index, written.size());
+    if (fresh) {
+      written.emplace_back().index = change.index;
+      written.back().record = change.index->record;
+    }
+    IndexChanges& of = written[at->second];
+    if (change.inserted != kNoSlot) of.inserted.push_back(change.inserted);
+    if (change.killed != kNoSlot) of.killed.push_back(change.killed);
+  }
+  for (IndexChanges& of : written) {
+    std::sort(of.inserted.begin(), of.inserted.end());
+    std::erase_if(of.killed, [&](SlotId slot) {
+      if (!of.Inserts(slot)) return false;
+      of.forgotten.push_back(slot);
+      return true;
+    });
+    std::sort(of.forgotten.begin(), of.forgotten.end());
+    std::erase_if(of.inserted, [&](SlotId slot) {
+      return std::binary_search(of.forgotten.begin(), of.forgotten.end(), slot);
+    });
+    if (Status ok = WriteIndex(txn, of); !ok) return ok;
+  }
+  return {};
+}
+
+// On disk and not dead, or of this commit and anchored: of the point's own list, else of its
+// reverse list; else the start.
+SlotId DatabaseImpl::AnchorOf(const IndexChanges& changes, SlotId slot,
+                              std::span<const SlotId> list,
+                              const std::unordered_set<SlotId>& anchored) const {
+  const StoredIndexImpl& index = *changes.index;
+  const auto usable = [&](SlotId other) {
+    return anchored.contains(other) ||
+           (index.ledger.Get(other) & (SlotLedger::kOnDisk | SlotLedger::kDead)) ==
+               SlotLedger::kOnDisk;
+  };
+  SlotId anchor = changes.record.start;
+  const auto found = std::find_if(list.begin(), list.end(), usable);
+  if (found != list.end()) {
+    anchor = *found;
+  } else {
+    const std::vector<SlotId> in = index.engine.lists().Reverse(slot);
+    const auto at = std::find_if(in.begin(), in.end(), [&](SlotId other) {
+      return other != slot && other != changes.record.start && usable(other);
+    });
+    if (at != in.end()) anchor = *at;
+  }
+  return index.anchors.Choose(anchor, slot, usable);
+}
+
+Status DatabaseImpl::WriteIndex(WriteTxn& txn, IndexChanges& changes) {
+  StoredIndexImpl& index = *changes.index;
+  IndexRecord& record = changes.record;
+  if (changes.inserted.empty() && changes.killed.empty()) return {};
+  if (record.start == kNoSlot) record.start = index.engine.graph().start();
+  if (!changes.inserted.empty())
+    record.slots = std::max({record.slots, changes.inserted.back() + 1, record.start + 1});
+  if (Status ok = WriteRows(txn, changes); !ok) return ok;
+
+  CommitLogWriter log(record.number, ++record.last_commit);
+  std::unordered_set<SlotId> anchored;
+  SlotId list[kMaxDegree];
+  for (const SlotId slot : changes.inserted) {
+    auto guard = index.engine.epochs().Pin();
+    size_t n = index.engine.lists().CopyAtomically(slot, list);
+    n = static_cast<size_t>(std::remove_if(list, list + n,
+                                           [&](SlotId word) {
+                                             return !index.ledger.IsOnDisk(word) &&
+                                                    !changes.Inserts(word);
+                                           }) -
+                            list);
+    const SlotId anchor = AnchorOf(changes, slot, {list, n}, anchored);
+    log.Insert({slot, anchor, index.engine.slots().external_id(slot), {list, n}});
+    changes.anchors.push_back({anchor, slot});
+    index.anchors.Add(anchor, slot);
+    anchored.insert(slot);
+  }
+  for (const SlotId slot : changes.killed) log.Kill(slot);
+  const std::vector<Block> parts = std::move(log).Finish();
+  for (uint32_t i = 0; i < parts.size(); ++i)
+    if (Status ok = txn.Put(Table::kLog, LogKey(record.number, record.last_commit, i), parts[i]);
+        !ok)
+      return ok;
+  record.live = record.live + changes.inserted.size() - changes.killed.size();
+  record.dead += changes.killed.size();
+  record.max_norm_sq = index.engine.codec().max_norm_sq();
+  return txn.Put(Table::kMeta, IndexKey(record.number), EncodeIndexRecord(record));
+}
+
+// The rows of a block are those in memory: of slots on disk, and of this commit. A slot on disk is
+// not used again, so its row stands.
+Status DatabaseImpl::WriteRows(WriteTxn& txn, const IndexChanges& changes) {
+  const StoredIndexImpl& index = *changes.index;
+  const BlockGeometry& geometry = index.geometry;
+  std::vector<SlotId> slots = changes.inserted;
+  if (index.record.start == kNoSlot && changes.record.start != kNoSlot)
+    slots.insert(std::lower_bound(slots.begin(), slots.end(), changes.record.start),
+                 changes.record.start);
+  Block block;
+  uint32_t written = UINT32_MAX;
+  for (const SlotId changed : slots) {
+    const uint32_t b = changed / geometry.rows_per_block;
+    if (b == written) continue;
+    written = b;
+    block.assign(geometry.row_block_bytes, std::byte{0});
+    uint32_t count = 0;
+    const SlotId first = b * geometry.rows_per_block;
+    const SlotId end = std::min(first + geometry.rows_per_block, changes.record.slots);
+    for (SlotId slot = first; slot < end; ++slot) {
+      if (slot != changes.record.start && !index.ledger.IsOnDisk(slot) && !changes.Inserts(slot))
+        continue;
+      std::memcpy(block.data() + geometry.RowOffset(slot), index.engine.Row(slot),
+                  geometry.row_bytes);
+      ++count;
+    }
+    SealBlock(
+        block,
+        {.kind = BlockKind::kRows, .index = changes.record.number, .number = b, .count = count});
+    if (Status ok = txn.Put(Table::kRows, RowsKey(changes.record.number, b), block); !ok) return ok;
+  }
+  return {};
+}
+
+void DatabaseImpl::SetBits(std::vector<IndexChanges>& written) {
+  for (IndexChanges& of : written) {
+    StoredIndexImpl& index = *of.index;
+    for (const SlotId slot : of.inserted)
+      index.ledger.Set(slot, SlotLedger::kOnDisk, SlotLedger::kQueued);
+    for (const SlotId slot : of.killed) index.ledger.Set(slot, SlotLedger::kDead, 0);
+    for (const SlotId slot : of.forgotten) index.ledger.Set(slot, 0, SlotLedger::kQueued);
+    for (const DiskAnchor& anchor : of.anchors)
+      index.logged_anchors.push_back({of.record.last_commit, anchor});
+    index.changes += of.inserted.size() + of.killed.size();
+    index.record = std::move(of.record);
+    if (IsPassDue(index)) pass_due_.store(true, std::memory_order_relaxed);
+  }
+}
+
+Status DatabaseImpl::Queue(const SlotChange& change) {
+  constexpr size_t kMost = 65536;  // Beyond them a writer waits for the disk.
+  size_t gathered = 0;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    if (!broken_) return broken_;
+    gathered_.push_back(change);
+    gathered = gathered_.size();
+  }
+  return gathered > kMost ? CommitQueued() : Status();
+}
+
+Status DatabaseImpl::CommitQueued() {
+  if (Status ok = MayWait(); !ok) return ok;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    if (!broken_ || gathered_.empty()) return broken_;
+  }
+  return Commit({});
+}
+
+Status DatabaseImpl::Flush() {
+  if (options_.sync == SyncLevel::kInterval) return CommitQueued();
+  if (options_.sync == SyncLevel::kNone) return environment_->Sync();
+  return {};
+}
+
+bool DatabaseImpl::IsPassDue(const StoredIndexImpl& index) const {
+  return index.changes >=
+         std::max<uint64_t>(options_.least_changes,
+                            (index.record.live + index.record.dead) * options_.pass_percent / 100);
+}
+
+void DatabaseImpl::WakePasser() {
+  if (!pass_due_.exchange(false, std::memory_order_relaxed)) return;
+  const std::lock_guard lock(upkeep_mutex_);
+  pass_wanted_ = true;
+  upkeep_.notify_all();
+}
+
+}  // namespace shoal

@@ -1,0 +1,340 @@
+// Writes to a database: single calls, and transactions.
+#include <algorithm>
+#include <mutex>
+#include <new>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "database_impl.h"
+#include "index_batch.h"
+
+namespace shoal {
+namespace {
+
+tl::unexpected<Error> Conflict(ExternalId id) {
+  return MakeError(ErrorCode::kConflict,
+                   "id " + std::to_string(id) + ": an open transaction has written it");
+}
+
+// An id's mark, for a call of its own.
+class Mark {
+ public:
+  Mark(BusyIds& busy, ExternalId id) : busy_(busy), id_(id), taken_(busy.TakeForCall(id)) {}
+  ~Mark() {
+    if (taken_) busy_.Release(id_);
+  }
+  Mark(const Mark&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  BusyIds& busy_;
+  const ExternalId id_;
+  const bool taken_;
+};
+
+}  // namespace
+
+Status StoredIndexImpl::Write(ExternalId id, VectorView vector, Replacing replacing) {
+  if (Status ok = database.MayWait(); !ok) return ok;
+  const Mark mark(busy, id);
+  if (!mark.taken()) return Conflict(id);
+  const Result<PendingPoint> point = engine.InsertPending(id, vector, replacing);
+  if (!point) return tl::unexpected(point.error());
+  SlotChange change;
+  change.index = this;
+  change.inserted = point->slot;
+  if (point->replaces) change.killed = engine.LiveSlotOf(id).value_or(kNoSlot);
+  if (database.options().sync == SyncLevel::kInterval) {
+    ledger.Set(point->slot, SlotLedger::kQueued, 0);
+    Status queued = database.Queue(change);
+    if (queued) {
+      engine.MakeLive(*point);
+      return queued;
+    }
+    ledger.Set(point->slot, 0, SlotLedger::kQueued);
+    engine.Abort(*point);
+    return queued;
+  }
+  Status committed = database.Commit({&change, 1});
+  if (committed) {
+    engine.MakeLive(*point);
+  } else {
+    engine.Abort(*point);
+  }
+  return committed;
+}
+
+Status StoredIndexImpl::Delete(ExternalId id) {
+  if (Status ok = database.MayWait(); !ok) return ok;
+  const Mark mark(busy, id);
+  if (!mark.taken()) return Conflict(id);
+  const std::optional<SlotId> slot = engine.LiveSlotOf(id);
+  if (!slot) return NotFound(id);
+  if (!engine.ReserveDelete()) return OutOfMemory(index.options(), "repairs");
+  SlotChange change;
+  change.index = this;
+  change.killed = *slot;
+  Status committed = database.options().sync == SyncLevel::kInterval
+                         ? database.Queue(change)
+                         : database.Commit({&change, 1});
+  if (committed) {
+    engine.DeleteReserved(id);
+  } else {
+    engine.UnreserveDelete();
+  }
+  return committed;
+}
+
+const Index& StoredIndex::live() const { return impl_->index; }
+const std::string& StoredIndex::name() const { return impl_->name; }
+Status StoredIndex::Insert(ExternalId id, VectorView vector) {
+  return impl_->Write(id, vector, Replacing::kNo);
+}
+Status StoredIndex::Upsert(ExternalId id, VectorView vector) {
+  return impl_->Write(id, vector, Replacing::kYes);
+}
+Status StoredIndex::Delete(ExternalId id) { return impl_->Delete(id); }
+
+class TransactionImpl {
+ public:
+  explicit TransactionImpl(std::shared_ptr<DatabaseImpl> database)
+      : database_(std::move(database)) {}
+  ~TransactionImpl() { Abort(); }
+  TransactionImpl(const TransactionImpl&) = delete;
+
+  Status Write(StoredIndexImpl& index, ExternalId id, VectorView vector, Replacing replacing);
+  Status Delete(StoredIndexImpl& index, ExternalId id);
+  Result<MDB_txn*> native();
+  Status Commit();
+  void Abort();
+
+ private:
+  // What the transaction has done to one id.
+  struct Written {
+    std::optional<PendingPoint> point;
+    bool deleted = false;  // The live point goes, whatever comes: ReserveDelete.
+  };
+  struct KeyOf {
+    StoredIndexImpl* index;
+    ExternalId id;
+    bool operator==(const KeyOf&) const = default;
+  };
+  struct Hash {
+    size_t operator()(const KeyOf& key) const {
+      return std::hash<const void*>()(key.index) ^ (key.id * 0x9e3779b97f4a7c15u);
+    }
+  };
+  using Writes = std::unordered_map<KeyOf, Written, Hash>;
+
+  Result<Written*> Take(StoredIndexImpl& index, ExternalId id);
+  void GiveBack(StoredIndexImpl& index, ExternalId id);
+  bool IsThere(const StoredIndexImpl& index, ExternalId id, const Written& written) const {
+    return written.point || (!written.deleted && index.engine.LiveSlotOf(id));
+  }
+  std::vector<SlotChange> Changes() const;
+  void End();
+
+  const std::shared_ptr<DatabaseImpl> database_;
+  std::mutex mutex_;  // InsertMany's threads.
+  Writes writes_;
+  std::optional<WriteTxn> native_;
+  Status failed_;  // It cannot commit any more.
+};
+
+// The id's mark is this transaction's, from now on until its end.
+Result<TransactionImpl::Written*> TransactionImpl::Take(StoredIndexImpl& index, ExternalId id) {
+  if (&index.database != database_.get())
+    return Invalid("index", "one of the transaction's database", "another database's");
+  const std::lock_guard lock(mutex_);
+  const auto found = writes_.find({&index, id});
+  if (found != writes_.end()) return &found->second;
+  if (!index.busy.TakeForTransaction(id)) return Conflict(id);
+  try {
+    return &writes_[{&index, id}];  // Its address stays.
+  } catch (const std::bad_alloc&) {
+    index.busy.Release(id);
+    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+  }
+}
+
+// After a call that has changed nothing.
+void TransactionImpl::GiveBack(StoredIndexImpl& index, ExternalId id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = writes_.find({&index, id});
+  if (found->second.point || found->second.deleted) return;
+  writes_.erase(found);
+  index.busy.Release(id);
+}
+
+Status TransactionImpl::Write(StoredIndexImpl& index, ExternalId id, VectorView vector,
+                              Replacing replacing) {
+  const Result<Written*> taken = Take(index, id);
+  if (!taken) return tl::unexpected(taken.error());
+  Written& written = **taken;
+  if (replacing == Replacing::kNo && IsThere(index, id, written)) {
+    GiveBack(index, id);
+    return MakeError(ErrorCode::kAlreadyExists, "id " + std::to_string(id) + ": already there");
+  }
+  // A point that this transaction has written goes before another takes its id.
+  const std::optional<PendingPoint> before = written.point;
+  if (before) {
+    if (Status valid = index.engine.check().Vector(vector, "vector"); !valid) return valid;
+    index.engine.Abort(*before);
+    written.point.reset();
+  }
+  const Result<PendingPoint> point = index.engine.InsertPending(id, vector, Replacing::kYes);
+  if (!point) {
+    if (before) failed_ = tl::unexpected(point.error());  // Neither point is there now.
+    GiveBack(index, id);
+    return tl::unexpected(point.error());
+  }
+  written.point = *point;
+  return {};
+}
+
+Status TransactionImpl::Delete(StoredIndexImpl& index, ExternalId id) {
+  const Result<Written*> taken = Take(index, id);
+  if (!taken) return tl::unexpected(taken.error());
+  Written& written = **taken;
+  if (!IsThere(index, id, written)) {
+    GiveBack(index, id);
+    return NotFound(id);
+  }
+  if (written.point) {
+    index.engine.Abort(*written.point);
+    written.point.reset();
+  }
+  if (!written.deleted && index.engine.LiveSlotOf(id)) {
+    written.deleted = index.engine.ReserveDelete();
+    if (!written.deleted) {
+      GiveBack(index, id);
+      return OutOfMemory(index.index.options(), "repairs");
+    }
+  }
+  GiveBack(index, id);  // If it was its own point alone.
+  return {};
+}
+
+Result<MDB_txn*> TransactionImpl::native() {
+  if (native_) return native_->native();
+  if (Status ok = database_->MayWait(); !ok) return tl::unexpected(ok.error());
+  database_->commit_lock().Lock();
+  Result<WriteTxn> txn = database_->environment().Write();
+  if (!txn) {
+    database_->commit_lock().Unlock();
+    return tl::unexpected(txn.error());
+  }
+  native_.emplace(std::move(*txn));
+  return native_->native();
+}
+
+std::vector<SlotChange> TransactionImpl::Changes() const {
+  std::vector<SlotChange> changes;
+  changes.reserve(writes_.size());
+  for (const auto& [key, written] : writes_) {
+    SlotChange change;
+    change.index = key.index;
+    if (written.point) change.inserted = written.point->slot;
+    if (written.deleted || (written.point && written.point->replaces))
+      change.killed = key.index->engine.LiveSlotOf(key.id).value_or(kNoSlot);
+    changes.push_back(change);
+  }
+  return changes;
+}
+
+Status TransactionImpl::Commit() {
+  Status committed = failed_;
+  if (!committed) {
+    Abort();
+    return committed;
+  }
+  try {
+    const std::vector<SlotChange> changes = Changes();
+    if (native_) {
+      if (!database_->commit_lock().IsMine())
+        return Invalid("Commit", "the thread that called native()", "another");
+      WriteTxn txn = std::move(*native_);
+      native_.reset();
+      committed = database_->CommitIn(std::move(txn), changes);
+      database_->commit_lock().Unlock();
+    } else if (!changes.empty()) {
+      committed = database_->Commit(changes);
+    }
+  } catch (const std::bad_alloc&) {
+    committed = MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+  }
+  if (!committed) {
+    Abort();
+    return committed;
+  }
+  for (const auto& [key, written] : writes_) {
+    if (written.point) {
+      key.index->engine.MakeLive(*written.point);
+      if (written.deleted) key.index->engine.UnreserveDelete();
+    } else if (written.deleted) {
+      key.index->engine.DeleteReserved(key.id);  // There: no other thread writes the id.
+    }
+  }
+  End();
+  return committed;
+}
+
+void TransactionImpl::Abort() {
+  if (native_) {
+    native_.reset();
+    database_->commit_lock().Unlock();
+  }
+  for (const auto& [key, written] : writes_) {
+    if (written.point) key.index->engine.Abort(*written.point);
+    if (written.deleted) key.index->engine.UnreserveDelete();
+  }
+  End();
+}
+
+void TransactionImpl::End() {
+  for (const auto& [key, written] : writes_) key.index->busy.Release(key.id);
+  writes_.clear();
+}
+
+Transaction::Transaction(std::unique_ptr<TransactionImpl> impl) : impl_(std::move(impl)) {}
+Transaction::Transaction(Transaction&&) noexcept = default;
+Transaction::~Transaction() = default;
+
+Status Transaction::Insert(const StoredIndex& index, ExternalId id, VectorView vector) {
+  return impl_->Write(*index.impl_, id, vector, Replacing::kNo);
+}
+Status Transaction::Upsert(const StoredIndex& index, ExternalId id, VectorView vector) {
+  return impl_->Write(*index.impl_, id, vector, Replacing::kYes);
+}
+Status Transaction::Delete(const StoredIndex& index, ExternalId id) {
+  return impl_->Delete(*index.impl_, id);
+}
+Result<BatchReport> Transaction::InsertMany(const StoredIndex& index,
+                                            std::span<const ExternalId> ids, MatrixView rows,
+                                            const BatchOptions& batch) {
+  if (ids.size() != rows.rows())
+    return Invalid("ids", "one per row, " + std::to_string(rows.rows()),
+                   std::to_string(ids.size()));
+  constexpr size_t kGrain = 8;
+  try {
+    return RunBatch({"insert", rows.rows(), {}, kGrain}, batch, [&](size_t i) {
+      return impl_->Write(*index.impl_, ids[i], rows[i], Replacing::kNo);
+    });
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+  }
+}
+Result<MDB_txn*> Transaction::native() { return impl_->native(); }
+Status Transaction::Commit() { return impl_->Commit(); }
+void Transaction::Abort() { impl_->Abort(); }
+
+Result<Transaction> Database::Begin() {
+  try {
+    return Transaction(std::make_unique<TransactionImpl>(impl_));
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+  }
+}
+
+}  // namespace shoal

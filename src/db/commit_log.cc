@@ -1,0 +1,148 @@
+#include "db/commit_log.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/mismatch.h"
+
+namespace shoal {
+namespace {
+
+constexpr size_t kPartBytes = 4 * 4096 - 16;
+enum class Change : uint32_t { kInsert = 1, kKill = 2 };
+
+size_t InsertBytes(size_t degree) {
+  return 4 * sizeof(uint32_t) + sizeof(ExternalId) + degree * sizeof(SlotId);
+}
+
+tl::unexpected<Error> Broken(const std::string& where, const char* field, uint64_t expected,
+                             uint64_t found) {
+  return Mismatch(ErrorCode::kCorrupt, where + ": " + field, std::to_string(expected),
+                  std::to_string(found));
+}
+
+// One part: checks each number before it is used.
+class PartReader {
+ public:
+  PartReader(std::string where, const IndexRecord& record, const LogVisitor& visitor)
+      : where_(std::move(where)), record_(record), visitor_(visitor) {}
+
+  Status Read(Bytes bytes, uint32_t count) {
+    ByteReader in(bytes);
+    for (uint32_t i = 0; i < count; ++i) {
+      const auto change = in.Take<Change>();
+      const auto slot = in.Take<SlotId>();
+      if (!in.ok() || slot >= record_.slots)
+        return Broken(where_, "slot below", record_.slots, slot);
+      Status ok;
+      if (change == Change::kInsert) {
+        ok = ReadInsert(slot, in);
+      } else if (change == Change::kKill) {
+        ok = visitor_.kill(slot);
+      } else {
+        ok = Broken(where_, "change", 1, static_cast<uint32_t>(change));
+      }
+      if (!ok) return ok;
+    }
+    if (!in.done()) return Broken(where_, "bytes", in.offset(), bytes.size());
+    return {};
+  }
+
+ private:
+  Status ReadInsert(SlotId slot, ByteReader& in) {
+    LoggedPoint point{.slot = slot, .anchor = in.Take<SlotId>(), .id = 0, .list = {}};
+    const auto degree = in.Take<uint32_t>();
+    point.id = in.Take<ExternalId>();
+    if (degree > record_.options.max_degree)
+      return Broken(where_, "max_degree", record_.options.max_degree, degree);
+    list_.clear();
+    for (uint32_t i = 0; i < degree; ++i) list_.push_back(in.Take<SlotId>());
+    if (!in.ok()) return Broken(where_, "list of", degree, 0);
+    for (const SlotId word : list_)
+      if (word >= record_.slots) return Broken(where_, "slot below", record_.slots, word);
+    if (point.anchor >= record_.slots)
+      return Broken(where_, "anchor below", record_.slots, point.anchor);
+    point.list = list_;
+    return visitor_.insert(point);
+  }
+
+  const std::string where_;
+  const IndexRecord& record_;
+  const LogVisitor& visitor_;
+  std::vector<SlotId> list_;
+};
+
+}  // namespace
+
+void CommitLogWriter::Begin() {
+  parts_.emplace_back(sizeof(BlockHeader));
+  counts_.push_back(0);
+}
+
+void CommitLogWriter::Room(size_t bytes) {
+  if (parts_.back().size() + bytes > kPartBytes && counts_.back() > 0) Begin();
+  ++counts_.back();
+}
+
+void CommitLogWriter::Insert(const LoggedPoint& point) {
+  Room(InsertBytes(point.list.size()));
+  Block& part = parts_.back();
+  PutValue(part, Change::kInsert);
+  PutValue(part, point.slot);
+  PutValue(part, point.anchor);
+  PutValue(part, static_cast<uint32_t>(point.list.size()));
+  PutValue(part, point.id);
+  for (const SlotId word : point.list) PutValue(part, word);
+}
+
+void CommitLogWriter::Kill(SlotId slot) {
+  Room(2 * sizeof(uint32_t));
+  PutValue(parts_.back(), Change::kKill);
+  PutValue(parts_.back(), slot);
+}
+
+std::vector<Block> CommitLogWriter::Finish() && {
+  for (size_t i = 0; i < parts_.size(); ++i)
+    SealBlock(parts_[i], {.kind = BlockKind::kLog,
+                          .index = index_,
+                          .number = commit_,
+                          .generation = static_cast<uint32_t>(i),
+                          .count = counts_[i],
+                          .more = parts_.size()});
+  return std::move(parts_);
+}
+
+Status ReadLog(const ReadTxn& txn, const IndexRecord& record, const LogVisitor& visitor) {
+  const std::string file = txn.environment().path().string();
+  uint64_t commit = record.first_commit;
+  uint32_t part = 0;
+  const auto read = [&](const Key& key, Bytes value) -> Status {
+    const uint64_t found = uint64_t{key.words[1]} << 32 | key.words[2];
+    const std::string where = file + ": index " + std::to_string(record.number) + ", log, commit " +
+                              std::to_string(commit) + ", part " + std::to_string(part);
+    if (found != commit || key.words[3] != part) return Broken(where, "commit", commit, found);
+    const Result<BlockHeader> header = CheckBlock(
+        file, value,
+        {.kind = BlockKind::kLog, .index = record.number, .number = commit, .generation = part});
+    if (!header) return tl::unexpected(header.error());
+    if (Status ok = PartReader(where, record, visitor)
+                        .Read(value.subspan(sizeof(BlockHeader)), header->count);
+        !ok)
+      return ok;
+    if (++part == header->more) {
+      part = 0;
+      ++commit;
+    }
+    return {};
+  };
+  if (record.first_commit > record.last_commit) return {};
+  if (Status ok = txn.Scan(Table::kLog, LogKey(record.number, record.first_commit, 0),
+                           LogKey(record.number, record.last_commit, UINT32_MAX), read);
+      !ok)
+    return ok;
+  if (commit == record.last_commit + 1 && part == 0) return {};
+  return Broken(file + ": index " + std::to_string(record.number) + ", log", "commits up to",
+                record.last_commit, commit);
+}
+
+}  // namespace shoal

@@ -1,0 +1,167 @@
+// An index as one commit left it: what a read transaction shows of it, searchable in place.
+//
+// Opened in milliseconds: the record, the states of all slots (two bits each) and the log are read.
+// Rows, ids and lists are found where they lie in the map, block by block, when they are first
+// asked for; then their checksums are compared, too. A damaged block gives rows of zeros and empty
+// lists, and is noted: who asks looks at Damage() before the answer is used.
+//
+// A point of the log has its own list there. That no list of the generation leads to it is made up
+// for by reading the log's lists backwards: Expand also gives the points that are anchored at a
+// slot, and those whose lists name it.
+#pragma once
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "base/memory.h"
+#include "db/blocks.h"
+#include "db/commit_log.h"
+#include "db/environment.h"
+#include "store/rows.h"
+
+namespace shoal {
+
+struct DiskAnchor {
+  SlotId anchor;  // Reached without the point.
+  SlotId point;
+};
+// The coarse seeds, then the fine seeds of each.
+struct DiskSeedSet {
+  std::vector<SlotId> slots;
+  float radius = 0;
+};
+
+Block EncodeAnchors(uint32_t index, uint32_t generation, std::span<const DiskAnchor> anchors);
+Block EncodeSeeds(uint32_t index, uint32_t generation, std::span<const DiskSeedSet> sets);
+
+// Zeros that take no memory before they are written to.
+template <class T>
+class ZeroArray {
+ public:
+  explicit ZeroArray(size_t n) : data_(static_cast<T*>(std::calloc(n + 1, sizeof(T)))) {
+    if (data_ == nullptr) throw std::bad_alloc();
+  }
+  ~ZeroArray() { std::free(data_); }
+  ZeroArray(const ZeroArray&) = delete;
+  T& operator[](size_t i) { return data_[i]; }
+  const T& operator[](size_t i) const { return data_[i]; }
+
+ private:
+  T* data_;
+};
+
+class DiskGraph {
+ public:
+  static Result<std::unique_ptr<DiskGraph>> Open(ReadTxn txn, const IndexRecord& record,
+                                                 size_t row_bytes);
+
+  const IndexRecord& record() const { return record_; }
+  const BlockGeometry& geometry() const { return geometry_; }
+  SlotId slots() const { return record_.slots; }
+
+  // Any slot number.
+  bool IsPresent(SlotId slot) const { return slot < record_.slots && Has(present_, slot); }
+  bool IsLive(SlotId slot) const { return slot < record_.slots && Has(live_, slot); }
+  uint64_t LiveWord(size_t word) const { return live_[word]; }
+
+  // --- Of a slot that is present.
+
+  const std::byte* Row(SlotId slot) const {
+    const uint32_t b = slot / geometry_.rows_per_block;
+    const std::byte* block = row_blocks_[b].load(std::memory_order_acquire);
+    if (block == nullptr) block = ResolveRows(b);
+    return block + geometry_.RowOffset(slot);
+  }
+  void PrefetchRow(SlotId slot) const;
+  ExternalId IdOf(SlotId slot) const;
+  // Its own list: at most max_degree slots.
+  size_t CopyList(SlotId slot, SlotId* out) const;
+  void PrefetchList(SlotId slot) const;
+  // Points anchored at it, its own list, and points of the log whose lists name it: at most `most`.
+  size_t Expand(SlotId slot, SlotId* out, size_t most) const;
+  bool InLog(SlotId slot) const { return log_of_[slot] != 0; }
+
+  // Points of the log, in its order; those that are dead by now included.
+  std::span<const LoggedPoint> logged() const { return logged_; }
+  std::span<const DiskAnchor> anchors() const { return anchors_; }
+  std::span<const DiskSeedSet> seeds() const { return seeds_; }
+
+  // The first damage that was met; OK if there was none.
+  Status Damage() const;
+  // Reads every block that is present. Corrupt.
+  Status ReadAll() const;
+
+ private:
+  DiskGraph(ReadTxn txn, const IndexRecord& record, size_t row_bytes);
+  static bool Has(const std::vector<uint64_t>& bits, SlotId slot) {
+    return (bits[slot / 64] >> slot % 64 & 1) != 0;
+  }
+  Status ReadStates();
+  Status ReadStateBlock(uint32_t block);
+  Status ReadAnchors();
+  Status ReadSeeds();
+  Status ReadTail();
+  // An optional block of the generation: empty if it is not there.
+  Result<Bytes> ReadPart(GraphPart part, BlockKind kind, uint32_t& count) const;
+  void Chain(ZeroArray<uint32_t>& heads, SlotId at, SlotId point);
+
+  using Blocks = std::unique_ptr<std::atomic<const std::byte*>[]>;
+  const std::byte* ResolveRows(uint32_t block) const;
+  const std::byte* ResolveLists(uint32_t block) const;
+  const std::byte* Resolve(Table table, const Key& key, const BlockHeader& expected, size_t bytes,
+                           const Block& instead) const;
+  const std::byte* ListBlock(SlotId slot) const {
+    const uint32_t b = slot / geometry_.lists_per_block;
+    const std::byte* block = list_blocks_[b].load(std::memory_order_acquire);
+    return block == nullptr ? ResolveLists(b) : block;
+  }
+
+  // Constant once it is open.
+  ReadTxn txn_;
+  const IndexRecord record_;
+  const BlockGeometry geometry_;
+  std::vector<uint64_t> live_, present_;
+  std::vector<DiskAnchor> anchors_;
+  std::vector<DiskSeedSet> seeds_;
+  std::vector<LoggedPoint> logged_;
+  std::vector<SlotId> words_;   // Of the logged points' lists.
+  ZeroArray<uint32_t> log_of_;  // Of a slot: its place in logged_, plus 1.
+  // Chains of points: of a slot, the place of the first link, plus 1.
+  ZeroArray<uint32_t> anchored_, named_;
+  struct Link {
+    SlotId point;
+    uint32_t next;
+  };
+  std::vector<Link> links_;
+  Block zero_rows_, empty_lists_;  // In the place of damaged blocks.
+
+  // Own synchronisation.
+  Blocks row_blocks_, list_blocks_;
+  mutable std::mutex resolving_;
+  mutable Status damage_;  // Under resolving_.
+  mutable std::atomic<bool> damaged_{false};
+};
+
+// Rows of a DiskGraph, as a search reads them (store/rows.h).
+class DiskRows {
+ public:
+  explicit DiskRows(const DiskGraph& graph)
+      : graph_(graph), whole_(Rows::PrefetchesWhole(graph.geometry().row_bytes)) {}
+  void Find(const SlotId* slots, size_t n, const std::byte** out) const {
+    for (size_t i = 0; i < n; ++i) out[i] = graph_.Row(slots[i]);
+  }
+  bool prefetches_whole() const { return whole_; }
+  void Prefetch(SlotId slot) const {
+    if (graph_.IsPresent(slot)) graph_.PrefetchRow(slot);
+  }
+
+ private:
+  const DiskGraph& graph_;
+  const bool whole_;
+};
+
+}  // namespace shoal

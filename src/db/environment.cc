@@ -1,0 +1,366 @@
+#include "db/environment.h"
+
+#include <fcntl.h>
+#include <lmdb.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "base/file.h"
+
+namespace shoal {
+namespace {
+
+constexpr const char* kTableNames[kTables] = {"shoal.meta", "shoal.rows", "shoal.graph",
+                                              "shoal.log"};
+constexpr unsigned kMaxTables = 128;  // The user's own included.
+constexpr uint64_t kLeastMap = uint64_t{1} << 30;
+
+struct StoredKey {
+  std::array<uint32_t, 4> big_endian;
+};
+
+StoredKey Store(const Key& key) {
+  StoredKey stored;
+  for (size_t i = 0; i < 4; ++i) stored.big_endian[i] = __builtin_bswap32(key.words[i]);
+  return stored;
+}
+
+Key Load(const MDB_val& value) {
+  StoredKey stored;
+  std::memcpy(&stored, value.mv_data, std::min(sizeof(stored), value.mv_size));
+  Key key;
+  for (size_t i = 0; i < 4; ++i) key.words[i] = __builtin_bswap32(stored.big_endian[i]);
+  return key;
+}
+
+Bytes ToBytes(const MDB_val& value) {
+  return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
+}
+
+// Environments by canonical path.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::filesystem::path, std::weak_ptr<Environment>> open;
+};
+Registry& TheRegistry() {
+  static auto* const registry = new Registry;  // Never destroyed: a static index may close late.
+  return *registry;
+}
+
+struct CursorDeleter {
+  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
+};
+using Cursor = std::unique_ptr<MDB_cursor, CursorDeleter>;
+
+ErrorCode CodeOf(int code) {
+  switch (code) {
+    case ENOENT: return ErrorCode::kNotFound;
+    case ENOMEM: return ErrorCode::kOutOfMemory;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_NOTFOUND: return ErrorCode::kCorrupt;
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE: return ErrorCode::kUnsupported;
+    default: return ErrorCode::kIo;
+  }
+}
+
+}  // namespace
+
+tl::unexpected<Error> Environment::Refused(const char* what, int code) const {
+  std::string why = mdb_strerror(code);
+  if (code == MDB_MAP_FULL) why = "the file may not grow beyond DatabaseOptions::max_bytes";
+  if (code == MDB_READERS_FULL) why = "more read transactions than DatabaseOptions::max_readers";
+  return MakeError(CodeOf(code), path_.string() + ": " + what + ": " + why);
+}
+
+Result<std::shared_ptr<Environment>> Environment::Open(const std::filesystem::path& path,
+                                                       const EnvironmentOptions& options) {
+  std::error_code failed;
+  const bool there = std::filesystem::exists(path, failed);
+  if (!there && !options.create)
+    return MakeError(ErrorCode::kNotFound, path.string() + ": no such database");
+  std::filesystem::path canonical = std::filesystem::weakly_canonical(path, failed);
+  if (failed) canonical = std::filesystem::absolute(path);
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  std::weak_ptr<Environment>& entry = registry.open[canonical];
+  if (std::shared_ptr<Environment> open = entry.lock()) {
+    if (open->pid_ != getpid())
+      return MakeError(ErrorCode::kUnsupported,
+                       path.string() + ": open in the parent of this process");
+    return open;
+  }
+  std::shared_ptr<Environment> environment(new Environment);
+  if (Status ok = environment->Init(path, options); !ok) return tl::unexpected(ok.error());
+  entry = environment;
+  return environment;
+}
+
+Status Environment::Init(const std::filesystem::path& path, const EnvironmentOptions& options) {
+  path_ = path;
+  pid_ = getpid();
+  const unsigned flags = MDB_NOSUBDIR | MDB_NOTLS;
+  Status opened = OpenEnv(options, flags);
+  if (!opened && !options.create && (access(path.c_str(), W_OK) != 0)) {
+    // Read-only media have no lock file: nothing there can write.
+    read_only_ = true;
+    opened = OpenEnv(options, flags | MDB_RDONLY);
+    if (!opened) opened = OpenEnv(options, flags | MDB_RDONLY | MDB_NOLOCK);
+  }
+  if (!opened) return opened;
+  ClearDeadReaders();
+  return OpenTables();
+}
+
+// Where the system refuses so much address space (`ulimit -v`, sanitizers), it is less.
+Status Environment::OpenEnv(const EnvironmentOptions& options, unsigned flags) {
+  int code = 0;
+  for (uint64_t bytes = options.max_bytes; bytes >= std::min(kLeastMap, options.max_bytes);
+       bytes /= 4) {
+    if (env_ != nullptr) mdb_env_close(env_);
+    env_ = nullptr;
+    code = mdb_env_create(&env_);
+    if (code != 0) return Refused("open", code);
+    code = mdb_env_set_mapsize(env_, bytes);
+    if (code == 0) code = mdb_env_set_maxdbs(env_, kMaxTables);
+    if (code == 0) code = mdb_env_set_maxreaders(env_, options.max_readers);
+    if (code == 0) code = mdb_env_open(env_, path_.c_str(), flags, 0644);
+    if (code != ENOMEM) break;
+  }
+  if (code != 0) return Refused("open", code);
+  return {};
+}
+
+Status Environment::OpenTables() {
+  MDB_txn* txn = nullptr;
+  const unsigned flags = read_only_ ? unsigned{MDB_RDONLY} : 0u;
+  int code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn);
+  if (code != 0) return Refused("open", code);
+  for (size_t i = 0; i < kTables && code == 0; ++i)
+    code = mdb_dbi_open(txn, kTableNames[i], 0, &dbis_[i]);
+  if (code == 0) {
+    mdb_txn_commit(txn);  // Keeps the handles.
+    return {};
+  }
+  mdb_txn_abort(txn);
+  if (code != MDB_NOTFOUND) return Refused("open", code);
+  if (read_only_) return MakeError(ErrorCode::kCorrupt, path_.string() + ": no shoal database");
+  code = mdb_txn_begin(env_, nullptr, flags, &txn);
+  if (code != 0) return Refused("open", code);
+  for (size_t i = 0; i < kTables && code == 0; ++i)
+    code = mdb_dbi_open(txn, kTableNames[i], MDB_CREATE, &dbis_[i]);
+  if (code != 0) {
+    mdb_txn_abort(txn);
+    return Refused("create", code);
+  }
+  code = mdb_txn_commit(txn);
+  if (code != 0) return Refused("create", code);
+  return {};
+}
+
+Environment::~Environment() {
+  // The child of a fork must not touch the parent's lock table.
+  if (env_ != nullptr && pid_ == getpid()) mdb_env_close(env_);
+}
+
+Result<MDB_txn*> Environment::Begin(unsigned flags) {
+  if (pid_ != getpid())
+    return MakeError(ErrorCode::kUnsupported, path_.string() + ": used after a fork");
+  if (read_only_ && flags == 0)
+    return MakeError(ErrorCode::kIo, path_.string() + ": write: the file is read-only");
+  MDB_txn* txn = nullptr;
+  int code = mdb_txn_begin(env_, nullptr, flags, &txn);
+  if (code == MDB_READERS_FULL) {
+    ClearDeadReaders();
+    code = mdb_txn_begin(env_, nullptr, flags, &txn);
+  }
+  if (code == MDB_MAP_RESIZED)
+    return MakeError(
+        ErrorCode::kUnsupported,
+        path_.string() + ": grown by a process with a larger max_bytes: open it again");
+  if (code != 0) return Refused("transaction", code);
+  return txn;
+}
+
+Result<ReadTxn> Environment::Read() {
+  Result<MDB_txn*> txn = Begin(MDB_RDONLY);
+  if (!txn) return tl::unexpected(txn.error());
+  return ReadTxn(shared_from_this(), *txn);
+}
+
+Result<WriteTxn> Environment::Write() {
+  Result<MDB_txn*> txn = Begin(0);
+  if (!txn) return tl::unexpected(txn.error());
+  return WriteTxn(shared_from_this(), *txn);
+}
+
+Status Environment::Sync() {
+  if (const int code = mdb_env_sync(env_, 1); code != 0) return Refused("sync", code);
+  return {};
+}
+
+Status Environment::SetCommits(Commits commits) {
+  const int on = commits == Commits::kUnsynced ? 1 : 0;
+  if (const int code = mdb_env_set_flags(env_, MDB_NOSYNC, on); code != 0)
+    return Refused("open", code);
+  return {};
+}
+
+void Environment::ClearDeadReaders() {
+  int dead = 0;
+  mdb_reader_check(env_, &dead);
+}
+
+Status Environment::Copy(const std::filesystem::path& path, bool compact) {
+  const int code = mdb_env_copy2(env_, path.c_str(), compact ? MDB_CP_COMPACT : 0);
+  if (code == 0) return {};
+  if (code == EEXIST)
+    return MakeError(ErrorCode::kInvalidArgument, path.string() + ": there is such a file");
+  return MakeError(CodeOf(code), path.string() + ": copy: " + mdb_strerror(code));
+}
+
+Result<EnvironmentStats> Environment::Stat() {
+  Result<ReadTxn> txn = Read();
+  if (!txn) return tl::unexpected(txn.error());
+  MDB_envinfo info;
+  MDB_stat stat;
+  mdb_env_info(env_, &info);
+  mdb_env_stat(env_, &stat);
+  EnvironmentStats stats;
+  stats.file_bytes = (info.me_last_pgno + 1) * uint64_t{stat.ms_psize};
+  stats.map_bytes = info.me_mapsize;
+  stats.last_txn = info.me_last_txnid;
+  for (size_t i = 0; i < kTables; ++i) {
+    if (const int code = mdb_stat(txn->txn_, dbis_[i], &stat); code != 0)
+      return Refused("stat", code);
+    stats.table_bytes[i] = uint64_t{stat.ms_psize} *
+                           (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages);
+  }
+  // LMDB lists readers as text: "pid thread txnid", "-" for one at rest.
+  struct Readers {
+    uint32_t count = 0;
+    uint64_t oldest = UINT64_MAX;
+  } readers;
+  const auto line = [](const char* text, void* out) {
+    auto& found = *static_cast<Readers*>(out);
+    const char* const last = std::strrchr(text, ' ');
+    if (last == nullptr || last[1] < '0' || last[1] > '9') return 0;
+    ++found.count;
+    found.oldest = std::min<uint64_t>(found.oldest, std::strtoull(last + 1, nullptr, 10));
+    return 0;
+  };
+  mdb_reader_list(env_, line, &readers);
+  stats.readers = readers.count - std::min(readers.count, 1u);  // Without this one.
+  stats.oldest_reader = std::min(readers.oldest, stats.last_txn);
+  return stats;
+}
+
+ReadTxn::ReadTxn(std::shared_ptr<Environment> environment, MDB_txn* txn)
+    : environment_(std::move(environment)), txn_(txn) {}
+ReadTxn::ReadTxn(ReadTxn&& other) noexcept
+    : environment_(std::move(other.environment_)), txn_(std::exchange(other.txn_, nullptr)) {}
+ReadTxn::~ReadTxn() { End(); }
+
+void ReadTxn::End() {
+  if (txn_ != nullptr && environment_->pid_ == getpid()) mdb_txn_abort(txn_);
+  txn_ = nullptr;
+}
+
+Result<Bytes> ReadTxn::Get(Table table, const Key& key) const {
+  StoredKey stored = Store(key);
+  MDB_val k{sizeof(stored), &stored}, value;
+  const int code = mdb_get(txn_, environment_->dbis_[static_cast<size_t>(table)], &k, &value);
+  if (code == MDB_NOTFOUND) return Bytes();
+  if (code != 0) return environment_->Refused("read", code);
+  return ToBytes(value);
+}
+
+Status ReadTxn::Scan(Table table, const Key& from, const Key& to,
+                     const std::function<Status(const Key&, Bytes)>& visit) const {
+  MDB_cursor* raw = nullptr;
+  int code = mdb_cursor_open(txn_, environment_->dbis_[static_cast<size_t>(table)], &raw);
+  if (code != 0) return environment_->Refused("read", code);
+  const Cursor cursor(raw);
+  StoredKey stored = Store(from);
+  MDB_val k{sizeof(stored), &stored}, value;
+  for (code = mdb_cursor_get(raw, &k, &value, MDB_SET_RANGE); code == 0;
+       code = mdb_cursor_get(raw, &k, &value, MDB_NEXT)) {
+    const Key key = Load(k);
+    if (key > to) return {};
+    if (Status ok = visit(key, ToBytes(value)); !ok) return ok;
+  }
+  if (code != MDB_NOTFOUND) return environment_->Refused("read", code);
+  return {};
+}
+
+Status WriteTxn::Put(Table table, const Key& key, Bytes value) {
+  StoredKey stored = Store(key);
+  MDB_val k{sizeof(stored), &stored};
+  MDB_val v{value.size(), const_cast<std::byte*>(value.data())};
+  const int code = mdb_put(txn_, environment_->dbis_[static_cast<size_t>(table)], &k, &v, 0);
+  if (code != 0) return environment_->Refused("write", code);
+  return {};
+}
+
+Status WriteTxn::Delete(Table table, const Key& key) {
+  StoredKey stored = Store(key);
+  MDB_val k{sizeof(stored), &stored};
+  const int code = mdb_del(txn_, environment_->dbis_[static_cast<size_t>(table)], &k, nullptr);
+  if (code != 0 && code != MDB_NOTFOUND) return environment_->Refused("delete", code);
+  return {};
+}
+
+Result<size_t> WriteTxn::DeleteRange(Table table, const Key& from, const Key& to, size_t most) {
+  MDB_cursor* raw = nullptr;
+  int code = mdb_cursor_open(txn_, environment_->dbis_[static_cast<size_t>(table)], &raw);
+  if (code != 0) return environment_->Refused("delete", code);
+  const Cursor cursor(raw);
+  StoredKey stored = Store(from);
+  MDB_val k{sizeof(stored), &stored}, value;
+  size_t deleted = 0;
+  // After a deletion the cursor stands before the next key.
+  for (code = mdb_cursor_get(raw, &k, &value, MDB_SET_RANGE); code == 0 && deleted < most;
+       code = mdb_cursor_get(raw, &k, &value, MDB_NEXT)) {
+    if (Load(k) > to) return deleted;
+    code = mdb_cursor_del(raw, 0);
+    if (code != 0) break;
+    ++deleted;
+  }
+  if (code != 0 && code != MDB_NOTFOUND) return environment_->Refused("delete", code);
+  return deleted;
+}
+
+Status WriteTxn::Commit() && {
+  const int code = mdb_txn_commit(std::exchange(txn_, nullptr));
+  if (code != 0) return environment_->Refused("commit", code);
+  return {};
+}
+
+Result<WriterLock> WriterLock::Take(const std::filesystem::path& path) {
+  const std::string name = path.string() + "-writer";
+  const int fd = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0)
+    return MakeError(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+                     name + ": " + std::generic_category().message(errno));
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return WriterLock(fd);
+  close(fd);
+  return MakeError(ErrorCode::kInvalidArgument,
+                   path.string() + ": open for writing already, in this process or another");
+}
+
+WriterLock::~WriterLock() {
+  if (fd_ >= 0) close(fd_);
+}
+
+}  // namespace shoal
