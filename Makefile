@@ -49,6 +49,9 @@ check: deps ## linters, programs, benchmarks, installation, models, mutants, san
 python-test: ## the Python package alone: an sdist, a virtual environment, its tests (a part of make check)
 	@python3 bindings/python/tests/run.py --source . --build build
 
+site: ## the documentation site for users, into build/site
+	@mkdocs build --quiet --clean
+
 sanitize: deps ## the concurrency tests, but the long ones, under AddressSanitizer and ThreadSanitizer
 	@tools/run_tests.sh sanitize $(JOBS)
 
@@ -84,4 +87,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo test check python-test sanitize stress bench streams report peers format tidy install clean
+.PHONY: help deps build demo test check python-test site sanitize stress bench streams report peers format tidy install clean

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/mismatch.h"
-#include "codec/make_codec.h"
+#include "codec/full_codec.h"
 #include "database_impl.h"
 
 namespace shoal {
@@ -34,18 +34,7 @@ Status CheckRuntime(const RuntimeOptions& runtime) {
 }
 
 size_t RowBytes(const IndexOptions& options) {
-  return MakeCodec(Code::kFull, options.scalar_type, options.metric, options.dim)->row_bytes();
-}
-
-// Rows on disk are vectors as they were given: there are no codes yet.
-Status WithoutCodes(IndexOptions& options) {
-  for (Code* const code : {&options.code, &options.rerank_code}) {
-    if (*code != Code::kAuto && *code != Code::kFull)
-      return MakeError(ErrorCode::kUnsupported,
-                       "code: expected full, found " + std::string(CodeName(*code)));
-    *code = Code::kFull;
-  }
-  return {};
+  return FullCodec(options.scalar_type, options.metric, options.dim).row_bytes();
 }
 
 Status ReadFormat(const ReadTxn& txn, FormatRecord& format) {
@@ -177,9 +166,9 @@ Status DatabaseImpl::PassAll() {
   return {};
 }
 
-Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name, IndexOptions options) {
+Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
+                                                   const IndexOptions& options) {
   constexpr size_t kMaxName = 255;
-  if (Status ok = WithoutCodes(options); !ok) return tl::unexpected(ok.error());
   if (name.empty() || name.size() > kMaxName)
     return Invalid("name", "1 to 255 bytes", std::to_string(name.size()));
   if (Status ok = MayWait(); !ok) return tl::unexpected(ok.error());
@@ -187,7 +176,11 @@ Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name, IndexO
   const std::lock_guard opening(opening_);
   Result<Index> index = Index::Create(options);
   if (!index) return tl::unexpected(index.error());
-  IndexRecord record{.name = std::string(name), .options = options};
+  if (index->options().rerank_code != Code::kFull)
+    return MakeError(ErrorCode::kUnsupported,
+                     "rerank_code: a database keeps full rows, found " +
+                         std::string(CodeName(index->options().rerank_code)));
+  IndexRecord record{.name = std::string(name), .options = index->options()};
   {
     const CommitLockHolder lock(commit_lock_);
     Result<WriteTxn> txn = environment_->Write();
@@ -221,7 +214,6 @@ Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
   Result<IndexRecord> record = FindIndexRecord(*txn, name);
   if (!record) return tl::unexpected(record.error());
   IndexOptions index_options = record->options;
-  index_options.code = index_options.rerank_code = Code::kFull;
   index_options.runtime = options.runtime;
   Result<Index> index = Index::Create(index_options);
   if (!index) return tl::unexpected(index.error());

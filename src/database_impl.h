@@ -200,7 +200,7 @@ class DatabaseImpl {
                                                     const DatabaseOptions& options);
   ~DatabaseImpl();
 
-  Result<StoredIndexImpl*> CreateIndex(std::string_view name, IndexOptions options);
+  Result<StoredIndexImpl*> CreateIndex(std::string_view name, const IndexOptions& options);
   Result<StoredIndexImpl*> OpenIndex(std::string_view name, const LoadOptions& options);
   Result<std::vector<std::string>> IndexNames();
 

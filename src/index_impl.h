@@ -111,10 +111,10 @@ class IndexImpl {
   Status Restore(const DiskGraph& disk, const BatchOptions& batch);
   SlotTable& slots() { return slots_; }
   const NeighborLists& lists() const { return neighbors_; }
-  // The database's rows are full ones: there is one part.
-  const std::byte* Row(SlotId slot) const { return rows_.traversal().Row(slot); }
+  // What hits are ordered by: a database keeps these rows.
+  const std::byte* Row(SlotId slot) const { return rows_.ranking().Row(slot); }
   Graph& graph() { return graph_; }
-  const Codec& codec() const { return *rows_.parts().front()->codec; }
+  const Codec& codec() const { return rows_.ranking().codec; }
   EpochRegistry& epochs() { return epochs_; }
   const VectorCheck& check() const { return check_; }
 

@@ -47,8 +47,6 @@ class IndexImpl::Restorer {
 
  private:
   SlotId start() const { return disk_.record().start; }
-  // Rows are full ones: there is one part.
-  PointRows::Part& part() { return *index_.rows_.parts().front(); }
   // A point, or a dead one.
   bool IsPoint(SlotId slot) const { return slot != start() && disk_.IsPresent(slot); }
 
@@ -72,7 +70,8 @@ class IndexImpl::Restorer {
       }
     }
     index_.graph_.set_start(start());
-    part().codec->RaiseMaxNormSq(disk_.record().max_norm_sq);
+    for (const auto& part : index_.rows_.parts())
+      part->codec->RaiseMaxNormSq(disk_.record().max_norm_sq);
     return {};
   }
 
@@ -97,19 +96,17 @@ class IndexImpl::Restorer {
 
   Status RestorePoint(SlotId slot) {
     if (!disk_.IsPresent(slot)) return {};
-    Codec& codec = *part().codec;
-    std::byte* const row = part().features.Row(slot);
     const std::byte* const stored = disk_.Row(slot);
     if (slot == start()) {
-      codec.EncodeOrigin(row);
+      index_.rows_.EncodeOrigin(slot);
     } else {
       const IndexOptions& options = index_.options_;
       const VectorView vector(stored, options.scalar_type, options.dim);
       if (Status valid = index_.check_.Vector(vector, "vector"); !valid)
         return Broken(slot, valid.error().message);
-      codec.Encode(vector, row);
+      index_.rows_.Encode(vector, slot);
     }
-    if (std::memcmp(row, stored, codec.row_bytes()) != 0)
+    if (std::memcmp(index_.Row(slot), stored, index_.codec().row_bytes()) != 0)
       return Broken(slot, "row: expected that of its vector, found another");
     if (slot != start()) {
       const ExternalId id = disk_.IdOf(slot);

@@ -11,3 +11,7 @@ add_test(NAME cli.StreamingProgramsFromEndToEnd
          COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/streaming_test.py
                  ${PROJECT_BINARY_DIR}/apps)
 set_tests_properties(cli.StreamingProgramsFromEndToEnd PROPERTIES TIMEOUT 1800 LABELS check)
+add_test(NAME cli.TheShoalCommandDoesWhatItsHelpSays
+         COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/command_test.py
+                 $<TARGET_FILE:shoal_command>)
+set_tests_properties(cli.TheShoalCommandDoesWhatItsHelpSays PROPERTIES TIMEOUT 600 LABELS check)

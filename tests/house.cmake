@@ -14,6 +14,12 @@ shoal_house_test(NoFileNamesAPlaceOnOneMachine tools/check_tree.py paths)
 shoal_house_test(FilesAreShort tools/check_tree.py length)
 shoal_house_test(TestsThatDocumentsNameAreThere tools/check_tree.py tests)
 shoal_house_test(EveryTreeCheckFindsWhatItIsThereFor tools/check_tree.py self-test)
+# All links lead somewhere, and every page is in the navigation.
+find_program(MKDOCS mkdocs REQUIRED)
+add_test(NAME House.TheDocumentationSiteBuilds
+         COMMAND ${MKDOCS} build --quiet --strict --clean --config-file ${PROJECT_SOURCE_DIR}/mkdocs.yml
+                 --site-dir ${PROJECT_BINARY_DIR}/site)
+set_tests_properties(House.TheDocumentationSiteBuilds PROPERTIES TIMEOUT 300 LABELS "check;house")
 shoal_house_test(DepsSaysWithoutRootWhatIsMissing tests/deps_test.py)
 
 # Clang's eyes on every source and the headers it brings along, lock annotations included.

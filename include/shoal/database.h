@@ -149,8 +149,10 @@ class SHOAL_API Database {
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
 
-  // A new index, committed. Its rows are the vectors as given: Unsupported: a code. AlreadyExists.
-  // InvalidArgument: `options`, RepairPolicy::kManual among them; a name of 1 to 255 bytes.
+  // A new index, committed. The file has the vectors as given; codes, which the live index
+  // traverses, are made again when it is opened, and snapshots search the vectors. AlreadyExists.
+  // Unsupported: another rerank_code than kFull. InvalidArgument: `options`, RepairPolicy::kManual
+  // among them; a name of 1 to 255 bytes.
   Result<StoredIndex> CreateIndex(std::string_view name, const IndexOptions& options);
   // Loads an index: its rows and its graph are in memory from then on. Opening it again is the
   // same index. NotFound. Corrupt. OutOfMemory.

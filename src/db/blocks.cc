@@ -90,6 +90,7 @@ Block EncodeIndexRecord(const IndexRecord& r) {
   PutValue(block, r.options.max_degree);
   PutValue(block, r.options.build_list_size);
   PutValue(block, r.options.alpha);
+  PutValue(block, static_cast<uint32_t>(r.options.code));
   PutValue(block, r.generation);
   PutValue(block, r.start);
   PutValue(block, r.slots);
@@ -119,6 +120,7 @@ Result<IndexRecord> DecodeIndexRecord(std::string_view where, uint32_t number, B
   r.options.max_degree = in.Take<uint32_t>();
   r.options.build_list_size = in.Take<uint32_t>();
   r.options.alpha = in.Take<float>();
+  r.options.code = static_cast<Code>(in.Take<uint32_t>());
   r.generation = in.Take<uint32_t>();
   r.start = in.Take<SlotId>();
   r.slots = in.Take<SlotId>();
@@ -133,7 +135,9 @@ Result<IndexRecord> DecodeIndexRecord(std::string_view where, uint32_t number, B
   if (in.ok() && in.done() && r.slots <= kMaxSlots && r.generation_slots <= r.slots &&
       r.options.dim >= 1 && r.options.dim <= kMaxDim && r.options.max_degree >= 4 &&
       r.options.max_degree <= kMaxDegree && r.options.scalar_type <= ScalarType::kBit &&
-      r.options.metric <= Metric::kHamming && r.first_commit <= r.last_commit + 1)
+      r.options.metric <= Metric::kHamming && IsPossible(r.options.scalar_type, r.options.metric) &&
+      r.options.code > Code::kAuto && r.options.code <= Code::kSign &&
+      r.first_commit <= r.last_commit + 1)
     return r;
   return Mismatch(ErrorCode::kCorrupt,
                   std::string(where) + ": index " + std::to_string(number) + ": record",

@@ -94,6 +94,14 @@ class InstalledPackage(unittest.TestCase):
                          f"shoal {'.'.join(self.version)}\n")
         self.assertIn("shoal_search@SHOAL_1", run("nm", "--dynamic", program))
 
+    def test_the_c_program_of_the_documentation_prints_what_it_says(self):
+        page = (ARGS.source / "docs/site/c.md").read_text()
+        (self.temp / "colors.c").write_text(fenced(page, "c"))
+        cc = ARGS.cxx.replace("clang++", "clang").replace("g++", "gcc").replace("c++", "cc")
+        run(cc, "-std=c11", "-Wall", "-Werror", self.temp / "colors.c", "-o", self.temp / "colors",
+            *self.pkg_config("--cflags", "--libs"))
+        self.assertEqual(run(self.temp / "colors"), fenced(page, "text"))
+
     def test_pkg_config_and_the_soname_state_the_version_of_the_headers(self):
         self.assertEqual(self.pkg_config("--modversion"), [".".join(self.version)])
         self.assertIn(f"soname: [libshoal.so.{self.version[0]}.{self.version[1]}]",

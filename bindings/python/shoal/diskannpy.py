@@ -117,7 +117,7 @@ def _alpha(alpha: Any) -> float:
     return float(alpha)
 
 
-def _prefix(directory: Any, prefix: Any) -> str:
+def _prefix(directory: str, prefix: str) -> str:
     if not os.path.isdir(directory):
         raise ValueError(f"index_directory: no such directory: {directory}")
     if not prefix:

@@ -4,7 +4,7 @@
 usage: run.py --source DIR --build DIR [PYTEST ARGUMENT...]
 
 Everything is under the build directory: venv, sdist, wheel. Packages come from the package index. Where that
-cannot be reached the exit status is 77, and the last line says so; in CI (the variable CI is set) it is a failure.
+cannot be reached the exit status is 77, and the last line says so.
 """
 import argparse
 import os
@@ -87,8 +87,6 @@ def main():
     try:
         python = make_environment(build / "venv")
     except Failed as failure:
-        if os.environ.get("CI"):
-            raise
         print(f"SKIPPED: the Python package was not tested, packages cannot be fetched ({failure})")
         return SKIPPED
     install(args.source, build, python)

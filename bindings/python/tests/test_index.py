@@ -217,7 +217,7 @@ def test_vectors_of_bits_are_bools_or_packed_bytes(rng, dim):
         index.search(np.zeros(dim // 8 + 2, np.uint8))
 
 
-@pytest.mark.parametrize("code", ["float16"])
+@pytest.mark.parametrize("code", ["float16", "bfloat16", "sq8", "rq4", "rq1", "sign"])
 def test_with_a_code_hits_have_the_distances_of_the_rerank_code(rng, tmp_path, code):
     vectors = rng.standard_normal((600, 64), np.float32)
     index = shoal.Index(64, code=code)

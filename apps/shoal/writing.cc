@@ -1,0 +1,221 @@
+// create, insert, upsert, delete, refine: verbs that change the file. Each loads the index, changes
+// it, and replaces the file.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/common/progress.h"
+#include "apps/shoal/rows.h"
+#include "apps/shoal/verb.h"
+#include "shoal/index.h"
+
+namespace shoal::apps {
+namespace {
+
+tl::unexpected<Error> Invalid(std::string message) {
+  return MakeError(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+struct CreateArguments {
+  std::string file;
+  uint32_t dim = 0;
+  std::string metric = "l2", dtype = "float32", code = "auto", rerank_code = "full";
+  uint32_t max_degree = 32, build_list_size = 100;
+  bool force = false;
+};
+
+Result<int> Create(const CreateArguments& arguments) {
+  const auto metric = ParseMetric(arguments.metric);
+  if (!metric) return Invalid("--metric: no such metric: " + arguments.metric);
+  const auto type = ParseScalarType(arguments.dtype);
+  if (!type) return Invalid("--dtype: no such type: " + arguments.dtype);
+  const auto code = ParseCode(arguments.code), rerank_code = ParseCode(arguments.rerank_code);
+  if (!code || !rerank_code) return Invalid("--code, --rerank-code: no such code");
+  if (!arguments.force && std::filesystem::exists(arguments.file))
+    return MakeError(ErrorCode::kAlreadyExists,
+                     arguments.file + ": is there already (--force replaces it)");
+  const auto index = Index::Create({.dim = arguments.dim,
+                                    .scalar_type = *type,
+                                    .metric = *metric,
+                                    .code = *code,
+                                    .rerank_code = *rerank_code,
+                                    .max_degree = arguments.max_degree,
+                                    .build_list_size = arguments.build_list_size});
+  if (!index) return tl::unexpected(index.error());
+  if (Status saved = index->Save(arguments.file); !saved) return tl::unexpected(saved.error());
+  return kDone;
+}
+
+struct WriteArguments {
+  std::string file;
+  std::vector<std::string> inputs;
+  std::string format;
+  ReadRowsOptions read;
+  size_t threads = 0;
+  bool upsert = false, quiet = false, progress = false;
+};
+
+Result<Format> FormatNamed(const std::string& name) {
+  constexpr std::pair<std::string_view, Format> kNames[] = {
+      {"", Format::kAuto},       {"jsonl", Format::kJsonl}, {"csv", Format::kCsv},
+      {"tsv", Format::kCsv},     {"npy", Format::kNpy},     {"fvecs", Format::kFvecs},
+      {"bvecs", Format::kBvecs}, {"bin", Format::kBin}};
+  for (const auto& [known, format] : kNames)
+    if (name == known) return format;
+  return Invalid("--format: expected jsonl, csv, tsv, npy, fvecs, bvecs or bin, found " + name);
+}
+
+// Puts the rows of one input into the index. Returns how many lines or rows were refused.
+Result<size_t> WriteInput(Index& index, const std::string& input, const WriteArguments& arguments,
+                          const ReadRowsOptions& options) {
+  const Result<RowsRead> rows = ReadRows(input, options);
+  if (!rows) return tl::unexpected(rows.error());
+  const std::string name = input == "-" ? "standard input" : input;
+  for (const RowsRead::BadLine& bad : rows->bad)
+    fmt::print(stderr, "{}: line {}: {}\n", name, bad.line, bad.reason);
+  std::unique_ptr<Progress> shown;
+  if (!arguments.quiet && (arguments.progress || isatty(STDERR_FILENO) == 1))
+    shown = std::make_unique<Progress>(name, "vectors", rows->ids.size());
+  const BatchOptions batch{.threads = arguments.threads, .progress = [&](size_t done, size_t) {
+                             if (shown) shown->Update(done);
+                           }};
+  const MatrixView view = rows->view(index.options().scalar_type, index.options().dim);
+  const auto report = arguments.upsert ? index.UpsertMany(rows->ids, view, batch)
+                                       : index.InsertMany(rows->ids, view, batch);
+  if (!report) return tl::unexpected(report.error());
+  for (const BatchReport::Failure& failure : report->failures) {
+    const auto place = rows->lines.empty() ? fmt::format("row {}", failure.row)
+                                           : fmt::format("line {}", rows->lines[failure.row]);
+    if (options.bail) return Invalid(fmt::format("{}: {}: {}", name, place, failure.error.message));
+    fmt::print(stderr, "{}: {}: {}\n", name, place, failure.error.message);
+  }
+  return rows->bad.size() + report->failures.size();
+}
+
+Result<int> Write(const WriteArguments& arguments) {
+  Result<Index> index = Index::Load(arguments.file, {.batch = {.threads = arguments.threads}});
+  if (!index) return tl::unexpected(index.error());
+  const Result<Format> format = FormatNamed(arguments.format);
+  if (!format) return tl::unexpected(format.error());
+  ReadRowsOptions options = arguments.read;
+  options.format = *format;
+  options.type = index->options().scalar_type;
+  options.dim = index->options().dim;
+  size_t refused = 0;
+  const std::vector<std::string> standard_input = {"-"};
+  for (const std::string& input : arguments.inputs.empty() ? standard_input : arguments.inputs) {
+    const Result<size_t> bad = WriteInput(*index, input, arguments, options);
+    if (!bad) return tl::unexpected(bad.error());
+    refused += *bad;
+  }
+  if (Status saved = index->Save(arguments.file); !saved) return tl::unexpected(saved.error());
+  return refused == 0 ? kDone : kFailed;
+}
+
+struct DeleteArguments {
+  std::string file, missing = "error";
+  std::vector<std::string> ids;
+};
+
+Result<int> Delete(const DeleteArguments& arguments) {
+  if (arguments.missing != "error" && arguments.missing != "ignore")
+    return Invalid("--missing: expected error or ignore, found " + arguments.missing);
+  std::vector<uint64_t> ids;
+  for (const std::string& text : arguments.ids) {
+    const Result<uint64_t> id = ParseId(text);
+    if (!id) return tl::unexpected(id.error());
+    ids.push_back(*id);
+  }
+  if (arguments.ids.empty()) {
+    Result<std::vector<uint64_t>> read = ReadIds("-");
+    if (!read) return tl::unexpected(read.error());
+    ids = *std::move(read);
+  }
+  Result<Index> index = Index::Load(arguments.file);
+  if (!index) return tl::unexpected(index.error());
+  const auto report = index->DeleteMany(ids);
+  if (!report) return tl::unexpected(report.error());
+  if (Status saved = index->Save(arguments.file); !saved) return tl::unexpected(saved.error());
+  if (arguments.missing == "ignore") return kDone;
+  for (const BatchReport::Failure& failure : report->failures)
+    fmt::print(stderr, "shoal: {}\n", failure.error.message);
+  return report->failures.empty() ? kDone : kFailed;
+}
+
+void AddWrite(CLI::App& app, Action* action, bool upsert) {
+  const auto arguments = std::make_shared<WriteArguments>();
+  arguments->upsert = upsert;
+  const std::string name = upsert ? "upsert" : "insert";
+  CLI::App* verb =
+      AddVerb(app, name,
+              upsert ? "Adds points, or gives them other vectors."
+                     : "Adds points. An id that is there already is an error of its line.",
+              "echo '{\"id\": 7, \"vector\": [1, 2, 3]}' | shoal " + name + " colors.shoal");
+  verb->add_option("file", arguments->file, "the index")->required();
+  verb->add_option("input", arguments->inputs,
+                   "files of vectors; none, or -: standard input, JSON lines");
+  verb->add_option("--format", arguments->format,
+                   "jsonl, csv, tsv, npy, fvecs, bvecs or bin; by default the file's suffix");
+  verb->add_option("--ids", arguments->read.ids, "ids of rows that have none, one a line");
+  verb->add_option("--first-id", arguments->read.first_id,
+                   "without --ids: the id of the first such row (0)");
+  verb->add_option("--threads", arguments->threads, "0: one for each CPU");
+  verb->add_flag("--bail", arguments->read.bail, "the first bad line ends it; nothing is changed");
+  verb->add_flag("--progress", arguments->progress, "show progress, even if stderr is no terminal");
+  verb->add_flag("--quiet", arguments->quiet, "show no progress");
+  verb->callback([=] { *action = [=] { return Write(*arguments); }; });
+}
+
+void AddCreate(CLI::App& app, Action* action) {
+  const auto arguments = std::make_shared<CreateArguments>();
+  CLI::App* verb = AddVerb(app, "create", "Makes an empty index.",
+                           "shoal create colors.shoal --dim 3 --metric cosine");
+  verb->add_option("file", arguments->file, "the index")->required();
+  verb->add_option("--dim", arguments->dim, "elements of every vector")->required();
+  verb->add_option("--metric", arguments->metric,
+                   "l2, inner_product, cosine, manhattan or hamming (l2)");
+  verb->add_option("--dtype", arguments->dtype, "float32, float16, int8, uint8 or bit (float32)");
+  verb->add_option("--code", arguments->code, "what searches traverse (auto)");
+  verb->add_option("--rerank-code", arguments->rerank_code, "what puts hits in order (full)");
+  verb->add_option("--max-degree", arguments->max_degree, "most edges of a point (32)");
+  verb->add_option("--build-list-size", arguments->build_list_size,
+                   "candidates of an insert's search (100)");
+  verb->add_flag("--force", arguments->force, "replace a file that is there");
+  verb->callback([=] { *action = [=] { return Create(*arguments); }; });
+}
+
+void AddRefine(CLI::App& app, Action* action) {
+  const auto file = std::make_shared<std::string>();
+  CLI::App* verb = AddVerb(app, "refine", "Renews every point's edges; takes the time of inserts.",
+                           "shoal refine colors.shoal");
+  verb->add_option("file", *file, "the index")->required();
+  verb->callback([=] {
+    *action = [=]() -> Result<int> {
+      Result<Index> index = Index::Load(*file);
+      if (!index) return tl::unexpected(index.error());
+      if (Status refined = index->Refine(); !refined) return tl::unexpected(refined.error());
+      if (Status saved = index->Save(*file); !saved) return tl::unexpected(saved.error());
+      return kDone;
+    };
+  });
+}
+
+}  // namespace
+
+void AddWritingVerbs(CLI::App& app, Action* action) {
+  AddCreate(app, action);
+  AddWrite(app, action, false);
+  AddWrite(app, action, true);
+  const auto arguments = std::make_shared<DeleteArguments>();
+  CLI::App* verb = AddVerb(app, "delete", "Removes points.", "shoal delete colors.shoal 7 8");
+  verb->add_option("file", arguments->file, "the index")->required();
+  verb->add_option("ids", arguments->ids, "their ids; none: standard input, one a line");
+  verb->add_option("--missing", arguments->missing, "ids that are not there: error or ignore");
+  verb->callback([=] { *action = [=] { return Delete(*arguments); }; });
+  AddRefine(app, action);
+}
+
+}  // namespace shoal::apps

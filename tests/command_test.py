@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""The command `shoal`: each verb, its formats, errors and exit statuses.
+
+usage: command_test.py PROGRAM
+"""
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = None
+VERBS = ["create", "insert", "upsert", "delete", "refine", "search", "get", "ids", "count", "bench", "stat",
+         "verify", "dump", "load", "import", "export", "completion"]
+COLORS = {1: [255, 0, 0], 2: [255, 165, 0], 3: [0, 0, 255], 2**64 - 1: [255, 127, 80]}
+
+
+class Command(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="shoal-command-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.file = self.folder / "colors.shoal"
+
+    def run_it(self, *arguments, stdin="", status=0, stderr=None):
+        done = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, text=True,
+                              cwd=self.folder, timeout=120, check=False)
+        self.assertEqual(done.returncode, status, done)
+        if stderr is None:
+            self.assertEqual(done.stderr, "")
+        else:
+            self.assertRegex(done.stderr, stderr)
+        return done.stdout
+
+    def make(self, **colors):
+        self.run_it("create", self.file, "--dim", 3, *[f"--{k}={v}" for k, v in colors.items()])
+        lines = "".join(json.dumps({"id": i, "vector": v}) + "\n" for i, v in COLORS.items())
+        self.run_it("insert", self.file, stdin=lines)
+
+    def answers(self, *arguments, **options):
+        return [json.loads(line) for line in self.run_it("search", self.file, *arguments, **options).splitlines()]
+
+    def test_each_verb_s_help_shows_an_example(self):
+        listed = self.run_it("--help")
+        for verb in VERBS:
+            self.assertIn(f"  {verb} ", listed)
+            self.assertRegex(self.run_it(verb, "--help"), f"Example:\n *.*shoal {verb} ")
+        self.assertRegex(self.run_it("--version"), r"^\d+\.\d+\.\d+\n$")
+
+    def test_wrong_usage_is_status_2(self):
+        for arguments in ((), ("no-such-verb",), ("create", "x"), ("create", "x", "--dim", "many"), ("get", "x"),
+                          ("search", "x", "--no-such-option")):
+            self.run_it(*arguments, status=2, stderr="^shoal: .*\n$")
+
+    def test_points_come_are_found_and_go(self):
+        self.make()
+        self.assertEqual(self.run_it("count", self.file), "4\n")
+        self.assertEqual(sorted(map(int, self.run_it("ids", self.file).split())), sorted(COLORS))
+        answer, = self.answers("255,127,80", "-k", 2)
+        self.assertEqual(answer["ids"], [2**64 - 1, 2])
+        self.assertEqual(answer["distances"], [0, 38**2 + 80**2])
+        self.assertEqual(json.loads(self.run_it("get", self.file, 2)), {"id": 2, "vector": COLORS[2]})
+        self.run_it("upsert", self.file, stdin='{"id": 2, "vector": [9, 9, 9]}')
+        self.assertEqual(json.loads(self.run_it("get", self.file, 2))["vector"], [9, 9, 9])
+        self.run_it("delete", self.file, 2, 3)
+        self.run_it("delete", self.file, 3, status=1, stderr="^shoal: id 3: not there\n$")
+        self.run_it("delete", self.file, "--missing=ignore", stdin="3\n1\n")
+        self.assertEqual(self.run_it("ids", self.file), f"{2**64 - 1}\n")
+        self.run_it("get", self.file, 1, status=1, stderr="^shoal: id 1: not there\n$")
+
+    def test_a_search_takes_many_queries_and_writes_three_formats(self):
+        self.make()
+        answers = self.answers("-k", 1, stdin="[0, 0, 250]\n\n{\"vector\": [255, 0, 1]}\n")
+        self.assertEqual([a["ids"] for a in answers], [[3], [1]])
+        self.assertEqual([a["query"] for a in answers], [0, 1])
+        (self.folder / "queries.csv").write_text("r,g,b\n0,0,250\n255,0,1\n")
+        csv = self.run_it("search", self.file, "--queries", "queries.csv", "-k", 1, "--format", "csv")
+        self.assertEqual(csv, "query,id,distance\n0,3,25\n1,1,1\n")
+        text = self.run_it("search", self.file, "[0,0,250]", "--format=text", "-k", 1)
+        self.assertEqual(text.split(), ["0", "3", "25"])
+        near, = self.answers("255,0,0", "--radius", 25000)
+        self.assertEqual(near["ids"], [1, 2**64 - 1])
+        strings, = self.answers("255,127,80", "-k", 1, "--ids-as-strings")
+        self.assertEqual(strings["ids"], [str(2**64 - 1)])
+        self.assertEqual(self.answers("0,0,0", "-k", 10**12)[0]["ids"].__len__(), 4)
+        self.run_it("search", self.file, "0,0,0", "-k", 0, status=1, stderr="k: expected at least 1")
+        self.run_it("search", self.file, "0,0", status=1, stderr="expected 3 elements, found 2")
+        self.run_it("search", self.file, "0,0,red", status=1, stderr="element 2: expected a number")
+        self.run_it("search", self.file, stdin="[1, 2]\n", status=1, stderr="line 1: vector: expected 3")
+
+    def test_bad_lines_are_named_and_the_rest_goes_in(self):
+        self.run_it("create", self.file, "--dim", 2)
+        lines = '{"id": 1, "vector": [1, 2]}\nnot json\n{"id": -1, "vector": [1, 2]}\n{"id": 2, "vector": [1]}\n' \
+                '{"id": 3}\n{"id": 1, "vector": [3, 4]}\n{"id": 4, "vector": [1, "x"]}\n{"id": 5, "vector": [5, 6]}\n'
+        told = "line 2: expected JSON(.|\n)*line 3: id: (.|\n)*line 4: vector: expected 2 elements, found 1(.|\n)*" \
+               "line 5: vector: (.|\n)*line 7: element 1: (.|\n)*line 6: id 1: "
+        self.run_it("insert", self.file, stdin=lines, status=1, stderr=told)
+        self.assertEqual(sorted(self.run_it("ids", self.file).split()), ["1", "5"])
+        before = self.file.read_bytes()
+        self.run_it("insert", self.file, "--bail", stdin='{"id": 8, "vector": [1, 2]}\nbad\n', status=1,
+                    stderr="^shoal: line 2: ")
+        self.run_it("insert", self.file, "--bail", stdin='{"id": 5, "vector": [1, 2]}\n', status=1,
+                    stderr="line 1: id 5: ")
+        self.assertEqual(self.file.read_bytes(), before)
+
+    def test_csv_and_binary_files_go_in(self):
+        self.run_it("create", self.file, "--dim", 2)
+        (self.folder / "a.csv").write_text("id,x,y\n1,10,20\n2;30;40\n")
+        (self.folder / "a.tsv").write_text("3\t50\t60\n")
+        (self.folder / "a.bin").write_bytes(struct.pack("<2I4f", 2, 2, 1, 2, 3, 4))
+        (self.folder / "a.fvecs").write_bytes(struct.pack("<I2f", 2, 7, 8))
+        (self.folder / "ids").write_text("77\n78\n")
+        self.run_it("insert", self.file, "a.csv", "a.tsv")
+        self.run_it("insert", self.file, "a.bin", "--ids", "ids")
+        self.run_it("insert", self.file, "a.fvecs", "--first-id", 100)
+        found = {line["id"]: line["vector"] for line in
+                 map(json.loads, self.run_it("get", self.file, 1, 2, 3, 77, 78, 100).splitlines())}
+        self.assertEqual(found, {1: [10, 20], 2: [30, 40], 3: [50, 60], 77: [1, 2], 78: [3, 4], 100: [7, 8]})
+        self.run_it("insert", self.file, "a.bin", "--ids", "a.csv", status=1, stderr="line 1: id: ")
+        self.run_it("insert", self.file, "gone.jsonl", status=1, stderr="gone.jsonl")
+        self.run_it("insert", self.file, "-", "--format", "npy", status=1, stderr="JSON lines or CSV")
+
+    def test_other_types_keep_their_elements(self):
+        for dtype, metric, vector in (("uint8", "l2", [0, 255, 7]), ("int8", "cosine", [-128, 127, 1]),
+                                      ("float16", "inner_product", [0.5, 1, -2]), ("bit", "hamming", [1, 0, 1])):
+            name = self.folder / dtype
+            self.run_it("create", name, "--dim", 3, "--dtype", dtype, "--metric", metric)
+            self.run_it("insert", name, stdin=json.dumps({"id": 1, "vector": vector}))
+            self.assertEqual(json.loads(self.run_it("get", name, 1))["vector"], vector)
+        self.run_it("insert", self.folder / "uint8", stdin='{"id": 2, "vector": [1, 256, 0.5]}', status=1,
+                    stderr="element 1: expected a whole number from 0 to 255, found 256")
+
+    def test_stat_and_verify_say_what_is_there(self):
+        self.make(metric="cosine")
+        stat = json.loads(self.run_it("stat", self.file, "--json"))
+        self.assertEqual((stat["points"], stat["dim"], stat["metric"], stat["dtype"]), (4, 3, "cosine", "float32"))
+        self.assertEqual(stat["bytes"], self.file.stat().st_size)
+        self.assertRegex(self.run_it("stat", self.file), "points +4\n")
+        self.assertIn("4 points, all checksums right", self.run_it("verify", self.file))
+        self.assertIn("the graph too", self.run_it("verify", self.file, "--deep"))
+        data = bytearray(self.file.read_bytes())
+        data[len(data) // 2] ^= 1
+        self.file.write_bytes(data)
+        self.run_it("verify", self.file, status=3, stderr="^shoal: .*colors.shoal: ")
+        self.run_it("verify", self.folder / "gone", status=1, stderr="gone")
+        (self.folder / "text").write_text("no index" * 100)
+        self.run_it("count", self.folder / "text", status=1, stderr="text")
+
+    def test_create_replaces_nothing_unless_it_is_told_to(self):
+        self.make()
+        self.run_it("create", self.file, "--dim", 3, status=1, stderr="--force")
+        self.assertEqual(self.run_it("count", self.file), "4\n")
+        self.run_it("create", self.file, "--dim", 5, "--force")
+        self.assertEqual(self.run_it("count", self.file), "0\n")
+        self.run_it("create", self.folder / "x", "--dim", 0, status=1, stderr="dim")
+        self.run_it("create", self.folder / "x", "--dim", 2, "--metric", "far", status=1, stderr="--metric.*far")
+
+    def test_what_is_dumped_is_loaded(self):
+        self.make(metric="cosine")
+        dump = self.run_it("dump", self.file)
+        self.assertEqual(len(dump.splitlines()), 5)
+        self.run_it("load", self.folder / "again", stdin=dump)
+        again = self.run_it("dump", self.folder / "again")
+        self.assertEqual(sorted(again.splitlines()), sorted(dump.splitlines()))
+        self.run_it("load", self.folder / "x", stdin="{}", status=1, stderr="line 1")
+        self.run_it("load", self.folder / "x", stdin=dump + "bad\n", status=1, stderr="line 5")
+        self.assertFalse((self.folder / "x").exists())
+
+    def test_diskann_s_files_go_out_and_come_back(self):
+        self.run_it("create", self.file, "--dim", 2)
+        self.run_it("insert", self.file, stdin='{"id": 5, "vector": [1, 2]}\n{"id": 9, "vector": [3, 4]}\n')
+        self.run_it("export", self.file, "ann", "--tags")
+        self.run_it("import", self.folder / "again", "ann", "--tags")
+        self.assertEqual(sorted(self.run_it("ids", self.folder / "again").split()), ["5", "9"])
+        self.assertEqual(json.loads(self.run_it("get", self.folder / "again", 9))["vector"], [3, 4])
+        self.run_it("import", self.folder / "x", "gone", status=1, stderr="gone")
+
+    def test_bench_prints_recall_of_one_where_all_is_searched(self):
+        self.run_it("create", self.file, "--dim", 1)
+        self.run_it("insert", self.file, stdin="".join(f"[{i}]\n" for i in range(200)))
+        lines = self.run_it("bench", self.file, "--list-sizes", 200, "-k", 5).splitlines()
+        self.assertEqual(lines[0].split(), ["list_size", "queries/s", "recall@5"])
+        self.assertEqual(lines[1].split()[::2], ["200", "1.0000"])
+        self.run_it("refine", self.file)
+        self.assertEqual(self.run_it("count", self.file), "200\n")
+
+    def test_the_lines_of_the_documentation_run(self):
+        page = (pathlib.Path(__file__).resolve().parent.parent / "docs/site/command.md").read_text()
+        lines = page.split("```sh\n")[1].split("```")[0]
+        self.assertGreater(lines.count("shoal "), 8)
+        (self.folder / "more.csv").write_text("2,0,255,0\n3,1,1,1\n")
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", lines], capture_output=True, text=True, check=False,
+                              cwd=self.folder, env={"PATH": f"{pathlib.Path(PROGRAM).parent}:{os.environ['PATH']}"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn('"ids":[1]', done.stdout)
+        self.assertEqual(self.run_it("count", "copy.shoal"), "2\n")
+
+    def test_completion_knows_verbs_and_options(self):
+        self.assertEqual(set(self.run_it("words").split()) & set(VERBS), set(VERBS))
+        self.assertIn("--list-size\n", self.run_it("words", "search"))
+        for shell in ("bash", "zsh", "fish"):
+            self.assertIn("shoal words", self.run_it("completion", shell))
+        self.run_it("completion", "tcsh", status=1, stderr="bash, zsh or fish")
+        script = self.run_it("completion", "bash")
+        asked = 'PATH="$1:$PATH"; eval "$2"; COMP_WORDS=(shoal search --li); COMP_CWORD=2; _shoal; echo ${COMPREPLY[*]}'
+        done = subprocess.run(["bash", "-c", asked, "bash", pathlib.Path(PROGRAM).parent, script],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.stdout, "--list-size\n", done)
+
+    def test_a_closed_pipe_and_an_interrupt_end_in_silence(self):
+        self.make()
+        done = subprocess.run(["bash", "-c", 'set -o pipefail; "$1" dump "$2" | true; exit 0', "bash", PROGRAM, self.file],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.stderr, "")
+        before = self.file.read_bytes()
+        waiting = subprocess.Popen([PROGRAM, "insert", self.file], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        waiting.stdin.write(b'{"id": 10, "vector": [1, 2, 3]}\n')
+        waiting.stdin.flush()
+        while b"shoal" not in pathlib.Path(f"/proc/{waiting.pid}/comm").read_bytes():
+            pass
+        caught = 0
+        while not caught & 2:  # Until the program has its handler of SIGINT.
+            status = pathlib.Path(f"/proc/{waiting.pid}/status").read_text()
+            caught = int(status.split("SigCgt:")[1].split()[0], 16)
+        os.kill(waiting.pid, 2)
+        _, told = waiting.communicate(timeout=60)
+        self.assertEqual((waiting.returncode, told), (130, b""))
+        self.assertEqual(self.file.read_bytes(), before)
+
+
+if __name__ == "__main__":
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
