@@ -353,7 +353,13 @@ std::vector<float> RqCodec::MeanOf(MatrixView rows) const {
 }
 
 Result<uint32_t> RqCodec::AddCentre(std::span<const float> centre) {
-  if (shape_.metric == Metric::kL2) return centres_.Add(centre, rotation_);
+  const Result<uint32_t> set = AnnounceCentre(centre);
+  if (set) UseCentre(*set);
+  return set;
+}
+
+Result<uint32_t> RqCodec::AnnounceCentre(std::span<const float> centre) {
+  if (shape_.metric == Metric::kL2) return centres_.Announce(centre, rotation_);
   return Mismatch(ErrorCode::kUnsupported, "centre: metric", MetricName(Metric::kL2),
                   MetricName(shape_.metric));
 }
