@@ -53,6 +53,7 @@ class RqCodec final : public Codec {
   // Estimates, not below 0: of rows whose codes are equal, 0.
   Scorer BindRow(const std::byte* row, std::byte* buffer) const override;
   Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const override;
+  float RangeMargin(VectorView query, float radius) const override;
 
   // The seed, and the sets that are alive.
   std::vector<std::byte> Parameters() const override;
