@@ -16,7 +16,8 @@ namespace {
 using test::Rows;
 
 constexpr size_t kDim = 32;
-constexpr size_t kQueries = 40;
+constexpr size_t kQueries = 100;
+constexpr double kNoise = 0.05;  // Of a recall, from one centre to another that is as good.
 
 // Vectors of one generator, each moved by `shift` in every element.
 class Data {
@@ -68,7 +69,8 @@ double RecallOfOneBatch(const Data& data, Code code) {
 TEST(CentredIndex, ABatchIntoANewIndexIsFoundAsWellWhereverItsVectorsLie) {
   const Data near(1500, 0), far(1500, 20);
   for (const Code code : {Code::kRq3, Code::kRq2})
-    EXPECT_NEAR(RecallOfOneBatch(far, code), RecallOfOneBatch(near, code), 0.03) << CodeName(code);
+    EXPECT_NEAR(RecallOfOneBatch(far, code), RecallOfOneBatch(near, code), kNoise)
+        << CodeName(code);
 }
 
 TEST(CentredIndex, TheFirstBatchIsCentredEvenIfAnInsertWasRefusedBefore) {
@@ -77,7 +79,7 @@ TEST(CentredIndex, TheFirstBatchIsCentredEvenIfAnInsertWasRefusedBefore) {
   EXPECT_FALSE(index.Insert(7, std::vector<float>(kDim + 1)));
   Rows rows = far.rows();
   ASSERT_TRUE(index.InsertMany(test::Iota(rows.size()), rows.view(), {}));
-  EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, Code::kRq3) - 0.03);
+  EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, Code::kRq3) - kNoise);
 }
 
 TEST(CentredIndex, ABatchWithRefusedRowsIsCentredOnTheOthers) {
@@ -90,7 +92,7 @@ TEST(CentredIndex, ABatchWithRefusedRowsIsCentredOnTheOthers) {
   const auto inserted = index.InsertMany(test::Iota(rows.size()), rows.view(), {});
   ASSERT_TRUE(inserted);
   EXPECT_EQ(inserted->failures.size(), 1u);
-  EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, Code::kRq3) - 0.03);
+  EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, Code::kRq3) - kNoise);
 }
 
 TEST(CentredIndex, ASnapshotKeepsTheCentre) {
@@ -138,7 +140,7 @@ TEST_P(Renewal, SingleInsertsAreFoundAsWellAsOneBatch) {
     Settle(index);
     EXPECT_TRUE(IsRenewed(index));
     EXPECT_EQ(index.size(), far.rows().size());
-    EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, code) - 0.03) << CodeName(code);
+    EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, code) - kNoise) << CodeName(code);
   }
 }
 
@@ -193,7 +195,7 @@ TEST_P(Renewal, ADriftingStreamKeepsItsRecall) {
     recall += share(index) / kQueries;
     of_fresh += share(fresh) / kQueries;
   }
-  EXPECT_GE(recall, of_fresh - 0.05);
+  EXPECT_GE(recall, of_fresh - kNoise);
 }
 
 TEST_P(Renewal, VectorsOfAFeatureStoreAreEncodedAnew) {
@@ -205,7 +207,7 @@ TEST_P(Renewal, VectorsOfAFeatureStoreAreEncodedAnew) {
     ASSERT_TRUE(index->Insert(id, far.rows()[id]));
   Settle(*index);
   EXPECT_TRUE(IsRenewed(*index));
-  EXPECT_GE(RecallOf(*index, far), RecallOfOneBatch(far, Code::kRq3) - 0.03);
+  EXPECT_GE(RecallOf(*index, far), RecallOfOneBatch(far, Code::kRq3) - kNoise);
 }
 
 TEST(CentredIndex, WhereHitsAreOrderedByTheCodeTheCentreStays) {
@@ -215,6 +217,7 @@ TEST(CentredIndex, WhereHitsAreOrderedByTheCodeTheCentreStays) {
     ASSERT_TRUE(index.Insert(id, far.rows()[id]));
   EXPECT_FALSE(IndexImpl::Of(index).renewal().active());
   EXPECT_EQ(IndexImpl::Of(index).renewal().Count(), 0u);
+  EXPECT_LT(RecallOf(index, far), 0.6 * RecallOfOneBatch(far, Code::kRq3));
 }
 
 TEST(CentredIndex, ALoadInTheMiddleOfARenewalGoesOnWithIt) {
@@ -234,7 +237,7 @@ TEST(CentredIndex, ALoadInTheMiddleOfARenewalGoesOnWithIt) {
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(loaded->Consolidate());
   EXPECT_FALSE(IndexImpl::Of(*loaded).renewal().active());
   EXPECT_TRUE(loaded->CheckStructure());
-  EXPECT_GE(RecallOf(*loaded, far), RecallOfOneBatch(far, Code::kRq3) - 0.03);
+  EXPECT_GE(RecallOf(*loaded, far), RecallOfOneBatch(far, Code::kRq3) - kNoise);
 }
 
 TEST(CentredIndex, WhatWasPreparedBeforeARenewalIsFoundAfterIt) {
