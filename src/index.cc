@@ -203,6 +203,7 @@ Status IndexImpl::CheckStructure() const {
     Status graph = graph_.CheckStructure(unreachable);
     unreachable_.store(unreachable, std::memory_order_relaxed);
     if (graph) graph = CheckIds();
+    if (graph) graph = CheckSets();
     return graph ? slots_.CheckCounts(repairs_.size()) : graph;
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "structure");

@@ -110,7 +110,7 @@ Status IndexImpl::Import(const GraphImage& image, const BatchOptions& batch) {
     if (batch.progress) batch.progress((pass * n + done) / kPasses, n);
   };
   size_t done = 0;
-  CentreOn(image.rows);
+  NoteBatch(image.rows);
   if (Status started = EnsureStart(); !started) return started;
   std::vector<SlotId> slots(n);
   const std::vector<uint32_t> order = BreadthFirst(image).nodes;

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "centre_renewal.h"
 #include "change_observer.h"
 #include "codec/vector_check.h"
 #include "graph/graph.h"
@@ -70,6 +71,7 @@ class PreparedInsert {
   uint32_t version_ = 0;
   uint64_t commits_ = 0;
   SeedsMet met_;
+  uint64_t renewals_ = 0;  // Of the code's centre, when the row was encoded or before.
 };
 
 class IndexImpl {
@@ -154,6 +156,7 @@ class IndexImpl {
   Status Import(const GraphImage& image, const BatchOptions& batch);
 
   const IndexOptions& options() const { return options_; }
+  const CentreRenewal& renewal() const { return renewal_; }
   size_t size() const { return slots_.live(); }
 
  private:
@@ -164,8 +167,10 @@ class IndexImpl {
   Status WritePoint(SlotId slot, ExternalId id, VectorView vector);
   // A slot with this row and this id, reserved in the id map.
   Result<OwnedSlot> Reserve(ExternalId id, VectorView vector);
+  Result<PreparedInsert> PrepareNew(ExternalId id, VectorView vector);
   Result<PreparedInsert> PrepareReplacement(ExternalId id, VectorView vector);
   Result<PreparedInsert> LinkOut(PreparedInsert prepared);
+  Status CommitAtOnce(PreparedInsert prepared);
   void RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard);
   SlotId Publish(PreparedInsert& prepared);
   Status CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guard);
@@ -226,6 +231,7 @@ class IndexImpl {
   Result<bool> MoveAllDown(const BatchOptions& batch, int pass);
   bool CopyPoint(SlotId from, SlotId to, Operation& op);
   bool MoveDown(SlotId from);
+  bool Relocate(SlotId from, OwnedSlot slot, EpochRegistry::Guard& guard);
   SlotId MoveTo(OwnedSlot& slot, SlotId from, Operation& op);
   void Trim();
   void PunchHoles();
@@ -259,8 +265,34 @@ class IndexImpl {
 
   // Makes a start point if there is none.
   Status EnsureStart();
-  // In an index that had no point yet: the code's centre becomes the mean of a sample of `rows`.
-  void CentreOn(MatrixView rows);
+
+  // --- The code's centre (index_centre.cc).
+
+  // A vector has been encoded; `rows` will be. In an index that had no point yet the mean of a
+  // sample of them becomes the centre.
+  void NoteVector(VectorView vector);
+  void NoteBatch(MatrixView rows);
+  // After Load, which may have begun in the middle of a renewal.
+  void ResumeRenewal();
+  void BeginRenewal();
+  void EnterPhase(CentreRenewal::Phase phase, const EpochRegistry::Guard& guard)
+      SHOAL_REQUIRES(renewal_.stepping);
+  bool StepRenewal();
+  bool StepRenewalLocked() SHOAL_REQUIRES(renewal_.stepping);
+  bool ClearSome() SHOAL_REQUIRES(renewal_.stepping);
+  bool RenewSome();
+  void AfterWrite();
+  void MoveAllToNewCentre(const BatchOptions& batch);
+  void FinishRenewal();
+  bool MoveToNewCentre(SlotId from);
+  // Encodes the row of a prepared insert anew if the centre has changed. Errors are the feature
+  // store's.
+  Status RefreshRow(PreparedInsert& prepared, Operation& op);
+  // Encodes the traversal row of a slot that the caller owns from its vector.
+  Status Recode(SlotId slot, Operation& op);
+  // Of every live point the row is of a set that is alive.
+  Status CheckSets() const;
+
   Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
@@ -282,6 +314,7 @@ class IndexImpl {
   Graph graph_;
 
   RepairQueue repairs_{budget_};
+  CentreRenewal renewal_{rows_.centred() == nullptr ? 0 : options_.dim};
 
   std::atomic<uint64_t> outstayed_{0};  // The epoch that an insert at the limit waited for in vain.
   Mutex starting_;                      // Held to make the start point.

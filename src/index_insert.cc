@@ -38,7 +38,8 @@ PreparedInsert::PreparedInsert(PreparedInsert&& other) noexcept
       slot_(std::move(other.slot_)),
       version_(other.version_),
       commits_(other.commits_),
-      met_(other.met_) {}
+      met_(other.met_),
+      renewals_(other.renewals_) {}
 
 PreparedInsert::~PreparedInsert() {
   if (index_ != nullptr) index_->Undo(*this);
@@ -75,7 +76,10 @@ std::optional<OwnedSlot> IndexImpl::AcquireSlot() {
 }
 
 Status IndexImpl::WritePoint(SlotId slot, ExternalId id, VectorView vector) {
-  rows_.Encode(vector, slot);
+  {
+    const auto guard = epochs_.Pin();  // The centre stays while a row is encoded with it.
+    rows_.Encode(vector, slot);
+  }
   const ExternalId former = slots_.external_id(slot);
   slots_.set_external_id(slot, id);
   if (rows_.stored() == nullptr) return {};
@@ -113,6 +117,7 @@ Result<PreparedInsert> IndexImpl::LinkOut(PreparedInsert prepared) {
   const SlotId p = prepared.slot_.id();
   auto guard = epochs_.Pin();
   Operation op(guard, rows_.buffer_bytes());
+  if (Status fresh = RefreshRow(prepared, op); !fresh) return tl::unexpected(fresh.error());
   const std::optional<SeedsMet> met = graph_.LinkOut(p, op);
   if (!met) return OutOfMemory(options_, "reverse lists");
   prepared.version_ = neighbors_.Version(p);
@@ -122,6 +127,13 @@ Result<PreparedInsert> IndexImpl::LinkOut(PreparedInsert prepared) {
 }
 
 Result<PreparedInsert> IndexImpl::Prepare(ExternalId id, VectorView vector) {
+  Result<PreparedInsert> prepared = PrepareNew(id, vector);
+  if (prepared) NoteVector(vector);
+  return prepared;
+}
+
+Result<PreparedInsert> IndexImpl::PrepareNew(ExternalId id, VectorView vector) {
+  const uint64_t renewals = renewal_.Count();
   if (Status valid = check_.Vector(vector, "vector"); !valid) return tl::unexpected(valid.error());
   try {
     if (Status started = EnsureStart(); !started) return tl::unexpected(started.error());
@@ -129,13 +141,16 @@ Result<PreparedInsert> IndexImpl::Prepare(ExternalId id, VectorView vector) {
     if (!slot) return tl::unexpected(slot.error());
     SHOAL_SYNC_POINT("insert.reserved");
     neighbors_.ResetRow(slot->id());  // Before anything can fail: what is undone is its list.
-    return LinkOut({*this, PreparedInsert::Kind::kNew, id, std::move(*slot)});
+    PreparedInsert prepared(*this, PreparedInsert::Kind::kNew, id, std::move(*slot));
+    prepared.renewals_ = renewals;
+    return LinkOut(std::move(prepared));
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
   }
 }
 
 Result<PreparedInsert> IndexImpl::PrepareReplacement(ExternalId id, VectorView vector) {
+  const uint64_t renewals = renewal_.Count();
   try {
     std::optional<OwnedSlot> slot = AcquireSlot();
     if (!slot) return OutOfMemory(options_, "slots");
@@ -149,7 +164,9 @@ Result<PreparedInsert> IndexImpl::PrepareReplacement(ExternalId id, VectorView v
       ids_.Lock(id).Unreserve();
       return OutOfMemory(options_, "repairs");
     }
-    return LinkOut({*this, PreparedInsert::Kind::kReplacement, id, std::move(*slot)});
+    PreparedInsert prepared(*this, PreparedInsert::Kind::kReplacement, id, std::move(*slot));
+    prepared.renewals_ = renewals;
+    return LinkOut(std::move(prepared));
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "upsert");
   }
@@ -158,7 +175,9 @@ Result<PreparedInsert> IndexImpl::PrepareReplacement(ExternalId id, VectorView v
 Result<PreparedInsert> IndexImpl::PrepareUpsert(ExternalId id, VectorView vector) {
   Result<PreparedInsert> fresh = Prepare(id, vector);
   if (fresh || fresh.error().code != ErrorCode::kAlreadyExists) return fresh;
-  return PrepareReplacement(id, vector);
+  Result<PreparedInsert> replacement = PrepareReplacement(id, vector);
+  if (replacement) NoteVector(vector);
+  return replacement;
 }
 
 void IndexImpl::Undo(PreparedInsert& prepared) {
@@ -190,9 +209,16 @@ void IndexImpl::RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard)
 }
 
 Status IndexImpl::Commit(PreparedInsert prepared) {
+  Status committed = CommitAtOnce(std::move(prepared));
+  AfterWrite();
+  return committed;
+}
+
+Status IndexImpl::CommitAtOnce(PreparedInsert prepared) {
   try {
     auto guard = epochs_.Pin();
-    const Operation op(guard, rows_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
+    Operation op(guard, rows_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
+    if (Status fresh = RefreshRow(prepared, op); !fresh) return fresh;
     RenewList(prepared, guard);
     if (prepared.kind_ == PreparedInsert::Kind::kReplacement) {
       CommitReplacement(prepared, std::move(guard));

@@ -294,6 +294,7 @@ Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptio
     if (!index) return index;
     const Status loaded = Loader(Of(*index), *reader, options.batch).Run();
     if (!loaded) return tl::unexpected(loaded.error());
+    Of(*index).ResumeRenewal();
     return index;
   } catch (const std::bad_alloc&) {
     return OutOfMemory(index_options, "load");

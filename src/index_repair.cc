@@ -65,22 +65,30 @@ bool IndexImpl::StartRepairers() {
 
 void IndexImpl::RepairInBackground() {
   using Clock = std::chrono::steady_clock;
-  while (const auto repair = repairs_.WaitAndTake()) {
+  while (!repairs_.closed()) {
+    const auto repair = renewal_.active() ? repairs_.Take() : repairs_.WaitAndTake();
     const auto begin = Clock::now();
-    auto repaired = Graph::Repaired::kRetry;
-    {
+    bool done = false;
+    if (repair) {
       auto guard = epochs_.Pin();
-      repaired = RepairTaken(*repair, guard);
+      done = RepairTaken(*repair, guard) != Graph::Repaired::kRetry;
     }
-    // It rests for the remainder of its time, and after a retry: that is not to become a loop.
+    if (RenewSome() && !repair) done = true;
+    // It rests for the remainder of its time, and where nothing was done: that is not to become a
+    // loop.
     const auto worked = Clock::now() - begin;
     if (options_.runtime.repair_share < 100)
       repairs_.Rest(worked * (100 - options_.runtime.repair_share) / options_.runtime.repair_share);
-    if (repaired == Graph::Repaired::kRetry) repairs_.Rest(std::chrono::milliseconds(1));
+    if (!done) repairs_.Rest(std::chrono::milliseconds(1));
   }
 }
 
 Status IndexImpl::Consolidate(const BatchOptions& batch) {
+  try {
+    MoveAllToNewCentre(batch);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "consolidate");
+  }
   const RepairQueue::Barrier barrier(repairs_);
   const size_t total = barrier.size();
   std::atomic<size_t> failed_in_a_row{0};
@@ -117,6 +125,7 @@ Status IndexImpl::Consolidate(const BatchOptions& batch) {
   if (stopped.load()) return Cancelled("consolidate", done.load(), total);
   if (batch.progress) batch.progress(total, total);
   for (int i = 0; i < 4; ++i) slots_.Reclaim();
+  FinishRenewal();
   Trim();
   return {};
 }
@@ -136,28 +145,36 @@ void IndexImpl::PunchHoles() {
   trimming_.Unlock();
 }
 
-// Copies rows and id to a slot that the caller owns. False: the feature store refuses.
+// Copies rows and id to a slot that the caller owns; encodes the traversal row anew if the code has
+// another centre now. False: the feature store refuses.
 bool IndexImpl::CopyPoint(SlotId from, SlotId to, Operation& op) {
   const ExternalId id = slots_.external_id(from);
   const ExternalId former = slots_.external_id(to);
   rows_.Copy(from, to);
   slots_.set_external_id(to, id);
-  StoredVectors* const stored = rows_.stored();
-  if (stored == nullptr) return true;
-  std::vector<std::byte> buffer(VectorView(nullptr, options_.scalar_type, options_.dim).bytes());
-  const MutableVectorView vector(buffer.data(), options_.scalar_type, options_.dim);
-  return stored->Copy({from, id}, vector, op) && stored->Put({to, id}, former, vector);
+  if (StoredVectors* const stored = rows_.stored()) {
+    std::vector<std::byte> buffer(VectorView(nullptr, options_.scalar_type, options_.dim).bytes());
+    const MutableVectorView vector(buffer.data(), options_.scalar_type, options_.dim);
+    if (!stored->Copy({from, id}, vector, op) || !stored->Put({to, id}, former, vector))
+      return false;
+  }
+  return !rows_.has_rerank() || !rows_.IsStale(to) || Recode(to, op);
 }
 
 // Relocates the point in slot `from` to a lower slot. False: there is none, or no memory.
 bool IndexImpl::MoveDown(SlotId from) {
   auto guard = epochs_.Pin();
-  Operation op(guard, rows_.buffer_bytes());
   if (slots_.tag(from) != Tag::kLive) return true;
   std::optional<OwnedSlot> slot = slots_.Acquire();
-  if (!slot || slot->id() >= from || !CopyPoint(from, slot->id(), op) || !repairs_.Reserve())
-    return false;
-  const SlotId to = slot->id();
+  return slot && slot->id() < from && Relocate(from, std::move(*slot), guard);
+}
+
+// Relocates the point in slot `from`, which was live under the guard; if it still is. False: there
+// is no memory, or the feature store refuses.
+bool IndexImpl::Relocate(SlotId from, OwnedSlot slot, EpochRegistry::Guard& guard) {
+  Operation op(guard, rows_.buffer_bytes());
+  const SlotId to = slot.id();
+  if (!CopyPoint(from, to, op) || !repairs_.Reserve()) return false;
   neighbors_.ResetRow(to);
   SlotId left = kNoSlot;
   bool copied = false;
@@ -165,7 +182,7 @@ bool IndexImpl::MoveDown(SlotId from) {
     copied = graph_.CopyOut(from, to, op);
   } catch (const std::bad_alloc&) {  // The row is empty then.
   }
-  if (copied) left = MoveTo(*slot, from, op);
+  if (copied) left = MoveTo(slot, from, op);
   if (left == kNoSlot) {
     graph_.UndoLinkOut(to);
     repairs_.Unreserve();

@@ -124,12 +124,15 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
     Scratch& scratch = op.scratch;
-    // By the rows that order hits: nothing is estimated.
+    // By the rows that order hits, if they are in memory: nothing is estimated.
     const Representation rows = rows_.ranking();
     const Scorer scorer = rows.codec.BindQuery(query, scratch.query_buffer.data());
     const size_t most = std::max<size_t>(1, slots_.high_water());
+    // Estimates may be too large: the vectors decide (RerankWithin).
+    const float margin =
+        rows_.stored() == nullptr ? 0 : rows.codec.RangeMargin(query, options.radius);
     graph_.RangeSearch(rows.rows(), scorer, std::clamp<size_t>(options.search_list_size, 1, most),
-                       options.radius, op);
+                       options.radius + margin, op);
     if (rows_.stored() != nullptr) {
       if (Status done = RerankWithin(query, options.radius, op); !done)
         return tl::unexpected(done.error());

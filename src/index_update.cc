@@ -58,10 +58,11 @@ Status IndexImpl::Delete(ExternalId id) {
     auto guard = epochs_.Pin();
     if (Status marked = MarkForRepair(id); !marked) return marked;
     AfterDelete(std::move(guard));
-    return {};
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "delete");
   }
+  AfterWrite();
+  return {};
 }
 
 // Positions of ids in the order of their slots: points of one batch that are near each other have
@@ -122,11 +123,14 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
                                           const BatchOptions& batch) {
   if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
   try {
-    CentreOn(rows);
+    NoteBatch(rows);
     const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
     const std::vector<uint32_t> order = InsertOrder(full, rows, KnownIds(ids), size(), batch);
-    return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch,
-                    [&](size_t i) { return Insert(ids[i], rows[i]); });
+    return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch, [&](size_t i) -> Status {
+      Result<PreparedInsert> prepared = PrepareNew(ids[i], rows[i]);
+      if (!prepared) return tl::unexpected(prepared.error());
+      return Commit(std::move(*prepared));
+    });
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
   }

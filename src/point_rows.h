@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "codec/rq_codec.h"
 #include "graph/representation.h"
 #include "stored_vectors.h"
 
@@ -55,6 +56,11 @@ class PointRows {
   }
   // The codec of the traversal rows, if they are relative to a centre; else null.
   RqCodec* centred() const { return parts_.front()->codec->AsCentred(); }
+  // Whether the traversal row of a point is not of the set that rows are encoded with now.
+  bool IsStale(SlotId slot) const {
+    const RqCodec* const codec = centred();
+    return codec != nullptr && codec->SetOf(traversal().Row(slot)) != codec->current_set();
+  }
   // What a binding of any of the codecs takes.
   size_t buffer_bytes() const { return buffer_bytes_; }
 
@@ -62,6 +68,9 @@ class PointRows {
 
   void Encode(VectorView vector, SlotId slot) {
     for (const auto& part : parts_) part->codec->Encode(vector, part->features.Row(slot));
+  }
+  void EncodeForTraversal(VectorView vector, SlotId slot) {
+    parts_.front()->codec->Encode(vector, parts_.front()->features.Row(slot));
   }
   void EncodeOrigin(SlotId slot) {
     for (const auto& part : parts_) part->codec->EncodeOrigin(part->features.Row(slot));

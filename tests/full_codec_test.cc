@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "base/memory.h"
 #include "codec/vector_check.h"
 #include "tests/print_types.h"
@@ -282,7 +284,7 @@ TEST(FullCodec, Float16RowsOfFloat32VectorsAreThoseOfTheirRoundedVectors) {
   for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
     const Rows rows =
         test::Generator(ScalarType::kFloat32, {.dim = kDim, .norm_sigma = 0.5}, 3).Many(40);
-    FullCodec codec(ScalarType::kFloat32, ScalarType::kFloat16, metric, kDim);
+    FullCodec codec(ScalarType::kFloat32, Code::kFloat16, metric, kDim);
     FullCodec halves(ScalarType::kFloat16, metric, kDim);
     const Encoded encoded(codec, rows);
     std::vector<std::byte> buffer(codec.buffer_bytes());
@@ -306,9 +308,57 @@ TEST(FullCodec, Float16RowsOfFloat32VectorsAreThoseOfTheirRoundedVectors) {
   }
 }
 
+TEST(FullCodec, Bfloat16RowsOfFloat32VectorsAreThoseOfTheirRoundedVectors) {
+  constexpr size_t kDim = 33;
+  const auto round = [](float x) {
+    const auto bits = std::bit_cast<uint32_t>(x);
+    const float down = std::bit_cast<float>(bits & 0xffff0000u);
+    const float up = std::bit_cast<float>((bits & 0xffff0000u) + 0x10000u);
+    const bool is_even = (bits >> 16 & 1) == 0;
+    if (std::abs(x - down) == std::abs(up - x)) return is_even ? down : up;
+    return std::abs(x - down) < std::abs(up - x) ? down : up;
+  };
+  for (const Metric metric :
+       {Metric::kL2, Metric::kInnerProduct, Metric::kCosine, Metric::kManhattan}) {
+    Rows rows = test::Generator(ScalarType::kFloat32, {.dim = kDim, .norm_sigma = 0.5}, 3).Many(40);
+    rows.Add(std::vector<double>(kDim, 1.00390625));  // Between two of them.
+    rows.Add(std::vector<double>(kDim, -1.01171875));
+    Rows rounded(ScalarType::kFloat32, kDim);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      std::vector<double> row;
+      for (const float x : rows.values(i)) row.push_back(round(x));
+      rounded.Add(row);
+    }
+    FullCodec codec(ScalarType::kFloat32, Code::kBfloat16, metric, kDim);
+    FullCodec plain(ScalarType::kFloat32, metric, kDim);
+    const Encoded encoded(codec, rows), expected(plain, rounded);
+    EXPECT_LT(codec.row_bytes(), plain.row_bytes() * 6 / 10);
+    std::vector<std::byte> buffer(codec.buffer_bytes()), other(plain.buffer_bytes());
+    std::vector<float> decoded(kDim);
+    const auto expect_same = [&](const Scorer& scorer, const Scorer& right) {
+      const auto scores = encoded.Score(scorer), distances = expected.Score(right);
+      for (size_t i = 0; i < rows.size(); ++i)
+        EXPECT_NEAR(scores[i], distances[i], 1e-4 * (1 + std::abs(distances[i])));
+    };
+    for (size_t i = 0; i < rows.size(); ++i) {
+      codec.Decode(encoded[i], decoded);
+      for (size_t j = 0; j < kDim; ++j) ASSERT_EQ(decoded[j], rounded.values(i)[j]);
+      EXPECT_TRUE(codec.Accept(encoded[i]));
+      expect_same(codec.BindQuery(rows[i], buffer.data()), plain.BindQuery(rows[i], other.data()));
+      expect_same(codec.BindRow(encoded[i], buffer.data()),
+                  plain.BindRow(expected[i], other.data()));
+    }
+    EXPECT_EQ(codec.max_norm_sq(), plain.max_norm_sq());
+    std::vector<std::byte> broken(encoded[0], encoded[0] + codec.row_bytes());
+    broken[0] = std::byte{0x80};
+    broken[1] = std::byte{0x7f};  // Infinity.
+    EXPECT_FALSE(codec.Accept(broken.data()));
+  }
+}
+
 TEST(FullCodec, WhatIsTooLargeOrTooSmallForFloat16HasFiniteDistances) {
   for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
-    FullCodec codec(ScalarType::kFloat32, ScalarType::kFloat16, metric, 2);
+    FullCodec codec(ScalarType::kFloat32, Code::kFloat16, metric, 2);
     const std::vector<std::vector<float>> vectors{{1e9f, -1e18f}, {1e-12f, 0}, {1, 1}};
     std::vector<std::vector<std::byte>> encoded;
     std::vector<const std::byte*> pointers;

@@ -22,7 +22,7 @@ target_compile_definitions(sequencer_test PRIVATE SHOAL_TEST_HOOKS=1)
 add_custom_target(race_tests)  # These and the stress programs: see tools/run_tests.sh.
 foreach(name races_test graph_races_test delete_races_test snapshot_races_test
              progress_races_test held_races_test destroy_races_test hub_races_test prepare_races_test
-             coded_races_test feature_races_test)
+             coded_races_test centre_races_test feature_races_test)
   add_dependencies(race_tests ${name})
   target_compile_definitions(${name} PRIVATE SHOAL_TEST_HOOKS=1)
   target_sources(${name} PRIVATE ${hooked_objects})
@@ -72,6 +72,7 @@ if(NOT SHOAL_SANITIZE)
 endif()
 
 shoal_stress(epoch_stress 3 120)
+shoal_stress(centre_stress 5 600)
 shoal_stress(feature_stress 3 120)
 shoal_stress(slot_stress 3 120)
 shoal_stress(edge_stress 3 120)

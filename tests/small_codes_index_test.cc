@@ -57,7 +57,8 @@ class SmallCodes : public ::testing::TestWithParam<Case> {
 
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
-  for (const Code code : {Code::kSq8, Code::kRq4, Code::kRq3, Code::kRq2, Code::kRq1, Code::kSign})
+  for (const Code code :
+       {Code::kBfloat16, Code::kSq8, Code::kRq4, Code::kRq3, Code::kRq2, Code::kRq1, Code::kSign})
     for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine})
       cases.push_back({code, metric});
   return cases;

@@ -39,7 +39,7 @@ void Centres::Fill(uint32_t set, std::span<const float> centre, const Rotation& 
   rotation.Apply(filled.rotated.data());
 }
 
-Result<uint32_t> Centres::Add(std::span<const float> centre, const Rotation& rotation) {
+Result<uint32_t> Centres::Announce(std::span<const float> centre, const Rotation& rotation) {
   const size_t dim = sets_[0].centre.size();
   if (centre.size() != dim)
     return Refuse(ErrorCode::kInvalidArgument, "dimension", Written(dim), Written(centre.size()));
@@ -51,8 +51,14 @@ Result<uint32_t> Centres::Add(std::span<const float> centre, const Rotation& rot
   if (now.alive == kBoth) return Refuse(ErrorCode::kAlreadyExists, "sets of parameters", "1", "2");
   const uint32_t set = 1 - now.current;
   Fill(set, centre, rotation);
-  SetState({.alive = kBoth, .current = set});
+  SetState({.alive = kBoth, .current = now.current});
   return set;
+}
+
+void Centres::Use(uint32_t set) {
+  const State now = state();
+  SHOAL_CHECK(now.has(set));
+  SetState({.alive = now.alive, .current = set});
 }
 
 void Centres::Drop(uint32_t set) {

@@ -24,7 +24,7 @@ class Centres {
   // Set 0 is alive, with the origin as its centre. `dim`: of a centre; 0 where there is none.
   Centres(size_t dim, size_t rotated_dim);
 
-  // Any thread. What is read of a set that was alive then stays until Add takes its place.
+  // Any thread. What is read of a set that was alive then stays until Announce takes its place.
   State state() const {
     const uint32_t packed = state_.load(std::memory_order_acquire);  // SET.2.
     return {packed & 3, packed >> 2};
@@ -32,8 +32,9 @@ class Centres {
   const float* centre(uint32_t set) const { return sets_[set].centre.data(); }
   const float* rotated(uint32_t set) const { return sets_[set].rotated.data(); }
 
-  // One thread at a time; see RqCodec::AddCentre and DropCentre.
-  Result<uint32_t> Add(std::span<const float> centre, const Rotation& rotation);
+  // One thread at a time; see RqCodec::AnnounceCentre, UseCentre and DropCentre.
+  Result<uint32_t> Announce(std::span<const float> centre, const Rotation& rotation);
+  void Use(uint32_t set);
   void Drop(uint32_t set);
 
   // The state and the centres of the sets that are alive.

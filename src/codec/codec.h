@@ -69,6 +69,10 @@ class Codec {
   // The codec itself, if its rows are relative to a centre, which is best near the vectors' mean.
   virtual RqCodec* AsCentred() { return nullptr; }
 
+  // By how much a score that is estimated may exceed `radius` where the true distance does not: 2.5
+  // standard errors. 0: nothing is estimated, or the error is not known.
+  virtual float RangeMargin(VectorView /*query*/, float /*radius*/) const { return 0; }
+
   // --- Inner product: what a codec learns of the norms of what it encodes.
 
   // The largest squared norm that was ever encoded; else 0.

@@ -10,6 +10,7 @@
 #include "base/padding.h"
 #include "base/round.h"
 #include "codec/vector_check.h"
+#include "distance/code_kernels.h"
 
 namespace shoal {
 namespace {
@@ -44,6 +45,30 @@ size_t RowBytes(ScalarType type, Metric metric, size_t dim) {
 }
 
 double InverseNorm(double norm_sq) { return norm_sq > 0 ? 1.0 / std::sqrt(norm_sq) : 0.0; }
+
+// The scalar type of a row's elements; for bfloat16, which is none, one that takes as many bytes.
+ScalarType StoredAs(ScalarType type, Code code) {
+  return code == Code::kFull ? type : ScalarType::kFloat16;
+}
+
+void ToBfloats(VectorView floats, std::byte* out) {
+  const auto* const elements = static_cast<const std::byte*>(floats.data());
+  for (size_t i = 0; i < floats.dim(); ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, elements + i * sizeof(bits), sizeof(bits));
+    // No legal element is so large that it would become infinity.
+    const auto upper = static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+    std::memcpy(out + i * sizeof(upper), &upper, sizeof(upper));
+  }
+}
+
+void FromBfloats(const std::byte* elements, size_t n, float* out) {
+  for (size_t i = 0; i < n; ++i) {
+    uint16_t upper;
+    std::memcpy(&upper, elements + i * sizeof(upper), sizeof(upper));
+    out[i] = std::bit_cast<float>(uint32_t{upper} << 16);
+  }
+}
 
 void ToHalves(VectorView floats, std::byte* out) {
   constexpr float kMaxHalf = 65504;
@@ -91,20 +116,24 @@ void ScoreOnSphere(const Scorer& s, const std::byte* const* rows, size_t n, floa
 
 }  // namespace
 
-FullCodec::FullCodec(ScalarType type, ScalarType stored, Metric metric, size_t dim)
-    : Codec({.row_bytes = RowBytes(stored, metric, dim), .buffer_bytes = dim * sizeof(float)}),
+FullCodec::FullCodec(ScalarType type, Code code, Metric metric, size_t dim)
+    : Codec({.row_bytes = RowBytes(StoredAs(type, code), metric, dim),
+             .buffer_bytes = dim * sizeof(float)}),
       type_(type),
-      stored_(stored),
+      code_(code),
+      stored_(StoredAs(type, code)),
       metric_(metric),
       dim_(dim),
-      suffix_(SuffixOf(stored, dim)),
+      suffix_(SuffixOf(stored_, dim)),
       kernels_(distance::Active()) {}
 
 void FullCodec::Encode(VectorView vector, std::byte* row) {
-  if (stored_ == type_) {
+  if (code_ == Code::kFull) {
     std::memcpy(row, vector.data(), vector.bytes());
-  } else {
+  } else if (code_ == Code::kFloat16) {
     ToHalves(vector, row);
+  } else {
+    ToBfloats(vector, row);
   }
   if (!FiguresOf(metric_).has_suffix) return;
   const float suffix = SuffixFor(row);
@@ -113,12 +142,25 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
 }
 
 float FullCodec::SuffixFor(const std::byte* row) const {
-  const double norm_sq = SquaredNorm(row, stored_, dim_);
+  double norm_sq = 0;
+  if (code_ == Code::kBfloat16) {
+    float floats[kMaxDim];
+    FromBfloats(row, dim_, floats);
+    norm_sq = SquaredNorm(floats, ScalarType::kFloat32, dim_);
+  } else {
+    norm_sq = SquaredNorm(row, stored_, dim_);
+  }
   return static_cast<float>(metric_ == Metric::kInnerProduct ? norm_sq : InverseNorm(norm_sq));
 }
 
 bool FullCodec::Accept(const std::byte* row) {
-  if (FirstNonFinite(row, stored_, dim_) != dim_) return false;
+  if (code_ == Code::kBfloat16) {
+    float floats[kMaxDim];
+    FromBfloats(row, dim_, floats);
+    if (FirstNonFinite(floats, ScalarType::kFloat32, dim_) != dim_) return false;
+  } else if (FirstNonFinite(row, stored_, dim_) != dim_) {
+    return false;
+  }
   if (!HasZeroPadding({row, stored_, dim_})) return false;
   if (!FiguresOf(metric_).has_suffix) return true;
   const std::byte* const end = row + BytesOf(stored_, dim_);
@@ -131,8 +173,14 @@ bool FullCodec::Accept(const std::byte* row) {
 }
 
 void FullCodec::Decode(const std::byte* row, MutableVectorView out) const {
-  if (stored_ == type_) {
+  if (code_ == Code::kFull) {
     std::memcpy(out.data(), row, out.bytes());
+    return;
+  }
+  if (code_ == Code::kBfloat16) {
+    float floats[kMaxDim];
+    FromBfloats(row, dim_, floats);
+    std::memcpy(out.data(), floats, out.bytes());
     return;
   }
   auto* const elements = static_cast<std::byte*>(out.data());
@@ -146,24 +194,35 @@ void FullCodec::Decode(const std::byte* row, MutableVectorView out) const {
 
 void FullCodec::EncodeOrigin(std::byte* row) const { std::memset(row, 0, row_bytes()); }
 
-// The kernel side of both bindings: float16 queries become float once, here.
-Scorer FullCodec::Bind(const void* elements, ScalarType type, std::byte* buffer) const {
+// float16 queries become float once, here.
+const void* FullCodec::AsQuery(VectorView vector, std::byte* buffer) const {
+  if (vector.type() != ScalarType::kFloat16) return vector.data();
+  kernels_.half_to_float(static_cast<const Half*>(vector.data()), dim_,
+                         reinterpret_cast<float*>(buffer));
+  return buffer;
+}
+
+const void* FullCodec::AsQuery(const std::byte* row, std::byte* buffer) const {
+  if (code_ != Code::kBfloat16) return AsQuery(VectorView(row, stored_, dim_), buffer);
+  FromBfloats(row, dim_, reinterpret_cast<float*>(buffer));
+  return buffer;
+}
+
+Scorer FullCodec::MakeScorer(const void* query) const {
+  const distance::Op op = FiguresOf(metric_).op;
   Scorer scorer;
   scorer.score = ScorePlain;
   scorer.dim = dim_;
   scorer.suffix = suffix_;
-  scorer.query = elements;
-  if (type == ScalarType::kFloat16) {
-    kernels_.half_to_float(static_cast<const Half*>(elements), dim_,
-                           reinterpret_cast<float*>(buffer));
-    scorer.query = buffer;
-  }
-  scorer.kernel = kernels_.Batch(FiguresOf(metric_).op, stored_);
+  scorer.query = query;
+  scorer.kernel = code_ == Code::kBfloat16
+                      ? distance::ActiveCodes().bfloat16[static_cast<size_t>(op)]
+                      : kernels_.Batch(op, stored_);
   return scorer;
 }
 
 Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
-  Scorer scorer = Bind(query.data(), type_, buffer);
+  Scorer scorer = MakeScorer(AsQuery(query, buffer));
   if (metric_ == Metric::kInnerProduct) scorer.score = ScoreNegated;
   if (metric_ == Metric::kCosine) {
     scorer.score = ScoreCosine;
@@ -175,19 +234,19 @@ Scorer FullCodec::BindQuery(VectorView query, std::byte* buffer) const {
 
 void FullCodec::ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                          std::byte* buffer, float* out) const {
-  Scorer scorer = Bind(query, stored_, buffer);
+  Scorer scorer = MakeScorer(AsQuery(query, buffer));
   if (FiguresOf(metric_).op == distance::Op::kDot) scorer.score = ScoreNegated;
   scorer.Score(vectors, n, out);
 }
 
 Scorer FullCodec::BindRowAsQuery(const std::byte* row, std::byte* buffer) const {
-  Scorer scorer = Bind(row, stored_, buffer);
+  Scorer scorer = MakeScorer(AsQuery(row, buffer));
   scorer.score = ScoreNegated;
   return scorer;
 }
 
 Scorer FullCodec::BindRow(const std::byte* row, std::byte* buffer) const {
-  Scorer scorer = Bind(row, stored_, buffer);
+  Scorer scorer = MakeScorer(AsQuery(row, buffer));
   if (metric_ == Metric::kInnerProduct) {
     scorer.score = ScoreOnSphere;
     BindToSphere(norms_, Suffix(row, suffix_), scorer);

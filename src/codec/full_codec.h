@@ -14,6 +14,7 @@
 // Row layout: dim elements of the stored type, then, for inner product and cosine, one float at the
 // next multiple of four bytes: |x|^2, and 1/|x|, of what is stored. Where nothing is left of a
 // vector that is too small for the type, 1/|x| is taken for 0: its distance from everything is 1.
+// A bfloat16 is the upper half of a float, rounded to nearest, ties to even.
 #pragma once
 
 #include <cstddef>
@@ -28,9 +29,10 @@ namespace shoal {
 
 class FullCodec final : public Codec {
  public:
-  FullCodec(ScalarType type, Metric metric, size_t dim) : FullCodec(type, type, metric, dim) {}
-  // `stored`: the type of a row's elements; `type` itself, or float16 for float32.
-  FullCodec(ScalarType type, ScalarType stored, Metric metric, size_t dim);
+  FullCodec(ScalarType type, Metric metric, size_t dim)
+      : FullCodec(type, Code::kFull, metric, dim) {}
+  // `code`: what a row's elements are; kFull, or of float32 vectors kFloat16 or kBfloat16.
+  FullCodec(ScalarType type, Code code, Metric metric, size_t dim);
   // Of the vectors that it encodes.
   VectorCheck check() const { return {type_, metric_, dim_}; }
 
@@ -47,18 +49,21 @@ class FullCodec final : public Codec {
   bool NormsVary() const override { return norms_.Vary(); }
 
   // Kernel figures (a distance, or the negated inner product) between vectors that are no rows, for
-  // choosing among them. Their type is the stored one.
+  // choosing among them. The code is kFull.
   void ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,
                 std::byte* buffer, float* out) const;
 
  private:
-  // `elements`: of type `type`.
   // What is behind the elements of a row (not kL2).
   float SuffixFor(const std::byte* row) const;
-  Scorer Bind(const void* elements, ScalarType type, std::byte* buffer) const;
+  // As a kernel takes a query: `elements`, or `buffer` with what they are as floats.
+  const void* AsQuery(VectorView vector, std::byte* buffer) const;
+  const void* AsQuery(const std::byte* row, std::byte* buffer) const;
+  Scorer MakeScorer(const void* query) const;
 
   const ScalarType type_;    // Of the vectors,
-  const ScalarType stored_;  // and of the elements of a row.
+  const Code code_;          // of the elements of a row,
+  const ScalarType stored_;  // and the scalar type that takes as many bytes.
   const Metric metric_;
   const size_t dim_;
   const size_t suffix_;

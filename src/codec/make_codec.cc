@@ -37,8 +37,9 @@ std::unique_ptr<Codec> MakeCodec(Code code, ScalarType type, Metric metric, size
       if (!parameters.empty()) break;
       return std::make_unique<FullCodec>(type, metric, dim);
     case Code::kFloat16:
+    case Code::kBfloat16:
       if (type != ScalarType::kFloat32 || !parameters.empty()) break;
-      return std::make_unique<FullCodec>(type, ScalarType::kFloat16, metric, dim);
+      return std::make_unique<FullCodec>(type, code, metric, dim);
     case Code::kSq8:
       if (!IsFloat(type) || !HasNorms(metric) || !parameters.empty()) break;
       return std::make_unique<Sq8Codec>(metric, dim);
@@ -49,8 +50,7 @@ std::unique_ptr<Codec> MakeCodec(Code code, ScalarType type, Metric metric, size
     case Code::kSign:
       if (type == ScalarType::kBit || !parameters.empty()) break;
       return std::make_unique<SignCodec>(metric, dim);
-    case Code::kAuto:
-    case Code::kBfloat16: break;
+    case Code::kAuto: break;
   }
   return nullptr;
 }

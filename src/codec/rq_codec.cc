@@ -26,6 +26,10 @@ constexpr double kNothing = 1e-30;
 // (B = 1: the grid has no step; any scale will do.)
 constexpr float kSteps[] = {0, 1, 0.9957f, 0.5860f, 0.3352f};
 
+// The part of a code that is across y, for each unit along it: sqrt(1 / cos^2 - 1), of normal
+// numbers.
+constexpr double kAcross[] = {0, 0.756, 0.372, 0.197, 0.108};
+
 template <class T>
 T ValueAt(const std::byte* bytes, size_t offset) {
   T value;
@@ -344,6 +348,32 @@ Scorer RqCodec::BindRowAsQuery(const std::byte* row, std::byte* buffer) const {
   return MakeScorer(ScoreProduct, *parts.bindings);
 }
 
+// The standard error of <z, y> is kAcross |y| |z'| / sqrt(d - 1), z' what of z is across y. l2: of
+// a y within the radius |z'| <= |z - y| <= r, and |y| <= |z| + r. Cosine: |z'| is the angle's sine.
+float RqCodec::RangeMargin(VectorView query, float radius) const {
+  constexpr double kErrors = 2.5;
+  alignas(BufferParts::kLine) float z[kMaxDim];
+  const Centres::State state = centres_.state();
+  double norm_sq = 0;
+  for (uint32_t set = 0; set < 2; ++set) {
+    if (!state.has(set)) continue;
+    Prepare(query, set, z);
+    norm_sq = std::max(norm_sq, NormSqOf(z, rotation_.size()));
+  }
+  double product = 0;  // |y| |z'|, at most.
+  if (shape_.metric == Metric::kL2) {
+    const double r = std::sqrt(std::max(0.0, static_cast<double>(radius)));
+    product = 2 * (std::sqrt(norm_sq) + r) * r;
+  } else if (shape_.metric == Metric::kInnerProduct) {
+    product = std::sqrt(norm_sq * static_cast<double>(norms_.max()));
+  } else {
+    const double cosine = std::max(0.0, 1 - static_cast<double>(radius));
+    product = std::sqrt(std::max(0.0, 1 - cosine * cosine));
+  }
+  return static_cast<float>(kErrors * kAcross[shape_.bits] * product /
+                            std::sqrt(static_cast<double>(rotation_.size() - 1)));
+}
+
 // --- Sets and parameters.
 
 uint32_t RqCodec::SetOf(const std::byte* row) const {
@@ -363,7 +393,13 @@ std::vector<float> RqCodec::MeanOf(MatrixView rows) const {
 }
 
 Result<uint32_t> RqCodec::AddCentre(std::span<const float> centre) {
-  if (shape_.metric == Metric::kL2) return centres_.Add(centre, rotation_);
+  const Result<uint32_t> set = AnnounceCentre(centre);
+  if (set) UseCentre(*set);
+  return set;
+}
+
+Result<uint32_t> RqCodec::AnnounceCentre(std::span<const float> centre) {
+  if (shape_.metric == Metric::kL2) return centres_.Announce(centre, rotation_);
   return Mismatch(ErrorCode::kUnsupported, "centre: metric", MetricName(Metric::kL2),
                   MetricName(shape_.metric));
 }

@@ -16,8 +16,8 @@
 // l2: data move, and a centre that was their mean is so no longer. So up to two *sets* of
 // parameters are alive, which differ in the centre. The sign of n says which one a row has. A
 // binding knows the sets that are alive then. To its scorer a row of any other set is infinitely
-// far: its point was recoded, to another slot, after the search had begun. The start point has f =
-// n = 0, at the centre, whatever the set.
+// far; an index writes rows of a set when all bindings know it (index_centre.cc). The start point
+// has f = n = 0, at the centre, whatever the set.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +54,7 @@ class RqCodec final : public Codec {
   // Estimates, not below 0: of rows whose codes are equal, 0.
   Scorer BindRow(const std::byte* row, std::byte* buffer) const override;
   Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const override;
+  float RangeMargin(VectorView query, float radius) const override;
 
   // The seed, and the sets that are alive.
   std::vector<std::byte> Parameters() const override;
@@ -71,11 +72,15 @@ class RqCodec final : public Codec {
 
   // The mean of `rows`, of the codec's type and dimension; there is one.
   std::vector<float> MeanOf(MatrixView rows) const;
-  // A second set, with this centre (`dim` elements): rows are encoded with it from now on. Returns
-  // its number. The number of a set that was dropped is used again: when this is called, no row of
+  // A second set, with this centre (`dim` elements): bindings from now on know it. Returns its
+  // number. The number of a set that was dropped is used again: when this is called, no row of
   // that set may be readable, and no thread may be in a call that began before DropCentre.
   // Unsupported: a metric other than l2. InvalidArgument: dimension, or a norm above 1e18.
   // AlreadyExists: two sets are alive.
+  Result<uint32_t> AnnounceCentre(std::span<const float> centre);
+  // Rows are encoded with this set, which is alive, from now on.
+  void UseCentre(uint32_t set) { centres_.Use(set); }
+  // Both at once.
   Result<uint32_t> AddCentre(std::span<const float> centre);
   // Bindings from now on do not know the set. It is not the one that rows are encoded with.
   void DropCentre(uint32_t set) { centres_.Drop(set); }
@@ -83,6 +88,9 @@ class RqCodec final : public Codec {
   uint32_t SetOf(const std::byte* row) const;
   // The set that rows are encoded with.
   uint32_t current_set() const { return centres_.state().current; }
+  bool IsAlive(uint32_t set) const { return centres_.state().has(set); }
+  // Of a set that is alive.
+  std::span<const float> CentreOf(uint32_t set) const { return {centres_.centre(set), shape_.dim}; }
 
  private:
   struct Binding;  // What a scorer's query points to.

@@ -101,11 +101,18 @@ class RepairQueue {
     changed_.notify_all();
   }
 
-  // Waits for one, or for Close; then as Take.
+  // Waits for one, for Wake or for Close; then as Take.
   std::optional<PendingRepair> WaitAndTake() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return closed_ || !repairs_.empty(); });
+    changed_.wait(lock, [&] { return closed_ || woken_ || !repairs_.empty(); });
+    woken_ = false;
     return closed_ ? std::nullopt : TakeLocked();
+  }
+  // Ends one WaitAndTake: there is other work.
+  void Wake() {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    changed_.notify_all();
   }
   // As Take, but waits while the queue is empty and some that the barrier awaits are under repair.
   // nullopt: the barrier is passed.
@@ -125,6 +132,11 @@ class RepairQueue {
     closed_ = true;
     changed_.notify_all();
     closing_.notify_all();
+  }
+
+  bool closed() const {
+    const std::lock_guard lock(mutex_);
+    return closed_;
   }
 
   // Those in the queue and under repair.
@@ -175,6 +187,7 @@ class RepairQueue {
   size_t reserved_ = 0;
   size_t under_repair_ = 0;
   bool closed_ = false;
+  bool woken_ = false;
 };
 
 }  // namespace shoal

@@ -71,6 +71,7 @@ class SlotTable {
 
   // Asked for every slot that is retired from now on. Before the first insert.
   void SetReuseGate(ReuseGate* gate) { gate_ = gate; }
+  bool HasReuseGate() const { return gate_ != nullptr; }
   // Slots that the gate kept are free.
   void Release(std::span<const SlotId> slots);
 
