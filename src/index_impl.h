@@ -32,6 +32,7 @@ tl::unexpected<Error> NotFound(ExternalId id);
 tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total);
 
 class IndexImpl;
+struct FilteredSearchOptions;
 
 // An insert, or an upsert, that is prepared: a slot with row and list that no search can see. It
 // holds no guard, so any time may pass before the commit. Dropped without one, it leaves nothing
@@ -155,6 +156,20 @@ class IndexImpl {
   Status RerankWithin(VectorView query, float radius, Operation& op) const;
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      Scratch& scratch) const;
+  // Of what the last range search has found, each id once.
+  std::vector<Hit> CollectWithin(Scratch& scratch) const;
+  // Search with a filter; the arguments but that were checked.
+  struct SearchOutput {
+    std::span<ExternalId> ids;
+    std::span<float> distances;
+    WorkCounters* work;
+  };
+  // Plans it (filtered_search.h); returns its list size.
+  size_t Plan(const FilteredSearchOptions& search, Operation& op) const;
+  Result<size_t> SearchFiltered(VectorView query, const SearchOptions& options,
+                                const SearchOutput& output) const;
+  void FindWithinFiltered(const Representation& rows, const Scorer& scorer, size_t list_size,
+                          const RangeOptions& options, Operation& op) const;
   // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
   void NoteThatAnIdLeaves() {
     if (!any_left_.load(std::memory_order_relaxed))

@@ -55,6 +55,8 @@ class SnapshotView {
   Stamp stamp() const { return {points_}; }
   size_t live() const { return points_; }
   const Rows& rows() const { return rows_; }
+  ExternalId external_id(SlotId slot) const { return snapshot_.ids[slot]; }
+  static constexpr bool kIsFiltered = false;
 
   size_t CopyList(SlotId slot, SlotId* out) const {
     const SlotId* const list = List(slot);

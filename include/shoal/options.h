@@ -6,6 +6,7 @@
 #include <functional>
 #include <stop_token>
 
+#include "shoal/filter.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -72,6 +73,8 @@ struct SearchOptions {
   // Where the index has a rerank code: so many of the nearest candidates are scored by it, at least
   // k, at most L. 0: a few times k.
   size_t rerank = 0;
+  // Which points may be hits; null: all. It must live as long as the call.
+  const Filter* filter = nullptr;
 };
 
 // Options of a range search, which finds everything within `radius` of the query.
@@ -80,6 +83,8 @@ struct RangeOptions {
   float radius = 0;
   // L of the search that finds the first points.
   size_t search_list_size = 64;
+  // As SearchOptions::filter.
+  const Filter* filter = nullptr;
 };
 
 // How a call on many rows runs.

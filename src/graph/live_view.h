@@ -20,6 +20,8 @@ class LiveView {
   Stamp stamp() const { return slots_.Now(); }
   const Rows& rows() const { return rows_; }
   size_t live() const { return slots_.live(); }
+  ExternalId external_id(SlotId slot) const { return slots_.external_id(slot); }
+  static constexpr bool kIsFiltered = false;
 
   size_t CopyList(SlotId slot, SlotId* out) const { return neighbors_.Copy(slot, out); }
   void PrefetchList(SlotId slot) const { neighbors_.Prefetch(slot); }
