@@ -62,6 +62,7 @@ class PreparedInsert {
   uint32_t version_ = 0;
   uint64_t commits_ = 0;
   SeedsMet met_;
+  bool has_own_labels_ = false;  // Or a replacement keeps those of the id.
 };
 
 class IndexImpl {
@@ -79,6 +80,7 @@ class IndexImpl {
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
+  Status Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
   // Insert's first half. From here on an Insert of the id gets AlreadyExists, while searches and
   // Contains do not find it. Errors as in Insert.
   Result<PreparedInsert> Prepare(ExternalId id, VectorView vector);
@@ -90,6 +92,9 @@ class IndexImpl {
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
+  Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
+  Status SetLabels(ExternalId id, std::span<const uint32_t> labels);
+  Result<std::vector<uint32_t>> Labels(ExternalId id) const;
   Status Delete(ExternalId id);
   Result<BatchReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
   Status Clear(const BatchOptions& batch);
@@ -144,6 +149,8 @@ class IndexImpl {
 
   // Decodes the vector to `out`, of the index's dimension and type.
   Status CopyVector(ExternalId id, MutableVectorView out) const;
+  // Gives a prepared point its labels.
+  Status Label(PreparedInsert& prepared, std::span<const uint32_t> labels);
   // Of the rows in memory.
   void CopyRow(SlotId slot, MutableVectorView out) const {
     const Representation rows = rows_.ranking();

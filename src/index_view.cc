@@ -111,6 +111,9 @@ Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem
   if (snapshot.has_rerank())
     snapshot.rerank_rows.store(at(SnapshotSection::kRerankRows), std::memory_order_relaxed);
   snapshot.ids = reinterpret_cast<const ExternalId*>(at(SnapshotSection::kIds));
+  if (header.label_pages != 0)
+    snapshot.labels = SnapshotLabels(at(SnapshotSection::kLabels),
+                                     header.label_pages * kSnapshotPage, header.points);
   snapshot.lists = reinterpret_cast<const SlotId*>(at(SnapshotSection::kLists));
   return impl;
 }

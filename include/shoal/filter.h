@@ -45,6 +45,8 @@ class SHOAL_API Filter {
 
   // Accepts these ids. Ids that are not in the index, or are there twice, do no harm.
   static Filter Ids(std::span<const ExternalId> ids);
+  // Accepts points that have this label (Index::SetLabels).
+  static Filter Label(uint32_t label);
   // Accepts what the predicate accepts. InvalidArgument by searches: it is empty.
   static Filter Where(Predicate predicate);
   // Accepts what each, or at least one, of `parts` accepts. A part is asked only about what the

@@ -14,6 +14,8 @@ namespace shoal {
 // Largest max_degree and build_list_size of an index.
 inline constexpr uint32_t kMaxDegree = 512;
 inline constexpr uint32_t kMaxListSize = 10000;
+// Most labels of a point.
+inline constexpr size_t kMaxLabels = 1024;
 
 // Which thread repairs the graph around a deleted point, and when. Under every policy a deleted
 // point is never returned again. Until its repair it keeps its memory, and searches pass through

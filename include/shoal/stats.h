@@ -49,8 +49,11 @@ struct MemoryBreakdown {
   uint64_t reverse_lists = 0;  // The in-edges of every point, for writers.
   uint64_t slots = 0;          // Tags, list locks, external ids, free slots.
   uint64_t id_map = 0;         // External id to slot.
+  uint64_t labels = 0;         // 0 as long as no point has any.
   uint64_t scratch = 0;        // Working memory, one for each concurrent operation.
-  uint64_t total() const { return vectors + neighbors + reverse_lists + slots + id_map + scratch; }
+  uint64_t total() const {
+    return vectors + neighbors + reverse_lists + slots + id_map + labels + scratch;
+  }
 };
 
 // Counts of an index. The fields are read one after another, not at one instant.

@@ -48,6 +48,8 @@ FilterNode Combine(FilterNode::Kind kind, std::span<const Filter> parts) {
     node.parts.push_back(part.shared_node());
     node.depth = std::max(node.depth, part.node().depth + 1);
     node.has_predicate = node.has_predicate || part.node().has_predicate;
+    node.reads_ids = node.reads_ids || part.node().reads_ids;
+    node.reads_labels = node.reads_labels || part.node().reads_labels;
   }
   if (node.depth > kMaxDepth)
     return InvalidNode("filter: expected parts nested at most " + std::to_string(kMaxDepth) +
@@ -66,6 +68,17 @@ Filter Filter::Ids(std::span<const ExternalId> ids) {
     FilterNode node;
     node.kind = FilterNode::Kind::kIds;
     node.ids.emplace(ids);
+    node.reads_ids = true;
+    return node;
+  }));
+}
+
+Filter Filter::Label(uint32_t label) {
+  return Filter(NodeOf([&] {
+    FilterNode node;
+    node.kind = FilterNode::Kind::kLabel;
+    node.label = label;
+    node.reads_labels = true;
     return node;
   }));
 }
@@ -76,7 +89,7 @@ Filter Filter::Where(Predicate predicate) {
     FilterNode node;
     node.kind = FilterNode::Kind::kPredicate;
     node.predicate = std::move(predicate);
-    node.has_predicate = true;
+    node.has_predicate = node.reads_ids = true;
     return node;
   }));
 }
@@ -112,15 +125,20 @@ void FilterNode::RestrictByPredicate(std::span<const ExternalId> points, bool* a
     if (accepted[i]) accepted[i] = answers[n++] != 0;
 }
 
-void FilterNode::Restrict(std::span<const ExternalId> points, bool* accepted) const {
-  const size_t n = points.size();
+void FilterNode::Restrict(const JudgedPoints& points, bool* accepted) const {
+  const size_t n = points.size;
   bool open[kMaxJudged];  // What no part has accepted yet.
   bool now[kMaxJudged];
   switch (kind) {
     case Kind::kIds:
-      for (size_t i = 0; i < n; ++i) accepted[i] = accepted[i] && ids->Contains(points[i]);
+      for (size_t i = 0; i < n; ++i) accepted[i] = accepted[i] && ids->Contains(points.ids[i]);
       return;
-    case Kind::kPredicate: return RestrictByPredicate(points, accepted);
+    case Kind::kLabel:
+      for (size_t i = 0; i < n; ++i)
+        accepted[i] = accepted[i] &&
+                      std::binary_search(points.labels[i].begin(), points.labels[i].end(), label);
+      return;
+    case Kind::kPredicate: return RestrictByPredicate(points.ids, accepted);
     case Kind::kAll:
       for (const NodePointer& part : parts) part->Restrict(points, accepted);
       return;

@@ -154,9 +154,14 @@ class FilteredView {
   // flags[i] &= whether the filter accepts ids[i].
   void Judge(const SlotId* ids, size_t n, bool* flags) const {
     ExternalId points[kMaxJudged];
-    for (size_t i = 0; i < n; ++i) points[i] = flags[i] ? view_.external_id(ids[i]) : 0;
+    std::span<const uint32_t> labels[kMaxJudged];
+    if (filter_.reads_ids)
+      for (size_t i = 0; i < n; ++i) points[i] = flags[i] ? view_.external_id(ids[i]) : 0;
+    if (filter_.reads_labels)
+      for (size_t i = 0; i < n; ++i)
+        if (flags[i]) labels[i] = view_.labels(ids[i]);
     work_.filter_checks += static_cast<size_t>(std::count(flags, flags + n, true));
-    filter_.Restrict({points, n}, flags);
+    filter_.Restrict({.size = n, .ids = {points, n}, .labels = {labels, n}}, flags);
   }
   // Keeps the ids with a flag, in order.
   static size_t Keep(const bool* flags, size_t n, SlotId* ids) {

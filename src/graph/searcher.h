@@ -13,7 +13,7 @@
 // - size_t live(): eligible points, about.
 // - size_t CopyEligible(SlotId& next, Stamp, SlotId* out): a scan over all of them.
 // - void PrefetchList(SlotId).
-// - ExternalId external_id(SlotId).
+// - ExternalId external_id(SlotId), std::span<const uint32_t> labels(SlotId).
 // - bool kIsFiltered. If so, also bool MustScan(): nothing is to be traversed; bool IsSpent(full):
 //   nothing more is, where the list of candidates is full or not; void NoteScan().
 //
