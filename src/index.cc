@@ -183,6 +183,7 @@ IndexStats IndexImpl::Stats() const {
   stats.memory.slots =
       slots_.ResidentBytes() + slots_.ResidentBytes(neighbors_.meta()) + repairs_.bytes();
   stats.memory.id_map = ids_.bytes();
+  stats.memory.labels = slots_.labels().bytes();
   stats.memory.scratch = epochs_.ScratchBytes() + sizeof(IndexImpl);
   return stats;
 }
@@ -238,6 +239,16 @@ Result<Index> Index::CreateWithFeatures(const IndexOptions& options,
   return IndexImpl::CreateWithFeatures(options, std::move(store));
 }
 Status Index::Insert(ExternalId id, VectorView vector) { return impl_->Insert(id, vector); }
+Status Index::Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels) {
+  return impl_->Insert(id, vector, labels);
+}
+Status Index::Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels) {
+  return impl_->Upsert(id, vector, labels);
+}
+Status Index::SetLabels(ExternalId id, std::span<const uint32_t> labels) {
+  return impl_->SetLabels(id, labels);
+}
+Result<std::vector<uint32_t>> Index::Labels(ExternalId id) const { return impl_->Labels(id); }
 Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                       const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, batch);

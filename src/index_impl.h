@@ -42,6 +42,7 @@ struct PendingPoint {
   bool replaces = false;  // The id was there, and is until MakeLive.
 };
 enum class Replacing : uint8_t { kNo, kYes };
+struct FilteredSearchOptions;
 
 // An insert, or an upsert, that is prepared: a slot with row and list that no search can see. It
 // holds no guard, so any time may pass before the commit. Dropped without one, it leaves nothing
@@ -72,6 +73,7 @@ class PreparedInsert {
   uint64_t commits_ = 0;
   SeedsMet met_;
   uint64_t renewals_ = 0;  // Of the code's centre, when the row was encoded or before.
+  bool has_own_labels_ = false;  // Or a replacement keeps those of the id.
 };
 
 class IndexImpl {
@@ -89,6 +91,7 @@ class IndexImpl {
   static IndexImpl& Of(const Index& index) { return *index.impl_; }
 
   Status Insert(ExternalId id, VectorView vector);
+  Status Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
   // Insert's first half. From here on an Insert of the id gets AlreadyExists, while searches and
   // Contains do not find it. Errors as in Insert.
   Result<PreparedInsert> Prepare(ExternalId id, VectorView vector);
@@ -125,6 +128,9 @@ class IndexImpl {
   Status Upsert(ExternalId id, VectorView vector);
   Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
+  Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
+  Status SetLabels(ExternalId id, std::span<const uint32_t> labels);
+  Result<std::vector<uint32_t>> Labels(ExternalId id) const;
   Status Delete(ExternalId id);
   Result<BatchReport> DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch);
   Status Clear(const BatchOptions& batch);
@@ -182,6 +188,8 @@ class IndexImpl {
 
   // Decodes the vector to `out`, of the index's dimension and type.
   Status CopyVector(ExternalId id, MutableVectorView out) const;
+  // Gives a prepared point its labels.
+  Status Label(PreparedInsert& prepared, std::span<const uint32_t> labels);
   // Of the rows in memory.
   void CopyRow(SlotId slot, MutableVectorView out) const {
     const Representation rows = rows_.ranking();
@@ -194,6 +202,20 @@ class IndexImpl {
   Status RerankWithin(VectorView query, float radius, Operation& op) const;
   size_t CollectHits(size_t k, std::span<ExternalId> ids, std::span<float> distances,
                      Scratch& scratch) const;
+  // Of what the last range search has found, each id once.
+  std::vector<Hit> CollectWithin(Scratch& scratch) const;
+  // Search with a filter; the arguments but that were checked.
+  struct SearchOutput {
+    std::span<ExternalId> ids;
+    std::span<float> distances;
+    WorkCounters* work;
+  };
+  // Plans it (filtered_search.h); returns its list size.
+  size_t Plan(const FilteredSearchOptions& search, Operation& op) const;
+  Result<size_t> SearchFiltered(VectorView query, const SearchOptions& options,
+                                const SearchOutput& output) const;
+  void FindWithinFiltered(const Representation& rows, const Scorer& scorer, size_t list_size,
+                          const RangeOptions& options, Operation& op) const;
   // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
   void NoteThatAnIdLeaves() {
     if (!any_left_.load(std::memory_order_relaxed))

@@ -39,7 +39,8 @@ PreparedInsert::PreparedInsert(PreparedInsert&& other) noexcept
       version_(other.version_),
       commits_(other.commits_),
       met_(other.met_),
-      renewals_(other.renewals_) {}
+      renewals_(other.renewals_),
+      has_own_labels_(other.has_own_labels_) {}
 
 PreparedInsert::~PreparedInsert() {
   if (index_ != nullptr) index_->Undo(*this);
@@ -80,6 +81,7 @@ Status IndexImpl::WritePoint(SlotId slot, ExternalId id, VectorView vector) {
     const auto guard = epochs_.Pin();  // The centre stays while a row is encoded with it.
     rows_.Encode(vector, slot);
   }
+  slots_.labels().Clear(slot);
   const ExternalId former = slots_.external_id(slot);
   slots_.set_external_id(slot, id);
   if (rows_.stored() == nullptr) return {};
@@ -252,6 +254,12 @@ Status IndexImpl::CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guar
 // misses the id; a search that meets both returns the nearer.
 void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard) {
   NoteThatAnIdLeaves();
+  // The labels that the id has now; what is made of them until the map names the new slot comes
+  // below. (For want of memory, where the id had none when this was prepared, they are lost.)
+  const auto take_labels = [&](SlotId from) {
+    if (!prepared.has_own_labels_) (void)slots_.labels().Copy(from, prepared.slot());
+  };
+  if (const std::optional<SlotId> now = LiveSlotOf(prepared.id_)) take_labels(*now);
   const SlotId p = Publish(prepared);
   SHOAL_SYNC_POINT("upsert.published");
   LinkPublished(p, prepared.met_, guard);
@@ -261,6 +269,7 @@ void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard
     auto entry = ids_.Lock(prepared.id_);
     entry.Unreserve();
     if (const auto mapped = entry.slot()) {
+      take_labels(*mapped);
       entry.Replace(p);
       // Not live: an insert under way, which will find that it comes too late.
       if (neighbors_.MarkRelocated(slots_, *mapped)) old = *mapped;

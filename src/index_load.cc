@@ -15,6 +15,7 @@
 #include "graph/breadth_first.h"
 #include "index_impl.h"
 #include "persist/snapshot_codecs.h"
+#include "persist/snapshot_labels.h"
 #include "persist/snapshot_seeds.h"
 
 namespace shoal {
@@ -41,6 +42,7 @@ class IndexImpl::Loader {
     Status ok = MakeSlots();
     if (ok) ok = LoadSeeds();
     if (ok) ok = LoadBlocks();
+    if (ok) ok = LoadLabels();
     if (ok) ok = LinkEdges();
     if (ok) ok = LinkLost();
     if (ok && batch_.progress) batch_.progress(n_, n_);
@@ -122,6 +124,18 @@ class IndexImpl::Loader {
     const size_t bytes = header_.RecordBytes(Section::kLists);
     for (uint32_t i = first; i < end; ++i)
       if (Status ok = LoadList(b, block, size_t{i - first} * bytes, SlotOf(i)); !ok) return ok;
+    return {};
+  }
+
+  Status LoadLabels() {
+    if (header_.label_pages == 0) return {};
+    Block block;
+    if (Status ok = reader_.ReadBlock(Section::kLabels, 0, block); !ok) return ok;
+    const SnapshotLabels labels(block.data(), block.size(), n_);
+    if (Status ok = CheckLabels(reader_, labels, block); !ok) return ok;
+    for (uint32_t i = 0; i < n_; ++i)
+      if (!index_.slots_.labels().Set(SlotOf(i), labels.Of(i)))
+        return OutOfMemory(index_.options_, "load");
     return {};
   }
 

@@ -199,6 +199,7 @@ bool IndexImpl::Relocate(SlotId from, OwnedSlot slot, EpochRegistry::Guard& guar
 SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, Operation& op) {
   auto entry = ids_.Lock(slots_.external_id(from));
   if (entry.slot() != from || slots_.tag(from) != Tag::kLive) return kNoSlot;
+  if (!slots_.labels().Copy(from, slot.id())) return kNoSlot;
   NoteThatAnIdLeaves();
   const SlotId to = std::move(slot).Publish();
   SHOAL_SYNC_POINT("move.published");

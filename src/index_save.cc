@@ -14,6 +14,7 @@
 // no list any more, and no list names it; others may be reached only by a list that was written
 // too early or too late. These are anchored in the file (snapshot_seeds.h); Load links them anew.
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <string>
 #include <unordered_map>
@@ -22,6 +23,7 @@
 #include "base/hooks.h"
 #include "index_codes.h"
 #include "index_impl.h"
+#include "persist/snapshot_labels.h"
 #include "persist/snapshot_seeds.h"
 
 namespace shoal {
@@ -157,6 +159,16 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     });
   SHOAL_SYNC_POINT("save.before_lists");
   if (ok) ok = write(SnapshotSection::kLists, append_list);
+  if (ok && slots_.labels().any()) {
+    block = MakeLabelBlock(header.points,
+                           [&](uint64_t i) { return slots_.labels().Of(points.slots[i]); });
+    if (block.size() > std::numeric_limits<uint32_t>::max())
+      return MakeError(ErrorCode::kUnsupported,
+                       "labels: expected at most 4 GB of them in a snapshot, found " +
+                           std::to_string(block.size()) + " bytes");
+    header.label_pages = static_cast<uint32_t>(block.size() / kSnapshotPage);
+    if (!block.empty()) ok = writer->Append(block);
+  }
   if (ok && !parameters.empty()) ok = writer->Append(parameters);
   if (ok && start != kNoSlot) {
     SnapshotSeeds seeds{.sets = SnapshotSeedSets(points), .anchors = {}};

@@ -6,6 +6,7 @@
 
 #include "base/hooks.h"
 #include "base/number.h"
+#include "filter/filter_node.h"
 #include "graph/rerank.h"
 #include "index_batch.h"
 #include "index_codes.h"
@@ -62,6 +63,7 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
                                  WorkCounters* work) const {
   if (Status valid = check_.Vector(query, "query"); !valid) return tl::unexpected(valid.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
+  if (options.filter != nullptr) return SearchFiltered(query, options, {ids, distances, work});
   try {
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
@@ -116,6 +118,21 @@ Status IndexImpl::RerankWithin(VectorView query, float radius, Operation& op) co
   return {};
 }
 
+std::vector<Hit> IndexImpl::CollectWithin(Scratch& scratch) const {
+  std::vector<Hit> hits;
+  hits.reserve(scratch.search.within.size());
+  const bool unique = any_left_.load(std::memory_order_relaxed);
+  if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.search.within.size() + 1), 0);
+  std::vector<ExternalId> ids;
+  for (const Candidate& candidate : scratch.search.within) {
+    const ExternalId id = slots_.external_id(candidate.slot);
+    if (unique && !IsNew(id, ids, scratch.id_table)) continue;
+    ids.push_back(id);
+    hits.push_back({id, candidate.distance});
+  }
+  return hits;
+}
+
 Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOptions& options,
                                                 WorkCounters* work) const {
   if (Status valid = check_.Vector(query, "query"); !valid) return tl::unexpected(valid.error());
@@ -123,35 +140,32 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
   try {
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
-    Scratch& scratch = op.scratch;
     // By the rows that order hits, if they are in memory: nothing is estimated.
     const Representation rows = rows_.ranking();
-    const Scorer scorer = rows.codec.BindQuery(query, scratch.query_buffer.data());
+    const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());
     const size_t most = std::max<size_t>(1, slots_.high_water());
+    const size_t list_size = std::clamp<size_t>(options.search_list_size, 1, most);
     // Estimates may be too large: the vectors decide (RerankWithin).
     const float margin =
         rows_.stored() == nullptr ? 0 : rows.codec.RangeMargin(query, options.radius);
-    graph_.RangeSearch(rows.rows(), scorer, std::clamp<size_t>(options.search_list_size, 1, most),
-                       options.radius + margin, op);
+    RangeOptions wide = options;
+    wide.radius += margin;
+    if (options.filter == nullptr) {
+      graph_.RangeSearch(rows.rows(), scorer, list_size, wide.radius, op);
+    } else {
+      FindWithinFiltered(rows, scorer, list_size, wide, op);
+    }
     if (rows_.stored() != nullptr) {
       if (Status done = RerankWithin(query, options.radius, op); !done)
         return tl::unexpected(done.error());
     }
-    std::vector<Hit> hits;
-    hits.reserve(scratch.search.within.size());
-    const bool unique = any_left_.load(std::memory_order_relaxed);
-    if (unique) scratch.id_table.assign(std::bit_ceil(2 * scratch.search.within.size() + 1), 0);
-    std::vector<ExternalId> ids;
-    for (const Candidate& candidate : scratch.search.within) {
-      const ExternalId id = slots_.external_id(candidate.slot);
-      if (unique && !IsNew(id, ids, scratch.id_table)) continue;
-      ids.push_back(id);
-      hits.push_back({id, candidate.distance});
-    }
+    std::vector<Hit> hits = CollectWithin(op.scratch);
     if (work != nullptr) *work = guard.work;
     return hits;
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "search");
+  } catch (const PredicateThrew& threw) {
+    return ErrorOf(threw);
   }
 }
 

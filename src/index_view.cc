@@ -7,6 +7,7 @@
 #include <string>
 
 #include "codec/vector_check.h"
+#include "filtered_search.h"
 #include "graph/rerank.h"
 #include "graph/searcher.h"
 #include "index_codes.h"
@@ -56,6 +57,16 @@ class IndexViewImpl {
     snapshot_.header = header;
   }
   ViewScratch& ScratchOf(EpochRegistry::Guard& guard) const;
+  // The next search's plan, and a look at the filtered points of these rows.
+  FilteredView<SnapshotView> ViewOf(const Filter& filter, const Rows& rows, WorkCounters& work,
+                                    SearchScratch& scratch) const {
+    return {SnapshotView(snapshot_, rows), filter.node(), work, *scratch.filter};
+  }
+  size_t Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+              SearchScratch& scratch) const;
+  // Leaves the nearest candidates in scratch.search, and says whether they are to be reranked.
+  bool FindNearest(VectorView query, const SearchOptions& options, size_t list_size,
+                   WorkCounters& work, ViewScratch& scratch) const;
   // The codec of what orders hits.
   const Codec& ranking() const {
     return codecs_.rerank == nullptr ? *codecs_.traversal : *codecs_.rerank;
@@ -100,6 +111,9 @@ Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem
   if (snapshot.has_rerank())
     snapshot.rerank_rows.store(at(SnapshotSection::kRerankRows), std::memory_order_relaxed);
   snapshot.ids = reinterpret_cast<const ExternalId*>(at(SnapshotSection::kIds));
+  if (header.label_pages != 0)
+    snapshot.labels = SnapshotLabels(at(SnapshotSection::kLabels),
+                                     header.label_pages * kSnapshotPage, header.points);
   snapshot.lists = reinterpret_cast<const SlotId*>(at(SnapshotSection::kLists));
   return impl;
 }
@@ -108,6 +122,37 @@ ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   auto& scratch = guard.cell().scratch;
   if (scratch == nullptr) scratch = std::make_unique<ViewScratch>();
   return static_cast<ViewScratch&>(*scratch);
+}
+
+size_t IndexViewImpl::Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+                           SearchScratch& scratch) const {
+  const auto look_up = [&](ExternalId id) {
+    const SlotId point = Find(id);
+    return point == kNoSlot ? std::nullopt : std::optional(point);
+  };
+  return PlanFiltered(SnapshotView(snapshot_, snapshot_.TraversalRows()),
+                      {filter.node(), list_size, snapshot_.header.options.max_degree}, look_up,
+                      work, scratch);
+}
+
+bool IndexViewImpl::FindNearest(VectorView query, const SearchOptions& options, size_t list_size,
+                                WorkCounters& work, ViewScratch& scratch) const {
+  SearchScratch& search = scratch.search;
+  if (options.filter == nullptr) {
+    Searcher(SnapshotView(snapshot_, snapshot_.TraversalRows()),
+             Bind(*codecs_.traversal, query, scratch.query_buffer), {}, work, search)
+        .FindNearest(list_size);
+    return snapshot_.has_rerank();
+  }
+  const size_t list = Plan(*options.filter, list_size, work, search);
+  // A scan scores few points, and so exactly.
+  const bool is_exact = search.filter->plan == FilterPlan::kScan;
+  const Rows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
+  const Codec& codec = is_exact ? ranking() : *codecs_.traversal;
+  Searcher(ViewOf(*options.filter, rows, work, search), Bind(codec, query, scratch.query_buffer),
+           {}, work, search)
+      .FindNearest(list);
+  return snapshot_.has_rerank() && !is_exact;
 }
 
 Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& options,
@@ -121,10 +166,7 @@ Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& opti
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
     const size_t k = std::min(options.k, most);
     const size_t list_size = std::min(std::max(options.search_list_size, k), most);
-    Searcher(SnapshotView(snapshot_, snapshot_.TraversalRows()),
-             Bind(*codecs_.traversal, query, scratch.query_buffer), {}, guard.work, scratch.search)
-        .FindNearest(list_size);
-    const bool reranks = snapshot_.has_rerank();
+    const bool reranks = FindNearest(query, options, list_size, guard.work, scratch);
     RankByList(reranks ? CandidatesToRerank(options, k, list_size) : list_size, scratch.search);
     if (reranks)
       Rerank(snapshot_.RankingRows(), Bind(ranking(), query, scratch.rerank_buffer), guard.work,
@@ -139,6 +181,8 @@ Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& opti
     return hits;
   } catch (const std::bad_alloc&) {
     return NoMemory("search");
+  } catch (const PredicateThrew& threw) {
+    return ErrorOf(threw);
   }
 }
 
@@ -150,10 +194,17 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
     auto guard = epochs_.Pin();
     ViewScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
-    FindWithin(SnapshotView(snapshot_, snapshot_.RankingRows()),
-               Bind(ranking(), query, scratch.query_buffer),
-               std::clamp<size_t>(options.search_list_size, 1, most), options.radius, guard.work,
-               scratch.search);
+    const Rows rows = snapshot_.RankingRows();
+    const Scorer scorer = Bind(ranking(), query, scratch.query_buffer);
+    const size_t list_size = std::clamp<size_t>(options.search_list_size, 1, most);
+    if (options.filter == nullptr) {
+      FindWithin(SnapshotView(snapshot_, rows), scorer, list_size, options.radius, guard.work,
+                 scratch.search);
+    } else {
+      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      FindWithin(ViewOf(*options.filter, rows, guard.work, scratch.search), scorer, list,
+                 options.radius, guard.work, scratch.search);
+    }
     std::vector<Hit> hits;
     hits.reserve(scratch.search.within.size());
     for (const Candidate& candidate : scratch.search.within)
@@ -162,6 +213,8 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
     return hits;
   } catch (const std::bad_alloc&) {
     return NoMemory("search");
+  } catch (const PredicateThrew& threw) {
+    return ErrorOf(threw);
   }
 }
 

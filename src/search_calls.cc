@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/mismatch.h"
+#include "filter/filter_node.h"
 
 namespace shoal {
 namespace {
@@ -25,12 +26,12 @@ Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
     return Invalid("ids", "room for k = " + Written(options.k), Written(ids.size()));
   if (!distances.empty() && distances.size() < options.k)
     return Invalid("distances", "room for k = " + Written(options.k), Written(distances.size()));
-  return {};
+  return CheckFilter(options.filter);
 }
 
 Status CheckRangeSearch(const RangeOptions& options) {
   if (std::isnan(options.radius)) return Invalid("radius", "a number", "NaN");
-  return {};
+  return CheckFilter(options.filter);
 }
 
 // Queries that one thread takes at a time from a batch of n: few enough that all threads have

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <span>
 
+#include "persist/snapshot_labels.h"
 #include "persist/snapshot_seeds.h"
 #include "store/rows.h"
 #include "store/tag.h"
@@ -36,6 +37,7 @@ struct OpenSnapshot {
   std::atomic<std::byte*> rerank_rows{nullptr};  // Null: there are none.
   const ExternalId* ids = nullptr;
   const SlotId* lists = nullptr;
+  SnapshotLabels labels;
 };
 
 class SnapshotView {
@@ -55,6 +57,9 @@ class SnapshotView {
   Stamp stamp() const { return {points_}; }
   size_t live() const { return points_; }
   const Rows& rows() const { return rows_; }
+  ExternalId external_id(SlotId slot) const { return snapshot_.ids[slot]; }
+  std::span<const uint32_t> labels(SlotId slot) const { return snapshot_.labels.Of(slot); }
+  static constexpr bool kIsFiltered = false;
 
   size_t CopyList(SlotId slot, SlotId* out) const {
     const SlotId* const list = List(slot);

@@ -25,6 +25,9 @@ class StoredView {
   Stamp stamp() const { return {graph_.slots()}; }
   size_t live() const { return graph_.record().live; }
   DiskRows rows() const { return DiskRows(graph_); }
+  ExternalId external_id(SlotId slot) const { return graph_.IdOf(slot); }
+  std::span<const uint32_t> labels(SlotId) const { return {}; }
+  static constexpr bool kIsFiltered = false;
 
   size_t CopyList(SlotId slot, SlotId* out) const {
     return graph_.Expand(slot, out, SearchScratch::kMaxIds);

@@ -18,7 +18,8 @@ OS = "os"                    # <unistd.h>, <sys/mman.h>
 SIMD = "simd"                # <immintrin.h>
 SSE2 = "sse2"                # <emmintrin.h>: what every x86-64 has, so no code to dispatch
 PUBLIC = "include/shoal"
-ENGINE = ["base", "distance", "exact", "codec", "store", "graph", "persist", "features", "db"]
+ENGINE = ["base", "distance", "exact", "codec", "filter", "store", "graph", "persist", "features",
+          "db"]
 TEST_LIBRARIES = ["gtest", "gmock", "rapidcheck", "fmt", "nlohmann", "hdf5"]
 PROGRAM_LIBRARIES = ["CLI", "fmt", "nlohmann", "yaml-cpp"]
 
@@ -30,8 +31,9 @@ RULES = {
     "src/distance": [PUBLIC, "src/base", "hwy", SIMD],
     "src/exact": [PUBLIC, "src/base", "src/distance", "hwy", SIMD],
     "src/codec": [PUBLIC, "src/base", "src/distance", "tl"],
-    "src/store": [PUBLIC, "src/base", "tl", "roaring", SSE2],
-    "src/graph": [PUBLIC, "src/base", "src/codec", "src/store", "tl", SSE2],
+    "src/store": [PUBLIC, "src/base", "tl", SSE2],
+    "src/filter": [PUBLIC, "src/base", "tl"],
+    "src/graph": [PUBLIC, "src/base", "src/codec", "src/filter", "src/store", "tl", SSE2],
     "src/persist": [PUBLIC, "src/base", "src/codec", "src/store", "tl", OS, "xxhash"],
     "src/features": [PUBLIC, "src/base", "src/store", "src/persist", "tl", OS, "liburing"],
     "src/db": [PUBLIC, "src/base", "src/store", "tl", OS, "lmdb"],

@@ -96,13 +96,29 @@ class SHOAL_API Index {
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch = {});
 
+  // The same with labels, which Filter::Label asks for: any numbers, in any order, at most
+  // kMaxLabels; what is there twice counts once. Every search that finds the point finds its
+  // labels.
+  Status Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
+
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
-  // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists.
+  // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists. Labels
+  // stay as they are; SetLabels of the id meanwhile counts when Upsert returns, at the latest.
   Status Upsert(ExternalId id, VectorView vector);
   // Upserts row i as ids[i], on several threads; else as InsertMany. Of an id that is there twice
   // one of the rows stays.
   Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch = {});
+  // The same with these labels and no others: until Upsert returns searches find the point with
+  // both old vector and old labels, or with both new ones.
+  Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
+
+  // Gives the point these labels and no others. A search meanwhile finds it with the old ones or
+  // with the new ones, never with a mixture; one that starts when SetLabels has returned, with the
+  // new ones. NotFound. OutOfMemory. InvalidArgument: more than kMaxLabels.
+  Status SetLabels(ExternalId id, std::span<const uint32_t> labels);
+  // Its labels, in ascending order. NotFound. OutOfMemory.
+  Result<std::vector<uint32_t>> Labels(ExternalId id) const;
 
   // Removes a point: no search that starts after it has returned finds it, and the id may be
   // inserted again immediately. RuntimeOptions::repair says when the graph is repaired. The memory

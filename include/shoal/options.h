@@ -6,6 +6,7 @@
 #include <functional>
 #include <stop_token>
 
+#include "shoal/filter.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -13,6 +14,8 @@ namespace shoal {
 // Largest max_degree and build_list_size of an index.
 inline constexpr uint32_t kMaxDegree = 512;
 inline constexpr uint32_t kMaxListSize = 10000;
+// Most labels of a point.
+inline constexpr size_t kMaxLabels = 1024;
 
 // Which thread repairs the graph around a deleted point, and when. Under every policy a deleted
 // point is never returned again. Until its repair it keeps its memory, and searches pass through
@@ -72,6 +75,8 @@ struct SearchOptions {
   // Where the index has a rerank code: so many of the nearest candidates are scored by it, at least
   // k, at most L. 0: a few times k.
   size_t rerank = 0;
+  // Which points may be hits; null: all. It must live as long as the call.
+  const Filter* filter = nullptr;
 };
 
 // Options of a range search, which finds everything within `radius` of the query.
@@ -80,6 +85,8 @@ struct RangeOptions {
   float radius = 0;
   // L of the search that finds the first points.
   size_t search_list_size = 64;
+  // As SearchOptions::filter.
+  const Filter* filter = nullptr;
 };
 
 // How a call on many rows runs.

@@ -16,6 +16,14 @@ struct WorkCounters {
   uint64_t prunes = 0;         // Robust prunes run.
   uint64_t reranked = 0;       // Rows read and scored again by the rerank code.
 
+  // Of searches with a filter: points that it judged, and how many searches did what. The first
+  // three are chosen at the start; a traversal that finds too few scans in the end, too.
+  uint64_t filter_checks = 0;
+  uint64_t filter_scans = 0;       // All accepted points were scored.
+  uint64_t filter_traversals = 0;  // Points that are refused were scored and passed through.
+  uint64_t filter_two_hops = 0;    // They were passed through without being scored.
+  uint64_t filter_fallbacks = 0;   // Traversals that scanned in the end.
+
   WorkCounters& operator+=(const WorkCounters& other) {
     distances += other.distances;
     hops += other.hops;
@@ -24,6 +32,11 @@ struct WorkCounters {
     lists_written += other.lists_written;
     prunes += other.prunes;
     reranked += other.reranked;
+    filter_checks += other.filter_checks;
+    filter_scans += other.filter_scans;
+    filter_traversals += other.filter_traversals;
+    filter_two_hops += other.filter_two_hops;
+    filter_fallbacks += other.filter_fallbacks;
     return *this;
   }
 };
@@ -36,8 +49,11 @@ struct MemoryBreakdown {
   uint64_t reverse_lists = 0;  // The in-edges of every point, for writers.
   uint64_t slots = 0;          // Tags, list locks, external ids, free slots.
   uint64_t id_map = 0;         // External id to slot.
+  uint64_t labels = 0;         // 0 as long as no point has any.
   uint64_t scratch = 0;        // Working memory, one for each concurrent operation.
-  uint64_t total() const { return vectors + neighbors + reverse_lists + slots + id_map + scratch; }
+  uint64_t total() const {
+    return vectors + neighbors + reverse_lists + slots + id_map + labels + scratch;
+  }
 };
 
 // Counts of an index. The fields are read one after another, not at one instant.

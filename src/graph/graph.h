@@ -40,6 +40,9 @@ class Graph {
     live_.RangeSearch(rows, scorer, list_size, radius, op);
   }
 
+  // For searches of the caller's own (filtered_search.h).
+  LiveView View(const Rows& rows) const { return live_.View(rows); }
+
   // --- Inserting: the caller owns `slot`, whose row is written.
 
   // Finds p's neighbours and writes its own list, which is empty: no other thread can see it yet.

@@ -1,6 +1,8 @@
 // The view of an index that writers change meanwhile (searcher.h). Read under an epoch guard.
 #pragma once
 
+#include <span>
+
 #include "graph/entry_points.h"
 #include "store/neighbors.h"
 #include "store/rows.h"
@@ -32,6 +34,9 @@ class LiveView {
   }
   const Rows& rows() const { return rows_; }
   size_t live() const { return slots_.live(); }
+  ExternalId external_id(SlotId slot) const { return slots_.external_id(slot); }
+  std::span<const uint32_t> labels(SlotId slot) const { return slots_.labels().Of(slot); }
+  static constexpr bool kIsFiltered = false;
 
   size_t CopyList(SlotId slot, SlotId* out) const { return neighbors_.Copy(slot, out); }
   void PrefetchList(SlotId slot) const { neighbors_.Prefetch(slot); }

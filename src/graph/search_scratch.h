@@ -1,6 +1,7 @@
 // The working memory of one search.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "graph/candidate_list.h"
@@ -23,7 +24,13 @@ size_t HeapBytes(const Vectors&... vectors) {
   return (size_t{0} + ... + (vectors.capacity() * sizeof(typename Vectors::value_type)));
 }
 
+// What a search with a filter works with (filtered_view.h).
+struct FilterScratch;
+
 struct SearchScratch {
+  SearchScratch();
+  ~SearchScratch();
+
   // One hop: the ids of a list and a few more, which of them are eligible, their rows and
   // distances. An odd number of places: with 64 more, so that each array begins at a cache line,
   // searches are 4 % slower (SIFT, f32 and u8).
@@ -40,8 +47,10 @@ struct SearchScratch {
   std::vector<Candidate> within;  // Range searches: eligible points within the radius.
   std::vector<Candidate> ranked;  // Of `best`, in their final order (rerank.h).
 
+  std::unique_ptr<FilterScratch> filter;  // Made by the first search with a filter.
+
   // Heap memory.
-  size_t bytes() const { return best.bytes() + visited.bytes() + HeapBytes(within, ranked); }
+  size_t bytes() const;
 };
 
 }  // namespace shoal

@@ -13,9 +13,12 @@
 // - size_t live(): eligible points, about.
 // - size_t CopyEligible(SlotId& next, Stamp, SlotId* out): a scan over all of them.
 // - void PrefetchList(SlotId).
+// - ExternalId external_id(SlotId), std::span<const uint32_t> labels(SlotId).
+// - bool kIsFiltered. If so, also bool MustScan(): nothing is to be traversed; bool IsSpent(full):
+//   nothing more is, where the list of candidates is full or not; void NoteScan().
 //
 // There are three: LiveView, the index that writers change; SnapshotView, a mapped snapshot; and
-// StoredView, an index in a database.
+// StoredView, an index in a database. FilteredView is one of the first two with a filter.
 #pragma once
 
 #include <algorithm>
@@ -67,12 +70,18 @@ class Searcher {
   // Expands `slot`: scores its list.
   void Expand(SlotId slot);
 
+  // Scores the points that the search may return and has not met.
+  void ScoreAllLive();
+  // Whether it did: then there are no others.
+  bool has_scored_all() const { return has_scored_all_; }
+  // Whether a filter forbids to traverse more (filtered_view.h).
+  bool IsSpent() const;
+
  private:
   void Begin();
   // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
   void Visit(size_t n);
   void ExpandAll();
-  void ScoreAllLive();
 
   const View view_;
   const std::remove_cvref_t<decltype(std::declval<const View&>().rows())> rows_;
@@ -81,6 +90,7 @@ class Searcher {
   const Recorder recorder_;
   WorkCounters& work_;
   SearchScratch& scratch_;
+  bool has_scored_all_ = false;
 };
 
 // Everything within `radius`, nearest first, to scratch.within: a search, then every point found
@@ -159,9 +169,16 @@ void Searcher<View>::Begin() {
 }
 
 template <class View>
+bool Searcher<View>::IsSpent() const {
+  if constexpr (View::kIsFiltered)
+    return view_.IsSpent(scratch_.best.full() && recorder_.within == nullptr);
+  return false;
+}
+
+template <class View>
 void Searcher<View>::ExpandAll() {
   const SlotId start = view_.start();
-  while (scratch_.best.HasUnexpanded()) {
+  while (scratch_.best.HasUnexpanded() && !IsSpent()) {
     const Candidate nearest = scratch_.best.PopUnexpanded();
     if (recorder_.expanded != nullptr && nearest.slot != start)
       recorder_.expanded->push_back(nearest);
@@ -174,23 +191,27 @@ void Searcher<View>::FindNearest(size_t list_size) {
   scratch_.best.Reset(list_size);
   scratch_.visited.Reset(16 * list_size);
   if (view_.start() == kNoSlot) return;
+  if constexpr (View::kIsFiltered) {
+    if (view_.MustScan()) return ScoreAllLive();
+  }
   SHOAL_SYNC_POINT("search.after_high_water");
   Begin();
   const uint64_t before = work_.distances;
   ExpandAll();
-  while (scratch_.best.IsStarved() && view_.live() > work_.distances - before) {
+  while (scratch_.best.IsStarved() && view_.live() > work_.distances - before && !IsSpent()) {
     scratch_.best.AdmitPassThrough();
     ExpandAll();
   }
   // What is missing was not reached at a bounded cost, or writers rerouted its edges meanwhile.
   if (scratch_.best.full() || scratch_.best.eligible() >= view_.live()) return;
   ScoreAllLive();
-  if (recorder_.expanded != nullptr) ExpandAll();
+  if (recorder_.expanded != nullptr && !View::kIsFiltered) ExpandAll();
 }
 
-// Scores the points that the search may return and has not met.
 template <class View>
 void Searcher<View>::ScoreAllLive() {
+  has_scored_all_ = true;
+  if constexpr (View::kIsFiltered) view_.NoteScan();
   for (SlotId next = 0; next < since_.high_water;)
     Visit(view_.CopyEligible(next, since_, scratch_.ids));
 }
@@ -213,10 +234,16 @@ void FindWithin(const View& view, const Scorer& scorer, size_t list_size, float 
   const auto expand = [&](SlotId slot) {
     if (!std::binary_search(expanded.begin(), expanded.end(), slot)) searcher.Expand(slot);
   };
+  // Whether there is nothing left to find by expansions.
+  const auto is_done = [&] {
+    if constexpr (!View::kIsFiltered) return false;
+    if (!searcher.has_scored_all() && searcher.IsSpent()) searcher.ScoreAllLive();
+    return searcher.has_scored_all();
+  };
   // Both grow while they are walked: what an expansion finds inside the radius is expanded, too.
-  for (size_t i = 0, j = 0; i < within.size() || j < pass_through.size();) {
-    while (i < within.size()) expand(within[i++].slot);
-    if (j < pass_through.size()) expand(pass_through[j++].slot);
+  for (size_t i = 0, j = 0; (i < within.size() || j < pass_through.size()) && !is_done();) {
+    while (i < within.size() && !is_done()) expand(within[i++].slot);
+    if (j < pass_through.size() && !is_done()) expand(pass_through[j++].slot);
   }
   std::sort(within.begin(), within.end(), [](const auto& a, const auto& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.slot < b.slot;

@@ -41,6 +41,7 @@ constexpr size_t kRerankCodecAt = 100;  // And of its rows bytes and largest squ
 constexpr size_t kRerankRowBytesAt = 104;
 constexpr size_t kRerankMaxNormSqAt = 108;
 constexpr size_t kParameterBytesAt = 112;  // u32 of each codec.
+constexpr size_t kLabelPagesAt = 120;
 constexpr size_t kHeaderCrcAt = kHeaderBytes - 4;
 using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 
@@ -203,6 +204,11 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
   if (ok) ok = number("points of a block", kBlockPointsAt, 1, kMaxBlockPoints, header.block_points);
   if (ok)
     ok = number("start points", kStartPointsAt, header.points == 0 ? 0 : 1, 1, header.start_points);
+  constexpr uint64_t kMostPages = std::numeric_limits<uint32_t>::max() / kSnapshotPage;
+  if (ok && header.label_pages != 0)
+    ok = number("pages of labels", kLabelPagesAt,
+                DivideUp(header.points * sizeof(uint64_t), kSnapshotPage), kMostPages,
+                header.label_pages);
   if (!ok) return ok;
   ok = number("blocks", kDirectoryAt + 8, header.blocks(), header.blocks(),
               Take<uint32_t>(bytes, kDirectoryAt + 8));
@@ -250,6 +256,7 @@ SnapshotHeader Decode(const HeaderBytes& bytes) {
   header.edges = Take<uint64_t>(bytes, kEdgesAt);
   header.block_points = Take<uint32_t>(bytes, kBlockPointsAt);
   header.start_points = Take<uint32_t>(bytes, kStartPointsAt);
+  header.label_pages = Take<uint32_t>(bytes, kLabelPagesAt);
   header.directory_crc = Take<uint32_t>(bytes, kDirectoryAt + 12);
   return header;
 }
@@ -281,6 +288,7 @@ HeaderBytes Encode(const SnapshotHeader& header, uint64_t directory) {
   Put<float>(bytes, kRerankMaxNormSqAt, header.rerank.max_norm_sq);
   Put<uint32_t>(bytes, kParameterBytesAt, header.traversal.parameter_bytes);
   Put<uint32_t>(bytes, kParameterBytesAt + sizeof(uint32_t), header.rerank.parameter_bytes);
+  Put<uint32_t>(bytes, kLabelPagesAt, header.label_pages);
   Put<uint32_t>(bytes, kHeaderCrcAt, Crc32c(bytes.data(), kHeaderCrcAt));
   return bytes;
 }
@@ -364,6 +372,8 @@ Status SnapshotReader::CheckEntry(SnapshotSection section, size_t block, uint64_
   uint64_t least = 0, most = std::numeric_limits<uint32_t>::max();
   if (section == SnapshotSection::kParameters) {
     least = most = header_.parameter_bytes();
+  } else if (section == SnapshotSection::kLabels) {
+    least = most = header_.label_pages * kSnapshotPage;
   } else if (section != SnapshotSection::kSeeds) {
     least = most = header_.BlockBytes(section, block);
   }

@@ -82,6 +82,13 @@ EpochRegistry::Guard::~Guard() {
   Add(cell_->lists_written, work.lists_written);
   Add(cell_->prunes, work.prunes);
   Add(cell_->reranked, work.reranked);
+  if (work.filter_scans + work.filter_traversals + work.filter_two_hops > 0) {
+    Add(cell_->filter_checks, work.filter_checks);
+    Add(cell_->filter_scans, work.filter_scans);
+    Add(cell_->filter_traversals, work.filter_traversals);
+    Add(cell_->filter_two_hops, work.filter_two_hops);
+    Add(cell_->filter_fallbacks, work.filter_fallbacks);
+  }
   if (cell_->scratch != nullptr) {
     size_t bytes = cell_->scratch->bytes();
     // What one wide search or one hub took is not kept for ever.
@@ -164,7 +171,12 @@ WorkCounters EpochRegistry::Work() const {
             .lists_read = cell.lists_read.load(std::memory_order_relaxed),
             .lists_written = cell.lists_written.load(std::memory_order_relaxed),
             .prunes = cell.prunes.load(std::memory_order_relaxed),
-            .reranked = cell.reranked.load(std::memory_order_relaxed)};
+            .reranked = cell.reranked.load(std::memory_order_relaxed),
+            .filter_checks = cell.filter_checks.load(std::memory_order_relaxed),
+            .filter_scans = cell.filter_scans.load(std::memory_order_relaxed),
+            .filter_traversals = cell.filter_traversals.load(std::memory_order_relaxed),
+            .filter_two_hops = cell.filter_two_hops.load(std::memory_order_relaxed),
+            .filter_fallbacks = cell.filter_fallbacks.load(std::memory_order_relaxed)};
     return true;
   });
   return sum;

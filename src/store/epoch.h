@@ -46,7 +46,8 @@ class EpochRegistry {
 
     // Written by the thread that holds the cell; read by any.
     std::atomic<uint64_t> distances{0}, hops{0}, rows_fetched{0}, lists_read{0}, lists_written{0},
-        prunes{0}, reranked{0};
+        prunes{0}, reranked{0}, filter_checks{0}, filter_scans{0}, filter_traversals{0},
+        filter_two_hops{0}, filter_fallbacks{0};
     std::atomic<uint64_t> scratch_bytes{0};
 
     // For the thread that holds the cell only.

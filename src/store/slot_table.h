@@ -17,6 +17,7 @@
 #include "shoal/types.h"
 #include "store/column.h"
 #include "store/epoch.h"
+#include "store/label_column.h"
 #include "store/live_set.h"
 #include "store/tag.h"
 
@@ -108,6 +109,10 @@ class SlotTable {
   void set_external_id(SlotId slot, ExternalId id) {
     ids_[slot].external.store(id, std::memory_order_relaxed);
   }
+
+  // Of points: written by a slot's owner, or under its id's entry.
+  LabelColumn& labels() { return labels_; }
+  const LabelColumn& labels() const { return labels_; }
 
   // --- Later transitions. False: the slot was not in the state that the transition begins with.
 
@@ -227,6 +232,7 @@ class SlotTable {
     std::atomic<uint64_t> left_by;  // The number of the relocation that left the slot; 0: none.
   };
   TypedColumn<Ids> ids_;
+  LabelColumn labels_{budget_, epochs_};
   std::atomic<SlotId> high_water_{0};
   std::atomic<size_t> live_{0};
   std::atomic<size_t> owned_{0};

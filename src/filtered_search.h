@@ -1,0 +1,110 @@
+// Searches with a filter: how its hits are found is chosen by estimated cost, and the promise of
+// shoal/filter.h kept (filtered_view.h says how).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "graph/filtered_view.h"
+#include "graph/searcher.h"
+
+namespace shoal {
+
+// What a plan is chosen by.
+struct FilterEstimate {
+  size_t list_size = 0;
+  size_t max_degree = 0;
+  bool has_predicate = false;
+  double superset = 0;  // Ids of a set that has all that the filter accepts; 0: there is none.
+  double live = 0;      // Points,
+  double accepted = 0;  // of which the filter accepts about so many,
+  double at_least = 0;  // and hardly fewer than these.
+};
+
+// Below so many accepted points, seeds that are refused may be more than a tenth of them: they are
+// scored one by one.
+inline constexpr size_t kFewAccepted = 2500;
+
+// How much longer the list is where refused points are not scored: fewer ways lead to the nearest.
+inline constexpr size_t kTwoHopLists = 2;
+
+// The plan that is cheapest, in distances; the weights are guessed.
+FilterPlan ChoosePlan(const FilterEstimate& estimate);
+// Whether a scan looks the superset's ids up, or judges all points.
+bool ScansByLookUp(const FilterEstimate& estimate);
+
+// A number that is as good as random, for the i-th of a sample of [0, n).
+inline SlotId SampledSlot(size_t i, SlotId n) {
+  const uint64_t mixed = (i + 1) * 0x9e3779b97f4a7c15u;
+  return static_cast<SlotId>((mixed ^ mixed >> 31) % n);
+}
+
+// Judges up to 1024 points: fewer where many are accepted.
+template <class View>
+FilterEstimate EstimateBySample(const FilteredView<View>& view, FilterEstimate estimate) {
+  constexpr size_t kPiece = 64, kMaxPieces = 16, kManyAccepted = 64;
+  const SlotId slots = view.stamp().high_water;
+  if (slots == 0) return estimate;
+  size_t eligible = 0, accepted = 0;
+  for (size_t piece = 0; piece < kMaxPieces && accepted < kManyAccepted; ++piece) {
+    SlotId ids[kPiece];
+    for (size_t i = 0; i < kPiece; ++i) ids[i] = SampledSlot(piece * kPiece + i, slots);
+    const auto sample = view.Take(ids, kPiece);
+    eligible += sample.eligible;
+    accepted += sample.accepted;
+  }
+  if (eligible == 0) return estimate;
+  const auto all = static_cast<double>(eligible), some = static_cast<double>(accepted);
+  const double share = some / all;
+  // Three standard deviations below.
+  const double low = std::max(0.0, share - 3 * std::sqrt(share * (1 - share) / all));
+  estimate.accepted = estimate.live * share;
+  estimate.at_least = estimate.live * low;
+  return estimate;
+}
+
+struct FilteredSearchOptions {
+  const FilterNode& filter;
+  size_t list_size;
+  size_t max_degree;
+};
+
+// Prepares `scratch` for a search over `view`. look_up(id): the id's live slot, or nullopt. Returns
+// the list size that the plan takes.
+template <class View, class LookUp>
+size_t PlanFiltered(const View& view, const FilteredSearchOptions& options, const LookUp& look_up,
+                    WorkCounters& work, SearchScratch& scratch) {
+  if (scratch.filter == nullptr) scratch.filter = std::make_unique<FilterScratch>();
+  FilterScratch& filter = *scratch.filter;
+  filter.Reset(FilterPlan::kScan, options.list_size);
+  ++work.filter_scans;
+  const IdSet* const superset = options.filter.Superset();
+  FilterEstimate estimate{
+      .list_size = options.list_size,
+      .max_degree = options.max_degree,
+      .has_predicate = options.filter.has_predicate,
+      .superset = superset == nullptr ? 0 : static_cast<double>(superset->size()),
+      .live = static_cast<double>(view.live())};
+  // Of few points no sample is needed.
+  const bool is_small = superset != nullptr && superset->size() <= kFewAccepted;
+  if (!is_small && view.stamp().high_water > kFewAccepted) {
+    estimate = EstimateBySample(FilteredView<View>(view, options.filter, work, filter), estimate);
+    filter.plan = ChoosePlan(estimate);
+  }
+  if (filter.plan == FilterPlan::kScan) {
+    if (superset == nullptr || !(is_small || ScansByLookUp(estimate))) return options.list_size;
+    filter.is_listed = true;
+    superset->ForEach([&](ExternalId id) {
+      if (const std::optional<SlotId> slot = look_up(id)) filter.listed.push_back(*slot);
+    });
+    return options.list_size;
+  }
+  --work.filter_scans;
+  ++(filter.plan == FilterPlan::kTwoHop ? work.filter_two_hops : work.filter_traversals);
+  filter.max_refused = static_cast<size_t>(estimate.at_least / 10);
+  filter.max_scored = static_cast<size_t>(estimate.at_least * 1.1);
+  return filter.plan == FilterPlan::kTwoHop ? kTwoHopLists * options.list_size : options.list_size;
+}
+
+}  // namespace shoal

@@ -1,0 +1,66 @@
+// The index's searches with a filter.
+#include <new>
+
+#include "filtered_search.h"
+#include "graph/rerank.h"
+#include "index_codes.h"
+#include "index_impl.h"
+
+namespace shoal {
+
+size_t IndexImpl::Plan(const FilteredSearchOptions& search, Operation& op) const {
+  const LiveView view = graph_.View(rows_.traversal().rows());
+  const auto look_up = [&](ExternalId id) { return LiveSlotOf(id); };
+  return PlanFiltered(view, search, look_up, op.work, op.scratch.search);
+}
+
+// A traversal reads the traversal rows, and the nearest are reranked. A scan reads the rows that
+// order hits, where these are in memory: it scores few points, and so exactly.
+Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& options,
+                                         const SearchOutput& output) const {
+  const FilterNode& filter = options.filter->node();
+  try {
+    auto guard = epochs_.Pin();
+    Operation op(guard, rows_.buffer_bytes());
+    SearchScratch& search = op.scratch.search;
+    const size_t most = std::max<size_t>(1, slots_.high_water());
+    const size_t k = std::min(options.k, most);
+    size_t list_size = std::min(std::max(options.search_list_size, k), most);
+    size_t hits = 0;
+    for (;; list_size = std::min(2 * list_size, most)) {
+      const size_t list = std::min(most, Plan({filter, list_size, options_.max_degree}, op));
+      const bool is_exact = search.filter->plan == FilterPlan::kScan && rows_.stored() == nullptr;
+      const Representation rows = is_exact ? rows_.ranking() : rows_.traversal();
+      const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());
+      const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
+      Searcher(view, scorer, {}, op.work, search).FindNearest(list);
+      const bool reranks = rows_.has_rerank() && !is_exact;
+      const size_t ranked = reranks ? CandidatesToRerank(options, k, list_size) : list;
+      RankByList(ranked, search);
+      if (reranks) {
+        if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
+      }
+      hits = CollectHits(k, output.ids, output.distances, op.scratch);
+      // As in a search without a filter: some ids are there twice.
+      if (hits == k || search.ranked.size() < ranked || list_size >= most) break;
+    }
+    if (output.work != nullptr) *output.work = guard.work;
+    return hits;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "search");
+  } catch (const PredicateThrew& threw) {
+    return ErrorOf(threw);
+  }
+}
+
+void IndexImpl::FindWithinFiltered(const Representation& rows, const Scorer& scorer,
+                                   size_t list_size, const RangeOptions& options,
+                                   Operation& op) const {
+  SearchScratch& search = op.scratch.search;
+  const FilterNode& filter = options.filter->node();
+  const size_t list = Plan({filter, list_size, options_.max_degree}, op);
+  const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
+  FindWithin(view, scorer, list, options.radius, op.work, search);
+}
+
+}  // namespace shoal
