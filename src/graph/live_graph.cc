@@ -12,9 +12,9 @@ void LiveGraph::Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) 
 }
 
 void LiveGraph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
-                           Operation& op) const {
+                           Operation& op, const SearchTerms& terms) const {
   Searcher(View(traversal.rows()), scorer, recorder, op.work, op.scratch.search)
-      .FindNearest(list_size);
+      .FindNearest(list_size, terms);
 }
 
 void LiveGraph::RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
