@@ -72,6 +72,12 @@ struct SearchOptions {
   // Where the index has a rerank code: so many of the nearest candidates are scored by it, at least
   // k, at most L. 0: a few times k.
   size_t rerank = 0;
+  // The recall@k wanted, above 0, at most 1; 0: as the two above say. The index measures on its
+  // live points, or on queries of such searches, what reaches it, and does it again when a quarter
+  // of the points have changed (shoal/calibration.h). A thread of the index does that; it is
+  // started by the first such search. Until the first result is there, and for pairs of k and
+  // target beyond the first 16 that an index was asked for, the two above hold.
+  double target_recall = 0;
 };
 
 // Options of a range search, which finds everything within `radius` of the query.
