@@ -30,6 +30,7 @@ struct Request {
   bool print_qps_per_thread = false;
   bool skip_zero_vectors = false;
   float fail_if_recall_below = 0;
+  float target_recall = 0;  // In percent; 0: none.
 
   uint32_t FirstRecall() const { return print_all_recalls ? 1 : k; }
 };
@@ -48,6 +49,9 @@ Status CheckRequest(Request& request) {
   }
   if (request.fail_if_recall_below > 0 && request.gt_file == "null") {
     return Invalid("--gt_file: expected a file with --fail_if_recall_below, found null");
+  }
+  if (const float target = request.target_recall; !(target >= 0 && target < 100)) {
+    return Invalid(fmt::format("--target_recall: expected 0 or more, below 100, found {}", target));
   }
   std::erase_if(request.lists, [&](uint32_t l) {
     if (l >= request.k) return false;
@@ -75,7 +79,7 @@ void PrintHeader(const Request& request, bool recall) {
 }
 
 // Prints one line of the table; returns the recall at K, 0 if it is not known.
-double PrintRow(const Request& request, uint32_t list, const SearchRun& run,
+double PrintRow(const Request& request, size_t list, const SearchRun& run,
                 const std::optional<TruthSet>& truth) {
   const uint32_t share = request.print_qps_per_thread ? request.threads : 1;
   fmt::print("{:>4}{:>12.2f}", list, run.queries_per_second / share);
@@ -110,12 +114,33 @@ Result<Queries> ReadQueries(const Request& request) {
   return queries;
 }
 
-Result<SearchRun> SearchWith(const Request& request, const Index& index, const Queries& queries,
-                             uint32_t list) {
+// One row of the table, and the result file of this L; returns the recall at K.
+Result<double> SearchWith(const Request& request, const Index& index, const Queries& queries,
+                          const SearchOptions& options, const std::optional<TruthSet>& truth) {
+  const size_t list = options.search_list_size;
   Progress progress(fmt::format("Searching with L = {}", list), "queries", queries.asked.size());
-  return SearchEveryQuery(index, queries,
-                          {.k = request.k, .search_list_size = list, .rerank = request.rerank},
-                          request.threads, progress);
+  const auto run = SearchEveryQuery(index, queries, options, request.threads, progress);
+  if (!run)
+    return MakeError(run.error().code, request.query_file.string() + ": " + run.error().message);
+  const double recall = PrintRow(request, list, *run, truth);
+  const std::string path = fmt::format("{}_{}", request.result_path.string(), list);
+  if (auto ok = WriteResults(path, *run, request.load.index.metric, request.k); !ok)
+    return tl::unexpected(ok.error());
+  return recall;
+}
+
+// The options of the row for --target_recall; says what was chosen.
+Result<SearchOptions> Calibrated(const Request& request, Index& index) {
+  const double target = static_cast<double>(request.target_recall) / 100;
+  const auto found = index.Calibrate(request.k, target, {.threads = request.threads});
+  if (!found) return tl::unexpected(found.error());
+  fmt::print("Target recall {}: L {}, rerank {}, stop margin {:.3g}; recall {:.2f} of {} points\n",
+             request.target_recall, found->search_list_size, found->rerank, found->stop_margin,
+             100 * found->recall, found->queries);
+  return SearchOptions{.k = request.k,
+                       .search_list_size = found->search_list_size,
+                       .rerank = found->rerank,
+                       .target_recall = target};
 }
 
 Result<Index> Load(Request& request) {
@@ -151,21 +176,27 @@ Status Search(Request request) {
     if (!read) return tl::unexpected(read.error());
     truth = std::move(*read);
   }
-  const auto index = Load(request);
+  auto index = Load(request);
   if (!index) return tl::unexpected(index.error());
   fmt::print("Index loaded: {} points in {} dimensions\nUsing {} threads to search\n",
              index->size(), queries->rows.dim(), request.threads);
   if (truth) {
     if (auto ok = CheckPoints(request, *truth, *index); !ok) return ok;
   }
+  std::vector<SearchOptions> rows;
+  for (uint32_t list : request.lists)
+    rows.push_back({.k = request.k, .search_list_size = list, .rerank = request.rerank});
+  if (request.target_recall > 0) {
+    const auto calibrated = Calibrated(request, *index);
+    if (!calibrated) return tl::unexpected(calibrated.error());
+    rows.push_back(*calibrated);
+  }
   PrintHeader(request, truth.has_value());
   double best = 0;
-  for (uint32_t list : request.lists) {
-    const auto run = SearchWith(request, *index, *queries, list);
-    if (!run) return Invalid(request.query_file.string() + ": " + run.error().message);
-    best = std::max(best, PrintRow(request, list, *run, truth));
-    const std::string path = fmt::format("{}_{}", request.result_path.string(), list);
-    if (auto ok = WriteResults(path, *run, request.load.index.metric, request.k); !ok) return ok;
+  for (const SearchOptions& options : rows) {
+    const auto recall = SearchWith(request, *index, *queries, options, truth);
+    if (!recall) return tl::unexpected(recall.error());
+    best = std::max(best, *recall);
   }
   if (best >= static_cast<double>(request.fail_if_recall_below)) return {};
   return Invalid(fmt::format("recall@{}: expected at least {} with some L, found {:.2f}", request.k,
@@ -195,6 +226,7 @@ int main(int argc, char** argv) {
   line.Optional(flags::kCodec, &request.load.index.code);
   line.Optional(flags::kRerankCodec, &request.load.index.rerank_code);
   line.Optional(flags::kRerank, &request.rerank);
+  line.Optional(flags::kTargetRecall, &request.target_recall);
   line.Optional(flags::kFailIfRecallBelow, &request.fail_if_recall_below);
   line.Switch(flags::kSkipZeroVectors, &request.skip_zero_vectors);
   line.Switch(flags::kPrintAllRecalls, &request.print_all_recalls);

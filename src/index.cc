@@ -113,7 +113,9 @@ IndexImpl::IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver
       graph_(options_,
              {rows_.traversal(),
               PrunesOnRerankRows(options.code) ? rows_.ranking() : rows_.traversal()},
-             slots_, neighbors_) {}
+             slots_, neighbors_),
+      calibrated_(MakeCalibrated()),
+      calibrator_(std::make_unique<Calibrator>(*calibrated_)) {}
 
 IndexImpl::~IndexImpl() {
   repairs_.Close();
@@ -294,6 +296,12 @@ Result<BatchReport> Index::GetMany(std::span<const ExternalId> ids, MutableMatri
 Result<std::vector<ExternalId>> Index::Ids() const { return impl_->Ids(); }
 size_t Index::size() const { return impl_->size(); }
 const IndexOptions& Index::options() const { return impl_->options(); }
+Result<Calibration> Index::Calibrate(size_t k, double target, const BatchOptions& batch) {
+  return impl_->Calibrate(k, target, batch);
+}
+std::optional<Calibration> Index::CalibrationFor(size_t k, double target) const {
+  return impl_->CalibrationFor(k, target);
+}
 IndexStats Index::Stats() const { return impl_->Stats(); }
 IndexDiagnostics Index::Diagnostics() const { return impl_->Diagnostics(); }
 Status Index::CheckStructure() const { return impl_->CheckStructure(); }

@@ -38,9 +38,9 @@ bool PrunesOnRerankRows(Code code) {
   return code == Code::kRq2 || code == Code::kRq1 || code == Code::kSign;
 }
 
-size_t CandidatesToRerank(const SearchOptions& options, size_t k, size_t list_size) {
+size_t CandidatesToRerank(size_t wanted, size_t k, size_t list_size) {
   constexpr size_t kTimes = 4, kLeast = 32;  // Guessed; the job `index` would tune them.
-  const size_t wanted = options.rerank != 0 ? options.rerank : std::max(kTimes * k, kLeast);
+  if (wanted == 0) wanted = std::max(kTimes * k, kLeast);
   return std::clamp(wanted, k, list_size);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
+#include "calibrator.h"
 #include "centre_renewal.h"
 #include "change_observer.h"
 #include "codec/vector_check.h"
@@ -17,6 +18,7 @@
 #include "persist/graph_image.h"
 #include "persist/snapshot_seeds.h"
 #include "point_rows.h"
+#include "search_plan.h"
 #include "shoal/index.h"
 #include "store/epoch.h"
 #include "store/id_map.h"
@@ -72,7 +74,7 @@ class PreparedInsert {
   uint32_t version_ = 0;
   uint64_t commits_ = 0;
   SeedsMet met_;
-  uint64_t renewals_ = 0;  // Of the code's centre, when the row was encoded or before.
+  uint64_t renewals_ = 0;        // Of the code's centre, when the row was encoded or before.
   bool has_own_labels_ = false;  // Or a replacement keeps those of the id.
 };
 
@@ -144,6 +146,12 @@ class IndexImpl {
                     const SearchManyOutput& output, const BatchOptions& batch) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work) const;
+  Result<Calibration> Calibrate(size_t k, double target, const BatchOptions& batch) {
+    return calibrator_->Calibrate(k, target, batch);
+  }
+  std::optional<Calibration> CalibrationFor(size_t k, double target) const {
+    return calibrator_->Find(k, target);
+  }
   // nullopt: no live point has this id.
   std::optional<SlotId> LiveSlotOf(ExternalId id) const;
   bool Contains(ExternalId id) const { return LiveSlotOf(id).has_value(); }
@@ -186,10 +194,18 @@ class IndexImpl {
   // Links a live point in; `met`: by LinkOut.
   void LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard);
 
+  // A search that is checked.
+  Result<size_t> Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
+                     std::span<float> distances, WorkCounters* work) const;
+  class Calibrated;  // The index as what is calibrated.
+  std::unique_ptr<CalibrationSubject> MakeCalibrated() const;
+
   // Decodes the vector to `out`, of the index's dimension and type.
   Status CopyVector(ExternalId id, MutableVectorView out) const;
   // Gives a prepared point its labels.
   Status Label(PreparedInsert& prepared, std::span<const uint32_t> labels);
+  // Likewise of a live point, under `guard`.
+  Status CopyVector(FeatureKey key, MutableVectorView out, EpochRegistry::Guard& guard) const;
   // Of the rows in memory.
   void CopyRow(SlotId slot, MutableVectorView out) const {
     const Representation rows = rows_.ranking();
@@ -349,6 +365,10 @@ class IndexImpl {
   mutable std::atomic<size_t> unreachable_{0};  // Found by the last CheckStructure.
 
   std::vector<std::thread> repairers_;  // kBackground; joined by the destructor.
+
+  // Own synchronisation. Last: a thread of it searches.
+  const std::unique_ptr<CalibrationSubject> calibrated_;
+  const std::unique_ptr<Calibrator> calibrator_;
 };
 
 }  // namespace shoal

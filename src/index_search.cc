@@ -64,26 +64,37 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
   if (Status valid = check_.Vector(query, "query"); !valid) return tl::unexpected(valid.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
   if (options.filter != nullptr) return SearchFiltered(query, options, {ids, distances, work});
+  SearchPlan plan{.k = options.k, .list_size = options.search_list_size, .rerank = options.rerank};
+  if (options.target_recall > 0) calibrator_->ApplyAndRenew(options.target_recall, query, plan);
+  return Run(query, plan, ids, distances, work);
+}
+
+Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
+                              std::span<float> distances, WorkCounters* work) const {
   try {
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
     Scratch& scratch = op.scratch;
-    const Scorer scorer = rows_.traversal().codec.BindQuery(query, scratch.query_buffer.data());
+    const Codec& codec = rows_.traversal().codec;
+    const Scorer scorer = codec.BindQuery(query, scratch.query_buffer.data());
     // More candidates than points make no sense, and may not fit in memory.
     const size_t most = std::max<size_t>(1, slots_.high_water());
-    const size_t k = std::min(options.k, most);
-    size_t list_size = std::min(std::max(options.search_list_size, k), most);
-    size_t ranked = rows_.has_rerank() ? CandidatesToRerank(options, k, list_size) : list_size;
+    const size_t k = std::min(plan.k, most);
+    size_t list_size = std::min(std::max(plan.list_size, k), most);
+    size_t ranked = rows_.has_rerank() ? CandidatesToRerank(plan.rerank, k, list_size) : list_size;
+    SearchTerms terms{StopRuleOf(plan, k, options_, codec, query), plan.left_out};
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
-      graph_.BeamSearch(scorer, list_size, op);
+      graph_.BeamSearch(scorer, list_size, terms, op);
       RankByList(ranked, scratch.search);
       if (rows_.has_rerank()) {
         if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
       }
       hits = CollectHits(k, ids, distances, scratch);
       // If there are as many as asked for, of fewer than k ids, there are some of them twice.
-      if (hits == k || scratch.search.ranked.size() < ranked || ranked >= most) break;
+      const bool found_all = !scratch.search.stopped && scratch.search.ranked.size() < ranked;
+      if (hits == k || found_all || ranked >= most) break;
+      terms.stop = {};
     }
     if (work != nullptr) *work = guard.work;
     return hits;
@@ -190,13 +201,18 @@ Status IndexImpl::CopyVector(ExternalId id, MutableVectorView out) const {
   const std::optional<SlotId> slot = LiveSlotOf(id);
   SHOAL_SYNC_POINT("get.looked_up");
   if (!slot) return NotFound(id);
+  return CopyVector({*slot, id}, out, guard);
+}
+
+Status IndexImpl::CopyVector(FeatureKey key, MutableVectorView out,
+                             EpochRegistry::Guard& guard) const {
   if (rows_.stored() == nullptr) {
-    CopyRow(*slot, out);
+    CopyRow(key.slot, out);
     return {};
   }
   try {
     Operation op(guard, rows_.buffer_bytes());
-    return rows_.stored()->Copy({*slot, id}, out, op);
+    return rows_.stored()->Copy(key, out, op);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "get");
   }

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <string>
 
+#include "calibrator.h"
 #include "codec/vector_check.h"
 #include "filtered_search.h"
 #include "graph/rerank.h"
@@ -13,6 +15,7 @@
 #include "index_codes.h"
 #include "persist/snapshot_codecs.h"
 #include "search_calls.h"
+#include "search_plan.h"
 #include "shoal/snapshot.h"
 #include "snapshot_view.h"
 #include "store/epoch.h"
@@ -31,7 +34,7 @@ struct ViewScratch final : ScratchBase {
 
 }  // namespace
 
-class IndexViewImpl {
+class IndexViewImpl final : public CalibrationSubject {
  public:
   static Result<std::unique_ptr<IndexViewImpl>> Open(const std::filesystem::path& path);
 
@@ -44,7 +47,19 @@ class IndexViewImpl {
   Status Get(ExternalId id, MutableVectorView vector) const;
   std::span<const ExternalId> ids() const { return {snapshot_.ids, size()}; }
   size_t size() const { return snapshot_.header.points; }
-  const IndexOptions& options() const { return snapshot_.header.options; }
+  const IndexOptions& options() const override { return snapshot_.header.options; }
+  Calibrator& calibrator() { return calibrator_; }
+
+  bool reranks() const override { return snapshot_.has_rerank(); }
+  size_t points() const override { return size(); }
+  uint64_t arrivals() const override { return 0; }
+  std::vector<SlotId> Live() const override;
+  Result<std::optional<ExternalId>> Copy(SlotId slot, MutableVectorView out) const override {
+    ranking().Decode(snapshot_.RankingRows().At(slot), out);
+    return snapshot_.ids[slot];
+  }
+  Result<size_t> Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
+                     std::span<float> distances, WorkCounters* work) const override;
   const VectorCheck& check() const { return check_; }
   const std::filesystem::path& path() const { return path_; }
 
@@ -65,8 +80,8 @@ class IndexViewImpl {
   size_t Plan(const Filter& filter, size_t list_size, WorkCounters& work,
               SearchScratch& scratch) const;
   // Leaves the nearest candidates in scratch.search, and says whether they are to be reranked.
-  bool FindNearest(VectorView query, const SearchOptions& options, size_t list_size,
-                   WorkCounters& work, ViewScratch& scratch) const;
+  bool FindNearest(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
+                   ViewScratch& scratch) const;
   // The codec of what orders hits.
   const Codec& ranking() const {
     return codecs_.rerank == nullptr ? *codecs_.traversal : *codecs_.rerank;
@@ -87,6 +102,8 @@ class IndexViewImpl {
   // A hash table of points by id, at most half full; kNoSlot: empty.
   mutable std::once_flag made_id_table_;
   mutable std::vector<SlotId> id_table_;
+
+  Calibrator calibrator_{*this};
 };
 
 Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem::path& path) {
@@ -135,22 +152,25 @@ size_t IndexViewImpl::Plan(const Filter& filter, size_t list_size, WorkCounters&
                       work, scratch);
 }
 
-bool IndexViewImpl::FindNearest(VectorView query, const SearchOptions& options, size_t list_size,
+bool IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size_t list_size,
                                 WorkCounters& work, ViewScratch& scratch) const {
   SearchScratch& search = scratch.search;
-  if (options.filter == nullptr) {
+  if (plan.filter == nullptr) {
+    const size_t k = std::min(plan.k, list_size);
+    const SearchTerms terms{StopRuleOf(plan, k, options(), *codecs_.traversal, query),
+                            plan.left_out};
     Searcher(SnapshotView(snapshot_, snapshot_.TraversalRows()),
              Bind(*codecs_.traversal, query, scratch.query_buffer), {}, work, search)
-        .FindNearest(list_size);
-    return snapshot_.has_rerank();
+        .FindNearest(list_size, terms);
+    return reranks();
   }
-  const size_t list = Plan(*options.filter, list_size, work, search);
+  const size_t list = Plan(*plan.filter, list_size, work, search);
   // A scan scores few points, and so exactly.
   const bool is_exact = search.filter->plan == FilterPlan::kScan;
   const Rows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
   const Codec& codec = is_exact ? ranking() : *codecs_.traversal;
-  Searcher(ViewOf(*options.filter, rows, work, search), Bind(codec, query, scratch.query_buffer),
-           {}, work, search)
+  Searcher(ViewOf(*plan.filter, rows, work, search), Bind(codec, query, scratch.query_buffer), {},
+           work, search)
       .FindNearest(list);
   return snapshot_.has_rerank() && !is_exact;
 }
@@ -160,15 +180,28 @@ Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& opti
                                      WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
+  SearchPlan plan{.k = options.k,
+                  .list_size = options.search_list_size,
+                  .rerank = options.rerank,
+                  .filter = options.filter};
+  if (options.target_recall > 0 && plan.filter == nullptr)
+    calibrator_.Apply(options.target_recall, plan);
+  return Run(query, plan, ids, distances, work);
+}
+
+Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
+                                  std::span<ExternalId> ids, std::span<float> distances,
+                                  WorkCounters* work) const {
   try {
     auto guard = epochs_.Pin();
     ViewScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
-    const size_t k = std::min(options.k, most);
-    const size_t list_size = std::min(std::max(options.search_list_size, k), most);
-    const bool reranks = FindNearest(query, options, list_size, guard.work, scratch);
-    RankByList(reranks ? CandidatesToRerank(options, k, list_size) : list_size, scratch.search);
-    if (reranks)
+    const size_t k = std::min(plan.k, most);
+    const size_t list_size = std::min(std::max(plan.list_size, k), most);
+    const bool reranks_list = FindNearest(query, plan, list_size, guard.work, scratch);
+    RankByList(reranks_list ? CandidatesToRerank(plan.rerank, k, list_size) : list_size,
+               scratch.search);
+    if (reranks_list)
       Rerank(snapshot_.RankingRows(), Bind(ranking(), query, scratch.rerank_buffer), guard.work,
              scratch.search);
     const std::vector<Candidate>& ranked = scratch.search.ranked;
@@ -216,6 +249,12 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
   } catch (const PredicateThrew& threw) {
     return ErrorOf(threw);
   }
+}
+
+std::vector<SlotId> IndexViewImpl::Live() const {
+  std::vector<SlotId> points(size());
+  std::iota(points.begin(), points.end(), SlotId{0});
+  return points;
 }
 
 namespace {
@@ -297,6 +336,13 @@ Status IndexView::SearchMany(MatrixView queries, const SearchOptions& options,
 Result<std::vector<Hit>> IndexView::RangeSearch(VectorView query, const RangeOptions& options,
                                                 WorkCounters* work) const {
   return impl_->RangeSearch(query, options, work);
+}
+
+Result<Calibration> IndexView::Calibrate(size_t k, double target, const BatchOptions& batch) {
+  return impl_->calibrator().Calibrate(k, target, batch);
+}
+std::optional<Calibration> IndexView::CalibrationFor(size_t k, double target) const {
+  return impl_->calibrator().Find(k, target);
 }
 
 bool IndexView::Contains(ExternalId id) const {

@@ -17,11 +17,17 @@ tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
   return Mismatch(ErrorCode::kInvalidArgument, field, expected, found);
 }
 
+Status CheckOptions(const SearchOptions& options) {
+  if (options.k == 0) return Invalid("k", "at least 1", "0");
+  if (options.target_recall >= 0 && options.target_recall <= 1) return {};
+  return Invalid("target_recall", "0 to 1", std::to_string(options.target_recall));
+}
+
 }  // namespace
 
 Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances) {
-  if (options.k == 0) return Invalid("k", "at least 1", "0");
+  if (Status valid = CheckOptions(options); !valid) return valid;
   if (ids.size() < options.k)
     return Invalid("ids", "room for k = " + Written(options.k), Written(ids.size()));
   if (!distances.empty() && distances.size() < options.k)
@@ -61,7 +67,7 @@ Status CheckBatch(MatrixView queries, const SearchOptions& options,
     if (n == 0 || found / n >= each) return {};
     return Invalid(name, "room for " + Written(n) + " x " + Written(each), Written(found));
   };
-  if (options.k == 0) return Invalid("k", "at least 1", "0");
+  if (Status valid = CheckOptions(options); !valid) return valid;
   Status sizes = check("ids", options.k, output.ids.size());
   if (sizes && !output.distances.empty())
     sizes = check("distances", options.k, output.distances.size());

@@ -17,12 +17,12 @@ namespace shoal {
 // "<what>: no memory", or less where there is none for that.
 tl::unexpected<Error> NoMemory(const char* what);
 
-// k, and room for its hits. InvalidArgument.
+// k, target_recall, and room for the hits. InvalidArgument.
 Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances);
 // The radius. InvalidArgument.
 Status CheckRangeSearch(const RangeOptions& options);
-// k, and room for the hits of all queries. InvalidArgument.
+// Likewise, with room for the hits of all queries.
 Status CheckBatch(MatrixView queries, const SearchOptions& options, const SearchManyOutput& output);
 
 // Queries that one thread takes at a time from a batch of n: few enough that all threads have

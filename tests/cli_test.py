@@ -598,6 +598,21 @@ class Index(Case):
             "found 'pq'", codec="pq")
         bad("code: expected a code for uint8 vectors with l2, found float16", codec="float16")
 
+    def test_a_target_recall_is_one_more_row_with_what_reaches_it(self):
+        self.good("build_memory_index", *self.build_flags())
+        self.good("utils/compute_groundtruth", *self.truth_flags())
+        out = self.good("search_memory_index", *self.search_flags(target_recall=90))
+        said = re.search(r"Target recall 90: L (\d+), rerank 0, stop margin \S+; recall (\S+) of 500 points", out)
+        self.assertIsNotNone(said, out)
+        self.assertGreaterEqual(float(said[2]), 90)
+        _, rows = table(out)
+        self.assertEqual(rows[-1][0], said[1])
+        self.assertGreater(float(rows[-1][-1]), 85)
+        self.assertTrue(self.path(f"res_{said[1]}_idx_uint32.bin").exists())
+        for target in (-1, 100):
+            self.bad(f"--target_recall: expected 0 or more, below 100, found {target}",
+                     "search_memory_index", *self.search_flags(target_recall=target))
+
     def test_every_type_and_metric_finds_its_neighbours_in_its_own_files(self):
         signed = lambda rows: [[v - 128 for v in row] for row in rows]
         sets = {"uint8": ("B", self.base, self.queries),

@@ -57,6 +57,10 @@ inline constexpr Flag kRerankCodec = {
     "same as --codec"};
 inline constexpr Flag kRerank = {
     "--rerank", "how many of the L candidates are scored by --rerank_codec; 0: a few times K"};
+inline constexpr Flag kTargetRecall = {
+    "--target_recall",
+    "above 0, below 100: one more row, with the list size, rerank count and stop margin\n"
+    "that were measured to reach this recall at K, in percent, on the index's own points"};
 inline constexpr Flag kPasses = {
     "--passes", "1; or 2: all edges are computed again once all points are inserted"};
 inline constexpr Flag kDynamic = {"--dynamic",

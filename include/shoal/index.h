@@ -13,9 +13,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "shoal/calibration.h"
 #include "shoal/export.h"
 #include "shoal/feature_store.h"
 #include "shoal/options.h"
@@ -144,7 +146,7 @@ class SHOAL_API Index {
   Status Refine(const BatchOptions& batch = {});
 
   // The k nearest points found, nearest first, each id once. Fewer than k is a result, not an
-  // error. InvalidArgument: as in Insert; k = 0.
+  // error. InvalidArgument: as in Insert; k = 0; a target_recall out of range.
   Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
 
   // The same into the caller's memory, without allocation: returns the number of hits n and fills
@@ -163,6 +165,17 @@ class SHOAL_API Index {
   // this search. InvalidArgument: as in Insert; a radius that is NaN.
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
+
+  // Measures now what SearchOptions::target_recall measures in the background, and gives it to
+  // searches with this k and target. It scores a sample of 100 to 500 queries against all live
+  // points, and searches with each some 30 times, on several threads; these searches count in
+  // Stats. The truth is that of the vectors as far as rerank_code keeps them. Searches and writers
+  // go on. The same index at rest gives the same result, unless searches with a target have left
+  // queries. Of an empty index the sample is empty. InvalidArgument: k = 0; a target that is not
+  // above 0 and at most 1. Cancelled. OutOfMemory. Errors of a feature store.
+  Result<Calibration> Calibrate(size_t k, double target, const BatchOptions& batch = {});
+  // What searches with this k and target use; nullopt: nothing was measured yet.
+  std::optional<Calibration> CalibrationFor(size_t k, double target) const;
 
   // Whether a point with this id is in the index.
   bool Contains(ExternalId id) const;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -44,6 +45,11 @@ class SHOAL_API IndexView {
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
+
+  // As the functions of Index. A view has no thread that measures: a target_recall that nothing was
+  // measured for leaves a search's other options as they are.
+  Result<Calibration> Calibrate(size_t k, double target, const BatchOptions& batch = {});
+  std::optional<Calibration> CalibrationFor(size_t k, double target) const;
 
   // The first call of Contains or Get reads all ids, and keeps 8 to 16 bytes a point from then on.
   // OutOfMemory (Get); false (Contains).

@@ -77,6 +77,12 @@ struct SearchOptions {
   size_t rerank = 0;
   // Which points may be hits; null: all. It must live as long as the call.
   const Filter* filter = nullptr;
+  // The recall@k wanted, above 0, at most 1; 0: as the first three say. The index measures on its
+  // live points, or on queries of such searches, what reaches it, and does it again when a quarter
+  // of the points have changed (shoal/calibration.h). A thread of the index does that; it is
+  // started by the first such search. Until the first result is there, for pairs of k and target
+  // beyond the first 16 that an index was asked for, and with a filter, the first three hold.
+  double target_recall = 0;
 };
 
 // Options of a range search, which finds everything within `radius` of the query.

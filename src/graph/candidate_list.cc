@@ -163,6 +163,12 @@ void CandidateList::InsertMany(const float* distances, const SlotId* slots, cons
   for (size_t j = 0; j < found; ++j) Insert(distances[near[j]], slots[near[j]], eligible[near[j]]);
 }
 
+float CandidateList::EligibleDistance(size_t k) const {
+  size_t i = 0;
+  for (size_t left = k;; ++i)
+    if (IsEligible(i) && --left == 0) return distances()[i];
+}
+
 Candidate CandidateList::PopUnexpanded() {
   const Candidate nearest = (*this)[cursor_];
   words()[cursor_] |= kExpandedBit;

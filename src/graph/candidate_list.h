@@ -58,6 +58,8 @@ class CandidateList {
   size_t size() const { return size_; }
   Candidate operator[](size_t i) const { return {distances()[i], words()[i] & kSlotMask}; }
   bool IsEligible(size_t i) const { return (words()[i] & kPassThroughBit) == 0; }
+  // The distance of the k-th eligible candidate, 1 <= k <= eligible().
+  float EligibleDistance(size_t k) const;
   size_t bytes() const {
     return distances_.capacity() * sizeof(float) + words_.capacity() * sizeof(uint32_t) +
            aside_.capacity() * sizeof(Candidate);

@@ -32,8 +32,9 @@ class Graph {
 
   // Leave their results in op.scratch.search: `best`, and `within` (searcher.h). A range search
   // reads `rows`, of which its scorer is.
-  void BeamSearch(const Scorer& scorer, size_t list_size, Operation& op) const {
-    live_.BeamSearch(scorer, list_size, {}, op);
+  void BeamSearch(const Scorer& scorer, size_t list_size, const SearchTerms& terms,
+                  Operation& op) const {
+    live_.BeamSearch(scorer, list_size, {}, op, terms);
   }
   void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
                    Operation& op) const {
@@ -41,7 +42,7 @@ class Graph {
   }
 
   // For searches of the caller's own (filtered_search.h).
-  LiveView View(const Rows& rows) const { return live_.View(rows); }
+  LiveView View(const Rows& rows) const { return live_.View(rows, SearchFor::kReader); }
 
   // --- Inserting: the caller owns `slot`, whose row is written.
 

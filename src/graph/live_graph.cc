@@ -14,10 +14,10 @@ void LiveGraph::Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) 
 }
 
 void LiveGraph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
-                           Operation& op) const {
+                           Operation& op, const SearchTerms& terms) const {
   const auto purpose = recorder.expanded == nullptr ? SearchFor::kReader : SearchFor::kWriter;
   Searcher(View(traversal.rows(), purpose), scorer, recorder, op.work, op.scratch.search)
-      .FindNearest(list_size);
+      .FindNearest(list_size, terms);
 }
 
 void LiveGraph::RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,

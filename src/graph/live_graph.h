@@ -53,8 +53,8 @@ struct LiveGraph {
   void Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) const;
   // Searcher::FindNearest, over the rows that searches traverse, and FindWithin over `rows`, in
   // op.scratch.search.
-  void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
-                  Operation& op) const;
+  void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder, Operation& op,
+                  const SearchTerms& terms = {}) const;
   void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
                    Operation& op) const;
   LiveView View(const Rows& rows, SearchFor purpose) const {

@@ -44,6 +44,7 @@ struct SearchScratch {
   CandidateList best;
   VisitedSet visited;
   SeedsMet met;                   // By the last search.
+  bool stopped = false;           // Whether the last search was ended by its stop rule.
   std::vector<Candidate> within;  // Range searches: eligible points within the radius.
   std::vector<Candidate> ranked;  // Of `best`, in their final order (rerank.h).
 

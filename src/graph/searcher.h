@@ -45,6 +45,21 @@ struct Recorder {
   bool probe_fine_seeds = false;
 };
 
+// When a search ends although it has candidates that were not expanded: as soon as the nearest of
+// them is farther than `factor` times the k-th eligible one. ("Adaptive beam search": Al-Jazzazi et
+// al., 2025; deviation: the factor is one of the metric's distance, for l2 the squared one.)
+struct StopRule {
+  size_t k = 0;      // 0: it does not end.
+  float factor = 1;  // At least 1.
+  float offset = 0;  // Added to what the scorer gives, which is then at least 0, but for errors.
+};
+
+// What few searches ask for.
+struct SearchTerms {
+  StopRule stop = {};
+  SlotId left_out = kNoSlot;  // A point that the search does not meet.
+};
+
 // One search. Used by one thread; everything it refers to outlives it.
 template <class View>
 class Searcher {
@@ -64,8 +79,9 @@ class Searcher {
   // deleted points use up the budget of pass-through points before so many eligible points are
   // found, the search goes on with more of them until it has cost what it costs to score all live
   // points. A list that is not full then, and has not all live points, gets those that are missing:
-  // so a search finds min(list_size, live points), at a bounded cost.
-  void FindNearest(size_t list_size);
+  // so a search finds min(list_size, live points), at a bounded cost. A search that its stop rule
+  // has ended (scratch.stopped) finds at least k, and what it has met beyond them.
+  void FindNearest(size_t list_size, const SearchTerms& terms = {});
 
   // Expands `slot`: scores its list.
   void Expand(SlotId slot);
@@ -81,7 +97,10 @@ class Searcher {
   void Begin();
   // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
   void Visit(size_t n);
-  void ExpandAll();
+  // Until all candidates are expanded; with the stop rule, or that ends it.
+  void ExpandAll(const StopRule& stop);
+  // Whether the nearest candidate that was not expanded is too far to help.
+  bool IsFar(const StopRule& stop) const;
 
   const View view_;
   const std::remove_cvref_t<decltype(std::declval<const View&>().rows())> rows_;
@@ -176,9 +195,25 @@ bool Searcher<View>::IsSpent() const {
 }
 
 template <class View>
-void Searcher<View>::ExpandAll() {
+bool Searcher<View>::IsFar(const StopRule& stop) const {
+  const CandidateList& best = scratch_.best;
+  if (best.eligible() < stop.k) return false;
+  const float nearest = best.PeekDistance() + stop.offset;
+  const auto is_far_from = [&](float kth) {
+    return nearest > stop.factor * std::max(0.0f, kth + stop.offset);
+  };
+  // The k-th eligible one is at least as far as the k-th, which is found at once.
+  return is_far_from(best[stop.k - 1].distance) && is_far_from(best.EligibleDistance(stop.k));
+}
+
+template <class View>
+void Searcher<View>::ExpandAll(const StopRule& stop) {
   const SlotId start = view_.start();
   while (scratch_.best.HasUnexpanded() && !IsSpent()) {
+    if (stop.k != 0 && IsFar(stop)) {
+      scratch_.stopped = true;
+      return;
+    }
     const Candidate nearest = scratch_.best.PopUnexpanded();
     if (recorder_.expanded != nullptr && nearest.slot != start)
       recorder_.expanded->push_back(nearest);
@@ -187,9 +222,11 @@ void Searcher<View>::ExpandAll() {
 }
 
 template <class View>
-void Searcher<View>::FindNearest(size_t list_size) {
+void Searcher<View>::FindNearest(size_t list_size, const SearchTerms& terms) {
   scratch_.best.Reset(list_size);
   scratch_.visited.Reset(16 * list_size);
+  scratch_.stopped = false;
+  if (terms.left_out != kNoSlot) scratch_.visited.Insert(terms.left_out);
   if (view_.start() == kNoSlot) return;
   if constexpr (View::kIsFiltered) {
     if (view_.MustScan()) return ScoreAllLive();
@@ -197,15 +234,16 @@ void Searcher<View>::FindNearest(size_t list_size) {
   SHOAL_SYNC_POINT("search.after_high_water");
   Begin();
   const uint64_t before = work_.distances;
-  ExpandAll();
+  ExpandAll(terms.stop);
+  if (scratch_.stopped) return;
   while (scratch_.best.IsStarved() && view_.live() > work_.distances - before && !IsSpent()) {
     scratch_.best.AdmitPassThrough();
-    ExpandAll();
+    ExpandAll({});
   }
   // What is missing was not reached at a bounded cost, or writers rerouted its edges meanwhile.
   if (scratch_.best.full() || scratch_.best.eligible() >= view_.live()) return;
   ScoreAllLive();
-  if (recorder_.expanded != nullptr && !View::kIsFiltered) ExpandAll();
+  if (recorder_.expanded != nullptr && !View::kIsFiltered) ExpandAll({});
 }
 
 template <class View>
