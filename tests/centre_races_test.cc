@@ -19,17 +19,17 @@ using Phase = CentreRenewal::Phase;
 constexpr size_t kDim = 16;
 constexpr ExternalId kFirst = CentreWatch::kBegin - 10;  // Points before the watch has a verdict.
 constexpr ExternalId kFar = 1'000'000;                   // Ids from here on lie behind all others.
-constexpr size_t kNearest = 200;
+constexpr size_t kNearest = 100;
 
 class CentreRaceTest : public ::testing::Test {
  protected:
   using Vector = std::array<float, kDim>;
 
-  // Far from the origin, each at a place of its own.
+  // Away from the origin, each at a place of its own.
   static Vector At(ExternalId id) {
     Vector vector;
     for (size_t i = 0; i < kDim; ++i)
-      vector[i] = 50.0f + static_cast<float>((id * 2654435761u >> (i + 4)) % 64) * 0.1f;
+      vector[i] = 8.0f + static_cast<float>((id * 2654435761u >> (i + 4)) % 64) * 0.1f;
     vector[0] += static_cast<float>(id % kFar) * 0.01f + (id < kFar ? 0.0f : 100.0f);
     return vector;
   }
@@ -49,7 +49,7 @@ class CentreRaceTest : public ::testing::Test {
   using Ids = std::set<ExternalId>;
   Ids Find() const {
     Ids found;
-    const SearchOptions options{.k = kNearest, .search_list_size = 1000, .rerank = 1000};
+    const SearchOptions options{.k = kNearest, .search_list_size = 5000, .rerank = 5000};
     for (const Hit& hit : *index_.Search(At(3), options))
       EXPECT_TRUE(found.insert(hit.id).second) << hit.id;
     return found;

@@ -393,7 +393,7 @@ std::vector<float> RqCodec::MeanOf(MatrixView rows) const {
 }
 
 Result<uint32_t> RqCodec::AddCentre(std::span<const float> centre) {
-  const Result<uint32_t> set = AnnounceCentre(centre);
+  Result<uint32_t> set = AnnounceCentre(centre);
   if (set) UseCentre(*set);
   return set;
 }
