@@ -151,8 +151,9 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
     Searcher(SnapshotView(snapshot_, snapshot_.TraversalRows()),
              Bind(*codecs_.traversal, query, scratch.query_buffer), {}, guard.work, scratch.search)
         .FindNearest(list_size, terms);
-    RankByList(reranks() ? CandidatesToRerank(plan.rerank, k, list_size) : list_size,
-               scratch.search);
+    RankByList(
+        reranks() ? CandidatesToRerank(options().code, plan.rerank, k, list_size) : list_size,
+        scratch.search);
     if (reranks())
       Rerank(snapshot_.RankingRows(), Bind(ranking(), query, scratch.rerank_buffer), guard.work,
              scratch.search);
