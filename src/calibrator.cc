@@ -172,7 +172,7 @@ Result<Calibration> Calibrator::RunOnSample(size_t k, double target, const Batch
   const size_t points = sample->points();
   size_t trials = 0;
   const auto measure = [&](const SearchPlan& plan) -> Result<Trial> {
-    const Result<Trial> trial = sample->Measure(plan, batch);
+    Result<Trial> trial = sample->Measure(plan, batch);
     trials = std::min(trials + 1, kTrials);
     if (batch.progress) batch.progress(points + (points - 1) * trials / kTrials, 2 * points);
     return trial;
@@ -181,7 +181,7 @@ Result<Calibration> Calibrator::RunOnSample(size_t k, double target, const Batch
   if (sample->queries() == 0) {  // There is nothing to measure, and nothing to miss.
     found.search_list_size = std::max(k, SearchOptions{}.search_list_size);
   } else {
-    const Result<Calibration> fitted = FitCalibration(
+    Result<Calibration> fitted = FitCalibration(
         {.k = k, .target = target, .points = points, .reranks = subject_.reranks()}, measure);
     if (!fitted) return fitted;
     found = *fitted;

@@ -14,10 +14,55 @@ bool MayRerank(Code code) {
          code == Code::kSq8;
 }
 
+// The fastest code that loses nothing, for each kind of vectors: the first row that fits. Others
+// have none: they are small already, or no code knows their metric. The rows are those that a
+// prototype measured (docs/codes.md, "Which code is the default").
+struct DefaultRow {
+  Metric metric;
+  uint32_t least_dim, most_dim;
+  Code code;
+};
+constexpr DefaultRow kDefaults[] = {
+    {Metric::kL2, 113, 149, Code::kRq3},  // One cache line holds 3 bits an element and the factors,
+    {Metric::kInnerProduct, 113, 149, Code::kRq3},  // but not 4 bits.
+    {Metric::kCosine, 121, 160, Code::kRq3},        // It has a factor less.
+    {Metric::kL2, 96, kMaxDim, Code::kRq4},         // Elsewhere.
+    {Metric::kInnerProduct, 96, kMaxDim, Code::kRq4},
+    {Metric::kCosine, 96, kMaxDim, Code::kRq4},
+};
+// Until speeds are measured on an index, an index that asks for nothing has full rows.
+constexpr bool kDefaultsAreInUse = false;
+
+Code DefaultCode(const IndexOptions& options) {
+  const ScalarType type = options.scalar_type;
+  if (!kDefaultsAreInUse || (type != ScalarType::kFloat32 && type != ScalarType::kFloat16))
+    return Code::kFull;
+  for (const DefaultRow& row : kDefaults)
+    if (row.metric == options.metric && row.least_dim <= options.dim && options.dim <= row.most_dim)
+      return row.code;
+  return Code::kFull;
+}
+
+// Candidates that are reranked where a search does not say how many: times k, and at least.
+struct RerankShare {
+  size_t times_k, least;
+};
+constexpr RerankShare ShareOf(Code code) {
+  constexpr RerankShare kAny{4, 32};  // Guessed; the job `index` would tune them.
+  if (!kDefaultsAreInUse) return kAny;
+  switch (code) {
+    case Code::kRq4: return {3, 24};
+    case Code::kRq3:
+    case Code::kRq2: return {5, 48};
+    case Code::kRq1: return {1, SIZE_MAX};  // The whole list.
+    default: return kAny;
+  }
+}
+
 }  // namespace
 
 IndexOptions ResolveCodes(IndexOptions options) {
-  if (options.code == Code::kAuto) options.code = Code::kFull;
+  if (options.code == Code::kAuto) options.code = DefaultCode(options);
   if (options.rerank_code == Code::kAuto) options.rerank_code = Code::kFull;
   return options;
 }
@@ -38,9 +83,9 @@ bool PrunesOnRerankRows(Code code) {
   return code == Code::kRq2 || code == Code::kRq1 || code == Code::kSign;
 }
 
-size_t CandidatesToRerank(size_t wanted, size_t k, size_t list_size) {
-  constexpr size_t kTimes = 4, kLeast = 32;  // Guessed; the job `index` would tune them.
-  if (wanted == 0) wanted = std::max(kTimes * k, kLeast);
+size_t CandidatesToRerank(Code code, size_t wanted, size_t k, size_t list_size) {
+  const RerankShare share = ShareOf(code);
+  if (wanted == 0) wanted = std::max(share.times_k * k, share.least);
   return std::clamp(wanted, k, list_size);
 }
 

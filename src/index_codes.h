@@ -18,8 +18,8 @@ inline bool HasRerankRows(const IndexOptions& options) {
 }
 // Whether distances by the code are too coarse to choose edges by.
 bool PrunesOnRerankRows(Code code);
-// How many candidates of a list of `list_size` are reranked: at least k, at most the list. `wanted`
-// as SearchOptions::rerank.
-size_t CandidatesToRerank(size_t wanted, size_t k, size_t list_size);
+// How many candidates of a list of `list_size` by `code` are reranked: at least k, at most the
+// list. `wanted` as SearchOptions::rerank.
+size_t CandidatesToRerank(Code code, size_t wanted, size_t k, size_t list_size);
 
 }  // namespace shoal

@@ -35,7 +35,8 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
       const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
       Searcher(view, scorer, {}, op.work, search).FindNearest(list);
       const bool reranks = rows_.has_rerank() && !is_exact;
-      const size_t ranked = reranks ? CandidatesToRerank(options.rerank, k, list_size) : list;
+      const size_t ranked =
+          reranks ? CandidatesToRerank(options_.code, options.rerank, k, list_size) : list;
       RankByList(ranked, search);
       if (reranks) {
         if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());

@@ -81,11 +81,13 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
     const size_t most = std::max<size_t>(1, slots_.high_water());
     const size_t k = std::min(plan.k, most);
     size_t list_size = std::min(std::max(plan.list_size, k), most);
-    size_t ranked = rows_.has_rerank() ? CandidatesToRerank(plan.rerank, k, list_size) : list_size;
+    size_t ranked = rows_.has_rerank()
+                        ? CandidatesToRerank(options_.code, plan.rerank, k, list_size)
+                        : list_size;
     SearchTerms terms{StopRuleOf(plan, k, options_, codec, query), plan.left_out};
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
-      graph_.BeamSearch(scorer, list_size, terms, op);
+      graph_.BeamSearch(scorer, list_size, op, terms);
       RankByList(ranked, scratch.search);
       if (rows_.has_rerank()) {
         if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());

@@ -199,8 +199,9 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
     const size_t k = std::min(plan.k, most);
     const size_t list_size = std::min(std::max(plan.list_size, k), most);
     const bool reranks_list = FindNearest(query, plan, list_size, guard.work, scratch);
-    RankByList(reranks_list ? CandidatesToRerank(plan.rerank, k, list_size) : list_size,
-               scratch.search);
+    RankByList(
+        reranks_list ? CandidatesToRerank(options().code, plan.rerank, k, list_size) : list_size,
+        scratch.search);
     if (reranks_list)
       Rerank(snapshot_.RankingRows(), Bind(ranking(), query, scratch.rerank_buffer), guard.work,
              scratch.search);

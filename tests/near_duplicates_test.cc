@@ -87,7 +87,7 @@ TEST_F(NearDuplicates, FindTheirGroupAndThemselvesWhateverItsSize) {
       SCOPED_TRACE(testing::Message() << copies << (shuffled ? " shuffled" : " group by group"));
       const Groups set{.others = 3000, .groups = 1, .copies = copies};
       const std::vector<float> rows = Rows(set);
-      Index index = std::move(*Index::Create({.dim = kDim}));
+      Index index = std::move(*Index::Create({.dim = kDim, .code = Code::kFull}));
       for (const ExternalId id : Order(set, shuffled)) ASSERT_TRUE(index.Insert(id, Row(rows, id)));
       ExpectFound(index, rows, set);
     }
@@ -99,7 +99,7 @@ TEST_F(NearDuplicates, OfManyGroupsAreFoundInsertedLoadedAndReplaced) {
   for (const bool shuffled : {false, true}) {
     SCOPED_TRACE(shuffled ? "shuffled" : "group by group");
     const std::vector<float> rows = Rows(set);
-    Index index = std::move(*Index::Create({.dim = kDim}));
+    Index index = std::move(*Index::Create({.dim = kDim, .code = Code::kFull}));
     const std::vector<ExternalId> order = Order(set, shuffled);
     for (const ExternalId id : order) ASSERT_TRUE(index.Insert(id, Row(rows, id)));
     ExpectFound(index, rows, set);
@@ -121,7 +121,7 @@ TEST_F(NearDuplicates, ThatAreEqualAreFoundToo) {
   const Groups set{.others = 3000, .groups = 2, .copies = 300, .noise = 0};
   for (const bool shuffled : {false, true}) {
     const std::vector<float> rows = Rows(set);
-    Index index = std::move(*Index::Create({.dim = kDim}));
+    Index index = std::move(*Index::Create({.dim = kDim, .code = Code::kFull}));
     for (const ExternalId id : Order(set, shuffled)) ASSERT_TRUE(index.Insert(id, Row(rows, id)));
     ExpectFound(index, rows, set);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "jobs/data.h"
@@ -34,6 +35,7 @@ struct IndexJobOptions {
   double seconds = 1;
   uint64_t samples = 5;
   uint64_t rerank = 0;
+  double target_recall = 0;  // 0: the lists alone.
 };
 
 // Doubts of many samples, told in one line.
@@ -195,13 +197,49 @@ class IndexJob final : public Job {
   struct Target {
     std::string engine;
     Searched searched;
+    std::vector<uint64_t> lists;
     std::vector<Json> points;
     std::vector<Latencies> latencies;
   };
 
-  // The index and, where it is asked for, a view of its snapshot.
+  // The index, with the target recall where one is asked for. The calibration is one on queries: a
+  // few are searched for first, fewer than bring about another in the background.
+  Expected<Target> TargetRecall() {
+    constexpr size_t kFew = 200;
+    const double recall = options_.target_recall;
+    if (const auto first = index_->Calibrate(options_.k, recall); !first)
+      return tl::unexpected(first.error().message);
+    for (size_t q = 0; q < std::min(kFew, queries_.rows()); ++q) {
+      const auto hits = index_->Search(queries_[q], {.k = options_.k, .target_recall = recall});
+      if (!hits) return tl::unexpected(hits.error().message);
+    }
+    const Expected<Calibration> found = Plain(index_->Calibrate(options_.k, recall));
+    if (!found) return tl::unexpected(found.error());
+    sections_["settings"][engine_]["target_recall"] = {
+        {"target", recall},
+        {"list", found->search_list_size},
+        {"rerank", found->rerank},
+        {"stop_margin", std::isinf(found->stop_margin) ? Json() : Json(found->stop_margin)},
+        {"recall", found->recall},
+        {"distances", found->distances},
+        {"queries", found->queries}};
+    Target target{engine_ + "-target", *index_, {found->search_list_size}, {}, {}};
+    target.searched.search = [index = index_.get(), recall](VectorView query, SearchOptions options,
+                                                            const auto&... rest) {
+      options.target_recall = recall;
+      return index->Search(query, options, rest...);
+    };
+    return target;
+  }
+
+  // The index, with the target recall and a view of its snapshot, where they are asked for.
   Expected<std::vector<Target>> Targets(const JobContext& context) {
-    std::vector<Target> targets{{engine_, *index_, {}, {}}};
+    std::vector<Target> targets{{engine_, *index_, options_.lists, {}, {}}};
+    if (options_.target_recall > 0) {
+      Expected<Target> target = TargetRecall();
+      if (!target) return tl::unexpected(target.error());
+      targets.push_back(std::move(*target));
+    }
     if (options_.view == Viewed::kNo) return targets;
     if (view_ == nullptr) {
       const std::filesystem::path path = context.output_directory / "index.shoal";
@@ -213,7 +251,7 @@ class IndexJob final : public Job {
       sections_["settings"][engine_]["view_open_ms"] = Since(begin) * 1e3;
       view_ = std::make_unique<IndexView>(std::move(*view));
     }
-    targets.push_back({engine_ + "-view", *view_, {}, {}});
+    targets.push_back({engine_ + "-view", *view_, options_.lists, {}, {}});
     return targets;
   }
 
@@ -226,8 +264,8 @@ class IndexJob final : public Job {
                        .threads = threads,
                        .seconds = options_.seconds};
     for (Target& target : *targets) {
-      target.latencies.resize(options_.lists.size());
-      for (const uint64_t list : options_.lists) {
+      target.latencies.resize(target.lists.size());
+      for (const uint64_t list : target.lists) {
         search.list = list;
         const Expected<Answered> answered = AnswerAll(target.searched, queries_, truth_, search);
         if (!answered) return tl::unexpected(answered.error());
@@ -240,8 +278,9 @@ class IndexJob final : public Job {
     Doubts doubts;
     for (uint64_t sample = 0; sample < options_.samples; ++sample) {
       for (size_t i = 0; i < options_.lists.size(); ++i) {
-        search.list = options_.lists[i];
         for (Target& target : *targets) {
+          if (i >= target.lists.size()) continue;
+          search.list = target.lists[i];
           const Stopwatch watch;
           const Expected<TimedSample> timed = RunTimed(target.searched, queries_, search);
           if (!timed) return tl::unexpected(timed.error());
@@ -264,7 +303,7 @@ class IndexJob final : public Job {
       point["p99_us"] = target.latencies[i].Percentile(0.99);
       point["p999_us"] = target.latencies[i].Percentile(0.999);
       context.say(fmt::format("{}: L = {}, {} threads: recall {:.4f}, {:.0f} queries/s",
-                              target.engine, options_.lists[i], threads,
+                              target.engine, target.lists[i], threads,
                               point["recall"].get<double>(), point["qps"].back().get<double>()));
     }
     sections_["curves"].push_back({{"engine", target.engine},
@@ -303,6 +342,7 @@ void ParseSearch(FieldReader& search, IndexJobOptions& options) {
   options.samples = search.Unsigned("samples", {1, 1000}, 5);
   options.view = search.Flag("view", false) ? Viewed::kYes : Viewed::kNo;
   options.rerank = search.Unsigned("rerank", {}, 0);
+  options.target_recall = search.Number("target_recall", {0, 1}, 0);
 }
 
 Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& context) {
@@ -323,7 +363,7 @@ constinit const JobType kIndexJob{
   "build": {"degree": 32, "list": 100, "alpha": 1.2, "code": "auto", "rerank_code": "full",
             "threads": [2], "refine": false},
   "search": {"k": 10, "lists": [10, 20, 40, 80, 160], "threads": [1, 2], "seconds": 1.0,
-             "samples": 5, "view": false, "rerank": 0}
+             "samples": 5, "view": false, "rerank": 0, "target_recall": 0}
 })",
     Parse};
 

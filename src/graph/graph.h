@@ -32,8 +32,8 @@ class Graph {
 
   // Leave their results in op.scratch.search: `best`, and `within` (searcher.h). A range search
   // reads `rows`, of which its scorer is.
-  void BeamSearch(const Scorer& scorer, size_t list_size, const SearchTerms& terms,
-                  Operation& op) const {
+  void BeamSearch(const Scorer& scorer, size_t list_size, Operation& op,
+                  const SearchTerms& terms = {}) const {
     live_.BeamSearch(scorer, list_size, {}, op, terms);
   }
   void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
