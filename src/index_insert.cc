@@ -274,7 +274,8 @@ void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard
       // Not live: an insert under way, which will find that it comes too late.
       if (neighbors_.MarkRelocated(slots_, *mapped)) old = *mapped;
     } else {
-      (void)entry.Add(p);  // Finds memory: reserved.
+      (void)entry.Add(p);                                       // Finds memory: reserved.
+      if (!prepared.has_own_labels_) slots_.labels().Clear(p);  // Those of a point that is gone.
     }
     if (old == kNoSlot) {
       Tell(&ChangeObserver::OnInsert, prepared.id_, p);

@@ -147,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(Codes, Filters, ::testing::Values(Code::kFull, Code::kS
 
 // Accepted points that are all far from the query, or all near it.
 TEST(FilterSearches, FindAcceptedPointsThatAreNearTogether) {
-  constexpr size_t kPoints = 12000;
+  constexpr size_t kPoints = 9000;
   const Rows rows = RandomRows(kPoints, 5);
   const Index index = Filled(rows);
   const Model model(rows);
@@ -229,7 +229,7 @@ TEST(FilterSearches, InAnEmptyIndexFindNothing) {
 
 TEST(FilterSearches, OfViewsAreThoseOfTheIndex) {
   const TempFolder folder;
-  const Rows rows = RandomRows(9000, 9);
+  const Rows rows = RandomRows(6000, 9);
   const Rows queries = RandomRows(5, 10);
   double recall = 0, searches = 0;
   for (const Code code : {Code::kFull, Code::kSq8}) {
@@ -248,7 +248,7 @@ TEST(FilterSearches, OfViewsAreThoseOfTheIndex) {
           const float radius = index.Search(queries[q], {.filter = filter})->back().distance;
           const auto within = view->RangeSearch(queries[q], {.radius = radius, .filter = filter});
           ASSERT_TRUE(within);
-          EXPECT_GE(within->size(), std::min<size_t>(3, 9000 / d));
+          EXPECT_GE(within->size(), std::min<size_t>(3, 6000 / d));
           for (const Hit& hit : *within) EXPECT_TRUE(accepts(hit.id));
         }
     }
@@ -258,7 +258,7 @@ TEST(FilterSearches, OfViewsAreThoseOfTheIndex) {
 
 // Every hit is accepted, live or deleted during the search, and k are found while k stay.
 TEST(FilterSearches, AreRightAfterDeletesAndUpserts) {
-  constexpr size_t kPoints = 8000;
+  constexpr size_t kPoints = 4000;
   const Rows rows = RandomRows(kPoints, 11);
   const Rows queries = RandomRows(20, 12);
   for (const Code code : {Code::kFull, Code::kSq8}) {
