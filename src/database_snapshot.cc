@@ -25,6 +25,10 @@ struct StoredScratch final : ScratchBase {
   size_t bytes() const override { return sizeof(*this) + search.bytes() + query_buffer.capacity(); }
 };
 
+tl::unexpected<Error> NoFilter() {
+  return MakeError(ErrorCode::kUnsupported, "filter: searches of a database's snapshot take none");
+}
+
 bool ShowClusters(const DiskGraph& graph) {
   SnapshotSeeds seeds;
   for (const DiskSeedSet& set : graph.seeds()) seeds.sets.push_back({set.slots, set.radius});
@@ -120,6 +124,7 @@ Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOption
                                             WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
+  if (options.filter != nullptr) return NoFilter();
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);
@@ -148,6 +153,7 @@ Result<std::vector<Hit>> DatabaseSnapshotImpl::RangeSearch(VectorView query,
                                                            WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
+  if (options.filter != nullptr) return NoFilter();
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);

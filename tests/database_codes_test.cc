@@ -5,6 +5,7 @@
 #include <random>
 
 #include "shoal/database.h"
+#include "shoal/filter.h"
 #include "temp_folder.h"
 
 namespace shoal {
@@ -68,6 +69,10 @@ TEST_P(DatabaseCodesTest, VectorsAreAsGivenAfterReopeningAndInSnapshots) {
   ASSERT_TRUE(snapshot) << snapshot.error().message;
   ExpectOwnIds(*snapshot, vectors);
   EXPECT_TRUE(snapshot->Verify());
+  const Filter any = Filter::Not(Filter::Label(1));
+  const auto filtered = snapshot->Search(vectors[0], {.filter = &any});
+  ASSERT_FALSE(filtered);
+  EXPECT_EQ(filtered.error().code, ErrorCode::kUnsupported);
 }
 
 INSTANTIATE_TEST_SUITE_P(Codes, DatabaseCodesTest,

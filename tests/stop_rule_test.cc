@@ -28,6 +28,7 @@ struct Fan {
 };
 
 struct FanView {
+  static constexpr bool kIsFiltered = false;
   struct Stamp {
     SlotId high_water;
   };

@@ -24,10 +24,10 @@ struct ReadRowsOptions {
   Format format = Format::kAuto;
   ScalarType type = ScalarType::kFloat32;
   size_t dim = 0;
-  uint64_t first_id = 0;      // Of rows that have none: counted up from here.
-  std::filesystem::path ids;  // If not empty: the ids of rows that have none, one a line.
-  bool bail = false;          // The first bad line is an error.
-  bool ids_in_csv = true;     // false: lines of CSV are elements only.
+  uint64_t first_id = 0;           // Of rows that have none: counted up from here.
+  std::filesystem::path ids = {};  // If not empty: the ids of rows that have none, one a line.
+  bool bail = false;               // The first bad line is an error.
+  bool ids_in_csv = true;          // false: lines of CSV are elements only.
 };
 
 // Rows of an input. A line that is wrong is none of them.

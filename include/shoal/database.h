@@ -190,7 +190,8 @@ class SHOAL_API DatabaseSnapshot {
   DatabaseSnapshot(DatabaseSnapshot&&) noexcept;
   DatabaseSnapshot& operator=(DatabaseSnapshot&&) noexcept;
 
-  // As the functions of Index with these names. Corrupt: a damaged block was met.
+  // As the functions of Index with these names; target_recall does nothing. Corrupt: a damaged
+  // block was met. Unsupported: a filter.
   Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work = nullptr) const;
