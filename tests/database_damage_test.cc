@@ -130,7 +130,8 @@ TEST(DatabaseBlocks, BlockInTheWrongPlaceOrOfAnotherVersionIsRefused) {
 }
 
 TEST(DatabaseBlocks, RecordsComeBackAsTheyWere) {
-  IndexRecord record{.name = "docs", .options = {.dim = 7, .metric = Metric::kCosine}};
+  IndexRecord record{.name = "docs",
+                     .options = {.dim = 7, .metric = Metric::kCosine, .code = Code::kRq4}};
   record.number = 5;
   record.start = 2;
   record.slots = 90;
@@ -142,6 +143,7 @@ TEST(DatabaseBlocks, RecordsComeBackAsTheyWere) {
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(found->name, "docs");
   EXPECT_EQ(found->options.metric, Metric::kCosine);
+  EXPECT_EQ(found->options.code, Code::kRq4);
   EXPECT_EQ(found->last_commit, 9u);
   EXPECT_EQ(found->max_norm_sq, 2.5f);
   EXPECT_FALSE(DecodeIndexRecord("f", 6, EncodeIndexRecord(record)));

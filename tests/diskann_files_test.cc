@@ -146,7 +146,8 @@ TEST(DiskannFile, WhatTheFilesCannotHoldIsRefusedAndNothingIsWritten) {
   Status saved = SaveDiskann(halves, folder / "x");
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(saved.error().message, HasSubstr("expected float32, int8 or uint8, found float16"));
+  EXPECT_THAT(saved.error().message,
+              HasSubstr("expected float32, int8, uint8 or bit, found float16"));
 
   const Index empty = *Index::Create({.dim = 2});
   EXPECT_FALSE(SaveDiskann(empty, folder / "x"));

@@ -278,7 +278,7 @@ TEST_F(DiskannFormat, WhatDiskannCannotHoldIsNotWritten) {
                     std::to_string(id));
   }
   ExpectError(WriteDiskann(prefix_, Ring(3, 1, ScalarType::kFloat16)), ErrorCode::kUnsupported,
-              data_, "expected float32, int8 or uint8, found float16");
+              data_, "expected float32, int8, uint8 or bit, found float16");
   ExpectError(WriteDiskann(prefix_, Ring(0, 1)), ErrorCode::kInvalidArgument, prefix_,
               "points to write: expected at least 1, found 0");
   image = Ring(3, 1);
