@@ -13,7 +13,7 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(EXPORT shoal-targets NAMESPACE shoal:: DESTINATION ${package_dir})
 
 # What the static library is linked with.
-set(pc_modules libhwy lmdb)
+set(pc_modules "libhwy lmdb")
 if(URING_FOUND)
   string(APPEND pc_modules " liburing")
 endif()
