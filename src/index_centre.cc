@@ -12,8 +12,8 @@
 //   kAnnounced  Bindings know both sets. When all do, rows begin to be encoded with the new one: no
 //               search ever meets a row of a set that it does not know.
 //   kMoving     Threads take slots one by one, and move the points whose rows are old. Meanwhile
-//               all who were encoding an old row leave. What is prepared without a guard is
-//               encoded anew when it is committed (RefreshRow): so from now on no slot comes to
+//               all threads that were encoding an old row leave. What is prepared without a guard
+//               is encoded anew when it is committed (RefreshRow): so from now on no slot comes to
 //               have an old row.
 //   kClearing   A pass over all slots. It stands at a slot that has an old row until the slot is
 //               retired. What is behind it stays as it is.

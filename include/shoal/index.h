@@ -57,7 +57,9 @@ struct SearchManyOutput {
 };
 
 // Thread safety: every function may be called from any thread at any time, together with any
-// other, except moving and destroying the Index. A search takes no lock and never waits.
+// other, except moving and destroying the Index. A search takes no lock and never waits; but the
+// ids of a small set that is its filter are looked up as Contains does, under the lock of a part of
+// the ids.
 //
 // A moved-from Index may only be destroyed or assigned to. After a fork of a process with threads
 // the child must not use an Index, nor destroy one with RepairPolicy::kBackground: its threads are

@@ -3,7 +3,7 @@
 // Opened in milliseconds: the record, the states of all slots (two bits each) and the log are read.
 // Rows, ids and lists are found where they lie in the map, block by block, when they are first
 // asked for; then their checksums are compared, too. A damaged block gives rows of zeros and empty
-// lists, and is noted: who asks looks at Damage() before the answer is used.
+// lists, and is noted: a caller looks at Damage() before it uses the answer.
 //
 // A point of the log has its own list there. That no list of the generation leads to it is made up
 // for by reading the log's lists backwards: Expand also gives the points that are anchored at a
