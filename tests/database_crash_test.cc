@@ -43,6 +43,10 @@ Vector VectorOf(ExternalId id, uint32_t version) {
   return v;
 }
 
+std::filesystem::path CopyOf(const std::filesystem::path& database) {
+  return database.string() + ".copy";
+}
+
 // The child: writes until it is killed.
 class Writer {
  public:
@@ -67,7 +71,10 @@ class Writer {
   bool Step(Database& database, const StoredIndex& index) {
     const auto kind = random_() % 40;
     if (kind == 0) return static_cast<bool>(database.Pass());
-    if (kind == 1) return static_cast<bool>(database.Backup(path_.string() + ".copy")) || true;
+    if (kind == 1) {
+      std::filesystem::remove(CopyOf(path_));
+      return static_cast<bool>(database.Backup(CopyOf(path_)));
+    }
     const size_t n = kind < 12 ? 2 + random_() % (kMostInTransaction - 1) : 1;
     uint32_t ids[kMostInTransaction];
     Choose(ids, n);
@@ -141,7 +148,6 @@ class DatabaseCrash : public testing::Test {
     kill(child, SIGKILL);
     waitpid(child, &status, 0);
     ASSERT_TRUE(WIFSIGNALED(status)) << "the writer ended with " << WEXITSTATUS(status);
-    std::filesystem::remove(path_.string() + ".copy");
   }
 
   // The version that the index has; 0: none.
@@ -179,6 +185,16 @@ class DatabaseCrash : public testing::Test {
     EXPECT_EQ(reader.size(), there);
   }
 
+  // The last backup, if the writer was not killed before it was there: whole.
+  void CheckCopy() {
+    if (!std::filesystem::exists(CopyOf(path_))) return;
+    ++copies_;
+    const Result<DatabaseSnapshot> copy = DatabaseSnapshot::Open(CopyOf(path_), "a");
+    ASSERT_TRUE(copy) << copy.error().message;
+    const Status good = copy->Verify();
+    EXPECT_TRUE(good) << good.error().message;
+  }
+
   void CheckAndRemember() {
     const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(path_, "a");
     if (!snapshot && snapshot.error().code == ErrorCode::kNotFound) return;  // Killed very early.
@@ -186,6 +202,7 @@ class DatabaseCrash : public testing::Test {
     const Status good = snapshot->Verify();
     EXPECT_TRUE(good) << good.error().message;
     ExpectAcknowledged(*snapshot);
+    CheckCopy();
     Result<Database> database = Database::Open(path_, {.sync = SyncLevel::kNone});
     ASSERT_TRUE(database) << database.error().message;
     const Result<StoredIndex> index = database->OpenIndex("a");
@@ -211,10 +228,12 @@ class DatabaseCrash : public testing::Test {
       CheckAndRemember();
     }
     EXPECT_GT(shared_->calls.load(), 5 * rounds) << "it was killed before it had done much";
+    EXPECT_GT(copies_, 0u);
   }
 
   std::filesystem::path folder_, path_;
   Shared* shared_ = nullptr;
+  size_t copies_ = 0;  // Backups that were checked.
 };
 
 TEST_F(DatabaseCrash, WhatWasAcknowledgedIsThereAfterAKill) { Run(30); }

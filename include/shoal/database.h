@@ -167,8 +167,8 @@ class SHOAL_API Database {
   Status Pass();
 
   Result<DatabaseStats> Stat() const;
-  // A copy of the last commit, that may be opened; others write on. Compact: without free pages.
-  // InvalidArgument: there is such a file.
+  // A copy of the last commit, that may be opened; others write on. It is there whole or not at
+  // all. Compact: without free pages. InvalidArgument: there is such a file. Io.
   enum class Copy : uint8_t { kAsItIs, kCompact };
   Status Backup(const std::filesystem::path& path, Copy copy = Copy::kCompact) const;
 

@@ -99,6 +99,9 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();
 
+  // For what writes to a descriptor by itself, from the beginning on; nothing is appended then.
+  int descriptor() const { return fd_.get(); }
+
   Status Append(const void* data, size_t bytes);
   // Writes over what was appended at `offset`: for a header that says what comes behind it.
   Status Overwrite(uint64_t offset, const void* data, size_t bytes);

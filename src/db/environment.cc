@@ -223,11 +223,14 @@ void Environment::ClearDeadReaders() {
 }
 
 Status Environment::Copy(const std::filesystem::path& path, bool compact) {
-  const int code = mdb_env_copy2(env_, path.c_str(), compact ? MDB_CP_COMPACT : 0);
-  if (code == 0) return {};
-  if (code == EEXIST)
+  std::error_code unreadable;  // Create says what is wrong then.
+  if (std::filesystem::exists(path, unreadable))
     return MakeError(ErrorCode::kInvalidArgument, path.string() + ": there is such a file");
-  return MakeError(CodeOf(code), path.string() + ": copy: " + mdb_strerror(code));
+  Result<OutputFile> out = OutputFile::Create(path);
+  if (!out) return tl::unexpected(out.error());
+  const int code = mdb_env_copyfd2(env_, out->descriptor(), compact ? MDB_CP_COMPACT : 0);
+  if (code != 0) return MakeError(CodeOf(code), path.string() + ": copy: " + mdb_strerror(code));
+  return out->Commit();
 }
 
 Result<EnvironmentStats> Environment::Stat() {
