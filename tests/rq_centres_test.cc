@@ -92,6 +92,30 @@ TEST(RqCentres, AScorerThatWasBoundBeforeASetCameFindsItsRowsInfinitelyFar) {
   }
 }
 
+// The place of a set that was dropped is filled beside calls of other threads: it is not read.
+TEST(RqCentres, TheStartPointIsAtTheCentreOfTheSetThatIsAliveWhateverTheOtherWas) {
+  const Rows rows = test::Generator(kFloat, {.dim = 32}, 4).Many(8);
+  const auto from_start = [&](float dropped) {
+    RqCodec codec({Metric::kL2, 32, 4}, 7);
+    std::vector<std::byte> origin(codec.row_bytes());
+    codec.EncodeOrigin(origin.data());  // Of set 0, by its bits.
+    const std::vector<float> centre = codec.MeanOf(rows.view());
+    EXPECT_EQ(codec.AddCentre(centre), 1u);
+    codec.DropCentre(0);
+    EXPECT_EQ(codec.AddCentre(std::vector<float>(32, dropped)), 0u);
+    codec.UseCentre(1);
+    codec.DropCentre(0);
+    CodedRows coded(codec, rows.view());
+    const std::vector<float> scores = coded.ScoreRow(origin.data());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const double norm_sq = test::Distance(Metric::kL2, centre, rows.values(i));
+      EXPECT_NEAR(scores[i], norm_sq, 1e-5 * norm_sq);
+    }
+    return scores;
+  };
+  EXPECT_EQ(from_start(0), from_start(1000));
+}
+
 TEST(RqCentres, SetsTakeTurnsAndAThirdIsRefused) {
   RqCodec codec({Metric::kL2, 4, 4}, 7);
   const std::vector<float> centre{1, 2, 3, 4};

@@ -302,10 +302,11 @@ void RqCodec::BindElements(const std::byte* row, float factor, const Buffer& par
   SetEstimate(factor, 0.5f * FactorOf(row), sum, binding);
 }
 
-// The row as a query for rows of the other set, `set`: z = f g + T(c - c').
-void RqCodec::BindForeign(const std::byte* row, uint32_t set, const Buffer& parts) const {
+// The row, of `from_set`, as a query for rows of `set`: z = f g + T(c - c').
+void RqCodec::BindForeign(const std::byte* row, uint32_t from_set, uint32_t set,
+                          const Buffer& parts) const {
   const size_t size = rotation_.size();
-  const float* const from = centres_.rotated(1 - set);
+  const float* const from = centres_.rotated(from_set);
   const float* const to = centres_.rotated(set);
   const float scale = 0.5f * FactorOf(row);
   for (size_t i = 0; i < size; ++i)
@@ -338,7 +339,10 @@ Scorer RqCodec::BindRow(const std::byte* row, std::byte* buffer) const {
   if (shape_.metric == Metric::kCosine) return MakeScorer(ScoreProduct, binding);
   const uint32_t set = SetOf(row);
   binding.set_bit = set == 0 ? 0 : kSignBit;
-  if (centres_.state().has(1 - set)) BindForeign(row, 1 - set, parts);
+  const Centres::State state = centres_.state();
+  // The start point's row keeps the number of its set when the set is dropped. It lies at the other
+  // set's centre then: the place of a set that is not alive may be filled by another thread.
+  if (state.has(1 - set)) BindForeign(row, state.has(set) ? set : 1 - set, 1 - set, parts);
   return MakeScorer(ScoreL2, binding);
 }
 

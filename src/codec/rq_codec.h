@@ -104,7 +104,8 @@ class RqCodec final : public Codec {
   void BindRounded(const float* z, uint32_t set, float factor, int8_t* v, Binding& binding) const;
   Scorer MakeScorer(Scorer::Fn score, const Binding& binding) const;
   void BindElements(const std::byte* row, float factor, const Buffer& parts) const;
-  void BindForeign(const std::byte* row, uint32_t set, const Buffer& parts) const;
+  void BindForeign(const std::byte* row, uint32_t from_set, uint32_t set,
+                   const Buffer& parts) const;
 
   static void ScoreL2(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
   static void ScoreForeign(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
