@@ -16,7 +16,7 @@
 #include <set>
 #include <thread>
 
-#include "persist/graph_image.h"
+#include "index_image.h"
 #include "shoal/diskann_files.h"
 #include "shoal/index.h"
 #include "tests/temp_folder.h"
