@@ -1,4 +1,4 @@
-# Tests of the house itself: what is installed, who includes whom, formatting, documents.
+# Tests of the house itself: what is installed, which layer includes which, formatting, documents.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
 function(shoal_house_test name script)
