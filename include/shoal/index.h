@@ -21,6 +21,7 @@
 #include "shoal/export.h"
 #include "shoal/feature_store.h"
 #include "shoal/options.h"
+#include "shoal/pages.h"
 #include "shoal/result.h"
 #include "shoal/stats.h"
 #include "shoal/types.h"
@@ -161,6 +162,10 @@ class SHOAL_API Index {
   // row names the row; the other rows are answered. InvalidArgument: `output` has no room for all.
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
+
+  // A search that hands its hits out page by page, options.k at a time (shoal/pages.h). Nothing is
+  // computed yet. `query` and `options.filter` are copied. InvalidArgument: as in Search.
+  Result<Pages> SearchPages(VectorView query, const SearchOptions& options = {}) const;
 
   // Every point found within a radius, nearest first. It walks over edges alone: a point whose
   // edges a repair reroutes meanwhile may be missed. `work`, if not null, receives the counters of
