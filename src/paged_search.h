@@ -378,6 +378,7 @@ void PagedSearch::TakeHits(Host& host, size_t k) {
       later.push_back(*at);
       continue;
     }
+    if (handed_out_.contains(at->id)) continue;  // While it is replaced it is live in two slots.
     if (options_.max_per_label > 0 && !TakePlaces(view.labels(candidate.slot))) continue;
     handed_out_.insert(at->id);
     hits_.push_back({at->id, candidate.distance});
