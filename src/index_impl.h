@@ -128,6 +128,9 @@ class IndexImpl {
 
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids,
+                                 std::span<const std::vector<uint32_t>> labels, MatrixView rows,
+                                 const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
   Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
@@ -204,6 +207,8 @@ class IndexImpl {
 
   // Decodes the vector to `out`, of the index's dimension and type.
   Status CopyVector(ExternalId id, MutableVectorView out) const;
+  // Not more than kMaxLabels. InvalidArgument.
+  static Status CheckLabelCount(std::span<const uint32_t> labels);
   // Gives a prepared point its labels.
   Status Label(PreparedInsert& prepared, std::span<const uint32_t> labels);
   // Likewise of a live point, under `guard`.
@@ -340,6 +345,10 @@ class IndexImpl {
   Status CheckSets() const;
 
   Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
+  // InsertMany by insert(i) of row i.
+  template <class InsertRow>
+  Result<BatchReport> InsertRows(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch, const InsertRow& insert);
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;

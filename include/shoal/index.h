@@ -106,6 +106,12 @@ class SHOAL_API Index {
   // labels.
   Status Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
 
+  // InsertMany, row i with labels[i]. InvalidArgument (nothing is inserted): also, as many sets of
+  // labels as rows are expected. A row with more than kMaxLabels fails.
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids,
+                                 std::span<const std::vector<uint32_t>> labels, MatrixView rows,
+                                 const BatchOptions& batch = {});
+
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
   // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists. Labels
   // stay as they are; SetLabels of the id meanwhile counts when Upsert returns, at the latest.
