@@ -124,7 +124,7 @@ Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOption
                                             WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
-  if (options.filter != nullptr) return NoFilter();
+  if (options.filter != nullptr || options.max_per_label > 0) return NoFilter();
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);

@@ -255,6 +255,11 @@ Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixVie
                                       const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, batch);
 }
+Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids,
+                                      std::span<const std::vector<uint32_t>> labels,
+                                      MatrixView rows, const BatchOptions& batch) {
+  return impl_->InsertMany(ids, labels, rows, batch);
+}
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
 Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                       const BatchOptions& batch) {

@@ -45,6 +45,7 @@ struct PendingPoint {
 };
 enum class Replacing : uint8_t { kNo, kYes };
 struct FilteredSearchOptions;
+class PagedSearch;
 
 // An insert, or an upsert, that is prepared: a slot with row and list that no search can see. It
 // holds no guard, so any time may pass before the commit. Dropped without one, it leaves nothing
@@ -127,6 +128,9 @@ class IndexImpl {
 
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids,
+                                 std::span<const std::vector<uint32_t>> labels, MatrixView rows,
+                                 const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
   Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                  const BatchOptions& batch);
@@ -142,6 +146,7 @@ class IndexImpl {
   Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work) const;
+  Result<Pages> SearchPages(VectorView query, const SearchOptions& options) const;
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
@@ -202,6 +207,8 @@ class IndexImpl {
 
   // Decodes the vector to `out`, of the index's dimension and type.
   Status CopyVector(ExternalId id, MutableVectorView out) const;
+  // Not more than kMaxLabels. InvalidArgument.
+  static Status CheckLabelCount(std::span<const uint32_t> labels);
   // Gives a prepared point its labels.
   Status Label(PreparedInsert& prepared, std::span<const uint32_t> labels);
   // Likewise of a live point, under `guard`.
@@ -230,6 +237,12 @@ class IndexImpl {
   size_t Plan(const FilteredSearchOptions& search, Operation& op) const;
   Result<size_t> SearchFiltered(VectorView query, const SearchOptions& options,
                                 const SearchOutput& output) const;
+  // With max_per_label; likewise.
+  Result<size_t> SearchDiverse(VectorView query, const SearchOptions& options,
+                               const SearchOutput& output) const;
+  class PageHost;
+  class IndexPages;
+  Result<size_t> NextPage(PagedSearch& pages, const SearchOutput& output) const;
   void FindWithinFiltered(const Representation& rows, const Scorer& scorer, size_t list_size,
                           const RangeOptions& options, Operation& op) const;
   // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
@@ -332,6 +345,10 @@ class IndexImpl {
   Status CheckSets() const;
 
   Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
+  // InsertMany by insert(i) of row i.
+  template <class InsertRow>
+  Result<BatchReport> InsertRows(std::span<const ExternalId> ids, MatrixView rows,
+                                 const BatchOptions& batch, const InsertRow& insert);
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;

@@ -119,21 +119,41 @@ Status IndexImpl::CheckRows(std::span<const ExternalId> ids, MatrixView rows) co
   return rows.rows() == 0 ? Status() : check_.Shape(rows, "rows");
 }
 
-Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                          const BatchOptions& batch) {
+template <class InsertRow>
+Result<BatchReport> IndexImpl::InsertRows(std::span<const ExternalId> ids, MatrixView rows,
+                                          const BatchOptions& batch, const InsertRow& insert) {
   if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
   try {
     NoteBatch(rows);
     const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
     const std::vector<uint32_t> order = InsertOrder(full, rows, KnownIds(ids), size(), batch);
-    return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch, [&](size_t i) -> Status {
-      Result<PreparedInsert> prepared = PrepareNew(ids[i], rows[i]);
-      if (!prepared) return tl::unexpected(prepared.error());
-      return Commit(std::move(*prepared));
-    });
+    return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch, insert);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
   }
+}
+
+Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                          const BatchOptions& batch) {
+  return InsertRows(ids, rows, batch, [&](size_t i) -> Status {
+    Result<PreparedInsert> prepared = PrepareNew(ids[i], rows[i]);
+    if (!prepared) return tl::unexpected(prepared.error());
+    return Commit(std::move(*prepared));
+  });
+}
+
+Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids,
+                                          std::span<const std::vector<uint32_t>> labels,
+                                          MatrixView rows, const BatchOptions& batch) {
+  if (labels.size() != rows.rows())
+    return Invalid("labels", "one set per row, " + Written(rows.rows()), Written(labels.size()));
+  return InsertRows(ids, rows, batch, [&](size_t i) -> Status {
+    if (Status ok = CheckLabelCount(labels[i]); !ok) return ok;
+    Result<PreparedInsert> prepared = PrepareNew(ids[i], rows[i]);
+    if (!prepared) return tl::unexpected(prepared.error());
+    if (Status labelled = Label(*prepared, labels[i]); !labelled) return labelled;
+    return Commit(std::move(*prepared));
+  });
 }
 
 Result<BatchReport> IndexImpl::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,

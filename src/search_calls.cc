@@ -17,13 +17,21 @@ tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
   return Mismatch(ErrorCode::kInvalidArgument, field, expected, found);
 }
 
+}  // namespace
+
 Status CheckOptions(const SearchOptions& options) {
   if (options.k == 0) return Invalid("k", "at least 1", "0");
-  if (options.target_recall >= 0 && options.target_recall <= 1) return {};
-  return Invalid("target_recall", "0 to 1", std::to_string(options.target_recall));
+  if (!(options.target_recall >= 0 && options.target_recall <= 1))
+    return Invalid("target_recall", "0 to 1", std::to_string(options.target_recall));
+  return CheckFilter(options.filter);
 }
 
-}  // namespace
+Status CheckPage(std::span<ExternalId> ids, std::span<float> distances) {
+  if (ids.empty()) return Invalid("ids", "room for at least 1", "0");
+  if (!distances.empty() && distances.size() < ids.size())
+    return Invalid("distances", "room for " + Written(ids.size()), Written(distances.size()));
+  return {};
+}
 
 Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances) {
@@ -32,7 +40,7 @@ Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
     return Invalid("ids", "room for k = " + Written(options.k), Written(ids.size()));
   if (!distances.empty() && distances.size() < options.k)
     return Invalid("distances", "room for k = " + Written(options.k), Written(distances.size()));
-  return CheckFilter(options.filter);
+  return {};
 }
 
 Status CheckRangeSearch(const RangeOptions& options) {

@@ -17,7 +17,11 @@ namespace shoal {
 // "<what>: no memory", or less where there is none for that.
 tl::unexpected<Error> NoMemory(const char* what);
 
-// k, target_recall, and room for the hits. InvalidArgument.
+// k, target_recall and the filter. InvalidArgument.
+Status CheckOptions(const SearchOptions& options);
+// Room for a page's hits. InvalidArgument.
+Status CheckPage(std::span<ExternalId> ids, std::span<float> distances);
+// Options, and room for the hits. InvalidArgument.
 Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances);
 // The radius. InvalidArgument.

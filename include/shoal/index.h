@@ -21,6 +21,7 @@
 #include "shoal/export.h"
 #include "shoal/feature_store.h"
 #include "shoal/options.h"
+#include "shoal/pages.h"
 #include "shoal/result.h"
 #include "shoal/stats.h"
 #include "shoal/types.h"
@@ -105,6 +106,12 @@ class SHOAL_API Index {
   // labels.
   Status Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
 
+  // InsertMany, row i with labels[i]. InvalidArgument (nothing is inserted): also, as many sets of
+  // labels as rows are expected. A row with more than kMaxLabels fails.
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids,
+                                 std::span<const std::vector<uint32_t>> labels, MatrixView rows,
+                                 const BatchOptions& batch = {});
+
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
   // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists. Labels
   // stay as they are; SetLabels of the id meanwhile counts when Upsert returns, at the latest.
@@ -161,6 +168,10 @@ class SHOAL_API Index {
   // row names the row; the other rows are answered. InvalidArgument: `output` has no room for all.
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
+
+  // A search that hands its hits out page by page, options.k at a time (shoal/pages.h). Nothing is
+  // computed yet. `query` and `options.filter` are copied. InvalidArgument: as in Search.
+  Result<Pages> SearchPages(VectorView query, const SearchOptions& options = {}) const;
 
   // Every point found within a radius, nearest first. It walks over edges alone: a point whose
   // edges a repair reroutes meanwhile may be missed. `work`, if not null, receives the counters of
