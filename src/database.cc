@@ -2,6 +2,7 @@
 // database_pass.cc.
 #include "shoal/database.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <system_error>
@@ -127,7 +128,7 @@ void DatabaseImpl::RunCommitter() {
   }
 }
 
-// A pass that fails is tried again when the next one is due.
+// What fails is tried again when it is next due.
 void DatabaseImpl::RunPasses() {
   std::unique_lock lock(upkeep_mutex_);
   for (;;) {
@@ -139,7 +140,7 @@ void DatabaseImpl::RunPasses() {
       commit_lock_.Lock();
       const bool due = IsPassDue(*index);
       commit_lock_.Unlock();
-      if (due) (void)Pass(*index);
+      (void)(due ? Pass(*index) : MergeRuns(*index));
     }
     lock.lock();
   }
@@ -230,31 +231,46 @@ Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
           0);
   for (const DiskAnchor& anchor : (*disk)->anchors())
     impl->anchors.Add(anchor.anchor, anchor.point);
-  for (const LoggedPoint& point : (*disk)->logged()) {
+  const Status read = (*disk)->EachLogged([&](const LoggedPoint& point) -> Status {
     impl->anchors.Add(point.anchor, point.slot);
-    impl->logged_anchors.push_back({impl->record.last_commit, {point.anchor, point.slot}});
-  }
-  impl->changes = (*disk)->logged().size();
+    impl->logged_anchors.push_back({point.place.commit, {point.anchor, point.slot}});
+    return {};
+  });
+  if (!read) return tl::unexpected(read.error());
+  impl->changes = impl->logged_anchors.size();
   impl->engine.slots().SetReuseGate(&impl->ledger);
   if (Status ok = RemoveLeftovers(*impl); !ok) return tl::unexpected(ok.error());
   const std::lock_guard lock(indexes_mutex_);
   return (indexes_[std::string(name)] = std::move(impl)).get();
 }
 
-// Generations that a killed pass has left.
+// Generations that a killed pass has left, and runs that no record names.
 Status DatabaseImpl::RemoveLeftovers(StoredIndexImpl& index) {
   const uint32_t number = index.number, current = index.record.generation;
-  const auto remove = [&](uint32_t first, uint32_t last) -> Status {
+  const auto remove = [&](Table table, const Key& first, const Key& last) -> Status {
     Result<WriteTxn> txn = environment_->Write();
     if (!txn) return tl::unexpected(txn.error());
-    const Result<size_t> deleted =
-        txn->DeleteRange(Table::kGraph, GraphKey(number, first, GraphPart::kLists, 0),
-                         GraphKey(number, last, GraphPart::kSeeds, UINT32_MAX), SIZE_MAX);
+    const Result<size_t> deleted = txn->DeleteRange(table, first, last, SIZE_MAX);
     if (!deleted) return tl::unexpected(deleted.error());
     return *deleted == 0 ? Status() : std::move(*txn).Commit();
   };
-  Status ok = remove(current + 1, UINT32_MAX);
-  if (ok && current > 0) ok = remove(0, current - 1);
+  const auto generations = [&](uint32_t first, uint32_t last) {
+    return remove(Table::kGraph, GraphKey(number, first, GraphPart::kLists, 0),
+                  GraphKey(number, last, GraphPart::kSeeds, UINT32_MAX));
+  };
+  Status ok = generations(current + 1, UINT32_MAX);
+  if (ok && current > 0) ok = generations(0, current - 1);
+  std::vector<uint32_t> kept;
+  for (const RunRecord& run : index.record.runs) kept.push_back(run.number);
+  std::sort(kept.begin(), kept.end());
+  kept.push_back(UINT32_MAX);
+  uint32_t first = 0;
+  for (const uint32_t run : kept) {
+    if (ok && first < run)
+      ok = remove(Table::kRuns, RunKey(number, first, 0, 0),
+                  RunKey(number, run - 1, UINT32_MAX, UINT32_MAX));
+    first = run + 1;
+  }
   return ok;
 }
 
@@ -277,7 +293,7 @@ Result<DatabaseStats> DatabaseImpl::Stat() {
   DatabaseStats stats{.file_bytes = found->file_bytes,
                       .row_bytes = bytes(Table::kRows),
                       .graph_bytes = bytes(Table::kGraph),
-                      .log_bytes = bytes(Table::kLog),
+                      .log_bytes = bytes(Table::kLog) + bytes(Table::kRuns),
                       .max_bytes = found->map_bytes,
                       .commits = found->last_txn,
                       .snapshots = found->readers,

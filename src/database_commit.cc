@@ -198,7 +198,24 @@ Status DatabaseImpl::WriteIndex(WriteTxn& txn, IndexChanges& changes) {
     record.slots = std::max({record.slots, changes.inserted.back() + 1, record.start + 1});
   if (Status ok = WriteRows(txn, changes); !ok) return ok;
 
-  CommitLogWriter log(record.number, ++record.last_commit);
+  if (Status ok = WriteLog(txn, changes); !ok) return ok;
+  record.live = record.live + changes.inserted.size() - changes.killed.size();
+  record.dead += changes.killed.size();
+  record.max_norm_sq = index.engine.codec().max_norm_sq();
+  return txn.Put(Table::kMeta, IndexKey(record.number), EncodeIndexRecord(record));
+}
+
+// The points with their lists and anchors; if that makes the changes in no run many, a run.
+Status DatabaseImpl::WriteLog(WriteTxn& txn, IndexChanges& changes) {
+  StoredIndexImpl& index = *changes.index;
+  IndexRecord& record = changes.record;
+  CommitLogWriter log(record.number, record.last_commit + 1);
+  RunWriter runs(txn, record);
+  record.changes_in_no_run +=
+      static_cast<uint32_t>(changes.inserted.size() + changes.killed.size());
+  const bool makes_run = record.changes_in_no_run >= kLeastInRun;
+  Status ok = makes_run ? runs.AddEarlier(record.last_commit) : Status();
+  ++record.last_commit;
   std::unordered_set<SlotId> anchored;
   SlotId list[kMaxDegree];
   for (const SlotId slot : changes.inserted) {
@@ -211,21 +228,22 @@ Status DatabaseImpl::WriteIndex(WriteTxn& txn, IndexChanges& changes) {
                                            }) -
                             list);
     const SlotId anchor = AnchorOf(changes, slot, {list, n}, anchored);
-    log.Insert({slot, anchor, index.engine.slots().external_id(slot), {list, n}});
+    LoggedPoint point{slot, anchor, index.engine.slots().external_id(slot), {list, n}};
+    point.place = log.Insert(point);
     changes.anchors.push_back({anchor, slot});
     index.anchors.Add(anchor, slot);
     anchored.insert(slot);
+    if (ok && makes_run) ok = runs.Add(point);
   }
-  for (const SlotId slot : changes.killed) log.Kill(slot);
+  for (const SlotId slot : changes.killed) {
+    log.Kill(slot);
+    if (ok && makes_run) ok = runs.AddKill(slot);
+  }
+  if (ok && makes_run) ok = runs.Finish();
   const std::vector<Block> parts = std::move(log).Finish();
-  for (uint32_t i = 0; i < parts.size(); ++i)
-    if (Status ok = txn.Put(Table::kLog, LogKey(record.number, record.last_commit, i), parts[i]);
-        !ok)
-      return ok;
-  record.live = record.live + changes.inserted.size() - changes.killed.size();
-  record.dead += changes.killed.size();
-  record.max_norm_sq = index.engine.codec().max_norm_sq();
-  return txn.Put(Table::kMeta, IndexKey(record.number), EncodeIndexRecord(record));
+  for (uint32_t i = 0; i < parts.size() && ok; ++i)
+    ok = txn.Put(Table::kLog, LogKey(record.number, record.last_commit, i), parts[i]);
+  return ok;
 }
 
 // The rows of a block are those in memory: of slots on disk, and of this commit. A slot on disk is
@@ -273,7 +291,8 @@ void DatabaseImpl::SetBits(std::vector<IndexChanges>& written) {
       index.logged_anchors.push_back({of.record.last_commit, anchor});
     index.changes += of.inserted.size() + of.killed.size();
     index.record = std::move(of.record);
-    if (IsPassDue(index)) pass_due_.store(true, std::memory_order_relaxed);
+    if (IsPassDue(index) || !RunsToMerge(index.record).empty())
+      pass_due_.store(true, std::memory_order_relaxed);
   }
 }
 

@@ -17,6 +17,7 @@
 
 #include "db/disk_graph.h"
 #include "db/environment.h"
+#include "db/log_run.h"
 #include "index_impl.h"
 #include "shoal/database.h"
 
@@ -214,6 +215,7 @@ class DatabaseImpl {
   Status Flush();
   Status PassAll();
   Status Pass(StoredIndexImpl& index);
+  Status MergeRuns(StoredIndexImpl& index);
   Result<DatabaseStats> Stat();
   Status Backup(const std::filesystem::path& path, bool compact);
 
@@ -239,6 +241,7 @@ class DatabaseImpl {
   Status WriteChanges(WriteTxn& txn, std::span<const SlotChange> changes,
                       std::vector<IndexChanges>& written);
   Status WriteIndex(WriteTxn& txn, IndexChanges& changes);
+  Status WriteLog(WriteTxn& txn, IndexChanges& changes);
   Status WriteRows(WriteTxn& txn, const IndexChanges& changes);
   SlotId AnchorOf(const IndexChanges& changes, SlotId slot, std::span<const SlotId> list,
                   const std::unordered_set<SlotId>& anchored) const;

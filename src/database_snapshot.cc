@@ -79,6 +79,7 @@ class DatabaseSnapshotImpl {
                                               std::to_string(slot) + ": " + what);
   }
   Status VerifyWords() const;
+  Status VerifyRuns() const;
   Status VerifyReach() const;
   Status VerifyPoints() const;
 
@@ -264,9 +265,23 @@ Status DatabaseSnapshotImpl::VerifyWords() const {
   };
   for (const DiskAnchor& anchor : graph_->anchors())
     if (Status ok = check(anchor.anchor, anchor.point); !ok) return ok;
-  for (const LoggedPoint& point : graph_->logged())
-    if (Status ok = check(point.anchor, point.slot); !ok) return ok;
-  return {};
+  return graph_->EachLogged(
+      [&](const LoggedPoint& point) { return check(point.anchor, point.slot); });
+}
+
+// The runs give of each point of the log what the log has of it.
+Status DatabaseSnapshotImpl::VerifyRuns() const {
+  std::vector<SlotId> found(SearchScratch::kMaxIds);
+  return graph_->EachLogged([&](const LoggedPoint& point) -> Status {
+    if (!graph_->InLog(point.slot) || graph_->IdOf(point.slot) != point.id)
+      return Broken(point.slot, "runs: expected id " + std::to_string(point.id));
+    size_t n = graph_->CopyList(point.slot, found.data());
+    if (!std::equal(point.list.begin(), point.list.end(), found.begin(), found.begin() + n))
+      return Broken(point.slot, "runs: expected the log's list, found another");
+    n = graph_->Expand(point.anchor, found.data(), found.size());
+    if (std::find(found.begin(), found.begin() + n, point.slot) != found.begin() + n) return {};
+    return Broken(point.slot, "runs: expected it at its anchor");
+  });
 }
 
 // D1: every live point is reached from the start over own lists and anchors.
@@ -281,7 +296,11 @@ Status DatabaseSnapshotImpl::VerifyReach() const {
   std::unordered_map<SlotId, std::vector<SlotId>> anchored;
   for (const DiskAnchor& anchor : graph_->anchors())
     anchored[anchor.anchor].push_back(anchor.point);
-  for (const LoggedPoint& point : graph_->logged()) anchored[point.anchor].push_back(point.slot);
+  const Status read = graph_->EachLogged([&](const LoggedPoint& point) -> Status {
+    anchored[point.anchor].push_back(point.slot);
+    return {};
+  });
+  if (!read) return read;
   if (graph_->record().start < graph_->slots()) reach(graph_->record().start);
   SlotId list[kMaxDegree];
   for (size_t next = 0; next < queue.size(); ++next) {
@@ -323,6 +342,7 @@ Status DatabaseSnapshotImpl::Verify() const {
   try {
     Status ok = graph_->ReadAll();
     if (ok) ok = VerifyWords();
+    if (ok) ok = VerifyRuns();
     if (ok) ok = VerifyReach();
     if (ok) ok = VerifyPoints();
     return ok;

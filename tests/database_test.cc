@@ -191,6 +191,31 @@ TEST_F(DatabaseTest, SnapshotOfALogAloneFindsNearestPoints) {
   EXPECT_GE(found, vectors.size() * 99 / 100);
 }
 
+// Runs of all sizes, some of them merged; a pass drops those of the commits before it.
+TEST_F(DatabaseTest, SortedRunsHoldWhatTheLogHas) {
+  Database database = Open({.pass_percent = 1000, .least_changes = 1u << 20});
+  StoredIndex index =
+      *database.CreateIndex("a", {.dim = kDim, .max_degree = 4, .build_list_size = 8});
+  ExternalId next = 0;
+  const auto add = [&](ExternalId n) {
+    Transaction change = *database.Begin();
+    if (next > 0) ExpectGood(change.Delete(index, next - 1));
+    for (ExternalId i = 0; i < n; ++i) ExpectGood(change.Insert(index, next++, Random()));
+    ExpectGood(change.Commit());
+    const DatabaseSnapshot snapshot = Snapshot();
+    EXPECT_EQ(snapshot.size(), index.live().size());
+    ExpectGood(snapshot.Verify());
+  };
+  for (int i = 0; i < 20; ++i) add(i == 10 ? 3000 : 1030);
+  const uint64_t before = database.Stat()->log_bytes;
+  ExpectGood(database.Pass());
+  EXPECT_LT(database.Stat()->log_bytes, before / 10);
+  add(100);
+  const Vector v = Random();
+  ExpectGood(index.Insert(next, v));
+  EXPECT_EQ((*Snapshot().Search(v, {.k = 1}))[0].id, next);
+}
+
 TEST_F(DatabaseTest, TransactionIsAllOrNothing) {
   Database database = Open();
   StoredIndex a = *database.CreateIndex("a", kOptions);
