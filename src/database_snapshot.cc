@@ -10,6 +10,7 @@
 #include "codec/make_codec.h"
 #include "codec/vector_check.h"
 #include "database_impl.h"
+#include "filtered_search.h"
 #include "graph/searcher.h"
 #include "persist/snapshot_seeds.h"
 #include "search_calls.h"
@@ -25,8 +26,10 @@ struct StoredScratch final : ScratchBase {
   size_t bytes() const override { return sizeof(*this) + search.bytes() + query_buffer.capacity(); }
 };
 
-tl::unexpected<Error> NoFilter() {
-  return MakeError(ErrorCode::kUnsupported, "filter: searches of a database's snapshot take none");
+// A database keeps no labels.
+Status CheckLabels(const Filter* filter) {
+  if (filter == nullptr || !filter->node().reads_labels) return {};
+  return MakeError(ErrorCode::kUnsupported, "filter: a database keeps no labels");
 }
 
 bool ShowClusters(const DiskGraph& graph) {
@@ -67,6 +70,13 @@ class DatabaseSnapshotImpl {
     return codec_->BindQuery(query, scratch.query_buffer.data());
   }
   StoredView View() const { return {*graph_, has_clusters_}; }
+  FilteredView<StoredView> ViewOf(const Filter& filter, WorkCounters& work,
+                                  SearchScratch& scratch) const {
+    return {View(), filter.node(), work, *scratch.filter};
+  }
+  // The list size that the filter's plan takes.
+  size_t Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+              SearchScratch& scratch) const;
   // visit(slot) for all live points.
   template <class Visit>
   void EachLive(const Visit& visit) const {
@@ -120,19 +130,37 @@ StoredScratch& DatabaseSnapshotImpl::ScratchOf(EpochRegistry::Guard& guard) cons
   return static_cast<StoredScratch&>(*scratch);
 }
 
+size_t DatabaseSnapshotImpl::Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+                                  SearchScratch& scratch) const {
+  const auto look_up = [&](ExternalId id) -> std::optional<SlotId> {
+    const Result<SlotId> slot = Find(id);  // Damage is noted.
+    return slot && *slot != kNoSlot ? std::optional(*slot) : std::nullopt;
+  };
+  return PlanFiltered(View(), {filter.node(), list_size, options().max_degree}, look_up, work,
+                      scratch);
+}
+
 Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOptions& options,
                                             std::span<ExternalId> ids, std::span<float> distances,
                                             WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
-  if (options.filter != nullptr) return NoFilter();
+  if (Status ok = CheckLabels(options.filter); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, graph_->slots());
     const size_t k = std::min(options.k, most);
     const size_t list_size = std::min(std::max(options.search_list_size, k), most);
-    Searcher(View(), Bind(query, scratch), {}, guard.work, scratch.search).FindNearest(list_size);
+    const Scorer scorer = Bind(query, scratch);
+    if (options.filter == nullptr) {
+      Searcher(View(), scorer, {}, guard.work, scratch.search).FindNearest(list_size);
+    } else {
+      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      Searcher(ViewOf(*options.filter, guard.work, scratch.search), scorer, {}, guard.work,
+               scratch.search)
+          .FindNearest(std::min(list, most));
+    }
     const CandidateList& best = scratch.search.best;
     size_t hits = 0;
     for (size_t i = 0; i < best.size() && hits < k; ++i) {
@@ -146,6 +174,8 @@ Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOption
     return hits;
   } catch (const std::bad_alloc&) {
     return NoMemory("search");
+  } catch (const PredicateThrew& threw) {
+    return ErrorOf(threw);
   }
 }
 
@@ -154,13 +184,20 @@ Result<std::vector<Hit>> DatabaseSnapshotImpl::RangeSearch(VectorView query,
                                                            WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
-  if (options.filter != nullptr) return NoFilter();
+  if (Status ok = CheckLabels(options.filter); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, graph_->slots());
-    FindWithin(View(), Bind(query, scratch), std::clamp<size_t>(options.search_list_size, 1, most),
-               options.radius, guard.work, scratch.search);
+    const Scorer scorer = Bind(query, scratch);
+    const size_t list_size = std::clamp<size_t>(options.search_list_size, 1, most);
+    if (options.filter == nullptr) {
+      FindWithin(View(), scorer, list_size, options.radius, guard.work, scratch.search);
+    } else {
+      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      FindWithin(ViewOf(*options.filter, guard.work, scratch.search), scorer, list, options.radius,
+                 guard.work, scratch.search);
+    }
     std::vector<Hit> hits;
     hits.reserve(scratch.search.within.size());
     for (const Candidate& candidate : scratch.search.within)
@@ -170,6 +207,8 @@ Result<std::vector<Hit>> DatabaseSnapshotImpl::RangeSearch(VectorView query,
     return hits;
   } catch (const std::bad_alloc&) {
     return NoMemory("search");
+  } catch (const PredicateThrew& threw) {
+    return ErrorOf(threw);
   }
 }
 

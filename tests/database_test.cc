@@ -2,77 +2,22 @@
 // process and others, and after the file is opened again.
 #include "shoal/database.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <lmdb.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
-#include <random>
 #include <thread>
 
+#include "database_fixture.h"
 #include "shoal/dataset.h"
 
 namespace shoal {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::UnorderedElementsAreArray;
-using Vector = std::vector<float>;
-
-constexpr uint32_t kDim = 16;
-
-class DatabaseTest : public testing::Test {
- protected:
-  DatabaseTest() {
-    const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::path(testing::TempDir()) /
-              ("shoal_database_" + std::string(test->name()) + "_" + std::to_string(getpid()));
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directory(folder_);
-    path_ = folder_ / "points.db";
-  }
-  ~DatabaseTest() override { std::filesystem::remove_all(folder_); }
-
-  Database Open(DatabaseOptions options = {}) {
-    if (options.sync == SyncLevel::kFull) options.sync = SyncLevel::kNone;  // For speed.
-    Result<Database> database = Database::Open(path_, options);
-    EXPECT_TRUE(database) << database.error().message;
-    return std::move(*database);
-  }
-  Vector Random() {
-    Vector v(kDim);
-    for (float& x : v) x = normal_(random_);
-    return v;
-  }
-  DatabaseSnapshot Snapshot(const char* index = "a") const {
-    Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(path_, index);
-    EXPECT_TRUE(snapshot) << snapshot.error().message;
-    return std::move(*snapshot);
-  }
-  static void ExpectGood(const Status& status) { EXPECT_TRUE(status) << status.error().message; }
-  static ErrorCode CodeOf(const Status& status) {
-    EXPECT_FALSE(status);
-    return status ? ErrorCode::kCancelled : status.error().code;
-  }
-  static void ExpectSame(const Index& index, const DatabaseSnapshot& snapshot) {
-    EXPECT_EQ(index.size(), snapshot.size());
-    EXPECT_THAT(*snapshot.Ids(), UnorderedElementsAreArray(*index.Ids()));
-    ExpectGood(snapshot.Verify());
-    ExpectGood(index.CheckStructure());
-  }
-
-  std::filesystem::path folder_, path_;
-  std::mt19937 random_{7};
-  std::normal_distribution<float> normal_;
-};
-
-const IndexOptions kOptions = {.dim = kDim, .max_degree = 16, .build_list_size = 40};
 
 TEST_F(DatabaseTest, PointIsSearchableEverywhereWhenInsertReturns) {
   Database database = Open();
@@ -189,31 +134,6 @@ TEST_F(DatabaseTest, SnapshotOfALogAloneFindsNearestPoints) {
   for (ExternalId id = 0; id < vectors.size(); ++id)
     found += (*snapshot.Search(vectors[id], {.k = 1}))[0].id == id ? 1 : 0;
   EXPECT_GE(found, vectors.size() * 99 / 100);
-}
-
-// Runs of all sizes, some of them merged; a pass drops those of the commits before it.
-TEST_F(DatabaseTest, SortedRunsHoldWhatTheLogHas) {
-  Database database = Open({.pass_percent = 1000, .least_changes = 1u << 20});
-  StoredIndex index =
-      *database.CreateIndex("a", {.dim = kDim, .max_degree = 4, .build_list_size = 8});
-  ExternalId next = 0;
-  const auto add = [&](ExternalId n) {
-    Transaction change = *database.Begin();
-    if (next > 0) ExpectGood(change.Delete(index, next - 1));
-    for (ExternalId i = 0; i < n; ++i) ExpectGood(change.Insert(index, next++, Random()));
-    ExpectGood(change.Commit());
-    const DatabaseSnapshot snapshot = Snapshot();
-    EXPECT_EQ(snapshot.size(), index.live().size());
-    ExpectGood(snapshot.Verify());
-  };
-  for (int i = 0; i < 20; ++i) add(i == 10 ? 3000 : 1030);
-  const uint64_t before = database.Stat()->log_bytes;
-  ExpectGood(database.Pass());
-  EXPECT_LT(database.Stat()->log_bytes, before / 10);
-  add(100);
-  const Vector v = Random();
-  ExpectGood(index.Insert(next, v));
-  EXPECT_EQ((*Snapshot().Search(v, {.k = 1}))[0].id, next);
 }
 
 TEST_F(DatabaseTest, TransactionIsAllOrNothing) {

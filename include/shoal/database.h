@@ -191,7 +191,8 @@ class SHOAL_API DatabaseSnapshot {
   DatabaseSnapshot& operator=(DatabaseSnapshot&&) noexcept;
 
   // As the functions of Index with these names; target_recall does nothing. Corrupt: a damaged
-  // block was met. Unsupported: a filter.
+  // block was met. Unsupported: a filter by label, for a database keeps no labels. A filter whose
+  // ids are few may look them up: then as Contains.
   Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work = nullptr) const;
