@@ -24,8 +24,13 @@ Status CheckOptions(const DatabaseOptions& o) {
         CheckRange<uint32_t>(kCode, "pass_percent", o.pass_percent, 1, 1000),
         CheckRange<uint32_t>(kCode, "least_changes", o.least_changes, 1, 1u << 30)})
     if (!checked) return checked;
-  if (o.sync <= SyncLevel::kNone) return {};
-  return Mismatch(kCode, "sync", "one of SyncLevel", std::to_string(static_cast<unsigned>(o.sync)));
+  if (o.sync > SyncLevel::kNone)
+    return Mismatch(kCode, "sync", "one of SyncLevel",
+                    std::to_string(static_cast<unsigned>(o.sync)));
+  if (o.vectors > DatabaseOptions::Vectors::kFile)
+    return Mismatch(kCode, "vectors", "one of DatabaseOptions::Vectors",
+                    std::to_string(static_cast<unsigned>(o.vectors)));
+  return {};
 }
 
 // Deleted points that are not repaired would keep their slots for ever.
@@ -167,6 +172,23 @@ Status DatabaseImpl::PassAll() {
   return {};
 }
 
+Result<StoredIndexImpl::Parts> DatabaseImpl::MakeIndex(const IndexOptions& options) {
+  if (options_.vectors == DatabaseOptions::Vectors::kMemory) {
+    Result<Index> index = Index::Create(options);
+    if (!index) return tl::unexpected(index.error());
+    return StoredIndexImpl::Parts{std::move(*index), nullptr};
+  }
+  auto store =
+      std::make_unique<MapFeatures>(environment_, BlockGeometry(options, RowBytes(options)),
+                                    VectorView(nullptr, options.scalar_type, options.dim).bytes());
+  MapFeatures* const features = store.get();
+  Result<Index> index = IndexImpl::CreateWithFeatures(options, std::move(store));
+  if (!index) return tl::unexpected(index.error());
+  if (index->options().code == Code::kFull)
+    return Invalid("code", "a code: the vectors are read in the file", "full");
+  return StoredIndexImpl::Parts{std::move(*index), features};
+}
+
 Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
                                                    const IndexOptions& options) {
   constexpr size_t kMaxName = 255;
@@ -175,13 +197,13 @@ Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
   if (Status ok = MayWait(); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckRuntime(options.runtime); !ok) return tl::unexpected(ok.error());
   const std::lock_guard opening(opening_);
-  Result<Index> index = Index::Create(options);
-  if (!index) return tl::unexpected(index.error());
-  if (index->options().rerank_code != Code::kFull)
-    return MakeError(ErrorCode::kUnsupported,
-                     "rerank_code: a database keeps full rows, found " +
-                         std::string(CodeName(index->options().rerank_code)));
-  IndexRecord record{.name = std::string(name), .options = index->options()};
+  Result<StoredIndexImpl::Parts> parts = MakeIndex(options);
+  if (!parts) return tl::unexpected(parts.error());
+  const IndexOptions& resolved = parts->index.options();
+  if (resolved.rerank_code != Code::kFull)
+    return MakeError(ErrorCode::kUnsupported, "rerank_code: a database keeps full rows, found " +
+                                                  std::string(CodeName(resolved.rerank_code)));
+  IndexRecord record{.name = std::string(name), .options = resolved};
   {
     const CommitLockHolder lock(commit_lock_);
     Result<WriteTxn> txn = environment_->Write();
@@ -199,7 +221,7 @@ Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
     if (ok) ok = std::move(*txn).Commit();
     if (!ok) return tl::unexpected(ok.error());
   }
-  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(record), std::move(*index));
+  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(record), std::move(*parts));
   impl->engine.slots().SetReuseGate(&impl->ledger);
   const std::lock_guard lock(indexes_mutex_);
   return (indexes_[std::string(name)] = std::move(impl)).get();
@@ -216,14 +238,14 @@ Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
   if (!record) return tl::unexpected(record.error());
   IndexOptions index_options = record->options;
   index_options.runtime = options.runtime;
-  Result<Index> index = Index::Create(index_options);
-  if (!index) return tl::unexpected(index.error());
+  Result<StoredIndexImpl::Parts> parts = MakeIndex(index_options);
+  if (!parts) return tl::unexpected(parts.error());
   Result<std::unique_ptr<DiskGraph>> disk =
       DiskGraph::Open(std::move(*txn), *record, RowBytes(index_options));
   if (!disk) return tl::unexpected(disk.error());
-  if (Status ok = IndexImpl::Of(*index).Restore(**disk, options.batch); !ok)
+  if (Status ok = IndexImpl::Of(parts->index).Restore(**disk, options.batch); !ok)
     return tl::unexpected(ok.error());
-  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(*record), std::move(*index));
+  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(*record), std::move(*parts));
   for (SlotId slot = 0; slot < (*disk)->slots(); ++slot)
     if ((*disk)->IsPresent(slot) && slot != impl->record.start)
       impl->ledger.Set(

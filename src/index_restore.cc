@@ -106,7 +106,8 @@ class IndexImpl::Restorer {
         return Broken(slot, valid.error().message);
       index_.rows_.Encode(vector, slot);
     }
-    if (std::memcmp(index_.Row(slot), stored, index_.codec().row_bytes()) != 0)
+    if (index_.rows_.stored() == nullptr &&
+        std::memcmp(index_.Row(slot), stored, index_.codec().row_bytes()) != 0)
       return Broken(slot, "row: expected that of its vector, found another");
     if (slot != start()) {
       const ExternalId id = disk_.IdOf(slot);
