@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "base/mismatch.h"
 #include "base/round.h"
@@ -123,6 +124,12 @@ const std::byte* LogRun::BlockOf(Array& array, uint32_t i, size_t item_bytes) {
     array.blocks[number] = value->data() + sizeof(BlockHeader);
   }
   return array.blocks[number];
+}
+
+Status LogRun::NotAscending() const {
+  return Mismatch(ErrorCode::kCorrupt,
+                  "index " + std::to_string(index_) + ", run " + std::to_string(number_),
+                  "slots in ascending order", "others");
 }
 
 // These are few: nothing is written while the log is read.

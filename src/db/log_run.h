@@ -78,9 +78,11 @@ class LogRun {
         high = middle;
       }
     }
-    for (; low < in.size; ++low) {
+    for (SlotId last = first; low < in.size; ++low) {
       const Item item = At<Item>(in, low);
       if (!damage_ || item.slot >= end) break;
+      if (item.slot < last) return NotAscending();
+      last = item.slot;
       visit(item);
     }
     return damage_;
@@ -104,6 +106,7 @@ class LogRun {
     return item;
   }
   const std::byte* BlockOf(Array& array, uint32_t i, size_t item_bytes);
+  Status NotAscending() const;
 
   friend std::vector<std::pair<Key, Block>> EncodeRun(uint32_t, const RunArrays&, RunRecord&);
   static constexpr size_t kBlockBytes = 4 * 4096 - 16 - sizeof(BlockHeader);
