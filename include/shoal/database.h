@@ -59,6 +59,12 @@ struct DatabaseOptions {
   // of an index's points were inserted or deleted since the last one (and least_changes).
   uint32_t pass_percent = 8;
   uint32_t least_changes = 4096;
+  // Where the live indices have their vectors. kFile: what a search traverses is in memory, a code
+  // and the graph, and the vectors that order its hits are read in the file, by way of the system's
+  // page cache. Those of open transactions are in memory. InvalidArgument, by CreateIndex and
+  // OpenIndex: the index has no code.
+  enum class Vectors : uint8_t { kMemory, kFile };
+  Vectors vectors = Vectors::kMemory;
 };
 
 struct DatabaseStats {
@@ -154,7 +160,7 @@ class SHOAL_API Database {
   // Unsupported: another rerank_code than kFull. InvalidArgument: `options`, RepairPolicy::kManual
   // among them; a name of 1 to 255 bytes.
   Result<StoredIndex> CreateIndex(std::string_view name, const IndexOptions& options);
-  // Loads an index: its rows and its graph are in memory from then on. Opening it again is the
+  // Loads an index: what DatabaseOptions says is in memory from then on. Opening it again is the
   // same index. NotFound. Corrupt. OutOfMemory.
   Result<StoredIndex> OpenIndex(std::string_view name, const LoadOptions& options = {});
   Result<std::vector<std::string>> IndexNames() const;
@@ -191,7 +197,8 @@ class SHOAL_API DatabaseSnapshot {
   DatabaseSnapshot& operator=(DatabaseSnapshot&&) noexcept;
 
   // As the functions of Index with these names; target_recall does nothing. Corrupt: a damaged
-  // block was met. Unsupported: a filter.
+  // block was met. Unsupported: a filter by label, for a database keeps no labels. A filter whose
+  // ids are few may look them up: then as Contains.
   Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work = nullptr) const;

@@ -20,7 +20,7 @@ namespace shoal {
 namespace {
 
 constexpr const char* kTableNames[kTables] = {"shoal.meta", "shoal.rows", "shoal.graph",
-                                              "shoal.log"};
+                                              "shoal.log", "shoal.runs"};
 constexpr unsigned kMaxTables = 128;  // The user's own included.
 constexpr uint64_t kLeastMap = uint64_t{1} << 30;
 

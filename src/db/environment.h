@@ -24,8 +24,8 @@ namespace shoal {
 
 using Bytes = std::span<const std::byte>;
 
-enum class Table : uint8_t { kMeta, kRows, kGraph, kLog };
-inline constexpr size_t kTables = 4;
+enum class Table : uint8_t { kMeta, kRows, kGraph, kLog, kRuns };
+inline constexpr size_t kTables = 5;
 
 // Compared word by word. What the words are: blocks.h.
 struct Key {

@@ -75,7 +75,7 @@ class FilteredView {
       : view_(view), since_(view.stamp()), filter_(filter), work_(work), scratch_(scratch) {}
 
   SlotId start() const { return view_.start(); }
-  const Rows& rows() const { return view_.rows(); }
+  decltype(auto) rows() const { return view_.rows(); }
   // Points, accepted or not.
   size_t live() const { return view_.live(); }
   Stamp stamp() const {
