@@ -253,12 +253,20 @@ Status Index::SetLabels(ExternalId id, std::span<const uint32_t> labels) {
 Result<std::vector<uint32_t>> Index::Labels(ExternalId id) const { return impl_->Labels(id); }
 Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                       const BatchOptions& batch) {
-  return impl_->InsertMany(ids, rows, batch);
+  return impl_->InsertMany(ids, rows, nullptr, batch);
+}
+Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                      const LabelRows& labels, const BatchOptions& batch) {
+  return impl_->InsertMany(ids, rows, &labels, batch);
 }
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
 Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                       const BatchOptions& batch) {
-  return impl_->UpsertMany(ids, rows, batch);
+  return impl_->UpsertMany(ids, rows, nullptr, batch);
+}
+Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                      const LabelRows& labels, const BatchOptions& batch) {
+  return impl_->UpsertMany(ids, rows, &labels, batch);
 }
 Status Index::Delete(ExternalId id) { return impl_->Delete(id); }
 Result<BatchReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {

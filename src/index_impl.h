@@ -125,11 +125,12 @@ class IndexImpl {
   EpochRegistry& epochs() { return epochs_; }
   const VectorCheck& check() const { return check_; }
 
+  // labels: null for none of their own.
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                 const BatchOptions& batch);
+                                 const LabelRows* labels, const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
   Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                 const BatchOptions& batch);
+                                 const LabelRows* labels, const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
   Status SetLabels(ExternalId id, std::span<const uint32_t> labels);
   Result<std::vector<uint32_t>> Labels(ExternalId id) const;
@@ -331,7 +332,7 @@ class IndexImpl {
   // Of every live point the row is of a set that is alive.
   Status CheckSets() const;
 
-  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
+  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows, const LabelRows* labels) const;
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;

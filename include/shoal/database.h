@@ -120,6 +120,9 @@ class SHOAL_API Transaction {
   // Many, on several threads. A load of a million points is one call.
   Result<BatchReport> InsertMany(const StoredIndex& index, std::span<const ExternalId> ids,
                                  MatrixView rows, const BatchOptions& batch = {});
+  // Of an id that is there twice the last row stays.
+  Result<BatchReport> UpsertMany(const StoredIndex& index, std::span<const ExternalId> ids,
+                                 MatrixView rows, const BatchOptions& batch = {});
 
   // LMDB's write transaction, for records of the user's own in tables of other names than
   // "shoal...": they commit with the points. It ends through Commit and Abort only, by the thread

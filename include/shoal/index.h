@@ -46,6 +46,12 @@ struct BatchReport {
   Status status;
 };
 
+// Labels of many rows: those of row i are labels[limits[i], limits[i + 1]).
+struct LabelRows {
+  std::span<const uint32_t> labels;
+  std::span<const size_t> limits;  // rows + 1, ascending; the last is at most labels.size().
+};
+
 // Results of SearchMany, in memory of the caller. Query i owns [i*k, (i+1)*k) of `ids` and
 // `distances`; the first counts[i] of them are hits. The rest is as it was before, or, while
 // writers are active, unspecified.
@@ -104,6 +110,9 @@ class SHOAL_API Index {
   // kMaxLabels; what is there twice counts once. Every search that finds the point finds its
   // labels.
   Status Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
+  // InvalidArgument (nothing is inserted): also, limits that do not fit.
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const LabelRows& labels, const BatchOptions& batch = {});
 
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
   // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists. Labels
@@ -116,6 +125,8 @@ class SHOAL_API Index {
   // The same with these labels and no others: until Upsert returns searches find the point with
   // both old vector and old labels, or with both new ones.
   Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
+  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const LabelRows& labels, const BatchOptions& batch = {});
 
   // Gives the point these labels and no others. A search meanwhile finds it with the old ones or
   // with the new ones, never with a mixture; one that starts when SetLabels has returned, with the
