@@ -166,7 +166,11 @@ class IndexImpl {
   Status CheckStructure() const;
 
   Status Save(const std::filesystem::path& path, const BatchOptions& batch);
+  Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
+  // About what a point takes (EstimateBytes).
+  static Result<uint64_t> BytesPerPoint(const IndexOptions& options);
+  static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options);
   Result<GraphImage> Export(bool dynamic);
   Status Import(const GraphImage& image, const BatchOptions& batch);
 
@@ -298,7 +302,12 @@ class IndexImpl {
   uint32_t PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
                        std::span<const uint32_t> list, EpochRegistry::Guard& guard);
   uint32_t Medoid(const SnapshotPoints& points);
-  Status WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch);
+  // Of a point's rows in memory, by both codes. May throw bad_alloc.
+  static Result<uint64_t> RowBytes(const IndexOptions& options);
+  // sink: null for the writer's own file.
+  Status WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSink* sink,
+                       const BatchOptions& batch);
+  static Result<Index> LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options);
   class Loader;
   class Restorer;
 

@@ -202,6 +202,8 @@ class SHOAL_API DatabaseSnapshot {
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
+  Result<RangeHits> RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                    const BatchOptions& batch = {}) const;
   // The first call of Contains or Get reads all ids, and keeps 8 to 16 bytes a point.
   Result<bool> Contains(ExternalId id) const;
   Status Get(ExternalId id, MutableVectorView vector) const;

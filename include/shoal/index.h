@@ -23,6 +23,7 @@
 #include "shoal/options.h"
 #include "shoal/result.h"
 #include "shoal/stats.h"
+#include "shoal/stream.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -60,6 +61,14 @@ struct SearchManyOutput {
   std::span<float> distances;         // queries x k; may be empty
   std::span<uint32_t> counts;         // queries
   std::span<WorkCounters> work = {};  // queries; may be empty
+};
+
+// Results of RangeSearchMany: those of query i are [limits[i], limits[i + 1]) of ids and distances,
+// nearest first.
+struct RangeHits {
+  std::vector<size_t> limits;  // queries + 1
+  std::vector<ExternalId> ids;
+  std::vector<float> distances;
 };
 
 // Thread safety: every function may be called from any thread at any time, together with any
@@ -179,6 +188,11 @@ class SHOAL_API Index {
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
 
+  // RangeSearch for every row of `queries`, on several threads. An error is that of the call, and
+  // names the row.
+  Result<RangeHits> RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                    const BatchOptions& batch = {}) const;
+
   // Measures now what SearchOptions::target_recall measures in the background, and gives it to
   // searches with this k and target. It scores a sample of 100 to 500 queries against all live
   // points, and searches with each some 30 times, on several threads; these searches count in
@@ -237,10 +251,25 @@ class SHOAL_API Index {
   // OutOfMemory.
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options = {});
 
+  // The bytes that Save would write, handed to `sink` from the first to the last. They are gathered
+  // in a temporary file of the system's first (TMPDIR), because the header has checksums of all the
+  // rest. Errors as in Save, and those of `sink`.
+  Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch = {}) const;
+  // Load of the bytes that `source` gives until its end, gathered likewise. Messages call them
+  // "stream". Errors as in Load, and those of `source`.
+  static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options = {});
+
  private:
   friend class IndexImpl;
   explicit Index(std::unique_ptr<IndexImpl> impl);
   std::unique_ptr<IndexImpl> impl_;
 };
+
+// About how many bytes an index of these options takes with so many points: IndexStats::memory
+// without `labels` and `scratch`, within a quarter from 1,000 points on. Errors as in
+// Index::Create.
+SHOAL_API Result<uint64_t> EstimateBytes(const IndexOptions& options, uint64_t points);
+// About how many points fit into so many bytes, likewise.
+SHOAL_API Result<uint64_t> EstimatePoints(const IndexOptions& options, uint64_t bytes);
 
 }  // namespace shoal
