@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-import pathlib
-import tempfile
 from collections.abc import Callable
-from typing import Any, Literal, Union, overload
+from typing import Any, BinaryIO, Literal, Union, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -280,6 +279,15 @@ class Index(Measuring[_shoal.Index]):
         with progress_function(progress, "refine") as function:
             self._native.refine(threads, function)
 
+    @staticmethod
+    def estimate_bytes(points: int, dim: int, *, metric: Metric = "l2", dtype: DTypeLike = "float32",
+                       code: Code = "auto", rerank_code: Code = "full", max_degree: int = 32) -> int:
+        """About how many bytes of memory so many points take, before there is an index; within a quarter."""
+        options = {"dim": dim, "metric": metric_name(metric), "dtype": dtype_name(dtype),
+                   "code": code_name("code", code), "rerank_code": code_name("rerank_code", rerank_code),
+                   "max_degree": max_degree, "build_list_size": 100, "alpha": 1.2}
+        return _shoal.estimate_bytes(options, points)
+
     def stats(self) -> IndexStats:
         """Counts: points, edges, memory by purpose, work done."""
         return stats_of(self._native.stats())
@@ -337,19 +345,44 @@ class Index(Measuring[_shoal.Index]):
     def __enter__(self) -> Index:
         return self
 
+    def to_bytes(self) -> bytes:
+        """What `save` writes."""
+        pieces: list[bytes] = []
+        self._native.save_to(pieces.append)
+        return b"".join(pieces)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview, *, memory_limit: int = 0, repair: Repair = "immediate",
+                   repair_threads: int = 1, repair_share: int = 100, threads: int = 0) -> Index:
+        """The index of what `to_bytes` gave, or `save` wrote. Everything is checked; no code is run.
+
+        >>> index = shoal.Index(1)
+        >>> index.add(7, [1])
+        1
+        >>> sorted(shoal.Index.from_bytes(index.to_bytes()))
+        [7]
+        """
+        runtime = (memory_limit, repair, repair_threads, repair_share)
+        return cls._of(_shoal.Index.load_from(io.BytesIO(data).read, runtime, threads), runtime)
+
+    def save_to(self, file: BinaryIO) -> None:
+        """Writes what `save` writes to an open file, a socket's, or anything else with a method `write`."""
+        self._native.save_to(file.write)
+
+    @classmethod
+    def load_from(cls, file: BinaryIO, *, memory_limit: int = 0, repair: Repair = "immediate", repair_threads: int = 1,
+                  repair_share: int = 100, threads: int = 0) -> Index:
+        """The index of what an open file, or anything else with a method `read`, has up to its end."""
+        runtime = (memory_limit, repair, repair_threads, repair_share)
+        return cls._of(_shoal.Index.load_from(file.read, runtime, threads), runtime)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder, "index")
-            self.save(path)
-            return _of_bytes, (type(self), path.read_bytes(), self._runtime)
+        return _of_bytes, (type(self), self.to_bytes(), self._runtime)
 
 
 def _of_bytes(cls: type[Index], data: bytes, runtime: _Runtime) -> Index:
     """What pickle calls: the index of a snapshot's bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "index")
-        path.write_bytes(data)
-        return cls._of(_shoal.Index.load(str(path), runtime, 0, None), runtime)
+    return cls._of(_shoal.Index.load_from(io.BytesIO(data).read, runtime, 0), runtime)
 
 
 def outcome(verb: str, report: tuple[int, list[int], list[Exception], bool], errors: str,

@@ -101,7 +101,7 @@ class Searching(Generic[Native]):
                                                        native_filter(filter), threads, function))
 
     def range_search(self, query: VectorsLike, radius: float, *, list_size: int = 64,
-                     filter: FilterLike = None) -> Any:  # noqa: A002
+                     filter: FilterLike = None, threads: int = 0, progress: Progress = None) -> Any:  # noqa: A002
         """Every point found within a radius, nearest first.
 
         Parameters
@@ -114,6 +114,8 @@ class Searching(Generic[Native]):
             Candidates of the search that finds the first points.
         filter : Filter, array-like of int, or function, optional
             Which points may be hits, as in `search`.
+        threads, progress
+            As in `search`.
 
         Returns
         -------
@@ -131,13 +133,10 @@ class Searching(Generic[Native]):
         queries = as_vectors(query, self._dtype, "query")
         if queries.ndim == 1:
             return _new_tuple(Hits, self._native.range_search(queries, radius, list_size, native_filter(filter)))
-        only = native_filter(filter)
-        found = [self._native.range_search(one, radius, list_size, only) for one in queries]
-        limits = np.zeros(len(found) + 1, np.int64)
-        np.cumsum([len(ids) for ids, _ in found], out=limits[1:])
-        if not found:
-            return RangeHits(limits, np.empty(0, np.uint64), np.empty(0, np.float32))
-        return RangeHits(limits, *map(np.concatenate, zip(*found)))
+        with progress_function(progress, "search") as function:
+            limits, ids, distances = self._native.range_search_many(queries, radius, list_size, native_filter(filter),
+                                                                    threads, function)
+        return RangeHits(limits.view(np.int64), ids, distances)
 
     # Looking up
 

@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <cstring>
 #include <filesystem>
 #include <string>
 
@@ -197,6 +198,50 @@ void Save(const IndexHandle& self, const std::string& path, nb::object progress)
       Subject::kFile);
 }
 
+// write(bytes) of Python takes a snapshot piece by piece.
+void SaveTo(const IndexHandle& self, nb::object write) {
+  const std::shared_ptr<Index> index = self.Use();
+  Raised raised;
+  const SnapshotSink sink = [&](std::span<const std::byte> piece) -> Status {
+    const nb::gil_scoped_acquire acquired;
+    try {
+      write(nb::bytes(piece.data(), piece.size()));
+      return {};
+    } catch (nb::python_error& error) {
+      raised.Note(std::move(error));
+      return MakeError(ErrorCode::kCancelled, "save: an exception");
+    }
+  };
+  Status saved = WithoutGil([&] { return index->SaveTo(sink); });
+  if (!saved) raised.Rethrow();
+  ValueOf(std::move(saved), Subject::kFile);
+}
+
+// read(n) of Python gives at most n bytes, none at the end.
+IndexHandle* LoadFrom(nb::object read, nb::handle runtime, int64_t threads) {
+  const LoadOptions options{.runtime = RuntimeOf(runtime),
+                            .batch = {.threads = CountOf("threads", threads)}};
+  Raised raised;
+  const SnapshotSource source = [&](std::span<std::byte> out) -> Result<size_t> {
+    const nb::gil_scoped_acquire acquired;
+    try {
+      const nb::object piece = read(out.size());
+      char* data = nullptr;
+      Py_ssize_t size = 0;
+      if (PyBytes_AsStringAndSize(piece.ptr(), &data, &size) != 0) throw nb::python_error();
+      const auto n = static_cast<size_t>(size);
+      std::memcpy(out.data(), data, std::min(n, out.size()));
+      return n;
+    } catch (nb::python_error& error) {
+      raised.Note(std::move(error));
+      return MakeError(ErrorCode::kCancelled, "load: an exception");
+    }
+  };
+  Result<Index> loaded = WithoutGil([&] { return Index::LoadFrom(source, options); });
+  if (!loaded) raised.Rethrow();
+  return Own(std::move(loaded), Subject::kFile);
+}
+
 void SaveDiskannFiles(const IndexHandle& self, const std::string& prefix, bool dynamic) {
   Long(
       self, 0, nb::none(),
@@ -216,6 +261,7 @@ void BindIndex(nb::module_& module) {
   type.def_static("create", &Create, arg("options"), arg("runtime"), arg("features").none())
       .def_static("load", &Load, arg("path"), arg("runtime"), arg("threads"),
                   arg("progress").none())
+      .def_static("load_from", &LoadFrom, arg("read"), arg("runtime"), arg("threads"))
       .def_static("load_diskann", &LoadDiskannFiles, arg("prefix"), arg("options"), arg("runtime"),
                   arg("tags"), arg("threads"))
       .def("insert", &Insert, arg("id"), arg("vector"), arg("labels").none())
@@ -233,6 +279,7 @@ void BindIndex(nb::module_& module) {
       .def("ids", &Ids)
       .def("stats", &Stats)
       .def("save", &Save, arg("path"), arg("progress").none())
+      .def("save_to", &SaveTo, arg("write"))
       .def("save_diskann", &SaveDiskannFiles, arg("prefix"), arg("dynamic"));
   type.def(
       "clear",

@@ -35,6 +35,12 @@ nb::tuple ArraysOf(const std::vector<Hit>& hits) {
   return nb::make_tuple(ids.object, distances.object);
 }
 
+nb::tuple ArraysOf(const RangeHits& hits) {
+  const NewArray<float> distances = NewDistances(hits.distances.size());
+  std::copy(hits.distances.begin(), hits.distances.end(), distances.data);
+  return nb::make_tuple(ArrayOf(hits.limits), ArrayOf(hits.ids), distances.object);
+}
+
 nb::tuple FrontOf(const NewArray<uint64_t>& ids, const NewArray<float>& distances, size_t n) {
   if (n == ids.size) return nb::make_tuple(ids.object, distances.object);
   const NewArray<uint64_t> front_ids = NewIds(n);

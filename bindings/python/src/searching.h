@@ -23,6 +23,8 @@ size_t CountOf(const char* field, int64_t value);
 
 // (ids, distances) of the hits, as new arrays.
 nb::tuple ArraysOf(const std::vector<Hit>& hits);
+// (limits, ids, distances).
+nb::tuple ArraysOf(const RangeHits& hits);
 // (ids, distances) with the first n elements of these arrays.
 nb::tuple FrontOf(const NewArray<uint64_t>& ids, const NewArray<float>& distances, size_t n);
 
@@ -45,6 +47,12 @@ struct SearchArguments {
   int64_t list_size;
   int64_t rerank;
   double target_recall;
+  nb::handle filter;
+};
+
+struct RangeArguments {
+  float radius;
+  int64_t list_size;
   nb::handle filter;
 };
 
@@ -113,6 +121,24 @@ nb::tuple RangeSearch(const Handle<Engine>& handle, nb::handle query, float radi
       ValueOf(WithoutGil([&] { return searched.RangeSearch(array.vector(), options); }), filter));
 }
 
+// (limits (n + 1,) uint64, ids, distances) of the points within `radius` of n queries.
+template <class Engine>
+nb::tuple RangeSearchMany(const Handle<Engine>& handle, nb::handle queries,
+                          const RangeArguments& arguments, const BatchCall& call) {
+  const std::shared_ptr<Engine> engine = handle.Use();
+  const auto& searched = Searched(*engine);
+  const VectorArray array = VectorsOf(queries, searched.options());
+  SearchFilter filter(arguments.filter);
+  const RangeOptions options{.radius = arguments.radius,
+                             .search_list_size = CountOf("list_size", arguments.list_size),
+                             .filter = filter.get()};
+  Result<RangeHits> found =
+      ResultOfLong({call.threads, call.progress, array.rows}, [&](const BatchOptions& batch) {
+        return searched.RangeSearchMany(array.matrix(), options, batch);
+      });
+  return ArraysOf(ValueOf(std::move(found), filter));
+}
+
 // The vector of an id, as a new array.
 template <class Engine>
 nb::object Get(const Handle<Engine>& handle, uint64_t id) {
@@ -168,6 +194,15 @@ void BindSearching(nb::class_<Handle<Engine>>& type) {
           arg("filter").none(), arg("threads"), arg("progress").none())
       .def("range_search", &RangeSearch<Engine>, arg("query"), arg("radius"), arg("list_size"),
            arg("filter").none())
+      .def(
+          "range_search_many",
+          [](const H& self, nb::handle queries, float radius, int64_t list_size, nb::handle filter,
+             int64_t threads, nb::object progress) {
+            return RangeSearchMany(self, queries, {radius, list_size, filter},
+                                   {CountOf("threads", threads), std::move(progress)});
+          },
+          arg("queries"), arg("radius"), arg("list_size"), arg("filter").none(), arg("threads"),
+          arg("progress").none())
       .def("get", &Get<Engine>, arg("id"))
       .def("contains", &Contains<Engine>, arg("id"))
       .def("size", [](const H& self) { return Searched(*self.Use()).size(); })
