@@ -256,6 +256,11 @@ Result<std::vector<Hit>> DatabaseSnapshot::RangeSearch(VectorView query,
                                                        WorkCounters* work) const {
   return impl_->RangeSearch(query, options, work);
 }
+Result<RangeHits> DatabaseSnapshot::RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                                    const BatchOptions& batch) const {
+  return RangeSearchBatch(queries, options, batch,
+                          [&](VectorView query) { return RangeSearch(query, options); });
+}
 Result<bool> DatabaseSnapshot::Contains(ExternalId id) const {
   const Result<SlotId> slot = impl_->Find(id);
   if (!slot) return tl::unexpected(slot.error());

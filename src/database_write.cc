@@ -105,6 +105,8 @@ class TransactionImpl {
 
   Status Write(StoredIndexImpl& index, ExternalId id, VectorView vector, Replacing replacing);
   Status Delete(StoredIndexImpl& index, ExternalId id);
+  Result<BatchReport> WriteMany(StoredIndexImpl& index, std::span<const ExternalId> ids,
+                                MatrixView rows, Replacing replacing, const BatchOptions& batch);
   Result<MDB_txn*> native();
   Status Commit();
   void Abort();
@@ -297,6 +299,27 @@ void TransactionImpl::End() {
   writes_.clear();
 }
 
+Result<BatchReport> TransactionImpl::WriteMany(StoredIndexImpl& index,
+                                               std::span<const ExternalId> ids, MatrixView rows,
+                                               Replacing replacing, const BatchOptions& batch) {
+  if (ids.size() != rows.rows())
+    return Invalid("ids", "one per row, " + std::to_string(rows.rows()),
+                   std::to_string(ids.size()));
+  constexpr size_t kGrain = 8;
+  const char* const verb = replacing == Replacing::kYes ? "upsert" : "insert";
+  try {
+    std::vector<ExternalId> sorted(ids.begin(), ids.end());
+    std::sort(sorted.begin(), sorted.end());
+    BatchOptions options = batch;
+    // What the transaction has done to an id is one thread's at a time.
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) options.threads = 1;
+    return RunBatch({verb, rows.rows(), {}, kGrain}, options,
+                    [&](size_t i) { return Write(index, ids[i], rows[i], replacing); });
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+  }
+}
+
 Transaction::Transaction(std::unique_ptr<TransactionImpl> impl) : impl_(std::move(impl)) {}
 Transaction::Transaction(Transaction&&) noexcept = default;
 Transaction::~Transaction() = default;
@@ -313,17 +336,12 @@ Status Transaction::Delete(const StoredIndex& index, ExternalId id) {
 Result<BatchReport> Transaction::InsertMany(const StoredIndex& index,
                                             std::span<const ExternalId> ids, MatrixView rows,
                                             const BatchOptions& batch) {
-  if (ids.size() != rows.rows())
-    return Invalid("ids", "one per row, " + std::to_string(rows.rows()),
-                   std::to_string(ids.size()));
-  constexpr size_t kGrain = 8;
-  try {
-    return RunBatch({"insert", rows.rows(), {}, kGrain}, batch, [&](size_t i) {
-      return impl_->Write(*index.impl_, ids[i], rows[i], Replacing::kNo);
-    });
-  } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
-  }
+  return impl_->WriteMany(*index.impl_, ids, rows, Replacing::kNo, batch);
+}
+Result<BatchReport> Transaction::UpsertMany(const StoredIndex& index,
+                                            std::span<const ExternalId> ids, MatrixView rows,
+                                            const BatchOptions& batch) {
+  return impl_->WriteMany(*index.impl_, ids, rows, Replacing::kYes, batch);
 }
 Result<MDB_txn*> Transaction::native() { return impl_->native(); }
 Status Transaction::Commit() { return impl_->Commit(); }

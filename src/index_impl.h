@@ -126,14 +126,12 @@ class IndexImpl {
   EpochRegistry& epochs() { return epochs_; }
   const VectorCheck& check() const { return check_; }
 
+  // labels: null for none of their own.
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                 const BatchOptions& batch);
-  Result<BatchReport> InsertMany(std::span<const ExternalId> ids,
-                                 std::span<const std::vector<uint32_t>> labels, MatrixView rows,
-                                 const BatchOptions& batch);
+                                 const LabelRows* labels, const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
   Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                 const BatchOptions& batch);
+                                 const LabelRows* labels, const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
   Status SetLabels(ExternalId id, std::span<const uint32_t> labels);
   Result<std::vector<uint32_t>> Labels(ExternalId id) const;
@@ -170,7 +168,11 @@ class IndexImpl {
   Status CheckStructure() const;
 
   Status Save(const std::filesystem::path& path, const BatchOptions& batch);
+  Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
+  // About what a point takes (EstimateBytes).
+  static Result<uint64_t> BytesPerPoint(const IndexOptions& options);
+  static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options);
   Result<GraphImage> Export(bool dynamic);
   Status Import(const GraphImage& image, const BatchOptions& batch);
 
@@ -310,7 +312,12 @@ class IndexImpl {
   uint32_t PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
                        std::span<const uint32_t> list, EpochRegistry::Guard& guard);
   uint32_t Medoid(const SnapshotPoints& points);
-  Status WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch);
+  // Of a point's rows in memory, by both codes. May throw bad_alloc.
+  static Result<uint64_t> RowBytes(const IndexOptions& options);
+  // sink: null for the writer's own file.
+  Status WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSink* sink,
+                       const BatchOptions& batch);
+  static Result<Index> LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options);
   class Loader;
   class Restorer;
 
@@ -344,11 +351,7 @@ class IndexImpl {
   // Of every live point the row is of a set that is alive.
   Status CheckSets() const;
 
-  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
-  // InsertMany by insert(i) of row i.
-  template <class InsertRow>
-  Result<BatchReport> InsertRows(std::span<const ExternalId> ids, MatrixView rows,
-                                 const BatchOptions& batch, const InsertRow& insert);
+  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows, const LabelRows* labels) const;
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;

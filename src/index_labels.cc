@@ -13,13 +13,13 @@ Status IndexImpl::CheckLabelCount(std::span<const uint32_t> labels) {
 }
 
 Status IndexImpl::Label(PreparedInsert& prepared, std::span<const uint32_t> labels) {
+  if (Status ok = CheckLabelCount(labels); !ok) return ok;
   if (!slots_.labels().Set(prepared.slot(), labels)) return OutOfMemory(options_, "labels");
   prepared.has_own_labels_ = true;
   return {};
 }
 
 Status IndexImpl::Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels) {
-  if (Status ok = CheckLabelCount(labels); !ok) return ok;
   Result<PreparedInsert> prepared = Prepare(id, vector);
   if (!prepared) return tl::unexpected(prepared.error());
   if (Status labelled = Label(*prepared, labels); !labelled) return labelled;
@@ -27,7 +27,6 @@ Status IndexImpl::Insert(ExternalId id, VectorView vector, std::span<const uint3
 }
 
 Status IndexImpl::Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels) {
-  if (Status ok = CheckLabelCount(labels); !ok) return ok;
   Result<PreparedInsert> prepared = PrepareUpsert(id, vector);
   if (!prepared) return tl::unexpected(prepared.error());
   if (Status labelled = Label(*prepared, labels); !labelled) return labelled;

@@ -247,6 +247,11 @@ Result<std::vector<Hit>> IndexView::RangeSearch(VectorView query, const RangeOpt
                                                 WorkCounters* work) const {
   return impl_->RangeSearch(query, options, work);
 }
+Result<RangeHits> IndexView::RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                             const BatchOptions& batch) const {
+  return RangeSearchBatch(queries, options, batch,
+                          [&](VectorView query) { return RangeSearch(query, options); });
+}
 
 Result<Calibration> IndexView::Calibrate(size_t k, double target, const BatchOptions& batch) {
   return impl_->calibrator().Calibrate(k, target, batch);

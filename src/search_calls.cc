@@ -59,6 +59,23 @@ size_t SearchGrain(size_t n, size_t threads, const SearchOptions& options) {
   return std::clamp(n / threads / kPieces, least, kMax);
 }
 
+RangeHits Joined(const std::vector<std::vector<Hit>>& found) {
+  RangeHits joined;
+  joined.limits.reserve(found.size() + 1);
+  joined.limits.push_back(0);
+  for (const std::vector<Hit>& hits : found)
+    joined.limits.push_back(joined.limits.back() + hits.size());
+  joined.ids.reserve(joined.limits.back());
+  joined.distances.reserve(joined.limits.back());
+  for (const std::vector<Hit>& hits : found) {
+    for (const Hit& hit : hits) {
+      joined.ids.push_back(hit.id);
+      joined.distances.push_back(hit.distance);
+    }
+  }
+  return joined;
+}
+
 tl::unexpected<Error> NoMemory(const char* what) {
   try {
     return MakeError(ErrorCode::kOutOfMemory, std::string(what) + ": no memory");

@@ -376,5 +376,18 @@ TEST_F(DatabaseTest, BackupsHoldTheSamePoints) {
   EXPECT_TRUE(*snapshot->Contains(3));
 }
 
+TEST_F(DatabaseTest, OfAnIdThatIsTwiceInOneUpsertManyTheLastRowStays) {
+  Database database = Open();
+  const StoredIndex index = *database.CreateIndex("a", {.dim = 1});
+  Transaction change = *database.Begin();
+  std::vector<ExternalId> ids(200, 7);
+  std::vector<float> rows(200, 3);
+  rows.back() = 5;
+  const MatrixView view(rows.data(), ScalarType::kFloat32, 200, 1);
+  EXPECT_EQ(change.UpsertMany(index, ids, view, {.threads = 4})->done, 200u);
+  ExpectGood(change.Commit());
+  EXPECT_EQ(index.live().RangeSearch(std::vector<float>{5}, {.radius = 9})->size(), 1u);
+}
+
 }  // namespace
 }  // namespace shoal

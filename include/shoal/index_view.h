@@ -47,6 +47,8 @@ class SHOAL_API IndexView {
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
+  Result<RangeHits> RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                    const BatchOptions& batch = {}) const;
 
   // As the functions of Index. A view has no thread that measures: a target_recall that nothing was
   // measured for leaves a search's other options as they are.
