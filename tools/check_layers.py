@@ -41,9 +41,11 @@ RULES = {
     "apps": [PUBLIC, OS] + PROGRAM_LIBRARIES,
     "examples": [PUBLIC, OS, "sqlite3"] + PROGRAM_LIBRARIES,
     "bindings": [PUBLIC, OS, "nanobind", "numpy"],
+    "bindings/valkey/core": [PUBLIC, "tl", "xxhash"],
     "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
-    "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "hwy", "lmdb", "tl"]
+    "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "bindings/valkey/core", "hwy",
+              "lmdb", "tl", "xxhash"]
              + [f"src/{floor}" for floor in ENGINE] + TEST_LIBRARIES + PROGRAM_LIBRARIES,
 }
 # Libraries that one file alone may know, wherever its floor allows them; tests apart.
