@@ -11,7 +11,6 @@ namespace {
 using redis::CommandArg;
 
 constexpr uint64_t kReads = redis::kKeyReadOnly | redis::kKeyAccess;
-constexpr uint64_t kInserts = redis::kKeyReadWrite | redis::kKeyInsert;
 constexpr uint64_t kUpdates = redis::kKeyReadWrite | redis::kKeyUpdate;
 constexpr uint64_t kDeletes = redis::kKeyReadWrite | redis::kKeyDelete;
 
@@ -106,11 +105,11 @@ std::vector<CommandArg> VsimArguments() {
 std::vector<CommandSpec> Table() {
   const CommandArg element = Value("element", redis::kArgString);
   return {
-      {"VADD", RunVadd, -5, "write deny-oom", kInserts,
-       "Adds an element to a vector set, or replaces its vector.", "O(1), linking apart", "1.0.0",
+      {"VADD", RunVadd, -5, "write deny-oom", kUpdates,
+       "Adds an element to a vector set, or replaces its vector.", "O(1), linking apart", "0.1.0",
        VaddArguments()},
       {"VSIM", RunVsim, -4, "readonly", kReads, "Finds the elements most similar to a vector.",
-       "O(log(N))", "1.0.0", VsimArguments()},
+       "O(log(N))", "0.1.0", VsimArguments()},
       {"VREM",
        RunVrem,
        3,
@@ -118,7 +117,7 @@ std::vector<CommandSpec> Table() {
        kDeletes,
        "Removes an element from a vector set.",
        "O(M)",
-       "1.0.0",
+       "0.1.0",
        {element}},
       {"VCARD",
        RunVcard,
@@ -127,7 +126,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Counts the elements of a vector set.",
        "O(1)",
-       "1.0.0",
+       "0.1.0",
        {}},
       {"VDIM",
        RunVdim,
@@ -136,7 +135,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Returns the dimension of a vector set.",
        "O(1)",
-       "1.0.0",
+       "0.1.0",
        {}},
       {"VEMB",
        RunVemb,
@@ -145,7 +144,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Returns the vector of an element.",
        "O(1)",
-       "1.0.0",
+       "0.1.0",
        {element, Flag("raw", "RAW")}},
       {"VLINKS",
        RunVlinks,
@@ -154,7 +153,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Returns the neighbors of an element.",
        "O(log(N))",
-       "1.0.0",
+       "0.1.0",
        {element, Flag("withscores", "WITHSCORES")}},
       {"VINFO",
        RunVinfo,
@@ -163,7 +162,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Describes a vector set.",
        "O(1)",
-       "1.0.0",
+       "0.1.0",
        {}},
       {"VSETATTR",
        RunVsetattr,
@@ -172,7 +171,7 @@ std::vector<CommandSpec> Table() {
        kUpdates,
        "Sets or removes the attribute of an element.",
        "O(1)",
-       "1.0.0",
+       "0.1.0",
        {element, Value("attributes", redis::kArgString)}},
       {"VGETATTR",
        RunVgetattr,
@@ -181,7 +180,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Returns the attribute of an element.",
        "O(1)",
-       "1.0.0",
+       "0.1.0",
        {element}},
       {"VRANDMEMBER",
        RunVrandmember,
@@ -190,7 +189,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Returns random elements of a vector set.",
        "O(N) of the count asked for",
-       "1.0.0",
+       "0.1.0",
        {Optional("count", redis::kArgInteger)}},
       {"VISMEMBER",
        RunVismember,
@@ -199,7 +198,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Tells whether an element is in a vector set.",
        "O(1)",
-       "1.0.0",
+       "0.1.0",
        {element}},
       {"VRANGE",
        RunVrange,
@@ -208,7 +207,7 @@ std::vector<CommandSpec> Table() {
        kReads,
        "Returns elements in byte order of their names.",
        "O(log(N)) and the number returned",
-       "1.0.0",
+       "0.1.0",
        {Value("start", redis::kArgString), Value("end", redis::kArgString),
         Optional("count", redis::kArgInteger)}},
   };

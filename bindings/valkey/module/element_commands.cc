@@ -53,8 +53,10 @@ int ReplyRaw(redis::Ctx* ctx, const vset::EncodedVector& vector, vset::Quantizat
   const bool int8 = quantization == vset::Quantization::kInt8;
   redis::ReplyWithArray(ctx, int8 ? 4 : 3);
   redis::ReplyWithSimpleString(ctx, std::string(QuantizationName(quantization)).c_str());
-  const auto* bytes = reinterpret_cast<const char*>(vector.bytes.data());
-  redis::ReplyWithStringBuffer(ctx, bytes, vector.bytes.size());
+  std::string bytes(reinterpret_cast<const char*>(vector.bytes.data()), vector.bytes.size());
+  // Clients know bits as words of 64.
+  if (quantization == vset::Quantization::kBinary) bytes.resize((bytes.size() + 7) / 8 * 8);
+  ReplyBytes(ctx, bytes);
   redis::ReplyWithDouble(ctx, vector.norm);
   if (int8) redis::ReplyWithDouble(ctx, vector.range);
   return redis::kOk;

@@ -62,6 +62,7 @@ class Client:
 
     def pipeline(self, commands):
         """Replies to all; errors as values."""
+        commands = list(commands)
         self.socket.sendall(b"".join(self.encode(command) for command in commands))
         return [self.read(raising=False) for _ in commands]
 
