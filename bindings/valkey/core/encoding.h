@@ -27,12 +27,12 @@ enum class Similarity : uint8_t { kCosine, kL2, kInnerProduct };
 // "f32", "int8", "bin": as the commands report them.
 std::string_view QuantizationName(Quantization quantization);
 
-inline constexpr uint32_t kMaxDim = 65536;  // Of what is stored, and of what is projected.
+inline constexpr uint32_t kMaxVectorDim = 65536;  // Of what is stored, and of what is projected.
 
 struct EncodingOptions {
-  uint32_t dim = 0;        // Elements that are stored, 1 to kMaxDim.
+  uint32_t dim = 0;        // Elements that are stored, 1 to kMaxVectorDim.
   uint32_t input_dim = 0;  // Elements of vectors that are given, if they are projected to `dim`:
-                           // dim to kMaxDim. 0: no projection.
+                           // dim to kMaxVectorDim. 0: no projection.
   Quantization quantization = Quantization::kInt8;
   Similarity similarity = Similarity::kCosine;
 

@@ -21,67 +21,55 @@
 //
 // Meaning:
 // - Arithmetic and < <= > >= take numbers. A string counts as the number that it spells, or 0; null
-//   and a tuple count as 0. Division by 0 gives an infinity.
-// - == of two strings compares bytes; null equals null only; a tuple equals a tuple of equal
-//   elements; else numbers are compared. != is its opposite.
-// - `in` compares elements as == does, but never a string with a number. What is on its right and
-//   neither tuple nor string contains nothing.
-// - True are numbers but 0 and NaN, strings that are not empty, and tuples. Operators give 1 or 0.
-// - JSON's true, false and null are 1, 0 and null; an array of scalars is a tuple. Of a name that
-//   is there twice the first counts.
-// - A field that is not there, or is an object or an array with other elements, makes the whole
-//   expression false, under `or` and `not`, too. So does an attribute that is empty or no JSON
-//   object. (What objects and arrays nested in it contain is passed over, not checked.)
+//   and a tuple count as 0. Division by 0 gives an infinity, or NaN.
+// - == of two strings compares bytes; null equals null only; else numbers are compared. != is its
+//   opposite.
+// - `in` compares the elements of a tuple as == does. In what is neither tuple nor string is
+//   nothing, and nothing but a string is in a string.
+// - False are 0, the empty string and null. Operators give 1 or 0; there is no short cut.
+// - JSON's true, false and null are 1, 0 and null. An array is a tuple; arrays nested in it count
+// as
+//   empty tuples. Of a name that is there twice the first counts. Names are compared as they are
+//   written, escapes included.
+// - A field that is not there, or is an object or an array with an object in it, makes the whole
+//   expression false, under `or` and `not`, too. So does an empty attribute.
+// - The attribute is read up to the last of the fields that the expression needs. Damage before
+//   that makes the expression false, damage behind it is not noticed. What is inside nested arrays
+//   and objects is passed over, not checked.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <string>
+#include <memory>
 #include <string_view>
-#include <vector>
 
 #include "shoal/result.h"
 
 namespace shoal::vset {
 
-// A compiled expression. It does not change; any number of threads may evaluate it at the same
-// time.
+// A compiled expression. It does not change; copies share it; any number of threads may evaluate it
+// at the same time.
 class FilterExpression {
  public:
   static constexpr size_t kMaxLength = 65536;  // Bytes of the text.
-  static constexpr size_t kMaxNesting = 256;   // Parentheses and prefix operators that are open.
+  static constexpr size_t kMaxNesting = 256;   // Operators and parentheses that wait for operands.
+  static constexpr size_t kMaxFields = 64;     // Different names.
 
   // InvalidArgument, with the text "syntax error in FILTER expression near: " and what is left of
-  // the expression from the first token that does not fit (at most 64 bytes; control characters
-  // as '?'). Also for a text or nesting beyond the bounds. Linear in the text; not recursive.
+  // the expression from the token that does not fit on (at most 64 bytes; control characters as
+  // '?'; all of it, if nothing is left). Also for what is beyond the bounds. Linear in the text;
+  // not recursive.
   static Result<FilterExpression> Parse(std::string_view text);
 
-  // Whether the expression is true of an element with this attribute. Linear in expression and
-  // attribute, whatever they contain; not recursive. Allocates only for tuples and escaped strings
-  // in the attribute, and for expressions that need more than 32 operands at a time.
+  // Whether the expression is true of an element with this attribute. Takes at most about the
+  // attribute's length times that of the expression, whatever they contain; not recursive.
+  // Allocates only for strings with escapes.
   bool Matches(std::string_view attribute) const;
 
  private:
   friend class FilterCompiler;
-  enum class Op : uint8_t;
-  // What an instruction pushes is described by `index`: a number, string, tuple or field of the
-  // tables below. Operators take their operands from the stack.
-  struct Instruction {
-    Op op;
-    uint32_t index = 0;
-  };
-  struct Literal;
-  struct Machine;
-  FilterExpression() = default;
-
-  std::vector<Instruction> program_;  // In postfix order.
-  std::vector<double> numbers_;
-  std::vector<std::string> strings_;
-  // Elements of literal tuples, one tuple behind the other; tuple i is [begins_[i], begins_[i+1]).
-  std::vector<Instruction> elements_;
-  std::vector<uint32_t> begins_;
-  std::vector<std::string> fields_;  // Names, each once.
-  size_t stack_size_ = 0;            // Most operands at a time.
+  struct Program;
+  explicit FilterExpression(std::shared_ptr<const Program> program);
+  std::shared_ptr<const Program> program_;
 };
 
 }  // namespace shoal::vset
