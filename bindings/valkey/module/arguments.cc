@@ -10,7 +10,7 @@ namespace shoal::vset_module {
 
 namespace {
 
-constexpr size_t kMaxElements = vset::kMaxDim;
+constexpr size_t kMaxElements = vset::kMaxVectorDim;
 
 char Capital(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 

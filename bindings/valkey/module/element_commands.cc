@@ -81,7 +81,8 @@ int RunVemb(redis::Ctx* ctx, redis::String** argv, int argc) {
   if (raw) return ReplyRaw(ctx, *vector, set.options().encoding.quantization);
   const std::vector<double> elements = set.encoding().Decode(*vector);
   redis::ReplyWithArray(ctx, static_cast<long>(elements.size()));
-  for (const double element : elements) redis::ReplyWithDouble(ctx, element);
+  // As floats, which the vectors were: what was not quantised comes back as it was given.
+  for (const double element : elements) redis::ReplyWithDouble(ctx, static_cast<float>(element));
   return redis::kOk;
 }
 

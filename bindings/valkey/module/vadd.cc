@@ -39,7 +39,7 @@ bool InRange(std::optional<long long> value, long long least, long long most) {
 // XENCODED n blob.
 bool TakeEncoded(Arguments& arguments, AddRequest& request) {
   const std::optional<long long> dim = arguments.TakeInteger();
-  if (!InRange(dim, 1, vset::kMaxDim) || arguments.done()) return false;
+  if (!InRange(dim, 1, vset::kMaxVectorDim) || arguments.done()) return false;
   request.dim = static_cast<uint32_t>(*dim);
   request.encoded = FromBlob(arguments.Take());
   return request.encoded.has_value();
@@ -49,7 +49,7 @@ bool TakeEncoded(Arguments& arguments, AddRequest& request) {
 bool TakeVectorPart(Arguments& arguments, AddRequest& request) {
   if (arguments.TakeWord("REDUCE")) {
     const std::optional<long long> reduce = arguments.TakeInteger();
-    if (!InRange(reduce, 1, vset::kMaxDim)) return false;
+    if (!InRange(reduce, 1, vset::kMaxVectorDim)) return false;
     request.reduce = static_cast<uint32_t>(*reduce);
   }
   if (arguments.TakeWord("XENCODED")) {

@@ -38,7 +38,7 @@ def main():
                    "SHOAL_SERVER_COMMAND": shlex.join(command), "SHOAL_LONG": "1" if args.long else "0",
                    "PYTHONDONTWRITEBYTECODE": "1"}
     tests = args.tests or sorted(path.stem for path in HERE.glob("test_*.py"))
-    return subprocess.run([sys.executable, "-m", "unittest", "-v", *tests], cwd=HERE, env=environment,
+    return subprocess.run([sys.executable, "-W", "ignore::ResourceWarning", "-m", "unittest", "-v", *tests], cwd=HERE, env=environment,
                           stdin=subprocess.DEVNULL, check=False).returncode
 
 

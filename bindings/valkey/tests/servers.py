@@ -7,12 +7,13 @@
 import argparse
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# name -> (Debian suite, package, binary, what a fetched server must bring along besides libc)
+# name -> (Debian suite, package, the server's program)
 SERVERS = {
     "redis7": ("bookworm", "redis-server", "redis-check-rdb"),
     "valkey8": ("bookworm-backports", "valkey-server", "valkey-check-rdb"),
@@ -98,12 +99,17 @@ def header(into):
     return folder
 
 
+# Debian's redis-tools has the server, too: the same program by another name. The package redis-server would
+# start one at once.
+BY_NAME = ["bash", "-c", 'exec -a redis-server redis-check-rdb "$@"', "redis-server"]
+
+
 def command_of(name, into):
     """The command that starts server `name`. The machine's own Redis is taken where it is 7.0."""
     if name == "redis7":
-        own = shutil.which("redis-server")
-        if own and "v=7.0" in call([own, "--version"]):
-            return [own]
+        for program, command in (("redis-server", ["redis-server"]), ("redis-check-rdb", BY_NAME)):
+            if shutil.which(program) and "v=7.0" in call([*command, "--version"]):
+                return command
     return fetch(into, name)
 
 
@@ -113,7 +119,7 @@ def main():
     parser.add_argument("--into", type=pathlib.Path, required=True)
     args = parser.parse_args()
     try:
-        print(header(args.into) if args.server == "header" else " ".join(command_of(args.server, args.into)))
+        print(header(args.into) if args.server == "header" else shlex.join(command_of(args.server, args.into)))
     except Unavailable as error:
         print(f"servers.py: {args.server}: {error}", file=sys.stderr)
         return 77

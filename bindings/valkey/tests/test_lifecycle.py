@@ -180,7 +180,8 @@ class Memory(ServerTest):
                 if refused == 3:
                     break
         self.assertEqual(refused, 3)
-        self.assertIn("OOM", client.error("VSETATTR", "k", "e0", "{}"))
+        replies = client.pipeline(("VSETATTR", "k", f"e{i}", "x" * 1000) for i in range(500))
+        self.assertIn("OOM", str(replies[-1]))
         self.assertEqual(len(client("VSIM", "k", "ELE", "e0")), 10)
         for i in range(client("VCARD", "k")):
             client("VREM", "k", f"e{i}")

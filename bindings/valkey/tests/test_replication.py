@@ -123,8 +123,9 @@ class Transactions(ServerTest):
         server = self.start()
 
         def add(number):
+            rng = random.Random(number)
             with server.client() as client:
-                replies = client.pipeline(("VADD", "k", "VALUES", 4, number, i, 1, 2, f"{number}-{i}", "CAS") for i in range(500))
+                replies = client.pipeline(("VADD", "k", "FP32", blob(vector(rng, 20)), f"{number}-{i}", "CAS") for i in range(500))
                 assert replies == [1] * 500
 
         threads = [threading.Thread(target=add, args=(number,)) for number in range(4)]
