@@ -126,7 +126,7 @@ class Server:
 
     def __init__(self, command, module, folder, *settings, arguments=(), cluster=False):
         self.command, self.module, self.arguments = command, module, [str(word) for word in arguments]
-        self.folder = pathlib.Path(folder)
+        self.folder = pathlib.Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.settings = [str(word) for word in settings]
         self.cluster = cluster
