@@ -8,8 +8,13 @@ function(shoal_server_test name labels timeout)
 endfunction()
 
 set(quick test_abi test_commands test_persistence test_replication test_lifecycle test_cluster)
-# A server of the packages has no sanitizer's runtime.
-if(TARGET shoal_vset AND NOT SHOAL_SANITIZE)
+if(NOT TARGET shoal_vset)
+  return()
+endif()
+if(SHOAL_SANITIZE MATCHES "address|thread")
+  shoal_server_test(TheSameUnderASanitizer "stress" 3600 --sanitizer ${CMAKE_MATCH_0}
+                    test_commands test_persistence test_replication test_lifecycle.Lifecycle)
+else()
   shoal_server_test(CommandsPersistenceReplicasCluster "check" 600 ${quick})
   shoal_server_test(TheSameOnValkey "stress" 1200 --server valkey8 ${quick})
   shoal_server_test(LongRunsOfTheSame "stress" 3600 --long ${quick})

@@ -121,6 +121,10 @@ def free_port(cluster=False):
     raise RuntimeError("no free port")
 
 
+# Of servers only: a sanitizer's runtime, say.
+SERVER_ENVIRONMENT = dict(word.split("=", 1) for word in os.environ.get("SHOAL_SERVER_ENVIRONMENT", "").split())
+
+
 class Server:
     """A server with the module, which ends with the `with` block. Restart keeps its folder."""
 
@@ -132,7 +136,7 @@ class Server:
         self.cluster = cluster
         self.process = None
         self.port = free_port(cluster)
-        self.environment = dict(os.environ)
+        self.environment = {**os.environ, **SERVER_ENVIRONMENT}
 
     def start(self, *more):
         # The file is not written by hand: a replica's CONFIG REWRITE is not ours.
@@ -185,6 +189,10 @@ class Server:
                 self.process.wait()
                 raise RuntimeError("the server did not end when told to") from None
         code, self.process = (self.process.returncode if self.process else 0), None
+        report = self.folder / "stderr"
+        if report.exists() and "Sanitizer" in (text := report.read_text(errors="replace")):
+            report.unlink()
+            raise RuntimeError(f"a sanitizer's report:\n{text[:6000]}")
         return code
 
     def restart(self, *more, how=signal.SIGTERM):
