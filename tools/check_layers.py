@@ -48,7 +48,7 @@ RULES = {
     "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "bindings/valkey/core", "hwy",
-              "lmdb", "tl"]
+              "lmdb", "tl", "xxhash"]
              + [f"src/{floor}" for floor in ENGINE] + TEST_LIBRARIES + PROGRAM_LIBRARIES,
 }
 # Libraries that one file alone may know, wherever its floor allows them; tests apart.

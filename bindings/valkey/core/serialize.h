@@ -8,7 +8,7 @@
 //   ELEM  any number of times: elements, each name bytes, attribute bytes, norm, range, name,
 //         attribute, encoded vector
 //   DONE  the last: uint64 elements, uint64 XXH3 of all sections' checksums
-// The graph is not in it: a loaded set is tail until it is linked. Sections that are unknown and
+// The graph is not in it: it is built again (LoadOptions). Sections that are unknown and
 // not required are passed over, so later versions may add some.
 #pragma once
 
@@ -31,20 +31,24 @@ using Sink = std::function<bool(std::span<const std::byte> bytes)>;
 // where it fails.
 using Source = std::function<size_t(std::span<std::byte> bytes)>;
 
-// Writes the set, in chunks of some 64 KB to 1 MB. "At rest" (vector_set.h): takes no lock, changes
-// nothing, runs in the child of a fork. Equal states give equal bytes. Io.
+// Writes the set, a section at a time: some 256 KB, more where an element is larger. "At rest"
+// (vector_set.h): takes no lock, changes nothing, runs in the child of a fork. Equal states give
+// equal bytes. Io.
 Status Save(const VectorSet& set, const Sink& sink);
 
 // What loading may take and make.
 struct LoadOptions {
-  uint64_t max_elements = 0xfffffffeu;
+  uint64_t max_elements = kMaxElements;
   WorkGate* gate = nullptr;  // VectorSetOptions::gate.
+  // Threads that link the elements before Load returns. 0: all stay in the tail, and searches
+  // compare everything until Link has been called often enough.
+  size_t threads = 0;
 };
-// Makes the set that Save wrote. Everything is checked before it is used: memory is taken as bytes
-// arrive, not as lengths claim; names are unique; numbers are finite and in range; nothing follows
-// the end. The input may be hostile.
-// Corrupt: cut off, damaged, or breaks a rule; names section and field. Unsupported: another
-// version, or an unknown section that is required. OutOfMemory: more than max_elements. Io.
+// Makes the set that Save wrote; never an empty one. Everything is checked before it is used:
+// memory is taken as bytes arrive, not as lengths claim; names are unique; numbers are finite and
+// in range; nothing follows the end. The input may be hostile. Corrupt: cut off, damaged, or breaks
+// a rule; names section and field. Unsupported: another version, or an unknown section that is
+// required. OutOfMemory: more than max_elements. Io.
 Result<std::unique_ptr<VectorSet>> Load(const Source& source, const LoadOptions& options = {});
 
 }  // namespace shoal::vset

@@ -48,6 +48,7 @@ inline constexpr size_t kDefaultEf = 100;     // EF of a search.
 inline constexpr double kDefaultEpsilon = 2;  // Under cosine: everything.
 // Bytes of a name, and of an attribute.
 inline constexpr size_t kMaxNameBytes = 0x7fffffff;
+inline constexpr uint64_t kMaxElements = 0xfffffffe;
 // Elements from which on a set has a graph. (Guessed: below, a scan is as fast.)
 inline constexpr size_t kLinkFrom = 256;
 // Elements of the tail beyond which Add links. (Guessed: a scan of as many int8 vectors of 1,000
@@ -72,7 +73,7 @@ struct SearchRequest {
   size_t ef = kDefaultEf;        // Candidates of the graph's search; at least `count` is used.
   // Under cosine: hits have (1 - cos) / 2 <= epsilon. Else, if given: a squared distance of at
   // most, or an inner product of at least, epsilon.
-  std::optional<double> epsilon;
+  std::optional<double> epsilon = std::nullopt;
   // Only elements that match, if not null. It lives as long as the call.
   const FilterExpression* filter = nullptr;
   // With a filter: only so many of the nearest elements are judged, and fewer than `count` may be
@@ -116,6 +117,9 @@ struct VectorSetInfo {
   uint64_t added = 0;  // Elements and updates ever added: ids given so far.
 };
 
+class SetLoader;
+class SetSearch;
+
 class VectorSet {
  public:
   // InvalidArgument names the option that is out of range. Unsupported: Encoding::Create.
@@ -130,7 +134,7 @@ class VectorSet {
   // has returned find it; searches meanwhile find an updated one with either vector. `attribute`:
   // null keeps what is there; empty removes it. `vector` is one that encoding() made.
   // InvalidArgument: a vector of another number of bytes; a name or attribute beyond
-  // kMaxNameBytes. OutOfMemory: more than 2^32 - 2 elements.
+  // kMaxNameBytes. OutOfMemory: more than kMaxElements.
   Result<AddOutcome> Add(std::string_view name, const EncodedView& vector,
                          std::optional<std::string_view> attribute = std::nullopt);
   // False: no such element. Its memory is freed when no search reads it any more.
@@ -187,6 +191,8 @@ class VectorSet {
 
  private:
   class Impl;
+  friend class SetLoader;
+  friend class SetSearch;
   explicit VectorSet(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
