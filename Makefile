@@ -40,6 +40,11 @@ demo: deps ## index this machine's Debian packages and search them: QUERY="mail 
 	./build/examples/package_search $(if $(QUERY),--query "$$QUERY")
 export QUERY
 
+demo-server: deps ## a Redis server with vector sets of this machine's Debian packages: QUERY="mail server"
+	@cmake --preset release >/dev/null
+	cmake --build --preset release -j $(JOBS) --target shoal_vset
+	python3 bindings/valkey/demo.py --module build/bindings/valkey/module/libshoal_vset.so --build build $(if $(QUERY),--query "$$QUERY")
+
 test: deps ## the library's tests, with the build ten minutes on two cores
 	@tools/run_tests.sh test $(JOBS)
 
@@ -48,6 +53,11 @@ check: deps ## linters, programs, benchmarks, installation, models, mutants, san
 
 python-test: ## the Python package alone: an sdist, a virtual environment, its tests (a part of make check)
 	@python3 bindings/python/tests/run.py --source . --build build
+
+server-test: deps ## the module for Valkey and Redis inside servers on loopback (a part of make check)
+	@cmake --preset release >/dev/null
+	cmake --build --preset release -j $(JOBS) --target shoal_vset
+	$(CTEST) --test-dir build -R '^Server\.' -LE stress
 
 site: ## the documentation site for users, into build/site
 	@mkdocs build --quiet --clean
@@ -87,4 +97,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo test check python-test site sanitize stress bench streams report peers format tidy install clean
+.PHONY: help deps build demo demo-server test check python-test server-test site sanitize stress bench streams report peers format tidy install clean

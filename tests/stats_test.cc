@@ -146,6 +146,22 @@ TEST(Stats, ARepairerInTheBackgroundTakesNoMoreThanItsShareOfACpu) {
   EXPECT_LT(share, 0.1) << "two hundredths, and slack for what a machine does meanwhile";
 }
 
+TEST(Stats, MappedBytesAreThoseOfTheIndicesThatLive) {
+  const uint64_t before = MappedBytes();
+  {
+    Result<Index> index = Index::Create({.dim = 64});
+    const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 64}, 1).Many(4000);
+    for (size_t i = 0; i < rows.size(); ++i) ASSERT_TRUE(index->Insert(i, rows[i]));
+    const MemoryBreakdown memory = index->Stats().memory;
+    EXPECT_GE(MappedBytes() - before, memory.vectors + memory.neighbors);
+    const uint64_t full = MappedBytes();
+    ASSERT_TRUE(index->Clear());
+    ASSERT_TRUE(index->Compact());
+    EXPECT_LT(MappedBytes(), full - memory.vectors / 2);
+  }
+  EXPECT_EQ(MappedBytes(), before);
+}
+
 TEST(Stats, CountPointsSlotsAndEdges) {
   Result<Index> index = Index::Create({.dim = 4, .max_degree = 6, .build_list_size = 10});
   const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 4}, 1).Many(500);

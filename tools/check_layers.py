@@ -42,6 +42,9 @@ RULES = {
     "examples": [PUBLIC, OS, "sqlite3"] + PROGRAM_LIBRARIES,
     "bindings": [PUBLIC, OS, "nanobind", "numpy"],
     "bindings/valkey/core": [PUBLIC, "tl", "xxhash"],
+    "bindings/valkey/abi": [],
+    "bindings/valkey/module": [PUBLIC, OS, "tl", "bindings/valkey/abi", "bindings/valkey/core"],
+    "bindings/valkey/tests": [OS, "bindings/valkey/abi"],
     "bench": [PUBLIC, OS, "src/base", "src/store", "src/distance", "hnswlib", "hdf5", "xxhash"]
              + PROGRAM_LIBRARIES,
     "tests": [PUBLIC, OS, SIMD, "src", "apps", "examples", "bench", "bindings/valkey/core", "hwy",

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shoal/export.h"
+
 namespace shoal {
 
 // Exact counts of the work of one search or of many operations. Always on.
@@ -80,5 +82,10 @@ struct IndexDiagnostics {
   uint64_t unreachable = 0;  // Live points that the last CheckStructure could not reach. Only that
                              // call counts them.
 };
+
+// Bytes of memory that all indices of this process have from the system directly: committed address
+// space, without what they gave back. Their other memory is from operator new. For a program that
+// limits what it takes. Any thread.
+SHOAL_API uint64_t MappedBytes();
 
 }  // namespace shoal

@@ -14,11 +14,14 @@
 #include <vector>
 
 #include "base/round.h"
+#include "shoal/stats.h"
 
 namespace shoal {
 namespace {
 
 std::atomic<uint64_t> g_reserved{0};
+// Bytes of the committed parts of all reservations, without holes.
+std::atomic<uint64_t> g_mapped{0};
 
 // How much is committed for so many bytes: at most a quarter more than they are, and whole huge
 // pages from 8 MB on.
@@ -53,6 +56,7 @@ Reservation::~Reservation() {
   if (base_ == nullptr) return;
   munmap(base_, size_);
   g_reserved.fetch_sub(size_, std::memory_order_relaxed);
+  g_mapped.fetch_sub(committed_ - holes_ * kHugePage, std::memory_order_relaxed);
 }
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
@@ -97,6 +101,7 @@ bool Reservation::Commit(size_t bytes, MemoryBudget& budget) {
   }
   AdviseHugePages(base_, committed_, target);
   committed_ = target;
+  g_mapped.fetch_add(more, std::memory_order_relaxed);
   return true;
 }
 
@@ -115,7 +120,9 @@ void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   const auto holes = static_cast<size_t>(std::count(behind, is_hole_.end(), true));
   std::fill(behind, is_hole_.end(), false);
   holes_ -= holes;
-  budget.Release(committed_ - target - holes * kHugePage);
+  const size_t released = committed_ - target - holes * kHugePage;
+  budget.Release(released);
+  g_mapped.fetch_sub(released, std::memory_order_relaxed);
   committed_ = target;
 }
 
@@ -138,6 +145,7 @@ size_t Reservation::Punch(size_t begin, size_t end, size_t begin_below, MemoryBu
     bytes += kHugePage;
   }
   budget.Release(bytes);
+  g_mapped.fetch_sub(bytes, std::memory_order_relaxed);
   return bytes;
 }
 
@@ -153,8 +161,10 @@ size_t Reservation::HoleBytes(size_t begin, size_t end) const {
 void Reservation::Recommit(size_t begin, size_t end) {
   const size_t last = std::min(DivideUp(end, kHugePage), is_hole_.size());
   for (size_t page = begin / kHugePage; page < last; ++page) {
-    holes_ -= is_hole_[page] ? 1 : 0;
+    if (!is_hole_[page]) continue;
     is_hole_[page] = false;
+    --holes_;
+    g_mapped.fetch_add(kHugePage, std::memory_order_relaxed);
   }
 }
 
@@ -179,6 +189,8 @@ uint64_t AddressSpace() {
   rlimit limit = {};
   return getrlimit(RLIMIT_AS, &limit) == 0 ? std::min<uint64_t>(kAll, limit.rlim_cur) : kAll;
 }
+
+uint64_t MappedBytes() { return g_mapped.load(std::memory_order_relaxed); }
 
 uint64_t ReservedAddressSpace() { return g_reserved.load(std::memory_order_relaxed); }
 

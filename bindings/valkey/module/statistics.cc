@@ -1,0 +1,32 @@
+#include "bindings/valkey/module/statistics.h"
+
+#include "bindings/valkey/module/pool.h"
+#include "shoal/stats.h"
+
+namespace shoal::vset_module {
+
+namespace {
+
+void AddInfo(redis::InfoCtx* info, int /*for_crash_report*/) {
+  const Pool::Counts pool = Pool::Instance().counts();
+  const Statistics& counts = CurrentStatistics();
+  redis::InfoAddSection(info, "vectorsets");
+  redis::InfoAddFieldULongLong(info, "threads", Pool::Instance().threads());
+  redis::InfoAddFieldULongLong(info, "running_tasks", pool.running);
+  redis::InfoAddFieldULongLong(info, "queued_searches", pool.queued_searches);
+  redis::InfoAddFieldULongLong(info, "queued_links", pool.queued_links);
+  redis::InfoAddFieldULongLong(info, "searches_at_once", counts.searches_at_once);
+  redis::InfoAddFieldULongLong(info, "searches_on_threads", counts.searches_on_threads);
+  redis::InfoAddFieldULongLong(info, "graph_bytes", MappedBytes());
+}
+
+}  // namespace
+
+Statistics& CurrentStatistics() {
+  static Statistics statistics;
+  return statistics;
+}
+
+bool RegisterInfo(redis::Ctx* ctx) { return redis::RegisterInfoFunc(ctx, AddInfo) == redis::kOk; }
+
+}  // namespace shoal::vset_module

@@ -1,0 +1,64 @@
+#include "bindings/valkey/module/stored_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "bindings/valkey/module/mapped_memory.h"
+#include "bindings/valkey/module/pool.h"
+
+namespace shoal::vset_module {
+
+namespace {
+
+// Elements that a task links before others have their turn.
+constexpr size_t kStep = 32;
+
+uint64_t NextUid() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
+}
+
+}  // namespace
+
+StoredSet::StoredSet(std::unique_ptr<vset::VectorSet> set)
+    : set_(std::move(set)), uid_(NextUid()) {}
+
+StoredSet::~StoredSet() {
+  set_.reset();
+  CountMappedMemory();
+}
+
+void StoredSet::Changed() {
+  PostLinks();
+  if (set_->NeedsMaintenance() && !maintaining_.exchange(true))
+    Pool::Instance().Post(Pool::Urgency::kLink, [self = shared_from_this()] { self->Maintain(); });
+  CountMappedMemory();
+}
+
+void StoredSet::PostLinks() {
+  const size_t useful = (set_->Unlinked() + kStep - 1) / kStep;
+  const size_t wanted = std::min(useful, Pool::Instance().threads());
+  size_t linkers = linkers_.load();
+  while (linkers < wanted) {
+    if (!linkers_.compare_exchange_weak(linkers, linkers + 1)) continue;
+    Pool::Instance().Post(Pool::Urgency::kLink, [self = shared_from_this()] { self->LinkSome(); });
+    ++linkers;
+  }
+}
+
+void StoredSet::LinkSome() {
+  const Result<size_t> linked = set_->Link(kStep);
+  CountMappedMemory();
+  const bool last = linkers_.fetch_sub(1) == 1;
+  // Without memory elements stay in the tail; the next change tries again. What came while this
+  // task found nothing waits for the last task to look again.
+  if (linked && (*linked > 0 || last)) PostLinks();
+}
+
+void StoredSet::Maintain() {
+  (void)set_->Maintain();  // Ended early, or without memory: the next change tries again.
+  CountMappedMemory();
+  maintaining_.store(false);
+}
+
+}  // namespace shoal::vset_module

@@ -1,0 +1,97 @@
+"""Three masters and three replicas on loopback: redirections, a slot that moves, a master that dies."""
+
+import random
+import signal
+import unittest
+
+from base import ServerTest, vector, wait_until
+from client import Client, ReplyError, blob
+
+SLOTS = 16384
+
+
+class Cluster(ServerTest):
+    def start_cluster(self):
+        # The replica of a master that dies is elected after two of these times, at the earliest.
+        nodes = [self.start("--appendonly", "yes", cluster=True) for _ in range(6)]
+        clients = [node.client() for node in nodes]
+        for i in range(3):
+            begin, end = SLOTS * i // 3, SLOTS * (i + 1) // 3 - 1
+            clients[i]("CLUSTER", "ADDSLOTSRANGE", begin, end)
+            clients[i]("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+        for node in nodes[1:]:
+            clients[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
+        ids = [client("CLUSTER", "MYID") for client in clients]
+        for client in clients:
+            wait_until(lambda c=client: all(identity in c("CLUSTER", "NODES") for identity in ids), what="all nodes known")
+        for i in range(3):
+            clients[3 + i]("CLUSTER", "REPLICATE", ids[i])
+        for client in clients:
+            wait_until(lambda c=client: b"cluster_state:ok" in c("CLUSTER", "INFO"), what="cluster_state:ok")
+        for client in clients[3:]:
+            wait_until(lambda c=client: b"master_link_status:up" in c("INFO", "replication"), what="the replica's link")
+        return nodes, clients
+
+    def ask(self, port, *words):
+        """The reply, wherever the cluster sends the question."""
+        for _ in range(5):
+            with Client(port) as client:
+                reply = client.pipeline([("ASKING",), words] if getattr(self, "asking", False) else [words])[-1]
+            self.asking = False
+            if not isinstance(reply, ReplyError) or str(reply).split()[0] not in ("MOVED", "ASK"):
+                return reply
+            self.asking = str(reply).startswith("ASK")
+            port = int(str(reply).rpartition(":")[2])
+        self.fail(f"redirected for ever: {reply}")
+
+    def test_sets_are_redirected_moved_and_survive_a_master(self):
+        nodes, clients = self.start_cluster()
+        rng = random.Random(1)
+        keys = [f"set:{i}" for i in range(12)]
+        vectors = {key: [vector(rng, 8) for _ in range(30)] for key in keys}
+        moved = 0
+        for key in keys:
+            for i, v in enumerate(vectors[key]):
+                command = ("VADD", key, "FP32", blob(v), f"e{i}")
+                reply = clients[0].pipeline([command])[0]
+                if isinstance(reply, ReplyError):
+                    self.assertTrue(str(reply).startswith("MOVED"), reply)
+                    moved += 1
+                    reply = self.ask(nodes[0].port, *command)
+                self.assertEqual(reply, 1)
+        self.assertGreater(moved, 0)
+        self.move_slot(nodes, clients, keys)
+        self.kill_master(nodes, clients, keys)
+
+    def move_slot(self, nodes, clients, keys):
+        """A slot of the first master moves to the second, key by key, with its sets."""
+        key = next(key for key in keys if not isinstance(clients[0].pipeline([("VCARD", key)])[0], ReplyError))
+        digest = clients[0]("DEBUG", "DIGEST-VALUE", key)
+        slot = clients[0]("CLUSTER", "KEYSLOT", key)
+        ids = [client("CLUSTER", "MYID") for client in clients]
+        clients[1]("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+        clients[0]("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+        for moving in clients[0]("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            self.assertEqual(clients[0]("MIGRATE", "127.0.0.1", nodes[1].port, moving, 0, 5000), "OK")
+            self.assertTrue(clients[0].error("VCARD", moving).startswith("ASK"))
+        self.assertEqual(self.ask(nodes[0].port, "VCARD", key), 30)
+        for client in (clients[1], clients[0], clients[2]):
+            client("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+        self.assertEqual(clients[1]("DEBUG", "DIGEST-VALUE", key), digest)
+        self.assertTrue(clients[0].error("VCARD", key).startswith("MOVED"))
+
+    def kill_master(self, nodes, clients, keys):
+        """Its replica takes over, with all that was acknowledged."""
+        replica = clients[4]
+        wait_until(lambda: replica("DEBUG", "DIGEST") == clients[1]("DEBUG", "DIGEST"), what="equal digests")
+        nodes[1].stop(signal.SIGKILL)
+        wait_until(lambda: b"role:master" in replica("INFO", "replication"), 30, what="a new master")
+        wait_until(lambda: b"cluster_state:ok" in clients[0]("CLUSTER", "INFO"), 30, what="cluster_state:ok")
+        for key in keys:
+            self.assertEqual(self.ask(nodes[0].port, "VCARD", key), 30)
+            self.assertEqual(self.ask(nodes[0].port, "VSIM", key, "ELE", "e3", "COUNT", 1), [b"e3"])
+        self.assertEqual(self.ask(nodes[0].port, "VADD", keys[0], "FP32", blob([1.0] * 8), "new"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

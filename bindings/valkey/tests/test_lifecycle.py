@@ -1,0 +1,199 @@
+"""Clients that hang up, keys that go, memory that ends, forks, shutdown: while the threads are busy."""
+
+import random
+import signal
+import threading
+import time
+import unittest
+
+from base import SCALE, ServerTest, fill, info, vector, wait_until
+from client import ReplyError, blob
+
+V3 = ("VALUES", 3, 1, 2, 3)
+
+
+class Load:
+    """Clients that search, and perhaps add, until they are told to stop; errors but those allowed are kept."""
+
+    def __init__(self, server, keys, clients=3, dim=32, adds=True, allowed=()):
+        self.server, self.keys, self.dim, self.adds, self.allowed = server, keys, dim, adds, allowed
+        self.ended, self.errors, self.done, self.slowest = threading.Event(), [], 0, 0.0
+        self.threads = [threading.Thread(target=self.run, args=(seed,)) for seed in range(clients)]
+
+    def run(self, seed):
+        rng = random.Random(seed)
+        try:
+            with self.server.client() as client:
+                while not self.ended.is_set():
+                    key = rng.choice(self.keys)
+                    data = blob(vector(rng, self.dim))
+                    begin = time.monotonic()
+                    replies = client.pipeline([("VSIM", key, "FP32", data, "COUNT", 5)] + (
+                        [("VADD", key, "FP32", data, f"new{rng.randrange(3000)}")] if self.adds else []))
+                    self.slowest = max(self.slowest, time.monotonic() - begin)
+                    self.done += 1
+                    self.errors += [reply for reply in replies if isinstance(reply, ReplyError) and
+                                    not any(word in str(reply) for word in self.allowed)]
+        except (OSError, ConnectionError) as error:
+            if not self.ended.is_set():
+                self.errors.append(error)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+
+class Lifecycle(ServerTest):
+    def test_an_acknowledged_add_outlives_its_client(self):
+        server = self.start("--appendonly", "yes", "--appendfsync", "always")
+        watcher = server.client()
+        fill(watcher, "k", 1500, dim=32)
+        acknowledged = set()
+        for i in range(60):
+            client = server.client()
+            commands = [("VADD", "k", "FP32", blob([i + j + 1.0] * 32), f"x{i}-{j}", "CAS") for j in range(20)]
+            client.socket.sendall(b"".join(client.encode(command) for command in commands))
+            for j in range(random.Random(i).randrange(1, 15)):
+                self.assertEqual(client.read(), 1)
+                acknowledged.add(f"x{i}-{j}")
+            client.close()
+        for name in acknowledged:
+            self.assertEqual(watcher("VISMEMBER", "k", name), 1, name)
+        server.restart(how=signal.SIGKILL)
+        watcher = server.client()
+        for name in acknowledged:
+            self.assertEqual(watcher("VISMEMBER", "k", name), 1, name)
+
+    def test_clients_that_hang_up_in_a_search_leave_nothing_behind(self):
+        server = self.start()
+        watcher = server.client()
+        fill(watcher, "k", 3000, dim=64)
+        for i in range(100):
+            client = server.client()
+            client.socket.sendall(client.encode(("VSIM", "k", "ELE", f"e{i}", "TRUTH", "COUNT", 100)) * 20)
+            client.close()
+        wait_until(lambda: info(watcher, "shoal_vectorsets", "shoal_queued_searches") == "0" and
+                   info(watcher, "shoal_vectorsets", "shoal_running_tasks") == "0")
+        wait_until(lambda: info(watcher, "clients", "blocked_clients") == "0")
+        self.assertEqual(len(watcher("VSIM", "k", "ELE", "e1")), 10)
+
+    def test_a_client_that_is_killed_in_a_search_is_gone(self):
+        server = self.start()
+        watcher = server.client()
+        fill(watcher, "k", 3000, dim=64)
+        for _ in range(20):
+            client = server.client()
+            identity = client("CLIENT", "ID")
+            client.send("VSIM", "k", "ELE", "e1", "TRUTH")
+            watcher.pipeline([("CLIENT", "KILL", "ID", identity)])
+            client.close()
+        self.assertEqual(watcher("PING"), "PONG")
+
+    def test_keys_may_go_during_searches(self):
+        server = self.start()
+        client = server.client()
+        keys = [f"k{i}" for i in range(4)]
+        rng = random.Random(3)
+        with Load(server, keys) as load:
+            for round_ in range(40 * SCALE):
+                for key in keys:
+                    fill(client, key, 400, dim=32, seed=round_)
+                key = rng.choice(keys)
+                for command in rng.sample([("DEL", key), ("UNLINK", key), ("PEXPIRE", key, 1), ("FLUSHALL",), ("FLUSHALL", "ASYNC"),
+                                           ("RENAME", key, "k0"), ("SWAPDB", 0, 1), ("COPY", key, "k1", "REPLACE"), ("DEBUG", "RELOAD")],
+                                          3):
+                    client.pipeline([command])
+        self.assertEqual(load.errors, [])
+        self.assertGreater(load.done, 10)
+        self.assertTrue(server.alive(), server.log_tail())
+
+    def test_snapshots_of_forks_go_on_under_load(self):
+        server = self.start("--appendonly", "yes", "--aof-use-rdb-preamble", "no")
+        client = server.client()
+        fill(client, "k", 3000, dim=32)
+        with Load(server, ["k"]) as load:
+            for i in range(6 * SCALE):
+                client("BGREWRITEAOF" if i % 3 == 2 else "BGSAVE")
+                wait_until(lambda: info(client, "persistence", "rdb_bgsave_in_progress") == "0" and
+                           info(client, "persistence", "aof_rewrite_in_progress") == "0" and
+                           info(client, "persistence", "aof_rewrite_scheduled") == "0", what="the fork's end")
+                self.assertEqual(info(client, "persistence", "rdb_last_bgsave_status"), "ok")
+                self.assertEqual(info(client, "persistence", "aof_last_bgrewrite_status"), "ok")
+        self.assertEqual(load.errors, [])
+        self.assertLess(load.slowest, 2, "seconds of the slowest reply")
+        digest = client("DEBUG", "DIGEST")
+        server.restart()
+        self.assertEqual(server.client()("DEBUG", "DIGEST"), digest)
+
+    def test_a_server_ends_while_its_threads_are_busy(self):
+        server = self.start()
+        fill(server.client(), "k", 3000, dim=64)
+        with Load(server, ["k"], dim=64) as load:
+            wait_until(lambda: load.done > 5)
+            load.ended.set()
+            self.assertEqual(server.stop(), 0)
+        self.assertNotIn("crash", server.log_tail(200).lower())
+
+
+class Memory(ServerTest):
+    def used(self, client):
+        return int(info(client, "memory", "used_memory"))
+
+    def test_the_server_counts_every_byte(self):
+        client = self.start().client()
+        empty = self.used(client)
+        fill(client, "k", 4000, dim=256, options=("NOQUANT",))
+        wait_until(lambda: info(client, "shoal_vectorsets", "shoal_queued_links") == "0" and
+                   info(client, "shoal_vectorsets", "shoal_running_tasks") == "0", seconds=60)
+        used = self.used(client) - empty
+        raw = 4000 * 256 * 4
+        self.assertGreater(used, raw)
+        claimed = client("MEMORY", "USAGE", "k")
+        self.assertGreater(claimed, raw)
+        self.assertLess(abs(claimed - used), 0.5 * used, (claimed, used))
+        self.assertGreater(used, int(info(client, "shoal_vectorsets", "shoal_graph_bytes")))
+        client("DEL", "k")
+        wait_until(lambda: self.used(client) - empty < used / 10, what="the memory's return")
+
+    def test_attributes_count(self):
+        client = self.start().client()
+        client("VADD", "k", *V3, "a")
+        before = client("MEMORY", "USAGE", "k")
+        client("VSETATTR", "k", "a", "x" * 5000)
+        self.assertGreaterEqual(client("MEMORY", "USAGE", "k"), before + 4900)
+
+    def test_beyond_maxmemory_adds_are_refused_and_searches_are_not(self):
+        client = self.start("--maxmemory", "30mb", "--maxmemory-policy", "noeviction").client()
+        rng = random.Random(1)
+        refused = 0
+        for i in range(40000):
+            reply = client.pipeline([("VADD", "k", "FP32", blob(vector(rng, 4) * 64), f"e{i}", "NOQUANT")])[0]
+            if isinstance(reply, ReplyError):
+                self.assertIn("OOM", str(reply))
+                refused += 1
+                if refused == 3:
+                    break
+        self.assertEqual(refused, 3)
+        replies = client.pipeline(("VSETATTR", "k", f"e{i}", "x" * 1000) for i in range(500))
+        self.assertIn("OOM", str(replies[-1]))
+        self.assertEqual(len(client("VSIM", "k", "ELE", "e0")), 10)
+        for i in range(client("VCARD", "k")):
+            client("VREM", "k", f"e{i}")
+        wait_until(lambda: client.pipeline([("VADD", "k", *V3, "e0", "NOQUANT")])[0] == 1, what="an add after removals")
+
+    def test_sets_are_evicted(self):
+        client = self.start("--maxmemory", "30mb", "--maxmemory-policy", "allkeys-random").client()
+        for i in range(60):
+            fill(client, f"k{i}", 500, dim=256, seed=i, options=("NOQUANT",))
+        self.assertGreater(int(info(client, "stats", "evicted_keys")), 0)
+        self.assertLess(client("DBSIZE"), 60)
+
+
+if __name__ == "__main__":
+    unittest.main()
