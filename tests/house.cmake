@@ -24,12 +24,35 @@ shoal_house_test(DepsSaysWithoutRootWhatIsMissing tests/deps_test.py)
 
 # Clang's eyes on every source and the headers it brings along, lock annotations included.
 find_program(CLANG_TIDY clang-tidy-16 REQUIRED)
+# Sources of one folder are checked together (tools/tidy.py), but those that a compiler reads once per
+# instruction set.
+function(shoal_tidy_test name)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/src/)
+  add_test(NAME Tidy.${name} COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/tidy.py --tidy ${CLANG_TIDY}
+                                     --build ${PROJECT_BINARY_DIR} ${ARGN})
+  set_tests_properties(Tidy.${name} PROPERTIES TIMEOUT 900 LABELS "check;house;tidy")
+endfunction()
 file(GLOB_RECURSE tidied CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src
      ${PROJECT_SOURCE_DIR}/src/*.cc)
-foreach(source ${tidied})
-  add_test(NAME Tidy.${source} COMMAND ${CLANG_TIDY} -p ${PROJECT_BINARY_DIR} --quiet
-                                       ${PROJECT_SOURCE_DIR}/src/${source})
-  set_tests_properties(Tidy.${source} PROPERTIES TIMEOUT 600 LABELS "check;house;tidy")
+set(group "")
+set(group_folder "")
+foreach(source ${tidied} "")
+  get_filename_component(folder "${source}" DIRECTORY)
+  list(LENGTH group size)
+  if(size EQUAL 8 OR NOT folder STREQUAL group_folder OR NOT source)
+    if(group)
+      list(GET group 0 first)
+      shoal_tidy_test(${first} ${group})
+    endif()
+    set(group "")
+    set(group_folder "${folder}")
+  endif()
+  file(STRINGS "${PROJECT_SOURCE_DIR}/src/${source}" per_target REGEX "foreach_target")
+  if(per_target)
+    shoal_tidy_test(${source} ${source})
+  elseif(source)
+    list(APPEND group ${source})
+  endif()
 endforeach()
 
 # The consumer would have to be built with the sanitizer too.
