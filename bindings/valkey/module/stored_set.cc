@@ -12,6 +12,8 @@ namespace {
 
 // Elements that a task links before others have their turn.
 constexpr size_t kStep = 32;
+// Changes after which it is seen whether a repair is due: that asks the system about memory.
+constexpr size_t kLookEvery = 64;
 
 uint64_t NextUid() {
   static std::atomic<uint64_t> last = 0;
@@ -30,7 +32,8 @@ StoredSet::~StoredSet() {
 
 void StoredSet::Changed() {
   PostLinks();
-  if (set_->NeedsMaintenance() && !maintaining_.exchange(true))
+  const bool look = ++changes_ % kLookEvery == 0;
+  if (look && set_->NeedsMaintenance() && !maintaining_.exchange(true))
     Pool::Instance().Post(Pool::Urgency::kLink, [self = shared_from_this()] { self->Maintain(); });
   CountMappedMemory();
 }

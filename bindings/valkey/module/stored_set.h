@@ -38,6 +38,7 @@ class StoredSet : public std::enable_shared_from_this<StoredSet> {
   const uint64_t uid_;
   std::atomic<size_t> linkers_ = 0;  // Tasks that are queued or run.
   std::atomic<bool> maintaining_ = false;
+  size_t changes_ = 0;  // Main thread.
 };
 
 using SharedSet = std::shared_ptr<StoredSet>;
