@@ -33,9 +33,14 @@ StoredSet::~StoredSet() {
 void StoredSet::Changed() {
   PostLinks();
   const bool look = ++changes_ % kLookEvery == 0;
-  if (look && set_->NeedsMaintenance() && !maintaining_.exchange(true))
-    Pool::Instance().Post(Pool::Urgency::kLink, [self = shared_from_this()] { self->Maintain(); });
+  if (look && set_->NeedsMaintenance() && !maintaining_.exchange(true)) Post(&StoredSet::Maintain);
   CountMappedMemory();
+}
+
+void StoredSet::Post(void (StoredSet::*step)()) {
+  Pool::Instance().Post(Pool::Urgency::kLink, [weak = weak_from_this(), step] {
+    if (const SharedSet self = weak.lock()) (self.get()->*step)();
+  });
 }
 
 void StoredSet::PostLinks() {
@@ -44,7 +49,7 @@ void StoredSet::PostLinks() {
   size_t linkers = linkers_.load();
   while (linkers < wanted) {
     if (!linkers_.compare_exchange_weak(linkers, linkers + 1)) continue;
-    Pool::Instance().Post(Pool::Urgency::kLink, [self = shared_from_this()] { self->LinkSome(); });
+    Post(&StoredSet::LinkSome);
     ++linkers;
   }
 }
