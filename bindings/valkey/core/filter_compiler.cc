@@ -186,7 +186,7 @@ class FilterCompiler {
     std::string& text = program_->text;
     const size_t offset = text.size();
     text += plain;
-    value = FilterValue::Text(Kind::kString, std::string_view(text).substr(offset));
+    value = FilterValue::Text(Kind::kString, std::string_view{text}.substr(offset));
     return true;
   }
 
