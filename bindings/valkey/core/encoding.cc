@@ -185,7 +185,11 @@ Result<EncodedVector> Encoding::Encode(std::span<const float> given) const {
   switch (options_.quantization) {
     case Quantization::kFloat32: {
       auto* const out = reinterpret_cast<float*>(encoded.bytes.data());
-      const double divisor = is_cosine && norm > 0 ? norm : 1;
+      // The norm as it is kept: so that products with it are the elements again, but for the last
+      // bit. A subnormal one has too few digits for that.
+      const bool is_normal = norm >= double{std::numeric_limits<float>::min()};
+      double divisor = is_normal ? double{encoded.norm} : norm;
+      if (!is_cosine || norm == 0) divisor = 1;
       for (size_t i = 0; i < x.size(); ++i) out[i] = static_cast<float>(double{x[i]} / divisor);
       break;
     }

@@ -12,6 +12,8 @@ namespace {
 
 // Elements that a task links before others have their turn.
 constexpr size_t kStep = 32;
+// Changes after which it is seen whether a repair is due: that asks the system about memory.
+constexpr size_t kLookEvery = 64;
 
 uint64_t NextUid() {
   static std::atomic<uint64_t> last = 0;
@@ -30,9 +32,15 @@ StoredSet::~StoredSet() {
 
 void StoredSet::Changed() {
   PostLinks();
-  if (set_->NeedsMaintenance() && !maintaining_.exchange(true))
-    Pool::Instance().Post(Pool::Urgency::kLink, [self = shared_from_this()] { self->Maintain(); });
+  const bool look = ++changes_ % kLookEvery == 0;
+  if (look && set_->NeedsMaintenance() && !maintaining_.exchange(true)) Post(&StoredSet::Maintain);
   CountMappedMemory();
+}
+
+void StoredSet::Post(void (StoredSet::*step)()) {
+  Pool::Instance().Post(Pool::Urgency::kLink, [weak = weak_from_this(), step] {
+    if (const SharedSet self = weak.lock()) (self.get()->*step)();
+  });
 }
 
 void StoredSet::PostLinks() {
@@ -41,7 +49,7 @@ void StoredSet::PostLinks() {
   size_t linkers = linkers_.load();
   while (linkers < wanted) {
     if (!linkers_.compare_exchange_weak(linkers, linkers + 1)) continue;
-    Pool::Instance().Post(Pool::Urgency::kLink, [self = shared_from_this()] { self->LinkSome(); });
+    Post(&StoredSet::LinkSome);
     ++linkers;
   }
 }

@@ -11,8 +11,11 @@
 
 namespace shoal::vset_module {
 
-// Held by its key, and by every search and step of linking that is under way: a key may go at any
-// time. The last to let go frees the set.
+class StoredSet;
+using SharedSet = std::shared_ptr<StoredSet>;
+
+// Held by its key, by every search that its client waits for, and by steps of linking while they
+// run: a key may go at any time. The last to let go frees the set.
 class StoredSet : public std::enable_shared_from_this<StoredSet> {
  public:
   explicit StoredSet(std::unique_ptr<vset::VectorSet> set);
@@ -30,6 +33,8 @@ class StoredSet : public std::enable_shared_from_this<StoredSet> {
   void Changed();
 
  private:
+  // Runs a step on a worker thread, unless the set is gone by then.
+  void Post(void (StoredSet::*step)());
   void PostLinks();
   void LinkSome();
   void Maintain();
@@ -38,8 +43,7 @@ class StoredSet : public std::enable_shared_from_this<StoredSet> {
   const uint64_t uid_;
   std::atomic<size_t> linkers_ = 0;  // Tasks that are queued or run.
   std::atomic<bool> maintaining_ = false;
+  size_t changes_ = 0;  // Main thread.
 };
-
-using SharedSet = std::shared_ptr<StoredSet>;
 
 }  // namespace shoal::vset_module
