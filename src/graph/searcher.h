@@ -18,7 +18,7 @@
 //   nothing more is, where the list of candidates is full or not; void NoteScan().
 //
 // There are three: LiveView, the index that writers change; SnapshotView, a mapped snapshot; and
-// StoredView, an index in a database. FilteredView is one of the first two with a filter.
+// StoredView, an index in a database. FilteredView is one of them with a filter.
 #pragma once
 
 #include <algorithm>
