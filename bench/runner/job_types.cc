@@ -9,7 +9,7 @@ namespace shoal::bench {
 std::span<const JobType* const> JobTypes() {
   static const std::array types = {
       &kBaselineJob, &kBesideJob,  &kChurnJob,   &kConcurrentRunbookJob, &kExactSearchJob,
-      &kIndexJob,    &kKernelsJob, &kRunbookJob, &kStoreStressJob,
+      &kFiltersJob, &kIndexJob,    &kKernelsJob, &kRunbookJob, &kStoreStressJob,
   };
   return types;
 }
