@@ -22,7 +22,7 @@ struct Request {
   uint32_t threads = 0;
   uint32_t passes = 1;
   bool skip_zero_vectors = false;
-  std::filesystem::path label_file;  // Empty: there are no labels.
+  std::string label_file;  // A path. Empty: there are no labels.
   std::string universal_label;
 };
 

@@ -33,7 +33,7 @@ struct Request {
   float fail_if_recall_below = 0;
   float target_recall = 0;  // In percent; 0: none.
   std::string filter_label;
-  std::filesystem::path query_filters_file;
+  std::string query_filters_file;  // A path; empty: none.
 
   bool HasFilters() const { return !filter_label.empty() || !query_filters_file.empty(); }
 
@@ -170,8 +170,8 @@ Status SetFilters(const Request& request, Index& index, Queries& queries) {
   for (size_t row = 0; row < labels->sets.size(); ++row)
     if (auto ok = index.SetLabels(row, labels->sets[row]); !ok) return ok;
   std::vector<std::string> words{request.filter_label};
-  const std::string where = request.filter_label.empty() ? request.query_filters_file.string()
-                                                         : std::string("--filter_label");
+  const std::string where =
+      request.filter_label.empty() ? request.query_filters_file : std::string("--filter_label");
   if (request.filter_label.empty()) {
     const auto lines = ReadLabelLines(request.query_filters_file);
     if (!lines) return tl::unexpected(lines.error());
