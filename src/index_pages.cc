@@ -66,7 +66,7 @@ Result<size_t> IndexImpl::NextPage(PagedSearch& pages, const SearchOutput& outpu
     auto guard = epochs_.Pin();
     PageHost host(*this, guard);
     host.rerank = pages.rerank();
-    const Result<size_t> hits = pages.Next(host, output.ids, output.distances);
+    Result<size_t> hits = pages.Next(host, output.ids, output.distances);
     if (output.work != nullptr) *output.work = guard.work;
     return hits;
   } catch (const std::bad_alloc&) {

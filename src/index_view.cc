@@ -49,15 +49,14 @@ ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<ViewScratch&>(*scratch);
 }
 
-size_t IndexViewImpl::Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+size_t IndexViewImpl::Plan(const FilteredSearchOptions& options, WorkCounters& work,
                            SearchScratch& scratch) const {
   const auto look_up = [&](ExternalId id) {
     const SlotId point = Find(id);
     return point == kNoSlot ? std::nullopt : std::optional(point);
   };
-  return PlanFiltered(SnapshotView(snapshot_, snapshot_.TraversalRows()),
-                      {filter.node(), list_size, snapshot_.header.options.max_degree}, look_up,
-                      work, scratch);
+  return PlanFiltered(SnapshotView(snapshot_, snapshot_.TraversalRows()), options, look_up, work,
+                      scratch);
 }
 
 bool IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size_t list_size,
@@ -72,7 +71,9 @@ bool IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size_t
         .FindNearest(list_size, terms);
     return reranks();
   }
-  const size_t list = Plan(*plan.filter, list_size, work, search);
+  const Scorer probe = Bind(*codecs_.traversal, query, scratch.query_buffer);
+  const size_t list =
+      Plan({plan.filter->node(), list_size, options().max_degree, &probe}, work, search);
   // A scan scores few points, and so exactly.
   const bool is_exact = search.filter->plan == FilterPlan::kScan;
   const Rows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
@@ -144,7 +145,8 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
       FindWithin(SnapshotView(snapshot_, rows), scorer, list_size, options.radius, guard.work,
                  scratch.search);
     } else {
-      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      const size_t list = Plan({options.filter->node(), list_size, this->options().max_degree},
+                               guard.work, scratch.search);
       FindWithin(ViewOf(*options.filter, rows, guard.work, scratch.search), scorer, list,
                  options.radius, guard.work, scratch.search);
     }

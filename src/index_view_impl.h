@@ -18,6 +18,7 @@
 namespace shoal {
 
 class PagedSearch;
+struct FilteredSearchOptions;
 
 struct ViewScratch final : ScratchBase {
   SearchScratch search;
@@ -79,7 +80,7 @@ class IndexViewImpl final : public CalibrationSubject {
                                     SearchScratch& scratch) const {
     return {SnapshotView(snapshot_, rows), filter.node(), work, *scratch.filter};
   }
-  size_t Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+  size_t Plan(const FilteredSearchOptions& options, WorkCounters& work,
               SearchScratch& scratch) const;
   // Leaves the nearest candidates in scratch.search, and says whether they are to be reranked.
   bool FindNearest(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,

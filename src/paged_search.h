@@ -165,9 +165,10 @@ size_t PagedSearch::Begin(Host& host, size_t list_size) {
   retirements_ = host.retirements();
   if (!filter_) return list_size;
   const auto look_up = [&](ExternalId id) { return host.LiveSlot(kNoSlot, id); };
-  const size_t planned =
-      PlanFiltered(host.ViewOf(PageRows::kTraversal),
-                   {filter_->node(), list_size, host.max_degree()}, look_up, host.work(), search_);
+  const Scorer probe = host.Bind(query_, PageRows::kTraversal);
+  const size_t planned = PlanFiltered(host.ViewOf(PageRows::kTraversal),
+                                      {filter_->node(), list_size, host.max_degree(), &probe},
+                                      look_up, host.work(), search_);
   list_factor_ = planned / list_size;
   const bool is_exact = search_.filter->plan == FilterPlan::kScan && host.RanksInMemory();
   rows_ = is_exact ? PageRows::kRanking : PageRows::kTraversal;

@@ -60,7 +60,7 @@ Result<size_t> IndexViewImpl::NextPage(PagedSearch& pages, std::span<ExternalId>
   try {
     auto guard = epochs_.Pin();
     PageHost host(*this, guard, pages.rerank());
-    const Result<size_t> hits = pages.Next(host, ids, distances);
+    Result<size_t> hits = pages.Next(host, ids, distances);
     if (work != nullptr) *work = guard.work;
     return hits;
   } catch (const std::bad_alloc&) {
