@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
 #include "database_impl.h"
+#include "db/records.h"
 #include "index_batch.h"
 
 namespace shoal {
@@ -107,6 +109,8 @@ class TransactionImpl {
   Status Delete(StoredIndexImpl& index, ExternalId id);
   Result<BatchReport> WriteMany(StoredIndexImpl& index, std::span<const ExternalId> ids,
                                 MatrixView rows, Replacing replacing, const BatchOptions& batch);
+  Status ChangeRecord(std::string_view table, std::string_view key,
+                      std::optional<std::string_view> value);
   Result<MDB_txn*> native();
   Status Commit();
   void Abort();
@@ -135,11 +139,13 @@ class TransactionImpl {
     return written.point || (!written.deleted && index.engine.LiveSlotOf(id));
   }
   std::vector<SlotChange> Changes() const;
+  Status WriteOwnRecords();
   void End();
 
   const std::shared_ptr<DatabaseImpl> database_;
   std::mutex mutex_;  // InsertMany's threads.
   Writes writes_;
+  std::vector<RecordChange> records_;
   std::optional<WriteTxn> native_;
   Status failed_;  // It cannot commit any more.
 };
@@ -245,8 +251,29 @@ std::vector<SlotChange> TransactionImpl::Changes() const {
   return changes;
 }
 
+Status TransactionImpl::ChangeRecord(std::string_view table, std::string_view key,
+                                     std::optional<std::string_view> value) {
+  if (Status valid = CheckRecord(table, key); !valid) return valid;
+  try {
+    records_.push_back({std::string(table), std::string(key), std::nullopt});
+    if (value) records_.back().value.emplace(*value);
+    return {};
+  } catch (const std::bad_alloc&) {
+    failed_ = MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+    return failed_;
+  }
+}
+
+// Records are written when the transaction commits: until then other threads commit, too.
+Status TransactionImpl::WriteOwnRecords() {
+  if (records_.empty()) return {};
+  if (const Result<MDB_txn*> txn = native(); !txn) return tl::unexpected(txn.error());
+  return WriteRecords(*native_, records_);
+}
+
 Status TransactionImpl::Commit() {
   Status committed = failed_;
+  if (committed) committed = WriteOwnRecords();
   if (!committed) {
     Abort();
     return committed;
@@ -297,6 +324,7 @@ void TransactionImpl::Abort() {
 void TransactionImpl::End() {
   for (const auto& [key, written] : writes_) key.index->busy.Release(key.id);
   writes_.clear();
+  records_.clear();
 }
 
 Result<BatchReport> TransactionImpl::WriteMany(StoredIndexImpl& index,
@@ -343,9 +371,34 @@ Result<BatchReport> Transaction::UpsertMany(const StoredIndex& index,
                                             const BatchOptions& batch) {
   return impl_->WriteMany(*index.impl_, ids, rows, Replacing::kYes, batch);
 }
+Status Transaction::PutRecord(std::string_view table, std::string_view key,
+                              std::string_view value) {
+  return impl_->ChangeRecord(table, key, value);
+}
+Status Transaction::DeleteRecord(std::string_view table, std::string_view key) {
+  return impl_->ChangeRecord(table, key, std::nullopt);
+}
 Result<MDB_txn*> Transaction::native() { return impl_->native(); }
 Status Transaction::Commit() { return impl_->Commit(); }
 void Transaction::Abort() { impl_->Abort(); }
+
+// A write transaction that changes nothing: LMDB wants tables to be opened by one at a time.
+Result<std::vector<Record>> Database::Records(std::string_view table) const {
+  if (Status ok = impl_->MayWait(); !ok) return tl::unexpected(ok.error());
+  impl_->commit_lock().Lock();
+  Result<std::vector<Record>> records;
+  try {
+    const Result<WriteTxn> txn = impl_->environment().Write();
+    if (txn)
+      records = ReadRecords(*txn, table);
+    else
+      records = tl::unexpected(txn.error());
+  } catch (const std::bad_alloc&) {
+    records = MakeError(ErrorCode::kOutOfMemory, "records: no memory");
+  }
+  impl_->commit_lock().Unlock();
+  return records;
+}
 
 Result<Transaction> Database::Begin() {
   try {

@@ -67,6 +67,12 @@ struct DatabaseOptions {
   Vectors vectors = Vectors::kMemory;
 };
 
+// Bytes of the user's own under a key.
+struct Record {
+  std::string key;
+  std::string value;
+};
+
 struct DatabaseStats {
   uint64_t file_bytes = 0;
   uint64_t row_bytes = 0;    // Of the table of rows,
@@ -130,7 +136,13 @@ class SHOAL_API Transaction {
   Result<BatchReport> UpsertMany(const StoredIndex& index, std::span<const ExternalId> ids,
                                  MatrixView rows, const BatchOptions& batch = {});
 
-  // LMDB's write transaction, for records of the user's own in tables of other names than
+  // Records of the user's own, which commit with the points: any bytes under a key of 1 to 511
+  // bytes, in a table of any name that does not begin with "shoal". Of several changes of a key the
+  // last counts. A record that is deleted need not be there. InvalidArgument. OutOfMemory.
+  Status PutRecord(std::string_view table, std::string_view key, std::string_view value);
+  Status DeleteRecord(std::string_view table, std::string_view key);
+
+  // LMDB's write transaction, for other records of the user's own in tables of other names than
   // "shoal...": they commit with the points. It ends through Commit and Abort only, by the thread
   // that called this. No other thread commits meanwhile. Conflict: this thread holds another.
   Result<MDB_txn*> native();
@@ -174,6 +186,11 @@ class SHOAL_API Database {
   Status Flush();
   // A pass over each open index, now.
   Status Pass();
+
+  // All records of a table (Transaction::PutRecord) as the last commit left them, by ascending
+  // keys; none where there is no such table. Other threads' commits wait meanwhile. Conflict: this
+  // thread holds a transaction with native(). Io. OutOfMemory.
+  Result<std::vector<Record>> Records(std::string_view table) const;
 
   Result<DatabaseStats> Stat() const;
   // A copy of the last commit, that may be opened; others write on. It is there whole or not at

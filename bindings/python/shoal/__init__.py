@@ -20,6 +20,7 @@ from ._errors import (BatchError, CancelledError, ConflictError, CorruptFileErro
 from ._files import exact_search, inspect, read_bin, read_vecs, recall, verify, write_bin, write_vecs
 from ._filters import Filter
 from ._index import Index
+from ._keys import KeyedIndex, KeyHits, KeyMap
 from ._results import (BatchHits, Calibration, DatabaseStats, Hits, IndexOptions, IndexStats, MemoryBreakdown,
                        RangeHits, Report, SnapshotInfo, WorkCounters)
 from ._shoal import active_isa
@@ -31,7 +32,7 @@ __version__ = _version()
 __all__ = [
     "BatchError", "BatchHits", "Calibration", "CancelledError", "ConflictError", "CorruptFileError", "Database",
     "DatabaseSnapshot", "DatabaseStats", "DuplicateIdError", "Error", "Filter", "Hits", "IdNotFoundError", "Index",
-    "IndexOptions", "IndexStats", "MemoryBreakdown", "RangeHits", "Report", "SnapshotInfo", "StoredIndex",
+    "IndexOptions", "IndexStats", "KeyHits", "KeyMap", "KeyedIndex", "MemoryBreakdown", "RangeHits", "Report", "SnapshotInfo", "StoredIndex",
     "Transaction", "UnsupportedError", "View", "WorkCounters", "active_isa", "exact_search", "features", "inspect",
     "read_bin", "read_vecs", "recall", "verify", "write_bin", "write_vecs",
 ]

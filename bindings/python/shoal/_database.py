@@ -120,6 +120,10 @@ class Database:
         self._parts.add(transaction)
         return transaction
 
+    def records(self, table: str) -> dict[bytes, bytes]:
+        """All records of a table (`Transaction.put`), as the last commit left them."""
+        return self._native.records(table)
+
     def snapshot(self, index: str) -> DatabaseSnapshot:
         """The last commit of an index, searched in the file."""
         return DatabaseSnapshot(self._path, index)
@@ -304,6 +308,22 @@ class Transaction:
             except IdNotFoundError:
                 pass
         return done
+
+    def put(self, table: str, key: bytes, value: bytes) -> None:
+        """A record of your own, which commits with the points.
+
+        Parameters
+        ----------
+        table : str
+            Any name that does not begin with "shoal".
+        key, value : bytes
+            1 to 511 bytes; any number of bytes.
+        """
+        self._native.put(table, key, value)
+
+    def remove(self, table: str, key: bytes) -> None:
+        """Removes a record. It need not be there."""
+        self._native.remove(table, key)
 
     def commit(self) -> None:
         """On disk, and found, when it returns. OSError: nothing is changed. It ends the transaction."""

@@ -188,6 +188,22 @@ void BindTransaction(nb::module_& module) {
            arg("threads"), arg("progress").none())
       .def("upsert_many", &TransactionUpsertMany, arg("index"), arg("ids"), arg("vectors"),
            arg("threads"), arg("progress").none())
+      .def(
+          "put",
+          [](const H& self, const std::string& table, nb::bytes key, nb::bytes value) {
+            InTurn(self, [&](Transaction& t) {
+              return t.PutRecord(table, {key.c_str(), key.size()}, {value.c_str(), value.size()});
+            });
+          },
+          arg("table"), arg("key"), arg("value"))
+      .def(
+          "remove",
+          [](const H& self, const std::string& table, nb::bytes key) {
+            InTurn(self, [&](Transaction& t) {
+              return t.DeleteRecord(table, {key.c_str(), key.size()});
+            });
+          },
+          arg("table"), arg("key"))
       .def("commit", [](const H& self) { InTurn(self, [](Transaction& t) { return t.Commit(); }); })
       .def("abort",
            [](const H& self) {
@@ -289,6 +305,18 @@ void BindDatabase(nb::module_& module) {
            arg("progress").none())
       .def("index_names", &IndexNames)
       .def("begin", &Begin)
+      .def(
+          "records",
+          [](const H& self, const std::string& table) {
+            const std::shared_ptr<Database> database = self.Use();
+            nb::dict dict;
+            for (const Record& record :
+                 ValueOf(WithoutGil([&] { return database->Records(table); })))
+              dict[nb::bytes(record.key.data(), record.key.size())] =
+                  nb::bytes(record.value.data(), record.value.size());
+            return dict;
+          },
+          arg("table"))
       .def("stats", &Stats)
       .def("backup", &Backup, arg("path"), arg("compact"))
       .def("flush",
