@@ -115,7 +115,12 @@ IndexImpl::IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver
               PrunesOnRerankRows(options.code) ? rows_.ranking() : rows_.traversal()},
              slots_, neighbors_),
       calibrated_(MakeCalibrated()),
-      calibrator_(std::make_unique<Calibrator>(*calibrated_)) {}
+      calibrator_(std::make_unique<Calibrator>(*calibrated_)) {
+  if (rows_.stored() != nullptr) slots_.SetReturnObserver(this);
+}
+
+// A slot that becomes available has no row in the feature store.
+void IndexImpl::OnReturn(SlotId slot) { rows_.stored()->Free({slot, slots_.external_id(slot)}); }
 
 IndexImpl::~IndexImpl() {
   repairs_.Close();

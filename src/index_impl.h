@@ -79,11 +79,11 @@ class PreparedInsert {
   bool has_own_labels_ = false;  // Or a replacement keeps those of the id.
 };
 
-class IndexImpl {
+class IndexImpl final : private ReturnObserver {
  public:
   // `options`: with resolved codes, which `rows` has.
   IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver* observer);
-  ~IndexImpl();
+  ~IndexImpl() override;
   // `observer`: null, or told of every change but those of Load and LoadDiskann.
   static Result<Index> Create(const IndexOptions& options, ChangeObserver* observer = nullptr);
   static Result<Index> CreateWithFeatures(const IndexOptions& options,
@@ -183,6 +183,9 @@ class IndexImpl {
  private:
   static Result<Index> Make(const IndexOptions& options, std::unique_ptr<FeatureStore> store,
                             ChangeObserver* observer);
+  // InvalidArgument: null, or not of the options' rows.
+  static Status CheckStore(const IndexOptions& options, const FeatureStore* store);
+  void OnReturn(SlotId slot) override;
   std::optional<OwnedSlot> AcquireSlot();
   // Writes all rows of a slot that the caller owns, and its id. Errors are the feature store's.
   Status WritePoint(SlotId slot, ExternalId id, VectorView vector);

@@ -82,10 +82,9 @@ Status IndexImpl::WritePoint(SlotId slot, ExternalId id, VectorView vector) {
     rows_.Encode(vector, slot);
   }
   slots_.labels().Clear(slot);
-  const ExternalId former = slots_.external_id(slot);
   slots_.set_external_id(slot, id);
   if (rows_.stored() == nullptr) return {};
-  return rows_.stored()->Put({slot, id}, former, vector);
+  return rows_.stored()->Put({slot, id}, vector);
 }
 
 Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {

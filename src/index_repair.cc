@@ -149,14 +149,12 @@ void IndexImpl::PunchHoles() {
 // another centre now. False: the feature store refuses.
 bool IndexImpl::CopyPoint(SlotId from, SlotId to, Operation& op) {
   const ExternalId id = slots_.external_id(from);
-  const ExternalId former = slots_.external_id(to);
   rows_.Copy(from, to);
   slots_.set_external_id(to, id);
   if (StoredVectors* const stored = rows_.stored()) {
     std::vector<std::byte> buffer(VectorView(nullptr, options_.scalar_type, options_.dim).bytes());
     const MutableVectorView vector(buffer.data(), options_.scalar_type, options_.dim);
-    if (!stored->Copy({from, id}, vector, op) || !stored->Put({to, id}, former, vector))
-      return false;
+    if (!stored->Copy({from, id}, vector, op) || !stored->Put({to, id}, vector)) return false;
   }
   return !rows_.has_rerank() || !rows_.IsStale(to) || Recode(to, op);
 }

@@ -13,37 +13,20 @@ namespace {
 // The store grows by a quarter, at least by so many slots.
 constexpr uint32_t kLeastGrowth = 1024;
 
-// A reader is at rest but for the time in which its rows are read.
-class RestAtEnd {
- public:
-  explicit RestAtEnd(FetchScratch& fetch) : fetch_(fetch) {}
-  ~RestAtEnd() {
-    if (fetch_.reader != nullptr) fetch_.reader->Rest();
-  }
-  RestAtEnd(const RestAtEnd&) = delete;
-
- private:
-  FetchScratch& fetch_;
-};
-
 }  // namespace
 
-Status StoredVectors::Put(FeatureKey key, ExternalId former, VectorView vector) {
-  if (key.slot >= grown_.load(std::memory_order_acquire)) {
-    const MutexLock lock(growing_);
-    const uint32_t slots = grown_.load(std::memory_order_relaxed);
-    if (key.slot >= slots) {
-      const uint32_t more = key.slot + 1 + std::max(kLeastGrowth, slots / 4);
-      if (Status grown = store_->Grow(more); !grown) return grown;
-      grown_.store(more, std::memory_order_release);
-    }
-  }
-  // The slot was reclaimed: no reader can ask for its former row.
-  if (key.slot < put_.load(std::memory_order_relaxed)) store_->Free({key.slot, former});
-  uint32_t put = put_.load(std::memory_order_relaxed);
-  while (put <= key.slot &&
-         !put_.compare_exchange_weak(put, key.slot + 1, std::memory_order_relaxed)) {
-  }
+Status StoredVectors::Grow(uint32_t slots) {
+  const MutexLock lock(growing_);
+  if (slots <= grown_.load(std::memory_order_relaxed)) return {};
+  if (Status grown = store_->Grow(slots); !grown) return grown;
+  grown_.store(slots, std::memory_order_release);
+  return {};
+}
+
+Status StoredVectors::Put(FeatureKey key, VectorView vector) {
+  const uint32_t slots = grown_.load(std::memory_order_acquire);
+  if (key.slot >= slots)
+    if (Status grown = Grow(key.slot + 1 + std::max(kLeastGrowth, slots / 4)); !grown) return grown;
   return store_->Put(key, static_cast<const std::byte*>(vector.data()));
 }
 

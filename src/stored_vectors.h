@@ -1,12 +1,14 @@
 // The vectors of an index that lives in a feature store of its user's: written when a point is
 // prepared, fetched to order hits and to give a vector back.
 //
-// No lock is held across a call of the store. Rows are fetched under the guard that found their
-// slots readable, so their keys name them until it leaves. The reader is the scratch's.
+// No lock that a search takes is held across a call of the store. Rows are fetched under the guard
+// that found their slots readable, so their keys name them until it leaves. The reader is the
+// scratch's.
 #pragma once
 
 #include <atomic>
 #include <memory>
+#include <span>
 
 #include "base/mutex.h"
 #include "codec/make_codec.h"
@@ -29,18 +31,45 @@ class StoredVectors {
   // Of vectors as they are given: binds the queries of Rerank.
   const Codec& codec() const { return *codec_; }
 
-  // Writes the vector of a slot that the caller owns. `former`: the id that the slot had before, if
-  // it was ever used. Errors are the store's.
-  Status Put(FeatureKey key, ExternalId former, VectorView vector);
+  // Makes slots below `slots` usable. Errors are the store's, here and below.
+  Status Grow(uint32_t slots);
+  // Writes the vector of a slot that the caller owns.
+  Status Put(FeatureKey key, VectorView vector);
+  // No reader can ask for the key any more.
+  void Free(FeatureKey key) { store_->Free(key); }
+  Status Sync() { return store_->Sync(); }
   // Scores what scratch.ranked has by the stored vectors, and sorts it anew. Points whose vector is
   // gone are left out.
   Status Rerank(const SlotTable& slots, const Scorer& scorer, Operation& op) const;
+  // Calls visit(i, row) for all keys, at most SearchScratch::kMaxIds. row: null, or a vector.
+  template <class Visit>
+  Status ForEach(std::span<const FeatureKey> keys, Operation& op, const Visit& visit) const {
+    FetchScratch& fetch = op.scratch.fetch;
+    const RestAtEnd rest(fetch);
+    fetch.keys.assign(keys.begin(), keys.end());
+    if (Status fetched = Fetch(op.scratch); !fetched) return fetched;
+    for (size_t i = 0; i < keys.size(); ++i) visit(i, op.scratch.search.rows[i]);
+    return {};
+  }
   // Copies a vector. NotFound: the store has lost it.
   Status Copy(FeatureKey key, MutableVectorView out, Operation& op) const;
   // Appends the row of a vector, as codec() encodes it. Errors as Copy.
   Status AppendRow(FeatureKey key, Operation& op, std::vector<std::byte>& out) const;
 
  private:
+  // A reader is at rest but for the time in which its rows are read.
+  class RestAtEnd {
+   public:
+    explicit RestAtEnd(FetchScratch& fetch) : fetch_(fetch) {}
+    ~RestAtEnd() {
+      if (fetch_.reader != nullptr) fetch_.reader->Rest();
+    }
+    RestAtEnd(const RestAtEnd&) = delete;
+
+   private:
+    FetchScratch& fetch_;
+  };
+
   // Fetches rows of scratch.fetch.keys to search.rows.
   Status Fetch(Scratch& scratch) const;
 
@@ -51,7 +80,6 @@ class StoredVectors {
   const std::unique_ptr<Codec> codec_;
   Mutex growing_;                   // Held across Grow alone, which no reader waits for.
   std::atomic<uint32_t> grown_{0};  // Slots that the store was told of.
-  std::atomic<uint32_t> put_{0};    // No slot at or above it was ever put.
 };
 
 }  // namespace shoal

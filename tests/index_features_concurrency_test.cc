@@ -3,8 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
+#include <latch>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -12,78 +17,23 @@
 #include "shoal/index.h"
 #include "shoal/testing/failing_feature_store.h"
 #include "support/feature_stores_under_test.h"
+#include "support/stored_index.h"
 #include "temp_folder.h"
 
 namespace shoal::testing {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-constexpr uint32_t kDim = 25;  // 100 bytes: the row_bytes of the stores under test.
-using Vector = std::vector<float>;
-
-// Follows from id and version.
-Vector VectorOf(ExternalId id, uint32_t version = 0) {
-  Vector vector(kDim);
-  uint64_t state = id * 0x9e3779b97f4a7c15u + version;
-  for (float& x : vector) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    x = static_cast<float>(state >> 40) / static_cast<float>(1 << 24) - 0.5f;
-  }
-  return vector;
-}
-
-IndexOptions Options(Metric metric = Metric::kL2) {
-  return {.dim = kDim,
-          .metric = metric,
-          .code = Code::kFloat16,
-          .max_degree = 16,
-          .build_list_size = 40};
-}
-
-Index Made(Result<Index> index) {
-  EXPECT_TRUE(index) << index.error().message;
-  return *std::move(index);
-}
-
-void InsertAll(Index& index, ExternalId begin, ExternalId end) {
-  for (ExternalId id = begin; id < end; ++id) {
-    const Status inserted = index.Insert(id, VectorOf(id));
-    ASSERT_TRUE(inserted) << inserted.error().message;
-  }
-}
-
-std::vector<Hit> Found(const Index& index, const Vector& query) {
-  const auto hits = index.Search(query, {.k = 10, .search_list_size = 50});
-  EXPECT_TRUE(hits) << hits.error().message;
-  return hits ? *hits : std::vector<Hit>();
-}
-
-void ExpectSame(const std::vector<Hit>& a, const std::vector<Hit>& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(a[i].id, b[i].id);
-    EXPECT_EQ(a[i].distance, b[i].distance);
-  }
-}
+constexpr uint32_t kDim = kStoredDim;
 
 class IndexFeatures : public ::testing::TestWithParam<Metric> {};
 
-// 400 points, of which a third is deleted, and a third replaced.
-void Churn(Index& index) {
-  InsertAll(index, 1, 401);
-  for (ExternalId id = 1; id <= 400; ++id) {
-    const Status done = id % 3 == 0   ? index.Delete(id)
-                        : id % 3 == 1 ? index.Upsert(id, VectorOf(id, 1))
-                                      : Status();
-    ASSERT_TRUE(done) << done.error().message;
-  }
-  InsertAll(index, 401, 451);
-}
-
 TEST_P(IndexFeatures, AnswersAreThoseOfAnIndexInMemoryBitForBit) {
   const TempFolder folder;
-  const IndexOptions options = Options(GetParam());
+  const IndexOptions options = StoredOptions(GetParam());
   Index in_memory = Made(Index::Create(options));
   Churn(in_memory);
   for (const NamedStore& named : AllStores()) {
@@ -98,12 +48,7 @@ TEST_P(IndexFeatures, AnswersAreThoseOfAnIndexInMemoryBitForBit) {
       ExpectSame(Found(index, VectorOf(query)), Found(in_memory, VectorOf(query)));
     const Status sound = index.CheckStructure();
     EXPECT_TRUE(sound) << sound.error().message;
-    for (ExternalId id = 1; id <= 450; ++id) {
-      if (id <= 400 && id % 3 == 0) continue;
-      Vector vector(kDim);
-      ASSERT_TRUE(index.Get(id, vector));
-      EXPECT_EQ(vector, VectorOf(id, id <= 400 && id % 3 == 1 ? 1 : 0));
-    }
+    ExpectChurned(index);
   }
 }
 
@@ -111,7 +56,7 @@ TEST_P(IndexFeatures, ASavedIndexHasTheVectorsInItsFileAndGivesTheSameAnswers) {
   const TempFolder folder;
   auto store = OpenDiskFeatures(folder / "rows", kDim * sizeof(float));
   ASSERT_TRUE(store);
-  Index index = Made(Index::CreateWithFeatures(Options(GetParam()), *std::move(store)));
+  Index index = Made(Index::CreateWithFeatures(StoredOptions(GetParam()), *std::move(store)));
   Churn(index);
   ASSERT_TRUE(index.Consolidate());
   const Status saved = index.Save(folder / "index");
@@ -129,22 +74,17 @@ INSTANTIATE_TEST_SUITE_P(Metrics, IndexFeatures,
                          ::testing::Values(Metric::kL2, Metric::kInnerProduct, Metric::kCosine),
                          [](const auto& test) { return std::string(MetricName(test.param)); });
 
-std::unique_ptr<FeatureStore> RamStore() {
-  auto store = MakeRamFeatures(kDim * sizeof(float));
-  EXPECT_TRUE(store) << store.error().message;
-  return *std::move(store);
-}
-
 TEST(IndexFeaturesErrors, AStoreThatDoesNotGoWithTheOptionsIsRefused) {
   const auto error = [](const IndexOptions& options, std::unique_ptr<FeatureStore> store) {
     const auto index = Index::CreateWithFeatures(options, std::move(store));
     return index ? "" : index.error().message;
   };
-  IndexOptions wider = Options();
+  IndexOptions wider = StoredOptions();
   wider.dim = 26;
   EXPECT_THAT(error(wider, RamStore()), HasSubstr("store: row_bytes: expected 104"));
-  EXPECT_THAT(error(Options(), nullptr), HasSubstr("store: expected a feature store, found null"));
-  IndexOptions reranked = Options();
+  EXPECT_THAT(error(StoredOptions(), nullptr),
+              HasSubstr("store: expected a feature store, found null"));
+  IndexOptions reranked = StoredOptions();
   reranked.rerank_code = Code::kFloat16;
   EXPECT_THAT(error(reranked, RamStore()), HasSubstr("rerank_code: expected full"));
 }
@@ -156,7 +96,7 @@ class IndexOverFailingStore : public ::testing::Test {
   void Fail(FeatureFailures::Call call) { failures_->succeed_first[call] = 0; }
   const std::shared_ptr<FeatureFailures> failures_ = std::make_shared<FeatureFailures>();
   Index index_ = Made(Index::CreateWithFeatures(
-      Options(), std::make_unique<FailingFeatureStore>(RamStore(), failures_)));
+      StoredOptions(), std::make_unique<FailingFeatureStore>(RamStore(), failures_)));
 };
 
 TEST_F(IndexOverFailingStore, AnInsertOrUpsertThatCannotPutLeavesNothingBehind) {
@@ -200,7 +140,7 @@ TEST_F(IndexOverFailingStore, AStoreThatCannotGrowOrReadFailsTheCallAndIsAskedAg
   EXPECT_EQ(inserted.error().message, "injected: Grow");
   InsertAll(index_, 20000, 20001);
   Index fresh = Made(Index::CreateWithFeatures(
-      Options(), std::make_unique<FailingFeatureStore>(RamStore(), failures_)));
+      StoredOptions(), std::make_unique<FailingFeatureStore>(RamStore(), failures_)));
   InsertAll(fresh, 1, 2);
   Fail(FeatureFailures::kNewReader);
   EXPECT_FALSE(fresh.Search(VectorOf(1)));
@@ -231,7 +171,7 @@ class Watched final : public FeatureStore {
 TEST(IndexFeaturesLife, ReadersDieBeforeTheStore) {
   std::atomic<int64_t> left{-1};
   {
-    Index index = Made(Index::CreateWithFeatures(Options(), std::make_unique<Watched>(left)));
+    Index index = Made(Index::CreateWithFeatures(StoredOptions(), std::make_unique<Watched>(left)));
     InsertAll(index, 1, 50);
     EXPECT_EQ(Found(index, VectorOf(9)).front().id, 9u);
   }
@@ -242,7 +182,7 @@ TEST(IndexFeaturesLife, APointWhoseRowIsLostIsNoHitAndTheOthersAre) {
   std::atomic<int64_t> left{-1};
   auto owned = std::make_unique<Watched>(left);
   Watched& store = *owned;
-  Index index = Made(Index::CreateWithFeatures(Options(), std::move(owned)));
+  Index index = Made(Index::CreateWithFeatures(StoredOptions(), std::move(owned)));
   InsertAll(index, 1, 50);
   store.Lose({9, 9});  // Slot 0 is the start point's.
   Vector vector(kDim);
@@ -256,7 +196,7 @@ TEST(IndexFeaturesLife, APointWhoseRowIsLostIsNoHitAndTheOthersAre) {
 }
 
 TEST(IndexFeaturesLife, RangeSearchGivesWhatIsWithinByTheStoredVectors) {
-  Index index = Made(Index::CreateWithFeatures(Options(), RamStore()));
+  Index index = Made(Index::CreateWithFeatures(StoredOptions(), RamStore()));
   InsertAll(index, 1, 300);
   const auto all = index.Search(VectorOf(5), {.k = 299, .search_list_size = 400, .rerank = 400});
   ASSERT_TRUE(all);
@@ -272,7 +212,7 @@ TEST(IndexFeaturesLife, CompactMovesRowsAlong) {
   const TempFolder folder;
   auto store = OpenDiskFeatures(folder / "rows", kDim * sizeof(float), {.cache_bytes = 1 << 16});
   ASSERT_TRUE(store);
-  Index index = Made(Index::CreateWithFeatures(Options(), *std::move(store)));
+  Index index = Made(Index::CreateWithFeatures(StoredOptions(), *std::move(store)));
   InsertAll(index, 1, 301);
   for (ExternalId id = 1; id <= 200; ++id) ASSERT_TRUE(index.Delete(id));
   ASSERT_TRUE(index.Compact({.threads = 2}));
@@ -284,11 +224,141 @@ TEST(IndexFeaturesLife, CompactMovesRowsAlong) {
   }
 }
 
+// Knows which rows it has, and is asked to put no second one into a slot. Thread-safe.
+class Counting final : public FeatureStore {
+ public:
+  size_t row_bytes() const override { return store_->row_bytes(); }
+  Status Grow(uint32_t slots) override { return store_->Grow(slots); }
+  Status Put(FeatureKey key, const std::byte* row) override {
+    const std::lock_guard lock(mutex_);
+    EXPECT_EQ(rows_.count(key.slot), 0u) << "slot " << key.slot;
+    rows_[key.slot] = key.id;
+    return store_->Put(key, row);
+  }
+  void Free(FeatureKey key) override {
+    const std::lock_guard lock(mutex_);
+    const auto row = rows_.find(key.slot);
+    if (row != rows_.end() && row->second == key.id) rows_.erase(row);
+  }
+  Result<std::unique_ptr<FeatureReader>> NewReader(size_t max_rows) override;
+  // The ids of all rows, ascending.
+  std::vector<ExternalId> Ids() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<ExternalId> ids;
+    for (const auto& [slot, id] : rows_) ids.push_back(id);
+    std::sort(ids.begin(), ids.end());
+    return ids;
+  }
+  // What a fetch waits for when it has looked for its rows.
+  std::function<void()> before_rows_are_read = [] {};
+
+ private:
+  class Reader;
+  const std::unique_ptr<FeatureStore> store_ = RamStore();
+  mutable std::mutex mutex_;
+  std::map<uint32_t, ExternalId> rows_;
+};
+
+class Counting::Reader final : public FeatureReader {
+ public:
+  Reader(std::unique_ptr<FeatureReader> reader, Counting& store)
+      : reader_(std::move(reader)), store_(store) {}
+  Result<size_t> Fetch(std::span<const FeatureKey> keys,
+                       std::span<const std::byte*> rows) override {
+    store_.before_rows_are_read();
+    {
+      const std::lock_guard lock(store_.mutex_);
+      for (const FeatureKey key : keys) {
+        const auto row = store_.rows_.find(key.slot);
+        EXPECT_TRUE(row != store_.rows_.end() && row->second == key.id) << "slot " << key.slot;
+      }
+    }
+    return reader_->Fetch(keys, rows);
+  }
+
+ private:
+  const std::unique_ptr<FeatureReader> reader_;
+  Counting& store_;
+};
+
+Result<std::unique_ptr<FeatureReader>> Counting::NewReader(size_t max_rows) {
+  Result<std::unique_ptr<FeatureReader>> reader = store_->NewReader(max_rows);
+  if (!reader) return reader;
+  return std::make_unique<Reader>(*std::move(reader), *this);
+}
+
+std::vector<ExternalId> Sorted(std::vector<ExternalId> ids) {
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+TEST(IndexFeaturesFree, AtRestTheStoreHasTheRowsOfLivePointsAndNoOthers) {
+  auto owned = std::make_unique<Counting>();
+  const Counting& store = *owned;
+  Index index = Made(Index::CreateWithFeatures(StoredOptions(), std::move(owned)));
+  Churn(index);
+  EXPECT_FALSE(index.Insert(401, VectorOf(7)));  // Already there.
+  ASSERT_TRUE(index.Consolidate());
+  EXPECT_EQ(store.Ids(), Sorted(*index.Ids()));
+  for (ExternalId id = 1; id <= 300; ++id) (void)index.Delete(id);
+  ASSERT_TRUE(index.Compact({.threads = 2}));
+  EXPECT_EQ(store.Ids(), Sorted(*index.Ids()));
+  ASSERT_TRUE(index.Clear());
+  EXPECT_THAT(store.Ids(), IsEmpty());
+}
+
+TEST(IndexFeaturesFree, ARowIsNotFreedWhileASearchThatMetItsPointMayFetchIt) {
+  auto owned = std::make_unique<Counting>();
+  Counting& store = *owned;
+  Index index = Made(Index::CreateWithFeatures(StoredOptions(), std::move(owned)));
+  InsertAll(index, 1, 101);
+  std::latch is_fetching{1}, may_fetch{1};
+  store.before_rows_are_read = [&] {
+    is_fetching.count_down();
+    may_fetch.wait();
+  };
+  std::thread searcher([&] {
+    const std::vector<Hit> hits = Found(index, VectorOf(9));  // Its fetch expects all rows.
+    EXPECT_EQ(hits.front().id, 9u);
+  });
+  is_fetching.wait();
+  for (ExternalId id = 1; id <= 50; ++id) ASSERT_TRUE(index.Delete(id));
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(index.Consolidate());
+  EXPECT_EQ(store.Ids().size(), 100u);
+  may_fetch.count_down();
+  searcher.join();
+  store.before_rows_are_read = [] {};
+  ASSERT_TRUE(index.Consolidate());
+  EXPECT_EQ(store.Ids(), Sorted(*index.Ids()));
+}
+
+TEST(IndexFeaturesFree, WritersOfTheSameIdsLeaveNoRowBehind) {
+  auto owned = std::make_unique<Counting>();
+  const Counting& store = *owned;
+  Index index = Made(Index::CreateWithFeatures(StoredOptions(), std::move(owned)));
+  std::vector<std::thread> threads;
+  for (uint32_t writer = 0; writer < 4; ++writer)
+    threads.emplace_back([&, writer] {
+      for (uint32_t i = 0; i < 300; ++i) {
+        const ExternalId id = (i * 7 + writer) % 40;
+        const auto call = (i + writer) % 3;
+        const Status done = call == 0   ? index.Insert(id, VectorOf(id, writer))
+                            : call == 1 ? index.Upsert(id, VectorOf(id, writer))
+                                        : index.Delete(id);
+        if (done) continue;
+        EXPECT_THAT(done.error().code, AnyOf(ErrorCode::kAlreadyExists, ErrorCode::kNotFound));
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_TRUE(index.Consolidate());
+  EXPECT_EQ(store.Ids(), Sorted(*index.Ids()));
+}
+
 TEST(IndexFeaturesConcurrency, SearchesAndGetsSeeWholeVectorsOfTheirIdsBesideWriters) {
   const TempFolder folder;
   auto store = OpenDiskFeatures(folder / "rows", kDim * sizeof(float), {.cache_bytes = 1 << 15});
   ASSERT_TRUE(store);
-  Index index = Made(Index::CreateWithFeatures(Options(), *std::move(store)));
+  Index index = Made(Index::CreateWithFeatures(StoredOptions(), *std::move(store)));
   constexpr ExternalId kIds = 200;
   InsertAll(index, 0, kIds);
   std::atomic<bool> done{false};

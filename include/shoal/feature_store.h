@@ -95,8 +95,10 @@ class SHOAL_API FeatureStore {
   // not change accepts the row that it has already, and refuses every other.
   virtual Status Put(FeatureKey key, const std::byte* row) = 0;
 
-  // No Fetch will ask for the key any more: the row may go. (The slot was reclaimed.) A store that
-  // fails here keeps the row; nothing depends on it.
+  // No Fetch will ask for the key any more: the row may go. (The slot was reclaimed, or its insert
+  // has failed.) Comes before the slot's next Put. There may be no such row. A store that fails
+  // here keeps the row; nothing depends on it. The rows of slots that were not reclaimed when the
+  // index was destroyed are not freed.
   virtual void Free(FeatureKey /*key*/) {}
 
   // When it returns, rows that were put before it was called survive a crash of the machine. A

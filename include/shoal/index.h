@@ -91,7 +91,7 @@ class SHOAL_API Index {
   // which drop what is not within the radius. The errors of the store are those of the call that
   // met them; an insert that fails leaves nothing behind. A point whose vector the store has lost
   // is no hit, and NotFound is what Get says of it.
-  // A row is freed when its slot is used again. InvalidArgument: also, a store whose row_bytes is
+  // A row is freed when its slot is reclaimed. InvalidArgument: also, a store whose row_bytes is
   // not dim x the scalar type's size; a rerank_code other than full. SaveDiskann is Unsupported.
   static Result<Index> CreateWithFeatures(const IndexOptions& options,
                                           std::unique_ptr<FeatureStore> store);

@@ -50,14 +50,11 @@ SlotTable::SlotTable(MemoryBudget& budget, EpochRegistry& epochs, std::vector<Co
 bool SlotTable::Init(unsigned max_segment_shift) { return columns_.Init(max_segment_shift); }
 
 std::optional<OwnedSlot> SlotTable::Acquire() {
+  if (NeedsReclaim()) Reclaim();  // Before growing, see whether readers have moved on.
   const MutexLock lock(mutex_);
   SHOAL_SYNC_POINT("acquire.locked");
   if (!ReserveFree(1)) return std::nullopt;
   std::optional<SlotId> slot = TakeFree();
-  if (!slot && !retired_.empty()) {  // Before growing, see whether readers have moved on.
-    epochs_.TryAdvance();
-    if (ReclaimLocked() > 0) slot = TakeFree();
-  }
   if (!slot) slot = Grow();
   if (!slot) return std::nullopt;
   // Acquire, pairs with RECLAIM.1: a slot's last use comes before its next.
@@ -118,6 +115,7 @@ std::optional<SlotId> SlotTable::Grow() {
 }
 
 void SlotTable::ReturnSlot(SlotId slot) {
+  if (observer_ != nullptr) observer_->OnReturn(slot);
   const MutexLock lock(mutex_);
   tags_[slot].store(Tag::kAvailable, std::memory_order_release);
   owned_.fetch_sub(1, std::memory_order_relaxed);
@@ -206,52 +204,77 @@ bool SlotTable::MarkDeleted(SlotId slot) {
 }
 
 bool SlotTable::Retire(SlotId slot, const EpochRegistry::Guard& guard) {
-  const MutexLock lock(mutex_);
-  SHOAL_SYNC_POINT("retire.locked");
-  if (!retired_.Reserve(1)) return false;
-  queues_charged_.Set(QueueBytesLocked());
-  Tag expected = Tag::kDeleted;
-  if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel)) {
-    expected = Tag::kFrozen;
-    if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel))
-      return false;
+  {
+    const MutexLock lock(mutex_);
+    SHOAL_SYNC_POINT("retire.locked");
+    if (!retired_.Reserve(1)) return false;
+    queues_charged_.Set(QueueBytesLocked());
+    Tag expected = Tag::kDeleted;
+    if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel)) {
+      expected = Tag::kFrozen;
+      if (!tags_[slot].compare_exchange_strong(expected, Tag::kRetired, std::memory_order_acq_rel))
+        return false;
+    }
+    retired_.Push({slot, guard.epoch()});
+    if (++retires_ % 64 != 0) return true;
   }
-  retired_.Push({slot, guard.epoch()});
-  if (++retires_ % 64 == 0) {
-    epochs_.TryAdvance();
-    ReclaimLocked();
-  }
+  Reclaim();
   return true;
+}
+
+bool SlotTable::NeedsReclaim() const {
+  const MutexLock lock(mutex_);
+  return free_.empty() && !retired_.empty();
 }
 
 size_t SlotTable::Reclaim() {
   epochs_.TryAdvance();
-  const MutexLock lock(mutex_);
-  return ReclaimLocked();
+  const size_t reclaimed = observer_ == nullptr ? ReclaimUnobserved() : ReclaimObserved();
+  reclaimed_.fetch_add(reclaimed, std::memory_order_relaxed);
+  return reclaimed;
 }
 
-size_t SlotTable::ReclaimLocked() {
+std::optional<SlotId> SlotTable::TakeReclaimable() {
   const uint64_t now = epochs_.Current();
-  size_t reclaimed = 0;
   // Slots may queue out of order by one epoch. One behind such a slot waits longer than it must.
   while (!retired_.empty() && retired_.front().epoch + EpochRegistry::kGracePeriod <= now &&
          ReserveFree(1)) {
     const SlotId slot = retired_.front().slot;
     retired_.Pop();
-    if (gate_ != nullptr && !gate_->MayReuse(slot)) {
-      ++kept_;
-      continue;
-    }
-    // RECLAIM.1, pairs with Acquire: a slot's last use comes before its next.
-    tags_[slot].store(Tag::kAvailable, std::memory_order_release);
-    PushFree(slot);
-    ++reclaimed;
+    if (gate_ == nullptr || gate_->MayReuse(slot)) return slot;
+    ++kept_;
   }
-  reclaimed_.fetch_add(reclaimed, std::memory_order_relaxed);
+  return std::nullopt;
+}
+
+size_t SlotTable::ReclaimUnobserved() {
+  const MutexLock lock(mutex_);
+  size_t reclaimed = 0;
+  for (; const std::optional<SlotId> slot = TakeReclaimable(); ++reclaimed) {
+    // RECLAIM.1, pairs with Acquire: a slot's last use comes before its next.
+    tags_[*slot].store(Tag::kAvailable, std::memory_order_release);
+    PushFree(*slot);
+  }
   return reclaimed;
 }
 
+// Each slot is owned while the observer is told of it, and comes back as an owned one does: the
+// observer may be slow, and others acquire slots meanwhile.
+size_t SlotTable::ReclaimObserved() {
+  for (size_t reclaimed = 0;; ++reclaimed) {
+    std::optional<OwnedSlot> owned;  // Dropped without the lock.
+    const MutexLock lock(mutex_);
+    const std::optional<SlotId> slot = TakeReclaimable();
+    if (!slot) return reclaimed;
+    tags_[*slot].store(Tag::kOwned, std::memory_order_relaxed);
+    owned_.fetch_add(1, std::memory_order_relaxed);
+    owned.emplace(OwnedSlot(this, *slot));
+  }
+}
+
 void SlotTable::Release(std::span<const SlotId> slots) {
+  if (observer_ != nullptr)
+    for (const SlotId slot : slots) observer_->OnReturn(slot);
   const MutexLock lock(mutex_);
   for (const SlotId slot : slots) {
     free_.reserve(free_.size() + owned_.load(std::memory_order_relaxed) + 1);

@@ -58,6 +58,16 @@ class ReuseGate {
   virtual bool MayReuse(SlotId slot) = 0;
 };
 
+// Told of every slot before it becomes available: what others keep in its name can go.
+class ReturnObserver {
+ public:
+  virtual ~ReturnObserver() = default;
+  // No reader can ask for the slot any more, and no other thread owns it. Its external id is the
+  // last one. It may be a slot in whose name nothing is kept. The caller holds no lock of the
+  // table's.
+  virtual void OnReturn(SlotId slot) = 0;
+};
+
 class SlotTable {
  public:
   // `columns`: those of others that grow with the table. Init initialises them, too.
@@ -73,6 +83,8 @@ class SlotTable {
   // Asked for every slot that is retired from now on. Before the first insert.
   void SetReuseGate(ReuseGate* gate) { gate_ = gate; }
   bool HasReuseGate() const { return gate_ != nullptr; }
+  // Before the first Acquire.
+  void SetReturnObserver(ReturnObserver* observer) { observer_ = observer; }
   // Slots that the gate kept are free.
   void Release(std::span<const SlotId> slots);
 
@@ -129,7 +141,8 @@ class SlotTable {
   // which it has held since before it removed the last edge to the slot. The slot is reclaimed
   // after the grace period. False also where there is no memory.
   bool Retire(SlotId slot, const EpochRegistry::Guard& guard);
-  // retired -> available, for slots whose grace period is over. Returns how many.
+  // retired -> available, for slots whose grace period is over. Returns how many. With an observer
+  // they are owned in between.
   size_t Reclaim();
 
   // At rest: kCorrupt names the state of which not as many slots are counted by their tags as are
@@ -214,7 +227,13 @@ class SlotTable {
   // no memory. False: there is none.
   bool ReserveFree(size_t more) SHOAL_REQUIRES(mutex_);
   void PushFree(SlotId slot) SHOAL_REQUIRES(mutex_);
-  size_t ReclaimLocked() SHOAL_REQUIRES(mutex_);
+  // Whether there is no free slot, and some are retired.
+  bool NeedsReclaim() const;
+  // The next slot whose grace period is over and that the gate lets go; nullopt: there is none, or
+  // no memory for it in free_.
+  std::optional<SlotId> TakeReclaimable() SHOAL_REQUIRES(mutex_);
+  size_t ReclaimUnobserved();
+  size_t ReclaimObserved();
   size_t QueueBytesLocked() const SHOAL_REQUIRES(mutex_);
 
   // Constant after construction.
@@ -222,6 +241,7 @@ class SlotTable {
   EpochRegistry& epochs_;
   ColumnGroup columns_;
   ReuseGate* gate_ = nullptr;
+  ReturnObserver* observer_ = nullptr;
 
   // Own synchronisation: see the transitions in tag.h, and live_set.h.
   TypedColumn<std::atomic<Tag>> tags_;

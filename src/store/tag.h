@@ -23,6 +23,7 @@
 //   deleted   -> retired    Retire       CAS, acq_rel, when no list names the slot
 //   frozen    -> retired    Retire       likewise; in tests only, an index keeps its start point
 //   retired   -> available  Reclaim      store, release: RECLAIM.1, after the grace period
+//   retired   -> owned      Reclaim      likewise, where an observer is told before it is available
 //
 // READ.1: a reader loads the tag with acquire, which pairs with PUB.1: it sees the whole row. The
 // row stays as it is until the reader unpins (epoch.h). A live bit says *live* faster (live_set.h).
