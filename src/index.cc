@@ -132,13 +132,17 @@ Result<Index> IndexImpl::Create(const IndexOptions& options, ChangeObserver* obs
   return Make(options, nullptr, observer);
 }
 
-Result<Index> IndexImpl::CreateWithFeatures(const IndexOptions& options,
-                                            std::unique_ptr<FeatureStore> store) {
+Status IndexImpl::CheckStore(const IndexOptions& options, const FeatureStore* store) {
   if (store == nullptr) return Invalid("store", "a feature store", "null");
   const size_t bytes = VectorView(nullptr, options.scalar_type, options.dim).bytes();
-  if (store->row_bytes() != bytes)
-    return Invalid("store: row_bytes", Written(bytes) + " (dim x the scalar type's size)",
-                   Written(store->row_bytes()));
+  if (store->row_bytes() == bytes) return {};
+  return Invalid("store: row_bytes", Written(bytes) + " (dim x the scalar type's size)",
+                 Written(store->row_bytes()));
+}
+
+Result<Index> IndexImpl::CreateWithFeatures(const IndexOptions& options,
+                                            std::unique_ptr<FeatureStore> store) {
+  if (Status goes = CheckStore(options, store.get()); !goes) return tl::unexpected(goes.error());
   if (options.rerank_code != Code::kFull && options.rerank_code != Code::kAuto)
     return Invalid("rerank_code", "full: the store's vectors", CodeName(options.rerank_code));
   return Make(options, std::move(store), nullptr);
@@ -335,6 +339,10 @@ Status Index::CheckStructure() const { return impl_->CheckStructure(); }
 Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
   return impl_->Save(path, batch);
 }
+Status Index::SaveWithoutVectors(const std::filesystem::path& path,
+                                 const BatchOptions& batch) const {
+  return impl_->SaveWithoutVectors(path, batch);
+}
 Status Index::SaveTo(const SnapshotSink& sink, const BatchOptions& batch) const {
   return impl_->SaveTo(sink, batch);
 }
@@ -343,6 +351,11 @@ Result<Index> Index::LoadFrom(const SnapshotSource& source, const LoadOptions& o
 }
 Result<Index> Index::Load(const std::filesystem::path& path, const LoadOptions& options) {
   return IndexImpl::Load(path, options);
+}
+Result<Index> Index::LoadWithFeatures(const std::filesystem::path& path,
+                                      std::unique_ptr<FeatureStore> store,
+                                      const LoadOptions& options) {
+  return IndexImpl::LoadWithFeatures(path, std::move(store), options);
 }
 
 }  // namespace shoal

@@ -169,7 +169,11 @@ class IndexImpl final : private ReturnObserver {
 
   Status Save(const std::filesystem::path& path, const BatchOptions& batch);
   Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch);
+  Status SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
+  static Result<Index> LoadWithFeatures(const std::filesystem::path& path,
+                                        std::unique_ptr<FeatureStore> store,
+                                        const LoadOptions& options);
   // About what a point takes (EstimateBytes).
   static Result<uint64_t> BytesPerPoint(const IndexOptions& options);
   static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options);
@@ -317,12 +321,19 @@ class IndexImpl final : private ReturnObserver {
   uint32_t Medoid(const SnapshotPoints& points);
   // Of a point's rows in memory, by both codes. May throw bad_alloc.
   static Result<uint64_t> RowBytes(const IndexOptions& options);
+  enum class SavedVectors : uint8_t { kInFile, kInStore };
   // sink: null for the writer's own file.
-  Status WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSink* sink,
-                       const BatchOptions& batch);
-  static Result<Index> LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options);
+  Status WriteSnapshot(Result<SnapshotWriter> writer, SavedVectors vectors,
+                       const SnapshotSink* sink, const BatchOptions& batch);
+  static Result<Index> LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options,
+                              std::unique_ptr<FeatureStore> store);
   class Loader;
   class Restorer;
+  // Of points in these slots: each has its vector in the feature store, and it is that of its code.
+  // InvalidArgument, which names `file`. Errors of the store.
+  Status CheckStoredVectors(std::span<const SlotId> points, const std::filesystem::path& file,
+                            const BatchOptions& batch);
+  bool HasCodeOf(VectorView vector, SlotId slot, std::byte* code);
 
   // Makes a start point if there is none.
   Status EnsureStart();

@@ -3,11 +3,13 @@
 //
 // The points get the slots behind the start point's in the order of the file, which is that of
 // their old slots. So searches meet them in the same order, and a file that is loaded and saved
-// again is the same file. Ranks are given in breadth-first order from the start point. So every
+// again is the same file. Where a feature store has the vectors, each gets its old slot: that is
+// what the store knows it by. Ranks are given in breadth-first order from the start point. So every
 // point that can be reached has an edge from one of lower rank, and all parents are known.
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <string>
 
 #include "base/check.h"
@@ -30,18 +32,21 @@ constexpr size_t kFirstRelinks = 64;
 
 class IndexImpl::Loader {
  public:
-  Loader(IndexImpl& index, const SnapshotReader& reader, const BatchOptions& batch)
+  Loader(IndexImpl& index, const SnapshotReader& reader, const LoadOptions& options)
       : index_(index),
         reader_(reader),
         header_(reader.header()),
-        batch_(batch),
+        batch_(options.batch),
+        stored_check_(options.stored_vectors),
         n_(static_cast<uint32_t>(header_.points)) {}
 
   Status Run() {
     if (header_.start_points == 0) return {};
-    Status ok = MakeSlots();
+    Status ok = AssignSlots();
+    if (ok) ok = MakeSlots();
     if (ok) ok = LoadSeeds();
     if (ok) ok = LoadBlocks();
+    if (ok) ok = ReopenStore();
     if (ok) ok = LoadLabels();
     if (ok) ok = LinkEdges();
     if (ok) ok = LinkLost();
@@ -50,26 +55,61 @@ class IndexImpl::Loader {
   }
 
  private:
-  static constexpr SlotId kStart = 0;
   // Of an entry of the file: the last is the start point.
-  SlotId SlotOf(uint32_t entry) const { return entry == n_ ? kStart : entry + 1; }
+  SlotId SlotOf(uint32_t entry) const { return slots_[entry]; }
+  SlotId start() const { return slots_[n_]; }
 
   using Section = SnapshotSection;
   using Block = std::vector<std::byte>;
 
-  // No other thread sees the index yet, so slots are live before they are written.
+  Status AssignSlots() {
+    slots_.resize(size_t{n_} + 1);
+    if (header_.has_slots == 0) {
+      slots_[n_] = 0;
+      std::iota(slots_.begin(), slots_.begin() + n_, 1);
+    } else if (Status ok = ReadSlots(); !ok) {
+      return ok;
+    }
+    entries_.assign(size_t{*std::max_element(slots_.begin(), slots_.end())} + 1, kNoSlot);
+    for (uint32_t i = 0; i <= n_; ++i) entries_[slots_[i]] = i;
+    return {};
+  }
+
+  // Those of the points are ascending, and the start point's is none of them.
+  Status ReadSlots() {
+    Block block;
+    for (size_t b = 0; b < header_.entry_blocks(); ++b) {
+      if (Status ok = reader_.ReadBlock(Section::kSlots, b, block); !ok) return ok;
+      for (auto i = static_cast<uint32_t>(header_.FirstEntry(b)); i < header_.FirstEntry(b + 1);
+           ++i) {
+        const size_t at = sizeof(SlotId) * (i - header_.FirstEntry(b));
+        const SlotId slot = slots_[i] = NumberAt<SlotId>(block, at);
+        const bool is_new = i == n_ ? !std::binary_search(slots_.begin(), slots_.end() - 1, slot)
+                                    : i == 0 || slots_[i - 1] < slot;
+        if (slot < kMaxSlots && is_new) continue;
+        return reader_.Broken(Section::kSlots, b, at, "entry " + std::to_string(i),
+                              "a slot of its own, in ascending order", std::to_string(slot));
+      }
+    }
+    return {};
+  }
+
+  // No other thread sees the index yet, so slots are live before they are written. Those of no
+  // entry become free when absent_ goes.
   Status MakeSlots() {
-    for (SlotId i = 0; i <= n_; ++i) {
+    for (SlotId i = 0; i < entries_.size(); ++i) {
       std::optional<OwnedSlot> slot = index_.slots_.Acquire();
       if (!slot) return OutOfMemory(index_.options_, "load");
       SHOAL_CHECK(slot->id() == i);
-      if (i == kStart) {
+      if (i == start()) {
         std::move(*slot).Freeze();
-      } else {
+      } else if (entries_[i] != kNoSlot) {
         std::move(*slot).Publish();
+      } else {
+        absent_.push_back(std::move(*slot));
       }
     }
-    index_.graph_.set_start(kStart);
+    index_.graph_.set_start(start());
     return {};
   }
 
@@ -127,6 +167,14 @@ class IndexImpl::Loader {
     return {};
   }
 
+  Status ReopenStore() {
+    StoredVectors* const stored = index_.rows_.stored();
+    if (stored == nullptr) return {};
+    if (Status grown = stored->Grow(static_cast<uint32_t>(entries_.size())); !grown) return grown;
+    if (stored_check_ == LoadOptions::StoredVectors::kTrust) return {};
+    return index_.CheckStoredVectors(std::span(slots_).first(n_), reader_.file().path(), batch_);
+  }
+
   Status LoadLabels() {
     if (header_.label_pages == 0) return {};
     Block block;
@@ -147,7 +195,7 @@ class IndexImpl::Loader {
     const std::byte* const found = block.data() + at;
     std::byte* const row = rows->features.Row(slot);
     bool same = false;
-    if (slot == kStart) {
+    if (slot == start()) {
       rows->codec->EncodeOrigin(row);
       same = std::memcmp(row, found, rows->codec->row_bytes()) == 0;
     } else {
@@ -208,7 +256,7 @@ class IndexImpl::Loader {
     const SlotId* const twice = std::adjacent_find(sorted, sorted + k);
     if (twice == sorted + k) return {};
     return reader_.Broken(section, b, at, NameOf(slot), "each point once",
-                          std::to_string(*twice - 1) + " twice");
+                          std::to_string(entries_[*twice]) + " twice");
   }
 
   Status LinkEdges() {
@@ -216,10 +264,10 @@ class IndexImpl::Loader {
     const NeighborLists& lists = index_.neighbors_;
     const auto neighbors_of = [&](SlotId slot, const auto& meet) {
       const size_t n = lists.Copy(slot, row);
-      for (size_t i = 0; i < n; ++i) meet(row[i] - 1);
+      for (size_t i = 0; i < n; ++i) meet(entries_[row[i]]);
     };
     order_ = OrderBreadthFirst(
-        n_, [&](const auto& meet) { neighbors_of(kStart, meet); },
+        n_, [&](const auto& meet) { neighbors_of(start(), meet); },
         [&](uint32_t i, const auto& meet) { neighbors_of(SlotOf(i), meet); });
     for (const uint32_t i : order_.nodes) index_.neighbors_.forest().LoadRank(SlotOf(i));
     FirstError first;
@@ -227,7 +275,7 @@ class IndexImpl::Loader {
       if (!index_.neighbors_.LoadEdges(slot, order_.reached))
         first.Note(OutOfMemory(index_.options_, "load"));
     };
-    link(kStart);
+    link(start());
     // In this order points with common neighbours come together. It takes an eighth less time than
     // the order of the slots (SIFT, 1M).
     const auto link_all = [&](size_t begin, size_t end) {
@@ -283,14 +331,18 @@ class IndexImpl::Loader {
   }
 
   std::string NameOf(SlotId slot) const {
-    return slot == kStart ? "start point" : "point " + std::to_string(slot - 1);
+    return slot == start() ? "start point" : "point " + std::to_string(entries_[slot]);
   }
 
   IndexImpl& index_;
   const SnapshotReader& reader_;
   const SnapshotHeader& header_;
   const BatchOptions& batch_;
+  const LoadOptions::StoredVectors stored_check_;
   const uint32_t n_;
+  std::vector<SlotId> slots_;      // Of each entry.
+  std::vector<uint32_t> entries_;  // Of each slot; kNoSlot: none.
+  std::vector<OwnedSlot> absent_;
   BreadthFirstOrder order_;
 };
 
@@ -317,29 +369,51 @@ Result<InputFile> Gather(const SnapshotSource& source, const std::stop_token& st
 }  // namespace
 
 Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptions& options) {
-  return LoadOf(SnapshotReader::Open(path), options);
+  return LoadOf(SnapshotReader::Open(path), options, nullptr);
 }
 
 Result<Index> IndexImpl::LoadFrom(const SnapshotSource& source, const LoadOptions& options) {
   try {
-    return LoadOf(SnapshotReader::Open(Gather(source, options.batch.stop)), options);
+    return LoadOf(SnapshotReader::Open(Gather(source, options.batch.stop)), options, nullptr);
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorCode::kOutOfMemory, "stream: no memory to load it");
   }
 }
 
-Result<Index> IndexImpl::LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options) {
+Result<Index> IndexImpl::LoadWithFeatures(const std::filesystem::path& path,
+                                          std::unique_ptr<FeatureStore> store,
+                                          const LoadOptions& options) {
+  const Result<SnapshotReader> reader = SnapshotReader::Open(path);
   if (!reader) return tl::unexpected(reader.error());
-  IndexOptions index_options = reader->header().options;
+  if (Status goes = CheckStore(reader->header().options, store.get()); !goes)
+    return tl::unexpected(goes.error());
+  return LoadOf(reader, options, std::move(store));
+}
+
+// `store`: null, or where the vectors are.
+Result<Index> IndexImpl::LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options,
+                                std::unique_ptr<FeatureStore> store) {
+  if (!reader) return tl::unexpected(reader.error());
+  const SnapshotHeader& header = reader->header();
+  const std::string field = reader->file().path().string() + ": vectors";
+  if (store == nullptr && header.has_slots != 0)
+    return Mismatch(ErrorCode::kUnsupported, field, "in the file",
+                    "in a feature store: Index::LoadWithFeatures loads it");
+  if (store != nullptr && header.has_slots == 0)
+    return Invalid(field, "in a feature store", "in the file: Index::Load loads it");
+  IndexOptions index_options = header.options;
   index_options.runtime = options.runtime;
   try {
     Result<SnapshotCodecs> codecs = MakeSnapshotCodecs(*reader);
     if (!codecs) return tl::unexpected(codecs.error());
+    std::unique_ptr<StoredVectors> stored;
+    if (store != nullptr) stored = std::make_unique<StoredVectors>(std::move(store), index_options);
     Result<Index> index = CreateOf(
-        index_options, PointRows(std::move(codecs->traversal), std::move(codecs->rerank), nullptr),
+        index_options,
+        PointRows(std::move(codecs->traversal), std::move(codecs->rerank), std::move(stored)),
         nullptr);
     if (!index) return index;
-    const Status loaded = Loader(Of(*index), *reader, options.batch).Run();
+    const Status loaded = Loader(Of(*index), *reader, options).Run();
     if (!loaded) return tl::unexpected(loaded.error());
     Of(*index).ResumeRenewal();
     return index;

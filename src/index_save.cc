@@ -80,8 +80,8 @@ void IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegist
   std::erase(list, kNoSlot);
 }
 
-Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSink* sink,
-                                const BatchOptions& batch) {
+Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, SavedVectors vectors,
+                                const SnapshotSink* sink, const BatchOptions& batch) {
   if (!writer) return tl::unexpected(writer.error());
   auto guard = epochs_.Pin();
   SHOAL_SYNC_POINT("save.before_points");
@@ -92,12 +92,13 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSin
   SnapshotHeader header{.options = options_,
                         .points = points.slots.size(),
                         .block_points = SnapshotBlockPoints(options_),
-                        .start_points = start == kNoSlot ? 0u : 1u};
+                        .start_points = start == kNoSlot ? 0u : 1u,
+                        .has_slots = vectors == SavedVectors::kInStore ? 1u : 0u};
   SnapshotCodec* const codecs[] = {&header.traversal, &header.rerank};
   std::vector<std::byte> parameters;
   // Vectors of a feature store are saved as rerank rows, if the code is another.
   std::vector<const Codec*> saved = rows_.codecs();
-  if (!HasRerankRows(options_)) saved.resize(1);
+  if (!HasRerankRows(options_) || vectors == SavedVectors::kInStore) saved.resize(1);
   for (size_t i = 0; i < saved.size(); ++i) {
     const std::vector<std::byte> own = saved[i]->Parameters();
     codecs[i]->row_bytes = static_cast<uint32_t>(saved[i]->row_bytes());
@@ -157,6 +158,8 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSin
     ok = write(SnapshotSection::kIds, [&](SlotId slot) {
       PutNumber(block, slot == start ? ExternalId{0} : slots_.external_id(slot));
     });
+  if (ok && header.has_slots != 0)
+    ok = write(SnapshotSection::kSlots, [&](SlotId slot) { PutNumber(block, slot); });
   SHOAL_SYNC_POINT("save.before_lists");
   if (ok) ok = write(SnapshotSection::kLists, append_list);
   if (ok && slots_.labels().any()) {
@@ -178,6 +181,7 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSin
     if (ok) ok = writer->Append(block);
   }
   for (size_t i = 0; i < saved.size(); ++i) codecs[i]->max_norm_sq = saved[i]->max_norm_sq();
+  if (ok && vectors == SavedVectors::kInStore) ok = rows_.stored()->Sync();
   if (ok)
     ok = sink == nullptr ? writer->Commit(header) : writer->CommitTo(header, *sink, batch.stop);
   if (ok && batch.progress) batch.progress(header.points, header.points);
@@ -263,7 +267,16 @@ std::vector<SeedSet> IndexImpl::SnapshotSeedSets(const SnapshotPoints& points) {
 
 Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch) {
   try {
-    return WriteSnapshot(SnapshotWriter::Create(path), nullptr, batch);
+    return WriteSnapshot(SnapshotWriter::Create(path), SavedVectors::kInFile, nullptr, batch);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "save");
+  }
+}
+
+Status IndexImpl::SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch) {
+  if (rows_.stored() == nullptr) return Invalid("index", "one with a feature store", "none");
+  try {
+    return WriteSnapshot(SnapshotWriter::Create(path), SavedVectors::kInStore, nullptr, batch);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "save");
   }
@@ -271,7 +284,7 @@ Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& ba
 
 Status IndexImpl::SaveTo(const SnapshotSink& sink, const BatchOptions& batch) {
   try {
-    return WriteSnapshot(SnapshotWriter::CreateUnnamed(), &sink, batch);
+    return WriteSnapshot(SnapshotWriter::CreateUnnamed(), SavedVectors::kInFile, &sink, batch);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "save");
   }

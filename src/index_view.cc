@@ -18,6 +18,9 @@ Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem
   const Result<SnapshotReader> reader = SnapshotReader::Open(path);
   if (!reader) return tl::unexpected(reader.error());
   const SnapshotHeader& header = reader->header();
+  if (header.has_slots != 0)
+    return Mismatch(ErrorCode::kUnsupported, path, "vectors", "in the file",
+                    "in a feature store (Index::LoadWithFeatures)");
   Result<SnapshotSeeds> seeds = ReadSeeds(*reader);
   if (!seeds) return tl::unexpected(seeds.error());
   Result<MappedFile> file = reader->file().Map();

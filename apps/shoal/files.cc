@@ -37,6 +37,7 @@ Result<int> PrintStat(const std::string& file, bool json) {
                  {"points", info->points},
                  {"edges", info->edges},
                  {"bytes", info->bytes},
+                 {"has_vectors", info->has_vectors},
                  {"format_version", info->format_version}};
   fields.update(JsonOf(info->options));
   if (json) {

@@ -28,6 +28,7 @@ Status Run(const std::filesystem::path& file, bool verify, uint32_t threads) {
       {"build_list_size (L)", fmt::to_string(options.build_list_size)},
       {"alpha", fmt::format("{:.4g}", options.alpha)},
       {"edges", fmt::format("{} ({:.1f} a point)", info->edges, degree)},
+      {"vectors", info->has_vectors ? "in the file" : "in a feature store"},
       {"checksums", verify ? "all right" : "of the header: right (--verify: all)"},
   };
   for (const auto& [name, value] : lines) fmt::print("{:<20} {}\n", name, value);

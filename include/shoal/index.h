@@ -246,15 +246,30 @@ class SHOAL_API Index {
   // The file is there whole or not at all: it is written beside `path`, synced, and renamed. An
   // error leaves an older file as it was. What a killed Save left beside `path` is removed. Edges
   // to deleted points whose repair is pending are replaced as they are written: call Consolidate
-  // first if they are many. InvalidArgument: `path` names no file. Io. OutOfMemory.
+  // first if they are many. Vectors of a feature store are fetched, and written to the file.
+  // InvalidArgument: `path` names no file. Io. OutOfMemory.
   Status Save(const std::filesystem::path& path, const BatchOptions& batch = {}) const;
   // Makes the index of a file that Save wrote, with the same ids, vectors and neighbour lists.
   // Points that were deleted while they were saved may be without lists in the file; they are
   // linked again. Everything is checked before it is used. See also shoal/snapshot.h.
   // Corrupt names the file, the section, the offset, what was expected and what was found.
-  // Unsupported: another version of the format. InvalidArgument: `options`. NotFound. Io.
-  // OutOfMemory.
+  // Unsupported: another version of the format; vectors in a feature store. InvalidArgument:
+  // `options`. NotFound. Io. OutOfMemory.
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options = {});
+
+  // Of an index that has a feature store: Save without the vectors, of which it reads none. The
+  // store is synced first. The file goes with the store as it is now: a point that is deleted,
+  // replaced or moved later loses its vector there. Errors also of the store. InvalidArgument: an
+  // index without one.
+  Status SaveWithoutVectors(const std::filesystem::path& path,
+                            const BatchOptions& batch = {}) const;
+  // Makes the index of a file that SaveWithoutVectors wrote, over the store that has its vectors:
+  // each point has the slot that it had, and no vector is copied. Errors as in Load, and those of
+  // the store. InvalidArgument: a file that has the vectors; a store that does not go with it: of
+  // another row_bytes, or without the vector of some point (LoadOptions::stored_vectors).
+  static Result<Index> LoadWithFeatures(const std::filesystem::path& path,
+                                        std::unique_ptr<FeatureStore> store,
+                                        const LoadOptions& options = {});
 
   // The bytes that Save would write, handed to `sink` from the first to the last. They are gathered
   // in a temporary file of the system's first (TMPDIR), because the header has checksums of all the

@@ -31,7 +31,7 @@ class SHOAL_API IndexView {
  public:
   // Checks the header, the directory and the seeds, with their checksums; rows, ids and lists are
   // what Verify checks. NotFound; Io; Corrupt: no snapshot, cut off, or damaged there; Unsupported:
-  // of another version.
+  // of another version; without its vectors (Index::SaveWithoutVectors).
   static Result<IndexView> Open(const std::filesystem::path& path);
   ~IndexView();
   IndexView(IndexView&&) noexcept;

@@ -117,10 +117,16 @@ struct BatchOptions {
   std::stop_token stop = {};
 };
 
-// Options of Index::Load: what the file does not have.
+// Options of Index::Load and LoadWithFeatures: what the file does not have.
 struct LoadOptions {
   RuntimeOptions runtime = {};
   BatchOptions batch = {};
+  // LoadWithFeatures: whether every vector is fetched, and its code compared with that of the file.
+  enum class StoredVectors : uint8_t {
+    kCheck,
+    kTrust,  // A point whose vector is missing is found by the calls that fetch it.
+  };
+  StoredVectors stored_vectors = StoredVectors::kCheck;
 };
 
 }  // namespace shoal

@@ -17,6 +17,8 @@ struct SnapshotInfo {
   uint64_t points = 0;
   uint64_t edges = 0;
   uint64_t bytes = 0;  // Of the file.
+  // False: they are in the index's feature store (Index::SaveWithoutVectors).
+  bool has_vectors = true;
 };
 
 // Reads the header, and checks its checksum and the file's size. NotFound. Io. Corrupt: no

@@ -15,7 +15,8 @@ SnapshotInfo InfoOf(const SnapshotHeader& header) {
           .options = header.options,
           .points = header.points,
           .edges = header.edges,
-          .bytes = header.file_bytes};
+          .bytes = header.file_bytes,
+          .has_vectors = header.has_slots == 0};
 }
 
 }  // namespace

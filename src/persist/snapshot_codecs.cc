@@ -28,7 +28,7 @@ Result<SnapshotCodecs> MakeSnapshotCodecs(const SnapshotReader& reader) {
     return {};
   };
   Status ok = make(o.code, header.traversal, 0, codecs.traversal);
-  if (ok && o.rerank_code != o.code)
+  if (ok && o.rerank_code != o.code && header.has_slots == 0)
     ok = make(o.rerank_code, header.rerank, header.traversal.parameter_bytes, codecs.rerank);
   if (!ok) return tl::unexpected(ok.error());
   return codecs;

@@ -42,6 +42,7 @@ constexpr size_t kRerankRowBytesAt = 104;
 constexpr size_t kRerankMaxNormSqAt = 108;
 constexpr size_t kParameterBytesAt = 112;  // u32 of each codec.
 constexpr size_t kLabelPagesAt = 120;
+constexpr size_t kHasSlotsAt = 124;
 constexpr size_t kHeaderCrcAt = kHeaderBytes - 4;
 using HeaderBytes = std::array<std::byte, kHeaderBytes>;
 
@@ -178,6 +179,9 @@ Status CheckCodecs(const InputFile& file, const SnapshotHeader& header) {
   Status ok = CheckCodec(file, o, o.code, header.traversal,
                          {kCodecAt, kRowBytesAt, kMaxNormSqAt, kParameterBytesAt});
   if (!ok || o.rerank_code == o.code) return ok;
+  if (header.has_slots != 0)
+    return CheckRange(file.path(), FieldAt("bytes of a rerank row", kRerankRowBytesAt),
+                      header.rerank.row_bytes, 0, 0);
   return CheckCodec(
       file, o, o.rerank_code, header.rerank,
       {kRerankCodecAt, kRerankRowBytesAt, kRerankMaxNormSqAt, kParameterBytesAt + kSecond});
@@ -200,6 +204,7 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
   if (ok) ok = number("build_list_size", kBuildListSizeAt, 1, kMaxListSize, o.build_list_size);
   if (ok) ok = CheckRange(file.path(), FieldAt("alpha", kAlphaAt), o.alpha, 1, 2);
   if (ok) ok = number("points", kPointsAt, 0, kMaxPoints, header.points);
+  if (ok) ok = number("slots", kHasSlotsAt, 0, 1, header.has_slots);
   if (ok) ok = CheckCodecs(file, header);
   if (ok) ok = number("points of a block", kBlockPointsAt, 1, kMaxBlockPoints, header.block_points);
   if (ok)
@@ -257,6 +262,7 @@ SnapshotHeader Decode(const HeaderBytes& bytes) {
   header.block_points = Take<uint32_t>(bytes, kBlockPointsAt);
   header.start_points = Take<uint32_t>(bytes, kStartPointsAt);
   header.label_pages = Take<uint32_t>(bytes, kLabelPagesAt);
+  header.has_slots = Take<uint32_t>(bytes, kHasSlotsAt);
   header.directory_crc = Take<uint32_t>(bytes, kDirectoryAt + 12);
   return header;
 }
@@ -289,6 +295,7 @@ HeaderBytes Encode(const SnapshotHeader& header, uint64_t directory) {
   Put<uint32_t>(bytes, kParameterBytesAt, header.traversal.parameter_bytes);
   Put<uint32_t>(bytes, kParameterBytesAt + sizeof(uint32_t), header.rerank.parameter_bytes);
   Put<uint32_t>(bytes, kLabelPagesAt, header.label_pages);
+  Put<uint32_t>(bytes, kHasSlotsAt, header.has_slots);
   Put<uint32_t>(bytes, kHeaderCrcAt, Crc32c(bytes.data(), kHeaderCrcAt));
   return bytes;
 }

@@ -1,16 +1,16 @@
 // shoal's own file of an index: the container. docs/file_formats.md has it byte by byte, and is
 // changed with this file.
 //
-//   header | rows | rerank rows | ids | lists | labels | parameters | seeds | directory
+//   header | rows | rerank rows | ids | slots | lists | labels | parameters | seeds | directory
 //
-// Rerank rows and parameters are there where the codes need them, labels where points have some.
-// Rows, ids and lists hold records of one size, one for each entry: the points, and behind them the
-// start point. They begin at whole pages, so that a mapped file can be searched in place
-// (IndexView). Each is cut into blocks of `block_points` entries; what is behind the last record
-// belongs to the last block. The directory has the place, the length and the CRC-32C of each block;
-// the header has the place and the CRC-32C of the directory, the length of the file, and a CRC-32C
-// of its own. So every byte of the file is under a checksum, and each block can be read and checked
-// on its own, by any thread.
+// Rerank rows and parameters are there where the codes need them, labels where points have some,
+// slots where a feature store has the vectors. Rows, ids, slots and lists hold records of one size,
+// one for each entry: the points, and behind them the start point. They begin at whole pages, so
+// that a mapped file can be searched in place (IndexView). Each is cut into blocks of
+// `block_points` entries; what is behind the last record belongs to the last block. The directory
+// has the place, the length and the CRC-32C of each block; the header has the place and the CRC-32C
+// of the directory, the length of the file, and a CRC-32C of its own. So every byte of the file is
+// under a checksum, and each block can be read and checked on its own, by any thread.
 //
 // This layer knows blocks; snapshot_seeds.h knows the last one; the engine writes and reads the
 // others.
@@ -46,15 +46,16 @@ enum class SnapshotSection : uint8_t {
   kRows,        // Of each entry row_bytes: what searches traverse, as the codec encodes it.
   kRerankRows,  // Likewise, what orders their hits, where that is another code.
   kIds,         // Of each entry a u64. The start point's is zero.
+  kSlots,       // Of each entry a u32, where the vectors are in a feature store: its slot.
   kLists,       // Of each entry max_degree u32: points, then kNoSlot.
   kLabels,      // One block, where points have labels (SnapshotLabels).
   kParameters,  // One block, where a codec has parameters: those of `code`, then of `rerank_code`.
   kSeeds,       // One block, where there is a start point.
 };
 inline constexpr SnapshotSection kSnapshotSections[] = {
-    SnapshotSection::kRows,  SnapshotSection::kRerankRows, SnapshotSection::kIds,
-    SnapshotSection::kLists, SnapshotSection::kLabels,     SnapshotSection::kParameters,
-    SnapshotSection::kSeeds};
+    SnapshotSection::kRows,       SnapshotSection::kRerankRows, SnapshotSection::kIds,
+    SnapshotSection::kSlots,      SnapshotSection::kLists,      SnapshotSection::kLabels,
+    SnapshotSection::kParameters, SnapshotSection::kSeeds};
 std::string_view SnapshotSectionName(SnapshotSection section);
 
 // What the file keeps of one of the index's codecs.
@@ -70,11 +71,12 @@ struct SnapshotHeader {
   uint64_t points = 0;
   uint64_t edges = 0;  // In all lists, the start point's included.
   SnapshotCodec traversal = {};
-  SnapshotCodec rerank = {};  // Where rerank_code is another than code.
+  SnapshotCodec rerank = {};  // Where rerank_code is another than code, and has_slots is 0.
   uint32_t block_points = 1;
   uint32_t start_points = 0;  // 0 or 1.
   uint32_t directory_crc = 0;
   uint32_t label_pages = 0;  // Of kLabels; 0: there are none.
+  uint32_t has_slots = 0;    // 1: the vectors are in a feature store, and there is kSlots. Else 0.
 
   uint64_t entries() const { return points + start_points; }
   // Blocks of each section of entries.

@@ -8,14 +8,15 @@
 namespace shoal {
 
 std::string_view SnapshotSectionName(SnapshotSection section) {
-  constexpr std::string_view kNames[] = {"rows",   "rerank rows", "ids",  "lists",
-                                         "labels", "parameters",  "seeds"};
+  constexpr std::string_view kNames[] = {"rows",  "rerank rows", "ids",        "slots",
+                                         "lists", "labels",      "parameters", "seeds"};
   return kNames[static_cast<size_t>(section)];
 }
 
 size_t SnapshotHeader::BlocksOf(SnapshotSection section) const {
   switch (section) {
     case SnapshotSection::kRerankRows: return rerank.row_bytes == 0 ? 0 : entry_blocks();
+    case SnapshotSection::kSlots: return has_slots == 0 ? 0 : entry_blocks();
     case SnapshotSection::kLabels: return label_pages == 0 ? 0 : 1;
     case SnapshotSection::kParameters: return parameter_bytes() == 0 ? 0 : 1;
     case SnapshotSection::kSeeds: return start_points;
@@ -40,6 +41,7 @@ size_t SnapshotHeader::RecordBytes(SnapshotSection section) const {
     case SnapshotSection::kRows: return traversal.row_bytes;
     case SnapshotSection::kRerankRows: return rerank.row_bytes;
     case SnapshotSection::kIds: return sizeof(ExternalId);
+    case SnapshotSection::kSlots: return has_slots == 0 ? 0 : sizeof(SlotId);
     case SnapshotSection::kLists: return sizeof(SlotId) * options.max_degree;
     case SnapshotSection::kLabels:
     case SnapshotSection::kParameters:

@@ -299,7 +299,15 @@ inline Status AReopenedStoreHasTheRowsThatWereSynced(const FeatureStoreUnderTest
   SHOAL_CONFORMANCE_TRY(bench->store->Grow(64));
   SHOAL_CONFORMANCE_TRY(bench->PutAll(later));
   SHOAL_CONFORMANCE_TRY(bench->FetchAndCompare(keys, 1));
-  return bench->FetchAndCompare(later, 1);
+  SHOAL_CONFORMANCE_TRY(bench->FetchAndCompare(later, 1));
+  const FeatureKey former = keys[5], next = {former.slot, 17};
+  for (auto& reader : bench->readers) reader->Rest();
+  bench->store->Free(former);
+  SHOAL_CONFORMANCE_TRY(bench->Put(next));
+  SHOAL_CONFORMANCE_TRY(bench->FetchAndCompare({keys[4], next, keys[6]}));
+  SHOAL_CONFORMANCE_TRY(bench->Fetch({former}));
+  if (bench->rows[0] != nullptr) return Broken(Named(former) + ": a row after the slot's reuse");
+  return {};
 }
 
 // Threads put and fetch the same slots. A slot is locked while it is put, and shared while rows of
