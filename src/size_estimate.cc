@@ -1,6 +1,7 @@
 // What an index will take, before there is one.
 #include <algorithm>
 #include <new>
+#include <string>
 
 #include "index_codes.h"
 #include "index_impl.h"
@@ -37,6 +38,32 @@ Result<uint64_t> EstimateBytes(const IndexOptions& options, uint64_t points) {
   const Result<uint64_t> each = IndexImpl::BytesPerPoint(options);
   if (!each) return each;
   return kFixedBytes + points * *each;
+}
+
+Result<FittedOptions> FitToMemory(const IndexOptions& options, uint64_t points,
+                                  uint64_t memory_budget) {
+  constexpr Code kCodes[] = {Code::kFull, Code::kFloat16, Code::kSq8, Code::kRq4,
+                             Code::kRq3,  Code::kRq2,     Code::kRq1};
+  if (options.code != Code::kAuto)
+    return Invalid("code", "auto: the code is picked", CodeName(options.code));
+  std::string least;
+  for (const Code code : kCodes) {
+    FittedOptions fitted{.options = options};
+    fitted.options.code = fitted.options.rerank_code = code;  // The vectors take no memory.
+    const Result<uint64_t> bytes = EstimateBytes(fitted.options, points);
+    if (!bytes && bytes.error().code == ErrorCode::kUnsupported) continue;
+    if (!bytes) return tl::unexpected(bytes.error());
+    if (*bytes <= memory_budget) {
+      fitted.options.rerank_code = options.rerank_code;
+      fitted.options.runtime.memory_limit = memory_budget;
+      fitted.bytes = *bytes;
+      return fitted;
+    }
+    least = std::to_string(*bytes) + " bytes (" + std::string(CodeName(code)) + ", " +
+            std::to_string(points) + " points of " + std::to_string(options.dim) +
+            " dimensions, max_degree " + std::to_string(options.max_degree) + ")";
+  }
+  return Invalid("memory_budget", "at least " + least, std::to_string(memory_budget));
 }
 
 Result<uint64_t> EstimatePoints(const IndexOptions& options, uint64_t bytes) {

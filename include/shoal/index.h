@@ -292,4 +292,16 @@ SHOAL_API Result<uint64_t> EstimateBytes(const IndexOptions& options, uint64_t p
 // About how many points fit into so many bytes, likewise.
 SHOAL_API Result<uint64_t> EstimatePoints(const IndexOptions& options, uint64_t bytes);
 
+struct FittedOptions {
+  IndexOptions options;  // With the code that was picked, and the budget as memory_limit.
+  uint64_t bytes = 0;    // About what the points will take, as EstimateBytes says.
+};
+// Options for Index::CreateWithFeatures so that an index of so many points takes at most
+// `memory_budget` bytes: the first of full, float16, sq8, rq4, rq3, rq2 and rq1 that there is for
+// such vectors and that fits (docs/codes.md says what each is worth). What the store itself takes
+// is not counted. InvalidArgument: not even the smallest fits, and how much that takes; a
+// `code` other than kAuto; and as in Index::Create.
+SHOAL_API Result<FittedOptions> FitToMemory(const IndexOptions& options, uint64_t points,
+                                            uint64_t memory_budget);
+
 }  // namespace shoal
