@@ -15,7 +15,7 @@ import tempfile
 import unittest
 
 BENCH = pathlib.Path()
-TYPES = {"baseline", "beside", "churn", "concurrent-runbook", "exact-search", "index", "kernels",
+TYPES = {"baseline", "beside", "churn", "concurrent-runbook", "exact-search", "features", "index", "kernels",
          "runbook", "store-stress"}
 # A store-stress job that its operations end, in well under a second.
 SHORT = {"type": "store-stress", "content": {
@@ -145,6 +145,21 @@ class StreamJobsTest(RunnerTest):
             self.assertEqual("saves" in row, "save" in row["phase"])
             self.assertEqual("points_per_second" in row, row["phase"] in ("search+consolidate", "delete"))
         self.assertEqual(list(self.folder.glob("*.shoal")), [])
+
+    def test_every_feature_store_gives_the_same_answers_before_and_after_it_is_reopened(self):
+        content = {"data": self.made(), "build": {"code": "rq4"},
+                   "search": {"lists": [20, 40], "seconds": 0.01}}
+        rows, = self.rows("features", {"type": "features", "content": content})
+        self.assertEqual([(r["store"], r["state"], r["list"]) for r in rows],
+                         [(store, state, list_size)
+                          for store in ("memory", "ram", "mmap", "disk", "disk-direct")
+                          for state in (("built",) if store in ("memory", "ram") else ("built", "reopened"))
+                          for list_size in (20, 40)])
+        for row in rows:
+            self.assertGreater(row["recall"], 0.8)
+            self.assertEqual(row["recall"], rows[row["list"] == 40]["recall"])
+            self.assertGreater(row["peak_mb"], 0)
+        self.assertEqual(list(self.folder.glob("**/features.*")), [])
 
     def test_bits_and_manhattan_distances_are_made_built_and_searched(self):
         self.made("bits", dim=61)
