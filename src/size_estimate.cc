@@ -25,7 +25,7 @@ uint64_t ReverseBytes(const IndexOptions& options) {
 
 Result<uint64_t> IndexImpl::BytesPerPoint(const IndexOptions& options) {
   try {
-    const Result<uint64_t> rows = RowBytes(options);
+    Result<uint64_t> rows = RowBytes(options);
     if (!rows) return rows;
     return *rows + sizeof(SlotId) * uint64_t{options.max_degree} + ReverseBytes(options) +
            kSlotBytes + kIdMapBytes;
@@ -35,7 +35,7 @@ Result<uint64_t> IndexImpl::BytesPerPoint(const IndexOptions& options) {
 }
 
 Result<uint64_t> EstimateBytes(const IndexOptions& options, uint64_t points) {
-  const Result<uint64_t> each = IndexImpl::BytesPerPoint(options);
+  Result<uint64_t> each = IndexImpl::BytesPerPoint(options);
   if (!each) return each;
   return kFixedBytes + points * *each;
 }
@@ -67,7 +67,7 @@ Result<FittedOptions> FitToMemory(const IndexOptions& options, uint64_t points,
 }
 
 Result<uint64_t> EstimatePoints(const IndexOptions& options, uint64_t bytes) {
-  const Result<uint64_t> each = IndexImpl::BytesPerPoint(options);
+  Result<uint64_t> each = IndexImpl::BytesPerPoint(options);
   if (!each) return each;
   return bytes < kFixedBytes ? 0 : (bytes - kFixedBytes) / *each;
 }
