@@ -49,6 +49,12 @@ check: deps ## linters, programs, benchmarks, installation, models, mutants, san
 python-test: ## the Python package alone: an sdist, a virtual environment, its tests (a part of make check)
 	@python3 bindings/python/tests/run.py --source . --build build
 
+python-suites: ## LangChain's, scikit-learn's, Haystack's and hnswlib's own tests against the package, fetched now
+	@python3 bindings/python/tests/run.py --source . --build build --suites
+
+wheel: ## one wheel for every Python from 3.10 on, into out/wheels, checked by auditwheel
+	@python3 bindings/python/tests/run.py --source . --build build --wheel out/wheels
+
 site: ## the documentation site for users, into build/site
 	@mkdocs build --quiet --clean
 
@@ -87,4 +93,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo test check python-test site sanitize stress bench streams report peers format tidy install clean
+.PHONY: help deps build demo test check python-test python-suites wheel site sanitize stress bench streams report peers format tidy install clean
