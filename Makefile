@@ -58,6 +58,7 @@ server-test: deps ## the module for Valkey and Redis inside servers on loopback 
 	@cmake --preset release >/dev/null
 	cmake --build --preset release -j $(JOBS) --target shoal_vset
 	$(CTEST) --test-dir build -R '^Server\.' -LE stress
+
 python-suites: ## LangChain's, scikit-learn's, Haystack's and hnswlib's own tests against the package, fetched now
 	@python3 bindings/python/tests/run.py --source . --build build --suites
 
