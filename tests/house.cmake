@@ -24,13 +24,20 @@ shoal_house_test(DepsSaysWithoutRootWhatIsMissing tests/deps_test.py)
 
 # Clang's eyes on every source and the headers it brings along, lock annotations included.
 find_program(CLANG_TIDY clang-tidy-16 REQUIRED)
-file(GLOB_RECURSE tidied CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src
-     ${PROJECT_SOURCE_DIR}/src/*.cc)
-foreach(source ${tidied})
-  add_test(NAME Tidy.${source} COMMAND ${CLANG_TIDY} -p ${PROJECT_BINARY_DIR} --quiet
-                                       ${PROJECT_SOURCE_DIR}/src/${source})
-  set_tests_properties(Tidy.${source} PROPERTIES TIMEOUT 600 LABELS "check;house;tidy")
-endforeach()
+function(shoal_tidy_test folder)
+  file(GLOB_RECURSE tidied CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/${folder}
+       ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
+  foreach(source ${tidied})
+    add_test(NAME Tidy.${source} COMMAND ${CLANG_TIDY} -p ${PROJECT_BINARY_DIR} --quiet
+                                         ${PROJECT_SOURCE_DIR}/${folder}/${source})
+    set_tests_properties(Tidy.${source} PROPERTIES TIMEOUT 600 LABELS "check;house;tidy")
+  endforeach()
+endfunction()
+shoal_tidy_test(src)
+if(TARGET shoal_vset)
+  shoal_tidy_test(bindings/valkey/core)
+  shoal_tidy_test(bindings/valkey/module)
+endif()
 
 # The consumer would have to be built with the sanitizer too.
 if(SHOAL_INSTALL AND SHOAL_BUILD_SHARED AND NOT SHOAL_SANITIZE)
