@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <numeric>
+#include <optional>
 
 #include "apps/common/command_line.h"
+#include "apps/common/labels.h"
 #include "apps/common/progress.h"
 #include "apps/common/zero_vectors.h"
 #include "shoal/dataset.h"
@@ -20,6 +22,8 @@ struct Request {
   uint32_t threads = 0;
   uint32_t passes = 1;
   bool skip_zero_vectors = false;
+  std::string label_file;  // A path. Empty: there are no labels.
+  std::string universal_label;
 };
 
 // Ids are row numbers, and nothing in the files says that one is missing.
@@ -57,6 +61,10 @@ Status Build(Request request) {
                                  "numbers; {}",
                                  kHowToSkip));
   }
+  if (request.label_file.empty() && !request.universal_label.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "--label_file: expected a file with --universal_label, found none");
+  }
   if (auto ok = CheckDiskannOutput(request.index_path_prefix, request.index.scalar_type); !ok)
     return ok;
   request.threads = ThreadsOrAll(request.threads);
@@ -67,6 +75,12 @@ Status Build(Request request) {
           RowsWithoutDirection(request.index.metric, *rows));
       !ok) {
     return ok;
+  }
+  std::optional<PointLabels> labels;
+  if (!request.label_file.empty()) {
+    auto read = ReadLabels(request.label_file, request.universal_label, rows->rows());
+    if (!read) return tl::unexpected(read.error());
+    labels = std::move(*read);
   }
   request.index.dim = static_cast<uint32_t>(rows->dim());
   auto index = Index::Create(request.index);
@@ -89,6 +103,7 @@ Status Build(Request request) {
   fmt::print("Indexing time: {:.3f}\n", clock.Seconds());
   *rows = {};
   if (auto ok = SaveDiskann(*index, request.index_path_prefix); !ok) return ok;
+  if (auto ok = WriteIndexLabels(request.index_path_prefix, labels); !ok) return ok;
   fmt::print("Written: {0} {0}.data\n", request.index_path_prefix.string());
   return {};
 }
@@ -116,9 +131,9 @@ int main(int argc, char** argv) {
   line.Switch(flags::kNoSkipZeroVectors, &request.skip_zero_vectors);
   line.Only(flags::kBuildPqBytes, "0");
   line.Never(flags::kUseOpq);
-  line.Only(flags::kLabelFile, "");
-  line.Only(flags::kUniversalLabel, "");
-  line.Only(flags::kFilteredLbuild, "0");
+  line.Optional(flags::kLabelFile, &request.label_file);
+  line.Optional(flags::kUniversalLabel, &request.universal_label);
+  line.IgnoredNumber(flags::kFilteredLbuild);
   line.Ignored(flags::kLabelType);
   return line.Run(argc, argv, [&] { return Build(std::move(request)); });
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "apps/common/command_line.h"
+#include "apps/common/labels.h"
 #include "apps/common/measure.h"
 #include "apps/common/progress.h"
 #include "apps/common/truth.h"
@@ -31,6 +32,10 @@ struct Request {
   bool skip_zero_vectors = false;
   float fail_if_recall_below = 0;
   float target_recall = 0;  // In percent; 0: none.
+  std::string filter_label;
+  std::string query_filters_file;  // A path; empty: none.
+
+  bool HasFilters() const { return !filter_label.empty() || !query_filters_file.empty(); }
 
   uint32_t FirstRecall() const { return print_all_recalls ? 1 : k; }
 };
@@ -42,6 +47,12 @@ Status CheckRequest(Request& request) {
   if (request.k == 0) return Invalid("--recall_at: expected at least 1, found 0");
   if (request.dynamic && !request.load.tags) {
     return Invalid("--tags: expected true with --dynamic true, found false");
+  }
+  if (!request.filter_label.empty() && !request.query_filters_file.empty()) {
+    return Invalid("--filter_label: expected it or --query_filters_file, found both");
+  }
+  if (request.HasFilters() && request.load.tags) {
+    return Invalid("--tags: expected false with labels, which are of rows, found true");
   }
   if (const float floor = request.fail_if_recall_below; !(floor >= 0 && floor < 100)) {
     return Invalid(
@@ -152,6 +163,34 @@ Result<Index> Load(Request& request) {
   return LoadDiskann(request.index_path_prefix, request.load);
 }
 
+// Gives the points their labels, and each query its filter.
+Status SetFilters(const Request& request, Index& index, Queries& queries) {
+  const auto labels = ReadIndexLabels(request.index_path_prefix, index.size());
+  if (!labels) return tl::unexpected(labels.error());
+  for (size_t row = 0; row < labels->sets.size(); ++row)
+    if (auto ok = index.SetLabels(row, labels->sets[row]); !ok) return ok;
+  std::vector<std::string> words{request.filter_label};
+  const std::string where =
+      request.filter_label.empty() ? request.query_filters_file : std::string("--filter_label");
+  if (request.filter_label.empty()) {
+    const auto lines = ReadLabelLines(request.query_filters_file);
+    if (!lines) return tl::unexpected(lines.error());
+    words.clear();
+    for (const auto& line : *lines) words.push_back(line.front());
+  }
+  const size_t n = queries.rows.rows();
+  if (words.size() != 1 && words.size() != n) {
+    return Invalid(
+        fmt::format("{}: lines: expected 1, or one a query, {}, found {}", where, n, words.size()));
+  }
+  for (size_t q = 0; q < n; ++q) {
+    auto filter = labels->FilterFor(words[words.size() == 1 ? 0 : q], where);
+    if (!filter) return tl::unexpected(filter.error());
+    queries.filters.push_back(std::move(*filter));
+  }
+  return {};
+}
+
 Status CheckPoints(const Request& request, const TruthSet& truth, const Index& index) {
   const auto missing = CheckTruthPoints(request.gt_file, truth, index,
                                         request.load.tags ? Named::kByTag : Named::kByRow);
@@ -166,7 +205,7 @@ Status CheckPoints(const Request& request, const TruthSet& truth, const Index& i
 Status Search(Request request) {
   if (auto ok = CheckRequest(request); !ok) return ok;
   request.threads = ThreadsOrAll(request.threads);
-  const auto queries = ReadQueries(request);
+  auto queries = ReadQueries(request);
   if (!queries) return tl::unexpected(queries.error());
   request.load.index.dim = static_cast<uint32_t>(queries->rows.dim());
   std::optional<TruthSet> truth;
@@ -180,6 +219,9 @@ Status Search(Request request) {
   if (!index) return tl::unexpected(index.error());
   fmt::print("Index loaded: {} points in {} dimensions\nUsing {} threads to search\n",
              index->size(), queries->rows.dim(), request.threads);
+  if (request.HasFilters()) {
+    if (auto ok = SetFilters(request, *index, *queries); !ok) return ok;
+  }
   if (truth) {
     if (auto ok = CheckPoints(request, *truth, *index); !ok) return ok;
   }
@@ -231,8 +273,8 @@ int main(int argc, char** argv) {
   line.Switch(flags::kSkipZeroVectors, &request.skip_zero_vectors);
   line.Switch(flags::kPrintAllRecalls, &request.print_all_recalls);
   line.Switch(flags::kPrintQpsPerThread, &request.print_qps_per_thread);
-  line.Only(flags::kFilterLabel, "");
-  line.Only(flags::kQueryFiltersFile, "");
+  line.Optional(flags::kFilterLabel, &request.filter_label);
+  line.Optional(flags::kQueryFiltersFile, &request.query_filters_file);
   line.Ignored(flags::kLabelType);
   return line.Run(argc, argv, [&] { return Search(std::move(request)); });
 }

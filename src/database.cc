@@ -2,6 +2,7 @@
 // database_pass.cc.
 #include "shoal/database.h"
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 #include <system_error>
@@ -23,8 +24,13 @@ Status CheckOptions(const DatabaseOptions& o) {
         CheckRange<uint32_t>(kCode, "pass_percent", o.pass_percent, 1, 1000),
         CheckRange<uint32_t>(kCode, "least_changes", o.least_changes, 1, 1u << 30)})
     if (!checked) return checked;
-  if (o.sync <= SyncLevel::kNone) return {};
-  return Mismatch(kCode, "sync", "one of SyncLevel", std::to_string(static_cast<unsigned>(o.sync)));
+  if (o.sync > SyncLevel::kNone)
+    return Mismatch(kCode, "sync", "one of SyncLevel",
+                    std::to_string(static_cast<unsigned>(o.sync)));
+  if (o.vectors > DatabaseOptions::Vectors::kFile)
+    return Mismatch(kCode, "vectors", "one of DatabaseOptions::Vectors",
+                    std::to_string(static_cast<unsigned>(o.vectors)));
+  return {};
 }
 
 // Deleted points that are not repaired would keep their slots for ever.
@@ -127,7 +133,7 @@ void DatabaseImpl::RunCommitter() {
   }
 }
 
-// A pass that fails is tried again when the next one is due.
+// What fails is tried again when it is next due.
 void DatabaseImpl::RunPasses() {
   std::unique_lock lock(upkeep_mutex_);
   for (;;) {
@@ -139,7 +145,7 @@ void DatabaseImpl::RunPasses() {
       commit_lock_.Lock();
       const bool due = IsPassDue(*index);
       commit_lock_.Unlock();
-      if (due) (void)Pass(*index);
+      (void)(due ? Pass(*index) : MergeRuns(*index));
     }
     lock.lock();
   }
@@ -166,6 +172,23 @@ Status DatabaseImpl::PassAll() {
   return {};
 }
 
+Result<StoredIndexImpl::Parts> DatabaseImpl::MakeIndex(const IndexOptions& options) {
+  if (options_.vectors == DatabaseOptions::Vectors::kMemory) {
+    Result<Index> index = Index::Create(options);
+    if (!index) return tl::unexpected(index.error());
+    return StoredIndexImpl::Parts{std::move(*index), nullptr};
+  }
+  auto store =
+      std::make_unique<MapFeatures>(environment_, BlockGeometry(options, RowBytes(options)),
+                                    VectorView(nullptr, options.scalar_type, options.dim).bytes());
+  MapFeatures* const features = store.get();
+  Result<Index> index = IndexImpl::CreateWithFeatures(options, std::move(store));
+  if (!index) return tl::unexpected(index.error());
+  if (index->options().code == Code::kFull)
+    return Invalid("code", "a code: the vectors are read in the file", "full");
+  return StoredIndexImpl::Parts{std::move(*index), features};
+}
+
 Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
                                                    const IndexOptions& options) {
   constexpr size_t kMaxName = 255;
@@ -174,13 +197,13 @@ Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
   if (Status ok = MayWait(); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckRuntime(options.runtime); !ok) return tl::unexpected(ok.error());
   const std::lock_guard opening(opening_);
-  Result<Index> index = Index::Create(options);
-  if (!index) return tl::unexpected(index.error());
-  if (index->options().rerank_code != Code::kFull)
-    return MakeError(ErrorCode::kUnsupported,
-                     "rerank_code: a database keeps full rows, found " +
-                         std::string(CodeName(index->options().rerank_code)));
-  IndexRecord record{.name = std::string(name), .options = index->options()};
+  Result<StoredIndexImpl::Parts> parts = MakeIndex(options);
+  if (!parts) return tl::unexpected(parts.error());
+  const IndexOptions& resolved = parts->index.options();
+  if (resolved.rerank_code != Code::kFull)
+    return MakeError(ErrorCode::kUnsupported, "rerank_code: a database keeps full rows, found " +
+                                                  std::string(CodeName(resolved.rerank_code)));
+  IndexRecord record{.name = std::string(name), .options = resolved};
   {
     const CommitLockHolder lock(commit_lock_);
     Result<WriteTxn> txn = environment_->Write();
@@ -198,7 +221,7 @@ Result<StoredIndexImpl*> DatabaseImpl::CreateIndex(std::string_view name,
     if (ok) ok = std::move(*txn).Commit();
     if (!ok) return tl::unexpected(ok.error());
   }
-  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(record), std::move(*index));
+  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(record), std::move(*parts));
   impl->engine.slots().SetReuseGate(&impl->ledger);
   const std::lock_guard lock(indexes_mutex_);
   return (indexes_[std::string(name)] = std::move(impl)).get();
@@ -215,14 +238,14 @@ Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
   if (!record) return tl::unexpected(record.error());
   IndexOptions index_options = record->options;
   index_options.runtime = options.runtime;
-  Result<Index> index = Index::Create(index_options);
-  if (!index) return tl::unexpected(index.error());
+  Result<StoredIndexImpl::Parts> parts = MakeIndex(index_options);
+  if (!parts) return tl::unexpected(parts.error());
   Result<std::unique_ptr<DiskGraph>> disk =
       DiskGraph::Open(std::move(*txn), *record, RowBytes(index_options));
   if (!disk) return tl::unexpected(disk.error());
-  if (Status ok = IndexImpl::Of(*index).Restore(**disk, options.batch); !ok)
+  if (Status ok = IndexImpl::Of(parts->index).Restore(**disk, options.batch); !ok)
     return tl::unexpected(ok.error());
-  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(*record), std::move(*index));
+  auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(*record), std::move(*parts));
   for (SlotId slot = 0; slot < (*disk)->slots(); ++slot)
     if ((*disk)->IsPresent(slot) && slot != impl->record.start)
       impl->ledger.Set(
@@ -230,31 +253,46 @@ Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
           0);
   for (const DiskAnchor& anchor : (*disk)->anchors())
     impl->anchors.Add(anchor.anchor, anchor.point);
-  for (const LoggedPoint& point : (*disk)->logged()) {
+  const Status read = (*disk)->EachLogged([&](const LoggedPoint& point) -> Status {
     impl->anchors.Add(point.anchor, point.slot);
-    impl->logged_anchors.push_back({impl->record.last_commit, {point.anchor, point.slot}});
-  }
-  impl->changes = (*disk)->logged().size();
+    impl->logged_anchors.push_back({point.place.commit, {point.anchor, point.slot}});
+    return {};
+  });
+  if (!read) return tl::unexpected(read.error());
+  impl->changes = impl->logged_anchors.size();
   impl->engine.slots().SetReuseGate(&impl->ledger);
   if (Status ok = RemoveLeftovers(*impl); !ok) return tl::unexpected(ok.error());
   const std::lock_guard lock(indexes_mutex_);
   return (indexes_[std::string(name)] = std::move(impl)).get();
 }
 
-// Generations that a killed pass has left.
+// Generations that a killed pass has left, and runs that no record names.
 Status DatabaseImpl::RemoveLeftovers(StoredIndexImpl& index) {
   const uint32_t number = index.number, current = index.record.generation;
-  const auto remove = [&](uint32_t first, uint32_t last) -> Status {
+  const auto remove = [&](Table table, const Key& first, const Key& last) -> Status {
     Result<WriteTxn> txn = environment_->Write();
     if (!txn) return tl::unexpected(txn.error());
-    const Result<size_t> deleted =
-        txn->DeleteRange(Table::kGraph, GraphKey(number, first, GraphPart::kLists, 0),
-                         GraphKey(number, last, GraphPart::kSeeds, UINT32_MAX), SIZE_MAX);
+    const Result<size_t> deleted = txn->DeleteRange(table, first, last, SIZE_MAX);
     if (!deleted) return tl::unexpected(deleted.error());
     return *deleted == 0 ? Status() : std::move(*txn).Commit();
   };
-  Status ok = remove(current + 1, UINT32_MAX);
-  if (ok && current > 0) ok = remove(0, current - 1);
+  const auto generations = [&](uint32_t first, uint32_t last) {
+    return remove(Table::kGraph, GraphKey(number, first, GraphPart::kLists, 0),
+                  GraphKey(number, last, GraphPart::kSeeds, UINT32_MAX));
+  };
+  Status ok = generations(current + 1, UINT32_MAX);
+  if (ok && current > 0) ok = generations(0, current - 1);
+  std::vector<uint32_t> kept;
+  for (const RunRecord& run : index.record.runs) kept.push_back(run.number);
+  std::sort(kept.begin(), kept.end());
+  kept.push_back(UINT32_MAX);
+  uint32_t first = 0;
+  for (const uint32_t run : kept) {
+    if (ok && first < run)
+      ok = remove(Table::kRuns, RunKey(number, first, 0, 0),
+                  RunKey(number, run - 1, UINT32_MAX, UINT32_MAX));
+    first = run + 1;
+  }
   return ok;
 }
 
@@ -277,7 +315,7 @@ Result<DatabaseStats> DatabaseImpl::Stat() {
   DatabaseStats stats{.file_bytes = found->file_bytes,
                       .row_bytes = bytes(Table::kRows),
                       .graph_bytes = bytes(Table::kGraph),
-                      .log_bytes = bytes(Table::kLog),
+                      .log_bytes = bytes(Table::kLog) + bytes(Table::kRuns),
                       .max_bytes = found->map_bytes,
                       .commits = found->last_txn,
                       .snapshots = found->readers,

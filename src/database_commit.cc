@@ -8,6 +8,22 @@
 
 namespace shoal {
 
+namespace {
+
+// Copies a block of rows, if there is one.
+Status ReadRowBlock(const ReadTxn& txn, uint32_t index, uint32_t number, Block& block) {
+  const auto value = txn.Get(Table::kRows, RowsKey(index, number));
+  if (!value) return tl::unexpected(value.error());
+  if (value->empty()) return {};
+  const auto header = CheckBlock(txn.environment().path().string(), *value,
+                                 {.kind = BlockKind::kRows, .index = index, .number = number});
+  if (!header) return tl::unexpected(header.error());
+  std::memcpy(block.data(), value->data(), std::min(block.size(), value->size()));
+  return {};
+}
+
+}  // namespace
+
 // What a commit changes in one index.
 struct DatabaseImpl::IndexChanges {
   StoredIndexImpl* index = nullptr;
@@ -198,7 +214,24 @@ Status DatabaseImpl::WriteIndex(WriteTxn& txn, IndexChanges& changes) {
     record.slots = std::max({record.slots, changes.inserted.back() + 1, record.start + 1});
   if (Status ok = WriteRows(txn, changes); !ok) return ok;
 
-  CommitLogWriter log(record.number, ++record.last_commit);
+  if (Status ok = WriteLog(txn, changes); !ok) return ok;
+  record.live = record.live + changes.inserted.size() - changes.killed.size();
+  record.dead += changes.killed.size();
+  record.max_norm_sq = std::max(index.codec->max_norm_sq(), index.engine.codec().max_norm_sq());
+  return txn.Put(Table::kMeta, IndexKey(record.number), EncodeIndexRecord(record));
+}
+
+// The points with their lists and anchors; if that makes the changes in no run many, a run.
+Status DatabaseImpl::WriteLog(WriteTxn& txn, IndexChanges& changes) {
+  StoredIndexImpl& index = *changes.index;
+  IndexRecord& record = changes.record;
+  CommitLogWriter log(record.number, record.last_commit + 1);
+  RunWriter runs(txn, record);
+  record.changes_in_no_run +=
+      static_cast<uint32_t>(changes.inserted.size() + changes.killed.size());
+  const bool makes_run = record.changes_in_no_run >= kLeastInRun;
+  Status ok = makes_run ? runs.AddEarlier(record.last_commit) : Status();
+  ++record.last_commit;
   std::unordered_set<SlotId> anchored;
   SlotId list[kMaxDegree];
   for (const SlotId slot : changes.inserted) {
@@ -211,30 +244,46 @@ Status DatabaseImpl::WriteIndex(WriteTxn& txn, IndexChanges& changes) {
                                            }) -
                             list);
     const SlotId anchor = AnchorOf(changes, slot, {list, n}, anchored);
-    log.Insert({slot, anchor, index.engine.slots().external_id(slot), {list, n}});
+    LoggedPoint point{slot, anchor, index.engine.slots().external_id(slot), {list, n}};
+    point.place = log.Insert(point);
     changes.anchors.push_back({anchor, slot});
     index.anchors.Add(anchor, slot);
     anchored.insert(slot);
+    if (ok && makes_run) ok = runs.Add(point);
   }
-  for (const SlotId slot : changes.killed) log.Kill(slot);
+  for (const SlotId slot : changes.killed) {
+    log.Kill(slot);
+    if (ok && makes_run) ok = runs.AddKill(slot);
+  }
+  if (ok && makes_run) ok = runs.Finish();
   const std::vector<Block> parts = std::move(log).Finish();
-  for (uint32_t i = 0; i < parts.size(); ++i)
-    if (Status ok = txn.Put(Table::kLog, LogKey(record.number, record.last_commit, i), parts[i]);
-        !ok)
-      return ok;
-  record.live = record.live + changes.inserted.size() - changes.killed.size();
-  record.dead += changes.killed.size();
-  record.max_norm_sq = index.engine.codec().max_norm_sq();
-  return txn.Put(Table::kMeta, IndexKey(record.number), EncodeIndexRecord(record));
+  for (uint32_t i = 0; i < parts.size() && ok; ++i)
+    ok = txn.Put(Table::kLog, LogKey(record.number, record.last_commit, i), parts[i]);
+  return ok;
 }
 
-// The rows of a block are those in memory: of slots on disk, and of this commit. A slot on disk is
-// not used again, so its row stands.
+void StoredIndexImpl::CopyRow(SlotId slot, std::byte* out) const {
+  if (features == nullptr) {
+    std::memcpy(out, engine.Row(slot), geometry.row_bytes);
+    return;
+  }
+  const IndexOptions& options = record.options;
+  std::vector<std::byte> vector(BytesOf(options.scalar_type, options.dim));
+  if (features->CopyFresh(slot, vector.data())) {
+    codec->Encode({vector.data(), options.scalar_type, options.dim}, out);
+  } else {
+    codec->EncodeOrigin(out);
+  }
+}
+
+// The rows of a block are those of slots on disk, and of this commit. A slot on disk is not used
+// again, so its row stands.
 Status DatabaseImpl::WriteRows(WriteTxn& txn, const IndexChanges& changes) {
   const StoredIndexImpl& index = *changes.index;
   const BlockGeometry& geometry = index.geometry;
+  const bool has_new_start = index.record.start == kNoSlot && changes.record.start != kNoSlot;
   std::vector<SlotId> slots = changes.inserted;
-  if (index.record.start == kNoSlot && changes.record.start != kNoSlot)
+  if (has_new_start)
     slots.insert(std::lower_bound(slots.begin(), slots.end(), changes.record.start),
                  changes.record.start);
   Block block;
@@ -244,14 +293,18 @@ Status DatabaseImpl::WriteRows(WriteTxn& txn, const IndexChanges& changes) {
     if (b == written) continue;
     written = b;
     block.assign(geometry.row_block_bytes, std::byte{0});
+    // Where vectors are not in memory, those on disk are copied from there.
+    const bool has_rows = index.features == nullptr;
+    if (!has_rows) {
+      if (Status ok = ReadRowBlock(txn, changes.record.number, b, block); !ok) return ok;
+    }
     uint32_t count = 0;
     const SlotId first = b * geometry.rows_per_block;
     const SlotId end = std::min(first + geometry.rows_per_block, changes.record.slots);
     for (SlotId slot = first; slot < end; ++slot) {
-      if (slot != changes.record.start && !index.ledger.IsOnDisk(slot) && !changes.Inserts(slot))
-        continue;
-      std::memcpy(block.data() + geometry.RowOffset(slot), index.engine.Row(slot),
-                  geometry.row_bytes);
+      const bool is_new = changes.Inserts(slot) || (has_new_start && slot == changes.record.start);
+      if (!is_new && slot != changes.record.start && !index.ledger.IsOnDisk(slot)) continue;
+      if (is_new || has_rows) index.CopyRow(slot, block.data() + geometry.RowOffset(slot));
       ++count;
     }
     SealBlock(
@@ -265,6 +318,7 @@ Status DatabaseImpl::WriteRows(WriteTxn& txn, const IndexChanges& changes) {
 void DatabaseImpl::SetBits(std::vector<IndexChanges>& written) {
   for (IndexChanges& of : written) {
     StoredIndexImpl& index = *of.index;
+    if (index.features != nullptr) index.features->Forget(of.inserted);
     for (const SlotId slot : of.inserted)
       index.ledger.Set(slot, SlotLedger::kOnDisk, SlotLedger::kQueued);
     for (const SlotId slot : of.killed) index.ledger.Set(slot, SlotLedger::kDead, 0);
@@ -273,7 +327,8 @@ void DatabaseImpl::SetBits(std::vector<IndexChanges>& written) {
       index.logged_anchors.push_back({of.record.last_commit, anchor});
     index.changes += of.inserted.size() + of.killed.size();
     index.record = std::move(of.record);
-    if (IsPassDue(index)) pass_due_.store(true, std::memory_order_relaxed);
+    if (IsPassDue(index) || !RunsToMerge(index.record).empty())
+      pass_due_.store(true, std::memory_order_relaxed);
   }
 }
 

@@ -15,8 +15,11 @@
 #include <unordered_set>
 #include <vector>
 
+#include "codec/make_codec.h"
 #include "db/disk_graph.h"
 #include "db/environment.h"
+#include "db/log_run.h"
+#include "db/map_features.h"
 #include "index_impl.h"
 #include "shoal/database.h"
 
@@ -127,14 +130,25 @@ struct SlotChange {
 
 class StoredIndexImpl {
  public:
-  StoredIndexImpl(DatabaseImpl& owner, IndexRecord on_disk, Index loaded)
+  // What an index is made of.
+  struct Parts {
+    Index index;
+    MapFeatures* features;  // The index's; null: its vectors are in memory.
+  };
+  StoredIndexImpl(DatabaseImpl& owner, IndexRecord on_disk, Parts parts)
       : database(owner),
         name(on_disk.name),
         number(on_disk.number),
         record(std::move(on_disk)),
-        index(std::move(loaded)),
+        index(std::move(parts.index)),
         engine(IndexImpl::Of(index)),
-        geometry(record.options, engine.codec().row_bytes()) {}
+        features(parts.features),
+        codec(MakeCodec(Code::kFull, record.options.scalar_type, record.options.metric,
+                        record.options.dim)),
+        geometry(record.options, codec->row_bytes()) {
+    codec->RaiseMaxNormSq(record.max_norm_sq);
+    if (features != nullptr) features->SetIndex(number);
+  }
 
   Status Write(ExternalId id, VectorView vector, Replacing replacing);
   Status Delete(ExternalId id);
@@ -148,7 +162,13 @@ class StoredIndexImpl {
   // After the ledger, which it asks. Its destructor runs first.
   Index index;
   IndexImpl& engine;
+  MapFeatures* const features;         // Null: vectors are in memory.
+  const std::unique_ptr<Codec> codec;  // Of the rows on disk.
   const BlockGeometry geometry;
+
+  // The row that a point has, or will have, on disk. Under the commit lock; of the start, or of a
+  // point of the commit under way, or where vectors are in memory.
+  void CopyRow(SlotId slot, std::byte* out) const;
 
   // Under the commit lock.
   AnchorTree anchors;
@@ -214,6 +234,7 @@ class DatabaseImpl {
   Status Flush();
   Status PassAll();
   Status Pass(StoredIndexImpl& index);
+  Status MergeRuns(StoredIndexImpl& index);
   Result<DatabaseStats> Stat();
   Status Backup(const std::filesystem::path& path, bool compact);
 
@@ -239,6 +260,7 @@ class DatabaseImpl {
   Status WriteChanges(WriteTxn& txn, std::span<const SlotChange> changes,
                       std::vector<IndexChanges>& written);
   Status WriteIndex(WriteTxn& txn, IndexChanges& changes);
+  Status WriteLog(WriteTxn& txn, IndexChanges& changes);
   Status WriteRows(WriteTxn& txn, const IndexChanges& changes);
   SlotId AnchorOf(const IndexChanges& changes, SlotId slot, std::span<const SlotId> list,
                   const std::unordered_set<SlotId>& anchored) const;
@@ -250,6 +272,7 @@ class DatabaseImpl {
   void RunPasses();
   Result<IndexRecord> FindIndex(const ReadTxn& txn, std::string_view name);
   Status RemoveLeftovers(StoredIndexImpl& index);
+  Result<StoredIndexImpl::Parts> MakeIndex(const IndexOptions& options);
   StoredIndexImpl* OpenAlready(std::string_view name);
   std::vector<StoredIndexImpl*> AllOpen();
 

@@ -12,39 +12,92 @@ namespace {
 constexpr size_t kBytesPerTxn = size_t{2} << 20;  // So that commits get their turn.
 constexpr size_t kBlocksPerDelete = 8192;
 
+// Writes blocks that no record names yet, in transactions of their own.
+class BlockWriter {
+ public:
+  explicit BlockWriter(Environment& environment) : environment_(environment) {}
+  Status Put(Table table, const Key& key, Block block) {
+    bytes_ += block.size();
+    blocks_.push_back({table, key, std::move(block)});
+    return bytes_ < kBytesPerTxn ? Status() : Write();
+  }
+  Status Write() {
+    Result<WriteTxn> txn = environment_.Write();
+    if (!txn) return tl::unexpected(txn.error());
+    for (const Placed& placed : blocks_)
+      if (Status ok = txn->Put(placed.table, placed.key, placed.block); !ok) return ok;
+    blocks_.clear();
+    bytes_ = 0;
+    return std::move(*txn).Commit();
+  }
+
+ private:
+  struct Placed {
+    Table table;
+    Key key;
+    Block block;
+  };
+  Environment& environment_;
+  std::vector<Placed> blocks_;
+  size_t bytes_ = 0;
+};
+
+// Deletes the keys in [first, last], likewise.
+Status DeleteKeys(Environment& environment, Table table, const Key& first, const Key& last) {
+  for (;;) {
+    Result<WriteTxn> txn = environment.Write();
+    if (!txn) return tl::unexpected(txn.error());
+    const Result<size_t> deleted = txn->DeleteRange(table, first, last, kBlocksPerDelete);
+    if (!deleted) return tl::unexpected(deleted.error());
+    if (*deleted == 0) return {};
+    if (Status ok = std::move(*txn).Commit(); !ok) return ok;
+  }
+}
+Status DeleteRuns(Environment& environment, uint32_t index, uint32_t first, uint32_t last) {
+  return DeleteKeys(environment, Table::kRuns, RunKey(index, first, 0, 0),
+                    RunKey(index, last, UINT32_MAX, UINT32_MAX));
+}
+
 }  // namespace
 
 class DatabaseImpl::Passer {
  public:
-  Passer(DatabaseImpl& database, StoredIndexImpl& index) : database_(database), index_(index) {}
+  Passer(DatabaseImpl& database, StoredIndexImpl& index)
+      : database_(database), index_(index), writer_(*database.environment_) {}
   Passer(const Passer&) = delete;
   ~Passer() {
     if (!flipped_) index_.ledger.PutBack(released_);
   }
 
   Status Run() {
-    if (!Begin()) return {};
-    Status ok = RemoveOlder(generation_, generation_);
+    bool any = false;
+    Status ok = Begin(any);
+    if (!ok || !any) return ok;
+    ok = RemoveOlder(generation_, generation_);
     if (ok) ok = CopyLists();
     if (ok) ok = WriteStates();
     if (ok) ok = Walk();
     if (ok) ok = Flip();
     if (!ok) return ok;
     index_.engine.slots().Release(released_);
-    return RemoveOlder(0, generation_ - 1);
+    ok = RemoveOlder(0, generation_ - 1);
+    if (ok && runs_ > 0) ok = DeleteRuns(*database_.environment_, Number(), 0, runs_ - 1);
+    return ok;
   }
 
  private:
   // Under the commit lock: else a change between the bits and the last commit would be lost with
   // the log.
-  bool Begin() {
+  Status Begin(bool& any) {
     const CommitLockHolder lock(database_.commit_lock_);
     const IndexRecord& record = index_.record;
     std::vector<SlotId> free;
     released_ = index_.ledger.CutReleasable(free);
     index_.engine.slots().Release(free);
     if (record.start == kNoSlot || (record.first_commit > record.last_commit && released_.empty()))
-      return false;
+      return {};
+    any = true;
+    if (Status ok = EndRun(); !ok) return ok;
     bits_ = index_.ledger.Copy();
     bits_.resize(std::max<size_t>(bits_.size(), record.slots));
     for (const SlotId slot : released_) bits_[slot] = 0;
@@ -52,8 +105,23 @@ class DatabaseImpl::Passer {
     slots_ = record.slots;
     start_ = record.start;
     generation_ = record.generation + 1;
+    runs_ = record.next_run;
     index_.changes = 0;
-    return true;
+    return {};
+  }
+  // So that no run has changes of both sides of the last commit.
+  Status EndRun() {
+    if (index_.record.changes_in_no_run == 0) return {};
+    IndexRecord record = index_.record;
+    Result<WriteTxn> txn = database_.environment_->Write();
+    if (!txn) return tl::unexpected(txn.error());
+    RunWriter runs(*txn, record);
+    Status ok = runs.AddEarlier(record.last_commit);
+    if (ok) ok = runs.Finish();
+    if (ok) ok = txn->Put(Table::kMeta, IndexKey(Number()), EncodeIndexRecord(record));
+    if (ok) ok = std::move(*txn).Commit();
+    if (ok) index_.record = std::move(record);
+    return ok;
   }
   bool IsPresent(SlotId slot) const {
     return slot == start_ || (bits_[slot] & SlotLedger::kOnDisk) != 0;
@@ -63,20 +131,9 @@ class DatabaseImpl::Passer {
   }
   uint32_t Number() const { return index_.number; }
 
-  // Of the generation under way, in transactions of their own.
   Status Put(GraphPart part, uint32_t number, Block block) {
-    bytes_ += block.size();
-    blocks_.emplace_back(GraphKey(Number(), generation_, part, number), std::move(block));
-    return bytes_ < kBytesPerTxn ? Status() : Write();
-  }
-  Status Write() {
-    Result<WriteTxn> txn = database_.environment_->Write();
-    if (!txn) return tl::unexpected(txn.error());
-    for (const auto& [key, block] : blocks_)
-      if (Status ok = txn->Put(Table::kGraph, key, block); !ok) return ok;
-    blocks_.clear();
-    bytes_ = 0;
-    return std::move(*txn).Commit();
+    return writer_.Put(Table::kGraph, GraphKey(Number(), generation_, part, number),
+                       std::move(block));
   }
 
   Status CopyLists() {
@@ -128,7 +185,7 @@ class DatabaseImpl::Passer {
           {.kind = BlockKind::kStates, .index = Number(), .number = b, .generation = generation_});
       if (Status ok = Put(GraphPart::kStates, b, std::move(block)); !ok) return ok;
     }
-    return Write();
+    return writer_.Write();
   }
 
   // From the start over the lists as they were written. Each live point that is not reached is
@@ -207,6 +264,7 @@ class DatabaseImpl::Passer {
     record.generation_slots = slots_;
     record.first_commit = last_ + 1;
     record.dead -= released_.size();
+    std::erase_if(record.runs, [&](const RunRecord& run) { return run.last_commit <= last_; });
     Result<WriteTxn> txn = database_.environment_->Write();
     if (!txn) return tl::unexpected(txn.error());
     Status ok =
@@ -235,16 +293,9 @@ class DatabaseImpl::Passer {
 
   // Generations [first, last].
   Status RemoveOlder(uint32_t first, uint32_t last) {
-    for (;;) {
-      Result<WriteTxn> txn = database_.environment_->Write();
-      if (!txn) return tl::unexpected(txn.error());
-      const Result<size_t> deleted = txn->DeleteRange(
-          Table::kGraph, GraphKey(Number(), first, GraphPart::kLists, 0),
-          GraphKey(Number(), last, GraphPart::kSeeds, UINT32_MAX), kBlocksPerDelete);
-      if (!deleted) return tl::unexpected(deleted.error());
-      if (*deleted == 0) return {};
-      if (Status ok = std::move(*txn).Commit(); !ok) return ok;
-    }
+    return DeleteKeys(*database_.environment_, Table::kGraph,
+                      GraphKey(Number(), first, GraphPart::kLists, 0),
+                      GraphKey(Number(), last, GraphPart::kSeeds, UINT32_MAX));
   }
 
   DatabaseImpl& database_;
@@ -256,8 +307,8 @@ class DatabaseImpl::Passer {
   SlotId slots_ = 0;
   SlotId start_ = kNoSlot;
   uint32_t generation_ = 0;
-  std::vector<std::pair<Key, Block>> blocks_;
-  size_t bytes_ = 0;
+  uint32_t runs_ = 0;  // Those below have changes up to then.
+  BlockWriter writer_;
   AnchorTree tree_;
   std::vector<DiskAnchor> anchors_;
 };
@@ -274,6 +325,55 @@ Status DatabaseImpl::Pass(StoredIndexImpl& index) {
     return ok;
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorCode::kOutOfMemory, "database: no memory for a pass");
+  }
+}
+
+// Beside commits, which add runs. No pass is under way, so all that are here stay.
+Status DatabaseImpl::MergeRuns(StoredIndexImpl& index) {
+  const std::lock_guard lock(pass_mutex_);
+  try {
+    std::vector<RunRecord> old;
+    RunRecord merged;
+    {
+      const CommitLockHolder commit(commit_lock_);
+      old = RunsToMerge(index.record);
+      if (old.empty()) return {};
+      merged = {.number = index.record.next_run++, .last_commit = old.back().last_commit};
+    }
+    {
+      const Result<ReadTxn> txn = environment_->Read();
+      if (!txn) return tl::unexpected(txn.error());
+      Result<RunArrays> arrays = ReadRuns(*txn, index.number, old);
+      if (!arrays) return tl::unexpected(arrays.error());
+      BlockWriter writer(*environment_);
+      for (auto& [key, block] : EncodeRun(index.number, *arrays, merged))
+        if (Status ok = writer.Put(Table::kRuns, key, std::move(block)); !ok) return ok;
+      if (Status ok = writer.Write(); !ok) return ok;
+    }
+    {
+      const CommitLockHolder commit(commit_lock_);
+      IndexRecord record = index.record;
+      const auto is_old = [&](const RunRecord& run) {
+        return std::any_of(old.begin(), old.end(),
+                           [&](const RunRecord& other) { return other.number == run.number; });
+      };
+      std::replace_if(
+          record.runs.begin(), record.runs.end(),
+          [&](const RunRecord& run) { return run.number == old.back().number; }, merged);
+      std::erase_if(record.runs, is_old);
+      Result<WriteTxn> txn = environment_->Write();
+      if (!txn) return tl::unexpected(txn.error());
+      Status ok = txn->Put(Table::kMeta, IndexKey(index.number), EncodeIndexRecord(record));
+      if (ok) ok = std::move(*txn).Commit();
+      if (!ok) return ok;
+      index.record = std::move(record);
+    }
+    for (const RunRecord& run : old)
+      if (Status ok = DeleteRuns(*environment_, index.number, run.number, run.number); !ok)
+        return ok;
+    return {};
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "database: no memory to merge runs");
   }
 }
 

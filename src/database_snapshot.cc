@@ -1,32 +1,23 @@
-// A database's index, searched where it lies (stored_view.h), and checked.
+// Searches of a database's snapshot, and what it holds.
 #include <bit>
-#include <cstring>
-#include <mutex>
 #include <new>
 #include <string>
-#include <unordered_set>
 
 #include "base/file.h"
-#include "codec/make_codec.h"
-#include "codec/vector_check.h"
-#include "database_impl.h"
+#include "database_snapshot_impl.h"
 #include "graph/searcher.h"
 #include "persist/snapshot_seeds.h"
 #include "search_calls.h"
 #include "shoal/dataset.h"
-#include "stored_view.h"
 
 namespace shoal {
+
 namespace {
 
-struct StoredScratch final : ScratchBase {
-  SearchScratch search;
-  std::vector<std::byte> query_buffer;
-  size_t bytes() const override { return sizeof(*this) + search.bytes() + query_buffer.capacity(); }
-};
-
-tl::unexpected<Error> NoFilter() {
-  return MakeError(ErrorCode::kUnsupported, "filter: searches of a database's snapshot take none");
+// A database keeps no labels.
+Status CheckLabels(const Filter* filter) {
+  if (filter == nullptr || !filter->node().reads_labels) return {};
+  return MakeError(ErrorCode::kUnsupported, "filter: a database keeps no labels");
 }
 
 bool ShowClusters(const DiskGraph& graph) {
@@ -36,63 +27,6 @@ bool ShowClusters(const DiskGraph& graph) {
 }
 
 }  // namespace
-
-class DatabaseSnapshotImpl {
- public:
-  static Result<std::unique_ptr<DatabaseSnapshotImpl>> Open(const std::filesystem::path& path,
-                                                            std::string_view index);
-
-  Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
-                        std::span<float> distances, WorkCounters* work) const;
-  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
-                                       WorkCounters* work) const;
-  Result<SlotId> Find(ExternalId id) const;
-  Status Get(ExternalId id, MutableVectorView vector) const;
-  Result<std::vector<ExternalId>> Ids() const;
-  Status Dump(const std::filesystem::path& vectors, const std::filesystem::path& ids) const;
-  Status Verify() const;
-  size_t size() const { return graph_->record().live; }
-  const IndexOptions& options() const { return graph_->record().options; }
-  const VectorCheck& check() const { return check_; }
-
- private:
-  DatabaseSnapshotImpl(const IndexOptions& o, std::unique_ptr<DiskGraph> graph)
-      : check_(o.scalar_type, o.metric, o.dim),
-        codec_(MakeCodec(Code::kFull, o.scalar_type, o.metric, o.dim)),
-        graph_(std::move(graph)),
-        has_clusters_(ShowClusters(*graph_)) {}
-  StoredScratch& ScratchOf(EpochRegistry::Guard& guard) const;
-  Scorer Bind(VectorView query, StoredScratch& scratch) const {
-    scratch.query_buffer.resize(codec_->buffer_bytes());
-    return codec_->BindQuery(query, scratch.query_buffer.data());
-  }
-  StoredView View() const { return {*graph_, has_clusters_}; }
-  // visit(slot) for all live points.
-  template <class Visit>
-  void EachLive(const Visit& visit) const {
-    for (SlotId slot = 0; slot < graph_->slots(); ++slot)
-      if (graph_->IsLive(slot)) visit(slot);
-  }
-  void MakeIdTable() const;
-  tl::unexpected<Error> Broken(SlotId slot, const std::string& what) const {
-    return MakeError(ErrorCode::kCorrupt, "index \"" + graph_->record().name + "\": slot " +
-                                              std::to_string(slot) + ": " + what);
-  }
-  Status VerifyWords() const;
-  Status VerifyReach() const;
-  Status VerifyPoints() const;
-
-  const VectorCheck check_;
-  const std::unique_ptr<Codec> codec_;
-  const std::unique_ptr<DiskGraph> graph_;
-  const bool has_clusters_;
-  // Only for what it keeps: a scratch for each thread that searches.
-  mutable EpochRegistry epochs_;
-
-  // A hash table of live slots by id, at most half full; kNoSlot: empty.
-  mutable std::once_flag made_id_table_;
-  mutable std::vector<SlotId> id_table_;
-};
 
 Result<std::unique_ptr<DatabaseSnapshotImpl>> DatabaseSnapshotImpl::Open(
     const std::filesystem::path& path, std::string_view index) {
@@ -109,8 +43,9 @@ Result<std::unique_ptr<DatabaseSnapshotImpl>> DatabaseSnapshotImpl::Open(
   const size_t row_bytes = codec->row_bytes();
   Result<std::unique_ptr<DiskGraph>> graph = DiskGraph::Open(std::move(*txn), *record, row_bytes);
   if (!graph) return tl::unexpected(graph.error());
+  const bool has_clusters = ShowClusters(**graph);
   return std::unique_ptr<DatabaseSnapshotImpl>(
-      new DatabaseSnapshotImpl(record->options, std::move(*graph)));
+      new DatabaseSnapshotImpl(record->options, std::move(*graph), has_clusters));
 }
 
 StoredScratch& DatabaseSnapshotImpl::ScratchOf(EpochRegistry::Guard& guard) const {
@@ -119,19 +54,39 @@ StoredScratch& DatabaseSnapshotImpl::ScratchOf(EpochRegistry::Guard& guard) cons
   return static_cast<StoredScratch&>(*scratch);
 }
 
+size_t DatabaseSnapshotImpl::Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+                                  SearchScratch& scratch) const {
+  const auto look_up = [&](ExternalId id) -> std::optional<SlotId> {
+    const Result<SlotId> slot = Find(id);  // Damage is noted.
+    return slot && *slot != kNoSlot ? std::optional(*slot) : std::nullopt;
+  };
+  return PlanFiltered(View(), {filter.node(), list_size, options().max_degree}, look_up, work,
+                      scratch);
+}
+
 Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOptions& options,
                                             std::span<ExternalId> ids, std::span<float> distances,
                                             WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
-  if (options.filter != nullptr) return NoFilter();
+  if (Status ok = CheckLabels(options.filter); !ok) return tl::unexpected(ok.error());
+  if (options.max_per_label > 0)
+    return MakeError(ErrorCode::kUnsupported, "max_per_label: a database keeps no labels");
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, graph_->slots());
     const size_t k = std::min(options.k, most);
     const size_t list_size = std::min(std::max(options.search_list_size, k), most);
-    Searcher(View(), Bind(query, scratch), {}, guard.work, scratch.search).FindNearest(list_size);
+    const Scorer scorer = Bind(query, scratch);
+    if (options.filter == nullptr) {
+      Searcher(View(), scorer, {}, guard.work, scratch.search).FindNearest(list_size);
+    } else {
+      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      Searcher(ViewOf(*options.filter, guard.work, scratch.search), scorer, {}, guard.work,
+               scratch.search)
+          .FindNearest(std::min(list, most));
+    }
     const CandidateList& best = scratch.search.best;
     size_t hits = 0;
     for (size_t i = 0; i < best.size() && hits < k; ++i) {
@@ -145,6 +100,8 @@ Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOption
     return hits;
   } catch (const std::bad_alloc&) {
     return NoMemory("search");
+  } catch (const PredicateThrew& threw) {
+    return ErrorOf(threw);
   }
 }
 
@@ -153,13 +110,20 @@ Result<std::vector<Hit>> DatabaseSnapshotImpl::RangeSearch(VectorView query,
                                                            WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckRangeSearch(options); !ok) return tl::unexpected(ok.error());
-  if (options.filter != nullptr) return NoFilter();
+  if (Status ok = CheckLabels(options.filter); !ok) return tl::unexpected(ok.error());
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, graph_->slots());
-    FindWithin(View(), Bind(query, scratch), std::clamp<size_t>(options.search_list_size, 1, most),
-               options.radius, guard.work, scratch.search);
+    const Scorer scorer = Bind(query, scratch);
+    const size_t list_size = std::clamp<size_t>(options.search_list_size, 1, most);
+    if (options.filter == nullptr) {
+      FindWithin(View(), scorer, list_size, options.radius, guard.work, scratch.search);
+    } else {
+      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      FindWithin(ViewOf(*options.filter, guard.work, scratch.search), scorer, list, options.radius,
+                 guard.work, scratch.search);
+    }
     std::vector<Hit> hits;
     hits.reserve(scratch.search.within.size());
     for (const Candidate& candidate : scratch.search.within)
@@ -169,6 +133,8 @@ Result<std::vector<Hit>> DatabaseSnapshotImpl::RangeSearch(VectorView query,
     return hits;
   } catch (const std::bad_alloc&) {
     return NoMemory("search");
+  } catch (const PredicateThrew& threw) {
+    return ErrorOf(threw);
   }
 }
 
@@ -247,90 +213,6 @@ Status DatabaseSnapshotImpl::Dump(const std::filesystem::path& vectors,
   return ok;
 }
 
-// D2: every word and every anchor names a point that is on disk.
-Status DatabaseSnapshotImpl::VerifyWords() const {
-  const SlotId start = graph_->record().start;
-  SlotId list[kMaxDegree];
-  for (SlotId slot = 0; slot < graph_->slots(); ++slot) {
-    if (!graph_->IsPresent(slot)) continue;
-    const size_t n = graph_->CopyList(slot, list);
-    for (size_t i = 0; i < n; ++i)
-      if (list[i] == slot || list[i] == start || !graph_->IsPresent(list[i]))
-        return Broken(slot, "list: expected other points, found slot " + std::to_string(list[i]));
-  }
-  const auto check = [&](SlotId anchor, SlotId point) -> Status {
-    if (graph_->IsPresent(anchor) && anchor != point) return {};
-    return Broken(point, "anchor: expected another point, found slot " + std::to_string(anchor));
-  };
-  for (const DiskAnchor& anchor : graph_->anchors())
-    if (Status ok = check(anchor.anchor, anchor.point); !ok) return ok;
-  for (const LoggedPoint& point : graph_->logged())
-    if (Status ok = check(point.anchor, point.slot); !ok) return ok;
-  return {};
-}
-
-// D1: every live point is reached from the start over own lists and anchors.
-Status DatabaseSnapshotImpl::VerifyReach() const {
-  std::vector<bool> reached(graph_->slots());
-  std::vector<SlotId> queue;
-  const auto reach = [&](SlotId slot) {
-    if (reached[slot]) return;
-    reached[slot] = true;
-    queue.push_back(slot);
-  };
-  std::unordered_map<SlotId, std::vector<SlotId>> anchored;
-  for (const DiskAnchor& anchor : graph_->anchors())
-    anchored[anchor.anchor].push_back(anchor.point);
-  for (const LoggedPoint& point : graph_->logged()) anchored[point.anchor].push_back(point.slot);
-  if (graph_->record().start < graph_->slots()) reach(graph_->record().start);
-  SlotId list[kMaxDegree];
-  for (size_t next = 0; next < queue.size(); ++next) {
-    const size_t n = graph_->CopyList(queue[next], list);
-    for (size_t i = 0; i < n; ++i) reach(list[i]);
-    if (const auto found = anchored.find(queue[next]); found != anchored.end())
-      for (const SlotId point : found->second) reach(point);
-  }
-  for (SlotId slot = 0; slot < graph_->slots(); ++slot)
-    if (graph_->IsLive(slot) && !reached[slot])
-      return Broken(slot, "expected a way from the start, found none");
-  return {};
-}
-
-// D3: an id has one live point; each has a vector that may be inserted; the counts are right.
-Status DatabaseSnapshotImpl::VerifyPoints() const {
-  std::unordered_set<ExternalId> met;
-  size_t live = 0, present = 0;
-  const IndexOptions& o = options();
-  for (SlotId slot = 0; slot < graph_->slots(); ++slot) {
-    if (!graph_->IsPresent(slot) || slot == graph_->record().start) continue;
-    ++present;
-    const VectorView vector(graph_->Row(slot), o.scalar_type, o.dim);
-    if (Status ok = check_.Vector(vector, "vector"); !ok) return Broken(slot, ok.error().message);
-    if (!graph_->IsLive(slot)) continue;
-    ++live;
-    if (!met.insert(graph_->IdOf(slot)).second)
-      return Broken(slot, "id " + std::to_string(graph_->IdOf(slot)) + ": expected once");
-  }
-  if (live == graph_->record().live && present == live + graph_->record().dead) return {};
-  return MakeError(ErrorCode::kCorrupt,
-                   "index \"" + graph_->record().name + "\": live and dead points: expected " +
-                       std::to_string(graph_->record().live) + ", " +
-                       std::to_string(graph_->record().dead) + ", found " + std::to_string(live) +
-                       ", " + std::to_string(present - live));
-}
-
-Status DatabaseSnapshotImpl::Verify() const {
-  try {
-    Status ok = graph_->ReadAll();
-    if (ok) ok = VerifyWords();
-    if (ok) ok = VerifyReach();
-    if (ok) ok = VerifyPoints();
-    return ok;
-  } catch (const std::bad_alloc&) {
-    return NoMemory("verify");
-  }
-}
-
 DatabaseSnapshot::DatabaseSnapshot(std::unique_ptr<DatabaseSnapshotImpl> impl)
     : impl_(std::move(impl)) {}
 DatabaseSnapshot::~DatabaseSnapshot() = default;
@@ -373,6 +255,11 @@ Result<std::vector<Hit>> DatabaseSnapshot::RangeSearch(VectorView query,
                                                        const RangeOptions& options,
                                                        WorkCounters* work) const {
   return impl_->RangeSearch(query, options, work);
+}
+Result<RangeHits> DatabaseSnapshot::RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                                    const BatchOptions& batch) const {
+  return RangeSearchBatch(queries, options, batch,
+                          [&](VectorView query) { return RangeSearch(query, options); });
 }
 Result<bool> DatabaseSnapshot::Contains(ExternalId id) const {
   const Result<SlotId> slot = impl_->Find(id);

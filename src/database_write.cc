@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
 #include "database_impl.h"
+#include "db/records.h"
 #include "index_batch.h"
 
 namespace shoal {
@@ -105,6 +107,10 @@ class TransactionImpl {
 
   Status Write(StoredIndexImpl& index, ExternalId id, VectorView vector, Replacing replacing);
   Status Delete(StoredIndexImpl& index, ExternalId id);
+  Result<BatchReport> WriteMany(StoredIndexImpl& index, std::span<const ExternalId> ids,
+                                MatrixView rows, Replacing replacing, const BatchOptions& batch);
+  Status ChangeRecord(std::string_view table, std::string_view key,
+                      std::optional<std::string_view> value);
   Result<MDB_txn*> native();
   Status Commit();
   void Abort();
@@ -133,11 +139,13 @@ class TransactionImpl {
     return written.point || (!written.deleted && index.engine.LiveSlotOf(id));
   }
   std::vector<SlotChange> Changes() const;
+  Status WriteOwnRecords();
   void End();
 
   const std::shared_ptr<DatabaseImpl> database_;
   std::mutex mutex_;  // InsertMany's threads.
   Writes writes_;
+  std::vector<RecordChange> records_;
   std::optional<WriteTxn> native_;
   Status failed_;  // It cannot commit any more.
 };
@@ -243,8 +251,29 @@ std::vector<SlotChange> TransactionImpl::Changes() const {
   return changes;
 }
 
+Status TransactionImpl::ChangeRecord(std::string_view table, std::string_view key,
+                                     std::optional<std::string_view> value) {
+  if (Status valid = CheckRecord(table, key); !valid) return valid;
+  try {
+    records_.push_back({std::string(table), std::string(key), std::nullopt});
+    if (value) records_.back().value.emplace(*value);
+    return {};
+  } catch (const std::bad_alloc&) {
+    failed_ = MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+    return failed_;
+  }
+}
+
+// Records are written when the transaction commits: until then other threads commit, too.
+Status TransactionImpl::WriteOwnRecords() {
+  if (records_.empty()) return {};
+  if (const Result<MDB_txn*> txn = native(); !txn) return tl::unexpected(txn.error());
+  return WriteRecords(*native_, records_);
+}
+
 Status TransactionImpl::Commit() {
   Status committed = failed_;
+  if (committed) committed = WriteOwnRecords();
   if (!committed) {
     Abort();
     return committed;
@@ -295,6 +324,28 @@ void TransactionImpl::Abort() {
 void TransactionImpl::End() {
   for (const auto& [key, written] : writes_) key.index->busy.Release(key.id);
   writes_.clear();
+  records_.clear();
+}
+
+Result<BatchReport> TransactionImpl::WriteMany(StoredIndexImpl& index,
+                                               std::span<const ExternalId> ids, MatrixView rows,
+                                               Replacing replacing, const BatchOptions& batch) {
+  if (ids.size() != rows.rows())
+    return Invalid("ids", "one per row, " + std::to_string(rows.rows()),
+                   std::to_string(ids.size()));
+  constexpr size_t kGrain = 8;
+  const char* const verb = replacing == Replacing::kYes ? "upsert" : "insert";
+  try {
+    std::vector<ExternalId> sorted(ids.begin(), ids.end());
+    std::sort(sorted.begin(), sorted.end());
+    BatchOptions options = batch;
+    // What the transaction has done to an id is one thread's at a time.
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) options.threads = 1;
+    return RunBatch({verb, rows.rows(), {}, kGrain}, options,
+                    [&](size_t i) { return Write(index, ids[i], rows[i], replacing); });
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+  }
 }
 
 Transaction::Transaction(std::unique_ptr<TransactionImpl> impl) : impl_(std::move(impl)) {}
@@ -313,21 +364,41 @@ Status Transaction::Delete(const StoredIndex& index, ExternalId id) {
 Result<BatchReport> Transaction::InsertMany(const StoredIndex& index,
                                             std::span<const ExternalId> ids, MatrixView rows,
                                             const BatchOptions& batch) {
-  if (ids.size() != rows.rows())
-    return Invalid("ids", "one per row, " + std::to_string(rows.rows()),
-                   std::to_string(ids.size()));
-  constexpr size_t kGrain = 8;
-  try {
-    return RunBatch({"insert", rows.rows(), {}, kGrain}, batch, [&](size_t i) {
-      return impl_->Write(*index.impl_, ids[i], rows[i], Replacing::kNo);
-    });
-  } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
-  }
+  return impl_->WriteMany(*index.impl_, ids, rows, Replacing::kNo, batch);
+}
+Result<BatchReport> Transaction::UpsertMany(const StoredIndex& index,
+                                            std::span<const ExternalId> ids, MatrixView rows,
+                                            const BatchOptions& batch) {
+  return impl_->WriteMany(*index.impl_, ids, rows, Replacing::kYes, batch);
+}
+Status Transaction::PutRecord(std::string_view table, std::string_view key,
+                              std::string_view value) {
+  return impl_->ChangeRecord(table, key, value);
+}
+Status Transaction::DeleteRecord(std::string_view table, std::string_view key) {
+  return impl_->ChangeRecord(table, key, std::nullopt);
 }
 Result<MDB_txn*> Transaction::native() { return impl_->native(); }
 Status Transaction::Commit() { return impl_->Commit(); }
 void Transaction::Abort() { impl_->Abort(); }
+
+// A write transaction that changes nothing: LMDB wants tables to be opened by one at a time.
+Result<std::vector<Record>> Database::Records(std::string_view table) const {
+  if (Status ok = impl_->MayWait(); !ok) return tl::unexpected(ok.error());
+  impl_->commit_lock().Lock();
+  Result<std::vector<Record>> records;
+  try {
+    const Result<WriteTxn> txn = impl_->environment().Write();
+    if (txn)
+      records = ReadRecords(*txn, table);
+    else
+      records = tl::unexpected(txn.error());
+  } catch (const std::bad_alloc&) {
+    records = MakeError(ErrorCode::kOutOfMemory, "records: no memory");
+  }
+  impl_->commit_lock().Unlock();
+  return records;
+}
 
 Result<Transaction> Database::Begin() {
   try {

@@ -152,6 +152,15 @@ Result<Index> IndexImpl::Make(const IndexOptions& options, std::unique_ptr<Featu
   }
 }
 
+Result<uint64_t> IndexImpl::RowBytes(const IndexOptions& options) {
+  if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
+  const Result<PointRows> rows = MakeRows(ResolveCodes(options), nullptr);
+  if (!rows) return tl::unexpected(rows.error());
+  uint64_t bytes = 0;
+  for (const auto& part : rows->parts()) bytes += part->codec->row_bytes();
+  return bytes;
+}
+
 Result<Index> IndexImpl::CreateOf(const IndexOptions& options, PointRows rows,
                                   ChangeObserver* observer) {
   try {
@@ -253,12 +262,20 @@ Status Index::SetLabels(ExternalId id, std::span<const uint32_t> labels) {
 Result<std::vector<uint32_t>> Index::Labels(ExternalId id) const { return impl_->Labels(id); }
 Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                       const BatchOptions& batch) {
-  return impl_->InsertMany(ids, rows, batch);
+  return impl_->InsertMany(ids, rows, nullptr, batch);
+}
+Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                      const LabelRows& labels, const BatchOptions& batch) {
+  return impl_->InsertMany(ids, rows, &labels, batch);
 }
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
 Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
                                       const BatchOptions& batch) {
-  return impl_->UpsertMany(ids, rows, batch);
+  return impl_->UpsertMany(ids, rows, nullptr, batch);
+}
+Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                      const LabelRows& labels, const BatchOptions& batch) {
+  return impl_->UpsertMany(ids, rows, &labels, batch);
 }
 Status Index::Delete(ExternalId id) { return impl_->Delete(id); }
 Result<BatchReport> Index::DeleteMany(std::span<const ExternalId> ids, const BatchOptions& batch) {
@@ -284,6 +301,11 @@ Result<std::vector<Hit>> Index::RangeSearch(VectorView query, const RangeOptions
                                             WorkCounters* work) const {
   return impl_->RangeSearch(query, options, work);
 }
+Result<RangeHits> Index::RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                         const BatchOptions& batch) const {
+  return RangeSearchBatch(queries, options, batch,
+                          [&](VectorView query) { return RangeSearch(query, options); });
+}
 bool Index::Contains(ExternalId id) const { return impl_->Contains(id); }
 Status Index::ContainsMany(std::span<const ExternalId> ids, std::span<uint8_t> contained) const {
   return impl_->ContainsMany(ids, contained);
@@ -307,6 +329,12 @@ IndexDiagnostics Index::Diagnostics() const { return impl_->Diagnostics(); }
 Status Index::CheckStructure() const { return impl_->CheckStructure(); }
 Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
   return impl_->Save(path, batch);
+}
+Status Index::SaveTo(const SnapshotSink& sink, const BatchOptions& batch) const {
+  return impl_->SaveTo(sink, batch);
+}
+Result<Index> Index::LoadFrom(const SnapshotSource& source, const LoadOptions& options) {
+  return IndexImpl::LoadFrom(source, options);
 }
 Result<Index> Index::Load(const std::filesystem::path& path, const LoadOptions& options) {
   return IndexImpl::Load(path, options);

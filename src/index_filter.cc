@@ -28,7 +28,10 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
     size_t list_size = std::min(std::max(options.search_list_size, k), most);
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most)) {
-      const size_t list = std::min(most, Plan({filter, list_size, options_.max_degree}, op));
+      const Representation traversal = rows_.traversal();
+      const Scorer probe = traversal.codec.BindQuery(query, op.scratch.query_buffer.data());
+      const size_t list =
+          std::min(most, Plan({filter, list_size, options_.max_degree, &probe}, op));
       const bool is_exact = search.filter->plan == FilterPlan::kScan && rows_.stored() == nullptr;
       const Representation rows = is_exact ? rows_.ranking() : rows_.traversal();
       const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());

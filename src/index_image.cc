@@ -1,4 +1,6 @@
-// An index to and from its image, of which the file formats write and read.
+// An index to and from its image, which the file formats write and read.
+#include "index_image.h"
+
 #include <algorithm>
 #include <string>
 #include <vector>

@@ -45,6 +45,7 @@ struct PendingPoint {
 };
 enum class Replacing : uint8_t { kNo, kYes };
 struct FilteredSearchOptions;
+class PagedSearch;
 
 // An insert, or an upsert, that is prepared: a slot with row and list that no search can see. It
 // holds no guard, so any time may pass before the commit. Dropped without one, it leaves nothing
@@ -125,11 +126,12 @@ class IndexImpl {
   EpochRegistry& epochs() { return epochs_; }
   const VectorCheck& check() const { return check_; }
 
+  // labels: null for none of their own.
   Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                 const BatchOptions& batch);
+                                 const LabelRows* labels, const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector);
   Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                 const BatchOptions& batch);
+                                 const LabelRows* labels, const BatchOptions& batch);
   Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
   Status SetLabels(ExternalId id, std::span<const uint32_t> labels);
   Result<std::vector<uint32_t>> Labels(ExternalId id) const;
@@ -142,6 +144,7 @@ class IndexImpl {
   Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work) const;
+  Result<Pages> SearchPages(VectorView query, const SearchOptions& options) const;
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
@@ -165,7 +168,11 @@ class IndexImpl {
   Status CheckStructure() const;
 
   Status Save(const std::filesystem::path& path, const BatchOptions& batch);
+  Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
+  // About what a point takes (EstimateBytes).
+  static Result<uint64_t> BytesPerPoint(const IndexOptions& options);
+  static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options);
   Result<GraphImage> Export(bool dynamic);
   Status Import(const GraphImage& image, const BatchOptions& batch);
 
@@ -202,6 +209,8 @@ class IndexImpl {
 
   // Decodes the vector to `out`, of the index's dimension and type.
   Status CopyVector(ExternalId id, MutableVectorView out) const;
+  // Not more than kMaxLabels. InvalidArgument.
+  static Status CheckLabelCount(std::span<const uint32_t> labels);
   // Gives a prepared point its labels.
   Status Label(PreparedInsert& prepared, std::span<const uint32_t> labels);
   // Likewise of a live point, under `guard`.
@@ -230,6 +239,12 @@ class IndexImpl {
   size_t Plan(const FilteredSearchOptions& search, Operation& op) const;
   Result<size_t> SearchFiltered(VectorView query, const SearchOptions& options,
                                 const SearchOutput& output) const;
+  // With max_per_label; likewise.
+  Result<size_t> SearchDiverse(VectorView query, const SearchOptions& options,
+                               const SearchOutput& output) const;
+  class PageHost;
+  class IndexPages;
+  Result<size_t> NextPage(PagedSearch& pages, const SearchOutput& output) const;
   void FindWithinFiltered(const Representation& rows, const Scorer& scorer, size_t list_size,
                           const RangeOptions& options, Operation& op) const;
   // Before the mark, or PUB.1 of the id's next slot. It reads first: all searches read the flag.
@@ -297,7 +312,12 @@ class IndexImpl {
   uint32_t PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
                        std::span<const uint32_t> list, EpochRegistry::Guard& guard);
   uint32_t Medoid(const SnapshotPoints& points);
-  Status WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch);
+  // Of a point's rows in memory, by both codes. May throw bad_alloc.
+  static Result<uint64_t> RowBytes(const IndexOptions& options);
+  // sink: null for the writer's own file.
+  Status WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSink* sink,
+                       const BatchOptions& batch);
+  static Result<Index> LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options);
   class Loader;
   class Restorer;
 
@@ -331,7 +351,7 @@ class IndexImpl {
   // Of every live point the row is of a set that is alive.
   Status CheckSets() const;
 
-  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows) const;
+  Status CheckRows(std::span<const ExternalId> ids, MatrixView rows, const LabelRows* labels) const;
   std::vector<uint8_t> KnownIds(std::span<const ExternalId> ids);
   std::vector<uint32_t> DeleteOrder(std::span<const ExternalId> ids);
   std::vector<SlotId> LiveSlots() const;

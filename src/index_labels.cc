@@ -6,23 +6,20 @@
 #include "index_impl.h"
 
 namespace shoal {
-namespace {
 
-Status CheckCount(std::span<const uint32_t> labels) {
+Status IndexImpl::CheckLabelCount(std::span<const uint32_t> labels) {
   if (labels.size() <= kMaxLabels) return {};
   return Invalid("labels", "at most " + Written(kMaxLabels), Written(labels.size()));
 }
 
-}  // namespace
-
 Status IndexImpl::Label(PreparedInsert& prepared, std::span<const uint32_t> labels) {
+  if (Status ok = CheckLabelCount(labels); !ok) return ok;
   if (!slots_.labels().Set(prepared.slot(), labels)) return OutOfMemory(options_, "labels");
   prepared.has_own_labels_ = true;
   return {};
 }
 
 Status IndexImpl::Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels) {
-  if (Status ok = CheckCount(labels); !ok) return ok;
   Result<PreparedInsert> prepared = Prepare(id, vector);
   if (!prepared) return tl::unexpected(prepared.error());
   if (Status labelled = Label(*prepared, labels); !labelled) return labelled;
@@ -30,7 +27,6 @@ Status IndexImpl::Insert(ExternalId id, VectorView vector, std::span<const uint3
 }
 
 Status IndexImpl::Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels) {
-  if (Status ok = CheckCount(labels); !ok) return ok;
   Result<PreparedInsert> prepared = PrepareUpsert(id, vector);
   if (!prepared) return tl::unexpected(prepared.error());
   if (Status labelled = Label(*prepared, labels); !labelled) return labelled;
@@ -42,7 +38,7 @@ Status IndexImpl::Upsert(ExternalId id, VectorView vector, std::span<const uint3
 
 // Under the id's entry the slot stays the id's.
 Status IndexImpl::SetLabels(ExternalId id, std::span<const uint32_t> labels) {
-  if (Status ok = CheckCount(labels); !ok) return ok;
+  if (Status ok = CheckLabelCount(labels); !ok) return ok;
   const auto entry = ids_.Lock(id);
   const auto slot = entry.slot();
   if (!slot || slots_.tag(*slot) != Tag::kLive) return NotFound(id);

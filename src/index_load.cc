@@ -294,8 +294,41 @@ class IndexImpl::Loader {
   BreadthFirstOrder order_;
 };
 
+namespace {
+
+// All that a source gives, as a file without a name.
+Result<InputFile> Gather(const SnapshotSource& source, const std::stop_token& stop) {
+  constexpr size_t kPiece = size_t{1} << 20;
+  Result<OutputFile> file = OutputFile::CreateUnnamed();
+  if (!file) return tl::unexpected(file.error());
+  std::vector<std::byte> piece(kPiece);
+  for (;;) {
+    if (stop.stop_requested()) return MakeError(ErrorCode::kCancelled, "load: cancelled");
+    const Result<size_t> n = source(piece);
+    if (!n) return tl::unexpected(n.error());
+    if (*n > piece.size())
+      return Invalid("source", "at most " + std::to_string(piece.size()) + " bytes",
+                     std::to_string(*n));
+    if (*n == 0) return std::move(*file).TurnIntoInput();
+    if (Status ok = file->Append(piece.data(), *n); !ok) return tl::unexpected(ok.error());
+  }
+}
+
+}  // namespace
+
 Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptions& options) {
-  const Result<SnapshotReader> reader = SnapshotReader::Open(path);
+  return LoadOf(SnapshotReader::Open(path), options);
+}
+
+Result<Index> IndexImpl::LoadFrom(const SnapshotSource& source, const LoadOptions& options) {
+  try {
+    return LoadOf(SnapshotReader::Open(Gather(source, options.batch.stop)), options);
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "stream: no memory to load it");
+  }
+}
+
+Result<Index> IndexImpl::LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options) {
   if (!reader) return tl::unexpected(reader.error());
   IndexOptions index_options = reader->header().options;
   index_options.runtime = options.runtime;

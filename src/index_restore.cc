@@ -106,7 +106,8 @@ class IndexImpl::Restorer {
         return Broken(slot, valid.error().message);
       index_.rows_.Encode(vector, slot);
     }
-    if (std::memcmp(index_.Row(slot), stored, index_.codec().row_bytes()) != 0)
+    if (index_.rows_.stored() == nullptr &&
+        std::memcmp(index_.Row(slot), stored, index_.codec().row_bytes()) != 0)
       return Broken(slot, "row: expected that of its vector, found another");
     if (slot != start()) {
       const ExternalId id = disk_.IdOf(slot);
@@ -166,11 +167,16 @@ class IndexImpl::Restorer {
   }
 
   Status LinkLogged() {
-    const std::span<const LoggedPoint> logged = disk_.logged();
+    std::vector<SlotId> logged;
+    const Status read = disk_.EachLogged([&](const LoggedPoint& point) -> Status {
+      logged.push_back(point.slot);
+      return {};
+    });
+    if (!read) return read;
     const auto link = [&](size_t begin, size_t end) {
       SlotId row[kMaxDegree];
       for (size_t i = begin; i < end; ++i) {
-        const SlotId p = logged[i].slot;
+        const SlotId p = logged[i];
         if (!disk_.IsLive(p)) continue;
         auto guard = index_.epochs_.Pin();
         Operation op(guard, index_.rows_.buffer_bytes());

@@ -80,8 +80,8 @@ void IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegist
   std::erase(list, kNoSlot);
 }
 
-Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOptions& batch) {
-  Result<SnapshotWriter> writer = SnapshotWriter::Create(path);
+Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotSink* sink,
+                                const BatchOptions& batch) {
   if (!writer) return tl::unexpected(writer.error());
   auto guard = epochs_.Pin();
   SHOAL_SYNC_POINT("save.before_points");
@@ -178,7 +178,8 @@ Status IndexImpl::WriteSnapshot(const std::filesystem::path& path, const BatchOp
     if (ok) ok = writer->Append(block);
   }
   for (size_t i = 0; i < saved.size(); ++i) codecs[i]->max_norm_sq = saved[i]->max_norm_sq();
-  if (ok) ok = writer->Commit(header);
+  if (ok)
+    ok = sink == nullptr ? writer->Commit(header) : writer->CommitTo(header, *sink, batch.stop);
   if (ok && batch.progress) batch.progress(header.points, header.points);
   return ok;
 }
@@ -262,7 +263,15 @@ std::vector<SeedSet> IndexImpl::SnapshotSeedSets(const SnapshotPoints& points) {
 
 Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch) {
   try {
-    return WriteSnapshot(path, batch);
+    return WriteSnapshot(SnapshotWriter::Create(path), nullptr, batch);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "save");
+  }
+}
+
+Status IndexImpl::SaveTo(const SnapshotSink& sink, const BatchOptions& batch) {
+  try {
+    return WriteSnapshot(SnapshotWriter::CreateUnnamed(), &sink, batch);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "save");
   }

@@ -63,6 +63,7 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
                                  WorkCounters* work) const {
   if (Status valid = check_.Vector(query, "query"); !valid) return tl::unexpected(valid.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
+  if (options.max_per_label > 0) return SearchDiverse(query, options, {ids, distances, work});
   if (options.filter != nullptr) return SearchFiltered(query, options, {ids, distances, work});
   SearchPlan plan{.k = options.k, .list_size = options.search_list_size, .rerank = options.rerank};
   if (options.target_recall > 0) calibrator_->ApplyAndRenew(options.target_recall, query, plan);

@@ -22,6 +22,10 @@ constexpr size_t kGrain = 8;
 // inserted at the same time do not find each other.
 constexpr size_t kOrderedGrain = 512;
 
+std::span<const uint32_t> LabelsOf(const LabelRows& labels, size_t row) {
+  return labels.labels.subspan(labels.limits[row], labels.limits[row + 1] - labels.limits[row]);
+}
+
 size_t GrainOf(std::span<const uint32_t> order) { return order.empty() ? kGrain : kOrderedGrain; }
 
 }  // namespace
@@ -112,16 +116,25 @@ std::vector<uint8_t> IndexImpl::KnownIds(std::span<const ExternalId> ids) {
   return known;
 }
 
-// As many ids as rows, and rows of the index's type and dimension.
-Status IndexImpl::CheckRows(std::span<const ExternalId> ids, MatrixView rows) const {
+// As many ids as rows, labels of as many, and rows of the index's type and dimension.
+Status IndexImpl::CheckRows(std::span<const ExternalId> ids, MatrixView rows,
+                            const LabelRows* labels) const {
   if (ids.size() != rows.rows())
     return Invalid("ids", "one per row, " + Written(rows.rows()), Written(ids.size()));
+  if (labels != nullptr) {
+    const auto& [numbers, limits] = *labels;
+    if (limits.size() != rows.rows() + 1)
+      return Invalid("labels: limits", Written(rows.rows() + 1), Written(limits.size()));
+    if (!std::is_sorted(limits.begin(), limits.end()) || limits.back() > numbers.size())
+      return Invalid("labels: limits", "ascending to at most " + Written(numbers.size()),
+                     "others, or " + Written(limits.back()) + " at the end");
+  }
   return rows.rows() == 0 ? Status() : check_.Shape(rows, "rows");
 }
 
 Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                          const BatchOptions& batch) {
-  if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
+                                          const LabelRows* labels, const BatchOptions& batch) {
+  if (Status valid = CheckRows(ids, rows, labels); !valid) return tl::unexpected(valid.error());
   try {
     NoteBatch(rows);
     const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
@@ -129,6 +142,8 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
     return RunBatch({"insert", rows.rows(), order, GrainOf(order)}, batch, [&](size_t i) -> Status {
       Result<PreparedInsert> prepared = PrepareNew(ids[i], rows[i]);
       if (!prepared) return tl::unexpected(prepared.error());
+      if (labels != nullptr)
+        if (Status ok = Label(*prepared, LabelsOf(*labels, i)); !ok) return ok;
       return Commit(std::move(*prepared));
     });
   } catch (const std::bad_alloc&) {
@@ -137,13 +152,15 @@ Result<BatchReport> IndexImpl::InsertMany(std::span<const ExternalId> ids, Matri
 }
 
 Result<BatchReport> IndexImpl::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                          const BatchOptions& batch) {
-  if (Status valid = CheckRows(ids, rows); !valid) return tl::unexpected(valid.error());
+                                          const LabelRows* labels, const BatchOptions& batch) {
+  if (Status valid = CheckRows(ids, rows, labels); !valid) return tl::unexpected(valid.error());
   try {
     const FullCodec full(options_.scalar_type, options_.metric, options_.dim);
     const std::vector<uint32_t> order = InsertOrder(full, rows, {}, size(), batch);
-    return RunBatch({"upsert", rows.rows(), order, GrainOf(order)}, batch,
-                    [&](size_t i) { return Upsert(ids[i], rows[i]); });
+    return RunBatch({"upsert", rows.rows(), order, GrainOf(order)}, batch, [&](size_t i) {
+      return labels == nullptr ? Upsert(ids[i], rows[i])
+                               : Upsert(ids[i], rows[i], LabelsOf(*labels, i));
+    });
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "upsert");
   }

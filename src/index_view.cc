@@ -1,110 +1,18 @@
-#include "shoal/index_view.h"
-
 #include <bit>
 #include <cmath>
-#include <mutex>
 #include <new>
 #include <numeric>
 #include <string>
 
-#include "calibrator.h"
-#include "codec/vector_check.h"
 #include "filtered_search.h"
 #include "graph/rerank.h"
 #include "graph/searcher.h"
 #include "index_codes.h"
-#include "persist/snapshot_codecs.h"
+#include "index_view_impl.h"
 #include "search_calls.h"
-#include "search_plan.h"
 #include "shoal/snapshot.h"
-#include "snapshot_view.h"
-#include "store/epoch.h"
 
 namespace shoal {
-namespace {
-
-struct ViewScratch final : ScratchBase {
-  SearchScratch search;
-  // What a binding takes: of the search, and of reranking.
-  std::vector<std::byte> query_buffer, rerank_buffer;
-  size_t bytes() const override {
-    return sizeof(*this) + search.bytes() + HeapBytes(query_buffer, rerank_buffer);
-  }
-};
-
-}  // namespace
-
-class IndexViewImpl final : public CalibrationSubject {
- public:
-  static Result<std::unique_ptr<IndexViewImpl>> Open(const std::filesystem::path& path);
-
-  Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
-                        std::span<float> distances, WorkCounters* work) const;
-  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
-                                       WorkCounters* work) const;
-  // The point with this id; kNoSlot: there is none.
-  SlotId Find(ExternalId id) const;
-  Status Get(ExternalId id, MutableVectorView vector) const;
-  std::span<const ExternalId> ids() const { return {snapshot_.ids, size()}; }
-  size_t size() const { return snapshot_.header.points; }
-  const IndexOptions& options() const override { return snapshot_.header.options; }
-  Calibrator& calibrator() { return calibrator_; }
-
-  bool reranks() const override { return snapshot_.has_rerank(); }
-  size_t points() const override { return size(); }
-  uint64_t arrivals() const override { return 0; }
-  std::vector<SlotId> Live() const override;
-  Result<std::optional<ExternalId>> Copy(SlotId slot, MutableVectorView out) const override {
-    ranking().Decode(snapshot_.RankingRows().At(slot), out);
-    return snapshot_.ids[slot];
-  }
-  Result<size_t> Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
-                     std::span<float> distances, WorkCounters* work) const override;
-  const VectorCheck& check() const { return check_; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  IndexViewImpl(const std::filesystem::path& path, const SnapshotHeader& header,
-                SnapshotCodecs codecs)
-      : path_(path),
-        check_(header.options.scalar_type, header.options.metric, header.options.dim),
-        codecs_(std::move(codecs)) {
-    snapshot_.header = header;
-  }
-  ViewScratch& ScratchOf(EpochRegistry::Guard& guard) const;
-  // The next search's plan, and a look at the filtered points of these rows.
-  FilteredView<SnapshotView> ViewOf(const Filter& filter, const Rows& rows, WorkCounters& work,
-                                    SearchScratch& scratch) const {
-    return {SnapshotView(snapshot_, rows), filter.node(), work, *scratch.filter};
-  }
-  size_t Plan(const Filter& filter, size_t list_size, WorkCounters& work,
-              SearchScratch& scratch) const;
-  // Leaves the nearest candidates in scratch.search, and says whether they are to be reranked.
-  bool FindNearest(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
-                   ViewScratch& scratch) const;
-  // The codec of what orders hits.
-  const Codec& ranking() const {
-    return codecs_.rerank == nullptr ? *codecs_.traversal : *codecs_.rerank;
-  }
-  static Scorer Bind(const Codec& codec, VectorView query, std::vector<std::byte>& buffer) {
-    buffer.resize(codec.buffer_bytes());
-    return codec.BindQuery(query, buffer.data());
-  }
-  void MakeIdTable() const;
-
-  const std::filesystem::path path_;
-  const VectorCheck check_;
-  const SnapshotCodecs codecs_;
-  OpenSnapshot snapshot_;
-  // Only for what it keeps: a scratch for each thread that searches.
-  mutable EpochRegistry epochs_;
-
-  // A hash table of points by id, at most half full; kNoSlot: empty.
-  mutable std::once_flag made_id_table_;
-  mutable std::vector<SlotId> id_table_;
-
-  Calibrator calibrator_{*this};
-};
 
 Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem::path& path) {
   const Result<SnapshotReader> reader = SnapshotReader::Open(path);
@@ -141,15 +49,14 @@ ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<ViewScratch&>(*scratch);
 }
 
-size_t IndexViewImpl::Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+size_t IndexViewImpl::Plan(const FilteredSearchOptions& options, WorkCounters& work,
                            SearchScratch& scratch) const {
   const auto look_up = [&](ExternalId id) {
     const SlotId point = Find(id);
     return point == kNoSlot ? std::nullopt : std::optional(point);
   };
-  return PlanFiltered(SnapshotView(snapshot_, snapshot_.TraversalRows()),
-                      {filter.node(), list_size, snapshot_.header.options.max_degree}, look_up,
-                      work, scratch);
+  return PlanFiltered(SnapshotView(snapshot_, snapshot_.TraversalRows()), options, look_up, work,
+                      scratch);
 }
 
 bool IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size_t list_size,
@@ -164,7 +71,9 @@ bool IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size_t
         .FindNearest(list_size, terms);
     return reranks();
   }
-  const size_t list = Plan(*plan.filter, list_size, work, search);
+  const Scorer probe = Bind(*codecs_.traversal, query, scratch.query_buffer);
+  const size_t list =
+      Plan({plan.filter->node(), list_size, options().max_degree, &probe}, work, search);
   // A scan scores few points, and so exactly.
   const bool is_exact = search.filter->plan == FilterPlan::kScan;
   const Rows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
@@ -180,6 +89,7 @@ Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& opti
                                      WorkCounters* work) const {
   if (Status ok = check_.Vector(query, "query"); !ok) return tl::unexpected(ok.error());
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
+  if (options.max_per_label > 0) return SearchDiverse(query, options, ids, distances, work);
   SearchPlan plan{.k = options.k,
                   .list_size = options.search_list_size,
                   .rerank = options.rerank,
@@ -235,7 +145,8 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
       FindWithin(SnapshotView(snapshot_, rows), scorer, list_size, options.radius, guard.work,
                  scratch.search);
     } else {
-      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      const size_t list = Plan({options.filter->node(), list_size, this->options().max_degree},
+                               guard.work, scratch.search);
       FindWithin(ViewOf(*options.filter, rows, guard.work, scratch.search), scorer, list,
                  options.radius, guard.work, scratch.search);
     }
@@ -337,6 +248,11 @@ Status IndexView::SearchMany(MatrixView queries, const SearchOptions& options,
 Result<std::vector<Hit>> IndexView::RangeSearch(VectorView query, const RangeOptions& options,
                                                 WorkCounters* work) const {
   return impl_->RangeSearch(query, options, work);
+}
+Result<RangeHits> IndexView::RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                             const BatchOptions& batch) const {
+  return RangeSearchBatch(queries, options, batch,
+                          [&](VectorView query) { return RangeSearch(query, options); });
 }
 
 Result<Calibration> IndexView::Calibrate(size_t k, double target, const BatchOptions& batch) {

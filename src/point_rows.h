@@ -13,8 +13,8 @@
 
 namespace shoal {
 
-// Who may touch a row, and when, the slot table says. All rows of a point are written before its
-// slot is published, and stand as long.
+// The slot table says which thread may touch a row, and when. All rows of a point are written
+// before its slot is published, and stand as long.
 class PointRows {
  public:
   struct Part {

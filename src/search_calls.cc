@@ -17,13 +17,21 @@ tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
   return Mismatch(ErrorCode::kInvalidArgument, field, expected, found);
 }
 
+}  // namespace
+
 Status CheckOptions(const SearchOptions& options) {
   if (options.k == 0) return Invalid("k", "at least 1", "0");
-  if (options.target_recall >= 0 && options.target_recall <= 1) return {};
-  return Invalid("target_recall", "0 to 1", std::to_string(options.target_recall));
+  if (!(options.target_recall >= 0 && options.target_recall <= 1))
+    return Invalid("target_recall", "0 to 1", std::to_string(options.target_recall));
+  return CheckFilter(options.filter);
 }
 
-}  // namespace
+Status CheckPage(std::span<ExternalId> ids, std::span<float> distances) {
+  if (ids.empty()) return Invalid("ids", "room for at least 1", "0");
+  if (!distances.empty() && distances.size() < ids.size())
+    return Invalid("distances", "room for " + Written(ids.size()), Written(distances.size()));
+  return {};
+}
 
 Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances) {
@@ -32,7 +40,7 @@ Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
     return Invalid("ids", "room for k = " + Written(options.k), Written(ids.size()));
   if (!distances.empty() && distances.size() < options.k)
     return Invalid("distances", "room for k = " + Written(options.k), Written(distances.size()));
-  return CheckFilter(options.filter);
+  return {};
 }
 
 Status CheckRangeSearch(const RangeOptions& options) {
@@ -49,6 +57,23 @@ size_t SearchGrain(size_t n, size_t threads, const SearchOptions& options) {
   const size_t list = std::max(options.search_list_size, options.k);
   const size_t least = std::clamp<size_t>(kWorthAStart / list, 1, kMax);
   return std::clamp(n / threads / kPieces, least, kMax);
+}
+
+RangeHits Joined(const std::vector<std::vector<Hit>>& found) {
+  RangeHits joined;
+  joined.limits.reserve(found.size() + 1);
+  joined.limits.push_back(0);
+  for (const std::vector<Hit>& hits : found)
+    joined.limits.push_back(joined.limits.back() + hits.size());
+  joined.ids.reserve(joined.limits.back());
+  joined.distances.reserve(joined.limits.back());
+  for (const std::vector<Hit>& hits : found) {
+    for (const Hit& hit : hits) {
+      joined.ids.push_back(hit.id);
+      joined.distances.push_back(hit.distance);
+    }
+  }
+  return joined;
 }
 
 tl::unexpected<Error> NoMemory(const char* what) {

@@ -17,13 +17,20 @@ namespace shoal {
 // "<what>: no memory", or less where there is none for that.
 tl::unexpected<Error> NoMemory(const char* what);
 
-// k, target_recall, and room for the hits. InvalidArgument.
+// k, target_recall and the filter. InvalidArgument.
+Status CheckOptions(const SearchOptions& options);
+// Room for a page's hits. InvalidArgument.
+Status CheckPage(std::span<ExternalId> ids, std::span<float> distances);
+// Options, and room for the hits. InvalidArgument.
 Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances);
 // The radius. InvalidArgument.
 Status CheckRangeSearch(const RangeOptions& options);
 // Likewise, with room for the hits of all queries.
 Status CheckBatch(MatrixView queries, const SearchOptions& options, const SearchManyOutput& output);
+
+// The hits of all queries. May throw bad_alloc.
+RangeHits Joined(const std::vector<std::vector<Hit>>& found);
 
 // Queries that one thread takes at a time from a batch of n: few enough that all threads have
 // several pieces, so many that a piece (128 candidates, guessed: some 100 us) is worth a thread's
@@ -89,6 +96,41 @@ Status SearchBatch(MatrixView queries, const SearchOptions& options, const Searc
     return NoMemory("search");
   }
   return first_error;
+}
+
+// RangeSearchMany, by search(query) of one query.
+template <class Search>
+Result<RangeHits> RangeSearchBatch(MatrixView queries, const RangeOptions& options,
+                                   const BatchOptions& batch, const Search& search) {
+  try {
+    const size_t n = queries.rows();
+    std::vector<std::vector<Hit>> found(n);
+    Status first_error;
+    Mutex reporting;
+    const auto answer = [&](size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) {
+        Result<std::vector<Hit>> hits = search(queries[i]);
+        if (hits) {
+          found[i] = *std::move(hits);
+          continue;
+        }
+        const MutexLock lock(reporting);
+        if (first_error)
+          first_error = MakeError(hits.error().code,
+                                  "row " + std::to_string(i) + ": " + hits.error().message);
+      }
+    };
+    const size_t grain =
+        SearchGrain(n, batch.threads, {.search_list_size = options.search_list_size});
+    const size_t done = ParallelFor(batch.threads, n, grain, batch.progress, answer, batch.stop);
+    if (!first_error) return tl::unexpected(first_error.error());
+    if (done < n)
+      return MakeError(ErrorCode::kCancelled, "search: cancelled after " + std::to_string(done) +
+                                                  " of " + std::to_string(n));
+    return Joined(found);
+  } catch (const std::bad_alloc&) {
+    return NoMemory("search");
+  }
 }
 
 }  // namespace shoal

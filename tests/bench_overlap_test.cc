@@ -61,7 +61,7 @@ TEST(OverlapQueues, NoQueueRunsAheadByMoreThanTheLead) {
   // The deletes are at 10: inserts may go up to position 25, the sixth of step 4.
   EXPECT_TRUE(MayStart(queues, writes, deletes, 15));
   EXPECT_FALSE(MayStart(queues, writes, deletes, 16));
-  deletes.next = 10;  // Through: nobody waits for them.
+  deletes.next = 10;  // Through: no waiting for them.
   EXPECT_TRUE(MayStart(queues, writes, deletes, 39));
 }
 

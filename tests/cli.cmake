@@ -15,3 +15,7 @@ add_test(NAME cli.TheShoalCommandDoesWhatItsHelpSays
          COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/command_test.py
                  $<TARGET_FILE:shoal_command>)
 set_tests_properties(cli.TheShoalCommandDoesWhatItsHelpSays PROPERTIES TIMEOUT 600 LABELS check)
+add_test(NAME cli.ProgramsWithLabelsRunTheCommandsOfDiskannsCi
+         COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/labels_cli_test.py
+                 ${PROJECT_BINARY_DIR}/apps)
+set_tests_properties(cli.ProgramsWithLabelsRunTheCommandsOfDiskannsCi PROPERTIES TIMEOUT 600 LABELS check)

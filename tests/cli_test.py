@@ -667,7 +667,7 @@ class Index(Case):
         bad("--alpha: expected a number, found 'x'", *self.build_flags(alpha="x"))
         bad("--passes: expected 1 or 2, found 3", *self.build_flags(passes=3))
         bad("not possible with shoal yet", *self.build_flags(build_PQ_bytes=8))
-        bad("not possible with shoal yet", *self.build_flags(label_file="x"))
+        bad("x: expected a text file", *self.build_flags(label_file="x"))
         bad("not possible with shoal yet", *self.build_flags(), "--use_opq")
         bad("--nonsense", *self.build_flags(), "--nonsense")
         elsewhere = lambda prefix: [*self.build_flags()[:6], "--index_path_prefix", prefix]

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <random>
+#include <thread>
+#include <utility>
 
 #include "shoal/database.h"
 #include "shoal/filter.h"
@@ -14,7 +17,9 @@ namespace {
 constexpr uint32_t kDim = 48;
 using Vector = std::vector<float>;
 
-class DatabaseCodesTest : public testing::TestWithParam<Code> {
+using Vectors = DatabaseOptions::Vectors;
+
+class DatabaseCodesTest : public testing::TestWithParam<std::pair<Code, Vectors>> {
  protected:
   Vector Random() {
     Vector v(kDim);
@@ -22,8 +27,10 @@ class DatabaseCodesTest : public testing::TestWithParam<Code> {
     return v;
   }
   Result<Database> Open() const {
-    return Database::Open(folder_ / "points.db", {.sync = SyncLevel::kNone});
+    return Database::Open(folder_ / "points.db",
+                          {.sync = SyncLevel::kNone, .vectors = GetParam().second});
   }
+  static Code code() { return GetParam().first; }
   // The nearest of each vector is its own id, at distance 0.
   template <class Searched>
   static void ExpectOwnIds(const Searched& searched, const std::vector<Vector>& vectors) {
@@ -47,7 +54,7 @@ TEST_P(DatabaseCodesTest, VectorsAreAsGivenAfterReopeningAndInSnapshots) {
     Result<Database> database = Open();
     ASSERT_TRUE(database) << database.error().message;
     Result<StoredIndex> index =
-        database->CreateIndex("a", {.dim = kDim, .code = GetParam(), .max_degree = 16});
+        database->CreateIndex("a", {.dim = kDim, .code = code(), .max_degree = 16});
     ASSERT_TRUE(index) << index.error().message;
     for (ExternalId id = 0; id < vectors.size(); ++id) {
       vectors[id] = Random();
@@ -56,12 +63,16 @@ TEST_P(DatabaseCodesTest, VectorsAreAsGivenAfterReopeningAndInSnapshots) {
     for (ExternalId id = 0; id < vectors.size(); id += 7)
       ASSERT_TRUE(index->Upsert(id, vectors[id] = Random()));
     ExpectOwnIds(index->live(), vectors);
+    ASSERT_TRUE(database->Pass());
+    for (ExternalId id = 1; id < vectors.size(); id += 7)
+      ASSERT_TRUE(index->Upsert(id, vectors[id] = Random()));
+    ExpectOwnIds(index->live(), vectors);
   }
   Result<Database> database = Open();
   ASSERT_TRUE(database) << database.error().message;
   Result<StoredIndex> index = database->OpenIndex("a");
   ASSERT_TRUE(index) << index.error().message;
-  EXPECT_EQ(index->live().options().code, GetParam());
+  EXPECT_EQ(index->live().options().code, code());
   const Status sound = index->live().CheckStructure();
   EXPECT_TRUE(sound) << sound.error().message;
   ExpectOwnIds(index->live(), vectors);
@@ -75,10 +86,63 @@ TEST_P(DatabaseCodesTest, VectorsAreAsGivenAfterReopeningAndInSnapshots) {
   EXPECT_EQ(filtered.error().code, ErrorCode::kUnsupported);
 }
 
+// A row leaves memory at its commit: every reader finds it before and after.
+TEST_P(DatabaseCodesTest, VectorsAreThereAtEveryMomentOfTheirCommits) {
+  Result<Database> database = Database::Open(
+      folder_ / "points.db",
+      {.sync = SyncLevel::kNone, .least_changes = 200, .vectors = GetParam().second});
+  ASSERT_TRUE(database) << database.error().message;
+  StoredIndex index = *database->CreateIndex("a", {.dim = kDim, .code = code(), .max_degree = 12});
+  constexpr ExternalId kIds = 150;
+  const auto vector_of = [](ExternalId id, int round) {
+    return Vector(kDim, static_cast<float>(id + 1) + static_cast<float>(round % 7) / 8);
+  };
+  for (ExternalId id = 0; id < kIds; ++id) ASSERT_TRUE(index.Insert(id, vector_of(id, 0)));
+  std::atomic<bool> done{false};
+  std::thread reader([&] {
+    Vector v(kDim);
+    for (ExternalId id = 0; !done.load(); id = (id + 1) % kIds) {
+      const Status got = index.live().Get(id, v);
+      ASSERT_TRUE(got) << got.error().message;
+      ASSERT_EQ(static_cast<ExternalId>(v[kDim - 1]), id + 1);
+      const auto hits = index.live().Search(v, {.k = 3});
+      ASSERT_TRUE(hits) << hits.error().message;
+      ASSERT_EQ(hits->size(), 3u);
+    }
+  });
+  for (int round = 1; round < 6; ++round)
+    for (ExternalId id = 0; id < kIds; ++id) EXPECT_TRUE(index.Upsert(id, vector_of(id, round)));
+  done = true;
+  reader.join();
+  const auto snapshot = DatabaseSnapshot::Open(folder_ / "points.db", "a");
+  ASSERT_TRUE(snapshot) << snapshot.error().message;
+  const Status sound = snapshot->Verify();
+  EXPECT_TRUE(sound) << sound.error().message;
+  EXPECT_EQ(snapshot->size(), kIds);
+}
+
 INSTANTIATE_TEST_SUITE_P(Codes, DatabaseCodesTest,
-                         testing::Values(Code::kFull, Code::kFloat16, Code::kSq8, Code::kRq4,
-                                         Code::kRq2),
-                         [](const auto& test) { return std::string(CodeName(test.param)); });
+                         testing::Values(std::pair(Code::kFull, Vectors::kMemory),
+                                         std::pair(Code::kFloat16, Vectors::kMemory),
+                                         std::pair(Code::kSq8, Vectors::kMemory),
+                                         std::pair(Code::kRq4, Vectors::kMemory),
+                                         std::pair(Code::kRq2, Vectors::kMemory),
+                                         std::pair(Code::kSq8, Vectors::kFile),
+                                         std::pair(Code::kRq4, Vectors::kFile)),
+                         [](const auto& test) {
+                           return std::string(CodeName(test.param.first)) +
+                                  (test.param.second == Vectors::kFile ? "InTheFile" : "InMemory");
+                         });
+
+TEST(DatabaseCodesErrorTest, VectorsInTheFileNeedACode) {
+  const TempFolder folder;
+  Result<Database> database = Database::Open(folder / "points.db", {.vectors = Vectors::kFile});
+  ASSERT_TRUE(database);
+  const auto index = database->CreateIndex("a", {.dim = 8, .code = Code::kFull});
+  ASSERT_FALSE(index);
+  EXPECT_EQ(index.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(index.error().message, testing::HasSubstr("code"));
+}
 
 TEST(DatabaseCodesErrorTest, AnotherRerankCodeThanTheVectorsIsUnsupported) {
   const TempFolder folder;

@@ -2,77 +2,22 @@
 // process and others, and after the file is opened again.
 #include "shoal/database.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <lmdb.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
-#include <random>
 #include <thread>
 
+#include "database_fixture.h"
 #include "shoal/dataset.h"
 
 namespace shoal {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::UnorderedElementsAreArray;
-using Vector = std::vector<float>;
-
-constexpr uint32_t kDim = 16;
-
-class DatabaseTest : public testing::Test {
- protected:
-  DatabaseTest() {
-    const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::path(testing::TempDir()) /
-              ("shoal_database_" + std::string(test->name()) + "_" + std::to_string(getpid()));
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directory(folder_);
-    path_ = folder_ / "points.db";
-  }
-  ~DatabaseTest() override { std::filesystem::remove_all(folder_); }
-
-  Database Open(DatabaseOptions options = {}) {
-    if (options.sync == SyncLevel::kFull) options.sync = SyncLevel::kNone;  // For speed.
-    Result<Database> database = Database::Open(path_, options);
-    EXPECT_TRUE(database) << database.error().message;
-    return std::move(*database);
-  }
-  Vector Random() {
-    Vector v(kDim);
-    for (float& x : v) x = normal_(random_);
-    return v;
-  }
-  DatabaseSnapshot Snapshot(const char* index = "a") const {
-    Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(path_, index);
-    EXPECT_TRUE(snapshot) << snapshot.error().message;
-    return std::move(*snapshot);
-  }
-  static void ExpectGood(const Status& status) { EXPECT_TRUE(status) << status.error().message; }
-  static ErrorCode CodeOf(const Status& status) {
-    EXPECT_FALSE(status);
-    return status ? ErrorCode::kCancelled : status.error().code;
-  }
-  static void ExpectSame(const Index& index, const DatabaseSnapshot& snapshot) {
-    EXPECT_EQ(index.size(), snapshot.size());
-    EXPECT_THAT(*snapshot.Ids(), UnorderedElementsAreArray(*index.Ids()));
-    ExpectGood(snapshot.Verify());
-    ExpectGood(index.CheckStructure());
-  }
-
-  std::filesystem::path folder_, path_;
-  std::mt19937 random_{7};
-  std::normal_distribution<float> normal_;
-};
-
-const IndexOptions kOptions = {.dim = kDim, .max_degree = 16, .build_list_size = 40};
 
 TEST_F(DatabaseTest, PointIsSearchableEverywhereWhenInsertReturns) {
   Database database = Open();
@@ -429,6 +374,19 @@ TEST_F(DatabaseTest, BackupsHoldTheSamePoints) {
   ExpectGood(snapshot->Verify());
   EXPECT_EQ(snapshot->size(), 200u);
   EXPECT_TRUE(*snapshot->Contains(3));
+}
+
+TEST_F(DatabaseTest, OfAnIdThatIsTwiceInOneUpsertManyTheLastRowStays) {
+  Database database = Open();
+  const StoredIndex index = *database.CreateIndex("a", {.dim = 1});
+  Transaction change = *database.Begin();
+  std::vector<ExternalId> ids(200, 7);
+  std::vector<float> rows(200, 3);
+  rows.back() = 5;
+  const MatrixView view(rows.data(), ScalarType::kFloat32, 200, 1);
+  EXPECT_EQ(change.UpsertMany(index, ids, view, {.threads = 4})->done, 200u);
+  ExpectGood(change.Commit());
+  EXPECT_EQ(index.live().RangeSearch(std::vector<float>{5}, {.radius = 9})->size(), 1u);
 }
 
 }  // namespace

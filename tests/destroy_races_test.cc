@@ -1,9 +1,9 @@
-// An index may be destroyed at any moment when nobody calls it. Repairs that are pending go with
+// An index may be destroyed at any moment when no call is in it. Repairs that are pending go with
 // it: its threads end with those that they are at, and are joined.
 //
 // Idea: threads that have begun a repair are held at a sync point (src/base/hooks.h) until the
 // destructor stands between closing the queue and joining them. Then every repair that begins is
-// counted: one too many, and somebody worked off what nobody waits for.
+// counted: one too many, and a repair was made that no call waits for.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -94,7 +94,7 @@ TEST(DestroyRaceTest, TheThreadsOfAnIndexEndWithTheRepairsTheyAreAt) {
     ASSERT_TRUE(repairs.AwaitBegun(kThreads)) << "one for each thread";
     EXPECT_EQ(index.Stats().pending_repairs, kDeleted);
   }
-  EXPECT_EQ(repairs.begun(), kThreads) << "pending repairs were made for nobody";
+  EXPECT_EQ(repairs.begun(), kThreads) << "pending repairs were made for no call";
 }
 
 TEST(DestroyRaceTest, RepairsThatWereLeftToConsolidateAreNotMade) {
@@ -109,8 +109,8 @@ TEST(DestroyRaceTest, RepairsThatWereLeftToConsolidateAreNotMade) {
   EXPECT_EQ(repairs.begun(), 0u);
 }
 
-// A thread with repair_share = 1 rests 99 times as long as it has worked: nobody waits for that. (A
-// rest that nothing ends is found by ctest's time limit.)
+// A thread with repair_share = 1 rests 99 times as long as it has worked: no call waits for that.
+// (A rest that nothing ends is found by ctest's time limit.)
 TEST(DestroyRaceTest, WhoRestsBetweenRepairsIsWokenAndTakesNoMore) {
   for (int round = 0; round < 100; ++round) {
     MemoryBudget no_limit(0);

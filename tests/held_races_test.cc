@@ -1,6 +1,6 @@
-// Nobody waits for anybody for ever: a consolidation or a reattachment that stands still, a writer
-// that stands still with a lock in its hand, deletes that never stop. Each test holds threads at
-// sync points (support/sequencer.h) and lets everybody else do everything meanwhile.
+// No thread waits for another for ever: a consolidation or a reattachment that stands still, a
+// writer that stands still with a lock in its hand, deletes that never stop. Each test holds
+// threads at sync points (support/sequencer.h) and lets everybody else do everything meanwhile.
 // docs/peer_bugs.md says which bugs of other engines these are; docs/concurrency.md, promises 1, 6
 // and 7, what is promised here.
 #include <gtest/gtest.h>

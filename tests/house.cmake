@@ -1,4 +1,4 @@
-# Tests of the house itself: what is installed, who includes whom, formatting, documents.
+# Tests of the house itself: what is installed, which layer includes which, formatting, documents.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
 function(shoal_house_test name script)
@@ -24,19 +24,45 @@ shoal_house_test(DepsSaysWithoutRootWhatIsMissing tests/deps_test.py)
 
 # Clang's eyes on every source and the headers it brings along, lock annotations included.
 find_program(CLANG_TIDY clang-tidy-16 REQUIRED)
-function(shoal_tidy_test folder)
-  file(GLOB_RECURSE tidied CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/${folder}
-       ${PROJECT_SOURCE_DIR}/${folder}/*.cc)
-  foreach(source ${tidied})
-    add_test(NAME Tidy.${source} COMMAND ${CLANG_TIDY} -p ${PROJECT_BINARY_DIR} --quiet
-                                         ${PROJECT_SOURCE_DIR}/${folder}/${source})
-    set_tests_properties(Tidy.${source} PROPERTIES TIMEOUT 600 LABELS "check;house;tidy")
-  endforeach()
+# Sources of one folder are checked together (tools/tidy.py), but those that a compiler reads once per
+# instruction set.
+function(shoal_tidy_test name)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/src/)
+  add_test(NAME Tidy.${name} COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/tidy.py --tidy ${CLANG_TIDY}
+                                     --build ${PROJECT_BINARY_DIR} ${ARGN})
+  set_tests_properties(Tidy.${name} PROPERTIES TIMEOUT 900 LABELS "check;house;tidy")
 endfunction()
-shoal_tidy_test(src)
+file(GLOB_RECURSE tidied CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src
+     ${PROJECT_SOURCE_DIR}/src/*.cc)
+set(group "")
+set(group_folder "")
+foreach(source ${tidied} "")
+  get_filename_component(folder "${source}" DIRECTORY)
+  list(LENGTH group size)
+  if(size EQUAL 8 OR NOT folder STREQUAL group_folder OR NOT source)
+    if(group)
+      list(GET group 0 first)
+      shoal_tidy_test(${first} ${group})
+    endif()
+    set(group "")
+    set(group_folder "${folder}")
+  endif()
+  file(STRINGS "${PROJECT_SOURCE_DIR}/src/${source}" per_target REGEX "foreach_target")
+  if(per_target)
+    shoal_tidy_test(${source} ${source})
+  elseif(source)
+    list(APPEND group ${source})
+  endif()
+endforeach()
+
 if(TARGET shoal_vset)
-  shoal_tidy_test(bindings/valkey/core)
-  shoal_tidy_test(bindings/valkey/module)
+  foreach(part core module)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bindings/valkey/${part}/*.cc)
+    add_test(NAME Tidy.vector_sets_${part}
+             COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/tidy.py --tidy ${CLANG_TIDY}
+                     --build ${PROJECT_BINARY_DIR} ${sources})
+    set_tests_properties(Tidy.vector_sets_${part} PROPERTIES TIMEOUT 900 LABELS "check;house;tidy")
+  endforeach()
 endif()
 
 # The consumer would have to be built with the sanitizer too.

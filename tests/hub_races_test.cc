@@ -33,8 +33,8 @@ class HubRaceTest : public ::testing::Test {
     return index;
   }
 
-  // Whole, without the hub, and who is left is found by its own vector. (But a few: the graph is of
-  // lists of 8.)
+  // Whole, without the hub, and each point that is left is found by its own vector. (But a few: the
+  // graph is of lists of 8.)
   void ExpectTheOthers(const Index& index, ExternalId first_left) const {
     const Status structure = index.CheckStructure();
     ASSERT_TRUE(structure) << structure.error().message;
@@ -74,7 +74,7 @@ TEST_F(HubRaceTest, AHubIsLedAroundInStepsBetweenWhichOthersGoOn) {
     ASSERT_TRUE(loaded);
     EXPECT_EQ(loaded->size(), index.size());
     ExpectTheOthers(*loaded, next);
-    ASSERT_TRUE(index.Delete(next++)) << "of one that points at it, and waits for nobody";
+    ASSERT_TRUE(index.Delete(next++)) << "of one that points at it, without waiting";
     ASSERT_TRUE(index.Insert(kN + steps, rows_[next]));
   }
   ASSERT_TRUE(sequencer.RunToEnd("delete"));
@@ -85,7 +85,7 @@ TEST_F(HubRaceTest, AHubIsLedAroundInStepsBetweenWhichOthersGoOn) {
   EXPECT_EQ(index.Search(rows_[kHub], {.k = 1})->front().id, kHub);
 }
 
-// Many threads share the steps: the repair of a hub that nobody works at is everybody's.
+// Many threads share the steps: any thread may go on with a hub's repair.
 TEST_F(HubRaceTest, AHubIsFinishedByWhoeverComesNext) {
   Index index = Make(RepairPolicy::kManual);
   ASSERT_TRUE(index.Delete(kHub));

@@ -211,7 +211,7 @@ TEST_P(Deleting, ClearRemovesAllAndTheIndexIsAsGoodAsNew) {
   ExpectWhole(index);
 }
 
-// A repair of every deleted point would make room; here nobody repairs, and all rows that may
+// A repair of every deleted point would make room; here no thread repairs, and all rows that may
 // guard the new point are full of deleted points' last guards.
 TEST(DeletingLazily, AnInsertFindsAPlaceThoughOnlyDeletedPointsAreLeft) {
   const Rows rows = RandomRows(3000, 8);
@@ -284,7 +284,7 @@ TEST(DeletingMemory, NineTenthsOfThePointsTakeMoreThanEightTenthsOfTheMemoryWith
   ExpectWhole(index);
 }
 
-// Who came first goes first: what they leave is in front of who stays.
+// Points that came first go first: their slots are in front of those of the points that stay.
 TEST(DeletingMemory, OfThoseInTheMiddleComesBackWithoutCompact) {
   constexpr size_t kN = 8000, kDim = 512, kFirst = 1000, kLast = 7000;
   const Rows rows = RandomRows(kN, kDim);
@@ -330,8 +330,8 @@ TEST(DeletingMemory, IsFlatOverTwentyTurnovers) {
 }
 
 // The oldest points of an index guard the next oldest, these the next, one alone each: a tree of
-// tens of thousands, much of it deleted, too. Who insisted on releasing its root first did not come
-// back.
+// tens of thousands, much of it deleted, too. A thread that insisted on releasing its root first
+// did not come back.
 TEST(DeletingTheOldest, OfAHundredThousandComesToAnEnd) {
   constexpr size_t kN = 100000, kDim = 8;
   const Rows rows = test::Generator(ScalarType::kUint8, {.dim = kDim, .clusters = 0}, 1).Many(kN);

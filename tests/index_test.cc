@@ -104,7 +104,7 @@ TEST(Create, KeepsTheOptions) {
   EXPECT_EQ(index.options().runtime.memory_limit, uint64_t{1} << 30);
 }
 
-// --- The caller's errors about a vector: the same for all who take one.
+// --- The caller's errors about a vector: the same for all calls that take one.
 
 class BadVector : public ::testing::Test {
  protected:

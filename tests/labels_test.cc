@@ -259,5 +259,37 @@ TEST(PointLabels, AreSeenBySearchesThatStartLater) {
   }
 }
 
+TEST(PointLabels, ComeWithManyRowsAtOnce) {
+  const Rows rows = RandomRows(3, 9);
+  const std::vector<ExternalId> ids = {10, 11, 12};
+  const std::vector<uint32_t> labels = {5, 4, 7};
+  const std::vector<size_t> limits = {0, 2, 2, 3};
+  Index index = *Index::Create({.dim = kDim});
+  ASSERT_EQ(index.InsertMany(ids, rows.view(), {labels, limits})->done, 3u);
+  EXPECT_THAT(*index.Labels(10), ElementsAre(4, 5));
+  EXPECT_THAT(*index.Labels(11), IsEmpty());
+  EXPECT_THAT(*index.Labels(12), ElementsAre(7));
+  const std::vector<size_t> others = {0, 0, 1, 3};
+  ASSERT_EQ(index.UpsertMany(ids, rows.view(), {labels, others})->done, 3u);
+  EXPECT_THAT(*index.Labels(10), IsEmpty());
+  EXPECT_THAT(*index.Labels(12), ElementsAre(4, 7));
+  ASSERT_EQ(index.UpsertMany(ids, rows.view())->done, 3u);
+  EXPECT_THAT(*index.Labels(12), ElementsAre(4, 7));
+}
+
+TEST(PointLabels, OfManyRowsHaveLimitsThatFit) {
+  const Rows rows = RandomRows(2, 10);
+  const std::vector<ExternalId> ids = {1, 2};
+  const std::vector<uint32_t> labels = {5, 4};
+  Index index = *Index::Create({.dim = kDim});
+  const std::vector<std::vector<size_t>> wrong = {{}, {0, 2}, {0, 2, 1}, {0, 1, 3}};
+  for (const std::vector<size_t>& limits : wrong) {
+    const auto report = index.InsertMany(ids, rows.view(), {labels, limits});
+    ASSERT_FALSE(report);
+    EXPECT_THAT(report.error().message, HasSubstr("labels: limits: expected"));
+  }
+  EXPECT_EQ(index.size(), 0u);
+}
+
 }  // namespace
 }  // namespace shoal

@@ -40,13 +40,22 @@ class PackageSearch(unittest.TestCase):
         self.index.write_text(generated_index(3000))
 
     def run_program(self, *flags, status=0, **more):
-        done = subprocess.run([PROGRAM, *flags], capture_output=True, text=True, check=False, **more)
+        database = pathlib.Path(self.dir.name, "points.db")
+        for suffix in ("", "-lock", "-writer"):
+            pathlib.Path(str(database) + suffix).unlink(missing_ok=True)
+        done = subprocess.run([PROGRAM, *([] if "--database" in flags else ["--database", database]), *flags], capture_output=True, text=True, check=False, **more)
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         return done
 
     def test_reports_recall_and_answers_with_packages_of_the_kind(self):
         out = self.run_program("--packages", str(self.index), "--query", "satellite simulator").stdout
         self.assertRegex(out, r"3,000 packages \(.*packages\.txt\)")
+        self.assertRegex(out, r"kill -9 of that process, in the middle of insert 1,\d{3}")
+        there = int(re.search(r"the file is whole .*: (\S+) packages are there", out)
+                    .group(1).replace(",", ""))
+        self.assertGreater(there, 0)
+        self.assertLessEqual(there, 3000)
+        self.assertRegex(out, r"another process: \S+ packages, snapshot opened in .* ms\)")
         self.assertRegex(out, r"3000/3000 inserted .* p50 \d+ us .* recall@10 [01]\.\d{3}")
         answer = out.split('"satellite simulator"\n')[1].split("\n\n")[0].splitlines()
         self.assertEqual(len(answer), 5, out)
@@ -81,6 +90,13 @@ class PackageSearch(unittest.TestCase):
             self.assertEqual(len(data), 8 + rows * 256 * 4)
             first = struct.unpack("<256f", data[8:8 + 1024])
             self.assertAlmostEqual(sum(x * x for x in first), 1, places=4)
+
+    def test_a_file_that_is_there_is_left_alone(self):
+        there = pathlib.Path(self.dir.name, "mine")
+        there.write_text("mine")
+        done = self.run_program("--packages", str(self.index), "--database", str(there), status=1)
+        self.assertIn("expected no such file", done.stderr)
+        self.assertEqual(there.read_text(), "mine")
 
     def test_errors_are_one_line_and_status_1(self):
         empty = pathlib.Path(self.dir.name, "empty.txt")

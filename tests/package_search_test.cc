@@ -263,8 +263,9 @@ TEST(Latency, SinceLeavesOutWhatWasCountedBefore) {
   EXPECT_NEAR(between.Microseconds(1), 5, 5 / 32.0);
 }
 
-// Inserters only ever add one to both numbers inside the gate, so whoever holds it closed must see
-// them equal and at rest; a gate that lets one through is caught as a difference or as a data race.
+// Inserters only ever add one to both numbers inside the gate, so a thread that holds it closed
+// must see them equal and at rest; a gate that lets one through is caught as a difference or as a
+// data race.
 TEST(Gate, ClosedGateMeansThatNobodyIsInside) {
   constexpr int kThreads = 3, kRounds = 2000;
   Gate gate;

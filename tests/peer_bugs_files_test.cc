@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "persist/graph_image.h"
+#include "index_image.h"
 #include "shoal/diskann_files.h"
 #include "shoal/index.h"
 #include "tests/print_types.h"

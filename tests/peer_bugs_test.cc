@@ -16,7 +16,7 @@
 #include <set>
 #include <thread>
 
-#include "persist/graph_image.h"
+#include "index_image.h"
 #include "shoal/diskann_files.h"
 #include "shoal/index.h"
 #include "tests/temp_folder.h"
@@ -57,7 +57,7 @@ constexpr RepairPolicy kPolicies[] = {RepairPolicy::kImmediate, RepairPolicy::kB
                                       RepairPolicy::kManual};
 
 // At rest: the ids that are there are found, each by its own vector, which is row id of `rows`.
-// With L as large as the index a search meets everybody who can be reached.
+// With L as large as the index a search meets every point that can be reached.
 void ExpectAllFindThemselves(Index& index, const Rows& rows) {
   ExpectGood(index.Consolidate());
   ExpectGood(index.CheckStructure());

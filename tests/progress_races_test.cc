@@ -1,4 +1,4 @@
-// Nobody waits for anybody for ever: readers that do not leave. (held_races_test.cc: work that
+// No thread waits for another for ever: readers that do not leave. (held_races_test.cc: work that
 // stands still.) Each test holds threads at sync points (support/sequencer.h) and lets everybody
 // else do everything meanwhile. docs/peer_bugs.md says which bugs of other engines these are;
 // docs/concurrency.md, promises 1, 6 and 7, what is promised here.

@@ -34,7 +34,7 @@ void Set(std::string& bytes, size_t at, T value) {
   std::memcpy(bytes.data() + at, &value, sizeof(value));
 }
 
-// Gives damaged bytes the checksums that belong to them, as somebody would who means harm.
+// Gives damaged bytes the checksums that belong to them, as an attacker would.
 void Reseal(std::string& bytes) {
   const size_t directory = At<uint64_t>(bytes, 72);
   const size_t blocks = At<uint32_t>(bytes, 80);
@@ -139,7 +139,7 @@ TEST_F(SnapshotDamage, TenThousandRandomCorruptionsAreErrors) {
   }
 }
 
-// Under checksums that fit, the bytes still are nobody's to trust.
+// Under checksums that fit, the bytes still are not to be trusted.
 TEST_F(SnapshotDamage, ResealedItIsAnErrorOrAnIndexThatHolds) {
   Save(60, Metric::kCosine, 8);
   const uint64_t seed = test::Seed();

@@ -49,7 +49,7 @@ std::map<ExternalId, uint64_t> ContentsOf(const Index& index) {
   return contents;
 }
 
-// With L as large as the index, whoever can be reached is found.
+// With L as large as the index, every point that can be reached is found.
 void ExpectWholeAndFound(const Index& index, const std::map<ExternalId, uint64_t>& contents) {
   const Status checked = index.CheckStructure();
   ASSERT_TRUE(checked) << checked.error().message;
@@ -161,7 +161,7 @@ TEST_F(SnapshotRaceTest, AnUpsertUnderWayIsOnePoint) {
 //   versions   x is upserted before y: version(x) is version(y) or one more
 //   token      one or two of its tokens are there, and then they follow each other: the next is
 //              inserted before the last is deleted
-//   still      points that nobody touches are there
+//   still      points that no writer touches are there
 // A snapshot that takes its members one after the other breaks one of them soon: between two looks
 // a writer moves its token past both.
 

@@ -132,6 +132,15 @@ void CommandLine::Optional(const Flag& flag, std::filesystem::path* value) {
       ->default_str(value->string());
 }
 
+void CommandLine::Required(const Flag& flag, std::string* value) {
+  Optional(flag, value);
+  app_.get_option(LongName(flag))->required()->default_str("");
+}
+
+void CommandLine::Optional(const Flag& flag, std::string* value) {
+  app_.add_option(flag.names, *value, flag.help)->default_str(*value);
+}
+
 void CommandLine::Optional(const Flag& flag, uint32_t* value) {
   app_.add_option(flag.names, Parser(flag, kCount, value, ParseCount), flag.help)
       ->default_str(std::to_string(*value));

@@ -24,9 +24,11 @@ class CommandLine {
   void Required(const Flag& flag, ScalarType* value);
   void Required(const Flag& flag, Metric* value);
   void Required(const Flag& flag, std::filesystem::path* value);
+  void Required(const Flag& flag, std::string* value);
   void Required(const Flag& flag, uint32_t* value);
   void Required(const Flag& flag, std::vector<uint32_t>* values);
   void Optional(const Flag& flag, std::filesystem::path* value);
+  void Optional(const Flag& flag, std::string* value);
   void Optional(const Flag& flag, uint32_t* value);
   void Optional(const Flag& flag, float* value);
   void Optional(const Flag& flag, Code* value);

@@ -97,6 +97,31 @@ inline constexpr Flag kRandScaling = {
     "--rand_scaling", "float without --norm: scale every vector by a random factor from 1 to this"};
 inline constexpr Flag kSeed = {"--seed", "random seed; the same flags and seed make the same file"};
 
+// Labels.
+inline constexpr Flag kLabelFile = {
+    "--label_file", "text: line i has the labels of point i, with commas between them"};
+inline constexpr Flag kLabelsFile = {
+    "--labels_file", "text: a line of labels for each point, with commas between them"};
+inline constexpr Flag kUniversalLabel = {"--universal_label",
+                                         "a point with this label has all labels"};
+inline constexpr Flag kFilteredLbuild = {"--FilteredLbuild",
+                                         "a number, without effect: the graph needs no labels"};
+inline constexpr Flag kFilterLabel = {"--filter_label", "find points with this label only"};
+inline constexpr Flag kQueryFiltersFile = {
+    "--query_filters_file",
+    "text: line i has the label that hits of query i must have; one line is for all"};
+inline constexpr Flag kFilterLabelFile = {
+    "--filter_label_file", "text: line i has the label that neighbours of query i must have"};
+inline constexpr Flag kLabelType = {"--label_type", "without effect: labels are words"};
+inline constexpr Flag kLabelsOut = {"--output_file,-O", "label file to write"};
+inline constexpr Flag kNumPoints = {"--num_points,-N", "number of points, each with a line"};
+inline constexpr Flag kNumLabels = {"--num_labels,-L", "number of different labels, 1 to 5000"};
+inline constexpr Flag kDistributionType = {
+    "--distribution_type",
+    "random: each label of half of the points; zipf: label i of .7 / i of them;\n"
+    "one_per_point: one label each, or 0"};
+inline constexpr Flag kDensity = {"--density", "points with so many labels are dense"};
+
 // Streams.
 inline constexpr Flag kStreamData = {"--data_path,--data_file",
                                      "vectors to insert and delete, .bin"};
@@ -137,12 +162,9 @@ inline constexpr Flag kUniqueLabels = {"--unique_labels_supported", "must be 0"}
 // Flags of DiskANN's that shoal does not support yet: only the default is accepted.
 inline constexpr Flag kBuildPqBytes = {"--build_PQ_bytes", "must be 0"};
 inline constexpr Flag kUseOpq = {"--use_opq", "must be absent"};
-inline constexpr Flag kLabelFile = {"--label_file", "must be empty"};
-inline constexpr Flag kUniversalLabel = {"--universal_label", "must be empty"};
-inline constexpr Flag kFilteredLbuild = {"--FilteredLbuild", "must be 0"};
-inline constexpr Flag kFilterLabel = {"--filter_label", "must be empty"};
-inline constexpr Flag kQueryFiltersFile = {"--query_filters_file", "must be empty"};
-inline constexpr Flag kLabelType = {"--label_type", "without effect: there are no labels"};
+inline constexpr Flag kNoLabelFile = {"--label_file", "must be empty"};
+inline constexpr Flag kNoUniversalLabel = {"--universal_label", "must be empty"};
+inline constexpr Flag kNoFilteredLbuild = {"--FilteredLbuild", "must be 0"};
 
 }  // namespace flags
 }  // namespace shoal::apps

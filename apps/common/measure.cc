@@ -29,6 +29,7 @@ double Microseconds(Clock::duration duration) {
 struct Work {
   const Index& index;
   const MatrixView queries;
+  const std::vector<Filter>& filters;  // One a query; or empty.
   const SearchOptions options;
   SearchRun& run;
   std::vector<double> latencies{};  // Of those asked.
@@ -47,10 +48,12 @@ void SearchSome(Work& work, Progress* progress) {
   for (size_t i; (i = work.next.fetch_add(1)) < work.run.asked.size();) {
     const size_t q = work.run.asked[i];
     if (progress != nullptr && mine++ % kShowEvery == 0) progress->Update(i);
+    SearchOptions options = work.options;
+    if (!work.filters.empty()) options.filter = &work.filters[q];
     const auto begin = Clock::now();
     WorkCounters counters;
     const auto count =
-        work.index.Search(work.queries[q], work.options, std::span(work.run.ids).subspan(q * k, k),
+        work.index.Search(work.queries[q], options, std::span(work.run.ids).subspan(q * k, k),
                           std::span(work.run.distances).subspan(q * k, k), &counters);
     work.latencies[i] = Microseconds(Clock::now() - begin);
     distances += counters.distances;
@@ -76,7 +79,11 @@ Result<SearchRun> SearchEveryQuery(const Index& index, const Queries& queries,
   run.distances.resize(n * options.k);
   run.counts.resize(n);
   run.rounding = RoundingOf(index.options().metric, queries.rows.type(), queries.rows.dim());
-  Work work{.index = index, .queries = queries.rows, .options = options, .run = run};
+  Work work{.index = index,
+            .queries = queries.rows,
+            .filters = queries.filters,
+            .options = options,
+            .run = run};
   work.latencies.resize(run.asked.size());
   const auto begin = Clock::now();
   {

@@ -18,7 +18,8 @@ namespace shoal::apps {
 
 struct Queries {
   Matrix rows;
-  std::vector<size_t> asked;  // Their numbers, ascending; at least one. The others are left out.
+  std::vector<Filter> filters;  // One a query; or empty.
+  std::vector<size_t> asked;    // Their numbers, ascending; at least one. The others are left out.
 };
 
 struct SearchRun {

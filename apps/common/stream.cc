@@ -46,9 +46,9 @@ void StreamRequest::Declare(CommandLine& line) {
   line.Switch(flags::kSkipZeroVectors, &skip_zero_vectors);
   line.IgnoredNumber(flags::kStartPointNorm);
   line.IgnoredNumber(flags::kNumStartPoints);
-  line.Only(flags::kLabelFile, "");
-  line.Only(flags::kUniversalLabel, "");
-  line.Only(flags::kFilteredLbuild, "0");
+  line.Only(flags::kNoLabelFile, "");
+  line.Only(flags::kNoUniversalLabel, "");
+  line.Only(flags::kNoFilteredLbuild, "0");
   line.Only(flags::kUniqueLabels, "0");
   line.Ignored(flags::kLabelType);
 }

@@ -10,6 +10,7 @@ extern const JobType kBesideJob;             // beside_job.cc
 extern const JobType kChurnJob;              // churn_job.cc
 extern const JobType kConcurrentRunbookJob;  // runbook/overlap_job.cc
 extern const JobType kExactSearchJob;        // exact_search_job.cc
+extern const JobType kFiltersJob;            // filters_job.cc
 extern const JobType kIndexJob;              // index_job.cc
 extern const JobType kKernelsJob;            // kernels_job.cc
 extern const JobType kRunbookJob;            // runbook/runbook_job.cc

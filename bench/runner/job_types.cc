@@ -8,8 +8,8 @@ namespace shoal::bench {
 
 std::span<const JobType* const> JobTypes() {
   static const std::array types = {
-      &kBaselineJob, &kBesideJob,  &kChurnJob,   &kConcurrentRunbookJob, &kExactSearchJob,
-      &kIndexJob,    &kKernelsJob, &kRunbookJob, &kStoreStressJob,
+      &kBaselineJob, &kBesideJob, &kChurnJob,   &kConcurrentRunbookJob, &kExactSearchJob,
+      &kFiltersJob,  &kIndexJob,  &kKernelsJob, &kRunbookJob,           &kStoreStressJob,
   };
   return types;
 }

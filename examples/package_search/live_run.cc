@@ -95,7 +95,7 @@ void LiveRun::SearchLoop(LatencyRecorder& latency) {
   while (!stop_) {
     const uint64_t query = next_query_.fetch_add(1) % queries_.rows();
     const auto start = Clock::now();
-    const auto found = index_.Search(queries_[query], options_.search, ids, distances);
+    const auto found = index_.live().Search(queries_[query], options_.search, ids, distances);
     latency.Record(static_cast<uint64_t>((Clock::now() - start).count()));
     if (!found) Fail(found.error());
   }
@@ -125,7 +125,7 @@ shoal::Status LiveRun::MeasureRecall(Progress& progress) {
     const shoal::VectorView query = queries_[(last - count + i) % queries_.rows()];
     const auto* elements = static_cast<const float*>(query.data());
     asked.insert(asked.end(), elements, elements + query.dim());
-    const auto hits = index_.Search(query, options_.search);
+    const auto hits = index_.live().Search(query, options_.search);
     if (!hits) status = tl::unexpected(hits.error());
     Answer& answer = answers.emplace_back();
     for (size_t hit = 0; hits && hit < hits->size(); ++hit) {
@@ -135,7 +135,7 @@ shoal::Status LiveRun::MeasureRecall(Progress& progress) {
   }
   gate_.Open();
   if (!status || points == 0) return status;
-  const auto recall = MeanRecall(index_, rows_.Slice(0, points),
+  const auto recall = MeanRecall(index_.live(), rows_.Slice(0, points),
                                  shoal::MatrixView(std::span<const float>(asked), queries_.dim()),
                                  answers, options_.search.k, 1);
   if (!recall) return tl::unexpected(recall.error());
@@ -158,6 +158,7 @@ shoal::Result<Progress> LiveRun::Judge(const Report& now, const Report& before) 
   progress.p99 = latency.Microseconds(0.99);
   progress.p999 = latency.Microseconds(0.999);
   progress.k = options_.search.k;
+  if (options_.other) progress.other = options_.other();
   if (const auto status = MeasureRecall(progress); !status) return tl::unexpected(status.error());
   return progress;
 }
@@ -173,7 +174,7 @@ shoal::Result<RunSummary> LiveRun::Run(LiveView& view) {
   for (size_t t = 0; t < options_.insert_threads; ++t) {
     threads.emplace_back([this] { InsertLoop(); });
   }
-  Report before;
+  Report before = Take(0);
   while (WaitForReport()) {
     Report now = Take(SecondsSince(start));
     const auto progress = Judge(now, before);
@@ -191,7 +192,7 @@ shoal::Result<RunSummary> LiveRun::Run(LiveView& view) {
   }
   if (error_) return tl::unexpected(*error_);
   return RunSummary{.seconds = end.seconds,
-                    .inserts_per_second = Rate(end.inserted, end.seconds),
+                    .inserts_per_second = Rate(end.inserted - options_.first_row, end.seconds),
                     .searches_per_second = Rate(end.latency.total(), end.seconds),
                     .latency = end.latency};
 }

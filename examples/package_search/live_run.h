@@ -10,14 +10,16 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "package_search/latency.h"
 #include "package_search/screen.h"
-#include "shoal/index.h"
+#include "shoal/database.h"
 
 namespace package_search {
 
@@ -42,8 +44,10 @@ struct RunOptions {
   size_t insert_threads = 1;
   size_t search_threads = 1;
   shoal::SearchOptions search = {};
-  double report_seconds = 1;   // Between two reports.
-  size_t recall_queries = 32;  // Queries that the judge repeats for a report.
+  uint64_t first_row = 0;
+  double report_seconds = 1;                // Between two reports.
+  size_t recall_queries = 32;               // Queries that the judge repeats for a report.
+  std::function<std::string()> other = {};  // Says what another process sees, for a report.
 };
 
 struct RunSummary {
@@ -53,13 +57,19 @@ struct RunSummary {
   LatencyCounts latency;
 };
 
-// Inserts rows into an empty index, row i as id i, while searching for `queries`.
+// Inserts rows into an index of a database, row i as id i, while searching for `queries`.
 class LiveRun {
  public:
   // All outlive the run. rows and queries: of the index's dimension and type, at least one each.
-  LiveRun(shoal::Index& index, shoal::MatrixView rows, shoal::MatrixView queries,
+  // The index has rows [0, options.first_row).
+  LiveRun(const shoal::StoredIndex& index, shoal::MatrixView rows, shoal::MatrixView queries,
           const RunOptions& options)
-      : index_(index), rows_(rows), queries_(queries), options_(options) {}
+      : index_(index),
+        rows_(rows),
+        queries_(queries),
+        options_(options),
+        next_row_(options.first_row),
+        inserted_(options.first_row) {}
 
   // Runs until all rows are inserted or one cannot be; shows reports in `view`. Once.
   shoal::Result<RunSummary> Run(LiveView& view);
@@ -81,7 +91,7 @@ class LiveRun {
   shoal::Status MeasureRecall(Progress& progress);
 
   // Constant while it runs.
-  shoal::Index& index_;
+  shoal::StoredIndex index_;
   const shoal::MatrixView rows_;
   const shoal::MatrixView queries_;
   const RunOptions options_;
@@ -89,8 +99,8 @@ class LiveRun {
 
   // Own synchronisation.
   Gate gate_;
-  std::atomic<uint64_t> next_row_ = 0;  // Taken inside the gate.
-  std::atomic<uint64_t> inserted_ = 0;
+  std::atomic<uint64_t> next_row_;  // Taken inside the gate.
+  std::atomic<uint64_t> inserted_;
   std::atomic<uint64_t> next_query_ = 0;
   std::atomic<bool> stop_ = false;
 

@@ -90,6 +90,7 @@ std::string ProgressLine(const Progress& p) {
       "p99 {:.0f} us  p99.9 {:.0f} us  recall@{} {}",
       p.seconds, p.inserted, p.total, p.inserts_per_second, p.searches_per_second, p.p50, p.p99,
       p.p999, p.k, RecallText(p));
+  if (!p.other.empty()) line += "\n         " + p.other;
   return line;
 }
 
@@ -98,7 +99,7 @@ std::string ProgressBlock(const Progress& p, size_t width) {
   const size_t filled = p.total == 0 ? 0 : p.inserted * bar_width / p.total;
   std::string bar(filled, '#');
   bar.append(bar_width - filled, '.');
-  const std::vector<std::string> lines = {
+  std::vector<std::string> lines = {
       fmt::format("  [{}] {:>7} of {} inserted {:6.1f} s", bar, Grouped(p.inserted),
                   Grouped(p.total), p.seconds),
       fmt::format("  inserts/s  {:>8}     searches/s {:>8}",
@@ -109,6 +110,7 @@ std::string ProgressBlock(const Progress& p, size_t width) {
       fmt::format("  recall@{}  {}   (last {} queries, exact over {} points)", p.k, RecallText(p),
                   p.recall_queries, Grouped(p.recall_points)),
   };
+  if (!p.other.empty()) lines.push_back("  " + p.other);
   std::string block;
   for (const std::string& line : lines) block += CutTo(line, width) + "\n";
   return block;

@@ -51,6 +51,7 @@ struct Progress {
   std::optional<double> recall;  // recall@k of `recall_queries` recent queries against
   size_t recall_queries = 0;     // exact search over the first `recall_points` points.
   uint64_t recall_points = 0;
+  std::string other;  // What another process sees; may be empty.
 };
 
 // The same on one line, and as a block of lines for a terminal.

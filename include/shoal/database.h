@@ -59,6 +59,18 @@ struct DatabaseOptions {
   // of an index's points were inserted or deleted since the last one (and least_changes).
   uint32_t pass_percent = 8;
   uint32_t least_changes = 4096;
+  // Where the live indices have their vectors. kFile: what a search traverses is in memory, a code
+  // and the graph, and the vectors that order its hits are read in the file, by way of the system's
+  // page cache. Those of open transactions are in memory. InvalidArgument, by CreateIndex and
+  // OpenIndex: the index has no code.
+  enum class Vectors : uint8_t { kMemory, kFile };
+  Vectors vectors = Vectors::kMemory;
+};
+
+// Bytes of the user's own under a key.
+struct Record {
+  std::string key;
+  std::string value;
 };
 
 struct DatabaseStats {
@@ -120,8 +132,17 @@ class SHOAL_API Transaction {
   // Many, on several threads. A load of a million points is one call.
   Result<BatchReport> InsertMany(const StoredIndex& index, std::span<const ExternalId> ids,
                                  MatrixView rows, const BatchOptions& batch = {});
+  // Of an id that is there twice the last row stays.
+  Result<BatchReport> UpsertMany(const StoredIndex& index, std::span<const ExternalId> ids,
+                                 MatrixView rows, const BatchOptions& batch = {});
 
-  // LMDB's write transaction, for records of the user's own in tables of other names than
+  // Records of the user's own, which commit with the points: any bytes under a key of 1 to 511
+  // bytes, in a table of any name that does not begin with "shoal". Of several changes of a key the
+  // last counts. A record that is deleted need not be there. InvalidArgument. OutOfMemory.
+  Status PutRecord(std::string_view table, std::string_view key, std::string_view value);
+  Status DeleteRecord(std::string_view table, std::string_view key);
+
+  // LMDB's write transaction, for other records of the user's own in tables of other names than
   // "shoal...": they commit with the points. It ends through Commit and Abort only, by the thread
   // that called this. No other thread commits meanwhile. Conflict: this thread holds another.
   Result<MDB_txn*> native();
@@ -154,7 +175,7 @@ class SHOAL_API Database {
   // Unsupported: another rerank_code than kFull. InvalidArgument: `options`, RepairPolicy::kManual
   // among them; a name of 1 to 255 bytes.
   Result<StoredIndex> CreateIndex(std::string_view name, const IndexOptions& options);
-  // Loads an index: its rows and its graph are in memory from then on. Opening it again is the
+  // Loads an index: what DatabaseOptions says is in memory from then on. Opening it again is the
   // same index. NotFound. Corrupt. OutOfMemory.
   Result<StoredIndex> OpenIndex(std::string_view name, const LoadOptions& options = {});
   Result<std::vector<std::string>> IndexNames() const;
@@ -165,6 +186,11 @@ class SHOAL_API Database {
   Status Flush();
   // A pass over each open index, now.
   Status Pass();
+
+  // All records of a table (Transaction::PutRecord) as the last commit left them, by ascending
+  // keys; none where there is no such table. Other threads' commits wait meanwhile. Conflict: this
+  // thread holds a transaction with native(). Io. OutOfMemory.
+  Result<std::vector<Record>> Records(std::string_view table) const;
 
   Result<DatabaseStats> Stat() const;
   // A copy of the last commit, that may be opened; others write on. It is there whole or not at
@@ -191,7 +217,8 @@ class SHOAL_API DatabaseSnapshot {
   DatabaseSnapshot& operator=(DatabaseSnapshot&&) noexcept;
 
   // As the functions of Index with these names; target_recall does nothing. Corrupt: a damaged
-  // block was met. Unsupported: a filter.
+  // block was met. Unsupported: a filter by label, for a database keeps no labels. A filter whose
+  // ids are few may look them up: then as Contains.
   Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work = nullptr) const;
@@ -199,6 +226,8 @@ class SHOAL_API DatabaseSnapshot {
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
+  Result<RangeHits> RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                    const BatchOptions& batch = {}) const;
   // The first call of Contains or Get reads all ids, and keeps 8 to 16 bytes a point.
   Result<bool> Contains(ExternalId id) const;
   Status Get(ExternalId id, MutableVectorView vector) const;

@@ -21,8 +21,10 @@
 #include "shoal/export.h"
 #include "shoal/feature_store.h"
 #include "shoal/options.h"
+#include "shoal/pages.h"
 #include "shoal/result.h"
 #include "shoal/stats.h"
+#include "shoal/stream.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -46,6 +48,12 @@ struct BatchReport {
   Status status;
 };
 
+// Labels of many rows: those of row i are labels[limits[i], limits[i + 1]).
+struct LabelRows {
+  std::span<const uint32_t> labels;
+  std::span<const size_t> limits;  // rows + 1, ascending; the last is at most labels.size().
+};
+
 // Results of SearchMany, in memory of the caller. Query i owns [i*k, (i+1)*k) of `ids` and
 // `distances`; the first counts[i] of them are hits. The rest is as it was before, or, while
 // writers are active, unspecified.
@@ -54,6 +62,14 @@ struct SearchManyOutput {
   std::span<float> distances;         // queries x k; may be empty
   std::span<uint32_t> counts;         // queries
   std::span<WorkCounters> work = {};  // queries; may be empty
+};
+
+// Results of RangeSearchMany: those of query i are [limits[i], limits[i + 1]) of ids and distances,
+// nearest first.
+struct RangeHits {
+  std::vector<size_t> limits;  // queries + 1
+  std::vector<ExternalId> ids;
+  std::vector<float> distances;
 };
 
 // Thread safety: every function may be called from any thread at any time, together with any
@@ -104,6 +120,9 @@ class SHOAL_API Index {
   // kMaxLabels; what is there twice counts once. Every search that finds the point finds its
   // labels.
   Status Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
+  // InvalidArgument (nothing is inserted): also, limits that do not fit.
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const LabelRows& labels, const BatchOptions& batch = {});
 
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
   // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists. Labels
@@ -116,6 +135,8 @@ class SHOAL_API Index {
   // The same with these labels and no others: until Upsert returns searches find the point with
   // both old vector and old labels, or with both new ones.
   Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
+  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
+                                 const LabelRows& labels, const BatchOptions& batch = {});
 
   // Gives the point these labels and no others. A search meanwhile finds it with the old ones or
   // with the new ones, never with a mixture; one that starts when SetLabels has returned, with the
@@ -162,11 +183,20 @@ class SHOAL_API Index {
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
 
+  // A search that hands its hits out page by page, options.k at a time (shoal/pages.h). Nothing is
+  // computed yet. `query` and `options.filter` are copied. InvalidArgument: as in Search.
+  Result<Pages> SearchPages(VectorView query, const SearchOptions& options = {}) const;
+
   // Every point found within a radius, nearest first. It walks over edges alone: a point whose
   // edges a repair reroutes meanwhile may be missed. `work`, if not null, receives the counters of
   // this search. InvalidArgument: as in Insert; a radius that is NaN.
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
+
+  // RangeSearch for every row of `queries`, on several threads. An error is that of the call, and
+  // names the row.
+  Result<RangeHits> RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                    const BatchOptions& batch = {}) const;
 
   // Measures now what SearchOptions::target_recall measures in the background, and gives it to
   // searches with this k and target. It scores a sample of 100 to 500 queries against all live
@@ -226,10 +256,25 @@ class SHOAL_API Index {
   // OutOfMemory.
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options = {});
 
+  // The bytes that Save would write, handed to `sink` from the first to the last. They are gathered
+  // in a temporary file of the system's first (TMPDIR), because the header has checksums of all the
+  // rest. Errors as in Save, and those of `sink`.
+  Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch = {}) const;
+  // Load of the bytes that `source` gives until its end, gathered likewise. Messages call them
+  // "stream". Errors as in Load, and those of `source`.
+  static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options = {});
+
  private:
   friend class IndexImpl;
   explicit Index(std::unique_ptr<IndexImpl> impl);
   std::unique_ptr<IndexImpl> impl_;
 };
+
+// About how many bytes an index of these options takes with so many points: IndexStats::memory
+// without `labels` and `scratch`, within a quarter from 1,000 points on. Errors as in
+// Index::Create.
+SHOAL_API Result<uint64_t> EstimateBytes(const IndexOptions& options, uint64_t points);
+// About how many points fit into so many bytes, likewise.
+SHOAL_API Result<uint64_t> EstimatePoints(const IndexOptions& options, uint64_t bytes);
 
 }  // namespace shoal

@@ -41,10 +41,14 @@ class SHOAL_API IndexView {
   Result<std::vector<Hit>> Search(VectorView query, const SearchOptions& options = {}) const;
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work = nullptr) const;
+  // It, and its next pages, need the view to be open.
+  Result<Pages> SearchPages(VectorView query, const SearchOptions& options = {}) const;
   Status SearchMany(MatrixView queries, const SearchOptions& options,
                     const SearchManyOutput& output, const BatchOptions& batch = {}) const;
   Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
                                        WorkCounters* work = nullptr) const;
+  Result<RangeHits> RangeSearchMany(MatrixView queries, const RangeOptions& options,
+                                    const BatchOptions& batch = {}) const;
 
   // As the functions of Index. A view has no thread that measures: a target_recall that nothing was
   // measured for leaves a search's other options as they are.

@@ -77,11 +77,17 @@ struct SearchOptions {
   size_t rerank = 0;
   // Which points may be hits; null: all. It must live as long as the call.
   const Filter* filter = nullptr;
+  // At most so many hits of each label; 0: any number. (Many chunks of a document, or several
+  // vectors of one thing, with a label each.) A point with a label that has no place left is no
+  // hit, so hits are chosen nearest first; a point without labels always has one. The search goes
+  // on until k hits are found or all points were met.
+  size_t max_per_label = 0;
   // The recall@k wanted, above 0, at most 1; 0: as the first three say. The index measures on its
   // live points, or on queries of such searches, what reaches it, and does it again when a quarter
   // of the points have changed (shoal/calibration.h). A thread of the index does that; it is
   // started by the first such search. Until the first result is there, for pairs of k and target
-  // beyond the first 16 that an index was asked for, and with a filter, the first three hold.
+  // beyond the first 16 that an index was asked for, in pages, with a filter and with
+  // max_per_label, the first three hold.
   double target_recall = 0;
 };
 

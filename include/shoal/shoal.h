@@ -33,6 +33,8 @@ extern "C" {
 #endif
 
 typedef struct shoal_index shoal_index;
+typedef struct shoal_database shoal_database;
+typedef struct shoal_transaction shoal_transaction;
 
 enum {
   SHOAL_OK = 0,
@@ -43,7 +45,8 @@ enum {
   SHOAL_IO = 5,
   SHOAL_CORRUPT = 6,
   SHOAL_UNSUPPORTED = 7,
-  SHOAL_CANCELLED = 8
+  SHOAL_CANCELLED = 8,
+  SHOAL_CONFLICT = 9
 };
 
 /* Scalar types. */
@@ -91,6 +94,11 @@ typedef struct {
   uint32_t reserved;    /* 0. */
   size_t list_size;     /* 0: 64. Less than k means k. */
   size_t rerank;        /* 0: a few times k. */
+  double target_recall; /* 0: as the others say. */
+  /* Which points may be hits: sets accepted[i], which is 0, to another value if ids[i] may be one.
+   * Called for up to some hundred ids at a time, by any thread of the call. NULL: all. */
+  void (*accept)(void* user, const uint64_t* ids, size_t n, uint8_t* accepted);
+  void* accept_user;
 } shoal_search_options;
 
 /* How a call on many rows runs. NULL in place of it: all CPUs, nothing is told. */
@@ -193,6 +201,73 @@ SHOAL_API int32_t shoal_save(const shoal_index* index, const char* path, const s
  * defaults. */
 SHOAL_API int32_t shoal_load(const char* path, const shoal_index_options* options,
                              const shoal_batch* batch, shoal_index** index, shoal_error* error);
+
+/* Snapshots through functions: see shoal/stream.h. `write` takes the next bytes, and returns 0, or
+ * another number, with which the call ends as SHOAL_IO. `read` fills data from the front and
+ * returns how many bytes it has given, at most `bytes`; 0: there are no more; negative: it failed,
+ * SHOAL_IO.
+ */
+SHOAL_API int32_t shoal_save_to(const shoal_index* index,
+                                int (*write)(void* user, const void* data, size_t bytes),
+                                void* user, shoal_error* error);
+SHOAL_API int32_t shoal_load_from(int64_t (*read)(void* user, void* data, size_t bytes), void* user,
+                                  const shoal_index_options* options, shoal_index** index,
+                                  shoal_error* error);
+
+/* Databases: see shoal/database.h. An index of a database is a shoal_index, too: all functions that
+ * read take it; shoal_insert, shoal_upsert and shoal_delete are transactions of their own;
+ * shoal_insert_many and shoal_upsert_many likewise, and change nothing where a row fails, which is
+ * then the error of the call. Others that write are SHOAL_UNSUPPORTED. shoal_destroy closes it. */
+
+/* What an acknowledged change survives. */
+enum { SHOAL_SYNC_FULL = 0, SHOAL_SYNC_INTERVAL = 1, SHOAL_SYNC_NONE = 2 };
+
+/* NULL in place of it, or 0 in place of a field: the default. */
+typedef struct {
+  uint32_t struct_size; /* sizeof(shoal_database_options). */
+  int32_t sync;
+  uint32_t interval_ms; /* SHOAL_SYNC_INTERVAL; 0: 100. */
+  uint32_t max_readers; /* 0: 1024. */
+  uint64_t max_bytes;   /* 0: 1 TB, of addresses. */
+  int32_t must_exist;   /* Not 0: no file is made. */
+  uint32_t reserved;    /* 0. */
+} shoal_database_options;
+
+SHOAL_API int32_t shoal_database_open(const char* path, const shoal_database_options* options,
+                                      shoal_database** database, shoal_error* error);
+/* NULL is allowed. Indexes and transactions that are still there keep the file open. */
+SHOAL_API void shoal_database_close(shoal_database* database);
+SHOAL_API int32_t shoal_database_create_index(shoal_database* database, const char* name,
+                                              const shoal_index_options* options,
+                                              shoal_index** index, shoal_error* error);
+/* Of `options` the fields repair, repair_threads, repair_share and memory_limit count. */
+SHOAL_API int32_t shoal_database_open_index(shoal_database* database, const char* name,
+                                            const shoal_index_options* options,
+                                            const shoal_batch* batch, shoal_index** index,
+                                            shoal_error* error);
+SHOAL_API int32_t shoal_database_flush(shoal_database* database, shoal_error* error);
+/* A copy of the last commit, without free pages. */
+SHOAL_API int32_t shoal_database_backup(const shoal_database* database, const char* path,
+                                        shoal_error* error);
+
+/* Changes that commit together. A transaction is used by one thread at a time. */
+SHOAL_API int32_t shoal_begin(shoal_database* database, shoal_transaction** transaction,
+                              shoal_error* error);
+SHOAL_API int32_t shoal_transaction_insert(shoal_transaction* transaction, shoal_index* index,
+                                           uint64_t id, const void* vector, shoal_error* error);
+SHOAL_API int32_t shoal_transaction_upsert(shoal_transaction* transaction, shoal_index* index,
+                                           uint64_t id, const void* vector, shoal_error* error);
+SHOAL_API int32_t shoal_transaction_delete(shoal_transaction* transaction, shoal_index* index,
+                                           uint64_t id, shoal_error* error);
+/* As shoal_insert_many. */
+SHOAL_API int32_t shoal_transaction_insert_many(shoal_transaction* transaction, shoal_index* index,
+                                                const uint64_t* ids, const void* vectors, size_t n,
+                                                const shoal_batch* batch, size_t* done,
+                                                shoal_error* error);
+/* Both end it, and free it, whatever they return. After an error of the commit nothing is changed.
+ * NULL is allowed to abort. */
+SHOAL_API int32_t shoal_transaction_commit(shoal_transaction* transaction, shoal_error* error);
+SHOAL_API void shoal_transaction_abort(shoal_transaction* transaction);
 
 #ifdef __cplusplus
 }

@@ -214,6 +214,31 @@ Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
   return file;
 }
 
+Result<OutputFile> OutputFile::CreateUnnamed() {
+  OutputFile file;
+  file.path_ = "stream";
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::temp_directory_path(error);
+  if (!error)
+    file.fd_ = FileDescriptor(open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600));
+  if (file.fd_.get() < 0) file.fd_ = FileDescriptor(memfd_create("shoal", MFD_CLOEXEC));
+  if (file.fd_.get() < 0)
+    return MakeError(ErrorCode::kIo,
+                     "stream: cannot create a temporary file: " + SystemMessage(errno));
+  return file;
+}
+
+Result<InputFile> OutputFile::TurnIntoInput() && {
+  if (auto flushed = Flush(); !flushed) return tl::unexpected(flushed.error());
+  InputFile file;
+  file.path_ = path_;
+  file.fd_ = std::move(fd_);
+  struct stat status = {};
+  if (fstat(file.fd_.get(), &status) != 0) return IoError(path_, "stat", errno);
+  file.size_ = static_cast<uint64_t>(status.st_size);
+  return file;
+}
+
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       target_(std::move(other.target_)),

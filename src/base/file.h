@@ -80,6 +80,7 @@ class InputFile {
   Result<MappedFile> Map() const;
 
  private:
+  friend class OutputFile;
   std::filesystem::path path_;
   FileDescriptor fd_;
   uint64_t size_ = 0;
@@ -95,6 +96,12 @@ class OutputFile {
   // the path names no file. A target that is a symbolic link keeps being one: the file that it
   // points to is replaced.
   static Result<OutputFile> Create(const std::filesystem::path& path);
+  // A file without a name, of the system's temporary ones or, where these refuse, in memory. It
+  // goes with the object: for what is written in no order before it is handed on. Not for Finish,
+  // Publish and Commit. Io.
+  static Result<OutputFile> CreateUnnamed();
+  // What is in an unnamed file, to be read; messages call it "stream".
+  Result<InputFile> TurnIntoInput() &&;
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();

@@ -13,7 +13,7 @@ constexpr size_t kLmdbHeader = 16;  // In front of a value that fills pages of i
 constexpr size_t kFewPages = 4, kManyPages = 16;
 
 constexpr const char* kKindNames[] = {"?",      "format",  "index", "rows", "lists",
-                                      "states", "anchors", "seeds", "log"};
+                                      "states", "anchors", "seeds", "log",  "run"};
 
 // The fewest pages, four at least, of which records of `record` bytes leave a sixteenth empty at
 // most; else of those that are tried, the ones that leave least.
@@ -103,6 +103,14 @@ Block EncodeIndexRecord(const IndexRecord& r) {
   PutValue(block, static_cast<uint32_t>(r.name.size()));
   const auto* name = reinterpret_cast<const std::byte*>(r.name.data());
   block.insert(block.end(), name, name + r.name.size());
+  PutValue(block, r.next_run);
+  PutValue(block, r.changes_in_no_run);
+  PutValue(block, static_cast<uint32_t>(r.runs.size()));
+  for (const RunRecord& run : r.runs) {
+    PutValue(block, run.number);
+    PutValue(block, run.last_commit);
+    PutValue(block, run.items);
+  }
   SealBlock(block, {.kind = BlockKind::kIndex, .index = r.number});
   return block;
 }
@@ -132,6 +140,12 @@ Result<IndexRecord> DecodeIndexRecord(std::string_view where, uint32_t number, B
   r.max_norm_sq = in.Take<float>();
   const Bytes name = in.TakeBytes(in.Take<uint32_t>());
   r.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
+  r.next_run = in.Take<uint32_t>();
+  r.changes_in_no_run = in.Take<uint32_t>();
+  for (uint32_t n = in.Take<uint32_t>(); n > 0 && in.ok(); --n)
+    r.runs.push_back({.number = in.Take<uint32_t>(),
+                      .last_commit = in.Take<uint64_t>(),
+                      .items = in.Take<std::array<uint32_t, 4>>()});
   if (in.ok() && in.done() && r.slots <= kMaxSlots && r.generation_slots <= r.slots &&
       r.options.dim >= 1 && r.options.dim <= kMaxDim && r.options.max_degree >= 4 &&
       r.options.max_degree <= kMaxDegree && r.options.scalar_type <= ScalarType::kBit &&

@@ -13,8 +13,11 @@
 //           index, generation, 2, 0            kAnchors: pairs (anchor, point)
 //           index, generation, 3, 0            kSeeds: sets of seeds
 //   log     index, high, low, part             kLog: changes of commit (high, low)
+//   runs    index, run, array, block           kRun: a part of a sorted array (log_run.h)
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -38,6 +41,7 @@ enum class BlockKind : uint32_t {
   kAnchors = 6,
   kSeeds = 7,
   kLog = 8,
+  kRun = 9,
 };
 
 // What is in front of every value. 48 bytes: LMDB puts a large value 16 bytes behind a page's
@@ -47,8 +51,8 @@ struct BlockHeader {
   BlockKind kind{};
   uint32_t version = kDatabaseVersion;
   uint32_t index = 0;
-  uint64_t number = 0;      // Block, or commit.
-  uint32_t generation = 0;  // Or part of a commit.
+  uint64_t number = 0;      // Block, or commit, or run << 32 | block.
+  uint32_t generation = 0;  // Or part of a commit, or array of a run.
   uint32_t count = 0;       // Records.
   uint64_t more = 0;        // kLog: parts of the commit.
   uint64_t unused = 0;
@@ -90,6 +94,13 @@ struct BlockGeometry {
 // Slots of a block of states: live bits, then present bits.
 inline constexpr uint32_t kStatesPerBlock = 60 * 1024;
 
+// A sorted run of the log (log_run.h).
+struct RunRecord {
+  uint32_t number = 0;
+  uint64_t last_commit = 0;         // No change of it is of a later one.
+  std::array<uint32_t, 4> items{};  // Of each array.
+};
+
 // What is known of an index beside its points.
 struct IndexRecord {
   std::string name;
@@ -104,6 +115,14 @@ struct IndexRecord {
   uint64_t live = 0;
   uint64_t dead = 0;
   float max_norm_sq = 0;
+  std::vector<RunRecord> runs = {};  // By last commit, ascending.
+  uint32_t next_run = 0;
+  uint32_t changes_in_no_run = 0;  // Of the log.
+
+  // The first commit whose changes are in no run.
+  uint64_t FirstInNoRun() const {
+    return runs.empty() ? first_commit : std::max(first_commit, runs.back().last_commit + 1);
+  }
 };
 Block EncodeIndexRecord(const IndexRecord& record);
 Result<IndexRecord> DecodeIndexRecord(std::string_view where, uint32_t number, Bytes value);
@@ -124,6 +143,9 @@ inline Key GraphKey(uint32_t index, uint32_t generation, GraphPart part, uint32_
 }
 inline Key LogKey(uint32_t index, uint64_t commit, uint32_t part) {
   return {{index, static_cast<uint32_t>(commit >> 32), static_cast<uint32_t>(commit), part}};
+}
+inline Key RunKey(uint32_t index, uint32_t run, uint32_t array, uint32_t block) {
+  return {{index, run, array, block}};
 }
 
 template <class T>

@@ -11,19 +11,28 @@
 
 namespace shoal {
 
+// Where the log has a point.
+struct LogPlace {
+  uint64_t commit = 0;
+  uint32_t part = 0;
+  uint32_t offset = 0;  // In the part's value.
+};
+
 // A point that a commit inserted. The anchor is reached without it.
 struct LoggedPoint {
   SlotId slot = kNoSlot;
   SlotId anchor = kNoSlot;
   ExternalId id = 0;
   std::span<const SlotId> list;
+  LogPlace place = {};  // What a reader was told.
 };
 
 // Changes of one commit, in order.
 class CommitLogWriter {
  public:
   CommitLogWriter(uint32_t index, uint64_t commit) : index_(index), commit_(commit) { Begin(); }
-  void Insert(const LoggedPoint& point);
+  // Returns where the point is.
+  LogPlace Insert(const LoggedPoint& point);
   void Kill(SlotId slot);
   // Part i is the value of LogKey(index, commit, i).
   std::vector<Block> Finish() &&;
@@ -43,8 +52,12 @@ struct LogVisitor {
   std::function<Status(SlotId)> kill;
 };
 
-// Reads the log of an index in order. Corrupt: a part is missing or damaged, or names a slot that
-// cannot be.
-Status ReadLog(const ReadTxn& txn, const IndexRecord& record, const LogVisitor& visitor);
+// Reads the log of an index in order, from a commit on. Corrupt: a part is missing or damaged, or
+// names a slot that cannot be.
+Status ReadLog(const ReadTxn& txn, const IndexRecord& record, uint64_t first_commit,
+               const LogVisitor& visitor);
+// Reads one point of it. `list`: where its list is copied to. Corrupt.
+Result<LoggedPoint> ReadLogged(const ReadTxn& txn, const IndexRecord& record, const LogPlace& place,
+                               std::vector<SlotId>& list);
 
 }  // namespace shoal

@@ -47,9 +47,6 @@ DiskGraph::DiskGraph(ReadTxn txn, const IndexRecord& record, size_t row_bytes)
       geometry_(record.options, row_bytes),
       live_(DivideUp(record.slots, 64)),
       present_(live_.size()),
-      log_of_(record.slots),
-      anchored_(record.slots),
-      named_(record.slots),
       zero_rows_(geometry_.row_block_bytes),
       empty_lists_(geometry_.list_block_bytes, std::byte{0xff}),
       row_blocks_(
@@ -57,7 +54,9 @@ DiskGraph::DiskGraph(ReadTxn txn, const IndexRecord& record, size_t row_bytes)
                                             1]()),
       list_blocks_(
           new std::atomic<const std::byte*>[DivideUp(record.slots, geometry_.lists_per_block) +
-                                            1]()) {}
+                                            1]()),
+      logs_(new std::atomic<const BlockLog*>[DivideUp(record.slots, geometry_.lists_per_block) +
+                                             1]()) {}
 
 Result<std::unique_ptr<DiskGraph>> DiskGraph::Open(ReadTxn txn, const IndexRecord& record,
                                                    size_t row_bytes) {
@@ -66,7 +65,7 @@ Result<std::unique_ptr<DiskGraph>> DiskGraph::Open(ReadTxn txn, const IndexRecor
     Status ok = graph->ReadStates();
     if (ok) ok = graph->ReadAnchors();
     if (ok) ok = graph->ReadSeeds();
-    if (ok) ok = graph->ReadTail();
+    if (ok) ok = graph->OpenRuns();
     if (!ok) return tl::unexpected(ok.error());
     return graph;
   } catch (const std::bad_alloc&) {
@@ -136,8 +135,9 @@ Status DiskGraph::ReadAnchors() {
                       "slots below " + std::to_string(record_.slots),
                       std::to_string(anchor.anchor) + ", " + std::to_string(anchor.point));
     anchors_.push_back(anchor);
-    Chain(anchored_, anchor.anchor, anchor.point);
   }
+  std::sort(anchors_.begin(), anchors_.end(),
+            [](const DiskAnchor& a, const DiskAnchor& b) { return a.anchor < b.anchor; });
   return {};
 }
 
@@ -159,36 +159,67 @@ Status DiskGraph::ReadSeeds() {
   return {};
 }
 
-void DiskGraph::Chain(ZeroArray<uint32_t>& heads, SlotId at, SlotId point) {
-  links_.push_back({point, heads[at]});
-  heads[at] = static_cast<uint32_t>(links_.size());
+// The changes that are in no run become one, in memory. Then the states are as the log leaves them:
+// a slot is inserted at most once in a log, and killed no earlier.
+Status DiskGraph::OpenRuns() {
+  // LMDB reads a table's root at its first use: from here on threads may read at the same time.
+  for (const Table table : {Table::kRows, Table::kGraph, Table::kLog, Table::kRuns})
+    if (const auto any = txn_.Get(table, {}); !any) return tl::unexpected(any.error());
+  for (const RunRecord& run : record_.runs) runs_.emplace_back(txn_, record_.number, run);
+  if (Status ok = ReadLogInNoRun(); !ok) return ok;
+  if (!runs_.empty()) in_log_.resize(live_.size());
+  bool in_range = true;
+  const auto set = [&](std::vector<uint64_t>& bits, SlotId slot) {
+    bits[slot / 64] |= uint64_t{1} << slot % 64;
+  };
+  for (LogRun& run : runs_) {
+    const Status ok = run.Each<RunPoint>(RunArray::kPoints, 0, kNoSlot, [&](const RunPoint& point) {
+      in_range = in_range && point.slot < record_.slots;
+      if (!in_range) return;
+      set(live_, point.slot);
+      set(present_, point.slot);
+      set(in_log_, point.slot);
+    });
+    if (!ok) return ok;
+  }
+  for (LogRun& run : runs_) {
+    const Status ok = run.Each<RunKill>(RunArray::kKills, 0, kNoSlot, [&](const RunKill& kill) {
+      in_range = in_range && kill.slot < record_.slots;
+      if (in_range) live_[kill.slot / 64] &= ~(uint64_t{1} << kill.slot % 64);
+    });
+    if (!ok) return ok;
+  }
+  if (in_range) return {};
+  return Mismatch(ErrorCode::kCorrupt, "index " + std::to_string(record_.number) + ", runs",
+                  "slots below " + std::to_string(record_.slots), "others");
 }
 
-Status DiskGraph::ReadTail() {
-  const auto insert = [this](const LoggedPoint& point) -> Status {
-    LoggedPoint kept = point;
-    kept.list = {};
-    words_.insert(words_.end(), point.list.begin(), point.list.end());
-    logged_.push_back(kept);
-    logged_.back().list = {static_cast<const SlotId*>(nullptr), point.list.size()};
-    log_of_[point.slot] = static_cast<uint32_t>(logged_.size());
-    live_[point.slot / 64] |= uint64_t{1} << point.slot % 64;
-    present_[point.slot / 64] |= uint64_t{1} << point.slot % 64;
-    Chain(anchored_, point.anchor, point.slot);
-    for (const SlotId word : point.list) Chain(named_, word, point.slot);
-    return {};
-  };
-  const auto kill = [this](SlotId slot) -> Status {
-    live_[slot / 64] &= ~(uint64_t{1} << slot % 64);
-    return {};
-  };
-  if (Status ok = ReadLog(txn_, record_, {insert, kill}); !ok) return ok;
-  const SlotId* list = words_.data();  // They do not move any more.
-  for (LoggedPoint& point : logged_) {
-    point.list = {list, point.list.size()};
-    list += point.list.size();
-  }
+Status DiskGraph::ReadLogInNoRun() {
+  auto arrays = std::make_unique<RunArrays>();
+  const Status ok = ReadLog(txn_, record_, record_.FirstInNoRun(),
+                            {[&](const LoggedPoint& point) -> Status {
+                               arrays->Add(point);
+                               return {};
+                             },
+                             [&](SlotId slot) -> Status {
+                               arrays->AddKill(slot);
+                               return {};
+                             }});
+  if (!ok || arrays->changes() == 0) return ok;
+  arrays->Sort();
+  runs_.emplace_back(std::move(arrays));
   return {};
+}
+
+Status DiskGraph::EachLogged(const std::function<Status(const LoggedPoint&)>& visit) const {
+  const std::lock_guard lock(resolving_);
+  return ReadLog(txn_, record_, record_.first_commit, {visit, [](SlotId) -> Status { return {}; }});
+}
+
+// Under resolving_.
+void DiskGraph::Note(Status damage) const {
+  if (damage_) damage_ = std::move(damage);
+  damaged_.store(true, std::memory_order_release);
 }
 
 const std::byte* DiskGraph::Resolve(Table table, const Key& key, const BlockHeader& expected,
@@ -207,8 +238,7 @@ const std::byte* DiskGraph::Resolve(Table table, const Key& key, const BlockHead
   } else {
     return value->data();
   }
-  if (damage_) damage_ = std::move(ok);
-  damaged_.store(true, std::memory_order_release);
+  Note(std::move(ok));
   return instead.data();
 }
 
@@ -235,16 +265,93 @@ const std::byte* DiskGraph::ResolveLists(uint32_t block) const {
   return at;
 }
 
+const BlockLog& DiskGraph::ResolveLog(uint32_t block) const {
+  const std::lock_guard lock(resolving_);
+  if (const BlockLog* const made = logs_[block].load(std::memory_order_relaxed); made != nullptr)
+    return *made;
+  const SlotId first = block * geometry_.lists_per_block;
+  const SlotId end = std::min(first + geometry_.lists_per_block, record_.slots);
+  auto log = std::make_unique<BlockLog>();
+  log->point_of.resize(geometry_.lists_per_block);
+  log->begin.resize(geometry_.lists_per_block + 1);
+  Status ok = ReadPoints(first, end, *log);
+  if (ok) ok = ReadLinks(first, end, *log);
+  if (!ok) Note(std::move(ok));
+  kept_logs_.push_back(std::move(log));
+  logs_[block].store(kept_logs_.back().get(), std::memory_order_release);
+  return *kept_logs_.back();
+}
+
+Status DiskGraph::ReadPoints(SlotId first, SlotId end, BlockLog& log) const {
+  std::vector<RunPoint> points;
+  for (LogRun& run : runs_) {
+    const Status ok = run.Each<RunPoint>(RunArray::kPoints, first, end,
+                                         [&](const RunPoint& point) { points.push_back(point); });
+    if (!ok) return ok;
+  }
+  for (const RunPoint& at : points) {
+    BlockLog::Point point;
+    const Result<LoggedPoint> read = ReadLogged(txn_, record_, at.place, point.list);
+    if (!read) return tl::unexpected(read.error());
+    point.id = read->id;
+    log.points.push_back(std::move(point));
+    log.point_of[at.slot - first] = static_cast<uint32_t>(log.points.size());
+  }
+  return {};
+}
+
+// All points that are anchored at a slot, and of those whose lists name it as many as a list has.
+Status DiskGraph::ReadLinks(SlotId first, SlotId end, BlockLog& log) const {
+  std::vector<RunLink> links;
+  const auto generation =
+      std::lower_bound(anchors_.begin(), anchors_.end(), first,
+                       [](const DiskAnchor& a, SlotId slot) { return a.anchor < slot; });
+  for (auto at = generation; at != anchors_.end() && at->anchor < end; ++at)
+    links.push_back({at->anchor, at->point});
+  const auto read = [&](RunArray array) -> Status {
+    for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {
+      const Status ok = run->Each<RunLink>(array, first, end,
+                                           [&](const RunLink& link) { links.push_back(link); });
+      if (!ok) return ok;
+    }
+    return {};
+  };
+  if (Status ok = read(RunArray::kAnchored); !ok) return ok;
+  const size_t anchored = links.size();
+  if (Status ok = read(RunArray::kNamed); !ok) return ok;
+
+  const size_t slots = geometry_.lists_per_block;
+  std::vector<uint32_t> named(slots);
+  size_t kept = anchored;
+  for (size_t i = anchored; i < links.size(); ++i)
+    if (named[links[i].slot - first]++ < geometry_.max_degree) links[kept++] = links[i];
+  links.resize(kept);
+  for (const RunLink& link : links) ++log.begin[link.slot - first + 1];
+  for (size_t i = 0; i < slots; ++i) log.begin[i + 1] += log.begin[i];
+  log.links.resize(links.size());
+  std::vector<uint32_t> next(log.begin.begin(), log.begin.end() - 1);
+  for (const RunLink& link : links) log.links[next[link.slot - first]++] = link.point;
+  return {};
+}
+
+// Of a slot in the log. Where the log is damaged there is none.
+const BlockLog::Point& DiskGraph::LoggedPointAt(SlotId slot) const {
+  static const BlockLog::Point kNone;
+  const BlockLog& log = LogOf(slot);
+  const uint32_t place = log.point_of[slot % geometry_.lists_per_block];
+  return place == 0 ? kNone : log.points[place - 1];
+}
+
 ExternalId DiskGraph::IdOf(SlotId slot) const {
-  if (log_of_[slot] != 0) return logged_[log_of_[slot] - 1].id;
+  if (InLog(slot)) return LoggedPointAt(slot).id;
   ExternalId id;
   std::memcpy(&id, ListBlock(slot) + geometry_.IdOffset(slot), sizeof(id));
   return id;
 }
 
 size_t DiskGraph::CopyList(SlotId slot, SlotId* out) const {
-  if (log_of_[slot] != 0) {
-    const std::span<const SlotId> list = logged_[log_of_[slot] - 1].list;
+  if (InLog(slot)) {
+    const std::vector<SlotId>& list = LoggedPointAt(slot).list;
     std::copy(list.begin(), list.end(), out);
     return list.size();
   }
@@ -256,11 +363,11 @@ size_t DiskGraph::CopyList(SlotId slot, SlotId* out) const {
 
 size_t DiskGraph::Expand(SlotId slot, SlotId* out, size_t most) const {
   size_t n = CopyList(slot, out);
-  for (uint32_t at = anchored_[slot]; at != 0 && n < most; at = links_[at - 1].next)
-    out[n++] = links_[at - 1].point;
-  const size_t end = std::min<size_t>(most, n + geometry_.max_degree);
-  for (uint32_t at = named_[slot]; at != 0 && n < end; at = links_[at - 1].next)
-    out[n++] = links_[at - 1].point;
+  if (runs_.empty() && anchors_.empty()) return n;
+  const BlockLog& log = LogOf(slot);
+  const size_t i = slot % geometry_.lists_per_block;
+  for (uint32_t at = log.begin[i]; at < log.begin[i + 1] && n < most; ++at)
+    out[n++] = log.links[at];
   return n;
 }
 
@@ -277,7 +384,7 @@ void DiskGraph::PrefetchRow(SlotId slot) const {
 }
 
 void DiskGraph::PrefetchList(SlotId slot) const {
-  if (slot >= record_.generation_slots || log_of_[slot] != 0) return;
+  if (slot >= record_.generation_slots || InLog(slot)) return;
   const std::byte* const block =
       list_blocks_[slot / geometry_.lists_per_block].load(std::memory_order_acquire);
   if (block == nullptr) return;
@@ -298,6 +405,7 @@ Status DiskGraph::ReadAll() const {
     (void)Row(slot);
     if (!InLog(slot) && slot < record_.generation_slots) (void)ListBlock(slot);
   }
+  for (SlotId slot = 0; slot < record_.slots; slot += geometry_.lists_per_block) (void)LogOf(slot);
   return Damage();
 }
 

@@ -1,17 +1,18 @@
 // An index as one commit left it: what a read transaction shows of it, searchable in place.
 //
-// Opened in milliseconds: the record, the states of all slots (two bits each) and the log are read.
-// Rows, ids and lists are found where they lie in the map, block by block, when they are first
-// asked for; then their checksums are compared, too. A damaged block gives rows of zeros and empty
-// lists, and is noted: a caller looks at Damage() before it uses the answer.
+// Opened in milliseconds: the record, the states of all slots (two bits each) and the slots of the
+// log are read. Rows, ids and lists are found where they lie in the map, block by block, when they
+// are first asked for; then their checksums are compared, too. A damaged block gives rows of zeros
+// and empty lists, and is noted: a caller looks at Damage() before it uses the answer.
 //
 // A point of the log has its own list there. That no list of the generation leads to it is made up
 // for by reading the log's lists backwards: Expand also gives the points that are anchored at a
-// slot, and those whose lists name it.
+// slot, and those whose lists name it. The log's sorted runs have both (log_run.h). What they have
+// of the slots of a block is put together when the block is first asked for: its BlockLog.
 #pragma once
 
 #include <atomic>
-#include <cstdlib>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -21,6 +22,7 @@
 #include "db/blocks.h"
 #include "db/commit_log.h"
 #include "db/environment.h"
+#include "db/log_run.h"
 #include "store/rows.h"
 
 namespace shoal {
@@ -38,20 +40,18 @@ struct DiskSeedSet {
 Block EncodeAnchors(uint32_t index, uint32_t generation, std::span<const DiskAnchor> anchors);
 Block EncodeSeeds(uint32_t index, uint32_t generation, std::span<const DiskSeedSet> sets);
 
-// Zeros that take no memory before they are written to.
-template <class T>
-class ZeroArray {
- public:
-  explicit ZeroArray(size_t n) : data_(static_cast<T*>(std::calloc(n + 1, sizeof(T)))) {
-    if (data_ == nullptr) throw std::bad_alloc();
-  }
-  ~ZeroArray() { std::free(data_); }
-  ZeroArray(const ZeroArray&) = delete;
-  T& operator[](size_t i) { return data_[i]; }
-  const T& operator[](size_t i) const { return data_[i]; }
-
- private:
-  T* data_;
+// What the log has of the slots of a block of lists.
+struct BlockLog {
+  struct Point {
+    ExternalId id = 0;
+    std::vector<SlotId> list;
+  };
+  std::vector<uint32_t> point_of;  // Of a slot: its place in `points`, plus 1.
+  std::vector<Point> points;
+  // Of a slot the points that are anchored there, then those whose lists name it, the latest first:
+  // links[begin[i]] on, up to links[begin[i + 1]].
+  std::vector<uint32_t> begin;
+  std::vector<SlotId> links;
 };
 
 class DiskGraph {
@@ -83,10 +83,10 @@ class DiskGraph {
   void PrefetchList(SlotId slot) const;
   // Points anchored at it, its own list, and points of the log whose lists name it: at most `most`.
   size_t Expand(SlotId slot, SlotId* out, size_t most) const;
-  bool InLog(SlotId slot) const { return log_of_[slot] != 0; }
+  bool InLog(SlotId slot) const { return !in_log_.empty() && Has(in_log_, slot); }
 
-  // Points of the log, in its order; those that are dead by now included.
-  std::span<const LoggedPoint> logged() const { return logged_; }
+  // Calls visit for the points of the log, in its order; those that are dead by now included.
+  Status EachLogged(const std::function<Status(const LoggedPoint&)>& visit) const;
   std::span<const DiskAnchor> anchors() const { return anchors_; }
   std::span<const DiskSeedSet> seeds() const { return seeds_; }
 
@@ -104,10 +104,21 @@ class DiskGraph {
   Status ReadStateBlock(uint32_t block);
   Status ReadAnchors();
   Status ReadSeeds();
-  Status ReadTail();
+  Status OpenRuns();
+  Status ReadLogInNoRun();
   // An optional block of the generation: empty if it is not there.
   Result<Bytes> ReadPart(GraphPart part, BlockKind kind, uint32_t& count) const;
-  void Chain(ZeroArray<uint32_t>& heads, SlotId at, SlotId point);
+  // Of the block of lists that the slot is in.
+  const BlockLog& LogOf(SlotId slot) const {
+    const uint32_t b = slot / geometry_.lists_per_block;
+    const BlockLog* const log = logs_[b].load(std::memory_order_acquire);
+    return log == nullptr ? ResolveLog(b) : *log;
+  }
+  const BlockLog::Point& LoggedPointAt(SlotId slot) const;
+  const BlockLog& ResolveLog(uint32_t block) const;
+  Status ReadPoints(SlotId first, SlotId end, BlockLog& log) const;
+  Status ReadLinks(SlotId first, SlotId end, BlockLog& log) const;
+  void Note(Status damage) const;
 
   using Blocks = std::unique_ptr<std::atomic<const std::byte*>[]>;
   const std::byte* ResolveRows(uint32_t block) const;
@@ -127,21 +138,16 @@ class DiskGraph {
   std::vector<uint64_t> live_, present_;
   std::vector<DiskAnchor> anchors_;
   std::vector<DiskSeedSet> seeds_;
-  std::vector<LoggedPoint> logged_;
-  std::vector<SlotId> words_;   // Of the logged points' lists.
-  ZeroArray<uint32_t> log_of_;  // Of a slot: its place in logged_, plus 1.
-  // Chains of points: of a slot, the place of the first link, plus 1.
-  ZeroArray<uint32_t> anchored_, named_;
-  struct Link {
-    SlotId point;
-    uint32_t next;
-  };
-  std::vector<Link> links_;
+  std::vector<uint64_t> in_log_;   // Empty: the log is.
   Block zero_rows_, empty_lists_;  // In the place of damaged blocks.
 
   // Own synchronisation.
   Blocks row_blocks_, list_blocks_;
+  std::unique_ptr<std::atomic<const BlockLog*>[]> logs_;
   mutable std::mutex resolving_;
+  // Under resolving_.
+  mutable std::vector<LogRun> runs_;  // Of the log, in its order.
+  mutable std::vector<std::unique_ptr<const BlockLog>> kept_logs_;
   mutable Status damage_;  // Under resolving_.
   mutable std::atomic<bool> damaged_{false};
 };

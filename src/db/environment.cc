@@ -20,7 +20,7 @@ namespace shoal {
 namespace {
 
 constexpr const char* kTableNames[kTables] = {"shoal.meta", "shoal.rows", "shoal.graph",
-                                              "shoal.log"};
+                                              "shoal.log", "shoal.runs"};
 constexpr unsigned kMaxTables = 128;  // The user's own included.
 constexpr uint64_t kLeastMap = uint64_t{1} << 30;
 
@@ -342,6 +342,41 @@ Result<size_t> WriteTxn::DeleteRange(Table table, const Key& from, const Key& to
   }
   if (code != 0 && code != MDB_NOTFOUND) return environment_->Refused("delete", code);
   return deleted;
+}
+
+Status WriteTxn::ChangeUser(const std::string& table, Bytes key, std::optional<Bytes> value) {
+  MDB_dbi dbi = 0;
+  int code = mdb_dbi_open(txn_, table.c_str(), MDB_CREATE, &dbi);
+  MDB_val name = {key.size(), const_cast<std::byte*>(key.data())};
+  if (code == 0 && value) {
+    MDB_val bytes = {value->size(), const_cast<std::byte*>(value->data())};
+    code = mdb_put(txn_, dbi, &name, &bytes, 0);
+  } else if (code == 0) {
+    code = mdb_del(txn_, dbi, &name, nullptr);
+    if (code == MDB_NOTFOUND) code = 0;
+  }
+  if (code != 0) return environment_->Refused(table.c_str(), code);
+  return {};
+}
+
+Status WriteTxn::ScanUser(const std::string& table,
+                          const std::function<void(Bytes, Bytes)>& visit) const {
+  MDB_dbi dbi = 0;
+  int code = mdb_dbi_open(txn_, table.c_str(), 0, &dbi);
+  if (code == MDB_NOTFOUND) return {};
+  MDB_cursor* opened = nullptr;
+  if (code == 0) code = mdb_cursor_open(txn_, dbi, &opened);
+  if (code != 0) return environment_->Refused(table.c_str(), code);
+  const std::unique_ptr<MDB_cursor, void (*)(MDB_cursor*)> cursor(opened, &mdb_cursor_close);
+  const auto bytes = [](const MDB_val& value) {
+    return Bytes(static_cast<const std::byte*>(value.mv_data), value.mv_size);
+  };
+  MDB_val key, value;
+  for (code = mdb_cursor_get(opened, &key, &value, MDB_FIRST); code == 0;
+       code = mdb_cursor_get(opened, &key, &value, MDB_NEXT))
+    visit(bytes(key), bytes(value));
+  if (code != MDB_NOTFOUND) return environment_->Refused(table.c_str(), code);
+  return {};
 }
 
 Status WriteTxn::Commit() && {

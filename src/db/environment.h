@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -24,8 +25,8 @@ namespace shoal {
 
 using Bytes = std::span<const std::byte>;
 
-enum class Table : uint8_t { kMeta, kRows, kGraph, kLog };
-inline constexpr size_t kTables = 4;
+enum class Table : uint8_t { kMeta, kRows, kGraph, kLog, kRuns };
+inline constexpr size_t kTables = 5;
 
 // Compared word by word. What the words are: blocks.h.
 struct Key {
@@ -79,6 +80,10 @@ class WriteTxn : public ReadTxn {
   Status Delete(Table table, const Key& key);
   // Deletes the first keys in [from, to], at most `most`. Returns how many.
   Result<size_t> DeleteRange(Table table, const Key& from, const Key& to, size_t most);
+  // Records in tables of the user's own, by name. Change: no value: it goes, if it is there. Scan:
+  // visit(key, value), ascending; nothing where there is no such table.
+  Status ChangeUser(const std::string& table, Bytes key, std::optional<Bytes> value);
+  Status ScanUser(const std::string& table, const std::function<void(Bytes, Bytes)>& visit) const;
   Status Commit() &&;
   MDB_txn* native() const { return txn_; }
 

@@ -9,20 +9,15 @@
 #include "distance/block_exact-inl.h"
 #include "distance/block_pack-inl.h"
 #include "distance/block_tile-inl.h"
+#include "distance/isa-inl.h"
 
 #if SHOAL_BLOCK_VECTORS
 SHOAL_BLOCK_BEFORE_NAMESPACE();
 namespace shoal::distance {
 namespace HWY_NAMESPACE {
 
-constexpr const char* kBlockIsa = HWY_TARGET == HWY_AVX3_DL ? "avx3_dl"
-                                  : HWY_TARGET == HWY_AVX3  ? "avx3"
-                                  : HWY_TARGET == HWY_AVX2  ? "avx2"
-                                  : HWY_TARGET == HWY_SSE4  ? "sse4"
-                                                            : "ssse3";
-
 static constexpr BlockKernels kBlockKernels = {
-    kBlockIsa,
+    kIsa,
     kBlockLanes,
     kTileRows,
     kIntElements,
@@ -55,26 +50,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace shoal::distance {
 
-const BlockKernels* VectorBlockKernels(int64_t target) {
-  switch (target) {
-#if HWY_TARGETS & HWY_AVX3_DL
-    case HWY_AVX3_DL: return &N_AVX3_DL::kBlockKernels;
-#endif
-#if HWY_TARGETS & HWY_AVX3
-    case HWY_AVX3: return &N_AVX3::kBlockKernels;
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    case HWY_AVX2: return &N_AVX2::kBlockKernels;
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    case HWY_SSE4: return &N_SSE4::kBlockKernels;
-#endif
-#if HWY_TARGETS & HWY_SSSE3
-    case HWY_SSSE3: return &N_SSSE3::kBlockKernels;
-#endif
-    default: return nullptr;
-  }
-}
+const BlockKernels* VectorBlockKernels(int64_t target) { SHOAL_SET_OF(target, kBlockKernels) }
 
 }  // namespace shoal::distance
 #endif  // HWY_ONCE

@@ -9,6 +9,7 @@
 #include "distance/code-inl.h"
 #include "distance/float-inl.h"
 #include "distance/hadamard-inl.h"
+#include "distance/isa-inl.h"
 
 #if SHOAL_DISTANCE_VECTORS
 SHOAL_DISTANCE_BEFORE_NAMESPACE();
@@ -30,14 +31,8 @@ struct LoadBfloats {
   }
 };
 
-constexpr const char* kCodeIsa = HWY_TARGET == HWY_AVX3_DL ? "avx3_dl"
-                                 : HWY_TARGET == HWY_AVX3  ? "avx3"
-                                 : HWY_TARGET == HWY_AVX2  ? "avx2"
-                                 : HWY_TARGET == HWY_SSE4  ? "sse4"
-                                                           : "ssse3";
-
 static constexpr CodeKernels kCodeKernels = {
-    kCodeIsa,
+    kIsa,
     {nullptr, CodeBatch<CodeKernel<1>>, CodeBatch<CodeKernel<2>>, CodeBatch<CodeKernel<3>>,
      CodeBatch<CodeKernel<4>>, nullptr, nullptr, nullptr, CodeBatch<ByteCodeKernel>},
     {Batch<FloatKernel<Op::kL2, LoadBfloats>>, Batch<FloatKernel<Op::kDot, LoadBfloats>>,
@@ -54,26 +49,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace shoal::distance {
 
-const CodeKernels* VectorCodeKernels(int64_t target) {
-  switch (target) {
-#if HWY_TARGETS & HWY_AVX3_DL
-    case HWY_AVX3_DL: return &N_AVX3_DL::kCodeKernels;
-#endif
-#if HWY_TARGETS & HWY_AVX3
-    case HWY_AVX3: return &N_AVX3::kCodeKernels;
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    case HWY_AVX2: return &N_AVX2::kCodeKernels;
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    case HWY_SSE4: return &N_SSE4::kCodeKernels;
-#endif
-#if HWY_TARGETS & HWY_SSSE3
-    case HWY_SSSE3: return &N_SSSE3::kCodeKernels;
-#endif
-    default: return nullptr;
-  }
-}
+const CodeKernels* VectorCodeKernels(int64_t target) { SHOAL_SET_OF(target, kCodeKernels) }
 
 }  // namespace shoal::distance
 #endif  // HWY_ONCE

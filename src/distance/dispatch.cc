@@ -1,52 +1,35 @@
 // Which kernels this process uses: decided once, at the first question.
-#include <array>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#define HWY_WANT_AVX3_DL
 #include "distance/kernels.h"
-#include "distance/targets.h"
-#include "hwy/targets.h"
+#include "distance/sets.h"
 #include "shoal/version.h"
 
 namespace shoal::distance {
 namespace {
 
-constexpr int64_t kTargets[] = {HWY_AVX3_DL, HWY_AVX3, HWY_AVX2, HWY_SSE4, HWY_SSSE3};
-
 struct Choice {
-  std::array<const KernelSet*, std::size(kTargets) + 1> available;
-  size_t count = 0;
-  const KernelSet* active = nullptr;
+  Sets<KernelSet> available{VectorKernels, PortableKernels()};
+  const KernelSet* active = available.all()[0];
   std::string note;
 };
 
 std::string NamesOf(const Choice& choice) {
   std::string names;
-  for (size_t i = 0; i < choice.count; ++i) {
-    if (i > 0) names += ", ";
-    names += choice.available[i]->isa;
-  }
+  for (const KernelSet* set : choice.available.all())
+    names.append(names.empty() ? "" : ", ").append(set->isa);
   return names;
 }
 
 Choice Choose() {
   Choice choice;
-  const int64_t supported = hwy::SupportedTargets();
-  for (const int64_t target : kTargets) {
-    const KernelSet* set = VectorKernels(target);
-    if ((supported & target) != 0 && set != nullptr) choice.available[choice.count++] = set;
-  }
-  choice.available[choice.count++] = &PortableKernels();
-  choice.active = choice.available[0];
-
   const char* wanted = std::getenv("SHOAL_ISA");
   if (wanted == nullptr || *wanted == '\0') return choice;
-  for (size_t i = 0; i < choice.count; ++i) {
-    if (choice.available[i]->isa != wanted) continue;
-    choice.active = choice.available[i];
+  if (const KernelSet* const set = choice.available.Find(wanted)) {
+    choice.active = set;
     return choice;
   }
   choice.note = "SHOAL_ISA=" + std::string(wanted) + " is not followed: this CPU and binary have " +
@@ -66,14 +49,11 @@ const KernelSet& Active() {
   return active;
 }
 
-std::span<const KernelSet* const> Available() {
-  return {TheChoice().available.data(), TheChoice().count};
-}
+std::span<const KernelSet* const> Available() { return TheChoice().available.all(); }
 
 const KernelSet& KernelsFor(std::string_view isa) {
-  for (const KernelSet* set : Available())
-    if (set->isa == isa) return *set;
-  return *Available()[0];
+  const KernelSet* const set = TheChoice().available.Find(isa);
+  return set != nullptr ? *set : *Available()[0];
 }
 
 std::string_view Note() { return TheChoice().note; }

@@ -2,8 +2,6 @@
 // each.
 #include "distance/kernels.h"
 
-#include "distance/targets.h"
-
 #define HWY_WANT_AVX3_DL
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "distance/kernels.cc"
@@ -12,6 +10,7 @@
 #include "distance/bits-inl.h"
 #include "distance/float-inl.h"
 #include "distance/int-inl.h"
+#include "distance/isa-inl.h"
 #include "distance/vnni-inl.h"
 
 #if SHOAL_DISTANCE_VECTORS
@@ -38,12 +37,6 @@ template <Op kOp>
 using Float32 = FloatKernel<kOp, LoadFloats>;
 template <Op kOp>
 using Float16 = FloatKernel<kOp, LoadHalves>;
-
-constexpr const char* kIsa = HWY_TARGET == HWY_AVX3_DL ? "avx3_dl"
-                             : HWY_TARGET == HWY_AVX3  ? "avx3"
-                             : HWY_TARGET == HWY_AVX2  ? "avx2"
-                             : HWY_TARGET == HWY_SSE4  ? "sse4"
-                                                       : "ssse3";
 
 static constexpr KernelSet kKernels = {
     kIsa,
@@ -77,26 +70,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace shoal::distance {
 
-const KernelSet* VectorKernels(int64_t target) {
-  switch (target) {
-#if HWY_TARGETS & HWY_AVX3_DL
-    case HWY_AVX3_DL: return &N_AVX3_DL::kKernels;
-#endif
-#if HWY_TARGETS & HWY_AVX3
-    case HWY_AVX3: return &N_AVX3::kKernels;
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    case HWY_AVX2: return &N_AVX2::kKernels;
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    case HWY_SSE4: return &N_SSE4::kKernels;
-#endif
-#if HWY_TARGETS & HWY_SSSE3
-    case HWY_SSSE3: return &N_SSSE3::kKernels;
-#endif
-    default: return nullptr;
-  }
-}
+const KernelSet* VectorKernels(int64_t target) { SHOAL_SET_OF(target, kKernels) }
 
 }  // namespace shoal::distance
 #endif  // HWY_ONCE

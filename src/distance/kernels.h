@@ -63,5 +63,9 @@ std::span<const KernelSet* const> Available();
 const KernelSet& KernelsFor(std::string_view isa);
 // Empty, or why SHOAL_ISA was not followed.
 std::string_view Note();
+// "scalar": plain C++ for any CPU; the last of the available.
+const KernelSet& PortableKernels();
+// The set compiled for one target of Highway (HWY_AVX2, ...), or null. For dispatch.cc only.
+const KernelSet* VectorKernels(int64_t target);
 
 }  // namespace shoal::distance

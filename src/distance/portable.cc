@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-#include "distance/targets.h"
+#include "distance/kernels.h"
 
 namespace shoal::distance {
 namespace {

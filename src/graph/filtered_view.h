@@ -75,7 +75,7 @@ class FilteredView {
       : view_(view), since_(view.stamp()), filter_(filter), work_(work), scratch_(scratch) {}
 
   SlotId start() const { return view_.start(); }
-  const Rows& rows() const { return view_.rows(); }
+  decltype(auto) rows() const { return view_.rows(); }
   // Points, accepted or not.
   size_t live() const { return view_.live(); }
   Stamp stamp() const {
@@ -147,10 +147,6 @@ class FilteredView {
     return sample;
   }
 
- private:
-  // Accepted points that are enough for one expansion. (Guessed.)
-  static constexpr size_t kEnough = 64;
-
   // flags[i] &= whether the filter accepts ids[i].
   void Judge(const SlotId* ids, size_t n, bool* flags) const {
     ExternalId points[kMaxJudged];
@@ -163,6 +159,11 @@ class FilteredView {
     work_.filter_checks += static_cast<size_t>(std::count(flags, flags + n, true));
     filter_.Restrict({.size = n, .ids = {points, n}, .labels = {labels, n}}, flags);
   }
+
+ private:
+  // Accepted points that are enough for one expansion. (Guessed.)
+  static constexpr size_t kEnough = 64;
+
   // Keeps the ids with a flag, in order.
   static size_t Keep(const bool* flags, size_t n, SlotId* ids) {
     size_t kept = 0;

@@ -18,7 +18,7 @@
 //   nothing more is, where the list of candidates is full or not; void NoteScan().
 //
 // There are three: LiveView, the index that writers change; SnapshotView, a mapped snapshot; and
-// StoredView, an index in a database. FilteredView is one of the first two with a filter.
+// StoredView, an index in a database. FilteredView is one of them with a filter.
 #pragma once
 
 #include <algorithm>
@@ -83,6 +83,10 @@ class Searcher {
   // has ended (scratch.stopped) finds at least k, and what it has met beyond them.
   void FindNearest(size_t list_size, const SearchTerms& terms = {});
 
+  // Goes on where an earlier search with this scratch has ended: expands what scratch.best has that
+  // was not expanded. It does not end by scoring all points.
+  void Resume();
+
   // Expands `slot`: scores its list.
   void Expand(SlotId slot);
 
@@ -99,6 +103,9 @@ class Searcher {
   void Visit(size_t n);
   // Until all candidates are expanded; with the stop rule, or that ends it.
   void ExpandAll(const StopRule& stop);
+  // With more pass-through points, as long as these use up their budget and it costs less than to
+  // score all points.
+  void ExpandStarved(uint64_t distances_before);
   // Whether the nearest candidate that was not expanded is too far to help.
   bool IsFar(const StopRule& stop) const;
 
@@ -222,6 +229,23 @@ void Searcher<View>::ExpandAll(const StopRule& stop) {
 }
 
 template <class View>
+void Searcher<View>::ExpandStarved(uint64_t distances_before) {
+  while (scratch_.best.IsStarved() && view_.live() > work_.distances - distances_before &&
+         !IsSpent()) {
+    scratch_.best.AdmitPassThrough();
+    ExpandAll({});
+  }
+}
+
+template <class View>
+void Searcher<View>::Resume() {
+  if (has_scored_all_) return;
+  const uint64_t before = work_.distances;
+  ExpandAll({});
+  ExpandStarved(before);
+}
+
+template <class View>
 void Searcher<View>::FindNearest(size_t list_size, const SearchTerms& terms) {
   scratch_.best.Reset(list_size);
   scratch_.visited.Reset(16 * list_size);
@@ -236,10 +260,7 @@ void Searcher<View>::FindNearest(size_t list_size, const SearchTerms& terms) {
   const uint64_t before = work_.distances;
   ExpandAll(terms.stop);
   if (scratch_.stopped) return;
-  while (scratch_.best.IsStarved() && view_.live() > work_.distances - before && !IsSpent()) {
-    scratch_.best.AdmitPassThrough();
-    ExpandAll({});
-  }
+  ExpandStarved(before);
   // What is missing was not reached at a bounded cost, or writers rerouted its edges meanwhile.
   if (scratch_.best.full() || scratch_.best.eligible() >= view_.live()) return;
   ScoreAllLive();

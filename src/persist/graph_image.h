@@ -1,4 +1,4 @@
-// What an index is when it stands still: the bridge between the engine and the file formats.
+// What an index is when it stands still, as files of other engines have it.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +6,6 @@
 #include <vector>
 
 #include "shoal/dataset.h"
-#include "shoal/index.h"
-#include "shoal/options.h"
 #include "shoal/result.h"
 #include "shoal/types.h"
 
@@ -34,15 +32,5 @@ struct GraphImage {
 
 // Corrupt names the first promise of GraphImage that `image` breaks. Linear in its size.
 Status CheckImage(const GraphImage& image);
-
-// The index as an image: with its start point (dynamic), rows in any order; or without (static),
-// rows in ascending order of id, every point reachable from `start`. Implemented by the engine.
-Result<GraphImage> ExportGraph(const Index& index, bool dynamic);
-
-// An index with the points, ids and edges of `image`, whose lists may be longer than
-// options.max_degree and may lead into start points: the engine prunes. options.dim is that of the
-// image. `batch`: threads, and progress in points. Implemented by the engine.
-Result<Index> ImportGraph(const IndexOptions& options, GraphImage&& image,
-                          const BatchOptions& batch = {});
 
 }  // namespace shoal

@@ -296,7 +296,14 @@ HeaderBytes Encode(const SnapshotHeader& header, uint64_t directory) {
 }  // namespace
 
 Result<SnapshotWriter> SnapshotWriter::Create(const std::filesystem::path& path) {
-  Result<OutputFile> file = OutputFile::Create(path);
+  return Begin(OutputFile::Create(path));
+}
+
+Result<SnapshotWriter> SnapshotWriter::CreateUnnamed() {
+  return Begin(OutputFile::CreateUnnamed());
+}
+
+Result<SnapshotWriter> SnapshotWriter::Begin(Result<OutputFile> file) {
   if (!file) return tl::unexpected(file.error());
   SnapshotWriter writer(std::move(*file));
   const HeaderBytes none = {};  // Until Commit knows what to say.
@@ -314,13 +321,34 @@ Status SnapshotWriter::Append(const std::vector<std::byte>& block) {
   return file_.Append(block.data(), block.size());
 }
 
-Status SnapshotWriter::Commit(SnapshotHeader header) {
+Status SnapshotWriter::Seal(SnapshotHeader header) {
   if (Status ok = file_.Append(directory_.data(), directory_.size()); !ok) return ok;
   header.file_bytes = offset_ + directory_.size();
   header.directory_crc = Crc32c(directory_.data(), directory_.size());
   const HeaderBytes bytes = Encode(header, offset_);
-  if (Status ok = file_.Overwrite(0, bytes.data(), bytes.size()); !ok) return ok;
+  return file_.Overwrite(0, bytes.data(), bytes.size());
+}
+
+Status SnapshotWriter::Commit(SnapshotHeader header) {
+  if (Status ok = Seal(std::move(header)); !ok) return ok;
   return file_.Commit();
+}
+
+Status SnapshotWriter::CommitTo(SnapshotHeader header, const SnapshotSink& sink,
+                                const std::stop_token& stop) {
+  if (Status ok = Seal(std::move(header)); !ok) return ok;
+  constexpr uint64_t kPiece = uint64_t{1} << 20;
+  const uint64_t end = offset_ + directory_.size();
+  std::vector<std::byte> piece(std::min(kPiece, end));
+  for (uint64_t at = 0; at < end; at += piece.size()) {
+    if (stop.stop_requested())
+      return MakeError(ErrorCode::kCancelled, "save: cancelled after " + std::to_string(at) +
+                                                  " of " + std::to_string(end) + " bytes");
+    piece.resize(std::min(kPiece, end - at));
+    if (Status ok = file_.ReadAt(at, piece.data(), piece.size()); !ok) return ok;
+    if (Status ok = sink(piece); !ok) return ok;
+  }
+  return {};
 }
 
 Result<SnapshotHeader> SnapshotReader::ReadHeader(const InputFile& file) {
@@ -334,7 +362,10 @@ Result<SnapshotHeader> SnapshotReader::ReadHeader(const InputFile& file) {
 }
 
 Result<SnapshotReader> SnapshotReader::Open(const std::filesystem::path& path) {
-  Result<InputFile> file = InputFile::Open(path);
+  return Open(InputFile::Open(path));
+}
+
+Result<SnapshotReader> SnapshotReader::Open(Result<InputFile> file) {
   if (!file) return tl::unexpected(file.error());
   Result<SnapshotHeader> header = ReadHeader(*file);
   if (!header) return tl::unexpected(header.error());

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,7 @@
 #include "base/round.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
+#include "shoal/stream.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -120,6 +122,8 @@ T NumberAt(const std::vector<std::byte>& block, size_t offset) {
 class SnapshotWriter {
  public:
   static Result<SnapshotWriter> Create(const std::filesystem::path& path);
+  // Into a file without a name: for CommitTo.
+  static Result<SnapshotWriter> CreateUnnamed();
   Status Append(const std::vector<std::byte>& block);
   // Reads back what was appended: `bytes` at `offset` of the file.
   Status ReadAt(uint64_t offset, void* out, size_t bytes) {
@@ -127,8 +131,13 @@ class SnapshotWriter {
   }
   // The file is there, whole. `header`: all but file_bytes and directory_crc.
   Status Commit(SnapshotHeader header);
+  // Hands all bytes to `sink` instead, from the first to the last: the header, which comes first,
+  // has checksums of the rest.
+  Status CommitTo(SnapshotHeader header, const SnapshotSink& sink, const std::stop_token& stop);
 
  private:
+  static Result<SnapshotWriter> Begin(Result<OutputFile> file);
+  Status Seal(SnapshotHeader header);
   explicit SnapshotWriter(OutputFile file) : file_(std::move(file)) {}
   OutputFile file_;
   uint64_t offset_ = 0;
@@ -162,6 +171,7 @@ class SnapshotReader {
  public:
   // Unsupported: a newer version. Corrupt: no snapshot, cut off, or damaged.
   static Result<SnapshotReader> Open(const std::filesystem::path& path);
+  static Result<SnapshotReader> Open(Result<InputFile> file);
   // The header alone.
   static Result<SnapshotHeader> ReadHeader(const InputFile& file);
 

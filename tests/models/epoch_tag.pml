@@ -1,4 +1,4 @@
-/* The slot tag and the epochs: who may read a slot, and when it may be used again.
+/* The slot tag and the epochs: which thread may read a slot, and when it may be used again.
  *
  * Problem   A reader checks a slot's tag once and then reads its row without a lock. Meanwhile the
  *           slot may be deleted, retired and used by another point.

@@ -24,9 +24,124 @@ static int stop(void* user, size_t done, size_t total) {
   return 1;
 }
 
+/* A snapshot in memory, written and read in pieces. */
+static struct {
+  unsigned char data[1 << 20];
+  size_t size, at, fails_at;
+} memory;
+
+static int write_memory(void* user, const void* data, size_t bytes) {
+  (void)user;
+  if (memory.size >= memory.fails_at || memory.size + bytes > sizeof memory.data) return 1;
+  memcpy(memory.data + memory.size, data, bytes);
+  memory.size += bytes;
+  return 0;
+}
+
+static int64_t read_memory(void* user, void* data, size_t bytes) {
+  const size_t left = memory.size - memory.at;
+  const size_t n = bytes < 1000 ? bytes : 1000;
+  if (user != NULL) return -1;
+  memcpy(data, memory.data + memory.at, n < left ? n : left);
+  memory.at += n < left ? n : left;
+  return (int64_t)(n < left ? n : left);
+}
+
+static void accept_even(void* user, const uint64_t* ids, size_t n, uint8_t* accepted) {
+  size_t i;
+  *(size_t*)user += n;
+  for (i = 0; i < n; ++i) accepted[i] = ids[i] % 2 == 0;
+}
+
+static void test_streams(const shoal_index* index) {
+  shoal_index* again = NULL;
+  shoal_error error;
+  memory.fails_at = sizeof memory.data;
+  EXPECT(shoal_save_to(index, write_memory, NULL, &error) == SHOAL_OK && memory.size > 16000);
+  EXPECT(shoal_load_from(read_memory, NULL, NULL, &again, &error) == SHOAL_OK);
+  EXPECT(again != NULL && shoal_size(again) == shoal_size(index));
+  shoal_destroy(again);
+  EXPECT(shoal_load_from(read_memory, &error, NULL, &again, &error) == SHOAL_IO && again == NULL);
+  EXPECT(shoal_load_from(read_memory, NULL, NULL, &again, &error) == SHOAL_CORRUPT);
+  memory.fails_at = 0;
+  EXPECT(shoal_save_to(index, write_memory, NULL, &error) == SHOAL_IO);
+}
+
+static void test_filters(const shoal_index* index, const float* query) {
+  shoal_search_options options = {0};
+  uint64_t ids[5];
+  shoal_error error;
+  size_t found = 0, asked = 0, i;
+  options.struct_size = sizeof options;
+  options.accept = accept_even;
+  options.accept_user = &asked;
+  EXPECT(shoal_search(index, query, 5, &options, ids, NULL, &found, &error) == SHOAL_OK);
+  EXPECT(found == 5 && asked >= 5);
+  for (i = 0; i < found; ++i) EXPECT(ids[i] % 2 == 0);
+  EXPECT(shoal_range_search(index, query, 30, &options, 5, ids, NULL, &found, &error) == SHOAL_OK);
+  for (i = 0; i < found && i < 5; ++i) EXPECT(ids[i] % 2 == 0);
+  EXPECT(found > 2);
+  options.target_recall = 2;
+  EXPECT(shoal_search(index, query, 5, &options, ids, NULL, &found, &error) ==
+         SHOAL_INVALID_ARGUMENT);
+}
+
+static void test_database(const char* path, const uint64_t* ids, float (*vectors)[4]) {
+  shoal_database_options options = {0};
+  shoal_index_options index_options = {0};
+  shoal_database* database = NULL;
+  shoal_transaction* change = NULL;
+  shoal_index* index = NULL;
+  shoal_error error;
+  uint64_t found_ids[2];
+  size_t found = 0, done = 0;
+  options.struct_size = sizeof options;
+  options.must_exist = 1;
+  EXPECT(shoal_database_open(path, &options, &database, &error) == SHOAL_NOT_FOUND);
+  options.must_exist = 0;
+  options.max_bytes = 1 << 28;
+  EXPECT(shoal_database_open(path, &options, &database, &error) == SHOAL_OK);
+  index_options.struct_size = sizeof index_options;
+  index_options.dim = 4;
+  EXPECT(shoal_database_create_index(database, "a", &index_options, &index, &error) == SHOAL_OK);
+  EXPECT(shoal_insert(index, 1, vectors[0], &error) == SHOAL_OK);
+  EXPECT(shoal_insert_many(index, ids, vectors, 50, NULL, &done, &error) == SHOAL_ALREADY_EXISTS);
+  EXPECT(strstr(error.message, "row 0") != NULL && done == 0 && shoal_size(index) == 1);
+  EXPECT(shoal_upsert_many(index, ids, vectors, 50, NULL, &done, &error) == SHOAL_OK);
+  EXPECT(done == 50 && shoal_size(index) == 50);
+  EXPECT(shoal_clear(index, NULL, &error) == SHOAL_UNSUPPORTED);
+
+  EXPECT(shoal_begin(database, &change, &error) == SHOAL_OK);
+  EXPECT(shoal_transaction_delete(change, index, 1, &error) == SHOAL_OK);
+  EXPECT(shoal_upsert(index, 1, vectors[1], &error) == SHOAL_CONFLICT);
+  shoal_transaction_abort(change);
+  EXPECT(shoal_contains(index, 1) == 1);
+  EXPECT(shoal_begin(database, &change, &error) == SHOAL_OK);
+  EXPECT(shoal_transaction_delete(change, index, 1, &error) == SHOAL_OK);
+  EXPECT(shoal_transaction_insert(change, index, 900, vectors[900], &error) == SHOAL_OK);
+  EXPECT(shoal_transaction_upsert(change, index, 900, vectors[901], &error) == SHOAL_OK);
+  EXPECT(shoal_transaction_insert_many(change, index, ids + 100, vectors + 100, 10, NULL, &done,
+                                       &error) == SHOAL_OK);
+  EXPECT(done == 10 && shoal_size(index) == 50);
+  EXPECT(shoal_transaction_commit(change, &error) == SHOAL_OK && shoal_size(index) == 60);
+  shoal_database_close(database);
+  shoal_destroy(index);
+
+  EXPECT(shoal_database_open(path, &options, &database, &error) == SHOAL_OK);
+  EXPECT(shoal_database_open_index(database, "b", NULL, NULL, &index, &error) == SHOAL_NOT_FOUND);
+  EXPECT(shoal_database_open_index(database, "a", NULL, NULL, &index, &error) == SHOAL_OK);
+  EXPECT(shoal_search(index, vectors[901], 1, NULL, found_ids, NULL, &found, &error) == SHOAL_OK);
+  EXPECT(found == 1 && found_ids[0] == 900 && shoal_size(index) == 60);
+  EXPECT(shoal_database_flush(database, &error) == SHOAL_OK);
+  shoal_destroy(index);
+  shoal_database_close(database);
+  shoal_database_close(NULL);
+}
+
 int main(int argc, char** argv) {
   static float vectors[1000][4];
   static uint64_t ids[1000];
+  char database[600];
   uint64_t found_ids[8];
   float distances[8];
   uint32_t counts[2];
@@ -100,6 +215,10 @@ int main(int argc, char** argv) {
   EXPECT(shoal_clear(again, NULL, &error) == SHOAL_OK && shoal_size(again) == 0);
   EXPECT(strcmp(shoal_code_name(SHOAL_CANCELLED), "Cancelled") == 0);
   EXPECT(shoal_abi_version() == 1);
+  test_streams(index);
+  test_filters(index, vectors[500]);
+  snprintf(database, sizeof database, "%s.db", argv[1]);
+  test_database(database, ids, vectors);
   shoal_destroy(again);
   shoal_destroy(index);
   shoal_destroy(NULL);

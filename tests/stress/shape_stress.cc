@@ -127,6 +127,7 @@ class Round {
       case ScalarType::kFloat16: return put(HalfOf(value));
       case ScalarType::kInt8: return put(static_cast<int8_t>(value));
       case ScalarType::kUint8: return put(static_cast<uint8_t>(value));
+      case ScalarType::kBit: break;  // Not among the shapes: an element is no whole byte.
     }
   }
   // The half of a whole number from 1 to 1023.

@@ -13,12 +13,16 @@
 False
 """
 
-from ._errors import (BatchError, CancelledError, CorruptFileError, DuplicateIdError, Error,
+from . import features
+from ._database import Database, DatabaseSnapshot, StoredIndex, Transaction
+from ._errors import (BatchError, CancelledError, ConflictError, CorruptFileError, DuplicateIdError, Error,
                       IdNotFoundError, UnsupportedError)
 from ._files import exact_search, inspect, read_bin, read_vecs, recall, verify, write_bin, write_vecs
+from ._filters import Filter
 from ._index import Index
-from ._results import (BatchHits, Hits, IndexOptions, IndexStats, MemoryBreakdown, RangeHits, Report,
-                       SnapshotInfo, WorkCounters)
+from ._keys import KeyedIndex, KeyHits, KeyMap
+from ._results import (BatchHits, Calibration, DatabaseStats, Hits, IndexOptions, IndexStats, MemoryBreakdown,
+                       RangeHits, Report, SnapshotInfo, WorkCounters)
 from ._shoal import active_isa
 from ._shoal import version as _version
 from ._view import View
@@ -26,8 +30,9 @@ from ._view import View
 __version__ = _version()
 
 __all__ = [
-    "BatchError", "BatchHits", "CancelledError", "CorruptFileError", "DuplicateIdError", "Error", "Hits",
-    "IdNotFoundError", "Index", "IndexOptions", "IndexStats", "MemoryBreakdown", "RangeHits", "Report",
-    "SnapshotInfo", "UnsupportedError", "View", "WorkCounters", "active_isa", "exact_search", "inspect",
+    "BatchError", "BatchHits", "Calibration", "CancelledError", "ConflictError", "CorruptFileError", "Database",
+    "DatabaseSnapshot", "DatabaseStats", "DuplicateIdError", "Error", "Filter", "Hits", "IdNotFoundError", "Index",
+    "IndexOptions", "IndexStats", "KeyHits", "KeyMap", "KeyedIndex", "MemoryBreakdown", "RangeHits", "Report", "SnapshotInfo", "StoredIndex",
+    "Transaction", "UnsupportedError", "View", "WorkCounters", "active_isa", "exact_search", "features", "inspect",
     "read_bin", "read_vecs", "recall", "verify", "write_bin", "write_vecs",
 ]

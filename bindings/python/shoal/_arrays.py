@@ -69,6 +69,14 @@ def as_ids(value: Any) -> int | Ids:
     return _uint64(array)
 
 
+def one_id(value: Any) -> int:
+    """The same of one id alone."""
+    which = as_ids(value)
+    if not isinstance(which, int):
+        raise TypeError("one id expected")
+    return which
+
+
 def many_ids(value: IdsLike) -> Ids:
     """The same, one id as an array."""
     ids = as_ids(value)

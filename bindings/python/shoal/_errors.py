@@ -34,6 +34,10 @@ class UnsupportedError(Error, NotImplementedError):
     """Valid, but not possible with this file, dtype or metric."""
 
 
+class ConflictError(Error, RuntimeError):
+    """An open transaction of the database has what the call would write."""
+
+
 class CancelledError(Error):
     """A progress function stopped the call by returning False."""
 
@@ -71,6 +75,7 @@ _CLASSES: dict[str, type[Exception]] = {
     "Corrupt": CorruptFileError,
     "Unsupported": UnsupportedError,
     "Cancelled": CancelledError,
+    "Conflict": ConflictError,
 }
 
 

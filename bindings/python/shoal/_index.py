@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import os
-import pathlib
-import tempfile
 from collections.abc import Callable
-from typing import Any, Literal, Union, overload
+from typing import Any, BinaryIO, Literal, Union, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _shoal
-from ._arrays import (AnyArray, Ids, IdsLike, VectorsLike, as_ids, as_matrix, as_vectors, check_order,
-                      many_ids)
+from ._arrays import (AnyArray, Ids, IdsLike, VectorsLike, array_dtype, as_ids, as_matrix, as_vectors,
+                      check_order, many_ids, one_id)
 from ._errors import BatchError, CancelledError, IdNotFoundError
+from ._labels import LabelArray, Labels, ManyLabels, as_label_rows, as_labels
 from ._names import Code, DTypeLike, Metric, code_name, dtype_name, metric_name
 from ._progress import Progress, progress_function
 from ._results import IndexStats, Report, stats_of
-from ._searching import Searching
+from ._searching import Measuring, Searching
+from .features import Dataset, Disk, FeatureStore, Mmap, Ram, close_at_exit, native_features
 
 Repair = Literal["immediate", "background", "manual"]
 Path = Union[str, "os.PathLike[str]"]
+Features = Union[Ram, Mmap, Disk, Dataset, FeatureStore, None]
 _Runtime = tuple[int, str, int, int]
 
 
-class Index(Searching[_shoal.Index]):
+class Index(Measuring[_shoal.Index]):
     """An index in memory whose points come and go, from any number of threads, while others search it.
 
     Parameters
@@ -55,6 +57,8 @@ class Index(Searching[_shoal.Index]):
         calls `consolidate`.
     repair_threads, repair_share : int
         For 'background': how many threads, and percent of the time that each may work.
+    features : shoal.features.Ram, Mmap, Disk, Dataset, or a FeatureStore, optional
+        Where the vectors live. Graph and code stay in memory; searches fetch the vectors of their nearest candidates.
 
     Notes
     -----
@@ -78,12 +82,18 @@ class Index(Searching[_shoal.Index]):
     def __init__(self, dim: int, *, metric: Metric = "l2", dtype: DTypeLike = "float32",
                  code: Code = "auto", rerank_code: Code = "full", max_degree: int = 32,
                  build_list_size: int = 100, alpha: float = 1.2, memory_limit: int = 0,
-                 repair: Repair = "immediate", repair_threads: int = 1, repair_share: int = 100) -> None:
+                 repair: Repair = "immediate", repair_threads: int = 1, repair_share: int = 100,
+                 features: Features = None) -> None:
         self._runtime: _Runtime = (memory_limit, repair, repair_threads, repair_share)
         options = {"dim": dim, "metric": metric_name(metric), "dtype": dtype_name(dtype),
                    "code": code_name("code", code), "rerank_code": code_name("rerank_code", rerank_code),
                    "max_degree": max_degree, "build_list_size": build_list_size, "alpha": alpha}
-        super().__init__(_shoal.Index.create(options, self._runtime))
+        kind = array_dtype(str(options["dtype"]))
+        columns = -(-dim // 8) if options["dtype"] == "bit" else dim
+        store = native_features(features, columns, kind)
+        super().__init__(_shoal.Index.create(options, self._runtime, store))
+        if isinstance(features, FeatureStore):
+            close_at_exit(self)
 
     @classmethod
     def _of(cls, native: _shoal.Index, runtime: _Runtime) -> Index:
@@ -95,14 +105,16 @@ class Index(Searching[_shoal.Index]):
     # Writing
 
     @overload
-    def add(self, ids: IdsLike, vectors: VectorsLike, *, threads: int = 0, progress: Progress = None,
+    def add(self, ids: IdsLike, vectors: VectorsLike, *, labels: Labels | ManyLabels | None = None,
+            threads: int = 0, progress: Progress = None,
             errors: Literal["raise"] = "raise") -> int: ...
 
     @overload
-    def add(self, ids: IdsLike, vectors: VectorsLike, *, threads: int = 0, progress: Progress = None,
+    def add(self, ids: IdsLike, vectors: VectorsLike, *, labels: Labels | ManyLabels | None = None,
+            threads: int = 0, progress: Progress = None,
             errors: Literal["report"]) -> Report: ...
 
-    def add(self, ids: Any, vectors: Any, *, threads: int = 0, progress: Progress = None,
+    def add(self, ids: Any, vectors: Any, *, labels: Any = None, threads: int = 0, progress: Progress = None,
             errors: str = "raise") -> int | Report:
         """Adds one point, or many on several threads. When it returns, every search can find them.
 
@@ -113,6 +125,9 @@ class Index(Searching[_shoal.Index]):
         vectors : (dim,) or (n, dim) array-like
             An array of the index's dtype, in C order, is read where it is. Others are converted if that changes no
             value: floats into an int8 index must be whole numbers.
+        labels : sequence of int; or n of them, optional
+            Numbers from 0 to 2^32 - 1, which `Filter.label` asks for. Of many points: the labels of each, or an array
+            with one label for each. `upsert` without labels leaves them as they are.
         threads : int
             0: one for each CPU. With 1 the graph depends on nothing but the data and the options.
         progress : bool or function, optional
@@ -136,28 +151,31 @@ class Index(Searching[_shoal.Index]):
         MemoryError
             The memory limit is reached.
         """
-        return self._write(ids, vectors, threads, progress, errors, "add", self._native.insert,
+        return self._write(ids, vectors, labels, threads, progress, errors, "add", self._native.insert,
                            self._native.insert_many)
 
     @overload
-    def upsert(self, ids: IdsLike, vectors: VectorsLike, *, threads: int = 0, progress: Progress = None,
+    def upsert(self, ids: IdsLike, vectors: VectorsLike, *, labels: Labels | ManyLabels | None = None,
+               threads: int = 0, progress: Progress = None,
                errors: Literal["raise"] = "raise") -> int: ...
 
     @overload
-    def upsert(self, ids: IdsLike, vectors: VectorsLike, *, threads: int = 0, progress: Progress = None,
+    def upsert(self, ids: IdsLike, vectors: VectorsLike, *, labels: Labels | ManyLabels | None = None,
+               threads: int = 0, progress: Progress = None,
                errors: Literal["report"]) -> Report: ...
 
-    def upsert(self, ids: Any, vectors: Any, *, threads: int = 0, progress: Progress = None,
+    def upsert(self, ids: Any, vectors: Any, *, labels: Any = None, threads: int = 0, progress: Progress = None,
                errors: str = "raise") -> int | Report:
         """Adds points, or gives them other vectors. Searches find an id all the time, with the old vector or the new.
 
         Arguments, result and errors are those of `add`, except DuplicateIdError.
         """
-        return self._write(ids, vectors, threads, progress, errors, "upsert", self._native.upsert,
+        return self._write(ids, vectors, labels, threads, progress, errors, "upsert", self._native.upsert,
                            self._native.upsert_many)
 
-    def _write(self, ids: Any, vectors: Any, threads: int, progress: Progress, errors: str, verb: str,
-               one: Callable[[int, AnyArray], None], many: Callable[..., Any]) -> int | Report:
+    def _write(self, ids: Any, vectors: Any, labels: Any, threads: int, progress: Progress, errors: str,
+               verb: str, one: Callable[[int, AnyArray, LabelArray | None], None],
+               many: Callable[..., Any]) -> int | Report:
         try:
             which = as_ids(ids)
         except (TypeError, ValueError):
@@ -167,11 +185,12 @@ class Index(Searching[_shoal.Index]):
             rows = as_vectors(vectors, self._dtype, "vector")
             if rows.ndim != 1:
                 raise ValueError(f"vector: one expected for one id, found {rows.shape[0]} rows")
-            one(which, rows)
+            one(which, rows, None if labels is None else as_labels(labels))
             return 1
         rows = as_matrix(vectors, self._dtype)
+        own = None if labels is None else as_label_rows(labels, len(rows))
         with progress_function(progress, verb) as function:
-            return _outcome(verb, many(which, rows, threads, function), errors, len(which))
+            return outcome(verb, many(which, rows, own, threads, function), errors, len(which))
 
     def __setitem__(self, ids: IdsLike, vectors: VectorsLike) -> None:
         self.upsert(ids, vectors)
@@ -191,7 +210,7 @@ class Index(Searching[_shoal.Index]):
             self._native.delete(which)
             return
         with progress_function(progress, "delete") as function:
-            _outcome("delete", self._native.delete_many(which, threads, function), "raise", len(which))
+            outcome("delete", self._native.delete_many(which, threads, function), "raise", len(which))
 
     def __delitem__(self, ids: IdsLike) -> None:
         self.delete(ids)
@@ -210,13 +229,30 @@ class Index(Searching[_shoal.Index]):
             done, rows, errors, cancelled = self._native.delete_many(which, threads, function)
         others = [(r, e) for r, e in zip(rows, errors) if not isinstance(e, IdNotFoundError)]
         left = [r for r, _ in others], [e for _, e in others]
-        _outcome("delete", (done, *left, cancelled), "raise", len(which))
+        outcome("delete", (done, *left, cancelled), "raise", len(which))
         return done
 
     def clear(self, *, threads: int = 0, progress: Progress = None) -> None:
         """Removes all points that are there when it is called."""
         with progress_function(progress, "clear") as function:
             self._native.clear(threads, function)
+
+    # Labels
+
+    def set_labels(self, id: int, labels: Labels) -> None:  # noqa: A002
+        """Gives a point these labels and no others. A search meanwhile finds it with the old ones or with the new."""
+        self._native.set_labels(one_id(id), as_labels(labels))
+
+    def labels(self, id: int) -> LabelArray:  # noqa: A002
+        """(n,) uint32: the labels of a point, ascending.
+
+        >>> index = shoal.Index(1)
+        >>> index.add(7, [1], labels=[30, 20])
+        1
+        >>> index.labels(7)
+        array([20, 30], dtype=uint32)
+        """
+        return self._native.labels(one_id(id))
 
     # Looking up
 
@@ -242,6 +278,15 @@ class Index(Searching[_shoal.Index]):
         """Renews the edges of every point. Takes the time of the inserts; pays for data that is searched often."""
         with progress_function(progress, "refine") as function:
             self._native.refine(threads, function)
+
+    @staticmethod
+    def estimate_bytes(points: int, dim: int, *, metric: Metric = "l2", dtype: DTypeLike = "float32",
+                       code: Code = "auto", rerank_code: Code = "full", max_degree: int = 32) -> int:
+        """About how many bytes of memory so many points take, before there is an index; within a quarter."""
+        options = {"dim": dim, "metric": metric_name(metric), "dtype": dtype_name(dtype),
+                   "code": code_name("code", code), "rerank_code": code_name("rerank_code", rerank_code),
+                   "max_degree": max_degree, "build_list_size": 100, "alpha": 1.2}
+        return _shoal.estimate_bytes(options, points)
 
     def stats(self) -> IndexStats:
         """Counts: points, edges, memory by purpose, work done."""
@@ -300,22 +345,47 @@ class Index(Searching[_shoal.Index]):
     def __enter__(self) -> Index:
         return self
 
+    def to_bytes(self) -> bytes:
+        """What `save` writes."""
+        pieces: list[bytes] = []
+        self._native.save_to(pieces.append)
+        return b"".join(pieces)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview, *, memory_limit: int = 0, repair: Repair = "immediate",
+                   repair_threads: int = 1, repair_share: int = 100, threads: int = 0) -> Index:
+        """The index of what `to_bytes` gave, or `save` wrote. Everything is checked; no code is run.
+
+        >>> index = shoal.Index(1)
+        >>> index.add(7, [1])
+        1
+        >>> sorted(shoal.Index.from_bytes(index.to_bytes()))
+        [7]
+        """
+        runtime = (memory_limit, repair, repair_threads, repair_share)
+        return cls._of(_shoal.Index.load_from(io.BytesIO(data).read, runtime, threads), runtime)
+
+    def save_to(self, file: BinaryIO) -> None:
+        """Writes what `save` writes to an open file, a socket's, or anything else with a method `write`."""
+        self._native.save_to(file.write)
+
+    @classmethod
+    def load_from(cls, file: BinaryIO, *, memory_limit: int = 0, repair: Repair = "immediate", repair_threads: int = 1,
+                  repair_share: int = 100, threads: int = 0) -> Index:
+        """The index of what an open file, or anything else with a method `read`, has up to its end."""
+        runtime = (memory_limit, repair, repair_threads, repair_share)
+        return cls._of(_shoal.Index.load_from(file.read, runtime, threads), runtime)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder, "index")
-            self.save(path)
-            return _of_bytes, (type(self), path.read_bytes(), self._runtime)
+        return _of_bytes, (type(self), self.to_bytes(), self._runtime)
 
 
 def _of_bytes(cls: type[Index], data: bytes, runtime: _Runtime) -> Index:
     """What pickle calls: the index of a snapshot's bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "index")
-        path.write_bytes(data)
-        return cls._of(_shoal.Index.load(str(path), runtime, 0, None), runtime)
+    return cls._of(_shoal.Index.load_from(io.BytesIO(data).read, runtime, 0), runtime)
 
 
-def _outcome(verb: str, report: tuple[int, list[int], list[Exception], bool], errors: str,
+def outcome(verb: str, report: tuple[int, list[int], list[Exception], bool], errors: str,
              total: int) -> int | Report:
     """What a call on many rows returns or raises."""
     done, rows, exceptions, cancelled = report

@@ -120,6 +120,16 @@ class WorkCounters:
     lists_read: int
     lists_written: int
     prunes: int
+    filter_checks: int
+    """Points that filters judged."""
+    filter_scans: int
+    """Searches with a filter that scored all accepted points,"""
+    filter_traversals: int
+    """that scored refused points and passed through them,"""
+    filter_two_hops: int
+    """that passed through them without scoring them,"""
+    filter_fallbacks: int
+    """and traversals that scanned in the end."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +141,13 @@ class MemoryBreakdown:
     reverse_lists: int
     slots: int
     id_map: int
+    labels: int
     scratch: int
 
     @property
     def total(self) -> int:
         """All of them."""
-        return (self.vectors + self.neighbors + self.reverse_lists + self.slots + self.id_map
+        return (self.vectors + self.neighbors + self.reverse_lists + self.slots + self.id_map + self.labels
                 + self.scratch)
 
 
@@ -157,6 +168,54 @@ class IndexStats:
     """Slots that wait for readers to leave."""
     work: WorkCounters
     memory: MemoryBreakdown
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What searches with a k and a target_recall use, and what it gave when it was measured."""
+
+    k: int
+    target: float
+    list_size: int
+    rerank: int
+    """0: hits are not reranked."""
+    stop_margin: float
+    """A search ends when its next candidate is farther than 1 + this times the k-th hit."""
+    recall: float
+    """On the sample. Less than `target`: nothing that was tried reached it."""
+    distances: float
+    """A query."""
+    queries: int
+    """Of the sample."""
+    from_searches: bool
+    """They were those of searches; else points of the index."""
+    points: int
+    """Live points at that time."""
+
+
+@dataclass(frozen=True)
+class DatabaseStats:
+    """Counts of a database."""
+
+    file_bytes: int
+    row_bytes: int
+    """Of the table of rows,"""
+    graph_bytes: int
+    """of lists, ids and states,"""
+    log_bytes: int
+    """and of changes since the last pass."""
+    max_bytes: int
+    """What the file may grow to."""
+    commits: int
+    """So far."""
+    snapshots: int
+    """Open ones, of all processes."""
+    oldest_lag: int
+    """Commits since the oldest of them: it keeps their space from reuse."""
+    queued_changes: int
+    """sync='interval': not committed yet."""
+    passes: int
+    """Since the database was opened."""
 
 
 @dataclass(frozen=True)

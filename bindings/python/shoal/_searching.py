@@ -1,4 +1,4 @@
-"""What an Index and a View have in common: searches, look-ups, closing."""
+"""What indexes, views and snapshots have in common: searches, look-ups, closing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import numpy.typing as npt
 from . import _shoal
 from ._arrays import AnyArray, Ids, IdsLike, VectorsLike, array_dtype, as_ids, as_vectors
 from ._errors import IdNotFoundError
+from ._filters import FilterLike, native_filter
 from ._progress import Progress, progress_function
-from ._results import BatchHits, Hits, IndexOptions, RangeHits
+from ._results import BatchHits, Calibration, Hits, IndexOptions, RangeHits
 
 _new_tuple = tuple.__new__
 _RAISE: Any = object()
 
-Native = TypeVar("Native", bound=Union[_shoal.Index, _shoal.View])
+Native = TypeVar("Native", bound=Union[_shoal.Index, _shoal.View, _shoal.StoredIndex, _shoal.DatabaseSnapshot])
+Measured = TypeVar("Measured", bound=Union[_shoal.Index, _shoal.View])
 
 
 def columns_of(options: IndexOptions) -> int:
@@ -26,7 +28,7 @@ def columns_of(options: IndexOptions) -> int:
 
 
 class Searching(Generic[Native]):
-    """Base class of Index and View."""
+    """Base class of Index, View, StoredIndex and DatabaseSnapshot."""
 
     _native: Native
     _dtype: np.dtype[Any]
@@ -39,7 +41,8 @@ class Searching(Generic[Native]):
     # Searching
 
     def search(self, query: VectorsLike, k: int = 10, *, list_size: int = 64, rerank: int = 0,
-               threads: int = 0, progress: Progress = None) -> Any:
+               filter: FilterLike = None, target_recall: float = 0, threads: int = 0,  # noqa: A002
+               progress: Progress = None) -> Any:
         """The k nearest points found, nearest first, each id once. From any thread, beside writers.
 
         Parameters
@@ -52,6 +55,12 @@ class Searching(Generic[Native]):
             Candidates that a search keeps (elsewhere: ef, efSearch, L). Larger: better recall, slower.
         rerank : int
             Where the index has a rerank code: how many of the nearest candidates are scored by it; 0: a few times k.
+        filter : Filter, array-like of int, or function, optional
+            Which points may be hits: a `Filter`; ids; or a function that gets an array of ids and returns as many
+            bools. There are k hits wherever it accepts k points.
+        target_recall : float
+            The recall@k wanted, above 0, at most 1. The index measures what reaches it, in the background; until then,
+            and where it is 0, `list_size` and `rerank` hold. `calibrate` measures now.
         threads : int
             Of a search of many queries; 0: one for each CPU.
         progress : bool or function, optional
@@ -67,6 +76,8 @@ class Searching(Generic[Native]):
         ------
         ValueError
             Another dimension than the index's, k = 0, NaN or infinity in a query.
+        UnsupportedError
+            A filter, in a database's snapshot.
 
         Examples
         --------
@@ -83,12 +94,14 @@ class Searching(Generic[Native]):
         """
         queries = as_vectors(query, self._dtype, "query")
         if queries.ndim == 1:
-            return _new_tuple(Hits, self._native.search(queries, k, list_size, rerank))
+            return _new_tuple(Hits, self._native.search(queries, k, list_size, rerank, target_recall,
+                                                        None if filter is None else native_filter(filter)))
         with progress_function(progress, "search") as function:
-            return BatchHits(*self._native.search_many(queries, k, list_size, rerank, threads,
-                                                        function))
+            return BatchHits(*self._native.search_many(queries, k, list_size, rerank, target_recall,
+                                                       native_filter(filter), threads, function))
 
-    def range_search(self, query: VectorsLike, radius: float, *, list_size: int = 64) -> Any:
+    def range_search(self, query: VectorsLike, radius: float, *, list_size: int = 64,
+                     filter: FilterLike = None, threads: int = 0, progress: Progress = None) -> Any:  # noqa: A002
         """Every point found within a radius, nearest first.
 
         Parameters
@@ -99,6 +112,10 @@ class Searching(Generic[Native]):
             In the metric's distance (for l2 the squared one). Hits have distance <= radius.
         list_size : int
             Candidates of the search that finds the first points.
+        filter : Filter, array-like of int, or function, optional
+            Which points may be hits, as in `search`.
+        threads, progress
+            As in `search`.
 
         Returns
         -------
@@ -115,13 +132,11 @@ class Searching(Generic[Native]):
         """
         queries = as_vectors(query, self._dtype, "query")
         if queries.ndim == 1:
-            return _new_tuple(Hits, self._native.range_search(queries, radius, list_size))
-        found = [self._native.range_search(one, radius, list_size) for one in queries]
-        limits = np.zeros(len(found) + 1, np.int64)
-        np.cumsum([len(ids) for ids, _ in found], out=limits[1:])
-        if not found:
-            return RangeHits(limits, np.empty(0, np.uint64), np.empty(0, np.float32))
-        return RangeHits(limits, *map(np.concatenate, zip(*found)))
+            return _new_tuple(Hits, self._native.range_search(queries, radius, list_size, native_filter(filter)))
+        with progress_function(progress, "search") as function:
+            limits, ids, distances = self._native.range_search_many(queries, radius, list_size, native_filter(filter),
+                                                                    threads, function)
+        return RangeHits(limits.view(np.int64), ids, distances)
 
     # Looking up
 
@@ -224,7 +239,7 @@ class Searching(Generic[Native]):
 
     @property
     def metric(self) -> str:
-        """'l2', 'inner_product' or 'cosine'."""
+        """'l2', 'inner_product', 'cosine', 'manhattan' or 'hamming'."""
         return self._options.metric
 
     # Closing
@@ -252,3 +267,33 @@ class Searching(Generic[Native]):
         if self.closed:
             return f"<{name}, closed>"
         return f"<{name} {len(self):,} x {options.dim} {options.dtype} {options.metric}>"
+
+
+class Measuring(Searching[Measured]):
+    """Base class of Index and View: what reaches a recall is measured."""
+
+    _native: Measured
+
+    def calibrate(self, k: int = 10, target_recall: float = 0.95, *, threads: int = 0,
+                  progress: Progress = None) -> Calibration:
+        """Measures now what reaches a recall@k; searches with this k and target_recall use it.
+
+        100 to 500 queries, of searches with a target where there are enough, else of the index's own points, are
+        compared with all points. Searches and writers go on.
+
+        Examples
+        --------
+        >>> index = shoal.Index(16)
+        >>> index.add(range(500), np.random.default_rng(1).random((500, 16)))
+        500
+        >>> index.calibrate(k=5, target_recall=0.9).recall >= 0.9
+        True
+        >>> hits = index.search(np.zeros(16), k=5, target_recall=0.9)
+        """
+        with progress_function(progress, "calibrate") as function:
+            return Calibration(**self._native.calibrate(k, target_recall, threads, function))
+
+    def calibration(self, k: int = 10, target_recall: float = 0.95) -> Calibration | None:
+        """What searches with this k and target_recall use. None: nothing was measured yet."""
+        found = self._native.calibration(k, target_recall)
+        return None if found is None else Calibration(**found)

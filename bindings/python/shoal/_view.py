@@ -8,10 +8,10 @@ from typing import Any
 from . import _shoal
 from ._index import Path
 from ._progress import Progress, progress_function
-from ._searching import Searching
+from ._searching import Measuring
 
 
-class View(Searching[_shoal.View]):
+class View(Measuring[_shoal.View]):
     """A read-only index over the file that `Index.save` wrote: opens in milliseconds, loads nothing.
 
     Rows and lists are read through the system's page cache, which all processes share. A search gives the answers

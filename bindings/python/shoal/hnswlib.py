@@ -32,7 +32,7 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-from . import _index
+from . import _filters, _index
 from ._errors import CorruptFileError
 from ._files import exact_search
 
@@ -283,13 +283,10 @@ class Index:
         """Labels (n, k) and distances (n, k). RuntimeError: fewer than k were found for a query."""
         index, rows = self._made(), self._prepared(data)
         threads, list_size = self._threads(num_threads), max(self._ef, k)
-        if filter is None:
-            hits = index.search(rows, k, list_size=list_size, threads=threads)
-            if (hits.counts < k).any():
-                raise RuntimeError(_SHORT)
-            labels, distances = hits
-        else:
-            labels, distances = _filtered(index, rows, k, list_size, filter)
+        hits = index.search(rows, k, list_size=list_size, threads=threads, filter=filter and _asked_once(filter))
+        if (hits.counts < k).any():
+            raise RuntimeError(_SHORT)
+        labels, distances = hits
         return labels, distances if self._space == "l2" else distances + np.float32(1)
 
     # Files
@@ -403,28 +400,19 @@ def _with_metric(index: _index.Index, metric: str) -> _index.Index:
     return made
 
 
-def _filtered(index: _index.Index, rows: Floats, k: int, list_size: int, accepts: Filter) -> tuple[Labels, Floats]:
-    """The k nearest labels that a function accepts: asks for more until there are enough."""
+def _asked_once(accepts: Filter) -> _filters.Filter:
+    """A function on labels as a filter, which asks about each label once."""
     known: dict[int, bool] = {}
-    labels = np.empty((len(rows), k), np.uint64)
-    distances = np.empty((len(rows), k), np.float32)
-    for i, row in enumerate(rows):
-        wanted = 2 * k
-        while True:
-            hits = index.search(row, wanted, list_size=max(list_size, wanted))
-            found = []
-            for at, label in enumerate(hits.ids.tolist()):
+    lock = threading.Lock()
+
+    def answers(labels: Labels) -> list[bool]:
+        with lock:
+            for label in labels.tolist():
                 if label not in known:
                     known[label] = bool(accepts(label))
-                if known[label]:
-                    found.append(at)
-            if len(found) >= k:
-                break
-            if len(hits.ids) < wanted:
-                raise RuntimeError(_SHORT)
-            wanted *= 4
-        labels[i], distances[i] = hits.ids[found[:k]], hits.distances[found[:k]]
-    return labels, distances
+            return [known[label] for label in labels.tolist()]
+
+    return _filters.Filter.where(answers)
 
 
 class BFIndex:

@@ -91,6 +91,10 @@ std::span<const uint64_t> IdsOf(nb::handle array) {
   return ElementsOf<uint64_t>(array, NPY_UINT64, "ids: an array of uint64 expected");
 }
 
+std::span<const uint8_t> FlagsOf(nb::handle array) {
+  return ElementsOf<uint8_t>(array, NPY_BOOL, "an array of bool expected");
+}
+
 std::span<const uint32_t> Uint32sOf(nb::handle array) {
   return ElementsOf<uint32_t>(array, NPY_UINT32, "an array of uint32 expected");
 }

@@ -36,6 +36,8 @@ VectorArray VectorsOf(nb::handle array, const IndexOptions& options);
 
 // The elements of a C-contiguous, aligned 1-d array of uint64.
 std::span<const uint64_t> IdsOf(nb::handle array);
+// Of bool.
+std::span<const uint8_t> FlagsOf(nb::handle array);
 // Of uint32, any shape.
 std::span<const uint32_t> Uint32sOf(nb::handle array);
 // Of float32, any shape.

@@ -61,22 +61,24 @@ auto ResultOfLong(const BatchCall& call, const Work& work) {
 // How many times this process is a fork of the one that loaded the module.
 size_t ForkDepth();
 
-// An engine (Index, IndexView) that Python owns. Close takes effect for calls that start later;
-// the engine goes when the last call that uses it has ended.
+// An engine (Index, IndexView, Database, ...) that Python owns. Close takes effect for calls that
+// start later; the engine goes when the last call that uses it has ended.
 template <class Engine>
 class Handle {
  public:
-  explicit Handle(Engine engine) : engine_(std::make_shared<Engine>(std::move(engine))) {}
+  // `closed`: what a use after Close says; static.
+  explicit Handle(Engine engine, const char* closed = "the index is closed")
+      : engine_(std::make_shared<Engine>(std::move(engine))), closed_(closed) {}
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
   ~Handle() { Close(); }
 
   // For one call. ValueError after Close, RuntimeError in a fork.
   std::shared_ptr<Engine> Use() const {
-    if (engine_ == nullptr) throw nb::value_error("the index is closed");
+    if (engine_ == nullptr) throw nb::value_error(closed_);
     if (fork_depth_ != ForkDepth())
       throw std::runtime_error(
-          "the index belongs to the parent process; start processes by spawn or forkserver");
+          "it belongs to the parent process; start processes by spawn or forkserver");
     return engine_;
   }
 
@@ -94,6 +96,7 @@ class Handle {
 
  private:
   std::shared_ptr<Engine> engine_;
+  const char* closed_;
   size_t fork_depth_ = ForkDepth();
 };
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "options.h"
 #include "searching.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
@@ -63,6 +64,13 @@ nb::tuple Exact(nb::handle base, nb::handle queries, int64_t k, const std::strin
 
 void BindFiles(nb::module_& module) {
   using nb::arg;
+  module.def(
+      "estimate_bytes",
+      [](nb::handle options, uint64_t points) {
+        return ValueOf(
+            EstimateBytes(OptionsOf(options, nb::make_tuple(0, "immediate", 1, 100)), points));
+      },
+      arg("options"), arg("points"));
   module.def(
       "inspect",
       [](const std::string& path) {

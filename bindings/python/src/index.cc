@@ -2,59 +2,28 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
-#include <array>
+#include <cstring>
 #include <filesystem>
 #include <string>
 
+#include "options.h"
 #include "searching.h"
 #include "shoal/diskann_files.h"
+#include "stores.h"
 
 namespace shoal::python {
 namespace {
 
 using IndexHandle = Handle<Index>;
 
-// How an index runs: (memory_limit, repair, repair_threads, repair_share).
-RuntimeOptions RuntimeOf(nb::handle options) {
-  constexpr std::array kPolicies = {"immediate", "background", "manual"};
-  RuntimeOptions runtime;
-  runtime.memory_limit = nb::cast<uint64_t>(options[0]);
-  const auto repair = nb::cast<std::string>(options[1]);
-  const auto* policy = std::find(kPolicies.begin(), kPolicies.end(), repair);
-  if (policy == kPolicies.end())
-    Raise({ErrorCode::kInvalidArgument,
-           "repair: expected immediate, background or manual, found " + repair});
-  runtime.repair = static_cast<RepairPolicy>(policy - kPolicies.begin());
-  runtime.repair_threads = nb::cast<uint32_t>(options[2]);
-  runtime.repair_share = nb::cast<uint32_t>(options[3]);
-  return runtime;
-}
-
-// What an index is: the keys of DictOf.
-IndexOptions OptionsOf(nb::handle dict, nb::handle runtime) {
-  const auto metric = ParseMetric(nb::cast<std::string>(dict["metric"]));
-  const auto type = ParseScalarType(nb::cast<std::string>(dict["dtype"]));
-  const auto code = ParseCode(nb::cast<std::string>(dict["code"]));
-  const auto rerank_code = ParseCode(nb::cast<std::string>(dict["rerank_code"]));
-  if (!metric || !type || !code || !rerank_code)
-    throw nb::value_error("metric, dtype, code or rerank_code: no such name");
-  return {.dim = nb::cast<uint32_t>(dict["dim"]),
-          .scalar_type = *type,
-          .metric = *metric,
-          .code = *code,
-          .rerank_code = *rerank_code,
-          .max_degree = nb::cast<uint32_t>(dict["max_degree"]),
-          .build_list_size = nb::cast<uint32_t>(dict["build_list_size"]),
-          .alpha = nb::cast<float>(dict["alpha"]),
-          .runtime = RuntimeOf(runtime)};
-}
-
 IndexHandle* Own(Result<Index> index, Subject subject) {
   return new IndexHandle(ValueOf(std::move(index), subject));
 }
 
-IndexHandle* Create(nb::handle options, nb::handle runtime) {
-  return Own(Index::Create(OptionsOf(options, runtime)), Subject::kId);
+IndexHandle* Create(nb::handle options, nb::handle runtime, nb::handle features) {
+  const IndexOptions index = OptionsOf(options, runtime);
+  if (features.is_none()) return Own(Index::Create(index), Subject::kId);
+  return Own(Index::CreateWithFeatures(index, FeaturesOf(features, index)), Subject::kFile);
 }
 
 IndexHandle* Load(const std::string& path, nb::handle runtime, int64_t threads,
@@ -79,16 +48,6 @@ IndexHandle* LoadDiskannFiles(const std::string& prefix, nb::handle options, nb:
              Subject::kFile);
 }
 
-// (done, rows that failed, their exceptions, cancelled).
-nb::tuple TupleOf(const BatchReport& report) {
-  nb::list rows, exceptions;
-  for (const BatchReport::Failure& failure : report.failures) {
-    rows.append(failure.row);
-    exceptions.append(ExceptionOf(failure.error));
-  }
-  return nb::make_tuple(report.done, rows, exceptions, !report.status);
-}
-
 // A call on many ids and as many rows.
 template <class Call>
 nb::tuple OnRows(const IndexHandle& self, nb::handle ids, nb::handle vectors, int64_t threads,
@@ -101,18 +60,42 @@ nb::tuple OnRows(const IndexHandle& self, nb::handle ids, nb::handle vectors, in
       [&](const BatchOptions& batch) { return call(*index, id_span, array.matrix(), batch); })));
 }
 
-nb::tuple InsertMany(const IndexHandle& self, nb::handle ids, nb::handle vectors, int64_t threads,
-                     nb::object progress) {
+// Labels of many rows, as Python gave them: None, or (labels uint32, limits uint64).
+class Labels {
+ public:
+  explicit Labels(nb::handle labels) {
+    if (labels.is_none()) return;
+    rows_.labels = Uint32sOf(labels[0]);
+    rows_.limits = IdsOf(labels[1]);
+    given_ = true;
+  }
+  const LabelRows* get() const { return given_ ? &rows_ : nullptr; }
+
+ private:
+  LabelRows rows_;
+  bool given_ = false;
+};
+
+nb::tuple InsertMany(const IndexHandle& self, nb::handle ids, nb::handle vectors, nb::handle labels,
+                     int64_t threads, nb::object progress) {
+  const Labels own(labels);
   return OnRows(self, ids, vectors, threads, std::move(progress),
-                [](Index& index, std::span<const uint64_t> id_span, MatrixView rows,
-                   const BatchOptions& batch) { return index.InsertMany(id_span, rows, batch); });
+                [&](Index& index, std::span<const uint64_t> id_span, MatrixView rows,
+                    const BatchOptions& batch) {
+                  return own.get() == nullptr ? index.InsertMany(id_span, rows, batch)
+                                              : index.InsertMany(id_span, rows, *own.get(), batch);
+                });
 }
 
-nb::tuple UpsertMany(const IndexHandle& self, nb::handle ids, nb::handle vectors, int64_t threads,
-                     nb::object progress) {
+nb::tuple UpsertMany(const IndexHandle& self, nb::handle ids, nb::handle vectors, nb::handle labels,
+                     int64_t threads, nb::object progress) {
+  const Labels own(labels);
   return OnRows(self, ids, vectors, threads, std::move(progress),
-                [](Index& index, std::span<const uint64_t> id_span, MatrixView rows,
-                   const BatchOptions& batch) { return index.UpsertMany(id_span, rows, batch); });
+                [&](Index& index, std::span<const uint64_t> id_span, MatrixView rows,
+                    const BatchOptions& batch) {
+                  return own.get() == nullptr ? index.UpsertMany(id_span, rows, batch)
+                                              : index.UpsertMany(id_span, rows, *own.get(), batch);
+                });
 }
 
 nb::tuple DeleteMany(const IndexHandle& self, nb::handle ids, int64_t threads,
@@ -124,16 +107,40 @@ nb::tuple DeleteMany(const IndexHandle& self, nb::handle ids, int64_t threads,
                    [&](const BatchOptions& batch) { return index->DeleteMany(id_span, batch); })));
 }
 
-void Insert(const IndexHandle& self, uint64_t id, nb::handle vector) {
+void Insert(const IndexHandle& self, uint64_t id, nb::handle vector, nb::handle labels) {
   const std::shared_ptr<Index> index = self.Use();
   const VectorArray array = VectorsOf(vector, index->options());
-  ValueOf(WithoutGil([&] { return index->Insert(id, array.vector()); }));
+  if (labels.is_none()) {
+    ValueOf(WithoutGil([&] { return index->Insert(id, array.vector()); }));
+  } else {
+    const std::span<const uint32_t> own = Uint32sOf(labels);
+    ValueOf(WithoutGil([&] { return index->Insert(id, array.vector(), own); }));
+  }
 }
 
-void Upsert(const IndexHandle& self, uint64_t id, nb::handle vector) {
+void Upsert(const IndexHandle& self, uint64_t id, nb::handle vector, nb::handle labels) {
   const std::shared_ptr<Index> index = self.Use();
   const VectorArray array = VectorsOf(vector, index->options());
-  ValueOf(WithoutGil([&] { return index->Upsert(id, array.vector()); }));
+  if (labels.is_none()) {
+    ValueOf(WithoutGil([&] { return index->Upsert(id, array.vector()); }));
+  } else {
+    const std::span<const uint32_t> own = Uint32sOf(labels);
+    ValueOf(WithoutGil([&] { return index->Upsert(id, array.vector(), own); }));
+  }
+}
+
+void SetLabels(const IndexHandle& self, uint64_t id, nb::handle labels) {
+  const std::shared_ptr<Index> index = self.Use();
+  const std::span<const uint32_t> own = Uint32sOf(labels);
+  ValueOf(WithoutGil([&] { return index->SetLabels(id, own); }));
+}
+
+nb::object LabelsOf(const IndexHandle& self, uint64_t id) {
+  const std::shared_ptr<Index> index = self.Use();
+  const auto labels = ValueOf(WithoutGil([&] { return index->Labels(id); }));
+  const NewArray<uint32_t> array = NewCounts(labels.size());
+  std::copy(labels.begin(), labels.end(), array.data);
+  return array.object;
 }
 
 void Delete(const IndexHandle& self, uint64_t id) {
@@ -166,48 +173,12 @@ nb::object ContainsMany(const IndexHandle& self, nb::handle ids) {
 
 nb::object Ids(const IndexHandle& self) {
   const std::shared_ptr<Index> index = self.Use();
-  const auto ids = ValueOf(WithoutGil([&] { return index->Ids(); }));
-  const NewArray<uint64_t> array = NewIds(ids.size());
-  std::copy(ids.begin(), ids.end(), array.data);
-  return array.object;
-}
-
-nb::dict DictOf(const WorkCounters& work) {
-  nb::dict dict;
-  dict["distances"] = work.distances;
-  dict["hops"] = work.hops;
-  dict["rows_fetched"] = work.rows_fetched;
-  dict["reranked"] = work.reranked;
-  dict["lists_read"] = work.lists_read;
-  dict["lists_written"] = work.lists_written;
-  dict["prunes"] = work.prunes;
-  return dict;
-}
-
-nb::dict DictOf(const MemoryBreakdown& memory) {
-  nb::dict dict;
-  dict["vectors"] = memory.vectors;
-  dict["neighbors"] = memory.neighbors;
-  dict["reverse_lists"] = memory.reverse_lists;
-  dict["slots"] = memory.slots;
-  dict["id_map"] = memory.id_map;
-  dict["scratch"] = memory.scratch;
-  return dict;
+  return ArrayOf(ValueOf(WithoutGil([&] { return index->Ids(); })));
 }
 
 nb::dict Stats(const IndexHandle& self) {
   const std::shared_ptr<Index> index = self.Use();
-  const IndexStats stats = WithoutGil([&] { return index->Stats(); });
-  nb::dict dict;
-  dict["points"] = stats.points;
-  dict["slots_used"] = stats.slots_used;
-  dict["edges"] = stats.edges;
-  dict["average_degree"] = stats.average_degree;
-  dict["pending_repairs"] = stats.pending_repairs;
-  dict["retired_slots"] = stats.retired_slots;
-  dict["work"] = DictOf(stats.work);
-  dict["memory"] = DictOf(stats.memory);
-  return dict;
+  return DictOf(WithoutGil([&] { return index->Stats(); }));
 }
 
 // A long call that has no rows: call(index, batch) gives a Result.
@@ -227,6 +198,50 @@ void Save(const IndexHandle& self, const std::string& path, nb::object progress)
       Subject::kFile);
 }
 
+// write(bytes) of Python takes a snapshot piece by piece.
+void SaveTo(const IndexHandle& self, nb::object write) {
+  const std::shared_ptr<Index> index = self.Use();
+  Raised raised;
+  const SnapshotSink sink = [&](std::span<const std::byte> piece) -> Status {
+    const nb::gil_scoped_acquire acquired;
+    try {
+      write(nb::bytes(piece.data(), piece.size()));
+      return {};
+    } catch (nb::python_error& error) {
+      raised.Note(std::move(error));
+      return MakeError(ErrorCode::kCancelled, "save: an exception");
+    }
+  };
+  Status saved = WithoutGil([&] { return index->SaveTo(sink); });
+  if (!saved) raised.Rethrow();
+  ValueOf(std::move(saved), Subject::kFile);
+}
+
+// read(n) of Python gives at most n bytes, none at the end.
+IndexHandle* LoadFrom(nb::object read, nb::handle runtime, int64_t threads) {
+  const LoadOptions options{.runtime = RuntimeOf(runtime),
+                            .batch = {.threads = CountOf("threads", threads)}};
+  Raised raised;
+  const SnapshotSource source = [&](std::span<std::byte> out) -> Result<size_t> {
+    const nb::gil_scoped_acquire acquired;
+    try {
+      const nb::object piece = read(out.size());
+      char* data = nullptr;
+      Py_ssize_t size = 0;
+      if (PyBytes_AsStringAndSize(piece.ptr(), &data, &size) != 0) throw nb::python_error();
+      const auto n = static_cast<size_t>(size);
+      std::memcpy(out.data(), data, std::min(n, out.size()));
+      return n;
+    } catch (nb::python_error& error) {
+      raised.Note(std::move(error));
+      return MakeError(ErrorCode::kCancelled, "load: an exception");
+    }
+  };
+  Result<Index> loaded = WithoutGil([&] { return Index::LoadFrom(source, options); });
+  if (!loaded) raised.Rethrow();
+  return Own(std::move(loaded), Subject::kFile);
+}
+
 void SaveDiskannFiles(const IndexHandle& self, const std::string& prefix, bool dynamic) {
   Long(
       self, 0, nb::none(),
@@ -242,24 +257,29 @@ void BindIndex(nb::module_& module) {
   using nb::arg;
   nb::class_<IndexHandle> type(module, "Index");
   BindSearching(type);
-  type.def_static("create", &Create, arg("options"), arg("runtime"))
+  BindCalibration(type);
+  type.def_static("create", &Create, arg("options"), arg("runtime"), arg("features").none())
       .def_static("load", &Load, arg("path"), arg("runtime"), arg("threads"),
                   arg("progress").none())
+      .def_static("load_from", &LoadFrom, arg("read"), arg("runtime"), arg("threads"))
       .def_static("load_diskann", &LoadDiskannFiles, arg("prefix"), arg("options"), arg("runtime"),
                   arg("tags"), arg("threads"))
-      .def("insert", &Insert, arg("id"), arg("vector"))
-      .def("upsert", &Upsert, arg("id"), arg("vector"))
+      .def("insert", &Insert, arg("id"), arg("vector"), arg("labels").none())
+      .def("upsert", &Upsert, arg("id"), arg("vector"), arg("labels").none())
       .def("delete", &Delete, arg("id"))
-      .def("insert_many", &InsertMany, arg("ids"), arg("vectors"), arg("threads"),
-           arg("progress").none())
-      .def("upsert_many", &UpsertMany, arg("ids"), arg("vectors"), arg("threads"),
-           arg("progress").none())
+      .def("set_labels", &SetLabels, arg("id"), arg("labels"))
+      .def("labels", &LabelsOf, arg("id"))
+      .def("insert_many", &InsertMany, arg("ids"), arg("vectors"), arg("labels").none(),
+           arg("threads"), arg("progress").none())
+      .def("upsert_many", &UpsertMany, arg("ids"), arg("vectors"), arg("labels").none(),
+           arg("threads"), arg("progress").none())
       .def("delete_many", &DeleteMany, arg("ids"), arg("threads"), arg("progress").none())
       .def("get_many", &GetMany, arg("ids"), arg("threads"))
       .def("contains_many", &ContainsMany, arg("ids"))
       .def("ids", &Ids)
       .def("stats", &Stats)
       .def("save", &Save, arg("path"), arg("progress").none())
+      .def("save_to", &SaveTo, arg("write"))
       .def("save_diskann", &SaveDiskannFiles, arg("prefix"), arg("dynamic"));
   type.def(
       "clear",

@@ -11,9 +11,11 @@
 
 NB_MODULE(_shoal, module) {
   shoal::python::ImportNumpy();
+  shoal::python::BindFilters(module);
   shoal::python::BindIndex(module);
   shoal::python::BindView(module);
   shoal::python::BindFiles(module);
+  shoal::python::BindDatabase(module);
   module.def("version", [] { return std::string(shoal::Version()); });
   module.def("active_isa", [] { return std::string(shoal::ActiveIsa()); });
   module.def("isa_note", [] { return std::string(shoal::IsaNote()); });

@@ -11,6 +11,20 @@ size_t CountOf(const char* field, int64_t value) {
   return static_cast<size_t>(value);
 }
 
+SearchOptions OptionsOf(int64_t k, const SearchArguments& arguments, const SearchFilter& filter) {
+  return {.k = CountOf("k", k),
+          .search_list_size = CountOf("list_size", arguments.list_size),
+          .rerank = CountOf("rerank", arguments.rerank),
+          .filter = filter.get(),
+          .target_recall = arguments.target_recall};
+}
+
+nb::object ArrayOf(std::span<const uint64_t> ids) {
+  const NewArray<uint64_t> array = NewIds(ids.size());
+  std::copy(ids.begin(), ids.end(), array.data);
+  return array.object;
+}
+
 nb::tuple ArraysOf(const std::vector<Hit>& hits) {
   const NewArray<uint64_t> ids = NewIds(hits.size());
   const NewArray<float> distances = NewDistances(hits.size());
@@ -19,6 +33,12 @@ nb::tuple ArraysOf(const std::vector<Hit>& hits) {
     distances.data[i] = hits[i].distance;
   }
   return nb::make_tuple(ids.object, distances.object);
+}
+
+nb::tuple ArraysOf(const RangeHits& hits) {
+  const NewArray<float> distances = NewDistances(hits.distances.size());
+  std::copy(hits.distances.begin(), hits.distances.end(), distances.data);
+  return nb::make_tuple(ArrayOf(hits.limits), ArrayOf(hits.ids), distances.object);
 }
 
 nb::tuple FrontOf(const NewArray<uint64_t>& ids, const NewArray<float>& distances, size_t n) {
@@ -51,6 +71,21 @@ nb::dict DictOf(const IndexOptions& options) {
   dict["max_degree"] = options.max_degree;
   dict["build_list_size"] = options.build_list_size;
   dict["alpha"] = options.alpha;
+  return dict;
+}
+
+nb::dict DictOf(const Calibration& calibration) {
+  nb::dict dict;
+  dict["k"] = calibration.k;
+  dict["target"] = calibration.target;
+  dict["list_size"] = calibration.search_list_size;
+  dict["rerank"] = calibration.rerank;
+  dict["stop_margin"] = calibration.stop_margin;
+  dict["recall"] = calibration.recall;
+  dict["distances"] = calibration.distances;
+  dict["queries"] = calibration.queries;
+  dict["from_searches"] = calibration.from_searches;
+  dict["points"] = calibration.points;
   return dict;
 }
 

@@ -15,6 +15,7 @@ void BindView(nb::module_& module) {
   using nb::arg;
   nb::class_<ViewHandle> type(module, "View");
   BindSearching(type);
+  BindCalibration(type);
   type.def_static(
           "open",
           [](const std::string& path) {
@@ -25,10 +26,7 @@ void BindView(nb::module_& module) {
       .def("ids",
            [](const ViewHandle& self) {
              const std::shared_ptr<IndexView> view = self.Use();
-             const std::span<const uint64_t> ids = view->ids();
-             const NewArray<uint64_t> array = NewIds(ids.size());
-             std::copy(ids.begin(), ids.end(), array.data);
-             return array.object;
+             return ArrayOf(view->ids());
            })
       .def(
           "verify",

@@ -232,3 +232,33 @@ def test_with_a_code_hits_have_the_distances_of_the_rerank_code(rng, tmp_path, c
     with shoal.View(tmp_path / "x") as view:
         assert view.options == index.options
         np.testing.assert_array_equal(view.search(vectors[:20], k=1, list_size=100, rerank=100).ids, rows)
+
+
+def test_an_index_is_bytes_and_goes_through_open_files(index, vectors, tmp_path):
+    data = index.to_bytes()
+    index.save(tmp_path / "x")
+    assert data == (tmp_path / "x").read_bytes()
+    with open(tmp_path / "y", "wb") as file:
+        index.save_to(file)
+    with open(tmp_path / "y", "rb") as file:
+        again = shoal.Index.load_from(file)
+    for other in (again, shoal.Index.from_bytes(memoryview(data)), pickle.loads(pickle.dumps(index))):
+        np.testing.assert_array_equal(other.search(vectors).ids, index.search(vectors).ids)
+    with pytest.raises(shoal.CorruptFileError, match="stream"):
+        shoal.Index.from_bytes(data[:-1])
+
+    class Broken:
+        def write(self, piece):
+            raise LookupError("mine")
+
+        def read(self, n):
+            raise LookupError("mine")
+
+    for call in (lambda: index.save_to(Broken()), lambda: shoal.Index.load_from(Broken())):
+        with pytest.raises(LookupError, match="mine"):
+            call()
+
+
+def test_sizes_are_known_before(index):
+    taken = index.stats().memory
+    assert shoal.Index.estimate_bytes(1000, 16) == pytest.approx(taken.total - taken.scratch, rel=0.25)

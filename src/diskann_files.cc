@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/file.h"
+#include "index_image.h"
 #include "persist/diskann_format.h"
-#include "persist/graph_image.h"
 
 namespace shoal {
 namespace {

@@ -1,0 +1,112 @@
+// The wiring of a view (shoal/index_view.h).
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "calibrator.h"
+#include "codec/vector_check.h"
+#include "graph/filtered_view.h"
+#include "persist/snapshot_codecs.h"
+#include "search_plan.h"
+#include "shoal/index_view.h"
+#include "snapshot_view.h"
+#include "store/epoch.h"
+
+namespace shoal {
+
+class PagedSearch;
+struct FilteredSearchOptions;
+
+struct ViewScratch final : ScratchBase {
+  SearchScratch search;
+  // What a binding takes: of the search, and of reranking.
+  std::vector<std::byte> query_buffer, rerank_buffer;
+  size_t bytes() const override {
+    return sizeof(*this) + search.bytes() + HeapBytes(query_buffer, rerank_buffer);
+  }
+};
+
+class IndexViewImpl final : public CalibrationSubject {
+ public:
+  static Result<std::unique_ptr<IndexViewImpl>> Open(const std::filesystem::path& path);
+
+  Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
+                        std::span<float> distances, WorkCounters* work) const;
+  Result<Pages> SearchPages(VectorView query, const SearchOptions& options) const;
+  Result<size_t> NextPage(PagedSearch& pages, std::span<ExternalId> ids, std::span<float> distances,
+                          WorkCounters* work) const;
+  Result<size_t> SearchDiverse(VectorView query, const SearchOptions& options,
+                               std::span<ExternalId> ids, std::span<float> distances,
+                               WorkCounters* work) const;
+  Result<std::vector<Hit>> RangeSearch(VectorView query, const RangeOptions& options,
+                                       WorkCounters* work) const;
+  // The point with this id; kNoSlot: there is none.
+  SlotId Find(ExternalId id) const;
+  Status Get(ExternalId id, MutableVectorView vector) const;
+  std::span<const ExternalId> ids() const { return {snapshot_.ids, size()}; }
+  size_t size() const { return snapshot_.header.points; }
+  const IndexOptions& options() const override { return snapshot_.header.options; }
+  Calibrator& calibrator() { return calibrator_; }
+
+  bool reranks() const override { return snapshot_.has_rerank(); }
+  size_t points() const override { return size(); }
+  uint64_t arrivals() const override { return 0; }
+  std::vector<SlotId> Live() const override;
+  Result<std::optional<ExternalId>> Copy(SlotId slot, MutableVectorView out) const override {
+    ranking().Decode(snapshot_.RankingRows().At(slot), out);
+    return snapshot_.ids[slot];
+  }
+  Result<size_t> Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
+                     std::span<float> distances, WorkCounters* work) const override;
+  const VectorCheck& check() const { return check_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  IndexViewImpl(const std::filesystem::path& path, const SnapshotHeader& header,
+                SnapshotCodecs codecs)
+      : path_(path),
+        check_(header.options.scalar_type, header.options.metric, header.options.dim),
+        codecs_(std::move(codecs)) {
+    snapshot_.header = header;
+  }
+  class PageHost;
+  class ViewPages;
+  ViewScratch& ScratchOf(EpochRegistry::Guard& guard) const;
+  // The next search's plan, and a look at the filtered points of these rows.
+  FilteredView<SnapshotView> ViewOf(const Filter& filter, const Rows& rows, WorkCounters& work,
+                                    SearchScratch& scratch) const {
+    return {SnapshotView(snapshot_, rows), filter.node(), work, *scratch.filter};
+  }
+  size_t Plan(const FilteredSearchOptions& options, WorkCounters& work,
+              SearchScratch& scratch) const;
+  // Leaves the nearest candidates in scratch.search, and says whether they are to be reranked.
+  bool FindNearest(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
+                   ViewScratch& scratch) const;
+  // The codec of what orders hits.
+  const Codec& ranking() const {
+    return codecs_.rerank == nullptr ? *codecs_.traversal : *codecs_.rerank;
+  }
+  static Scorer Bind(const Codec& codec, VectorView query, std::vector<std::byte>& buffer) {
+    buffer.resize(codec.buffer_bytes());
+    return codec.BindQuery(query, buffer.data());
+  }
+  void MakeIdTable() const;
+
+  const std::filesystem::path path_;
+  const VectorCheck check_;
+  const SnapshotCodecs codecs_;
+  OpenSnapshot snapshot_;
+  // Only for what it keeps: a scratch for each thread that searches.
+  mutable EpochRegistry epochs_;
+
+  // A hash table of points by id, at most half full; kNoSlot: empty.
+  mutable std::once_flag made_id_table_;
+  mutable std::vector<SlotId> id_table_;
+
+  Calibrator calibrator_{*this};
+};
+
+}  // namespace shoal

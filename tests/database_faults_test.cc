@@ -1,0 +1,324 @@
+// The calls by which LMDB writes a file, made to fail, and recorded so that a loss of power can be
+// played: this program's functions stand in front of the C library's.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <random>
+
+#include "database_calls.h"
+#include "shoal/database.h"
+#include "temp_folder.h"
+
+namespace shoal {
+namespace {
+
+enum class Fault { kNone, kFullDisk, kIoError, kShortWrite };
+
+// A write to the watched file, or a sync of it.
+struct DiskCall {
+  uint64_t offset = 0;
+  std::vector<char> bytes;  // Empty: a sync.
+  bool is_durable = false;  // Written through (O_DSYNC).
+  uint32_t calls = 0;       // Durable calls of the database when it returned.
+};
+
+struct Disk {
+  std::mutex mutex;
+  dev_t device = 0;
+  ino_t inode = 0;        // 0: nothing is watched.
+  uint64_t calls = 0;     // Of the watched file.
+  uint64_t fails_at = 0;  // The call that fails; 0: none.
+  uint64_t fails = 1;     // And so many in a row.
+  Fault fault = Fault::kNone;
+  uint64_t failed = 0;
+  bool records = false;
+  std::vector<DiskCall> recorded;
+  const NotedCalls* noted = nullptr;
+};
+Disk& TheDisk() {
+  static auto* const disk = new Disk;
+  return *disk;
+}
+
+// A call of the watched file is counted; what it shall do.
+Fault Meet(int fd) {
+  Disk& disk = TheDisk();
+  const int kept = errno;
+  struct stat info;
+  const std::lock_guard lock(disk.mutex);
+  if (disk.inode == 0 || fstat(fd, &info) != 0 || info.st_ino != disk.inode ||
+      info.st_dev != disk.device) {
+    errno = kept;
+    return Fault::kNone;
+  }
+  ++disk.calls;
+  if (disk.fails_at == 0 || disk.calls < disk.fails_at || disk.calls >= disk.fails_at + disk.fails)
+    return Fault::kNone;
+  ++disk.failed;
+  return disk.fault;
+}
+
+void Record(int fd, const iovec* parts, int n, ssize_t written, uint64_t offset) {
+  Disk& disk = TheDisk();
+  const int kept = errno;
+  struct stat info;
+  const std::lock_guard lock(disk.mutex);
+  if (disk.records && written >= 0 && disk.inode != 0 && fstat(fd, &info) == 0 &&
+      info.st_ino == disk.inode) {
+    DiskCall call;
+    call.offset = offset;
+    call.is_durable = (fcntl(fd, F_GETFL) & O_DSYNC) != 0;
+    call.calls = disk.noted->durable.load();
+    auto left = static_cast<size_t>(written);
+    for (int i = 0; i < n && left > 0; ++i) {
+      const size_t some = std::min(left, parts[i].iov_len);
+      const auto* const bytes = static_cast<const char*>(parts[i].iov_base);
+      call.bytes.insert(call.bytes.end(), bytes, bytes + some);
+      left -= some;
+    }
+    disk.recorded.push_back(std::move(call));
+  }
+  errno = kept;
+}
+
+ssize_t FailedWrite(Fault fault) {
+  errno = fault == Fault::kFullDisk ? ENOSPC : EIO;
+  return -1;
+}
+
+template <class Function>
+Function* Real(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+}  // namespace shoal
+
+using shoal::Fault;
+
+#define SHOAL_IN_FRONT __attribute__((visibility("default")))
+
+extern "C" {
+
+SHOAL_IN_FRONT ssize_t pwrite(int fd, const void* bytes, size_t n, off_t offset) {
+  static auto* const real = shoal::Real<ssize_t(int, const void*, size_t, off_t)>("pwrite");
+  const Fault fault = shoal::Meet(fd);
+  if (fault == Fault::kFullDisk || fault == Fault::kIoError) return shoal::FailedWrite(fault);
+  const ssize_t written = real(fd, bytes, fault == Fault::kShortWrite ? n / 2 : n, offset);
+  const iovec part{const_cast<void*>(bytes), n};
+  shoal::Record(fd, &part, 1, written, static_cast<uint64_t>(offset));
+  return written;
+}
+
+SHOAL_IN_FRONT ssize_t writev(int fd, const iovec* parts, int n) {
+  static auto* const real = shoal::Real<ssize_t(int, const iovec*, int)>("writev");
+  const Fault fault = shoal::Meet(fd);
+  if (fault == Fault::kFullDisk || fault == Fault::kIoError) return shoal::FailedWrite(fault);
+  const off_t offset = lseek(fd, 0, SEEK_CUR);
+  const ssize_t written = real(fd, parts, fault == Fault::kShortWrite ? (n + 1) / 2 : n);
+  shoal::Record(fd, parts, n, written, static_cast<uint64_t>(offset));
+  return written;
+}
+
+SHOAL_IN_FRONT int fdatasync(int fd) {
+  static auto* const real = shoal::Real<int(int)>("fdatasync");
+  const Fault fault = shoal::Meet(fd);
+  if (fault != Fault::kNone) return static_cast<int>(shoal::FailedWrite(fault));
+  (void)real;  // Power does not fail while this runs; what it would keep is recorded.
+  shoal::Record(fd, nullptr, 0, 0, 0);
+  return 0;
+}
+
+}  // extern "C"
+
+namespace shoal {
+namespace {
+
+// Where writes wait for no disk.
+const bool kInMemory =
+    std::filesystem::is_directory("/dev/shm") && setenv("TMPDIR", "/dev/shm", 0) == 0;
+
+class DatabaseFaults : public testing::Test {
+ protected:
+  DatabaseFaults() : calls_(new NotedCalls()) {}
+  ~DatabaseFaults() override { Watch({}); }
+
+  // Empty: nothing.
+  static void Watch(const std::filesystem::path& path) {
+    Disk& disk = TheDisk();
+    const std::lock_guard lock(disk.mutex);
+    struct stat info = {};
+    if (!path.empty()) stat(path.c_str(), &info);
+    disk.inode = info.st_ino;
+    disk.device = info.st_dev;
+    disk.calls = disk.failed = disk.fails_at = 0;
+    disk.fails = 1;
+    disk.records = false;
+    disk.recorded.clear();
+  }
+  // A database in which both indexes have points, and the calls so far.
+  void Begin(SyncLevel sync) {
+    Watch({});
+    std::filesystem::remove(Path());
+    std::filesystem::remove(Path().string() + "-lock");
+    calls_ = std::make_unique<NotedCalls>();
+    CallMaker maker(*calls_, Path(), sync, 1);
+    ASSERT_TRUE(maker.Open());
+    for (int i = 0; i < 60; ++i) ASSERT_TRUE(maker.Step({.loads = 0, .backups = 0}));
+  }
+  std::filesystem::path Path() const { return folder_ / "points.db"; }
+
+  TempFolder folder_;
+  std::unique_ptr<NotedCalls> calls_;
+};
+
+// A call that meets a fault fails or does not; it changes all that it says, or nothing.
+class FailingDisk : public DatabaseFaults,
+                    public testing::WithParamInterface<std::pair<Fault, uint64_t>> {
+ protected:
+  // Returns whether the fault was met within the calls.
+  bool Run(uint64_t fails_at) {
+    Begin(SyncLevel::kFull);
+    bool met = false;
+    {
+      CallMaker maker(*calls_, Path(), SyncLevel::kFull, 2);
+      EXPECT_TRUE(maker.Open());
+      Watch(Path());
+      {
+        const std::lock_guard lock(TheDisk().mutex);
+        TheDisk().fault = GetParam().first;
+        TheDisk().fails = GetParam().second;
+        TheDisk().fails_at = fails_at;
+      }
+      for (int i = 0; i < 12; ++i) {
+        const Status made = maker.Step({.loads = 0, .backups = 0, .passes = 8});
+        if (!made) {
+          EXPECT_EQ(made.error().code, ErrorCode::kIo) << made.error().message;
+        }
+      }
+      const std::lock_guard lock(TheDisk().mutex);
+      met = TheDisk().failed > 0;
+      TheDisk().fails_at = 0;
+    }
+    ExpectGoodFile(Path(), *calls_, calls_->durable.load());
+    CallMaker after(*calls_, Path(), SyncLevel::kFull, 3);
+    const Status opened = after.Open();
+    EXPECT_TRUE(opened) << opened.error().message;
+    for (int i = 0; i < 5; ++i) {
+      const Status made = after.Step({.loads = 0, .backups = 0});
+      EXPECT_TRUE(made) << made.error().message;
+    }
+    return met;
+  }
+};
+
+TEST_P(FailingDisk, EachCallInTurn) {
+  uint64_t met = 0;
+  for (uint64_t at = 1; at < 400 && !HasFailure(); ++at) {
+    SCOPED_TRACE("call " + std::to_string(at));
+    if (!Run(at)) break;
+    ++met;
+  }
+  EXPECT_GE(met, 20u);
+}
+
+std::string NameOf(const testing::TestParamInfo<std::pair<Fault, uint64_t>>& test) {
+  constexpr const char* kNames[] = {"None", "FullDisk", "IoError", "ShortWrite"};
+  return std::string(kNames[static_cast<int>(test.param.first)]) +
+         (test.param.second == 1 ? "" : "ForAWhile");
+}
+
+INSTANTIATE_TEST_SUITE_P(Faults, FailingDisk,
+                         testing::Values(std::pair(Fault::kFullDisk, 1),
+                                         std::pair(Fault::kIoError, 1),
+                                         std::pair(Fault::kShortWrite, 1),
+                                         std::pair(Fault::kFullDisk, 1000)),
+                         NameOf);
+
+// Power is lost after a write: what was synced is there, of the rest any part, in any order.
+class PowerLoss : public DatabaseFaults, public testing::WithParamInterface<SyncLevel> {
+ protected:
+  void Write(const std::vector<char>& bytes) const {
+    std::ofstream(Lost(), std::ios::binary | std::ios::trunc)
+        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    std::filesystem::remove(Lost().string() + "-lock");
+  }
+  static void Apply(const DiskCall& call, size_t begin, size_t end, std::vector<char>& file) {
+    if (file.size() < call.offset + end) file.resize(call.offset + end);
+    std::memcpy(file.data() + call.offset + begin, call.bytes.data() + begin, end - begin);
+  }
+  // Each page of each write since the last sync is there or not.
+  static std::vector<char> Lose(std::vector<char> file, const std::vector<DiskCall>& unsynced,
+                                std::mt19937& random) {
+    constexpr size_t kPage = 4096;
+    const auto share = random() % 5;  // Of four.
+    for (const DiskCall& call : unsynced)
+      for (size_t at = 0; at < call.bytes.size(); at += kPage)
+        if (random() % 4 < share) Apply(call, at, std::min(at + kPage, call.bytes.size()), file);
+    return file;
+  }
+  std::filesystem::path Lost() const { return folder_ / "lost.db"; }
+};
+
+TEST_P(PowerLoss, LeavesTheStateAfterACall) {
+  Begin(GetParam());
+  std::vector<char> file;
+  {
+    std::ifstream in(Path(), std::ios::binary);
+    file.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  std::vector<DiskCall> recorded;
+  {
+    CallMaker maker(*calls_, Path(), GetParam(), 7);
+    ASSERT_TRUE(maker.Open());
+    {  // What opening has written is in the file.
+      std::ifstream in(Path(), std::ios::binary);
+      file.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    Watch(Path());
+    TheDisk().noted = calls_.get();
+    TheDisk().records = true;
+    for (int i = 0; i < 60; ++i) ASSERT_TRUE(maker.Step({.loads = 0, .backups = 0, .passes = 8}));
+    const std::lock_guard lock(TheDisk().mutex);
+    recorded = std::move(TheDisk().recorded);
+    TheDisk().records = false;
+  }
+  Watch({});
+  ASSERT_GT(recorded.size(), 100u);
+  std::mt19937 random(11);
+  std::vector<DiskCall> unsynced;
+  for (size_t i = 0; i < recorded.size() && !HasFailure(); ++i) {
+    const DiskCall& call = recorded[i];
+    SCOPED_TRACE("after write " + std::to_string(i));
+    if (call.bytes.empty()) {
+      for (const DiskCall& kept : unsynced) Apply(kept, 0, kept.bytes.size(), file);
+      unsynced.clear();
+    } else if (call.is_durable) {
+      Apply(call, 0, call.bytes.size(), file);
+    } else {
+      unsynced.push_back(call);
+    }
+    Write(Lose(file, unsynced, random));
+    ExpectGoodFile(Lost(), *calls_, call.calls);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, PowerLoss, testing::Values(SyncLevel::kFull, SyncLevel::kInterval),
+                         [](const auto& test) {
+                           return test.param == SyncLevel::kFull ? "Full" : "Interval";
+                         });
+
+}  // namespace
+}  // namespace shoal
