@@ -59,6 +59,12 @@ server-test: deps ## the module for Valkey and Redis inside servers on loopback 
 	cmake --build --preset release -j $(JOBS) --target shoal_vset
 	$(CTEST) --test-dir build -R '^Server\.' -LE stress
 
+python-suites: ## LangChain's, scikit-learn's, Haystack's and hnswlib's own tests against the package, fetched now
+	@python3 bindings/python/tests/run.py --source . --build build --suites
+
+wheel: ## one wheel for every Python from 3.10 on, into out/wheels, checked by auditwheel
+	@python3 bindings/python/tests/run.py --source . --build build --wheel out/wheels
+
 site: ## the documentation site for users, into build/site
 	@mkdocs build --quiet --clean
 
@@ -97,4 +103,4 @@ install: build ## install into PREFIX (/usr/local)
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo demo-server test check python-test server-test site sanitize stress bench streams report peers format tidy install clean
+.PHONY: help deps build demo demo-server test check python-test python-suites server-test wheel site sanitize stress bench streams report peers format tidy install clean

@@ -283,6 +283,7 @@ Status DatabaseImpl::RemoveLeftovers(StoredIndexImpl& index) {
   Status ok = generations(current + 1, UINT32_MAX);
   if (ok && current > 0) ok = generations(0, current - 1);
   std::vector<uint32_t> kept;
+  kept.reserve(index.record.runs.size() + 1);
   for (const RunRecord& run : index.record.runs) kept.push_back(run.number);
   std::sort(kept.begin(), kept.end());
   kept.push_back(UINT32_MAX);

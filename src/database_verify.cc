@@ -59,7 +59,7 @@ Status DatabaseSnapshotImpl::VerifyReach() const {
   std::unordered_map<SlotId, std::vector<SlotId>> anchored;
   for (const DiskAnchor& anchor : graph_->anchors())
     anchored[anchor.anchor].push_back(anchor.point);
-  const Status read = graph_->EachLogged([&](const LoggedPoint& point) -> Status {
+  Status read = graph_->EachLogged([&](const LoggedPoint& point) -> Status {
     anchored[point.anchor].push_back(point.slot);
     return {};
   });

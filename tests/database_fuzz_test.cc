@@ -41,6 +41,7 @@ class DatabaseFuzz : public DatabaseTest {
   // Blocks of large values; a block ends where its checksum is right.
   struct Place {
     size_t offset, bytes;
+    BlockKind kind;
   };
   void FindBlocks() {
     for (size_t at = 16; at + sizeof(BlockHeader) < whole_.size(); at += 4096) {
@@ -50,7 +51,7 @@ class DatabaseFuzz : public DatabaseTest {
           header.kind > BlockKind::kRun)
         continue;
       const size_t bytes = BytesOf(at);
-      if (bytes > sizeof(BlockHeader)) blocks_.push_back({at, bytes});
+      if (bytes > sizeof(BlockHeader)) blocks_.push_back({at, bytes, header.kind});
     }
   }
   size_t BytesOf(size_t at) const {
@@ -132,6 +133,24 @@ class DatabaseFuzz : public DatabaseTest {
   std::string whole_;
   std::vector<Place> blocks_;
 };
+
+TEST_F(DatabaseFuzz, DamageInARunIsNamed) {
+  size_t runs = 0;
+  for (const Place& place : blocks_) {
+    if (place.kind != BlockKind::kRun) continue;
+    ++runs;
+    std::string file = whole_;
+    file[place.offset + place.bytes - 1] ^= 0x10;
+    const auto path = folder_ / ("run" + std::to_string(runs) + ".db");
+    std::ofstream(path, std::ios::binary) << file;
+    const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(path, "a");
+    const Status found = snapshot ? snapshot->Verify() : Status(tl::unexpected(snapshot.error()));
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code, ErrorCode::kCorrupt);
+    EXPECT_THAT(found.error().message, testing::HasSubstr("run 1, block "));
+  }
+  EXPECT_GE(runs, 4u);
+}
 
 TEST_F(DatabaseFuzz, WrongContentsDoNotEndTheProcess) { Run(std::chrono::milliseconds(0), 60); }
 

@@ -55,6 +55,16 @@ foreach(source ${tidied} "")
   endif()
 endforeach()
 
+if(TARGET shoal_vset)
+  foreach(part core module)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bindings/valkey/${part}/*.cc)
+    add_test(NAME Tidy.vector_sets_${part}
+             COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/tidy.py --tidy ${CLANG_TIDY}
+                     --build ${PROJECT_BINARY_DIR} ${sources})
+    set_tests_properties(Tidy.vector_sets_${part} PROPERTIES TIMEOUT 900 LABELS "check;house;tidy")
+  endforeach()
+endif()
+
 # The consumer would have to be built with the sanitizer too.
 if(SHOAL_INSTALL AND SHOAL_BUILD_SHARED AND NOT SHOAL_SANITIZE)
   shoal_house_test(ProgramsOutsideUseTheInstalledPackage tests/package/package_test.py

@@ -74,7 +74,8 @@ class LabelSearches : public ::testing::TestWithParam<RowCase> {
     Index index = GetParam().features
                       ? *Index::CreateWithFeatures(options, *MakeRamFeatures(kDim * sizeof(float)))
                       : *Index::Create(options);
-    const auto report = index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets_).rows());
+    const auto report =
+        index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets_).rows());
     EXPECT_EQ(report->done, kPoints);
     return index;
   }
@@ -273,7 +274,8 @@ TEST_F(DiverseSearches, HaveAtMostSoManyHitsOfALabel) {
   const TempFolder folder;
   for (const Code code : {Code::kFull, Code::kSq8}) {
     Index index = *Index::Create({.dim = kDim, .code = code});
-    ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets_).rows())->done, kPoints);
+    ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets_).rows())->done,
+              kPoints);
     ExpectGreedy(index);
     ASSERT_TRUE(index.Save(folder / "index"));
     ExpectGreedy(*IndexView::Open(folder / "index"));
@@ -285,7 +287,8 @@ TEST_F(DiverseSearches, GoOnPastALabelThatIsFull) {
   Index index = *Index::Create({.dim = kDim});
   LabelSets sets(kPoints, {1});
   for (size_t i = 0; i < 8; ++i) sets[i * 400] = {static_cast<uint32_t>(10 + i)};
-  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets).rows())->done, kPoints);
+  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets).rows())->done,
+            kPoints);
   WorkCounters work;
   std::vector<ExternalId> ids(20);
   const SearchOptions options{.k = 20, .max_per_label = 2};
@@ -303,7 +306,8 @@ TEST(DamagedLabels, AreAnErrorOrLabels) {
   LabelSets sets(kPoints);
   for (size_t i = 0; i < kPoints; ++i)
     for (uint32_t label = 0; label < 3; ++label) sets[i].push_back(100 + label + i % 2);
-  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows.view(), FlatLabels(sets).rows())->done, kPoints);
+  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows.view(), FlatLabels(sets).rows())->done,
+            kPoints);
   ASSERT_TRUE(index.Save(path));
   const std::string whole = ReadBytes(path);
   const auto at = [](const std::string& bytes, size_t where) {

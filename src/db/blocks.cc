@@ -40,9 +40,12 @@ size_t PagesFor(size_t record) {
 
 std::string NameOfBlock(const BlockHeader& header) {
   const auto kind = static_cast<uint32_t>(header.kind);
-  return "index " + std::to_string(header.index) + ", " +
-         (kind < std::size(kKindNames) ? kKindNames[kind] : "?") + ", block " +
-         std::to_string(header.number);
+  std::string name = "index " + std::to_string(header.index) + ", ";
+  name += kind < std::size(kKindNames) ? kKindNames[kind] : "?";
+  if (header.kind == BlockKind::kRun) name.append(" ").append(std::to_string(header.number >> 32));
+  const uint64_t block =
+      header.kind == BlockKind::kRun ? static_cast<uint32_t>(header.number) : header.number;
+  return name + ", block " + std::to_string(block);
 }
 
 void SealBlock(Block& block, BlockHeader header) {

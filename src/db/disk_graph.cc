@@ -173,7 +173,7 @@ Status DiskGraph::OpenRuns() {
     bits[slot / 64] |= uint64_t{1} << slot % 64;
   };
   for (LogRun& run : runs_) {
-    const Status ok = run.Each<RunPoint>(RunArray::kPoints, 0, kNoSlot, [&](const RunPoint& point) {
+    Status ok = run.Each<RunPoint>(RunArray::kPoints, 0, kNoSlot, [&](const RunPoint& point) {
       in_range = in_range && point.slot < record_.slots;
       if (!in_range) return;
       set(live_, point.slot);
@@ -183,7 +183,7 @@ Status DiskGraph::OpenRuns() {
     if (!ok) return ok;
   }
   for (LogRun& run : runs_) {
-    const Status ok = run.Each<RunKill>(RunArray::kKills, 0, kNoSlot, [&](const RunKill& kill) {
+    Status ok = run.Each<RunKill>(RunArray::kKills, 0, kNoSlot, [&](const RunKill& kill) {
       in_range = in_range && kill.slot < record_.slots;
       if (in_range) live_[kill.slot / 64] &= ~(uint64_t{1} << kill.slot % 64);
     });
@@ -196,15 +196,15 @@ Status DiskGraph::OpenRuns() {
 
 Status DiskGraph::ReadLogInNoRun() {
   auto arrays = std::make_unique<RunArrays>();
-  const Status ok = ReadLog(txn_, record_, record_.FirstInNoRun(),
-                            {[&](const LoggedPoint& point) -> Status {
-                               arrays->Add(point);
-                               return {};
-                             },
-                             [&](SlotId slot) -> Status {
-                               arrays->AddKill(slot);
-                               return {};
-                             }});
+  Status ok = ReadLog(txn_, record_, record_.FirstInNoRun(),
+                      {[&](const LoggedPoint& point) -> Status {
+                         arrays->Add(point);
+                         return {};
+                       },
+                       [&](SlotId slot) -> Status {
+                         arrays->AddKill(slot);
+                         return {};
+                       }});
   if (!ok || arrays->changes() == 0) return ok;
   arrays->Sort();
   runs_.emplace_back(std::move(arrays));
@@ -285,8 +285,8 @@ const BlockLog& DiskGraph::ResolveLog(uint32_t block) const {
 Status DiskGraph::ReadPoints(SlotId first, SlotId end, BlockLog& log) const {
   std::vector<RunPoint> points;
   for (LogRun& run : runs_) {
-    const Status ok = run.Each<RunPoint>(RunArray::kPoints, first, end,
-                                         [&](const RunPoint& point) { points.push_back(point); });
+    Status ok = run.Each<RunPoint>(RunArray::kPoints, first, end,
+                                   [&](const RunPoint& point) { points.push_back(point); });
     if (!ok) return ok;
   }
   for (const RunPoint& at : points) {
@@ -310,8 +310,8 @@ Status DiskGraph::ReadLinks(SlotId first, SlotId end, BlockLog& log) const {
     links.push_back({at->anchor, at->point});
   const auto read = [&](RunArray array) -> Status {
     for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {
-      const Status ok = run->Each<RunLink>(array, first, end,
-                                           [&](const RunLink& link) { links.push_back(link); });
+      Status ok = run->Each<RunLink>(array, first, end,
+                                     [&](const RunLink& link) { links.push_back(link); });
       if (!ok) return ok;
     }
     return {};

@@ -6,7 +6,8 @@
  * Claim     In every committed state, so after a crash anywhere:
  *           D1 every live point is reached from the start over lists and anchors on disk;
  *           D2 every word and every anchor names a point that is on disk;
- *           D3 an id has at most one live point; and what is live is what was committed.
+ *           D3 an id has at most one live point; and what is live is what was committed;
+ *           D4 each point of a sorted run is in the log.
  * Protocol  docs/database.md: commit, pass, slot reuse, opening.
  *
  * Three slots, two ids (slots 0 and 1 are used for one of them, slot 2 for the other), two blocks: slots 0
@@ -29,6 +30,7 @@
  *   NO_WALK          a pass anchors nothing
  *   ANCHOR_CIRCLE    points of one commit anchor each other
  *   ANCHOR_DEAD      a point is anchored at one that is dead on disk
+ *   RUN_ACROSS       a pass begins without a run of what is in none, so that one may have both sides of B
  *   BITS_FIRST       the bits are set before LMDB has committed, which it may refuse
  * Not vacuous: REACHES_REUSE, REACHES_KEPT_LOG (a flip keeps a part of the log), REACHES_ANCHOR (a walk
  * anchors a point) assert that this is never reached, and fail.
@@ -60,6 +62,7 @@ bit locked;         /* The commit lock, from LMDB's commit until the bits are se
 byte g_live, g_dead, g_list[SLOTS + 1], g_anchor[SLOTS];
 byte log_new, log_old, log_list[SLOTS], log_anchor[SLOTS];
 byte dead_new, dead_old;
+byte run_new, run_old; /* Points in runs; the flip drops those of the old. */
 byte committed; /* Ghost: live points, by the commits. */
 
 /* The pass. */
@@ -135,6 +138,7 @@ inline CheckDisk() {
       }
     }
     assert(LiveOnDisk == committed);
+    assert(((run_new | run_old) & ~InLog) == 0);                  /* D4 */
     s = 0; t = 0; reached = 0
   }
 }
@@ -280,6 +284,9 @@ inline CutLog() {
   dead_old = dead_old | dead_new; dead_new = 0
 }
 
+/* The commit that makes the changes in no run many. */
+inline Fold() { run_new = run_new | (InLog & ~(run_new | run_old)) }
+
 #ifdef BEGIN_UNLOCKED
 #define BEGUN 1
 #else
@@ -289,6 +296,10 @@ inline Begin() {
   b_on = on_disk;
   b_dead = dead;
   w = RetiredAndDead;
+  #ifndef RUN_ACROSS
+  Fold();
+  #endif
+  run_old = run_old | run_new; run_new = 0;
   #ifndef BEGIN_UNLOCKED
   CutLog();
   #endif
@@ -383,7 +394,7 @@ inline Flip() {
     g_list[s] = n_list[s]; g_anchor[s] = n_anchor[s];
     if :: Has(log_old, s) -> log_list[s] = 0; log_anchor[s] = NOWHERE :: else fi
   }
-  log_old = 0; dead_old = 0;
+  log_old = 0; dead_old = 0; run_old = 0;
   CheckDisk();
   on_disk = on_disk & ~w;
   dead = dead & ~w;
@@ -405,6 +416,7 @@ inline Crash() {
   dead = OnDisk & ~LiveOnDisk;
   CutLog();
   log_new = log_old; log_old = 0; dead_new = dead_old; dead_old = 0;
+  run_new = run_new | run_old; run_old = 0;
   for (s : 0 .. SLOTS - 1) {
     if
     :: Has(dead, s) -> tag[s] = DELETED
@@ -432,6 +444,7 @@ init {
   :: atomic { Retire(2) }
   :: atomic { !locked -> Commit() }
   :: atomic { locked -> SetBits() }
+  :: atomic { !locked && (InLog & ~(run_new | run_old)) -> Fold() }
   :: atomic { phase == 0 && !locked && on_disk != 0 -> Begin() }
   #ifdef BEGIN_UNLOCKED
   :: atomic { phase == 1 && !locked -> CutLog(); phase = 2 }

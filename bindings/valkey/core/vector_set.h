@@ -15,9 +15,9 @@
 //
 // Thread safety. Functions under "owner" are called by one thread at a time (a server's main
 // thread), and never wait for a search. Those under "any thread" may run at the same time as these
-// and each other. Those under "at rest" read without a lock, while nothing else runs: in the child
-// of a fork whose parent closed the WorkGate first, or before the set is shared. Destroying a set
-// needs all calls to have returned.
+// and each other. ForEach may also be called in the child of a fork, if the parent closed the
+// WorkGate before it forked; nothing else may be called there. Destroying a set needs all calls to
+// have returned.
 #pragma once
 
 #include <cstddef>
@@ -184,9 +184,10 @@ class VectorSet {
   // Repairs the graph. Ends early when the gate closes. Calls at the same time do no harm.
   Status Maintain();
 
-  // --- At rest ---
+  // --- Owner, and the child of its fork ---
 
-  // Calls `visit` for each element, in byte order of names.
+  // Calls `visit` for each element, in byte order of names. `visit` changes nothing. In a child no
+  // lock that another thread may have held is waited for.
   void ForEach(const std::function<void(const ElementView&)>& visit) const;
 
  private:
