@@ -78,7 +78,7 @@ TEST(CentredIndex, TheFirstBatchIsCentredEvenIfAnInsertWasRefusedBefore) {
   Index index = Make({.dim = kDim, .code = Code::kRq3});
   EXPECT_FALSE(index.Insert(7, std::vector<float>(kDim + 1)));
   Rows rows = far.rows();
-  ASSERT_TRUE(index.InsertMany(test::Iota(rows.size()), rows.view(), {}));
+  ASSERT_TRUE(index.InsertMany(test::Iota(rows.size()), rows.view()));
   EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, Code::kRq3) - kNoise);
 }
 
@@ -89,7 +89,7 @@ TEST(CentredIndex, ABatchWithRefusedRowsIsCentredOnTheOthers) {
     rows.Add(std::vector<double>(far.rows().values(i).begin(), far.rows().values(i).end()));
   rows.Add(std::vector<double>(kDim, std::numeric_limits<double>::infinity()));
   Index index = Make({.dim = kDim, .code = Code::kRq3});
-  const auto inserted = index.InsertMany(test::Iota(rows.size()), rows.view(), {});
+  const auto inserted = index.InsertMany(test::Iota(rows.size()), rows.view());
   ASSERT_TRUE(inserted);
   EXPECT_EQ(inserted->failures.size(), 1u);
   EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, Code::kRq3) - kNoise);
@@ -99,7 +99,7 @@ TEST(CentredIndex, ASnapshotKeepsTheCentre) {
   const Data far(600, 20);
   TempFolder folder;
   Index index = Make({.dim = kDim, .code = Code::kRq3});
-  ASSERT_TRUE(index.InsertMany(test::Iota(600), far.rows().view(), {}));
+  ASSERT_TRUE(index.InsertMany(test::Iota(600), far.rows().view()));
   ASSERT_TRUE(index.Save(folder / "index"));
   const Result<Index> loaded = Index::Load(folder / "index");
   ASSERT_TRUE(loaded) << loaded.error().message;
@@ -147,7 +147,7 @@ TEST_P(Renewal, SingleInsertsAreFoundAsWellAsOneBatch) {
 TEST_P(Renewal, DataThatStayDoNotMakeTheIndexRecode) {
   const Data far(3000, 20);
   Index index = Make(Options(Code::kRq3));
-  ASSERT_TRUE(index.InsertMany(test::Iota(500), far.rows().view().Slice(0, 500), {}));
+  ASSERT_TRUE(index.InsertMany(test::Iota(500), far.rows().view().Slice(0, 500)));
   for (ExternalId id = 500; id < 3000; ++id) {
     ASSERT_TRUE(index.Insert(id, far.rows()[id]));
     ASSERT_TRUE(index.Delete(id - 500));
@@ -168,7 +168,7 @@ TEST_P(Renewal, ADriftingStreamKeepsItsRecall) {
   }
   Index index = Make(Options(Code::kRq3));
   Index fresh = Make(Options(Code::kRq3));
-  ASSERT_TRUE(index.InsertMany(test::Iota(kWindow), moved.view().Slice(0, kWindow), {}));
+  ASSERT_TRUE(index.InsertMany(test::Iota(kWindow), moved.view().Slice(0, kWindow)));
   for (ExternalId id = kWindow; id < kSteps; ++id) {
     ASSERT_TRUE(index.Insert(id, moved[id]));
     ASSERT_TRUE(index.Delete(id - kWindow));
@@ -180,7 +180,7 @@ TEST_P(Renewal, ADriftingStreamKeepsItsRecall) {
   EXPECT_GE(IndexImpl::Of(index).renewal().Count(), 2u);
   std::vector<ExternalId> ids;
   for (ExternalId id = kSteps - kWindow; id < kSteps; ++id) ids.push_back(id);
-  ASSERT_TRUE(fresh.InsertMany(ids, moved.view().Slice(kSteps - kWindow, kWindow), {}));
+  ASSERT_TRUE(fresh.InsertMany(ids, moved.view().Slice(kSteps - kWindow, kWindow)));
   double recall = 0, of_fresh = 0;
   for (size_t q = 0; q < kQueries; ++q) {
     std::vector<float> query(base.queries().values(q).begin(), base.queries().values(q).end());
