@@ -168,7 +168,7 @@ class IndexImpl::Restorer {
 
   Status LinkLogged() {
     std::vector<SlotId> logged;
-    const Status read = disk_.EachLogged([&](const LoggedPoint& point) -> Status {
+    Status read = disk_.EachLogged([&](const LoggedPoint& point) -> Status {
       logged.push_back(point.slot);
       return {};
     });

@@ -337,13 +337,13 @@ Status SnapshotWriter::Seal(SnapshotHeader header) {
 }
 
 Status SnapshotWriter::Commit(SnapshotHeader header) {
-  if (Status ok = Seal(std::move(header)); !ok) return ok;
+  if (Status ok = Seal(header); !ok) return ok;
   return file_.Commit();
 }
 
 Status SnapshotWriter::CommitTo(SnapshotHeader header, const SnapshotSink& sink,
                                 const std::stop_token& stop) {
-  if (Status ok = Seal(std::move(header)); !ok) return ok;
+  if (Status ok = Seal(header); !ok) return ok;
   constexpr uint64_t kPiece = uint64_t{1} << 20;
   const uint64_t end = offset_ + directory_.size();
   std::vector<std::byte> piece(std::min(kPiece, end));
