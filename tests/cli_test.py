@@ -316,7 +316,7 @@ class Snapshots(Case):
                 "file": str(file), "format version": "3", "bytes": str(len(snapshot_bytes())),
                 "points": "3", "dimension": "4", "element type": "uint8", "metric": "l2",
                 "code": "full", "rerank code": "full", "max_degree (R)": "8", "build_list_size (L)": "50", "alpha": "1.5",
-                "edges": "6 (2.0 a point)", "checksums": checksums})
+                "edges": "6 (2.0 a point)", "vectors": "in the file", "checksums": checksums})
 
     def test_damage_is_named_with_its_place(self):
         whole = snapshot_bytes()
