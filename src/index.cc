@@ -273,8 +273,8 @@ Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixVie
                                       const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, nullptr, batch);
 }
-Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                      const LabelRows& labels, const BatchOptions& batch) {
+Result<BatchReport> Index::InsertMany(std::span<const ExternalId> ids, const LabelRows& labels,
+                                      MatrixView rows, const BatchOptions& batch) {
   return impl_->InsertMany(ids, rows, &labels, batch);
 }
 Status Index::Upsert(ExternalId id, VectorView vector) { return impl_->Upsert(id, vector); }
@@ -282,8 +282,8 @@ Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixVie
                                       const BatchOptions& batch) {
   return impl_->UpsertMany(ids, rows, nullptr, batch);
 }
-Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                      const LabelRows& labels, const BatchOptions& batch) {
+Result<BatchReport> Index::UpsertMany(std::span<const ExternalId> ids, const LabelRows& labels,
+                                      MatrixView rows, const BatchOptions& batch) {
   return impl_->UpsertMany(ids, rows, &labels, batch);
 }
 Status Index::Delete(ExternalId id) { return impl_->Delete(id); }

@@ -70,7 +70,7 @@ Fault Meet(int fd) {
   return disk.fault;
 }
 
-void Record(int fd, const iovec* parts, int n, ssize_t written, uint64_t offset) {
+void NoteWrite(int fd, const iovec* parts, int n, ssize_t written, uint64_t offset) {
   Disk& disk = TheDisk();
   const int kept = errno;
   struct stat info;
@@ -118,7 +118,7 @@ SHOAL_IN_FRONT ssize_t pwrite(int fd, const void* bytes, size_t n, off_t offset)
   if (fault == Fault::kFullDisk || fault == Fault::kIoError) return shoal::FailedWrite(fault);
   const ssize_t written = real(fd, bytes, fault == Fault::kShortWrite ? n / 2 : n, offset);
   const iovec part{const_cast<void*>(bytes), n};
-  shoal::Record(fd, &part, 1, written, static_cast<uint64_t>(offset));
+  shoal::NoteWrite(fd, &part, 1, written, static_cast<uint64_t>(offset));
   return written;
 }
 
@@ -128,7 +128,7 @@ SHOAL_IN_FRONT ssize_t writev(int fd, const iovec* parts, int n) {
   if (fault == Fault::kFullDisk || fault == Fault::kIoError) return shoal::FailedWrite(fault);
   const off_t offset = lseek(fd, 0, SEEK_CUR);
   const ssize_t written = real(fd, parts, fault == Fault::kShortWrite ? (n + 1) / 2 : n);
-  shoal::Record(fd, parts, n, written, static_cast<uint64_t>(offset));
+  shoal::NoteWrite(fd, parts, n, written, static_cast<uint64_t>(offset));
   return written;
 }
 
@@ -137,7 +137,7 @@ SHOAL_IN_FRONT int fdatasync(int fd) {
   const Fault fault = shoal::Meet(fd);
   if (fault != Fault::kNone) return static_cast<int>(shoal::FailedWrite(fault));
   (void)real;  // Power does not fail while this runs; what it would keep is recorded.
-  shoal::Record(fd, nullptr, 0, 0, 0);
+  shoal::NoteWrite(fd, nullptr, 0, 0, 0);
   return 0;
 }
 

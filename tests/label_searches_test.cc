@@ -75,7 +75,7 @@ class LabelSearches : public ::testing::TestWithParam<RowCase> {
                       ? *Index::CreateWithFeatures(options, *MakeRamFeatures(kDim * sizeof(float)))
                       : *Index::Create(options);
     const auto report =
-        index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets_).rows());
+        index.InsertMany(test::Iota(kPoints), FlatLabels(sets_).rows(), rows_.view());
     EXPECT_EQ(report->done, kPoints);
     return index;
   }
@@ -179,11 +179,11 @@ TEST(LabelBatches, AreRefusedWhereASetIsMissingOrTooLarge) {
   Index index = *Index::Create({.dim = kDim});
   const Rows rows = RandomRows(3, 4);
   const FlatLabels two(LabelSets(2));
-  EXPECT_THAT(index.InsertMany(test::Iota(3), rows.view(), two.rows()).error().message,
+  EXPECT_THAT(index.InsertMany(test::Iota(3), two.rows(), rows.view()).error().message,
               HasSubstr("labels"));
   EXPECT_EQ(index.size(), 0u);
   LabelSets sets{{7, 5, 7}, std::vector<uint32_t>(kMaxLabels + 1), {}};
-  const auto report = index.InsertMany(test::Iota(3), rows.view(), FlatLabels(sets).rows());
+  const auto report = index.InsertMany(test::Iota(3), FlatLabels(sets).rows(), rows.view());
   ASSERT_TRUE(report);
   EXPECT_EQ(report->done, 2u);
   ASSERT_EQ(report->failures.size(), 1u);
@@ -274,7 +274,7 @@ TEST_F(DiverseSearches, HaveAtMostSoManyHitsOfALabel) {
   const TempFolder folder;
   for (const Code code : {Code::kFull, Code::kSq8}) {
     Index index = *Index::Create({.dim = kDim, .code = code});
-    ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets_).rows())->done,
+    ASSERT_EQ(index.InsertMany(test::Iota(kPoints), FlatLabels(sets_).rows(), rows_.view())->done,
               kPoints);
     ExpectGreedy(index);
     ASSERT_TRUE(index.Save(folder / "index"));
@@ -287,7 +287,7 @@ TEST_F(DiverseSearches, GoOnPastALabelThatIsFull) {
   Index index = *Index::Create({.dim = kDim});
   LabelSets sets(kPoints, {1});
   for (size_t i = 0; i < 8; ++i) sets[i * 400] = {static_cast<uint32_t>(10 + i)};
-  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows_.view(), FlatLabels(sets).rows())->done,
+  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), FlatLabels(sets).rows(), rows_.view())->done,
             kPoints);
   WorkCounters work;
   std::vector<ExternalId> ids(20);
@@ -306,7 +306,7 @@ TEST(DamagedLabels, AreAnErrorOrLabels) {
   LabelSets sets(kPoints);
   for (size_t i = 0; i < kPoints; ++i)
     for (uint32_t label = 0; label < 3; ++label) sets[i].push_back(100 + label + i % 2);
-  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows.view(), FlatLabels(sets).rows())->done,
+  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), FlatLabels(sets).rows(), rows.view())->done,
             kPoints);
   ASSERT_TRUE(index.Save(path));
   const std::string whole = ReadBytes(path);

@@ -265,12 +265,12 @@ TEST(PointLabels, ComeWithManyRowsAtOnce) {
   const std::vector<uint32_t> labels = {5, 4, 7};
   const std::vector<size_t> limits = {0, 2, 2, 3};
   Index index = *Index::Create({.dim = kDim});
-  ASSERT_EQ(index.InsertMany(ids, rows.view(), {labels, limits})->done, 3u);
+  ASSERT_EQ(index.InsertMany(ids, {labels, limits}, rows.view())->done, 3u);
   EXPECT_THAT(*index.Labels(10), ElementsAre(4, 5));
   EXPECT_THAT(*index.Labels(11), IsEmpty());
   EXPECT_THAT(*index.Labels(12), ElementsAre(7));
   const std::vector<size_t> others = {0, 0, 1, 3};
-  ASSERT_EQ(index.UpsertMany(ids, rows.view(), {labels, others})->done, 3u);
+  ASSERT_EQ(index.UpsertMany(ids, {labels, others}, rows.view())->done, 3u);
   EXPECT_THAT(*index.Labels(10), IsEmpty());
   EXPECT_THAT(*index.Labels(12), ElementsAre(4, 7));
   ASSERT_EQ(index.UpsertMany(ids, rows.view())->done, 3u);
@@ -284,7 +284,7 @@ TEST(PointLabels, OfManyRowsHaveLimitsThatFit) {
   Index index = *Index::Create({.dim = kDim});
   const std::vector<std::vector<size_t>> wrong = {{}, {0, 2}, {0, 2, 1}, {0, 1, 3}};
   for (const std::vector<size_t>& limits : wrong) {
-    const auto report = index.InsertMany(ids, rows.view(), {labels, limits});
+    const auto report = index.InsertMany(ids, {labels, limits}, rows.view());
     ASSERT_FALSE(report);
     EXPECT_THAT(report.error().message, HasSubstr("labels: limits: expected"));
   }

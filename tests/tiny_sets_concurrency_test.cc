@@ -84,7 +84,9 @@ void ExpectTheNearestOf(Index& index, const std::map<ExternalId, Vector>& model,
     }
   }
   // A range search walks over edges alone, which repairs in the background reroute meanwhile.
-  if (index.options().runtime.repair == RepairPolicy::kBackground) ASSERT_TRUE(index.Consolidate());
+  if (index.options().runtime.repair == RepairPolicy::kBackground) {
+    ASSERT_TRUE(index.Consolidate());
+  }
   const auto all = index.RangeSearch(query, {.radius = 1e30f});
   EXPECT_EQ(all->size(), model.size());
 }

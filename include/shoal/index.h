@@ -121,8 +121,8 @@ class SHOAL_API Index {
   // labels.
   Status Insert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
   // InvalidArgument (nothing is inserted): also, limits that do not fit.
-  Result<BatchReport> InsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                 const LabelRows& labels, const BatchOptions& batch = {});
+  Result<BatchReport> InsertMany(std::span<const ExternalId> ids, const LabelRows& labels,
+                                 MatrixView rows, const BatchOptions& batch = {});
 
   // Inserts the point, or gives it another vector. Searches find the id all the time: until Upsert
   // returns, with the old vector or the new one. Errors as in Insert, except AlreadyExists. Labels
@@ -135,8 +135,8 @@ class SHOAL_API Index {
   // The same with these labels and no others: until Upsert returns searches find the point with
   // both old vector and old labels, or with both new ones.
   Status Upsert(ExternalId id, VectorView vector, std::span<const uint32_t> labels);
-  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, MatrixView rows,
-                                 const LabelRows& labels, const BatchOptions& batch = {});
+  Result<BatchReport> UpsertMany(std::span<const ExternalId> ids, const LabelRows& labels,
+                                 MatrixView rows, const BatchOptions& batch = {});
 
   // Gives the point these labels and no others. A search meanwhile finds it with the old ones or
   // with the new ones, never with a mixture; one that starts when SetLabels has returned, with the

@@ -83,7 +83,7 @@ nb::tuple InsertMany(const IndexHandle& self, nb::handle ids, nb::handle vectors
                 [&](Index& index, std::span<const uint64_t> id_span, MatrixView rows,
                     const BatchOptions& batch) {
                   return own.get() == nullptr ? index.InsertMany(id_span, rows, batch)
-                                              : index.InsertMany(id_span, rows, *own.get(), batch);
+                                              : index.InsertMany(id_span, *own.get(), rows, batch);
                 });
 }
 
@@ -94,7 +94,7 @@ nb::tuple UpsertMany(const IndexHandle& self, nb::handle ids, nb::handle vectors
                 [&](Index& index, std::span<const uint64_t> id_span, MatrixView rows,
                     const BatchOptions& batch) {
                   return own.get() == nullptr ? index.UpsertMany(id_span, rows, batch)
-                                              : index.UpsertMany(id_span, rows, *own.get(), batch);
+                                              : index.UpsertMany(id_span, *own.get(), rows, batch);
                 });
 }
 
