@@ -96,7 +96,9 @@ Result<std::shared_ptr<DatabaseImpl>> DatabaseImpl::Open(const std::filesystem::
   std::shared_ptr<DatabaseImpl> impl(
       new DatabaseImpl(options, std::move(*lock), std::move(*environment)));
   {
-    Result<ReadTxn> txn = impl->environment_->Read();
+    // Not a read transaction: where a writer was killed in LMDB's commit while another process had
+    // the file open, readers see that commit only once a write transaction has begun.
+    const Result<WriteTxn> txn = impl->environment_->Write();
     if (!txn) return tl::unexpected(txn.error());
     FormatRecord format;
     if (Status ok = ReadFormat(*txn, format); !ok) return tl::unexpected(ok.error());

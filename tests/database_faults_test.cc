@@ -1,14 +1,16 @@
-// The calls by which LMDB writes a file, made to fail, and recorded so that a loss of power can be
-// played: this program's functions stand in front of the C library's.
+// The calls by which LMDB writes a file, made to fail or to be a process's last, and recorded so
+// that a loss of power can be played: this program's functions stand in front of the C library's.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -16,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <random>
+#include <utility>
 
 #include "database_calls.h"
 #include "shoal/database.h"
@@ -24,7 +27,8 @@
 namespace shoal {
 namespace {
 
-enum class Fault { kNone, kFullDisk, kIoError, kShortWrite };
+// kKill: the call is made, then the process is killed.
+enum class Fault { kNone, kFullDisk, kIoError, kShortWrite, kKill };
 
 // A write to the watched file, or a sync of it.
 struct DiskCall {
@@ -98,6 +102,10 @@ ssize_t FailedWrite(Fault fault) {
   return -1;
 }
 
+void KillIf(Fault fault) {
+  if (fault == Fault::kKill) kill(getpid(), SIGKILL);
+}
+
 template <class Function>
 Function* Real(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
@@ -117,6 +125,7 @@ SHOAL_IN_FRONT ssize_t pwrite(int fd, const void* bytes, size_t n, off_t offset)
   const Fault fault = shoal::Meet(fd);
   if (fault == Fault::kFullDisk || fault == Fault::kIoError) return shoal::FailedWrite(fault);
   const ssize_t written = real(fd, bytes, fault == Fault::kShortWrite ? n / 2 : n, offset);
+  shoal::KillIf(fault);
   const iovec part{const_cast<void*>(bytes), n};
   shoal::NoteWrite(fd, &part, 1, written, static_cast<uint64_t>(offset));
   return written;
@@ -128,6 +137,7 @@ SHOAL_IN_FRONT ssize_t writev(int fd, const iovec* parts, int n) {
   if (fault == Fault::kFullDisk || fault == Fault::kIoError) return shoal::FailedWrite(fault);
   const off_t offset = lseek(fd, 0, SEEK_CUR);
   const ssize_t written = real(fd, parts, fault == Fault::kShortWrite ? (n + 1) / 2 : n);
+  shoal::KillIf(fault);
   shoal::NoteWrite(fd, parts, n, written, static_cast<uint64_t>(offset));
   return written;
 }
@@ -135,6 +145,7 @@ SHOAL_IN_FRONT ssize_t writev(int fd, const iovec* parts, int n) {
 SHOAL_IN_FRONT int fdatasync(int fd) {
   static auto* const real = shoal::Real<int(int)>("fdatasync");
   const Fault fault = shoal::Meet(fd);
+  shoal::KillIf(fault);
   if (fault != Fault::kNone) return static_cast<int>(shoal::FailedWrite(fault));
   (void)real;  // Power does not fail while this runs; what it would keep is recorded.
   shoal::NoteWrite(fd, nullptr, 0, 0, 0);
@@ -246,6 +257,75 @@ INSTANTIATE_TEST_SUITE_P(Faults, FailingDisk,
                                          std::pair(Fault::kShortWrite, 1),
                                          std::pair(Fault::kFullDisk, 1000)),
                          NameOf);
+
+// A writer is killed after a write of its commit, while this process has the file open: so LMDB's
+// lock file is the one that the killed writer has left.
+class KilledWriter : public DatabaseFaults {
+ protected:
+  static constexpr uint32_t kBefore = 10, kMany = 1000;
+  static constexpr DatabaseOptions kNoPass = {.least_changes = 1u << 20};
+
+  Status Insert(uint32_t first, uint32_t n) const {
+    Result<Database> database = Database::Open(Path(), kNoPass);
+    if (!database) return tl::unexpected(database.error());
+    Result<StoredIndex> index = database->OpenIndex("a");
+    if (!index) index = database->CreateIndex("a", {.dim = kCallsDim, .max_degree = 8});
+    Result<Transaction> change = database->Begin();
+    Status ok;
+    for (uint32_t id = first; id < first + n && ok; ++id)
+      ok = change->Insert(*index, id, VectorOf(id, 1));
+    return ok ? change->Commit() : ok;
+  }
+  // The child inserts many when it is told to, and is killed after its call number `fails_at`.
+  std::pair<pid_t, int> StartWriter(uint64_t fails_at) const {
+    int told[2];
+    EXPECT_EQ(pipe(told), 0);
+    const pid_t writer = fork();
+    if (writer != 0) {
+      close(told[0]);
+      return {writer, told[1]};
+    }
+    char byte = 0;
+    close(told[1]);
+    if (read(told[0], &byte, 1) != 1) _exit(1);
+    Watch(Path());
+    TheDisk().fault = Fault::kKill;
+    TheDisk().fails_at = fails_at;
+    _exit(Insert(kBefore, kMany) ? 0 : 1);
+  }
+};
+
+// If the file has the killed writer's commit, that is what the next writer goes on from.
+TEST_F(KilledWriter, BesideAReaderLeavesTheFileForTheNextOne) {
+  size_t none = 0, all = 0;
+  for (uint64_t at = 1; all < 2 && !HasFailure(); ++at) {
+    SCOPED_TRACE("killed after call " + std::to_string(at));
+    std::filesystem::remove(Path());
+    std::filesystem::remove(Path().string() + "-lock");
+    ASSERT_TRUE(Insert(0, kBefore));
+    const auto [writer, tell] = StartWriter(at);  // Forked while this process has no file open.
+    {
+      const Result<DatabaseSnapshot> reader = DatabaseSnapshot::Open(Path(), "a");
+      ASSERT_TRUE(reader) << reader.error().message;
+      EXPECT_EQ(write(tell, "i", 1), 1);
+      close(tell);
+      int status = 0;
+      waitpid(writer, &status, 0);
+      EXPECT_TRUE(WIFSIGNALED(status) || status == 0);
+      ASSERT_TRUE(Insert(kBefore + kMany, 1));
+      EXPECT_EQ(reader->size(), kBefore);
+    }
+    const Result<DatabaseSnapshot> after = DatabaseSnapshot::Open(Path(), "a");
+    ASSERT_TRUE(after) << after.error().message;
+    const Status good = after->Verify();
+    EXPECT_TRUE(good) << good.error().message;
+    EXPECT_TRUE(*after->Contains(kBefore + kMany));
+    const bool has_all = after->size() == kBefore + kMany + 1;
+    EXPECT_TRUE(has_all || after->size() == kBefore + 1) << after->size();
+    ++(has_all ? all : none);
+  }
+  EXPECT_GE(none, 2u);
+}
 
 // Power is lost after a write: what was synced is there, of the rest any part, in any order.
 class PowerLoss : public DatabaseFaults, public testing::WithParamInterface<SyncLevel> {
