@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <condition_variable>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -46,10 +47,17 @@ Bytes ToBytes(const MDB_val& value) {
   return {static_cast<const std::byte*>(value.mv_data), value.mv_size};
 }
 
-// Environments by canonical path.
+// Environments by canonical path, until LMDB has closed them: to close one takes the readers and
+// the locks of any other of the file in this process.
 struct Registry {
+  struct Entry {
+    std::weak_ptr<Environment> environment;  // Expired: it is being closed.
+    const Environment* address;
+    int pid;
+  };
   std::mutex mutex;
-  std::map<std::filesystem::path, std::weak_ptr<Environment>> open;
+  std::condition_variable closed;
+  std::map<std::filesystem::path, Entry> entries;
 };
 Registry& TheRegistry() {
   static auto* const registry = new Registry;  // Never destroyed: a static index may close late.
@@ -92,19 +100,26 @@ Result<std::shared_ptr<Environment>> Environment::Open(const std::filesystem::pa
     return MakeError(ErrorCode::kNotFound, path.string() + ": no such database");
   std::filesystem::path canonical = std::filesystem::weakly_canonical(path, failed);
   if (failed) canonical = std::filesystem::absolute(path);
+  std::shared_ptr<Environment> open;  // Goes after the lock: its destructor takes it.
   Registry& registry = TheRegistry();
-  const std::lock_guard lock(registry.mutex);
-  std::weak_ptr<Environment>& entry = registry.open[canonical];
-  if (std::shared_ptr<Environment> open = entry.lock()) {
-    if (open->pid_ != getpid())
-      return MakeError(ErrorCode::kUnsupported,
-                       path.string() + ": open in the parent of this process");
-    return open;
+  std::unique_lock lock(registry.mutex);
+  registry.closed.wait(lock, [&] {
+    const auto found = registry.entries.find(canonical);
+    if (found == registry.entries.end()) return true;
+    open = found->second.environment.lock();
+    // A thread of the parent does not go on in the child of a fork.
+    return open != nullptr || found->second.pid != getpid();
+  });
+  if (open == nullptr) {
+    open.reset(new Environment);
+    if (Status ok = open->Init(path, options); !ok) return tl::unexpected(ok.error());
+    open->registered_as_ = canonical;
+    registry.entries[canonical] = {open, open.get(), open->pid_};
+  } else if (open->pid_ != getpid()) {
+    return MakeError(ErrorCode::kUnsupported,
+                     path.string() + ": open in the parent of this process");
   }
-  std::shared_ptr<Environment> environment(new Environment);
-  if (Status ok = environment->Init(path, options); !ok) return tl::unexpected(ok.error());
-  entry = environment;
-  return environment;
+  return open;
 }
 
 Status Environment::Init(const std::filesystem::path& path, const EnvironmentOptions& options) {
@@ -172,6 +187,13 @@ Status Environment::OpenTables() {
 Environment::~Environment() {
   // The child of a fork must not touch the parent's lock table.
   if (env_ != nullptr && pid_ == getpid()) mdb_env_close(env_);
+  if (registered_as_.empty()) return;
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  const auto found = registry.entries.find(registered_as_);
+  if (found != registry.entries.end() && found->second.address == this)
+    registry.entries.erase(found);
+  registry.closed.notify_all();
 }
 
 Result<MDB_txn*> Environment::Begin(unsigned flags) {

@@ -1,9 +1,10 @@
 // The LMDB environment of a database: the one file that knows LMDB. Tables of small keys and byte
 // values, read and write transactions, errors as results.
 //
-// LMDB's rules that are kept here: one environment per path and process (a registry); read
-// transactions are bound to no thread (NOTLS); address space is reserved once and the map never
-// moves; readers that died are cleared when it is opened; a child of a fork gets an error.
+// LMDB's rules that are kept here: one environment per path and process (a registry), until it is
+// closed; read transactions are bound to no thread (NOTLS); address space is reserved once and the
+// map never moves; readers that died are cleared when it is opened; a child of a fork gets an
+// error.
 #pragma once
 
 #include <array>
@@ -127,6 +128,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   tl::unexpected<Error> Refused(const char* what, int code) const;
 
   std::filesystem::path path_;
+  std::filesystem::path registered_as_;  // Empty: not.
   MDB_env* env_ = nullptr;
   std::array<unsigned, kTables> dbis_{};
   bool read_only_ = false;
