@@ -59,5 +59,17 @@ TEST(Environment, ReaderStaysThatComesWhileAnotherThreadClosesTheFile) {
   EXPECT_EQ(stats->readers, 1u);
 }
 
+TEST(Environment, IsOneOfItsFileUnderARelativePathToo) {
+  const TempFolder folder;
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder / "");
+  const auto created = Environment::Open("points.db", {.create = true, .max_bytes = 1 << 20});
+  const auto opened = Environment::Open("points.db", {.max_bytes = 1 << 20});
+  std::filesystem::current_path(before);
+  ASSERT_TRUE(created && opened);
+  EXPECT_TRUE(*created == *opened);
+  EXPECT_TRUE(*created == *Environment::Open(folder / "points.db", {.max_bytes = 1 << 20}));
+}
+
 }  // namespace
 }  // namespace shoal

@@ -98,8 +98,10 @@ Result<std::shared_ptr<Environment>> Environment::Open(const std::filesystem::pa
   const bool there = std::filesystem::exists(path, failed);
   if (!there && !options.create)
     return MakeError(ErrorCode::kNotFound, path.string() + ": no such database");
-  std::filesystem::path canonical = std::filesystem::weakly_canonical(path, failed);
-  if (failed) canonical = std::filesystem::absolute(path);
+  // Absolute first: of a relative path that is not there yet it would stay relative.
+  const std::filesystem::path absolute = std::filesystem::absolute(path, failed);
+  std::filesystem::path canonical = std::filesystem::weakly_canonical(absolute, failed);
+  if (failed) canonical = absolute;
   std::shared_ptr<Environment> open;  // Goes after the lock: its destructor takes it.
   Registry& registry = TheRegistry();
   std::unique_lock lock(registry.mutex);
