@@ -103,8 +103,9 @@ def test_a_snapshot_is_a_commit_in_any_process(db, path, vectors, tmp_path):
         np.testing.assert_allclose(hits.distances, distances, rtol=1e-5)
         assert snapshot.search(vectors[7], k=1).ids.tolist() == [7]
         assert snapshot.range_search(vectors[7], 0).ids.tolist() == [7]
-        with pytest.raises(shoal.UnsupportedError, match="filter"):
-            snapshot.search(vectors[7], filter=[7])
+        assert snapshot.search(vectors[7], k=3, filter=[7, 9]).ids.tolist() == [7, 9]
+        with pytest.raises(shoal.UnsupportedError, match="filter"):  # A database keeps no labels.
+            snapshot.search(vectors[7], filter=shoal.Filter.label(1))
         snapshot.verify()
         snapshot.dump(tmp_path / "v.bin", tmp_path / "ids")
         order = np.fromfile(tmp_path / "ids", np.uint64)
