@@ -49,9 +49,7 @@ class CentreStress {
 
   int Run() {
     for (uint64_t round = 0; stress_.Running(Figures()); ++round) Round(round);
-    // 1 in 50,000 on a quiet machine. Beside other load the centre comes late, codes are coarse,
-    // and 1 in 70 was seen. A set that searches do not know hides most points.
-    if (missed_ > 3 + sought_ / 10) stress_.Violation("more than 1 in 10 ids not found");
+    if (missed_ > 3 + sought_ / 1000) stress_.Violation("more than 1 in 1,000 ids not found");
     return stress_.Finish(Figures(), {{"missed", missed_}});
   }
 
@@ -79,6 +77,7 @@ class CentreStress {
     states_ = std::vector<State>(kIds);
     for (ExternalId id = 0; id < kIds; ++id)
       if (const Status in = index_->Insert(id, VectorOf(id, 0)); !in) Fail("insert", in.error());
+    settled_ = 0;
     writing_ = threads_;
     for (size_t t = 0; t < threads_; ++t) {
       stress_.Spawn([this, t](Random& random) {
@@ -105,7 +104,18 @@ class CentreStress {
     ++rounds_;
   }
 
+  // Codes are coarse far from their centre. On a busy machine renewals take long, so a writer that
+  // is far ahead of one helps to end it first.
+  void KeepNearTheCentre(uint64_t version) {
+    constexpr uint64_t kAhead = 60;  // Versions.
+    const auto& renewal = IndexImpl::Of(*index_).renewal();
+    while (renewal.active() && version > settled_ + kAhead && !stress_.Failed())
+      if (const Status done = index_->Consolidate(); !done) Fail("consolidate", done.error());
+    if (!renewal.active()) settled_ = version;
+  }
+
   void Write(size_t t, uint64_t version, Random& random) {
+    KeepNearTheCentre(version);
     const ExternalId id = random.Below(kIds / threads_) * threads_ + t;
     State& state = states_[id];
     version = std::max(version, state.begun.load());
@@ -172,6 +182,7 @@ class CentreStress {
   std::filesystem::path path_;
   std::unique_ptr<Index> index_;
   std::vector<State> states_;
+  std::atomic<uint64_t> settled_{0};  // A version at which no renewal was under way.
   std::atomic<size_t> writing_{0};
   std::atomic<uint64_t> rounds_{0}, writes_{0}, deletes_{0}, hits_{0}, sought_{0}, missed_{0},
       renewals_{0}, saves_{0};
