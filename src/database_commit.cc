@@ -130,6 +130,7 @@ Status DatabaseImpl::CommitBatch(std::span<Request* const> requests) {
 
 // Gathered changes go first: these may kill what they insert.
 Status DatabaseImpl::CommitIn(WriteTxn txn, std::span<const SlotChange> changes) {
+  Status no_memory = MakeError(ErrorCode::kOutOfMemory, "database: no memory; open it again");
   std::vector<SlotChange> all;
   {
     const std::lock_guard lock(queue_mutex_);
@@ -137,18 +138,29 @@ Status DatabaseImpl::CommitIn(WriteTxn txn, std::span<const SlotChange> changes)
     all.swap(gathered_);
   }
   const bool any_gathered = !all.empty();
-  all.insert(all.end(), changes.begin(), changes.end());
-  if (all.empty()) return std::move(txn).Commit();
-  std::vector<IndexChanges> written;
-  Status ok = WriteChanges(txn, all, written);
-  if (ok) ok = std::move(txn).Commit();
-  if (ok) {
-    SetBits(written);
-  } else if (any_gathered) {  // The live index has them: the two are not one any more.
+  bool is_committed = false;
+  // The live index and the file are not one any more: no later commit may build on either.
+  const auto part_ways = [this](Status why) {
     const std::lock_guard lock(queue_mutex_);
-    broken_ = ok;
+    broken_ = std::move(why);
+  };
+  try {
+    all.insert(all.end(), changes.begin(), changes.end());
+    if (all.empty()) return std::move(txn).Commit();
+    std::vector<IndexChanges> written;
+    Status ok = WriteChanges(txn, all, written);
+    if (ok) ok = std::move(txn).Commit();
+    is_committed = ok.has_value();
+    if (is_committed) {
+      SetBits(written);
+    } else if (any_gathered) {
+      part_ways(ok);
+    }
+    return ok;
+  } catch (const std::bad_alloc&) {
+    if (any_gathered || is_committed) part_ways(std::move(no_memory));
+    throw;
   }
-  return ok;
 }
 
 Status DatabaseImpl::WriteChanges(WriteTxn& txn, std::span<const SlotChange> changes,

@@ -294,7 +294,7 @@ class DatabaseImpl {
   std::vector<Request*> requests_;
   bool leading_ = false;
   std::vector<SlotChange> gathered_;  // kInterval.
-  Status broken_;                     // kInterval: a commit of gathered changes failed.
+  Status broken_;                     // A commit left the live indices and the file apart.
 
   std::mutex upkeep_mutex_;
   std::condition_variable upkeep_;
