@@ -345,7 +345,7 @@ Result<Database> Database::Open(const std::filesystem::path& path, const Databas
     if (!impl) return tl::unexpected(impl.error());
     return Database(std::move(*impl));
   } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "database: no memory");
+    return NoMemory();
   }
 }
 

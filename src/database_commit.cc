@@ -4,6 +4,7 @@
 #include <new>
 #include <string>
 
+#include "base/mismatch.h"
 #include "database_impl.h"
 
 namespace shoal {
@@ -90,7 +91,11 @@ Status DatabaseImpl::Commit(std::span<const SlotChange> changes) {
   Request request;
   request.changes = changes;
   std::unique_lock lock(queue_mutex_);
-  requests_.push_back(&request);
+  try {
+    requests_.push_back(&request);
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
+  }
   while (!request.done) {
     if (leading_) {
       queue_changed_.wait(lock);
@@ -101,17 +106,22 @@ Status DatabaseImpl::Commit(std::span<const SlotChange> changes) {
     batch.swap(requests_);
     lock.unlock();
     const Status committed = CommitBatch(batch);
+    const auto tell = [&committed](Request& done) {
+      try {
+        done.result = committed;
+      } catch (const std::bad_alloc&) {  // The message's.
+        done.result = NoMemory();
+      }
+      done.done = true;
+    };
     lock.lock();
     leading_ = false;
-    for (Request* const done : batch) {
-      done->result = committed;
-      done->done = true;
-    }
+    for (Request* const done : batch) tell(*done);
     queue_changed_.notify_all();
   }
   lock.unlock();
   WakePasser();
-  return request.result;
+  return std::move(request.result);
 }
 
 Status DatabaseImpl::CommitBatch(std::span<Request* const> requests) {
@@ -124,7 +134,7 @@ Status DatabaseImpl::CommitBatch(std::span<Request* const> requests) {
     if (!txn) return tl::unexpected(txn.error());
     return CommitIn(std::move(*txn), changes);
   } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "database: no memory for a commit");
+    return NoMemory();
   }
 }
 
@@ -347,20 +357,24 @@ void DatabaseImpl::SetBits(std::vector<IndexChanges>& written) {
 Status DatabaseImpl::Queue(const SlotChange& change) {
   constexpr size_t kMost = 65536;  // Beyond them a writer waits for the disk.
   size_t gathered = 0;
-  {
+  try {
     const std::lock_guard lock(queue_mutex_);
     if (!broken_) return broken_;
     gathered_.push_back(change);
     gathered = gathered_.size();
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
   }
   return gathered > kMost ? CommitQueued() : Status();
 }
 
 Status DatabaseImpl::CommitQueued() {
   if (Status ok = MayWait(); !ok) return ok;
-  {
+  try {
     const std::lock_guard lock(queue_mutex_);
     if (!broken_ || gathered_.empty()) return broken_;
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
   }
   return Commit({});
 }

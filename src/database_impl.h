@@ -151,6 +151,7 @@ class StoredIndexImpl {
   }
 
   Status Write(ExternalId id, VectorView vector, Replacing replacing);
+  Status Submit(const SlotChange& change);
   Status Delete(ExternalId id);
 
   DatabaseImpl& database;
@@ -225,11 +226,11 @@ class DatabaseImpl {
   Result<std::vector<std::string>> IndexNames();
 
   // Commits the changes, together with those of other threads. When it returns OK they are on disk,
-  // and the bits are set.
+  // and the bits are set. Throws nothing.
   Status Commit(std::span<const SlotChange> changes);
   // Likewise, in this transaction, under the commit lock.
   Status CommitIn(WriteTxn txn, std::span<const SlotChange> changes);
-  // kInterval: they commit later.
+  // kInterval: they commit later. Throws nothing.
   Status Queue(const SlotChange& change);
   Status Flush();
   Status PassAll();

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/mismatch.h"
 #include "database_impl.h"
 
 namespace shoal {
@@ -324,7 +325,7 @@ Status DatabaseImpl::Pass(StoredIndexImpl& index) {
     if (ok) passes_.fetch_add(1, std::memory_order_relaxed);
     return ok;
   } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "database: no memory for a pass");
+    return NoMemory();
   }
 }
 
@@ -373,7 +374,7 @@ Status DatabaseImpl::MergeRuns(StoredIndexImpl& index) {
         return ok;
     return {};
   } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "database: no memory to merge runs");
+    return NoMemory();
   }
 }
 

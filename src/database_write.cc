@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/mismatch.h"
 #include "database_impl.h"
 #include "db/records.h"
 #include "index_batch.h"
@@ -37,55 +38,63 @@ class Mark {
 
 }  // namespace
 
+// The change is committed, or gathered for the next commit. Throws nothing.
+Status StoredIndexImpl::Submit(const SlotChange& change) {
+  if (database.options().sync != SyncLevel::kInterval) return database.Commit({&change, 1});
+  try {
+    if (change.inserted != kNoSlot) ledger.Set(change.inserted, SlotLedger::kQueued, 0);
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
+  }
+  Status queued = database.Queue(change);
+  if (!queued && change.inserted != kNoSlot) ledger.Set(change.inserted, 0, SlotLedger::kQueued);
+  return queued;
+}
+
 Status StoredIndexImpl::Write(ExternalId id, VectorView vector, Replacing replacing) {
   if (Status ok = database.MayWait(); !ok) return ok;
-  const Mark mark(busy, id);
-  if (!mark.taken()) return Conflict(id);
-  const Result<PendingPoint> point = engine.InsertPending(id, vector, replacing);
-  if (!point) return tl::unexpected(point.error());
-  SlotChange change;
-  change.index = this;
-  change.inserted = point->slot;
-  if (point->replaces) change.killed = engine.LiveSlotOf(id).value_or(kNoSlot);
-  if (database.options().sync == SyncLevel::kInterval) {
-    ledger.Set(point->slot, SlotLedger::kQueued, 0);
-    Status queued = database.Queue(change);
-    if (queued) {
+  try {
+    const Mark mark(busy, id);
+    if (!mark.taken()) return Conflict(id);
+    const Result<PendingPoint> point = engine.InsertPending(id, vector, replacing);
+    if (!point) return tl::unexpected(point.error());
+    SlotChange change;
+    change.index = this;
+    change.inserted = point->slot;
+    if (point->replaces) change.killed = engine.LiveSlotOf(id).value_or(kNoSlot);
+    Status submitted = Submit(change);
+    if (submitted) {
       engine.MakeLive(*point);
-      return queued;
+    } else {
+      engine.Abort(*point);
     }
-    ledger.Set(point->slot, 0, SlotLedger::kQueued);
-    engine.Abort(*point);
-    return queued;
+    return submitted;
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
   }
-  Status committed = database.Commit({&change, 1});
-  if (committed) {
-    engine.MakeLive(*point);
-  } else {
-    engine.Abort(*point);
-  }
-  return committed;
 }
 
 Status StoredIndexImpl::Delete(ExternalId id) {
   if (Status ok = database.MayWait(); !ok) return ok;
-  const Mark mark(busy, id);
-  if (!mark.taken()) return Conflict(id);
-  const std::optional<SlotId> slot = engine.LiveSlotOf(id);
-  if (!slot) return NotFound(id);
-  if (!engine.ReserveDelete()) return OutOfMemory(index.options(), "repairs");
-  SlotChange change;
-  change.index = this;
-  change.killed = *slot;
-  Status committed = database.options().sync == SyncLevel::kInterval
-                         ? database.Queue(change)
-                         : database.Commit({&change, 1});
-  if (committed) {
-    engine.DeleteReserved(id);
-  } else {
-    engine.UnreserveDelete();
+  try {
+    const Mark mark(busy, id);
+    if (!mark.taken()) return Conflict(id);
+    const std::optional<SlotId> slot = engine.LiveSlotOf(id);
+    if (!slot) return NotFound(id);
+    if (!engine.ReserveDelete()) return OutOfMemory(index.options(), "repairs");
+    SlotChange change;
+    change.index = this;
+    change.killed = *slot;
+    Status submitted = Submit(change);
+    if (submitted) {
+      engine.DeleteReserved(id);
+    } else {
+      engine.UnreserveDelete();
+    }
+    return submitted;
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
   }
-  return committed;
 }
 
 const Index& StoredIndex::live() const { return impl_->index; }
@@ -162,7 +171,7 @@ Result<TransactionImpl::Written*> TransactionImpl::Take(StoredIndexImpl& index, 
     return &writes_[{&index, id}];  // Its address stays.
   } catch (const std::bad_alloc&) {
     index.busy.Release(id);
-    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+    return NoMemory();
   }
 }
 
@@ -259,7 +268,7 @@ Status TransactionImpl::ChangeRecord(std::string_view table, std::string_view ke
     if (value) records_.back().value.emplace(*value);
     return {};
   } catch (const std::bad_alloc&) {
-    failed_ = MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+    failed_ = NoMemory();
     return failed_;
   }
 }
@@ -291,7 +300,7 @@ Status TransactionImpl::Commit() {
       committed = database_->Commit(changes);
     }
   } catch (const std::bad_alloc&) {
-    committed = MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+    committed = NoMemory();
   }
   if (!committed) {
     Abort();
@@ -344,7 +353,7 @@ Result<BatchReport> TransactionImpl::WriteMany(StoredIndexImpl& index,
     return RunBatch({verb, rows.rows(), {}, kGrain}, options,
                     [&](size_t i) { return Write(index, ids[i], rows[i], replacing); });
   } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+    return NoMemory();
   }
 }
 
@@ -394,7 +403,7 @@ Result<std::vector<Record>> Database::Records(std::string_view table) const {
     else
       records = tl::unexpected(txn.error());
   } catch (const std::bad_alloc&) {
-    records = MakeError(ErrorCode::kOutOfMemory, "records: no memory");
+    records = NoMemory();
   }
   impl_->commit_lock().Unlock();
   return records;
@@ -404,7 +413,7 @@ Result<Transaction> Database::Begin() {
   try {
     return Transaction(std::make_unique<TransactionImpl>(impl_));
   } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "transaction: no memory");
+    return NoMemory();
   }
 }
 

@@ -4,78 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <new>
 #include <thread>
 
 #include "shoal/index.h"
+#include "tests/failing_memory.h"
 #include "tests/test_data.h"
-
-// This file's own operator new takes memory with aligned_alloc, which free gives back.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-
-namespace {
-
-// Allocations until the first that fails; negative: none fails.
-std::atomic<long> g_until_failure{-1};
-std::atomic<bool> g_failed{false};
-
-bool MayAllocate() {
-  if (g_until_failure.load(std::memory_order_relaxed) < 0) return true;
-  long left = g_until_failure.load();
-  while (left > 0 && !g_until_failure.compare_exchange_weak(left, left - 1)) {
-  }
-  if (left > 0) return true;
-  g_failed.store(true);  // From here on all fail.
-  return false;
-}
-
-void* Allocate(size_t bytes, size_t alignment) {
-  if (!MayAllocate()) return nullptr;
-  bytes = (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-  return std::aligned_alloc(alignment, bytes);
-}
-
-void* AllocateOrThrow(size_t bytes, size_t alignment) {
-  void* memory = Allocate(bytes, alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-constexpr size_t kDefault = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
-
-}  // namespace
-
-void* operator new(size_t bytes) { return AllocateOrThrow(bytes, kDefault); }
-void* operator new[](size_t bytes) { return AllocateOrThrow(bytes, kDefault); }
-void* operator new(size_t bytes, std::align_val_t alignment) {
-  return AllocateOrThrow(bytes, static_cast<size_t>(alignment));
-}
-void* operator new[](size_t bytes, std::align_val_t alignment) {
-  return AllocateOrThrow(bytes, static_cast<size_t>(alignment));
-}
-void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
-  return Allocate(bytes, kDefault);
-}
-void* operator new[](size_t bytes, const std::nothrow_t&) noexcept {
-  return Allocate(bytes, kDefault);
-}
-void* operator new(size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return Allocate(bytes, static_cast<size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace shoal {
 namespace {
 
+using test::NoMemoryAfter;
 using test::Rows;
 using ::testing::HasSubstr;
 
@@ -202,14 +142,6 @@ TEST_F(MemoryLimit, IsReportedRowByRowByInsertMany) {
 
 // --- Every allocation
 
-struct NoMemoryAfter {
-  explicit NoMemoryAfter(long allocations) {
-    g_failed.store(false);
-    g_until_failure.store(allocations);
-  }
-  ~NoMemoryAfter() { g_until_failure.store(-1); }
-};
-
 enum class Grows : uint8_t { kNever, kOnSuccess, kAlsoOnError };
 
 // Runs `call` on a fresh index of 60 points, behind `prepare`, with no memory after 0, 1, 2, ...
@@ -233,7 +165,7 @@ void ExpectSurvivesAtEveryAllocation(
       const NoMemoryAfter no_memory(allocations);
       status = call(*index);
     }).join();
-    once_without_failure = !g_failed.load();
+    once_without_failure = !test::MemoryFailed();
     if (!status) {
       ++refused;
       ASSERT_EQ(status.error().code, ErrorCode::kOutOfMemory) << status.error().message;
@@ -310,7 +242,7 @@ TEST(NoMemory, AWarmSearchIntoSpansNeedsNone) {
     for (size_t i = 0; i < 100; ++i)
       EXPECT_TRUE(index.Search(rows[i], {.search_list_size = 100}, std::span(ids).first(10), {}));
   }
-  EXPECT_FALSE(g_failed.load()) << "something asked for memory";
+  EXPECT_FALSE(test::MemoryFailed()) << "something asked for memory";
   EXPECT_EQ(ids[0], 99u);
 }
 
@@ -417,7 +349,7 @@ TEST(NoMemory, CreateAndTheFirstInsert) {
       ASSERT_EQ(inserted.error().code, ErrorCode::kOutOfMemory);
       ASSERT_EQ(index->size(), 0u);
     }
-    once_without_failure = !g_failed.load();
+    once_without_failure = !test::MemoryFailed();
   }
 }
 

@@ -22,4 +22,7 @@ Status CheckRange(ErrorCode code, std::string_view field, Number value,
   return Mismatch(code, field, Written(low) + " to " + Written(high), Written(value));
 }
 
+// For a handler of bad_alloc: the message is short enough to need no memory.
+inline tl::unexpected<Error> NoMemory() { return MakeError(ErrorCode::kOutOfMemory, "no memory"); }
+
 }  // namespace shoal

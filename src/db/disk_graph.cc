@@ -69,7 +69,7 @@ Result<std::unique_ptr<DiskGraph>> DiskGraph::Open(ReadTxn txn, const IndexRecor
     if (!ok) return tl::unexpected(ok.error());
     return graph;
   } catch (const std::bad_alloc&) {
-    return MakeError(ErrorCode::kOutOfMemory, "database: no memory for an index");
+    return NoMemory();
   }
 }
 

@@ -8,13 +8,6 @@
 #include "base/mismatch.h"
 
 namespace shoal {
-namespace {
-
-tl::unexpected<Error> NoMemory() {
-  return MakeError(ErrorCode::kOutOfMemory, "database: no memory for a vector");
-}
-
-}  // namespace
 
 class MapFeatures::Reader final : public FeatureReader {
  public:
