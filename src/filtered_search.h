@@ -61,6 +61,7 @@ FilterEstimate EstimateBySample(const FilteredView<View>& view, FilterEstimate e
   const double low = std::max(0.0, share - 3 * std::sqrt(share * (1 - share) / all));
   estimate.accepted = estimate.live * share;
   estimate.at_least = estimate.live * low;
+  if (estimate.superset > 0) estimate.at_least = std::min(estimate.at_least, estimate.superset);
   return estimate;
 }
 
@@ -138,7 +139,9 @@ size_t PlanFiltered(const View& view, const FilteredSearchOptions& options, cons
     });
     return options.list_size;
   }
-  filter.max_refused = static_cast<size_t>(estimate.at_least / 10);
+  // It is looked at between expansions, of which one may score a whole list.
+  const auto tenth = static_cast<size_t>(estimate.at_least / 10);
+  filter.max_refused = tenth - std::min(tenth, options.max_degree);
   filter.max_scored = static_cast<size_t>(estimate.at_least * 1.1);
   if (options.scorer != nullptr && RefusesSurroundings(view, options, estimate, work, scratch)) {
     filter.plan = FilterPlan::kScan;
