@@ -104,3 +104,32 @@ class SharedServerTest(ServerTest):
 
     def tearDown(self):
         self.assertTrue(self.server.alive(), self.server.log_tail())
+
+
+SLOTS = 16384
+
+
+class ClusterTest(ServerTest):
+    """Masters with equal parts of the slots, and some replicas."""
+
+    def start_cluster(self, masters=3, replicas=3, *settings):
+        """(nodes, a client of each); the masters come first, and replica i is of master i."""
+        # The replica of a master that dies is elected after two node timeouts, at the earliest.
+        nodes = [self.start(*settings, cluster=True) for _ in range(masters + replicas)]
+        clients = [node.client() for node in nodes]
+        for i in range(masters):
+            begin, end = SLOTS * i // masters, SLOTS * (i + 1) // masters - 1
+            clients[i]("CLUSTER", "ADDSLOTSRANGE", begin, end)
+            clients[i]("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+        for node in nodes[1:]:
+            clients[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
+        ids = [client("CLUSTER", "MYID") for client in clients]
+        for client in clients:
+            wait_until(lambda c=client: all(identity in c("CLUSTER", "NODES") for identity in ids), what="all nodes known")
+        for i in range(replicas):
+            clients[masters + i]("CLUSTER", "REPLICATE", ids[i])
+        for client in clients:
+            wait_until(lambda c=client: b"cluster_state:ok" in c("CLUSTER", "INFO"), what="cluster_state:ok")
+        for client in clients[masters:]:
+            wait_until(lambda c=client: b"master_link_status:up" in c("INFO", "replication"), what="the replica's link")
+        return nodes, clients

@@ -4,34 +4,10 @@ import random
 import signal
 import unittest
 
-from base import ServerTest, vector, wait_until
+from base import ClusterTest, vector, wait_until
 from client import Client, ReplyError, blob
 
-SLOTS = 16384
-
-
-class Cluster(ServerTest):
-    def start_cluster(self):
-        # The replica of a master that dies is elected after two of these times, at the earliest.
-        nodes = [self.start("--appendonly", "yes", cluster=True) for _ in range(6)]
-        clients = [node.client() for node in nodes]
-        for i in range(3):
-            begin, end = SLOTS * i // 3, SLOTS * (i + 1) // 3 - 1
-            clients[i]("CLUSTER", "ADDSLOTSRANGE", begin, end)
-            clients[i]("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
-        for node in nodes[1:]:
-            clients[0]("CLUSTER", "MEET", "127.0.0.1", node.port)
-        ids = [client("CLUSTER", "MYID") for client in clients]
-        for client in clients:
-            wait_until(lambda c=client: all(identity in c("CLUSTER", "NODES") for identity in ids), what="all nodes known")
-        for i in range(3):
-            clients[3 + i]("CLUSTER", "REPLICATE", ids[i])
-        for client in clients:
-            wait_until(lambda c=client: b"cluster_state:ok" in c("CLUSTER", "INFO"), what="cluster_state:ok")
-        for client in clients[3:]:
-            wait_until(lambda c=client: b"master_link_status:up" in c("INFO", "replication"), what="the replica's link")
-        return nodes, clients
-
+class Cluster(ClusterTest):
     def ask(self, port, *words):
         """The reply, wherever the cluster sends the question."""
         for _ in range(5):
@@ -45,7 +21,7 @@ class Cluster(ServerTest):
         self.fail(f"redirected for ever: {reply}")
 
     def test_sets_are_redirected_moved_and_survive_a_master(self):
-        nodes, clients = self.start_cluster()
+        nodes, clients = self.start_cluster(3, 3, "--appendonly", "yes")
         rng = random.Random(1)
         keys = [f"set:{i}" for i in range(12)]
         vectors = {key: [vector(rng, 8) for _ in range(30)] for key in keys}

@@ -9,6 +9,7 @@ import unittest
 import servers
 from base import SCALE, SERVERS, ServerTest, vector
 from client import ReplyError, blob
+from test_partitions import check_client
 
 DIM = 6
 # Both are quantised, in slightly different steps.
@@ -130,6 +131,15 @@ class Differential(ServerTest):
 
     def test_random_commands_in_resp3(self):
         self.compare(1500 * SCALE, 3)
+
+
+class Partitions(ServerTest):
+    def test_shoal_cluster_works_with_redis_8s_own_sets(self):
+        try:
+            command = servers.command_of("redis8", SERVERS)
+        except servers.Unavailable as error:
+            self.skipTest(f"Redis 8 cannot be had: {error}")
+        check_client(self, self.start(command=command, module=None).port)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import sys
 import tarfile
 import unittest
 
-from base import SERVERS, ServerTest
+from base import SERVERS, ClusterTest, ServerTest
+from test_partitions import check_client
 
 HERE = pathlib.Path(__file__).resolve().parent
 REDIS = "8.1.0"
@@ -60,6 +61,19 @@ class RedisPy(ServerTest):
 
     def test_asyncio_calls(self):
         self.check("test_asyncio/test_vsets.py", 3)
+
+
+class Partitions(ClusterTest):
+    """shoal.cluster with redis-py's clients."""
+
+    def test_of_one_server(self):
+        python, _ = environment()
+        check_client(self, self.start().port, "--redis-py", python=str(python))
+
+    def test_of_a_cluster(self):
+        python, _ = environment()
+        nodes, _ = self.start_cluster(3, 0)
+        check_client(self, nodes[1].port, "--redis-py", "--cluster", python=str(python))
 
 
 if __name__ == "__main__":
