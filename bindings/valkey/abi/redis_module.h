@@ -3,7 +3,7 @@
 // out by name (Bind). tests/abi_check.cc compares this file with a server's own header.
 //
 // Thread safety: as the server says. Alloc, Calloc and Free: any thread. The replies of a context:
-// one thread at a time. UnblockClient: any thread. All else: the main
+// one thread at a time. UnblockClient, EventLoopAddOneShot: any thread. All else: the main
 // thread, or a thread that holds the server's lock.
 #pragma once
 
@@ -21,6 +21,8 @@ struct Digest;
 struct Command;
 struct BlockedClient;
 struct InfoCtx;
+struct User;
+struct CallReply;
 
 inline constexpr int kOk = 0;
 inline constexpr int kErr = 1;
@@ -38,10 +40,18 @@ inline constexpr int kCtxLua = 1 << 0;
 inline constexpr int kCtxMulti = 1 << 1;
 inline constexpr int kCtxMaster = 1 << 2;
 inline constexpr int kCtxSlave = 1 << 3;
+inline constexpr int kCtxCluster = 1 << 5;
 inline constexpr int kCtxReplicated = 1 << 12;
 inline constexpr int kCtxLoading = 1 << 13;
 inline constexpr int kCtxDenyBlocking = 1 << 21;
 inline constexpr int kCtxResp3 = 1 << 22;
+
+// Bytes of a cluster node's id, which is no C string where the server hands it out.
+inline constexpr size_t kNodeIdBytes = 40;
+// GetClusterNodeInfo.
+inline constexpr int kNodeMyself = 1 << 0;
+inline constexpr int kNodeMaster = 1 << 1;
+inline constexpr int kNodeFailing = 1 << 4;
 
 // SetModuleOptions.
 inline constexpr int kHandleIoErrors = 1 << 0;
@@ -168,6 +178,11 @@ struct Event {
 inline constexpr Event kEventShutdown = {5, 1};
 using EventCallback = void (*)(Ctx*, Event, uint64_t subevent, void* data);
 
+using ClusterMessageReceiver = void (*)(Ctx*, const char* sender, uint8_t type,
+                                        const unsigned char* payload, uint32_t bytes);
+using OneShot = void (*)(void* data);
+using TimerId = uint64_t;
+using TimerFunc = void (*)(Ctx*, void* data);
 using FreePrivateData = void (*)(Ctx*, void*);
 using InfoFunc = void (*)(InfoCtx*, int for_crash_report);
 using GetNumeric = long long (*)(const char* name, void* data);
@@ -230,7 +245,22 @@ using ApplyConfig = int (*)(Ctx*, void* data, String** error);
   X(int, RegisterNumericConfig,                                                                \
     (Ctx*, const char*, long long, unsigned, long long, long long, GetNumeric, SetNumeric,     \
      ApplyConfig, void*))                                                                      \
-  X(int, LoadConfigs, (Ctx*))
+  X(int, LoadConfigs, (Ctx*))                                                                  \
+  X(void, RegisterClusterMessageReceiver, (Ctx*, uint8_t, ClusterMessageReceiver))             \
+  X(int, SendClusterMessage, (Ctx*, const char*, uint8_t, const char*, uint32_t))              \
+  X(char**, GetClusterNodesList, (Ctx*, size_t*))                                              \
+  X(void, FreeClusterNodesList, (char**))                                                      \
+  X(int, GetClusterNodeInfo, (Ctx*, const char*, char*, char*, int*, int*))                    \
+  X(Ctx*, GetDetachedThreadSafeContext, (Ctx*))                                                \
+  X(int, EventLoopAddOneShot, (OneShot, void*))                                                \
+  X(TimerId, CreateTimer, (Ctx*, long long, TimerFunc, void*))                                 \
+  X(int, StopTimer, (Ctx*, TimerId, void**))                                                   \
+  X(String*, GetCurrentUserName, (Ctx*))                                                       \
+  X(User*, GetModuleUserFromUserName, (String*))                                               \
+  X(void, FreeModuleUser, (User*))                                                             \
+  X(int, ACLCheckKeyPermissions, (User*, String*, int))                                        \
+  X(CallReply*, Call, (Ctx*, const char*, const char*, ...))                                   \
+  X(void, FreeCallReply, (CallReply*))
 
 // Null where the server does not have them. Redis 7.0 has the first.
 #define SHOAL_REDIS_OPTIONAL_OF_7_0(X)                    \

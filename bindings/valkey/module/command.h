@@ -16,7 +16,7 @@ struct CommandSpec {
   int arity;
   // As CreateCommand takes them.
   const char* flags;
-  // What the command does to its key (redis::kKey...).
+  // What the command does to its key (redis::kKey...). 0: its first argument is no key.
   uint64_t key_flags;
   const char* summary;
   const char* complexity;
@@ -29,6 +29,10 @@ struct CommandSpec {
 int RunVadd(redis::Ctx* ctx, redis::String** argv, int argc);
 // vsim.cc
 int RunVsim(redis::Ctx* ctx, redis::String** argv, int argc);
+// vx_sim.cc
+int RunVxSim(redis::Ctx* ctx, redis::String** argv, int argc);
+// Lets other nodes of the cluster gather from this one. Once, when the module is loaded.
+void ReceiveGatherMessages(redis::Ctx* ctx);
 // element_commands.cc
 int RunVrem(redis::Ctx* ctx, redis::String** argv, int argc);
 int RunVsetattr(redis::Ctx* ctx, redis::String** argv, int argc);

@@ -102,6 +102,15 @@ std::vector<CommandArg> VsimArguments() {
           Option("metric", redis::kArgString, "XDISTANCE_METRIC")};
 }
 
+std::vector<CommandArg> VxSimArguments() {
+  std::vector<CommandArg> arguments = {Value("partitions", redis::kArgInteger), Vector(),
+                                       Option("milliseconds", redis::kArgInteger, "DEADLINE")};
+  const std::vector<CommandArg> options = VsimArguments();
+  // But the query, and the metric.
+  arguments.insert(arguments.end(), options.begin() + 1, options.end() - 1);
+  return arguments;
+}
+
 std::vector<CommandSpec> Table() {
   const CommandArg element = Value("element", redis::kArgString);
   return {
@@ -110,6 +119,9 @@ std::vector<CommandSpec> Table() {
        VaddArguments()},
       {"VSIM", RunVsim, -4, "readonly", kReads, "Finds the elements most similar to a vector.",
        "O(log(N))", "0.1.0", VsimArguments()},
+      {"VX.SIM", RunVxSim, -5, "readonly", 0,
+       "Finds the most similar elements in all partitions of a set, anywhere in the cluster.",
+       "O(log(N)) for each partition", "0.1.0", VxSimArguments()},
       {"VREM",
        RunVrem,
        3,
@@ -222,13 +234,14 @@ bool Describe(redis::Command* command, const CommandSpec& spec) {
   keys[0].range = {.last_key = 0, .key_step = 1, .limit = 0};
   std::vector<CommandArg> arguments = {
       {.name = "key", .type = redis::kArgKey, .key_spec_index = 0}};
+  if (spec.key_flags == 0) arguments = {Value("name", redis::kArgString)};
   arguments.insert(arguments.end(), spec.arguments.begin(), spec.arguments.end());
   arguments.emplace_back();  // Its end.
   const redis::CommandInfo info{.summary = spec.summary,
                                 .complexity = spec.complexity,
                                 .since = spec.since,
                                 .arity = spec.arity,
-                                .key_specs = keys.data(),
+                                .key_specs = spec.key_flags == 0 ? nullptr : keys.data(),
                                 .args = arguments.data()};
   return redis::SetCommandInfo(command, &info) == redis::kOk;
 }
@@ -240,7 +253,8 @@ bool CreateCommands(redis::Ctx* ctx) {
   if (redis::AddACLCategory != nullptr) redis::AddACLCategory(ctx, "vectorset");
   for (const CommandSpec& spec : Table()) {
     const std::string name = CommandName(spec.name);
-    if (redis::CreateCommand(ctx, name.c_str(), spec.run, spec.flags, 1, 1, 1) != redis::kOk)
+    const int key = spec.key_flags == 0 ? 0 : 1;
+    if (redis::CreateCommand(ctx, name.c_str(), spec.run, spec.flags, key, key, key) != redis::kOk)
       return false;
     redis::Command* command =
         redis::GetCommand == nullptr ? nullptr : redis::GetCommand(ctx, name.c_str());

@@ -35,6 +35,7 @@ extern "C" __attribute__((visibility("default"))) int RedisModule_OnLoad(redis::
   if (!RegisterSettings(ctx)) return Refuse(ctx, "configuration refused");
   if (!RegisterInfo(ctx)) return Refuse(ctx, "INFO section refused");
   CloseGateAtForks();
+  ReceiveGatherMessages(ctx);
   const auto stop = [](redis::Ctx*, redis::Event, uint64_t, void*) { Pool::Instance().Stop(); };
   if (redis::SubscribeToServerEvent(ctx, redis::kEventShutdown, stop) != redis::kOk)
     return Refuse(ctx, "shutdown event refused");
