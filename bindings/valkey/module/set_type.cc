@@ -9,6 +9,7 @@
 
 #include "bindings/valkey/core/serialize.h"
 #include "bindings/valkey/module/at_rest.h"
+#include "bindings/valkey/module/import.h"
 #include "bindings/valkey/module/rewrite.h"
 #include "bindings/valkey/module/settings.h"
 
@@ -17,8 +18,10 @@ namespace shoal::vset_module {
 namespace {
 
 // Version of what SaveValue writes: strings, chunk by chunk, of core/serialize.h's stream, and an
-// empty one at the end. 0 is that of Redis 8's own vector sets.
+// empty one at the end.
 constexpr int kEncodingVersion = 1;
+// Version of what Redis 8 writes, which is read only.
+constexpr int kVersionOfRedis8 = 0;
 
 redis::Type* type = nullptr;
 
@@ -71,25 +74,26 @@ class ChunkSource {
   bool failed_ = false;
 };
 
-void* LoadValue(redis::Io* io, int version) {
-  if (version != kEncodingVersion) {
-    redis::LogIOError(io, "warning", "vector set: encoding version: expected %d, found %d",
-                      kEncodingVersion, version);
-    return nullptr;
-  }
+// What SaveValue wrote.
+Result<std::unique_ptr<vset::VectorSet>> LoadOwn(redis::Io* io) {
   ChunkSource source(io);
   Result<std::unique_ptr<vset::VectorSet>> set = vset::Load(
       [&source](std::span<std::byte> bytes) { return source.Read(bytes); }, {.gate = &Gate()});
-  const char* problem = nullptr;
-  if (!set) {
-    problem = set.error().message.c_str();
-  } else if (!source.AtEnd()) {
-    problem = "the end of the stream was expected";
-  } else if ((*set)->size() == 0) {
-    problem = "elements: at least 1 expected, found 0";
+  if (set && !source.AtEnd())
+    return MakeError(ErrorCode::kCorrupt, "the end of the stream was expected");
+  return set;
+}
+
+void* LoadValue(redis::Io* io, int version) {
+  if (version != kEncodingVersion && version != kVersionOfRedis8) {
+    redis::LogIOError(io, "warning", "vector set: encoding version: expected 0 or %d, found %d",
+                      kEncodingVersion, version);
+    return nullptr;
   }
-  if (problem != nullptr) {
-    redis::LogIOError(io, "warning", "vector set: %s", problem);
+  Result<std::unique_ptr<vset::VectorSet>> set =
+      version == kEncodingVersion ? LoadOwn(io) : LoadOfRedis8(io);
+  if (!set) {
+    redis::LogIOError(io, "warning", "vector set: %s", set.error().message.c_str());
     return nullptr;
   }
   auto value = std::make_unique<Value>(std::make_shared<StoredSet>(*std::move(set)));

@@ -43,8 +43,12 @@ constexpr size_t kMaxServed = 256;
 // A search whose client waits.
 struct Waiting {
   Waiting(const vset::GatherRequest& request, SearchOptions chosen, long long deadline)
-      : gathering(request.partitions, request.count), options(std::move(chosen)), ms(deadline) {}
+      : id(request.id),
+        gathering(request.partitions, request.count),
+        options(std::move(chosen)),
+        ms(deadline) {}
 
+  uint64_t id;
   vset::Gathering gathering;
   SearchOptions options;
   long long ms;
@@ -113,11 +117,8 @@ void TakeAnswer(const std::string& node, vset::GatherAnswer answer) {
 }
 
 void ReachDeadline(redis::Ctx*, void* data) {
-  // The id fits: a pointer has 64 bits.
-  const auto id = reinterpret_cast<uint64_t>(data);
-  const auto found = CurrentState().waiting.find(id);
-  if (found == CurrentState().waiting.end()) return;
-  Finish(id, "no answer within " + std::to_string(found->second->ms) + " ms");
+  const auto* const waiting = static_cast<Waiting*>(data);  // Until its timer is stopped.
+  Finish(waiting->id, "no answer within " + std::to_string(waiting->ms) + " ms");
 }
 
 bool Send(const std::string& node, uint8_t type, const std::string& message) {
@@ -274,8 +275,7 @@ int RunVxSim(redis::Ctx* ctx, redis::String** argv, int argc) {
 
   auto waiting = std::make_unique<Waiting>(request, std::move(options), deadline);
   waiting->client = redis::BlockClient(ctx, ReplyGathered, nullptr, FreeWaiting, 0);
-  void* const id = reinterpret_cast<void*>(request.id);
-  waiting->timer = redis::CreateTimer(ctx, deadline, ReachDeadline, id);
+  waiting->timer = redis::CreateTimer(ctx, deadline, ReachDeadline, waiting.get());
   waiting->asked.insert("");
   if ((flags & redis::kCtxCluster) != 0) AskMasters(request, *waiting);
   state.waiting[request.id] = std::move(waiting);
