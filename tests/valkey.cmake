@@ -7,7 +7,8 @@ function(shoal_server_test name labels timeout)
   set_tests_properties(Server.${name} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}" SKIP_RETURN_CODE 77)
 endfunction()
 
-set(quick test_abi test_commands test_persistence test_replication test_lifecycle test_cluster test_partitions test_import)
+set(quick test_abi test_commands test_persistence test_replication test_lifecycle test_cluster test_partitions test_import
+          test_cluster_load)
 if(NOT TARGET shoal_vset)
   return()
 endif()

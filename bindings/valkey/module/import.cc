@@ -49,8 +49,9 @@ struct Imported {
 bool TakeElement(redis::Io* io, bool has_attribute, Imported& element) {
   const auto take = [&](std::string& text) {
     std::optional<std::string> taken = TakeText(io);
-    if (taken) text = *std::move(taken);
-    return taken.has_value();
+    const bool is_there = taken.has_value();
+    text = std::move(taken).value_or("");
+    return is_there;
   };
   if (!take(element.name)) return false;
   element.attribute.clear();
