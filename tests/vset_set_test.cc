@@ -245,10 +245,15 @@ TEST(VectorSet, FindsTheNearestAfterUpdatesAndRemovals) {
     EXPECT_GE(std::stoi(hit.name), 600);
 }
 
-TEST(VectorSet, TheTailIsBounded) {
+TEST(VectorSet, SaysThatItsTailIsFullUntilSomeAreLinked) {
   auto set = NewSet({.dim = 4});
-  for (uint32_t i = 0; i < 2000; ++i) AddTo(*set, std::to_string(i), ClusteredVector(4, i));
-  EXPECT_EQ(set->Unlinked(), kMaxTail);
+  for (uint32_t i = 0; i < 2000; ++i) {
+    AddTo(*set, std::to_string(i), ClusteredVector(4, i));
+    EXPECT_EQ(set->TailIsFull(), i >= kMaxTail);
+  }
+  EXPECT_EQ(set->Unlinked(), 2000u);
+  EXPECT_TRUE(set->Link(2000 - kMaxTail));
+  EXPECT_FALSE(set->TailIsFull());
   EXPECT_EQ(set->Info().tail + set->Info().graph_points, 2000u);
 }
 

@@ -252,10 +252,7 @@ Result<AddOutcome> VectorSet::Add(std::string_view name, const EncodedView& vect
     return MakeError(ErrorCode::kOutOfMemory,
                      "elements: at most " + std::to_string(kMaxElements) + " expected");
   }
-  const AddOutcome outcome = impl_->Add(name, vector, attribute);
-  // The element is in the set: for want of memory the tail grows.
-  if (impl_->TailIsFull()) (void)Link(1);
-  return outcome;
+  return impl_->Add(name, vector, attribute);
 }
 
 bool VectorSet::Remove(std::string_view name) { return impl_->Remove(name); }

@@ -7,7 +7,7 @@
 //
 // An element that is added is found by the next search: it is in the tail, which searches scan
 // exactly, until a worker thread has linked it into a graph (shoal::Index). Small sets are tail
-// only. The tail is bounded: beyond kMaxTail elements Add links one itself.
+// only. Add never links. So an owner that adds faster than threads link must wait (TailIsFull).
 //
 // State. Equal sequences of Add, Remove and SetAttribute give equal names, encoded vectors and
 // attributes (ForEach), whatever the threads did. The graph is a means to find them, and may
@@ -51,8 +51,8 @@ inline constexpr size_t kMaxNameBytes = 0x7fffffff;
 inline constexpr uint64_t kMaxElements = 0xfffffffe;
 // Elements from which on a set has a graph. (Guessed: below, a scan is as fast.)
 inline constexpr size_t kLinkFrom = 256;
-// Elements of the tail beyond which Add links. (Guessed: a scan of as many int8 vectors of 1,000
-// elements takes as long as a search of the graph.)
+// Elements of the tail beyond which the owner should wait. (Guessed: a scan of as many int8 vectors
+// of 1,000 elements takes as long as a search of the graph.)
 inline constexpr size_t kMaxTail = 1024;
 
 struct VectorSetOptions {
@@ -174,6 +174,9 @@ class VectorSet {
 
   // Elements that wait to be linked: Link has work. 0 in sets below kLinkFrom.
   size_t Unlinked() const;
+  // Whether more than kMaxTail wait: searches get slow. Before it adds another, the owner waits
+  // until threads have linked some, or calls Link(1) itself.
+  bool TailIsFull() const;
   // Links up to `most` elements of the tail; several threads may call it. Returns how many it has
   // linked: 0 means that none wait. Holds the gate for one element at a time. OutOfMemory: the
   // element stays in the tail.

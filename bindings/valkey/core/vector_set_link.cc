@@ -145,6 +145,7 @@ Status VectorSet::Impl::Maintain() {
 }
 
 size_t VectorSet::Unlinked() const { return impl_->Unlinked(); }
+bool VectorSet::TailIsFull() const { return impl_->TailIsFull(); }
 
 Result<size_t> VectorSet::Link(size_t most) {
   size_t linked = 0;

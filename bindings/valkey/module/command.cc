@@ -22,6 +22,12 @@ int ReplyAttribute(redis::Ctx* ctx, std::string_view attribute) {
   return attribute.empty() ? redis::ReplyWithNull(ctx) : ReplyBytes(ctx, attribute);
 }
 
+bool MayBlock(redis::Ctx* ctx) {
+  constexpr int kNoBlocking = redis::kCtxLua | redis::kCtxMulti | redis::kCtxDenyBlocking |
+                              redis::kCtxReplicated | redis::kCtxLoading;
+  return (redis::GetContextFlags(ctx) & kNoBlocking) == 0;
+}
+
 void Announce(redis::Ctx* ctx, const char* event, redis::String* key) {
   redis::ReplicateVerbatim(ctx);
   redis::NotifyKeyspaceEvent(ctx, redis::kNotifyModule, event, key);

@@ -59,6 +59,10 @@ int ReplyNames(redis::Ctx* ctx, const std::vector<std::string>& names);
 // Null for an empty attribute.
 int ReplyAttribute(redis::Ctx* ctx, std::string_view attribute);
 
+// Whether the client may wait for its reply: not in scripts and transactions, nor where the server
+// itself is the client (a replica, a file that is loaded).
+bool MayBlock(redis::Ctx* ctx);
+
 // A command has changed its key: replicas and the append-only file get it as it is, clients that
 // watch get the event.
 void Announce(redis::Ctx* ctx, const char* event, redis::String* key);

@@ -43,6 +43,14 @@ void StoredSet::Post(void (StoredSet::*step)()) {
   });
 }
 
+void StoredSet::LinkOneAndThen(std::function<void()> then) {
+  Pool::Instance().Post(Pool::Urgency::kLink, [self = shared_from_this(), then = std::move(then)] {
+    (void)self->set_->Link(1);  // Without memory the tail grows.
+    CountMappedMemory();
+    then();
+  });
+}
+
 void StoredSet::PostLinks() {
   const size_t useful = (set_->Unlinked() + kStep - 1) / kStep;
   const size_t wanted = std::min(useful, Pool::Instance().threads());

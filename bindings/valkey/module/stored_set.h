@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "bindings/valkey/core/vector_set.h"
@@ -31,6 +32,9 @@ class StoredSet : public std::enable_shared_from_this<StoredSet> {
   // After a change, by the main thread: worker threads link what waits, and repair the graph when
   // that is due.
   void Changed();
+
+  // Links an element on a worker thread, and calls `then` there. Any thread.
+  void LinkOneAndThen(std::function<void()> then);
 
  private:
   // Runs a step on a worker thread, unless the set is gone by then.

@@ -143,6 +143,24 @@ Result<vset::EncodedVector> Encode(const AddRequest& request, const vset::Encodi
   return *request.encoded;
 }
 
+int ReplyAdded(redis::Ctx* ctx, vset::AddOutcome outcome) {
+  return redis::ReplyWithBool(ctx, outcome == vset::AddOutcome::kAdded ? 1 : 0);
+}
+
+// The client gets its reply when a worker thread has linked an element: who adds faster than
+// elements are linked waits. Its own is stored and replicated already.
+int ReplyAfterALink(redis::Ctx* ctx, StoredSet& stored, vset::AddOutcome outcome) {
+  const auto reply = [](redis::Ctx* blocked, redis::String**, int) {
+    return ReplyAdded(blocked,
+                      *static_cast<vset::AddOutcome*>(redis::GetBlockedClientPrivateData(blocked)));
+  };
+  const auto free = [](redis::Ctx*, void* data) { delete static_cast<vset::AddOutcome*>(data); };
+  redis::BlockedClient* const client = redis::BlockClient(ctx, reply, nullptr, free, 0);
+  stored.LinkOneAndThen(
+      [client, outcome] { redis::UnblockClient(client, new vset::AddOutcome(outcome)); });
+  return redis::kOk;
+}
+
 }  // namespace
 
 int RunVadd(redis::Ctx* ctx, redis::String** argv, int argc) {
@@ -172,7 +190,8 @@ int RunVadd(redis::Ctx* ctx, redis::String** argv, int argc) {
   if (key.empty()) key.Put(stored);
   stored->Changed();
   Announce(ctx, "vadd", argv[1]);
-  return redis::ReplyWithBool(ctx, *added == vset::AddOutcome::kAdded ? 1 : 0);
+  if (stored->set().TailIsFull() && MayBlock(ctx)) return ReplyAfterALink(ctx, *stored, *added);
+  return ReplyAdded(ctx, *added);
 }
 
 }  // namespace shoal::vset_module

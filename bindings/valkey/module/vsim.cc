@@ -80,10 +80,8 @@ int ReplyFound(redis::Ctx* ctx, const SearchCall& call) {
 }
 
 bool RunsAtOnce(redis::Ctx* ctx, const SearchCall& call) {
-  constexpr int kNoBlocking = redis::kCtxLua | redis::kCtxMulti | redis::kCtxDenyBlocking |
-                              redis::kCtxReplicated | redis::kCtxLoading;
   const vset::VectorSet& set = call.set->set();
-  return call.options.at_once || (redis::GetContextFlags(ctx) & kNoBlocking) != 0 ||
+  return call.options.at_once || !MayBlock(ctx) ||
          set.size() * size_t{set.options().encoding.dim} <= kInlineNumbers;
 }
 

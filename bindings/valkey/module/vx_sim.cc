@@ -254,10 +254,7 @@ void ReceiveGatherMessages(redis::Ctx* ctx) {
 
 int RunVxSim(redis::Ctx* ctx, redis::String** argv, int argc) {
   if (argc < 5) return redis::WrongArity(ctx);
-  constexpr int kNoBlocking = redis::kCtxLua | redis::kCtxMulti | redis::kCtxDenyBlocking |
-                              redis::kCtxReplicated | redis::kCtxLoading;
-  const int flags = redis::GetContextFlags(ctx);
-  if ((flags & kNoBlocking) != 0)
+  if (!MayBlock(ctx))
     return ReplyError(ctx, "ERR VX.SIM is not possible in transactions and scripts");
   Arguments arguments(argv, argc);
   vset::GatherRequest request;
@@ -277,7 +274,7 @@ int RunVxSim(redis::Ctx* ctx, redis::String** argv, int argc) {
   waiting->client = redis::BlockClient(ctx, ReplyGathered, nullptr, FreeWaiting, 0);
   waiting->timer = redis::CreateTimer(ctx, deadline, ReachDeadline, waiting.get());
   waiting->asked.insert("");
-  if ((flags & redis::kCtxCluster) != 0) AskMasters(request, *waiting);
+  if ((redis::GetContextFlags(ctx) & redis::kCtxCluster) != 0) AskMasters(request, *waiting);
   state.waiting[request.id] = std::move(waiting);
   SearchPartitions(ctx, std::move(request),
                    [](vset::GatherAnswer answer) { TakeAnswer("", std::move(answer)); });
