@@ -2,12 +2,23 @@
 
 #include <pthread.h>
 
+#include <chrono>
+
 namespace shoal::vset_module {
 
 namespace {
 
 // Set in the child of a fork, where the gate stays closed and must not be touched.
 bool in_child = false;
+uint64_t fork_wait = 0;  // Microseconds, of the last fork.
+
+void CloseAtFork() {
+  const auto begin = std::chrono::steady_clock::now();
+  Gate().Close();
+  const auto took = std::chrono::steady_clock::now() - begin;
+  fork_wait =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+}
 
 }  // namespace
 
@@ -17,8 +28,11 @@ vset::WorkGate& Gate() {
 }
 
 void CloseGateAtForks() {
-  pthread_atfork([] { Gate().Close(); }, [] { Gate().Open(); }, [] { in_child = true; });
+  pthread_atfork(
+      CloseAtFork, [] { Gate().Open(); }, [] { in_child = true; });
 }
+
+uint64_t LastForkWait() { return fork_wait; }
 
 AtRest::AtRest() {
   if (!in_child) Gate().Close();

@@ -2,6 +2,8 @@
 // read them whole ("at rest" in core/vector_set.h).
 #pragma once
 
+#include <cstdint>
+
 #include "bindings/valkey/core/work_gate.h"
 
 namespace shoal::vset_module {
@@ -12,6 +14,9 @@ vset::WorkGate& Gate();
 // The gate is closed in every fork: the child inherits sets at rest and no lock that another thread
 // holds. Called once, when the module is loaded.
 void CloseGateAtForks();
+
+// Microseconds that the last fork waited for the gate to close. Main thread.
+uint64_t LastForkWait();
 
 // While it lives, sets are at rest. Main thread, or the child of a fork, where they are so anyway.
 class AtRest {

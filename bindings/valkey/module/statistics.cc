@@ -1,5 +1,6 @@
 #include "bindings/valkey/module/statistics.h"
 
+#include "bindings/valkey/module/at_rest.h"
 #include "bindings/valkey/module/pool.h"
 #include "shoal/stats.h"
 
@@ -18,6 +19,7 @@ void AddInfo(redis::InfoCtx* info, int /*for_crash_report*/) {
   redis::InfoAddFieldULongLong(info, "searches_at_once", counts.searches_at_once);
   redis::InfoAddFieldULongLong(info, "searches_on_threads", counts.searches_on_threads);
   redis::InfoAddFieldULongLong(info, "graph_bytes", MappedBytes());
+  redis::InfoAddFieldULongLong(info, "last_fork_wait_us", LastForkWait());
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from base import SCALE, ServerTest, fill, info, vector, wait_until
+from base import LONG, SCALE, ServerTest, fill, info, vector, wait_until
 from client import ReplyError, blob
 
 V3 = ("VALUES", 3, 1, 2, 3)
@@ -130,6 +130,31 @@ class Lifecycle(ServerTest):
         digest = client("DEBUG", "DIGEST")
         server.restart()
         self.assertEqual(server.client()("DEBUG", "DIGEST"), digest)
+
+    def test_the_main_thread_never_stalls_under_load_and_forks(self):
+        """No command, and no wait of a fork for linking, above 100 ms; the best of three runs counts, as machines stall, too."""
+        server = self.start()
+        client = server.client()
+        fill(client, "k", 3000 * SCALE, dim=64)
+        fill(client, "plants", 500, dim=64, options=("EF", 1000))
+        client("CONFIG", "SET", "latency-monitor-threshold", 1)
+        worst = []
+        while len(worst) < 3 and (not worst or worst[-1] > 100):
+            client("LATENCY", "RESET")
+            waits = []
+            with Load(server, ["k", "plants"], dim=64) as load:
+                began = time.monotonic()
+                while time.monotonic() - began < (180 if LONG else 2.5):
+                    client("BGSAVE")
+                    time.sleep(20 if LONG else 0.5)
+                    waits.append(int(info(client, "shoal_vectorsets", "shoal_last_fork_wait_us")) / 1000)
+                    wait_until(lambda: info(client, "persistence", "rdb_bgsave_in_progress") == "0")
+            self.assertEqual(load.errors, [])
+            self.assertGreater(load.done, 50)
+            commands = [event[3] for event in client("LATENCY", "LATEST") if event[0] in (b"command", b"fast-command")]
+            worst.append(max([*waits, *commands]))
+        self.assertLessEqual(min(worst), 100, f"ms of the longest stall of each run: {worst}")
+        print(f"[{min(worst):.1f} ms] ", end="", flush=True)
 
     def test_a_server_ends_while_its_threads_are_busy(self):
         server = self.start()
