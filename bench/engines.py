@@ -34,7 +34,7 @@ ENGINES = {
         Engine("shoal-f32", "peer_shoal", "f32"),
         *(
             Engine(f"shoal-{code}", "peer_shoal", "f32", code=code)
-            for code in ("float16", "sq8", "rq4", "rq3", "rq2", "rq1")
+            for code in ("float16", "sq8", "rq4", "rq3", "rq2", "rq1", "rq4-view", "rq4-copy", "rq4-blocks")
         ),
         Engine("shoal-u8", "peer_shoal", "u8"),
         Engine("hnswlib-f32", "peer_hnswlib", "f32"),

@@ -1,6 +1,8 @@
 // shoal behind the worker's protocol, through its public API alone.
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "shoal/index.h"
+#include "shoal/index_view.h"
 #include "shoal/version.h"
 #include "worker/worker.h"
 
@@ -42,6 +45,7 @@ class ShoalEngine : public Engine {
     const BatchReport report = OrThrow(index_->InsertMany(
         ids, MatrixView(rows.data(), type_, rows.rows(), dim_), {.threads = options.threads}));
     if (!report.failures.empty()) throw std::runtime_error(report.failures[0].error.message);
+    if (form_ != Form::kLive) TurnIntoView();
   }
 
   void Settings(const BuildOptions& options, Reply& reply) const override {
@@ -89,6 +93,7 @@ class ShoalEngine : public Engine {
   }
 
   void Memory(Reply& reply) const override {
+    if (view_) return;
     const IndexStats stats = index_->Stats();
     const MemoryBreakdown& m = stats.memory;
     reply.Set("own_total", m.total()).Set("own_vectors", m.vectors);
@@ -98,11 +103,36 @@ class ShoalEngine : public Engine {
   }
 
  private:
-  // Vectors as they are, unless a code is asked for.
-  Code CodeOf() const {
+  // What is searched: the index, or its file: mapped, copied, or copied with codes beside its
+  // lists.
+  enum class Form : uint8_t { kLive, kView, kCopy, kBlocks };
+
+  // Vectors as they are, unless a code is asked for: its name, and "-view", "-copy" or "-blocks".
+  Code CodeOf() {
     if (code.empty()) return Code::kFull;
-    if (const std::optional<Code> known = ParseCode(code)) return *known;
+    std::string_view name = code;
+    constexpr std::pair<std::string_view, Form> kForms[] = {
+        {"-view", Form::kView}, {"-copy", Form::kCopy}, {"-blocks", Form::kBlocks}};
+    for (const auto& [suffix, form] : kForms) {
+      if (!name.ends_with(suffix)) continue;
+      form_ = form;
+      name.remove_suffix(suffix.size());
+    }
+    if (const std::optional<Code> known = ParseCode(name)) return *known;
     throw std::runtime_error(fmt::format("code: expected a name of Code, found {}", code));
+  }
+
+  void TurnIntoView() {
+    const std::string path = fmt::format("{}/peer_shoal.{}.shoal",
+                                         std::filesystem::temp_directory_path().string(), getpid());
+    OrThrow(index_->Save(path, {},
+                         {.list_codes = form_ == Form::kBlocks ? SaveOptions::ListCodes::kBeside
+                                                               : SaveOptions::ListCodes::kNone}));
+    index_.reset();
+    view_.emplace(OrThrow(
+        IndexView::Open(path, {.memory = form_ == Form::kView ? ViewOptions::Memory::kMapped
+                                                              : ViewOptions::Memory::kCopied})));
+    std::filesystem::remove(path);
   }
 
   // At most kMaxK hits a search: no allocation on the way.
@@ -111,15 +141,18 @@ class ShoalEngine : public Engine {
   size_t SearchInto(const std::byte* query, size_t k, uint32_t* ids, WorkCounters* work) const {
     ExternalId found[kMaxK];
     if (k > kMaxK) throw std::runtime_error(fmt::format("k: at most {}", kMaxK));
-    const Result<size_t> n =
-        index_->Search(VectorView(query, type_, dim_), {.k = k, .search_list_size = list_size_},
-                       {found, k}, {}, work);
+    const VectorView vector(query, type_, dim_);
+    const SearchOptions options{.k = k, .search_list_size = list_size_};
+    const Result<size_t> n = view_ ? view_->Search(vector, options, {found, k}, {}, work)
+                                   : index_->Search(vector, options, {found, k}, {}, work);
     if (!n) throw std::runtime_error(n.error().message);
     for (size_t i = 0; i < *n; ++i) ids[i] = static_cast<uint32_t>(found[i]);
     return *n;
   }
 
   std::optional<Index> index_;
+  std::optional<IndexView> view_;  // In its place, where a file is searched.
+  Form form_ = Form::kLive;
   ScalarType type_ = ScalarType::kFloat32;
   size_t dim_ = 0;
   size_t list_size_ = 64;

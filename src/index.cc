@@ -336,8 +336,9 @@ std::optional<Calibration> Index::CalibrationFor(size_t k, double target) const 
 IndexStats Index::Stats() const { return impl_->Stats(); }
 IndexDiagnostics Index::Diagnostics() const { return impl_->Diagnostics(); }
 Status Index::CheckStructure() const { return impl_->CheckStructure(); }
-Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch) const {
-  return impl_->Save(path, batch);
+Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch,
+                   const SaveOptions& options) const {
+  return impl_->Save(path, batch, options);
 }
 Status Index::SaveWithoutVectors(const std::filesystem::path& path,
                                  const BatchOptions& batch) const {

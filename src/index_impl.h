@@ -167,7 +167,8 @@ class IndexImpl final : private ReturnObserver {
   IndexDiagnostics Diagnostics() const;
   Status CheckStructure() const;
 
-  Status Save(const std::filesystem::path& path, const BatchOptions& batch);
+  Status Save(const std::filesystem::path& path, const BatchOptions& batch,
+              const SaveOptions& options);
   Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch);
   Status SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
@@ -322,9 +323,13 @@ class IndexImpl final : private ReturnObserver {
   // Of a point's rows in memory, by both codes. May throw bad_alloc.
   static Result<uint64_t> RowBytes(const IndexOptions& options);
   enum class SavedVectors : uint8_t { kInFile, kInStore };
-  // sink: null for the writer's own file.
-  Status WriteSnapshot(Result<SnapshotWriter> writer, SavedVectors vectors,
-                       const SnapshotSink* sink, const BatchOptions& batch);
+  struct SnapshotForm {
+    SavedVectors vectors = SavedVectors::kInFile;
+    SaveOptions::ListCodes list_codes = SaveOptions::ListCodes::kNone;
+    const SnapshotSink* sink = nullptr;  // Null for the writer's own file.
+  };
+  Status WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotForm& form,
+                       const BatchOptions& batch);
   static Result<Index> LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options,
                               std::unique_ptr<FeatureStore> store);
   class Loader;

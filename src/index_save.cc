@@ -23,6 +23,7 @@
 #include "base/hooks.h"
 #include "index_codes.h"
 #include "index_impl.h"
+#include "persist/list_codes.h"
 #include "persist/snapshot_labels.h"
 #include "persist/snapshot_seeds.h"
 
@@ -80,8 +81,8 @@ void IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegist
   std::erase(list, kNoSlot);
 }
 
-Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, SavedVectors vectors,
-                                const SnapshotSink* sink, const BatchOptions& batch) {
+Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotForm& form,
+                                const BatchOptions& batch) {
   if (!writer) return tl::unexpected(writer.error());
   auto guard = epochs_.Pin();
   SHOAL_SYNC_POINT("save.before_points");
@@ -89,22 +90,24 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, SavedVectors vect
   SHOAL_SYNC_POINT("save.after_points");
   const SlotId start =
       graph_.start();  // After the points: if there is one, there is a start point.
-  SnapshotHeader header{.options = options_,
-                        .points = points.slots.size(),
-                        .block_points = SnapshotBlockPoints(options_),
-                        .start_points = start == kNoSlot ? 0u : 1u,
-                        .has_slots = vectors == SavedVectors::kInStore ? 1u : 0u};
+  SnapshotHeader header{
+      .options = options_,
+      .points = points.slots.size(),
+      .start_points = start == kNoSlot ? 0u : 1u,
+      .has_slots = form.vectors == SavedVectors::kInStore ? 1u : 0u,
+      .has_list_codes = form.list_codes == SaveOptions::ListCodes::kBeside ? 1u : 0u};
   SnapshotCodec* const codecs[] = {&header.traversal, &header.rerank};
   std::vector<std::byte> parameters;
   // Vectors of a feature store are saved as rerank rows, if the code is another.
   std::vector<const Codec*> saved = rows_.codecs();
-  if (!HasRerankRows(options_) || vectors == SavedVectors::kInStore) saved.resize(1);
+  if (!HasRerankRows(options_) || form.vectors == SavedVectors::kInStore) saved.resize(1);
   for (size_t i = 0; i < saved.size(); ++i) {
     const std::vector<std::byte> own = saved[i]->Parameters();
     codecs[i]->row_bytes = static_cast<uint32_t>(saved[i]->row_bytes());
     codecs[i]->parameter_bytes = static_cast<uint32_t>(own.size());
     parameters.insert(parameters.end(), own.begin(), own.end());
   }
+  header.block_points = SnapshotBlockPoints(header);
   std::vector<std::byte> block;
   const auto progress = [&](size_t blocks) {
     return header.points * blocks / std::max<size_t>(1, header.blocks());
@@ -129,7 +132,14 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, SavedVectors vect
     SnapshotList(slot, points, guard, list);
     header.edges += list.size();
     list.resize(options_.max_degree, kNoSlot);
+    const size_t begin = block.size();
     for (const uint32_t position : list) PutNumber(block, position);
+    if (header.has_list_codes == 0) return;
+    block.resize(begin + header.RecordBytes(SnapshotSection::kLists));
+    const auto row_of = [&](uint32_t i) {
+      return rows_.traversal().Row(i == header.points ? start : points.slots[i]);
+    };
+    FillListCodes(header, row_of, block.data() + begin);
   };
   const auto append_row = [&](const Representation& rows) {
     return [&block, rows](SlotId slot) {
@@ -181,9 +191,10 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, SavedVectors vect
     if (ok) ok = writer->Append(block);
   }
   for (size_t i = 0; i < saved.size(); ++i) codecs[i]->max_norm_sq = saved[i]->max_norm_sq();
-  if (ok && vectors == SavedVectors::kInStore) ok = rows_.stored()->Sync();
+  if (ok && form.vectors == SavedVectors::kInStore) ok = rows_.stored()->Sync();
   if (ok)
-    ok = sink == nullptr ? writer->Commit(header) : writer->CommitTo(header, *sink, batch.stop);
+    ok = form.sink == nullptr ? writer->Commit(header)
+                              : writer->CommitTo(header, *form.sink, batch.stop);
   if (ok && batch.progress) batch.progress(header.points, header.points);
   return ok;
 }
@@ -197,9 +208,9 @@ Status IndexImpl::AnchorLost(SnapshotWriter& writer, const SnapshotHeader& heade
   std::vector<uint32_t> list(header.options.max_degree);
   Status ok;
   const auto read = [&](uint32_t entry) {
-    const size_t bytes = header.RecordBytes(SnapshotSection::kLists);
-    const uint64_t at = header.OffsetOf(SnapshotSection::kLists) + uint64_t{entry} * bytes;
-    if (ok) ok = writer.ReadAt(at, list.data(), bytes);
+    const uint64_t at = header.OffsetOf(SnapshotSection::kLists) +
+                        uint64_t{entry} * header.RecordBytes(SnapshotSection::kLists);
+    if (ok) ok = writer.ReadAt(at, list.data(), list.size() * sizeof(uint32_t));
   };
   std::vector<bool> reached(size_t{n} + 1, false);
   std::vector<uint32_t> queue;
@@ -265,9 +276,10 @@ std::vector<SeedSet> IndexImpl::SnapshotSeedSets(const SnapshotPoints& points) {
   return sets;
 }
 
-Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch) {
+Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch,
+                       const SaveOptions& options) {
   try {
-    return WriteSnapshot(SnapshotWriter::Create(path), SavedVectors::kInFile, nullptr, batch);
+    return WriteSnapshot(SnapshotWriter::Create(path), {.list_codes = options.list_codes}, batch);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "save");
   }
@@ -276,7 +288,7 @@ Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& ba
 Status IndexImpl::SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch) {
   if (rows_.stored() == nullptr) return Invalid("index", "one with a feature store", "none");
   try {
-    return WriteSnapshot(SnapshotWriter::Create(path), SavedVectors::kInStore, nullptr, batch);
+    return WriteSnapshot(SnapshotWriter::Create(path), {.vectors = SavedVectors::kInStore}, batch);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "save");
   }
@@ -284,7 +296,7 @@ Status IndexImpl::SaveWithoutVectors(const std::filesystem::path& path, const Ba
 
 Status IndexImpl::SaveTo(const SnapshotSink& sink, const BatchOptions& batch) {
   try {
-    return WriteSnapshot(SnapshotWriter::CreateUnnamed(), SavedVectors::kInFile, &sink, batch);
+    return WriteSnapshot(SnapshotWriter::CreateUnnamed(), {.sink = &sink}, batch);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "save");
   }

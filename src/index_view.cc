@@ -1,5 +1,6 @@
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <new>
 #include <numeric>
 #include <string>
@@ -9,12 +10,69 @@
 #include "graph/searcher.h"
 #include "index_codes.h"
 #include "index_view_impl.h"
+#include "persist/list_codes.h"
+#include "persist/read_blocks.h"
 #include "search_calls.h"
 #include "shoal/snapshot.h"
 
 namespace shoal {
+namespace {
 
-Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem::path& path) {
+// All blocks where they are in the file, their checksums compared.
+Result<Reservation> CopySnapshot(const SnapshotReader& reader, size_t threads) {
+  const uint64_t bytes = reader.header().file_bytes;
+  Reservation copy = Reservation::Reserve(bytes);
+  MemoryBudget no_limit(0);
+  if (copy.base() == nullptr || !copy.Commit(bytes, no_limit)) return NoMemory("copy of the file");
+  const auto place = [&](SnapshotSection section, size_t block,
+                         const std::vector<std::byte>& from) -> Status {
+    std::memcpy(copy.base() + reader.OffsetOf(section, block), from.data(), from.size());
+    return {};
+  };
+  if (Status ok = ReadAllBlocks(reader, place, {.threads = threads}); !ok)
+    return tl::unexpected(ok.error());
+  return copy;
+}
+
+}  // namespace
+
+Status IndexViewImpl::Place(const SnapshotReader& reader, const ViewOptions& options) {
+  const SnapshotHeader& header = reader.header();
+  const std::byte* file = nullptr;
+  if (options.memory == ViewOptions::Memory::kMapped) {
+    Result<MappedFile> mapped = reader.file().Map();
+    if (!mapped) return tl::unexpected(mapped.error());
+    snapshot_.file = std::move(*mapped);
+    file = snapshot_.file.data();
+  } else {
+    Result<Reservation> copy = CopySnapshot(reader, options.threads);
+    if (!copy) return tl::unexpected(copy.error());
+    snapshot_.copy = std::move(*copy);
+    file = snapshot_.copy.base();
+  }
+  // Read-only: nothing writes through it.
+  auto* const bytes = const_cast<std::byte*>(file);
+  const auto at = [&](SnapshotSection section) { return bytes + header.OffsetOf(section); };
+  snapshot_.rows.store(at(SnapshotSection::kRows), std::memory_order_relaxed);
+  if (snapshot_.has_rerank())
+    snapshot_.rerank_rows.store(at(SnapshotSection::kRerankRows), std::memory_order_relaxed);
+  snapshot_.ids = reinterpret_cast<const ExternalId*>(at(SnapshotSection::kIds));
+  if (header.label_pages != 0)
+    snapshot_.labels = SnapshotLabels(at(SnapshotSection::kLabels),
+                                      header.label_pages * kSnapshotPage, header.points);
+  snapshot_.lists = at(SnapshotSection::kLists);
+  if (options.list_codes == ViewOptions::ListCodes::kAsSaved || header.has_list_codes != 0)
+    return {};
+  Result<Reservation> lists = MakeListCodes(header, file, options.threads);
+  if (!lists) return tl::unexpected(lists.error());
+  snapshot_.made_lists = std::move(*lists);
+  snapshot_.lists = snapshot_.made_lists.base();
+  snapshot_.header.has_list_codes = 1;
+  return {};
+}
+
+Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem::path& path,
+                                                           const ViewOptions& options) {
   const Result<SnapshotReader> reader = SnapshotReader::Open(path);
   if (!reader) return tl::unexpected(reader.error());
   const SnapshotHeader& header = reader->header();
@@ -23,26 +81,13 @@ Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem
                     "in a feature store (Index::LoadWithFeatures)");
   Result<SnapshotSeeds> seeds = ReadSeeds(*reader);
   if (!seeds) return tl::unexpected(seeds.error());
-  Result<MappedFile> file = reader->file().Map();
-  if (!file) return tl::unexpected(file.error());
   Result<SnapshotCodecs> codecs = MakeSnapshotCodecs(*reader);
   if (!codecs) return tl::unexpected(codecs.error());
   std::unique_ptr<IndexViewImpl> impl(new IndexViewImpl(path, header, std::move(*codecs)));
   OpenSnapshot& snapshot = impl->snapshot_;
   snapshot.has_clusters = HaveClusters(*seeds, header.entries());
   snapshot.seeds = std::move(*seeds);
-  snapshot.file = std::move(*file);
-  // Read-only: nothing writes through it.
-  auto* const bytes = const_cast<std::byte*>(snapshot.file.data());
-  const auto at = [&](SnapshotSection section) { return bytes + header.OffsetOf(section); };
-  snapshot.rows.store(at(SnapshotSection::kRows), std::memory_order_relaxed);
-  if (snapshot.has_rerank())
-    snapshot.rerank_rows.store(at(SnapshotSection::kRerankRows), std::memory_order_relaxed);
-  snapshot.ids = reinterpret_cast<const ExternalId*>(at(SnapshotSection::kIds));
-  if (header.label_pages != 0)
-    snapshot.labels = SnapshotLabels(at(SnapshotSection::kLabels),
-                                     header.label_pages * kSnapshotPage, header.points);
-  snapshot.lists = reinterpret_cast<const SlotId*>(at(SnapshotSection::kLists));
+  if (Status ok = impl->Place(*reader, options); !ok) return tl::unexpected(ok.error());
   return impl;
 }
 
@@ -79,7 +124,7 @@ bool IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size_t
       Plan({plan.filter->node(), list_size, options().max_degree, &probe}, work, search);
   // A scan scores few points, and so exactly.
   const bool is_exact = search.filter->plan == FilterPlan::kScan;
-  const Rows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
+  const SnapshotRows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
   const Codec& codec = is_exact ? ranking() : *codecs_.traversal;
   Searcher(ViewOf(*plan.filter, rows, work, search), Bind(codec, query, scratch.query_buffer), {},
            work, search)
@@ -116,8 +161,8 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
         reranks_list ? CandidatesToRerank(options().code, plan.rerank, k, list_size) : list_size,
         scratch.search);
     if (reranks_list)
-      Rerank(snapshot_.RankingRows(), Bind(ranking(), query, scratch.rerank_buffer), guard.work,
-             scratch.search);
+      Rerank(snapshot_.RankingRows().rows, Bind(ranking(), query, scratch.rerank_buffer),
+             guard.work, scratch.search);
     const std::vector<Candidate>& ranked = scratch.search.ranked;
     const size_t hits = std::min(k, ranked.size());
     for (size_t i = 0; i < hits; ++i) {
@@ -141,7 +186,7 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
     auto guard = epochs_.Pin();
     ViewScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
-    const Rows rows = snapshot_.RankingRows();
+    const SnapshotRows rows = snapshot_.RankingRows();
     const Scorer scorer = Bind(ranking(), query, scratch.query_buffer);
     const size_t list_size = std::clamp<size_t>(options.search_list_size, 1, most);
     if (options.filter == nullptr) {
@@ -204,7 +249,7 @@ Status IndexViewImpl::Get(ExternalId id, MutableVectorView vector) const {
     const SlotId point = Find(id);
     if (point == kNoSlot)
       return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
-    ranking().Decode(snapshot_.RankingRows().At(point), vector);
+    ranking().Decode(snapshot_.RankingRows().rows.At(point), vector);
     return {};
   } catch (const std::bad_alloc&) {
     return NoMemory("ids");
@@ -216,9 +261,9 @@ IndexView::~IndexView() = default;
 IndexView::IndexView(IndexView&&) noexcept = default;
 IndexView& IndexView::operator=(IndexView&&) noexcept = default;
 
-Result<IndexView> IndexView::Open(const std::filesystem::path& path) {
+Result<IndexView> IndexView::Open(const std::filesystem::path& path, const ViewOptions& options) {
   try {
-    Result<std::unique_ptr<IndexViewImpl>> impl = IndexViewImpl::Open(path);
+    Result<std::unique_ptr<IndexViewImpl>> impl = IndexViewImpl::Open(path, options);
     if (!impl) return tl::unexpected(impl.error());
     return IndexView(std::move(*impl));
   } catch (const std::bad_alloc&) {

@@ -31,7 +31,8 @@ struct ViewScratch final : ScratchBase {
 
 class IndexViewImpl final : public CalibrationSubject {
  public:
-  static Result<std::unique_ptr<IndexViewImpl>> Open(const std::filesystem::path& path);
+  static Result<std::unique_ptr<IndexViewImpl>> Open(const std::filesystem::path& path,
+                                                     const ViewOptions& options);
 
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
                         std::span<float> distances, WorkCounters* work) const;
@@ -56,7 +57,7 @@ class IndexViewImpl final : public CalibrationSubject {
   uint64_t arrivals() const override { return 0; }
   std::vector<SlotId> Live() const override;
   Result<std::optional<ExternalId>> Copy(SlotId slot, MutableVectorView out) const override {
-    ranking().Decode(snapshot_.RankingRows().At(slot), out);
+    ranking().Decode(snapshot_.RankingRows().rows.At(slot), out);
     return snapshot_.ids[slot];
   }
   Result<size_t> Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
@@ -72,12 +73,14 @@ class IndexViewImpl final : public CalibrationSubject {
         codecs_(std::move(codecs)) {
     snapshot_.header = header;
   }
+  // Has the file's bytes where `options` say, and the places of its sections.
+  Status Place(const SnapshotReader& reader, const ViewOptions& options);
   class PageHost;
   class ViewPages;
   ViewScratch& ScratchOf(EpochRegistry::Guard& guard) const;
   // The next search's plan, and a look at the filtered points of these rows.
-  FilteredView<SnapshotView> ViewOf(const Filter& filter, const Rows& rows, WorkCounters& work,
-                                    SearchScratch& scratch) const {
+  FilteredView<SnapshotView> ViewOf(const Filter& filter, const SnapshotRows& rows,
+                                    WorkCounters& work, SearchScratch& scratch) const {
     return {SnapshotView(snapshot_, rows), filter.node(), work, *scratch.filter};
   }
   size_t Plan(const FilteredSearchOptions& options, WorkCounters& work,

@@ -8,7 +8,10 @@
 #include <atomic>
 #include <cstring>
 #include <span>
+#include <vector>
 
+#include "base/file.h"
+#include "base/memory.h"
 #include "persist/snapshot_labels.h"
 #include "persist/snapshot_seeds.h"
 #include "store/rows.h"
@@ -16,12 +19,22 @@
 
 namespace shoal {
 
+// What a search of a snapshot scores.
+struct SnapshotRows {
+  Rows rows;
+  size_t beside_at = 0;  // Where in a list's record are those of its points; 0: only in `rows`.
+};
+
 // What does not change while a snapshot is open.
 struct OpenSnapshot {
   // What searches traverse, and what orders their hits.
-  Rows TraversalRows() const { return RowsAt(rows, header.traversal.row_bytes); }
-  Rows RankingRows() const {
-    return has_rerank() ? RowsAt(rerank_rows, header.rerank.row_bytes) : TraversalRows();
+  SnapshotRows TraversalRows() const {
+    return {RowsAt(rows, header.traversal.row_bytes),
+            header.has_list_codes == 0 ? 0 : header.ListCodesAt()};
+  }
+  SnapshotRows RankingRows() const {
+    if (!has_rerank()) return TraversalRows();
+    return {RowsAt(rerank_rows, header.rerank.row_bytes)};
   }
   bool has_rerank() const { return header.rerank.row_bytes != 0; }
   static Rows RowsAt(const std::atomic<std::byte*>& base, size_t stride) {
@@ -29,14 +42,17 @@ struct OpenSnapshot {
     return {&base, kOneSegment, stride, Rows::PrefetchesWhole(stride)};
   }
 
-  SnapshotHeader header;
+  SnapshotHeader header;  // has_list_codes: of `lists`.
   SnapshotSeeds seeds;
   bool has_clusters = false;
+  // The bytes of the file, in one of these.
   MappedFile file;
+  Reservation copy;
+  Reservation made_lists;  // What `lists` points to, if it is not in the file.
   std::atomic<std::byte*> rows{nullptr};
   std::atomic<std::byte*> rerank_rows{nullptr};  // Null: there are none.
   const ExternalId* ids = nullptr;
-  const SlotId* lists = nullptr;
+  const std::byte* lists = nullptr;  // Records of the size that the header says.
   SnapshotLabels labels;
 };
 
@@ -47,9 +63,11 @@ class SnapshotView {
   };
 
   // A search reads `rows`: one of the snapshot's.
-  SnapshotView(const OpenSnapshot& snapshot, const Rows& rows)
+  SnapshotView(const OpenSnapshot& snapshot, const SnapshotRows& rows)
       : snapshot_(snapshot),
-        rows_(rows),
+        rows_(rows.rows),
+        beside_at_(rows.beside_at),
+        record_bytes_(snapshot.header.RecordBytes(SnapshotSection::kLists)),
         points_(static_cast<SlotId>(snapshot.header.points)),
         max_degree_(snapshot.header.options.max_degree) {}
 
@@ -61,31 +79,31 @@ class SnapshotView {
   std::span<const uint32_t> labels(SlotId slot) const { return snapshot_.labels.Of(slot); }
   static constexpr bool kIsFiltered = false;
 
+  // A word that is no entry ends a list.
   size_t CopyList(SlotId slot, SlotId* out) const {
     const SlotId* const list = List(slot);
     size_t n = 0;
-    for (; n < max_degree_ && list[n] != kNoSlot; ++n) out[n] = list[n];
-    const auto& anchors = snapshot_.seeds.anchors;
-    if (anchors.empty()) return n;
-    for (auto at = std::lower_bound(anchors.begin(), anchors.end(), SnapshotAnchor{slot, 0});
-         at != anchors.end() && at->anchor == slot; ++at)
-      out[n++] = at->point;
+    for (; n < max_degree_ && list[n] <= points_; ++n) out[n] = list[n];
+    for (auto at = FirstAnchor(slot); IsAnchor(at, slot); ++at) out[n++] = at->point;
     return n;
   }
-  void PrefetchList(SlotId slot) const {
-    const auto* const list = reinterpret_cast<const std::byte*>(List(slot));
-    for (size_t at = 0; at < max_degree_ * sizeof(SlotId); at += kCacheLine)
-      __builtin_prefetch(list + at);
+  // The rows of what CopyList gives, one behind the other in its order; null: not there.
+  const std::byte* RowsBeside(SlotId slot) const {
+    if (beside_at_ == 0 || IsAnchor(FirstAnchor(slot), slot)) return nullptr;
+    return Record(slot) + beside_at_;
   }
-  size_t KeepReadable(SlotId* ids, size_t n, const Stamp&, bool* eligible) const {
-    size_t kept = 0;
-    for (size_t i = 0; i < n; ++i) {
-      const SlotId id = ids[i];
-      ids[kept] = id;
-      eligible[kept] = id < points_;
-      kept += id <= points_ ? 1 : 0;
+  void PrefetchList(SlotId slot) const {
+    const std::byte* const record = Record(slot);
+    const size_t bytes = beside_at_ == 0 ? max_degree_ * sizeof(SlotId) : record_bytes_;
+    for (size_t at = 0; at < bytes; at += kCacheLine) {
+      __builtin_prefetch(record + at);
+      std::atomic_signal_fence(std::memory_order_seq_cst);  // Or g++ 12 keeps the first alone.
     }
-    return kept;
+  }
+  // All of them: lists end before what is no entry, and seeds were checked when they were read.
+  size_t KeepReadable(const SlotId* ids, size_t n, const Stamp&, bool* eligible) const {
+    for (size_t i = 0; i < n; ++i) eligible[i] = ids[i] < points_;
+    return n;
   }
   size_t CopyEligible(SlotId& next, const Stamp&, SlotId* out) const {
     constexpr SlotId kMaxCopied = 512;
@@ -105,7 +123,19 @@ class SnapshotView {
   bool MayHaveClusters() const { return false; }  // Searches of an insert ask.
 
  private:
-  const SlotId* List(SlotId slot) const { return snapshot_.lists + size_t{slot} * max_degree_; }
+  const std::byte* Record(SlotId slot) const {
+    return snapshot_.lists + size_t{slot} * record_bytes_;
+  }
+  const SlotId* List(SlotId slot) const { return reinterpret_cast<const SlotId*>(Record(slot)); }
+  // Of a slot without anchored points: where they would be.
+  std::vector<SnapshotAnchor>::const_iterator FirstAnchor(SlotId slot) const {
+    const auto& anchors = snapshot_.seeds.anchors;
+    if (anchors.empty()) return anchors.end();
+    return std::lower_bound(anchors.begin(), anchors.end(), SnapshotAnchor{slot, 0});
+  }
+  bool IsAnchor(std::vector<SnapshotAnchor>::const_iterator at, SlotId slot) const {
+    return at != snapshot_.seeds.anchors.end() && at->anchor == slot;
+  }
   static size_t Copy(const SeedSet& set, SlotId* out) {
     std::copy(set.points.begin(), set.points.end(), out);
     return set.points.size();
@@ -113,6 +143,8 @@ class SnapshotView {
 
   const OpenSnapshot& snapshot_;
   const Rows rows_;
+  const size_t beside_at_;
+  const size_t record_bytes_;
   const SlotId points_;
   const uint32_t max_degree_;
 };

@@ -35,7 +35,7 @@ class IndexViewImpl::PageHost {
   uint64_t retirements() const { return 0; }
   Status Rank(VectorView query, std::vector<Candidate>& ranked) {
     scratch_.search.ranked = ranked;
-    Rerank(view_.snapshot_.RankingRows(),
+    Rerank(view_.snapshot_.RankingRows().rows,
            IndexViewImpl::Bind(view_.ranking(), query, scratch_.rerank_buffer), work_,
            scratch_.search);
     ranked = scratch_.search.ranked;

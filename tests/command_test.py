@@ -14,7 +14,7 @@ import tempfile
 import unittest
 
 PROGRAM = None
-VERBS = ["create", "insert", "upsert", "delete", "refine", "search", "get", "ids", "count", "bench", "stat",
+VERBS = ["create", "insert", "upsert", "delete", "refine", "pack", "search", "get", "ids", "count", "bench", "stat",
          "verify", "dump", "load", "import", "export", "completion"]
 COLORS = {1: [255, 0, 0], 2: [255, 165, 0], 3: [0, 0, 255], 2**64 - 1: [255, 127, 80]}
 
@@ -186,6 +186,20 @@ class Command(unittest.TestCase):
         self.assertEqual(lines[1].split()[::2], ["200", "1.0000"])
         self.run_it("refine", self.file)
         self.assertEqual(self.run_it("count", self.file), "200\n")
+
+    def test_pack_puts_codes_beside_the_lists_until_the_file_is_changed(self):
+        self.make()
+        stat = lambda: json.loads(self.run_it("stat", self.file, "--json"))
+        found = self.run_it("search", self.file, stdin="[250, 160, 5]\n")
+        plain = stat()
+        self.run_it("pack", self.file)
+        packed = stat()
+        self.assertEqual((plain["has_list_codes"], packed["has_list_codes"]), (False, True))
+        self.assertGreater(packed["bytes"], plain["bytes"])
+        self.assertEqual(self.run_it("search", self.file, stdin="[250, 160, 5]\n"), found)
+        self.assertIn("4 points", self.run_it("verify", self.file, "--deep"))
+        self.run_it("delete", self.file, 3)
+        self.assertFalse(stat()["has_list_codes"])
 
     def test_the_lines_of_the_documentation_run(self):
         page = (pathlib.Path(__file__).resolve().parent.parent / "docs/site/command.md").read_text()

@@ -38,6 +38,7 @@ Result<int> PrintStat(const std::string& file, bool json) {
                  {"edges", info->edges},
                  {"bytes", info->bytes},
                  {"has_vectors", info->has_vectors},
+                 {"has_list_codes", info->has_list_codes},
                  {"format_version", info->format_version}};
   fields.update(JsonOf(info->options));
   if (json) {

@@ -28,6 +28,7 @@ Status Run(const std::filesystem::path& file, bool verify, uint32_t threads) {
       {"build_list_size (L)", fmt::to_string(options.build_list_size)},
       {"alpha", fmt::format("{:.4g}", options.alpha)},
       {"edges", fmt::format("{} ({:.1f} a point)", info->edges, degree)},
+      {"codes", info->has_list_codes ? "of the points, and beside the lists" : "of the points"},
       {"vectors", info->has_vectors ? "in the file" : "in a feature store"},
       {"checksums", verify ? "all right" : "of the header: right (--verify: all)"},
   };

@@ -248,7 +248,8 @@ class SHOAL_API Index {
   // to deleted points whose repair is pending are replaced as they are written: call Consolidate
   // first if they are many. Vectors of a feature store are fetched, and written to the file.
   // InvalidArgument: `path` names no file. Io. OutOfMemory.
-  Status Save(const std::filesystem::path& path, const BatchOptions& batch = {}) const;
+  Status Save(const std::filesystem::path& path, const BatchOptions& batch = {},
+              const SaveOptions& options = {}) const;
   // Makes the index of a file that Save wrote, with the same ids, vectors and neighbour lists.
   // Points that were deleted while they were saved may be without lists in the file; they are
   // linked again. Everything is checked before it is used. See also shoal/snapshot.h.

@@ -15,7 +15,8 @@ class IndexViewImpl;
 
 // A read-only index over a mapped file. Opening takes milliseconds whatever the number of points,
 // and nothing is loaded: rows and lists are read through the page cache, which all processes share.
-// A search gives the answers that the loaded index gives.
+// A search gives the answers that the loaded index gives. ViewOptions say what makes searches
+// faster, at the price of memory and of time to open.
 //
 //   auto view = shoal::IndexView::Open("index.shoal");
 //   auto hits = view->Search(query, {.k = 10});
@@ -30,9 +31,10 @@ class IndexViewImpl;
 class SHOAL_API IndexView {
  public:
   // Checks the header, the directory and the seeds, with their checksums; rows, ids and lists are
-  // what Verify checks. NotFound; Io; Corrupt: no snapshot, cut off, or damaged there; Unsupported:
-  // of another version; without its vectors (Index::SaveWithoutVectors).
-  static Result<IndexView> Open(const std::filesystem::path& path);
+  // what Verify checks, unless the file is copied. NotFound; Io; Corrupt: no snapshot, cut off, or
+  // damaged there; Unsupported: of another version; without its vectors
+  // (Index::SaveWithoutVectors). OutOfMemory.
+  static Result<IndexView> Open(const std::filesystem::path& path, const ViewOptions& options = {});
   ~IndexView();
   IndexView(IndexView&&) noexcept;
   IndexView& operator=(IndexView&&) noexcept;

@@ -117,6 +117,41 @@ struct BatchOptions {
   std::stop_token stop = {};
 };
 
+// Options of Index::Save.
+struct SaveOptions {
+  // What the file has beside each neighbour list.
+  enum class ListCodes : uint8_t {
+    kNone,
+    // The rows of the list's points, as `code` encodes them, one behind the other. A search of the
+    // file (IndexView) reads them together instead of one here and one there: the same hits,
+    // sooner. They take max_degree times the bytes of such a row, for each point (docs/codes.md).
+    kBeside,
+  };
+  ListCodes list_codes = ListCodes::kNone;
+};
+
+// Options of IndexView::Open.
+struct ViewOptions {
+  // Where searches read.
+  enum class Memory : uint8_t {
+    // In the mapped file: the page cache, which all processes share, in pages of 4 KB. Nothing is
+    // read before a search needs it.
+    kMapped,
+    // In memory of the view's own, as large as the file, in huge pages where the system gives them:
+    // searches are faster. Opening reads the whole file and compares all checksums.
+    kCopied,
+  };
+  Memory memory = Memory::kMapped;
+  // Codes beside the lists (SaveOptions::ListCodes).
+  enum class ListCodes : uint8_t {
+    kAsSaved,  // Those of the file, if it has them.
+    kMake,     // If it has none, opening makes them, in memory of the view's own.
+  };
+  ListCodes list_codes = ListCodes::kAsSaved;
+  // For kCopied and kMake. 0: one per CPU that this process may use.
+  size_t threads = 0;
+};
+
 // Options of Index::Load and LoadWithFeatures: what the file does not have.
 struct LoadOptions {
   RuntimeOptions runtime = {};

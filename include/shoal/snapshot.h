@@ -19,6 +19,8 @@ struct SnapshotInfo {
   uint64_t bytes = 0;  // Of the file.
   // False: they are in the index's feature store (Index::SaveWithoutVectors).
   bool has_vectors = true;
+  // Whether lists have the codes of their points beside them (SaveOptions).
+  bool has_list_codes = false;
 };
 
 // Reads the header, and checks its checksum and the file's size. NotFound. Io. Corrupt: no

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 namespace shoal {
 namespace {
@@ -22,6 +23,12 @@ std::string Written(double number) {
   std::string text =
       std::isfinite(as_float) && as_float != 0 ? Shortest(as_float) : Shortest(number);
   if (const size_t plus = text.find("e+"); plus != std::string::npos) text.erase(plus + 1, 1);
+  return text;
+}
+
+std::string Hex(uint32_t number) {
+  char text[16];
+  std::snprintf(text, sizeof(text), "0x%08x", number);
   return text;
 }
 

@@ -55,6 +55,10 @@ class CandidateList {
     return cursor_ < size_ ? distances()[cursor_] : std::numeric_limits<float>::infinity();
   }
 
+  // Of the last entry; there is one. From when the list is full on it never rises, and what is not
+  // nearer has no place.
+  float LastDistance() const { return distances()[size_ - 1]; }
+
   size_t size() const { return size_; }
   Candidate operator[](size_t i) const { return {distances()[i], words()[i] & kSlotMask}; }
   bool IsEligible(size_t i) const { return (words()[i] & kPassThroughBit) == 0; }
@@ -70,7 +74,6 @@ class CandidateList {
   static constexpr uint32_t kPassThroughBit = 1u << 30;
   static constexpr uint32_t kSlotMask = kPassThroughBit - 1;
 
-  float LastDistance() const { return distances()[size_ - 1]; }
   void InsertSorted(float distance, SlotId slot, bool eligible);
   size_t ShiftIn(float distance, uint32_t word);
   void MakeRoom();

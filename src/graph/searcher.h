@@ -12,7 +12,9 @@
 //   MayHaveClusters().
 // - size_t live(): eligible points, about.
 // - size_t CopyEligible(SlotId& next, Stamp, SlotId* out): a scan over all of them.
-// - void PrefetchList(SlotId).
+// - void PrefetchList(SlotId): and the rows beside it.
+// - const std::byte* RowsBeside(SlotId), where a view may have it: the rows of what CopyList gives,
+//   all of which are readable, one behind the other; null: not there.
 // - ExternalId external_id(SlotId), std::span<const uint32_t> labels(SlotId).
 // - bool kIsFiltered. If so, also bool MustScan(): nothing is to be traversed; bool IsSpent(full):
 //   nothing more is, where the list of candidates is full or not; void NoteScan().
@@ -22,6 +24,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -101,6 +104,12 @@ class Searcher {
   void Begin();
   // The hop's second half: scratch.ids[0, n) are scored and offered to the candidate list.
   void Visit(size_t n);
+  // Likewise, where `rows` are theirs, one behind the other.
+  void VisitBeside(const std::byte* rows, size_t n);
+  // Keeps of scratch.ids[0, n) and their distances what may have a place in the results.
+  size_t KeepNear(size_t n);
+  // The hop's end, of points that are readable.
+  void Offer(size_t n);
   // Until all candidates are expanded; with the stop rule, or that ends it.
   void ExpandAll(const StopRule& stop);
   // With more pass-through points, as long as these use up their budget and it costs less than to
@@ -142,6 +151,40 @@ void Searcher<View>::Visit(size_t n) {
   scorer_.Score(scratch_.rows, n, scratch_.distances);
   work_.rows_fetched += n;
   work_.distances += n;
+  Offer(n);
+}
+
+// All rows are scored, met before or not: that costs less than to ask. A point without a place in
+// the results has none later, either, so it need not be noted as visited.
+template <class View>
+void Searcher<View>::VisitBeside(const std::byte* rows, size_t n) {
+  for (size_t i = 0; i < n; ++i) scratch_.rows[i] = rows + i * rows_.stride();
+  scorer_.Score(scratch_.rows, n, scratch_.distances);
+  work_.rows_fetched += n;
+  work_.distances += n;
+  n = scratch_.visited.KeepNew(scratch_.ids, scratch_.distances, KeepNear(n));
+  n = view_.KeepReadable(scratch_.ids, n, since_, scratch_.eligible);
+  if (n > 0) Offer(n);
+}
+
+template <class View>
+size_t Searcher<View>::KeepNear(size_t n) {
+  if (!scratch_.best.full()) return n;
+  const float last = scratch_.best.LastDistance();
+  const float radius =
+      recorder_.within == nullptr ? -std::numeric_limits<float>::infinity() : recorder_.radius;
+  size_t kept = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const float distance = scratch_.distances[i];
+    scratch_.ids[kept] = scratch_.ids[i];
+    scratch_.distances[kept] = distance;
+    kept += distance < last || distance <= radius ? 1 : 0;
+  }
+  return kept;
+}
+
+template <class View>
+void Searcher<View>::Offer(size_t n) {
   // A new nearest point is expanded next: its list is prefetched before the others are placed.
   const auto* const nearest = std::min_element(scratch_.distances, scratch_.distances + n);
   if (*nearest < scratch_.best.PeekDistance())
@@ -162,6 +205,10 @@ void Searcher<View>::Expand(SlotId slot) {
   ++work_.hops;
   // The list that is likely next is prefetched while this one is scored.
   if (const SlotId next = scratch_.best.PeekUnexpanded(); next != kNoSlot) view_.PrefetchList(next);
+  if constexpr (requires { view_.RowsBeside(slot); }) {
+    if (const std::byte* const rows = view_.RowsBeside(slot); rows != nullptr)
+      return VisitBeside(rows, n);
+  }
   Visit(n);
 }
 

@@ -4,7 +4,8 @@
 //   header | rows | rerank rows | ids | slots | lists | labels | parameters | seeds | directory
 //
 // Rerank rows and parameters are there where the codes need them, labels where points have some,
-// slots where a feature store has the vectors. Rows, ids, slots and lists hold records of one size,
+// slots where a feature store has the vectors. A list may have the rows of its points beside it
+// (list_codes.h). Rows, ids, slots and lists hold records of one size,
 // one for each entry: the points, and behind them the start point. They begin at whole pages, so
 // that a mapped file can be searched in place (IndexView). Each is cut into blocks of
 // `block_points` entries; what is behind the last record belongs to the last block. The directory
@@ -17,6 +18,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -27,19 +29,24 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/mutex.h"
 #include "base/round.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
 #include "shoal/stream.h"
 #include "shoal/types.h"
+#include "store/tag.h"
 
 namespace shoal {
 
 inline constexpr std::string_view kSnapshotMagic = "\x89SHOAL\r\n";
-inline constexpr uint32_t kSnapshotVersion = 3;
+inline constexpr uint32_t kSnapshotVersion = 4;
+// Of a file without codes beside its lists, which older programs read, too.
+inline constexpr uint32_t kPlainSnapshotVersion = 3;
 inline constexpr size_t kSnapshotPage = 4096;
 inline constexpr size_t kSnapshotHeaderBytes = 4096;
+inline constexpr size_t kSnapshotEntryBytes = 16;  // Of the directory.
 
 // In the order of the file.
 enum class SnapshotSection : uint8_t {
@@ -47,7 +54,7 @@ enum class SnapshotSection : uint8_t {
   kRerankRows,  // Likewise, what orders their hits, where that is another code.
   kIds,         // Of each entry a u64. The start point's is zero.
   kSlots,       // Of each entry a u32, where the vectors are in a feature store: its slot.
-  kLists,       // Of each entry max_degree u32: points, then kNoSlot.
+  kLists,       // Of each entry max_degree u32: points, then kNoSlot; and perhaps their rows.
   kLabels,      // One block, where points have labels (SnapshotLabels).
   kParameters,  // One block, where a codec has parameters: those of `code`, then of `rerank_code`.
   kSeeds,       // One block, where there is a start point.
@@ -77,7 +84,11 @@ struct SnapshotHeader {
   uint32_t directory_crc = 0;
   uint32_t label_pages = 0;  // Of kLabels; 0: there are none.
   uint32_t has_slots = 0;    // 1: the vectors are in a feature store, and there is kSlots. Else 0.
+  uint32_t has_list_codes = 0;  // 1: lists have the rows of their points beside them. Else 0.
 
+  uint32_t version() const {
+    return has_list_codes == 0 ? kPlainSnapshotVersion : kSnapshotVersion;
+  }
   uint64_t entries() const { return points + start_points; }
   // Blocks of each section of entries.
   size_t entry_blocks() const { return DivideUp(entries(), block_points); }
@@ -97,14 +108,20 @@ struct SnapshotHeader {
   // Of a section of entries: bytes of a record, and where its first record is in the file.
   size_t RecordBytes(SnapshotSection section) const;
   uint64_t OffsetOf(SnapshotSection section) const;
+  // With has_list_codes: where in the record of a list the rows of its points begin.
+  size_t ListCodesAt() const { return RoundUp(options.max_degree * sizeof(SlotId), kCacheLine); }
   // Of block `block`, with what is behind the last record.
   size_t BlockBytes(SnapshotSection section, size_t block) const;
 
  private:
   uint64_t SectionBytes(SnapshotSection section) const;
 };
-// How many points a block of such an index holds: about a megabyte of its largest section.
-uint32_t SnapshotBlockPoints(const IndexOptions& options);
+// How many points a block of such a file holds: about a megabyte of its largest section.
+uint32_t SnapshotBlockPoints(const SnapshotHeader& header);
+
+using SnapshotHeaderBytes = std::array<std::byte, kSnapshotHeaderBytes>;
+// The header of a file whose directory begins at `directory`.
+SnapshotHeaderBytes EncodeHeader(const SnapshotHeader& header, uint64_t directory);
 
 // Numbers in a block, one behind the other, at any alignment.
 template <class T>
@@ -181,6 +198,10 @@ class SnapshotReader {
   const InputFile& file() const { return file_; }
   // Block `block` of a section, its checksum compared. `out` is working memory that is used again.
   Status ReadBlock(SnapshotSection section, size_t block, std::vector<std::byte>& out) const;
+  // Where a block is in the file.
+  uint64_t OffsetOf(SnapshotSection section, size_t block) const {
+    return EntryOf(section, block).offset;
+  }
   // Corrupt: "<file>: <section>, offset <of the file>: <field>: expected ..., found ...". `offset`:
   // in the block.
   tl::unexpected<Error> Broken(SnapshotSection section, size_t block, size_t offset,
@@ -193,7 +214,7 @@ class SnapshotReader {
     uint32_t bytes;
     uint32_t crc;
   };
-  static_assert(sizeof(Entry) == 16);
+  static_assert(sizeof(Entry) == kSnapshotEntryBytes);
   friend class SnapshotWriter;
 
   explicit SnapshotReader(InputFile file) : file_(std::move(file)) {}

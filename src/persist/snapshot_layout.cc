@@ -42,7 +42,9 @@ size_t SnapshotHeader::RecordBytes(SnapshotSection section) const {
     case SnapshotSection::kRerankRows: return rerank.row_bytes;
     case SnapshotSection::kIds: return sizeof(ExternalId);
     case SnapshotSection::kSlots: return has_slots == 0 ? 0 : sizeof(SlotId);
-    case SnapshotSection::kLists: return sizeof(SlotId) * options.max_degree;
+    case SnapshotSection::kLists:
+      if (has_list_codes == 0) return sizeof(SlotId) * options.max_degree;
+      return RoundUp(ListCodesAt() + size_t{options.max_degree} * traversal.row_bytes, kCacheLine);
     case SnapshotSection::kLabels:
     case SnapshotSection::kParameters:
     case SnapshotSection::kSeeds: break;
@@ -72,10 +74,13 @@ size_t SnapshotHeader::BlockBytes(SnapshotSection section, size_t block) const {
       (is_last ? SectionBytes(section) : FirstEntry(block + 1) * RecordBytes(section)) - begin);
 }
 
-uint32_t SnapshotBlockPoints(const IndexOptions& options) {
-  const size_t most =
-      std::max(BytesOf(options.scalar_type, options.dim), size_t{4} * (options.max_degree + 1));
-  return static_cast<uint32_t>(std::bit_floor((size_t{1} << 20) / most));
+uint32_t SnapshotBlockPoints(const SnapshotHeader& header) {
+  constexpr size_t kMegabyte = size_t{1} << 20;
+  const IndexOptions& o = header.options;
+  size_t most = std::max(BytesOf(o.scalar_type, o.dim), size_t{4} * (o.max_degree + 1));
+  if (header.has_list_codes != 0)
+    most = std::max(most, header.RecordBytes(SnapshotSection::kLists));
+  return static_cast<uint32_t>(std::bit_floor(std::max<size_t>(1, kMegabyte / most)));
 }
 
 }  // namespace shoal

@@ -35,6 +35,8 @@ class Rows {
     for (size_t i = 0; i < n; ++i) out[i] = At(slots[i]);
   }
 
+  // Bytes from a row to the next.
+  size_t stride() const { return stride_; }
   // Whether Prefetch fetches all of a row.
   bool prefetches_whole() const { return prefetches_whole_; }
   // Prefetches the front of a row before it is known whether the row is wanted. The kernels

@@ -41,6 +41,20 @@ class VisitedSet {
     return kept;
   }
 
+  // Likewise, and of distances[0, n) those of the ids that are kept.
+  size_t KeepNew(SlotId* ids, float* distances, size_t n) {
+    if (size_ + n > buckets_used_ * kExpectedPerBucket * 2) Grow(size_ + n);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const SlotId slot = ids[i];
+      ids[kept] = slot;
+      distances[kept] = distances[i];
+      kept += InsertOne(slot);
+    }
+    size_ += kept;
+    return kept;
+  }
+
   // False if it was there.
   bool Insert(SlotId slot) { return KeepNew(&slot, 1) == 1; }
 
