@@ -54,14 +54,13 @@ StoredScratch& DatabaseSnapshotImpl::ScratchOf(EpochRegistry::Guard& guard) cons
   return static_cast<StoredScratch&>(*scratch);
 }
 
-size_t DatabaseSnapshotImpl::Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+size_t DatabaseSnapshotImpl::Plan(const FilteredSearchOptions& options, WorkCounters& work,
                                   SearchScratch& scratch) const {
   const auto look_up = [&](ExternalId id) -> std::optional<SlotId> {
     const Result<SlotId> slot = Find(id);  // Damage is noted.
     return slot && *slot != kNoSlot ? std::optional(*slot) : std::nullopt;
   };
-  return PlanFiltered(View(), {filter.node(), list_size, options().max_degree}, look_up, work,
-                      scratch);
+  return PlanFiltered(View(), options, look_up, work, scratch);
 }
 
 Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOptions& options,
@@ -82,7 +81,9 @@ Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOption
     if (options.filter == nullptr) {
       Searcher(View(), scorer, {}, guard.work, scratch.search).FindNearest(list_size);
     } else {
-      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      const size_t list =
+          Plan({options.filter->node(), list_size, this->options().max_degree, scorer}, guard.work,
+               scratch.search);
       Searcher(ViewOf(*options.filter, guard.work, scratch.search), scorer, {}, guard.work,
                scratch.search)
           .FindNearest(std::min(list, most));
@@ -120,7 +121,9 @@ Result<std::vector<Hit>> DatabaseSnapshotImpl::RangeSearch(VectorView query,
     if (options.filter == nullptr) {
       FindWithin(View(), scorer, list_size, options.radius, guard.work, scratch.search);
     } else {
-      const size_t list = Plan(*options.filter, list_size, guard.work, scratch.search);
+      const size_t list =
+          Plan({options.filter->node(), list_size, this->options().max_degree, scorer}, guard.work,
+               scratch.search);
       FindWithin(ViewOf(*options.filter, guard.work, scratch.search), scorer, list, options.radius,
                  guard.work, scratch.search);
     }

@@ -56,7 +56,7 @@ class DatabaseSnapshotImpl {
     return {View(), filter.node(), work, *scratch.filter};
   }
   // The list size that the filter's plan takes.
-  size_t Plan(const Filter& filter, size_t list_size, WorkCounters& work,
+  size_t Plan(const FilteredSearchOptions& options, WorkCounters& work,
               SearchScratch& scratch) const;
   // visit(slot) for all live points.
   template <class Visit>

@@ -24,7 +24,7 @@ struct FilterEstimate {
 
 // Below so many accepted points, seeds that are refused may be more than a tenth of them: they are
 // scored one by one.
-inline constexpr size_t kFewAccepted = 2500;
+inline constexpr size_t kFewAccepted = 4000;
 
 // How much longer the list is where refused points are not scored: fewer ways lead to the nearest.
 inline constexpr size_t kTwoHopLists = 2;
@@ -57,8 +57,12 @@ FilterEstimate EstimateBySample(const FilteredView<View>& view, FilterEstimate e
   if (eligible == 0) return estimate;
   const auto all = static_cast<double>(eligible), some = static_cast<double>(accepted);
   const double share = some / all;
-  // Three standard deviations below.
-  const double low = std::max(0.0, share - 3 * std::sqrt(share * (1 - share) / all));
+  // Three standard deviations below: the lower end of Wilson's interval, which also holds where all
+  // of the sample or nothing is accepted.
+  constexpr double kZ = 3;
+  const double middle = share + kZ * kZ / (2 * all);
+  const double deviation = std::sqrt(share * (1 - share) / all + kZ * kZ / (4 * all * all));
+  const double low = std::max(0.0, (middle - kZ * deviation) / (1 + kZ * kZ / all));
   estimate.accepted = estimate.live * share;
   estimate.at_least = estimate.live * low;
   if (estimate.superset > 0) estimate.at_least = std::min(estimate.at_least, estimate.superset);
@@ -69,7 +73,7 @@ struct FilteredSearchOptions {
   const FilterNode& filter;
   size_t list_size;
   size_t max_degree;
-  const Scorer* scorer = nullptr;  // Of the rows that are traversed; null: nothing is probed.
+  const Scorer& scorer;  // Of the view's rows.
 };
 
 // Whether the filter refuses nearly all that is near the query, though not elsewhere. Then hits lie
@@ -80,14 +84,14 @@ template <class View>
 bool RefusesSurroundings(const View& view, const FilteredSearchOptions& options,
                          const FilterEstimate& estimate, WorkCounters& work,
                          SearchScratch& scratch) {
-  constexpr size_t kMaxList = 16, kSeeds = 100, kPerEntry = 20;  // What a search costs, about.
+  constexpr size_t kMaxList = 16, kSeeds = 100, kPerEntry = 32;  // What a search costs, about.
   constexpr double kEnoughExpected = 16, kMuchLess = 4;
   constexpr size_t kMaxPoints = 4096;
   FilterScratch& filter = *scratch.filter;
   const FilteredView<View> judge(view, options.filter, work, filter);
   const size_t affordable = std::max(filter.max_refused, kSeeds) - kSeeds;
   const uint64_t before = work.distances;
-  Searcher(view, *options.scorer, {}, work, scratch)
+  Searcher(view, options.scorer, {}, work, scratch)
       .FindNearest(std::clamp<size_t>(affordable / kPerEntry, 4, kMaxList));
   filter.scored = filter.refused = work.distances - before;
   std::vector<SlotId> near;
@@ -143,7 +147,7 @@ size_t PlanFiltered(const View& view, const FilteredSearchOptions& options, cons
   const auto tenth = static_cast<size_t>(estimate.at_least / 10);
   filter.max_refused = tenth - std::min(tenth, options.max_degree);
   filter.max_scored = static_cast<size_t>(estimate.at_least * 1.1);
-  if (options.scorer != nullptr && RefusesSurroundings(view, options, estimate, work, scratch)) {
+  if (RefusesSurroundings(view, options, estimate, work, scratch)) {
     filter.plan = FilterPlan::kScan;
     return options.list_size;
   }

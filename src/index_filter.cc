@@ -8,8 +8,8 @@
 
 namespace shoal {
 
-size_t IndexImpl::Plan(const FilteredSearchOptions& search, Operation& op) const {
-  const LiveView view = graph_.View(rows_.traversal().rows());
+size_t IndexImpl::Plan(const Rows& rows, const FilteredSearchOptions& search, Operation& op) const {
+  const LiveView view = graph_.View(rows);
   const auto look_up = [&](ExternalId id) { return LiveSlotOf(id); };
   return PlanFiltered(view, search, look_up, op.work, op.scratch.search);
 }
@@ -30,16 +30,20 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
     for (;; list_size = std::min(2 * list_size, most)) {
       const Representation traversal = rows_.traversal();
       const Scorer probe = traversal.codec.BindQuery(query, op.scratch.query_buffer.data());
-      const size_t list =
-          std::min(most, Plan({filter, list_size, options_.max_degree, &probe}, op));
+      const size_t list = std::min(
+          most, Plan(traversal.rows(), {filter, list_size, options_.max_degree, probe}, op));
       const bool is_exact = search.filter->plan == FilterPlan::kScan && rows_.stored() == nullptr;
       const Representation rows = is_exact ? rows_.ranking() : rows_.traversal();
       const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());
       const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
-      Searcher(view, scorer, {}, op.work, search).FindNearest(list);
+      Searcher searcher(view, scorer, {}, op.work, search);
+      searcher.FindNearest(list);
       const bool reranks = rows_.has_rerank() && !is_exact;
-      const size_t ranked =
-          reranks ? CandidatesToRerank(options_.code, options.rerank, k, list_size) : list;
+      // Where a traversal has ended in a scan, hits may be far away, and codes tell far points less
+      // well apart: all of the list is reranked.
+      const size_t ranked = reranks && !searcher.has_scored_all()
+                                ? CandidatesToRerank(options_.code, options.rerank, k, list_size)
+                                : list;
       RankByList(ranked, search);
       if (reranks) {
         if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
@@ -62,7 +66,7 @@ void IndexImpl::FindWithinFiltered(const Representation& rows, const Scorer& sco
                                    Operation& op) const {
   SearchScratch& search = op.scratch.search;
   const FilterNode& filter = options.filter->node();
-  const size_t list = Plan({filter, list_size, options_.max_degree}, op);
+  const size_t list = Plan(rows.rows(), {filter, list_size, options_.max_degree, scorer}, op);
   const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
   FindWithin(view, scorer, list, options.radius, op.work, search);
 }

@@ -244,7 +244,7 @@ class IndexImpl final : private ReturnObserver {
     WorkCounters* work;
   };
   // Plans it (filtered_search.h); returns its list size.
-  size_t Plan(const FilteredSearchOptions& search, Operation& op) const;
+  size_t Plan(const Rows& rows, const FilteredSearchOptions& search, Operation& op) const;
   Result<size_t> SearchFiltered(VectorView query, const SearchOptions& options,
                                 const SearchOutput& output) const;
   // With max_per_label; likewise.

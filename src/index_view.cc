@@ -97,39 +97,41 @@ ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<ViewScratch&>(*scratch);
 }
 
-size_t IndexViewImpl::Plan(const FilteredSearchOptions& options, WorkCounters& work,
-                           SearchScratch& scratch) const {
+size_t IndexViewImpl::Plan(const Rows& rows, const FilteredSearchOptions& options,
+                           WorkCounters& work, SearchScratch& scratch) const {
   const auto look_up = [&](ExternalId id) {
     const SlotId point = Find(id);
     return point == kNoSlot ? std::nullopt : std::optional(point);
   };
-  return PlanFiltered(SnapshotView(snapshot_, snapshot_.TraversalRows()), options, look_up, work,
-                      scratch);
+  return PlanFiltered(SnapshotView(snapshot_, rows), options, look_up, work, scratch);
 }
 
-bool IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size_t list_size,
-                                WorkCounters& work, ViewScratch& scratch) const {
+size_t IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size_t list_size,
+                                  WorkCounters& work, ViewScratch& scratch) const {
   SearchScratch& search = scratch.search;
+  const size_t k = std::min(plan.k, list_size);
+  const size_t reranked = CandidatesToRerank(options().code, plan.rerank, k, list_size);
   if (plan.filter == nullptr) {
-    const size_t k = std::min(plan.k, list_size);
     const SearchTerms terms{StopRuleOf(plan, k, options(), *codecs_.traversal, query),
                             plan.left_out};
     Searcher(SnapshotView(snapshot_, snapshot_.TraversalRows()),
              Bind(*codecs_.traversal, query, scratch.query_buffer), {}, work, search)
         .FindNearest(list_size, terms);
-    return reranks();
+    return reranks() ? reranked : 0;
   }
   const Scorer probe = Bind(*codecs_.traversal, query, scratch.query_buffer);
   const size_t list =
-      Plan({plan.filter->node(), list_size, options().max_degree, &probe}, work, search);
+      Plan(snapshot_.TraversalRows(), {plan.filter->node(), list_size, options().max_degree, probe},
+           work, search);
   // A scan scores few points, and so exactly.
   const bool is_exact = search.filter->plan == FilterPlan::kScan;
   const SnapshotRows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
   const Codec& codec = is_exact ? ranking() : *codecs_.traversal;
-  Searcher(ViewOf(*plan.filter, rows, work, search), Bind(codec, query, scratch.query_buffer), {},
-           work, search)
-      .FindNearest(list);
-  return snapshot_.has_rerank() && !is_exact;
+  Searcher searcher(ViewOf(*plan.filter, rows, work, search),
+                    Bind(codec, query, scratch.query_buffer), {}, work, search);
+  searcher.FindNearest(list);
+  if (is_exact || !snapshot_.has_rerank()) return 0;
+  return searcher.has_scored_all() ? list : reranked;  // As IndexImpl::SearchFiltered.
 }
 
 Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& options,
@@ -156,11 +158,9 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
     const size_t k = std::min(plan.k, most);
     const size_t list_size = std::min(std::max(plan.list_size, k), most);
-    const bool reranks_list = FindNearest(query, plan, list_size, guard.work, scratch);
-    RankByList(
-        reranks_list ? CandidatesToRerank(options().code, plan.rerank, k, list_size) : list_size,
-        scratch.search);
-    if (reranks_list)
+    const size_t reranked = FindNearest(query, plan, list_size, guard.work, scratch);
+    RankByList(reranked > 0 ? reranked : list_size, scratch.search);
+    if (reranked > 0)
       Rerank(snapshot_.RankingRows().rows, Bind(ranking(), query, scratch.rerank_buffer),
              guard.work, scratch.search);
     const std::vector<Candidate>& ranked = scratch.search.ranked;
@@ -193,8 +193,9 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
       FindWithin(SnapshotView(snapshot_, rows), scorer, list_size, options.radius, guard.work,
                  scratch.search);
     } else {
-      const size_t list = Plan({options.filter->node(), list_size, this->options().max_degree},
-                               guard.work, scratch.search);
+      const size_t list =
+          Plan(rows, {options.filter->node(), list_size, this->options().max_degree, scorer},
+               guard.work, scratch.search);
       FindWithin(ViewOf(*options.filter, rows, guard.work, scratch.search), scorer, list,
                  options.radius, guard.work, scratch.search);
     }

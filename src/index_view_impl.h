@@ -83,11 +83,11 @@ class IndexViewImpl final : public CalibrationSubject {
                                     WorkCounters& work, SearchScratch& scratch) const {
     return {SnapshotView(snapshot_, rows), filter.node(), work, *scratch.filter};
   }
-  size_t Plan(const FilteredSearchOptions& options, WorkCounters& work,
+  size_t Plan(const Rows& rows, const FilteredSearchOptions& options, WorkCounters& work,
               SearchScratch& scratch) const;
-  // Leaves the nearest candidates in scratch.search, and says whether they are to be reranked.
-  bool FindNearest(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
-                   ViewScratch& scratch) const;
+  // Leaves the nearest candidates in scratch.search, and says how many are to be reranked; 0: none.
+  size_t FindNearest(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
+                     ViewScratch& scratch) const;
   // The codec of what orders hits.
   const Codec& ranking() const {
     return codecs_.rerank == nullptr ? *codecs_.traversal : *codecs_.rerank;

@@ -167,7 +167,7 @@ size_t PagedSearch::Begin(Host& host, size_t list_size) {
   const auto look_up = [&](ExternalId id) { return host.LiveSlot(kNoSlot, id); };
   const Scorer probe = host.Bind(query_, PageRows::kTraversal);
   const size_t planned = PlanFiltered(host.ViewOf(PageRows::kTraversal),
-                                      {filter_->node(), list_size, host.max_degree(), &probe},
+                                      {filter_->node(), list_size, host.max_degree(), probe},
                                       look_up, host.work(), search_);
   list_factor_ = planned / list_size;
   const bool is_exact = search_.filter->plan == FilterPlan::kScan && host.RanksInMemory();

@@ -188,6 +188,20 @@ class StreamJobsTest(RunnerTest):
                          [("float32", 1), ("float32", 2), ("int8", 1), ("int8", 2)])
         self.assertTrue(all(row["share_of_peak"] > 0 for row in exact))
 
+    def test_filters_have_all_hits_within_their_price_for_each_kind_and_share(self):
+        content = {"data": self.made("mixture", rows=5000, dim=32, queries=50),
+                   "search": {"queries": 20, "per_100000": [97000, 2000, 60]}}
+        rows, = self.rows("filters", {"type": "filters", "content": content})
+        self.assertEqual([(r["churned"], r["kind"], r["percent"], r["accepted"]) for r in rows],
+                         [(churned, kind, percent, accepted) for churned in (False, True)
+                          for kind in ("random", "correlated", "anticorrelated")
+                          for percent, accepted in ((97, 4850), (2, 100), (.06, 3))])
+        for row in rows:
+            self.assertEqual(row["least_share_of_hits"], 1)
+            self.assertGreaterEqual(row["recall"], .95)
+            self.assertLessEqual(row["worst_cost_beside_brute_force"], 1.1)
+            self.assertEqual(row["scans"] + row["traversals"] + row["two_hops"], 20)
+
     def test_mistakes_are_named(self):
         data = self.made()
         for job, parts in [
@@ -201,6 +215,13 @@ class StreamJobsTest(RunnerTest):
              ["content.phases", "build.repair is not manual"]),
             ({"type": "kernels", "content": {"isas": ["neon"]}}, ["content.isas", "found neon"]),
             ({"type": "exact-search", "content": {"types": ["text"]}}, ["content.types", "found text"]),
+            ({"type": "filters", "content": {"data": data, "search": {"per_100000": [5, 100001]}}},
+             ["content.search.per_100000", "an integer in [1, 100000]", "found [5,100001]"]),
+            ({"type": "filters", "content": {"data": data, "search": {"per_100000": []}}},
+             ["content.search.per_100000"]),
+            ({"type": "filters", "content": {"data": data, "search": {"k": 0}}}, ["content.search.k", "found 0"]),
+            ({"type": "filters", "content": {"data": data, "kinds": ["random"]}}, ["content.kinds"]),
+            ({"type": "filters", "content": {"search": {}}}, ["content.data"]),
         ]:
             with self.subTest(parts=parts):
                 self.expect_refusal(self.run_file(self.jobs(job)), "jobs[0].", *parts)

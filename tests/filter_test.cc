@@ -218,6 +218,28 @@ TEST(FilterSearches, FindWithinARadiusWhatExactSearchFinds) {
   }
 }
 
+// Of a query the farthest points are accepted: hits lie around a hole of refused ones.
+TEST(FilterSearches, WithinARadiusFindWhatLiesBehindRefusedPoints) {
+  constexpr size_t kPoints = 15000, kAccepted = 3750, kWithin = 100;
+  const Rows rows = RandomRows(kPoints, 9), queries = RandomRows(5, 10);
+  const Index index = Filled(rows);
+  for (size_t q = 0; q < queries.size(); ++q) {
+    const auto distance_of = [&](ExternalId id) { return Distance(queries[q], rows[id]); };
+    const std::vector<double> exact = Model(rows).Distances(queries[q], [](auto) { return true; });
+    const double nearest = exact[kPoints - kAccepted];
+    std::vector<ExternalId> accepted;
+    for (ExternalId id = 0; id < kPoints; ++id)
+      if (distance_of(id) >= nearest) accepted.push_back(id);
+    const Filter filter = Filter::Ids(accepted);
+    const auto radius = static_cast<float>(exact[kPoints - kAccepted + kWithin]);
+    WorkCounters work;
+    const auto hits = index.RangeSearch(queries[q], {.radius = radius, .filter = &filter}, &work);
+    ASSERT_TRUE(hits);
+    EXPECT_NEAR(static_cast<double>(hits->size()), kWithin + .5, .6);  // The last may be rounded.
+    EXPECT_LE(work.distances, kAccepted * 11 / 10);
+  }
+}
+
 TEST(FilterSearches, InAnEmptyIndexFindNothing) {
   const Index index = MakeIndex();
   const std::vector<float> query(kDim);

@@ -91,6 +91,10 @@ struct CodeKernelBase : IntKernel {
   struct Query {
     const std::byte* elements;
     size_t run, offset;
+    // A register of elements of one run.
+    HWY_INLINE hn::Vec<Bytes> Run(size_t r) const {
+      return hn::LoadU(Bytes(), At<uint8_t>(elements + r * run, 0));
+    }
   };
   struct Row {
     const std::byte* at;
@@ -136,31 +140,29 @@ struct CodeKernel : CodeKernelBase {
       return hn::Or(BitsAt<6>(codes.section[kRun - 6], 3), BitsAt<kRun - 2>(codes.section[2], 4));
     }
   }
-  static HWY_INLINE hn::Vec<Bytes> QueryOf(const Query& q, size_t run) {
-    return hn::LoadU(Bytes(), At<uint8_t>(q.elements + run * q.run, 0));
-  }
 
+  // `q`: has run r of the query as Run(r), where `codes` have its elements.
 #if HWY_TARGET == HWY_AVX3_DL
-  template <int kRun = 0>
-  static HWY_INLINE void AddRuns(const Query& q, const Codes& codes, Sums& sums) {
+  template <int kRun = 0, class Q>
+  static HWY_INLINE void AddRuns(const Q& q, const Codes& codes, Sums& sums) {
     if constexpr (kRun < static_cast<int>(kRuns)) {
       hn::Vec<Ints>& sum = kRun % 2 == 0 ? sums.a : sums.b;
-      sum = MulAddQuads(ElementsOf<kRun>(codes), QueryOf(q, kRun), sum);
+      sum = MulAddQuads(ElementsOf<kRun>(codes), q.Run(kRun), sum);
       AddRuns<kRun + 1>(q, codes, sums);
     }
   }
 #else
-  template <int kRun>
-  static HWY_INLINE hn::Vec<Shorts> SumOfRuns(const Query& q, const Codes& codes,
-                                              hn::Vec<Shorts> sum) {
+  template <int kRun, class Q>
+  static HWY_INLINE hn::Vec<Shorts> SumOfRuns(const Q& q, const Codes& codes, hn::Vec<Shorts> sum) {
     if constexpr (kRun < static_cast<int>(kRuns)) {
-      const auto products = MulPairs(ElementsOf<kRun>(codes), QueryOf(q, kRun));
+      const auto products = MulPairs(ElementsOf<kRun>(codes), q.Run(kRun));
       return SumOfRuns<kRun + 1>(q, codes, hn::Add(sum, products));
     } else {
       return sum;
     }
   }
-  static HWY_INLINE void AddRuns(const Query& q, const Codes& codes, Sums& sums) {
+  template <class Q>
+  static HWY_INLINE void AddRuns(const Q& q, const Codes& codes, Sums& sums) {
     const auto shorts = SumOfRuns<0>(q, codes, hn::Zero(Shorts()));
     sums.a = MulAddPairs(shorts, hn::Set(Shorts(), 1), sums.a);
   }
@@ -179,6 +181,83 @@ struct CodeKernel : CodeKernelBase {
     for (size_t s = 0; s < kSections; ++s)
       codes.section[s] = FirstBytes(r.at + q.offset + s * q.run, r.count);
     AddRuns(q, codes, sums);
+  }
+};
+
+// Rows whose runs are so short that kSharing rows, 2 or 4, fill a register: a step is on as many.
+template <int kBits, size_t kSharing>
+struct ShortCodeKernel : CodeKernel<kBits> {
+  using Base = CodeKernel<kBits>;
+  static constexpr size_t kLongestRun = Base::kBlock / kSharing;
+
+  struct SharedQuery {
+    const std::byte* elements;
+    size_t run;
+    // The elements of one run, for each of the rows.
+    HWY_INLINE hn::Vec<Bytes> Run(size_t r) const {
+      return ForEachRow(Bytes(), At<uint8_t>(elements + r * run, 0));
+    }
+  };
+  template <class D>
+  static HWY_INLINE hn::Vec<D> ForEachRow(D d, const uint8_t* run) {
+    if constexpr (hn::MaxLanes(d) == kLongestRun) {
+      return hn::LoadU(d, run);
+    } else if constexpr (kLongestRun == 16) {
+      return hn::LoadDup128(d, run);
+    } else {
+      const auto half = ForEachRow(hn::Half<D>(), run);
+      return hn::Combine(d, half, half);
+    }
+  }
+  // Bytes [at, at + count) of rows, side by side.
+  template <class D>
+  static HWY_INLINE hn::Vec<D> LoadRows(D d, const std::byte* const* rows, size_t at,
+                                        size_t count) {
+    if constexpr (hn::MaxLanes(d) > kLongestRun) {
+      const hn::Half<D> half;
+      const auto low = LoadRows(half, rows, at, count);
+      return hn::Combine(d, LoadRows(half, rows + hn::MaxLanes(half) / kLongestRun, at, count),
+                         low);
+    } else if (count == kLongestRun) {
+      return hn::LoadU(d, At<uint8_t>(*rows, at));
+    } else {
+#if HWY_CAP_GE512
+      return LoadFirst(d, At<uint8_t>(*rows, at), count);
+#else
+      return UpTo16Bytes(*rows + at, count);
+#endif
+    }
+  }
+  // The sums of rows side by side, each as four lanes.
+  template <class D, class V4>
+  static HWY_INLINE void Separate(D d, hn::Vec<D> sums, V4* out) {
+    if constexpr (hn::MaxLanes(d) * sizeof(int32_t) > kLongestRun) {
+      const hn::Half<D> half;
+      Separate(half, hn::LowerHalf(half, sums), out);
+      Separate(half, hn::UpperHalf(half, sums),
+               out + hn::MaxLanes(half) * sizeof(int32_t) / kLongestRun);
+    } else {
+      *out = FoldToFour(d, sums);
+    }
+  }
+
+  // The sums of four rows.
+  static HWY_INLINE hn::Vec128<int32_t> SumsOfFour(const std::byte* v, const std::byte* const* rows,
+                                                   size_t run) {
+    const CodeQuery& query = Base::QueryAt(v);
+    const SharedQuery shared{static_cast<const std::byte*>(query.elements), query.run};
+    hn::Vec128<int32_t> four[4];
+#pragma GCC unroll 2
+    for (size_t r = 0; r < 4; r += kSharing) {
+      typename Base::Codes codes;
+#pragma GCC unroll 3
+      for (size_t s = 0; s < Base::kSections; ++s)
+        codes.section[s] = LoadRows(Bytes(), rows + r, query.offset + s * run, run);
+      typename Base::Sums sums = Base::Zero();
+      Base::AddRuns(shared, codes, sums);
+      Separate(Ints(), Base::Total(sums), four + r);
+    }
+    return SumFourByFour(hn::Full128<int32_t>(), four[0], four[1], four[2], four[3]);
   }
 };
 
@@ -218,6 +297,23 @@ template <class K>
 static void CodeBatch(const void* query, const std::byte* const* rows, size_t n, size_t,
                       float* out) {
   Batch<K>(query, rows, n, static_cast<const CodeQuery*>(query)->run, out);
+}
+
+// The same for rows of up to 4 bits an element, by the kernel for runs of their length.
+template <int kBits>
+static void SmallCodeBatch(const void* query_data, const std::byte* const* rows, size_t n, size_t,
+                           float* out) {
+  [[maybe_unused]] const auto* query = static_cast<const std::byte*>(query_data);
+  [[maybe_unused]] const size_t run = CodeKernelBase::QueryAt(query).run;
+#if HWY_CAP_GE512
+  using Quarters = ShortCodeKernel<kBits, 4>;
+  if (run <= Quarters::kLongestRun) return AllRows<Quarters, kRowsAtOnce>(query, rows, n, run, out);
+#endif
+#if HWY_CAP_GE256
+  using Halves = ShortCodeKernel<kBits, 2>;
+  if (run <= Halves::kLongestRun) return AllRows<Halves, kRowsAtOnce>(query, rows, n, run, out);
+#endif
+  CodeBatch<CodeKernel<kBits>>(query, rows, n, run, out);
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -33,8 +33,8 @@ struct LoadBfloats {
 
 static constexpr CodeKernels kCodeKernels = {
     kIsa,
-    {nullptr, CodeBatch<CodeKernel<1>>, CodeBatch<CodeKernel<2>>, CodeBatch<CodeKernel<3>>,
-     CodeBatch<CodeKernel<4>>, nullptr, nullptr, nullptr, CodeBatch<ByteCodeKernel>},
+    {nullptr, SmallCodeBatch<1>, SmallCodeBatch<2>, SmallCodeBatch<3>, SmallCodeBatch<4>, nullptr,
+     nullptr, nullptr, CodeBatch<ByteCodeKernel>},
     {Batch<FloatKernel<Op::kL2, LoadBfloats>>, Batch<FloatKernel<Op::kDot, LoadBfloats>>,
      Batch<FloatKernel<Op::kL1, LoadBfloats>>, nullptr},
     Hadamard,

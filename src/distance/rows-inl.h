@@ -10,6 +10,7 @@
 //   Total(sums)        one vector, whose lanes sum to the result (but for Correction)
 //   Correction(query, dim)  what is added to every row's sum; NoCorrection if nothing
 //   RowBytes(query, dim)    where dim elements are not all that a row has
+//   SumsOfFour(query, rows, dim)  the sums of four rows, where one after another is slower
 
 #include "distance/vector-inl.h"
 
@@ -112,22 +113,32 @@ HWY_INLINE auto OneRow(const std::byte* query, const std::byte* row, size_t dim,
   return K::Corrected(SumFour(d4, folded), correction);
 }
 
+template <class K, class V4>
+HWY_INLINE void StoreFour(V4 sums, typename K::Correction correction, float* out) {
+  const hn::DFromV<V4> d4;
+  const hn::Rebind<float, decltype(d4)> df4;
+  hn::StoreU(K::ToFloat(df4, K::CorrectedFour(d4, sums, correction)), df4, out);
+}
+
 // kRows rows, a multiple of four.
 template <class K, size_t kRows>
 HWY_INLINE void ManyRows(const std::byte* query, const std::byte* const* rows, size_t dim,
                          typename K::Correction correction, float* out) {
-  typename K::Sums sums[kRows];
-  SumRows<K, kRows>(query, rows, dim, sums);
+  if constexpr (requires { K::SumsOfFour(query, rows, dim); }) {
+    static_assert(kRows == 4);
+    StoreFour<K>(K::SumsOfFour(query, rows, dim), correction, out);
+  } else {
+    typename K::Sums sums[kRows];
+    SumRows<K, kRows>(query, rows, dim, sums);
 #pragma GCC unroll 2
-  for (size_t r = 0; r < kRows; r += 4) {
-    const auto a = FourLanes<K>(sums[r]);
-    const auto b = FourLanes<K>(sums[r + 1]);
-    const auto c = FourLanes<K>(sums[r + 2]);
-    const auto e = FourLanes<K>(sums[r + 3]);
-    const hn::DFromV<decltype(a)> d4;
-    const hn::Rebind<float, decltype(d4)> df4;
-    const auto four = K::CorrectedFour(d4, SumFourByFour(d4, a, b, c, e), correction);
-    hn::StoreU(K::ToFloat(df4, four), df4, out + r);
+    for (size_t r = 0; r < kRows; r += 4) {
+      const auto a = FourLanes<K>(sums[r]);
+      const auto b = FourLanes<K>(sums[r + 1]);
+      const auto c = FourLanes<K>(sums[r + 2]);
+      const auto e = FourLanes<K>(sums[r + 3]);
+      const hn::DFromV<decltype(a)> d4;
+      StoreFour<K>(SumFourByFour(d4, a, b, c, e), correction, out + r);
+    }
   }
 }
 
