@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Builds the Python package from an sdist, installs it into a virtual environment of its own, and runs its tests.
 
-usage: run.py --source DIR --build DIR [--suites | --wheel DIR] [PYTEST ARGUMENT...]
+usage: run.py --source DIR --build DIR [--suites | --figures | --wheel DIR] [PYTEST ARGUMENT...]
 
 --suites runs other libraries' tests of what stands in for them, or is an adaptor to them: those of LangChain,
 scikit-learn, Haystack, LlamaIndex as packages; hnswlib's and diskannpy's, which are in no package, from clones of
 their repositories (--hnswlib URL, --diskannpy URL), unchanged. The last lines say of each what came of it.
+--figures measures what figures.py says, beside the program DIR/apps/shoal.
 --wheel builds the wheel alone, into DIR, and has auditwheel say which systems it runs on, where that is installed.
 
 Everything is under the build directory: venv, sdist, wheel. Packages come from the package index. Where that
@@ -189,6 +190,7 @@ def main():
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--suites", action="store_true")
+    parser.add_argument("--figures", action="store_true")
     parser.add_argument("--hnswlib", default=HNSWLIB)
     parser.add_argument("--diskannpy", default=DISKANNPY)
     parser.add_argument("--wheel", type=pathlib.Path)
@@ -206,6 +208,9 @@ def main():
         return 0
     install(args.source, build, python)
     package = args.source / "bindings" / "python"
+    if args.figures:
+        run(python, package / "tests" / "figures.py", build.parent / "apps" / "shoal", cwd=build)
+        return 0
     if args.suites:
         return 0 if run_suites(package, build, python, args) else SKIPPED
     run(python, "-m", "mypy", "--config-file", args.source / "pyproject.toml", "--cache-dir", build / "mypy",
