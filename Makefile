@@ -10,6 +10,8 @@ PREFIX ?= /usr/local
 # What `make demo` asks the package index in the end; empty: a handful of its own questions.
 QUERY ?=
 CTEST := ctest --output-on-failure --no-tests=error -j $(JOBS)
+# Where `make python-suites` fetches from, if not from the projects' own repositories.
+SUITES ?=
 # What `make bench` hands to bench/compare.py: --fresh-builds, say.
 BENCH ?=
 
@@ -59,8 +61,8 @@ server-test: deps ## the module for Valkey and Redis inside servers on loopback 
 	cmake --build --preset release -j $(JOBS) --target shoal_vset
 	$(CTEST) --test-dir build -R '^Server\.' -LE stress
 
-python-suites: ## LangChain's, scikit-learn's, Haystack's and hnswlib's own tests against the package, fetched now
-	@python3 bindings/python/tests/run.py --source . --build build --suites
+python-suites: ## other libraries' own tests against the package, fetched now: SUITES="--hnswlib URL --diskannpy URL"
+	@python3 bindings/python/tests/run.py --source . --build build --suites $(SUITES)
 
 wheel: ## one wheel for every Python from 3.10 on, into out/wheels, checked by auditwheel
 	@python3 bindings/python/tests/run.py --source . --build build --wheel out/wheels

@@ -10,6 +10,7 @@
 
 #include "base/mismatch.h"
 #include "codec/full_codec.h"
+#include "database_file.h"
 #include "database_impl.h"
 
 namespace shoal {
@@ -299,33 +300,14 @@ Status DatabaseImpl::RemoveLeftovers(StoredIndexImpl& index) {
   return ok;
 }
 
-Result<std::vector<std::string>> DatabaseImpl::IndexNames() {
-  const Result<ReadTxn> txn = environment_->Read();
-  if (!txn) return tl::unexpected(txn.error());
-  std::vector<std::string> names;
-  const Status read = EachIndexRecord(*txn, [&](const IndexRecord& record) -> Status {
-    names.push_back(record.name);
-    return {};
-  });
-  if (!read) return tl::unexpected(read.error());
-  return names;
-}
+Result<std::vector<std::string>> DatabaseImpl::IndexNames() { return ReadNames(*environment_); }
 
 Result<DatabaseStats> DatabaseImpl::Stat() {
-  const Result<EnvironmentStats> found = environment_->Stat();
-  if (!found) return tl::unexpected(found.error());
-  const auto bytes = [&](Table table) { return found->table_bytes[static_cast<size_t>(table)]; };
-  DatabaseStats stats{.file_bytes = found->file_bytes,
-                      .row_bytes = bytes(Table::kRows),
-                      .graph_bytes = bytes(Table::kGraph),
-                      .log_bytes = bytes(Table::kLog) + bytes(Table::kRuns),
-                      .max_bytes = found->map_bytes,
-                      .commits = found->last_txn,
-                      .snapshots = found->readers,
-                      .oldest_lag = found->last_txn - found->oldest_reader};
-  stats.passes = passes_.load(std::memory_order_relaxed);
+  Result<DatabaseStats> stats = ReadStats(*environment_);
+  if (!stats) return stats;
+  stats->passes = passes_.load(std::memory_order_relaxed);
   const std::lock_guard lock(queue_mutex_);
-  stats.queued_changes = gathered_.size();
+  stats->queued_changes = gathered_.size();
   return stats;
 }
 

@@ -97,7 +97,7 @@ ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<ViewScratch&>(*scratch);
 }
 
-size_t IndexViewImpl::Plan(const Rows& rows, const FilteredSearchOptions& options,
+size_t IndexViewImpl::Plan(const SnapshotRows& rows, const FilteredSearchOptions& options,
                            WorkCounters& work, SearchScratch& scratch) const {
   const auto look_up = [&](ExternalId id) {
     const SlotId point = Find(id);

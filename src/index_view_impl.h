@@ -83,7 +83,7 @@ class IndexViewImpl final : public CalibrationSubject {
                                     WorkCounters& work, SearchScratch& scratch) const {
     return {SnapshotView(snapshot_, rows), filter.node(), work, *scratch.filter};
   }
-  size_t Plan(const Rows& rows, const FilteredSearchOptions& options, WorkCounters& work,
+  size_t Plan(const SnapshotRows& rows, const FilteredSearchOptions& options, WorkCounters& work,
               SearchScratch& scratch) const;
   // Leaves the nearest candidates in scratch.search, and says how many are to be reranked; 0: none.
   size_t FindNearest(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,

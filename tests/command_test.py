@@ -15,7 +15,7 @@ import unittest
 
 PROGRAM = None
 VERBS = ["create", "insert", "upsert", "delete", "refine", "pack", "search", "get", "ids", "count", "bench", "stat",
-         "verify", "dump", "load", "import", "export", "completion"]
+         "verify", "backup", "compact", "dump", "load", "import", "export", "completion"]
 COLORS = {1: [255, 0, 0], 2: [255, 165, 0], 3: [0, 0, 255], 2**64 - 1: [255, 127, 80]}
 
 
@@ -51,7 +51,7 @@ class Command(unittest.TestCase):
         self.assertRegex(self.run_it("--version"), r"^\d+\.\d+\.\d+\n$")
 
     def test_wrong_usage_is_status_2(self):
-        for arguments in ((), ("no-such-verb",), ("create", "x"), ("create", "x", "--dim", "many"), ("get", "x"),
+        for arguments in ((), ("no-such-verb",), ("create", "x"), ("create", "x", "--dim", "many"), ("get",),
                           ("search", "x", "--no-such-option")):
             self.run_it(*arguments, status=2, stderr="^shoal: .*\n$")
 
@@ -121,7 +121,40 @@ class Command(unittest.TestCase):
         self.assertEqual(found, {1: [10, 20], 2: [30, 40], 3: [50, 60], 77: [1, 2], 78: [3, 4], 100: [7, 8]})
         self.run_it("insert", self.file, "a.bin", "--ids", "a.csv", status=1, stderr="line 1: id: ")
         self.run_it("insert", self.file, "gone.jsonl", status=1, stderr="gone.jsonl")
-        self.run_it("insert", self.file, "-", "--format", "npy", status=1, stderr="JSON lines or CSV")
+        self.run_it("insert", self.file, "-", "--format", "npy", stdin="no npy", status=1, stderr="magic")
+        self.run_it("insert", self.file, "a.csv", "--format", "xml", status=1, stderr="--format: expected jsonl")
+
+    def npy(self, name, descr, shape, data):
+        """Writes a .npy file."""
+        head = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+        (self.folder / name).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data)
+
+    def test_npy_goes_in_and_out(self):
+        self.run_it("create", self.file, "--dim", 2)
+        self.npy("rows.npy", "<f4", (3, 2), struct.pack("<6f", 1, 2, 3, 4, 5, 6))
+        self.npy("ids.npy", "<i8", (3,), struct.pack("<3q", 7, 8, 2**62))
+        self.run_it("insert", self.file, "rows.npy", "--ids", "ids.npy")
+        with open(self.folder / "rows.npy", "rb") as rows:  # From a pipe, too.
+            subprocess.run(f"cat | {PROGRAM} insert {self.file} - --format npy --first-id 1", shell=True, check=True, stdin=rows)
+        self.assertEqual(set(self.run_it("ids", self.file).split()), {"1", "2", "3", "7", "8", str(2**62)})
+        self.assertEqual(self.run_it("get", self.file, 8, 2, "--format", "csv"), "8,3,4\n2,3,4\n")
+        self.assertEqual(json.loads(self.run_it("get", self.file, stdin="8\n")), {"id": 8, "vector": [3, 4]})
+        self.run_it("get", self.file, 8, 7, "--format", "npy", "--out", "out.npy")
+        self.assertTrue((self.folder / "out.npy").read_bytes().endswith(struct.pack("<4f", 3, 4, 1, 2)))
+        self.run_it("get", self.file, 8, 99, "--format", "npy", "--out", "none.npy", status=1, stderr="id 99: not there")
+        self.assertFalse((self.folder / "none.npy").exists())
+        self.npy("few.npy", "<u4", (2,), struct.pack("<2I", 8, 2))
+        (self.folder / "two").write_text("7\n8\n")
+        self.run_it("search", self.file, "--queries", "rows.npy", "-k", 3, "--filter-ids", "few.npy", "--format", "npy",
+                    "--out", "near")
+        self.assertIn(b"'descr': '<u8', 'fortran_order': False, 'shape': (3, 2)", (self.folder / "near.ids.npy").read_bytes())
+        self.assertTrue((self.folder / "near.distances.npy").read_bytes().endswith(struct.pack("<2f", 8, 8)))
+        near, = self.answers("5,6", "-k", 3, "--filter-ids", "two")
+        self.assertEqual(near["ids"], [8, 7])
+        for wrong in (["--format", "npy"], ["--out", "x"], ["--format", "text", "--out", "x"]):
+            self.run_it("search", self.file, "1,2", *wrong, status=1, stderr="npy")
+        self.npy("bad.npy", "<i8", (3,), struct.pack("<3q", 7, -8, 2))
+        self.run_it("insert", self.file, "rows.npy", "--ids", "bad.npy", status=1, stderr="row 1: expected an id of 0 or more")
 
     def test_other_types_keep_their_elements(self):
         for dtype, metric, vector in (("uint8", "l2", [0, 255, 7]), ("int8", "cosine", [-128, 127, 1]),
@@ -148,6 +181,18 @@ class Command(unittest.TestCase):
         self.run_it("verify", self.folder / "gone", status=1, stderr="gone")
         (self.folder / "text").write_text("no index" * 100)
         self.run_it("count", self.folder / "text", status=1, stderr="text")
+
+    def test_a_backup_is_the_file_and_compact_leaves_the_points(self):
+        self.make()
+        self.run_it("backup", self.file, "copy.shoal")
+        self.assertEqual((self.folder / "copy.shoal").read_bytes(), self.file.read_bytes())
+        self.run_it("backup", self.file, "copy.shoal", status=1, stderr="copy.shoal: there is such a file")
+        self.run_it("delete", self.file, 2)
+        self.run_it("compact", self.file)
+        self.assertEqual(self.run_it("count", self.file), "3\n")
+        self.file.write_bytes(self.file.read_bytes()[:-1])
+        self.run_it("backup", self.file, "other.shoal", status=1, stderr="colors.shoal")
+        self.assertFalse((self.folder / "other.shoal").exists())
 
     def test_create_replaces_nothing_unless_it_is_told_to(self):
         self.make()
@@ -243,6 +288,89 @@ class Command(unittest.TestCase):
         _, told = waiting.communicate(timeout=60)
         self.assertEqual((waiting.returncode, told), (130, b""))
         self.assertEqual(self.file.read_bytes(), before)
+
+
+class Databases(Command):
+    """The same verbs over an index of a database, and several indexes in one file."""
+
+    def setUp(self):
+        super().setUp()
+        self.file = self.folder / "colors.db"
+
+    def make(self, name="rgb", **options):
+        self.run_it("create", self.file, "--dim", 3, "--index", name, *[f"--{k}={v}" for k, v in options.items()])
+        lines = "".join(json.dumps({"id": i, "vector": v}) + "\n" for i, v in COLORS.items())
+        self.run_it("insert", self.file, "--index", name, stdin=lines)
+
+    def test_stat_and_verify_say_what_is_there(self):
+        self.make(metric="cosine")
+        stat = json.loads(self.run_it("stat", self.file, "--json"))
+        index, = stat["indexes"]
+        self.assertEqual((index["name"], index["points"], index["dim"], index["metric"]), ("rgb", 4, 3, "cosine"))
+        self.assertGreater(stat["row_bytes"], 0)
+        self.assertRegex(self.run_it("stat", self.file), "points +4\n")
+        self.assertIn("index rgb: 4 points, all checksums right", self.run_it("verify", self.file))
+        data = self.file.read_bytes()
+        row = struct.pack("<3f", *COLORS[2])
+        self.assertIn(row, data)
+        self.file.write_bytes(data.replace(row, struct.pack("<3f", 9, 9, 9)))
+        self.run_it("verify", self.file, status=3, stderr="^shoal: .*colors.db: index 0, rows, block 0: checksum")
+
+    def test_several_indexes_are_told_apart_by_name(self):
+        self.make()
+        self.make("hsv", metric="cosine")
+        self.run_it("count", self.file, status=1, stderr="--index: expected the name of one of 2 indexes.*hsv, rgb|rgb, hsv")
+        self.run_it("delete", self.file, "--index", "rgb", 1)
+        self.assertEqual(self.run_it("count", self.file, "--index", "rgb"), "3\n")
+        self.assertEqual(self.run_it("count", self.file, "--index", "hsv"), "4\n")
+        self.run_it("count", self.file, "--index", "cmyk", status=1, stderr="cmyk")
+        self.run_it("create", self.file, "--index", "rgb", "--dim", 3, status=1, stderr="rgb")
+        self.run_it("create", self.file, "--dim", 3, status=1, stderr="--index")
+        self.assertEqual(self.run_it("verify", self.file).count("all checksums right"), 2)
+
+    def test_create_replaces_nothing_unless_it_is_told_to(self):
+        self.make()
+        self.run_it("create", self.file, "--dim", 3, "--force", status=1, stderr="is a database")
+        self.assertEqual(self.run_it("count", self.file), "4\n")
+
+    def test_a_backup_is_the_file_and_compact_leaves_the_points(self):
+        self.make()
+        self.run_it("backup", self.file, "copy.db")
+        self.assertEqual(self.run_it("dump", "copy.db"), self.run_it("dump", self.file))
+        self.run_it("backup", self.file, "copy.db", status=1, stderr="copy.db: there is such a file")
+        self.run_it("delete", self.file, 2)
+        self.run_it("compact", self.file)
+        self.run_it("verify", self.file)
+        self.assertEqual(self.run_it("count", self.file), "3\n")
+
+    def test_what_is_dumped_is_loaded(self):
+        self.make(metric="cosine")
+        dump = self.run_it("dump", self.file)
+        self.run_it("load", "again.shoal", stdin=dump)
+        self.run_it("load", self.file, "--index", "again", stdin=dump)
+        for again in (["again.shoal"], [self.file, "--index", "again"]):
+            self.assertEqual(sorted(self.run_it("dump", *again).splitlines()), sorted(dump.splitlines()))
+        self.run_it("load", self.file, stdin=dump, status=1, stderr="--index")
+        self.run_it("count", "again.shoal", "--index", "rgb", status=1, stderr="expected a database")
+
+    def test_bad_lines_are_named_and_the_rest_goes_in(self):
+        self.make()
+        lines = '{"id": 1, "vector": [1, 2, 3]}\nnot json\n{"id": 9, "vector": [1, 2, 3]}\n'
+        self.run_it("insert", self.file, "--bail", stdin=lines, status=1, stderr="^shoal: line 2: ")
+        self.assertEqual(self.run_it("count", self.file), "4\n")
+        self.run_it("insert", self.file, stdin=lines, status=1, stderr="line 2: expected JSON(.|\n)*line 1: id 1: ")
+        self.assertEqual(self.run_it("count", self.file), "5\n")
+
+    def test_snapshots_alone_are_refined_and_exported(self):
+        self.make()
+        self.run_it("refine", self.file, status=1, stderr="expected a snapshot, found a database")
+        self.run_it("export", self.file, "ann", status=1, stderr="expected a snapshot, found a database")
+
+    # What is no matter of where the index is.
+    test_each_verb_s_help_shows_an_example = test_wrong_usage_is_status_2 = test_completion_knows_verbs_and_options = None
+    test_the_lines_of_the_documentation_run = test_csv_and_binary_files_go_in = test_npy_goes_in_and_out = None
+    test_other_types_keep_their_elements = test_diskann_s_files_go_out_and_come_back = None
+    test_bench_prints_recall_of_one_where_all_is_searched = None
 
 
 if __name__ == "__main__":

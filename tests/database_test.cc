@@ -376,6 +376,25 @@ TEST_F(DatabaseTest, BackupsHoldTheSamePoints) {
   EXPECT_TRUE(*snapshot->Contains(3));
 }
 
+TEST_F(DatabaseTest, AFileIsInspectedAndCopiedWithoutItsWriter) {
+  const auto copy = folder_ / "copy.db";
+  EXPECT_EQ(InspectDatabase(path_).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(CodeOf(BackupDatabase(path_, copy)), ErrorCode::kNotFound);
+  {
+    Database database = Open();
+    StoredIndex index = *database.CreateIndex("a", kOptions);
+    ExpectGood(index.Insert(1, Random()));
+    ASSERT_TRUE(database.CreateIndex("b", kOptions));
+  }
+  const Result<DatabaseInfo> info = InspectDatabase(path_);
+  ASSERT_TRUE(info) << info.error().message;
+  EXPECT_EQ(info->indexes, (std::vector<std::string>{"a", "b"}));
+  EXPECT_GT(info->stats.row_bytes, 0u);
+  ExpectGood(BackupDatabase(path_, copy));
+  EXPECT_EQ(CodeOf(BackupDatabase(path_, copy)), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(DatabaseSnapshot::Open(copy, "a")->size(), 1u);
+}
+
 TEST_F(DatabaseTest, OfAnIdThatIsTwiceInOneUpsertManyTheLastRowStays) {
   Database database = Open();
   const StoredIndex index = *database.CreateIndex("a", {.dim = 1});

@@ -191,5 +191,45 @@ TEST(NpyFile, AFloat64ThatFloat32CannotHoldIsNamed) {
   }
 }
 
+TEST(NpyFile, IdsOfEveryWidthComeBackAndNegativeOnesAreNamed) {
+  TempFolder folder;
+  const auto file = folder / "ids.npy";
+  const std::vector<uint64_t> ids = {0, 7, uint64_t{1} << 63, UINT64_MAX};
+  for (const size_t columns : {0, 2}) {
+    ASSERT_TRUE(WriteIdNpy(file, ids, columns));
+    EXPECT_THAT(ReadBytes(file),
+                HasSubstr(columns == 0 ? "'<u8', 'fortran_order': False, 'shape': (4,)"
+                                       : "'shape': (2, 2)"));
+    const auto read = ReadIdNpy(file);
+    if (columns == 0)
+      EXPECT_EQ(*read, ids);
+    else
+      ExpectError(read, ErrorCode::kUnsupported, file, "shape: expected (ids,), found (2, 2)");
+  }
+  const auto put = [&](const char* descr, auto... numbers) {
+    std::string data;
+    (data.append(reinterpret_cast<const char*>(&numbers), sizeof(numbers)), ...);
+    WriteBytes(file, Npy(1,
+                         std::string("{'descr': '") + descr + "', 'fortran_order': False, " +
+                             "'shape': (" + std::to_string(sizeof...(numbers)) + ",)}",
+                         data));
+  };
+  put("<u4", 3u, UINT32_MAX);
+  EXPECT_EQ(*ReadIdNpy(file), (std::vector<uint64_t>{3, UINT32_MAX}));
+  put("<i4", 3, 4, 5);
+  EXPECT_EQ(*ReadIdNpy(file), (std::vector<uint64_t>{3, 4, 5}));
+  put("<i4", 3, -4, 5);
+  ExpectError(ReadIdNpy(file), ErrorCode::kCorrupt, file,
+              "row 1: expected an id of 0 or more, found -4");
+  put("<i8", int64_t{3}, int64_t{-1});
+  ExpectError(ReadIdNpy(file), ErrorCode::kCorrupt, file,
+              "row 1: expected an id of 0 or more, found -1");
+  put("<f4", 1.0f);
+  ExpectError(ReadIdNpy(file), ErrorCode::kUnsupported, file, "descr: expected '<u8'");
+  WriteBytes(file, ReadBytes(file).substr(0, 70));
+  EXPECT_FALSE(ReadIdNpy(file));
+  EXPECT_EQ(WriteIdNpy(file, ids, 3).error().code, ErrorCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace shoal

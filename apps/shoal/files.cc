@@ -1,17 +1,18 @@
-// stat, verify, dump, load, import, export: verbs about the file as a whole.
+// stat, verify, backup, import, export: verbs about the file as a whole.
 #include <fmt/format.h>
 
-#include <iostream>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "apps/shoal/rows.h"
+#include "apps/shoal/options_json.h"
+#include "apps/shoal/place.h"
 #include "apps/shoal/verb.h"
+#include "shoal/database.h"
 #include "shoal/diskann_files.h"
 #include "shoal/index.h"
-#include "shoal/index_view.h"
 #include "shoal/snapshot.h"
 
 namespace shoal::apps {
@@ -19,18 +20,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json JsonOf(const IndexOptions& options) {
-  return {{"dim", options.dim},
-          {"dtype", ScalarTypeName(options.scalar_type)},
-          {"metric", MetricName(options.metric)},
-          {"code", CodeName(options.code)},
-          {"rerank_code", CodeName(options.rerank_code)},
-          {"max_degree", options.max_degree},
-          {"build_list_size", options.build_list_size},
-          {"alpha", options.alpha}};
-}
-
-Result<int> PrintStat(const std::string& file, bool json) {
+Result<Json> StatOfSnapshot(const std::string& file) {
   const auto info = InspectSnapshot(file);
   if (!info) return tl::unexpected(info.error());
   Json fields = {{"file", file},
@@ -41,93 +31,112 @@ Result<int> PrintStat(const std::string& file, bool json) {
                  {"has_list_codes", info->has_list_codes},
                  {"format_version", info->format_version}};
   fields.update(JsonOf(info->options));
-  if (json) {
-    fmt::print("{}\n", fields.dump());
-    return kDone;
+  return fields;
+}
+
+// The names of a database's indexes, or the one that was said.
+Result<std::vector<std::string>> NamesOf(const Place& place) {
+  if (!place.index.empty()) return std::vector<std::string>{place.index};
+  Result<DatabaseInfo> info = InspectDatabase(place.file);
+  if (!info) return tl::unexpected(info.error());
+  return std::move(info->indexes);
+}
+
+Result<Json> StatOfDatabase(const Place& place) {
+  const Result<DatabaseInfo> info = InspectDatabase(place.file);
+  if (!info) return tl::unexpected(info.error());
+  const DatabaseStats& stats = info->stats;
+  Json fields = {{"file", place.file},           {"bytes", stats.file_bytes},
+                 {"row_bytes", stats.row_bytes}, {"graph_bytes", stats.graph_bytes},
+                 {"log_bytes", stats.log_bytes}, {"commits", stats.commits},
+                 {"snapshots", stats.snapshots}, {"oldest_lag", stats.oldest_lag},
+                 {"indexes", Json::array()}};
+  const Result<std::vector<std::string>> names = NamesOf(place);
+  if (!names) return tl::unexpected(names.error());
+  for (const std::string& name : *names) {
+    const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(place.file, name);
+    if (!snapshot) return tl::unexpected(snapshot.error());
+    Json index = {{"name", name}, {"points", snapshot->size()}};
+    index.update(JsonOf(snapshot->options()));
+    fields["indexes"].push_back(index);
   }
-  for (const auto& [name, value] : fields.items())
-    fmt::print("{:<16} {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+  return fields;
+}
+
+void PrintFields(const Json& fields, const std::string& indent) {
+  for (const auto& [name, value] : fields.items()) {
+    if (!value.is_array())
+      fmt::print("{}{:<16} {}\n", indent, name,
+                 value.is_string() ? value.get<std::string>() : value.dump());
+    else
+      for (const Json& one : value) {
+        fmt::print("{}index\n", indent);
+        PrintFields(one, indent + "  ");
+      }
+  }
+}
+
+Result<int> PrintStat(const Place& place, bool json) {
+  if (!IsDatabase(place.file))  // Says what is wrong with the name of an index.
+    if (const auto name = IndexNameOf(place); !name) return tl::unexpected(name.error());
+  const auto fields = IsDatabase(place.file) ? StatOfDatabase(place) : StatOfSnapshot(place.file);
+  if (!fields) return tl::unexpected(fields.error());
+  if (json)
+    fmt::print("{}\n", fields->dump());
+  else
+    PrintFields(*fields, "");
   return kDone;
 }
 
-Result<int> Verify(const std::string& file, bool deep) {
-  const auto info = VerifySnapshot(file);
-  const auto damaged = [](const Error& error) -> Result<int> {
-    if (error.code != ErrorCode::kCorrupt) return tl::unexpected(error);
-    fmt::print(stderr, "shoal: {}\n", error.message);
-    return kDamaged;
-  };
-  if (!info) return damaged(info.error());
-  if (deep) {
-    const Result<Index> index = Index::Load(file);
-    if (!index) return damaged(index.error());
-    if (const Status structure = index->CheckStructure(); !structure)
-      return damaged(structure.error());
+Result<int> DamagedOr(const Error& error) {
+  if (error.code != ErrorCode::kCorrupt) return tl::unexpected(error);
+  fmt::print(stderr, "shoal: {}\n", error.message);
+  return kDamaged;
+}
+
+Result<int> VerifyDatabase(const Place& place) {
+  const Result<std::vector<std::string>> names = NamesOf(place);
+  if (!names) return DamagedOr(names.error());
+  for (const std::string& name : *names) {
+    const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(place.file, name);
+    if (!snapshot) return DamagedOr(snapshot.error());
+    if (const Status whole = snapshot->Verify(); !whole) return DamagedOr(whole.error());
+    fmt::print("{}: index {}: {} points, all checksums right, the graph too\n", place.file, name,
+               snapshot->size());
   }
-  fmt::print("{}: {} points, all checksums right{}\n", file, info->points,
+  return kDone;
+}
+
+Result<int> Verify(const Place& place, bool deep) {
+  if (IsDatabase(place.file)) return VerifyDatabase(place);
+  if (const auto name = IndexNameOf(place); !name) return tl::unexpected(name.error());
+  const auto info = VerifySnapshot(place.file);
+  if (!info) return DamagedOr(info.error());
+  if (deep) {
+    const Result<Index> index = Index::Load(place.file);
+    if (!index) return DamagedOr(index.error());
+    if (const Status structure = index->CheckStructure(); !structure)
+      return DamagedOr(structure.error());
+  }
+  fmt::print("{}: {} points, all checksums right{}\n", place.file, info->points,
              deep ? ", the graph too" : "");
   return kDone;
 }
 
-// One line with the options, then a line for each point.
-Result<int> Dump(const std::string& file) {
-  const Result<IndexView> view = IndexView::Open(file);
-  if (!view) return tl::unexpected(view.error());
-  const IndexOptions& options = view->options();
-  fmt::print("{}\n", Json{{"shoal_dump", 1}, {"options", JsonOf(options)}}.dump());
-  std::vector<std::byte> vector(BytesOf(options.scalar_type, options.dim));
-  for (const uint64_t id : view->ids()) {
-    if (Status got = view->Get(id, {vector.data(), options.scalar_type, options.dim}); !got)
-      return tl::unexpected(got.error());
-    fmt::print("{{\"id\":{},\"vector\":{}}}\n", id,
-               VectorText({vector.data(), options.scalar_type, options.dim}));
+// A snapshot is verified before it is copied; a database's copy has no free pages.
+Result<int> Backup(const std::string& file, const std::string& to) {
+  if (IsDatabase(file)) {
+    if (Status copied = BackupDatabase(file, to); !copied) return tl::unexpected(copied.error());
+    return kDone;
   }
-  return kDone;
-}
-
-// The options of a dump's first line.
-Result<IndexOptions> OptionsOfDump(const std::string& line) {
-  const auto wrong = [](const char* what) {
-    return MakeError(ErrorCode::kCorrupt, std::string("line 1: ") + what);
-  };
-  const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded() || !json.is_object() || json.value("shoal_dump", 0) != 1)
-    return wrong("expected the first line of shoal dump, version 1");
-  try {
-    const Json& fields = json.at("options");
-    const auto type = ParseScalarType(fields.at("dtype").get<std::string>());
-    const auto metric = ParseMetric(fields.at("metric").get<std::string>());
-    const auto code = ParseCode(fields.at("code").get<std::string>());
-    const auto rerank_code = ParseCode(fields.at("rerank_code").get<std::string>());
-    if (!type || !metric || !code || !rerank_code) return wrong("a name that is not known");
-    return IndexOptions{.dim = fields.at("dim").get<uint32_t>(),
-                        .scalar_type = *type,
-                        .metric = *metric,
-                        .code = *code,
-                        .rerank_code = *rerank_code,
-                        .max_degree = fields.at("max_degree").get<uint32_t>(),
-                        .build_list_size = fields.at("build_list_size").get<uint32_t>(),
-                        .alpha = fields.at("alpha").get<float>()};
-  } catch (const Json::exception&) {
-    return wrong("expected the index's options");
-  }
-}
-
-Result<int> Load(const std::string& file) {
-  std::string first;
-  std::getline(std::cin, first);
-  const Result<IndexOptions> options = OptionsOfDump(first);
-  if (!options) return tl::unexpected(options.error());
-  Result<Index> index = Index::Create(*options);
-  if (!index) return tl::unexpected(index.error());
-  const auto rows = ReadRows(
-      "-",
-      {.format = Format::kJsonl, .type = options->scalar_type, .dim = options->dim, .bail = true});
-  if (!rows) return tl::unexpected(rows.error());
-  const auto report = index->InsertMany(rows->ids, rows->view(options->scalar_type, options->dim));
-  if (!report) return tl::unexpected(report.error());
-  if (!report->failures.empty()) return tl::unexpected(report->failures.front().error);
-  if (Status saved = index->Save(file); !saved) return tl::unexpected(saved.error());
+  if (std::filesystem::exists(to))
+    return MakeError(ErrorCode::kAlreadyExists, to + ": there is such a file");
+  if (const auto whole = VerifySnapshot(file); !whole) return tl::unexpected(whole.error());
+  const std::string part = to + ".part";
+  std::error_code failed;
+  std::filesystem::copy_file(file, part, std::filesystem::copy_options::overwrite_existing, failed);
+  if (!failed) std::filesystem::rename(part, to, failed);
+  if (failed) return MakeError(ErrorCode::kIo, to + ": " + failed.message());
   return kDone;
 }
 
@@ -150,6 +159,9 @@ Result<int> Import(const ExchangeArguments& arguments) {
 }
 
 Result<int> Export(const ExchangeArguments& arguments) {
+  if (IsDatabase(arguments.file))
+    return MakeError(ErrorCode::kUnsupported,
+                     arguments.file + ": export: expected a snapshot, found a database");
   const auto index = Index::Load(arguments.file);
   if (!index) return tl::unexpected(index.error());
   if (Status saved = SaveDiskann(*index, arguments.prefix, {.dynamic = arguments.tags}); !saved)
@@ -164,7 +176,7 @@ void AddExchange(CLI::App& app, Action* action) {
   CLI::App* exported = AddVerb(app, "export", "Writes DiskANN's in-memory files.",
                                "shoal export colors.shoal diskann/ann --tags");
   for (CLI::App* verb : {import, exported}) {
-    verb->add_option("file", arguments->file, "the index")->required();
+    verb->add_option("file", arguments->file, "a snapshot")->required();
     verb->add_option("prefix", arguments->prefix, "of DiskANN's files")->required();
     verb->add_flag("--tags", arguments->tags,
                    "ids are in <prefix>.tags; else they are row numbers");
@@ -178,26 +190,26 @@ void AddExchange(CLI::App& app, Action* action) {
 }  // namespace
 
 void AddFileVerbs(CLI::App& app, Action* action) {
-  const auto file = std::make_shared<std::string>();
+  const auto place = std::make_shared<Place>();
   const auto flag = std::make_shared<bool>(false);
-  const auto add = [&](const char* name, const char* description, const char* example) {
-    CLI::App* verb = AddVerb(app, name, description, example);
-    verb->add_option("file", *file, "the index")->required();
-    return verb;
-  };
-  CLI::App* stat = add("stat", "Prints what the file's header says.", "shoal stat a.shoal --json");
+  const auto to = std::make_shared<std::string>();
+  CLI::App* stat = AddVerb(app, "stat", "Prints what the file has: points, options, bytes.",
+                           "shoal stat colors.shoal --json");
+  AddPlace(*stat, place.get());
   stat->add_flag("--json", *flag, "as one line of JSON");
-  stat->callback([=] { *action = [=] { return PrintStat(*file, *flag); }; });
-  CLI::App* verify = add("verify", "Compares every checksum. Exit status 3: damage.",
-                         "shoal verify colors.shoal --deep");
-  verify->add_flag("--deep", *flag, "load the index, and check its graph");
-  verify->callback([=] { *action = [=] { return Verify(*file, *flag); }; });
-  CLI::App* dump = add("dump", "Prints options and points as JSON lines, for `shoal load`.",
-                       "shoal dump colors.shoal > colors.jsonl");
-  dump->callback([=] { *action = [=] { return Dump(*file); }; });
-  CLI::App* load = add("load", "Makes an index of what `shoal dump` printed, on standard input.",
-                       "shoal load again.shoal < colors.jsonl");
-  load->callback([=] { *action = [=] { return Load(*file); }; });
+  stat->callback([=] { *action = [=] { return PrintStat(*place, *flag); }; });
+  CLI::App* verify = AddVerb(app, "verify", "Compares every checksum. Exit status 3: damage.",
+                             "shoal verify colors.shoal --deep");
+  AddPlace(*verify, place.get());
+  verify->add_flag("--deep", *flag,
+                   "load the snapshot, and check its graph (a database's is checked anyway)");
+  verify->callback([=] { *action = [=] { return Verify(*place, *flag); }; });
+  CLI::App* backup =
+      AddVerb(app, "backup", "Copies the file, a database's last commit while others write.",
+              "shoal backup colors.db colors-monday.db");
+  backup->add_option("file", place->file, "a snapshot, or a database")->required();
+  backup->add_option("to", *to, "the copy; it must not be there")->required();
+  backup->callback([=] { *action = [=] { return Backup(place->file, *to); }; });
   AddExchange(app, action);
 }
 

@@ -1,6 +1,8 @@
 #include "apps/shoal/rows.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -200,9 +202,43 @@ Result<RowsRead> ReadLines(const std::string& name, Format format, const ReadRow
   return rows;
 }
 
+// Standard input as a file that has a size: in memory, as long as this is there.
+class Spool {
+ public:
+  Spool() : fd_(memfd_create("standard input", 0)) {}
+  ~Spool() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+
+  Result<std::string> Fill() {
+    std::vector<char> piece(size_t{1} << 20);
+    while (fd_ >= 0) {
+      std::cin.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+      const auto got = static_cast<size_t>(std::cin.gcount());
+      if (got == 0) return fmt::format("/proc/self/fd/{}", fd_);
+      for (size_t put = 0; put < got;) {
+        const ssize_t wrote = write(fd_, piece.data() + put, got - put);
+        if (wrote <= 0) return MakeError(ErrorCode::kIo, "standard input: cannot be kept");
+        put += static_cast<size_t>(wrote);
+      }
+    }
+    return MakeError(ErrorCode::kIo, "standard input: no memory file can be made");
+  }
+
+ private:
+  const int fd_;
+};
+
 Result<Matrix> ReadMatrix(const std::string& input, Format format, ScalarType type) {
+  if (input == "-") {
+    Spool spool;
+    const Result<std::string> path = spool.Fill();
+    if (!path) return tl::unexpected(path.error());
+    return ReadMatrix(*path, format, type);
+  }
   const ReadOptions all{.require_finite = false};
-  if (input == "-") return Invalid("standard input: expected JSON lines or CSV");
   switch (format) {
     case Format::kNpy: return ReadNpy(input, all);
     case Format::kFvecs: return ReadVecs(input, ScalarType::kFloat32, all);
@@ -253,8 +289,8 @@ Result<std::vector<std::byte>> ParseVector(std::string_view text, ScalarType typ
   return VectorOf(*values, type, dim);
 }
 
-std::string VectorText(VectorView vector) {
-  std::string text = "[";
+std::string ElementsText(VectorView vector) {
+  std::string text;
   const auto* bytes = static_cast<const std::byte*>(vector.data());
   const auto element = [&]<class T>(size_t i, T value) {
     std::memcpy(&value, bytes + i * sizeof(value), sizeof(value));
@@ -272,7 +308,7 @@ std::string VectorText(VectorView vector) {
         break;
     }
   }
-  return text + "]";
+  return text;
 }
 
 Result<uint64_t> ParseId(std::string_view text) {
@@ -284,6 +320,7 @@ Result<uint64_t> ParseId(std::string_view text) {
 }
 
 Result<std::vector<uint64_t>> ReadIds(const std::string& input) {
+  if (FormatOf(input) == Format::kNpy) return ReadIdNpy(input);
   Result<Input> opened = Input::Open(input);
   if (!opened) return tl::unexpected(opened.error());
   std::vector<uint64_t> ids;

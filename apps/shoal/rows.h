@@ -17,7 +17,7 @@ namespace shoal::apps {
 // How vectors are written down. kAuto: what the file's suffix says; of standard input, JSON lines.
 //   kJsonl  {"id": 7, "vector": [1, 2]}, or [1, 2] alone, one a line
 //   kCsv    7,1,2: the id, then the elements; a first line that begins with no number is left out
-//   kNpy, kFvecs, kBvecs, kBin   rows without ids
+//   kNpy, kFvecs, kBvecs, kBin   rows without ids (read from standard input, too)
 enum class Format { kAuto, kJsonl, kCsv, kNpy, kFvecs, kBvecs, kBin };
 
 struct ReadRowsOptions {
@@ -25,7 +25,7 @@ struct ReadRowsOptions {
   ScalarType type = ScalarType::kFloat32;
   size_t dim = 0;
   uint64_t first_id = 0;           // Of rows that have none: counted up from here.
-  std::filesystem::path ids = {};  // If not empty: the ids of rows that have none, one a line.
+  std::filesystem::path ids = {};  // If not empty: the ids of rows that have none (ReadIds).
   bool bail = false;               // The first bad line is an error.
   bool ids_in_csv = true;          // false: lines of CSV are elements only.
 };
@@ -52,10 +52,11 @@ Result<RowsRead> ReadRows(const std::string& input, const ReadRowsOptions& optio
 // "1,2,3" or "[1, 2, 3]" as a vector. InvalidArgument.
 Result<std::vector<std::byte>> ParseVector(std::string_view text, ScalarType type, size_t dim);
 
-// "[1,2,3]": the elements of a vector, floats with up to 9 digits.
-std::string VectorText(VectorView vector);
+// "1,2,3": the elements of a vector, floats with up to 9 digits.
+std::string ElementsText(VectorView vector);
 
-// Ids in decimal, one a line, of a file or "-". InvalidArgument names the line.
+// Ids in decimal, one a line, of a file or "-", or those of an .npy of ids. InvalidArgument names
+// the line.
 Result<std::vector<uint64_t>> ReadIds(const std::string& input);
 Result<uint64_t> ParseId(std::string_view text);
 

@@ -8,11 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "apps/shoal/place.h"
 #include "apps/shoal/rows.h"
 #include "apps/shoal/verb.h"
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
-#include "shoal/index_view.h"
+#include "shoal/filter.h"
 
 namespace shoal::apps {
 namespace {
@@ -22,7 +23,8 @@ tl::unexpected<Error> Invalid(std::string message) {
 }
 
 struct SearchArguments {
-  std::string file, vector, queries, format, truth;
+  Place place;
+  std::string vector, queries, format, truth, filter_ids, out;
   size_t k = 10, list_size = 64, rerank = 0, threads = 0;
   float radius = NAN;
   bool ids_as_strings = false;
@@ -62,14 +64,16 @@ Result<RowsRead> QueriesOf(const SearchArguments& arguments, const IndexOptions&
                   {.type = index.scalar_type, .dim = index.dim, .bail = true, .ids_in_csv = false});
 }
 
-Result<std::vector<std::vector<Hit>>> Answers(const IndexView& view, MatrixView queries,
+Result<std::vector<std::vector<Hit>>> Answers(const Source& view, MatrixView queries,
+                                              const Filter* filter,
                                               const SearchArguments& arguments) {
   std::vector<std::vector<Hit>> answers(queries.rows());
   const BatchOptions batch{.threads = arguments.threads};
   if (!std::isnan(arguments.radius)) {
     for (size_t i = 0; i < queries.rows(); ++i) {
       auto hits = view.RangeSearch(
-          queries[i], {.radius = arguments.radius, .search_list_size = arguments.list_size});
+          queries[i],
+          {.radius = arguments.radius, .search_list_size = arguments.list_size, .filter = filter});
       if (!hits) return Invalid(fmt::format("query {}: {}", i, hits.error().message));
       answers[i] = *std::move(hits);
     }
@@ -81,7 +85,8 @@ Result<std::vector<std::vector<Hit>>> Answers(const IndexView& view, MatrixView 
   std::vector<uint32_t> counts(queries.rows());
   const SearchOptions options{.k = arguments.k == 0 ? 0 : k,
                               .search_list_size = std::max(arguments.list_size, k),
-                              .rerank = arguments.rerank};
+                              .rerank = arguments.rerank,
+                              .filter = filter};
   if (Status done = view.SearchMany(queries, options, {ids, distances, counts}, batch); !done)
     return tl::unexpected(done.error());
   for (size_t i = 0; i < queries.rows(); ++i)
@@ -109,49 +114,118 @@ Status PrintRecall(const std::vector<std::vector<Hit>>& answers, const SearchArg
   return {};
 }
 
+// PREFIX.ids.npy and PREFIX.distances.npy, a row for each query and as many columns as the longest
+// answer has hits. Where there are fewer: id 2^64 - 1 at distance infinity.
+Status WriteAnswers(const std::vector<std::vector<Hit>>& answers, const std::string& prefix) {
+  size_t k = 1;
+  for (const std::vector<Hit>& hits : answers) k = std::max(k, hits.size());
+  std::vector<uint64_t> ids(answers.size() * k, UINT64_MAX);
+  std::vector<float> distances(ids.size(), INFINITY);
+  for (size_t i = 0; i < answers.size(); ++i)
+    for (size_t j = 0; j < answers[i].size(); ++j) {
+      ids[i * k + j] = answers[i][j].id;
+      distances[i * k + j] = answers[i][j].distance;
+    }
+  if (Status wrote = WriteIdNpy(prefix + ".ids.npy", ids, k); !wrote) return wrote;
+  return WriteNpy(prefix + ".distances.npy",
+                  {distances.data(), ScalarType::kFloat32, answers.size(), k});
+}
+
+Result<std::string> FormatOfAnswers(const SearchArguments& arguments) {
+  const std::string& format = arguments.format;
+  if (format.empty()) {
+    if (!arguments.out.empty()) return Invalid("--out: expected --format npy, found none");
+    return std::string(isatty(STDOUT_FILENO) == 1 ? "text" : "jsonl");
+  }
+  if (format != "text" && format != "jsonl" && format != "csv" && format != "npy")
+    return Invalid("--format: expected text, jsonl, csv or npy, found " + format);
+  if ((format == "npy") != !arguments.out.empty())
+    return Invalid("--format npy: expected --out with the beginning of two files' names");
+  return format;
+}
+
 Result<int> Search(const SearchArguments& arguments) {
-  std::string format = arguments.format;
-  if (format.empty()) format = isatty(STDOUT_FILENO) == 1 ? "text" : "jsonl";
-  if (format != "text" && format != "jsonl" && format != "csv")
-    return Invalid("--format: expected text, jsonl or csv, found " + format);
-  const Result<IndexView> view = IndexView::Open(arguments.file);
+  const Result<std::string> format = FormatOfAnswers(arguments);
+  if (!format) return tl::unexpected(format.error());
+  const Result<Source> view = Source::Open(arguments.place);
   if (!view) return tl::unexpected(view.error());
   const IndexOptions& index = view->options();
+  std::optional<Filter> filter;
+  if (!arguments.filter_ids.empty()) {
+    const Result<std::vector<uint64_t>> ids = ReadIds(arguments.filter_ids);
+    if (!ids) return tl::unexpected(ids.error());
+    filter = Filter::Ids(*ids);
+  }
   const Result<RowsRead> queries = QueriesOf(arguments, index);
   if (!queries) return tl::unexpected(queries.error());
-  const auto answers = Answers(*view, queries->view(index.scalar_type, index.dim), arguments);
+  const auto answers = Answers(*view, queries->view(index.scalar_type, index.dim),
+                               filter ? &*filter : nullptr, arguments);
   if (!answers) return tl::unexpected(answers.error());
-  if (format == "csv") fmt::print("query,id,distance\n");
-  for (size_t i = 0; i < answers->size(); ++i) Print(i, (*answers)[i], arguments, format);
+  if (*format == "npy") {
+    if (Status wrote = WriteAnswers(*answers, arguments.out); !wrote)
+      return tl::unexpected(wrote.error());
+  } else {
+    if (*format == "csv") fmt::print("query,id,distance\n");
+    for (size_t i = 0; i < answers->size(); ++i) Print(i, (*answers)[i], arguments, *format);
+  }
   if (!arguments.truth.empty())
     if (Status recall = PrintRecall(*answers, arguments); !recall)
       return tl::unexpected(recall.error());
   return kDone;
 }
 
-Result<int> PrintVectors(const std::string& file, const std::vector<std::string>& texts) {
-  const Result<IndexView> view = IndexView::Open(file);
-  if (!view) return tl::unexpected(view.error());
-  const IndexOptions& index = view->options();
-  std::vector<std::byte> vector(BytesOf(index.scalar_type, index.dim));
-  int status = kDone;
-  for (const std::string& text : texts) {
+struct GetArguments {
+  Place place;
+  std::vector<std::string> ids;
+  std::string format = "jsonl", out;
+};
+
+Result<std::vector<uint64_t>> IdsOf(const GetArguments& arguments) {
+  if (arguments.ids.empty()) return ReadIds("-");
+  std::vector<uint64_t> ids;
+  for (const std::string& text : arguments.ids) {
     const Result<uint64_t> id = ParseId(text);
     if (!id) return tl::unexpected(id.error());
-    const Status got = view->Get(*id, {vector.data(), index.scalar_type, index.dim});
-    if (got) {
-      fmt::print("{{\"id\":{},\"vector\":{}}}\n", *id,
-                 VectorText({vector.data(), index.scalar_type, index.dim}));
-    } else {
+    ids.push_back(*id);
+  }
+  return ids;
+}
+
+Result<int> PrintVectors(const GetArguments& arguments) {
+  const std::string& format = arguments.format;
+  if (format != "jsonl" && format != "csv" && format != "npy")
+    return Invalid("--format: expected jsonl, csv or npy, found " + format);
+  if ((format == "npy") != !arguments.out.empty())
+    return Invalid("--format npy: expected --out with the file's name");
+  const Result<Source> view = Source::Open(arguments.place);
+  if (!view) return tl::unexpected(view.error());
+  const Result<std::vector<uint64_t>> ids = IdsOf(arguments);
+  if (!ids) return tl::unexpected(ids.error());
+  const IndexOptions& index = view->options();
+  std::vector<std::byte> vector(BytesOf(index.scalar_type, index.dim)), rows;
+  int status = kDone;
+  for (const uint64_t id : *ids) {
+    if (Status got = view->Get(id, {vector.data(), index.scalar_type, index.dim}); !got) {
       fmt::print(stderr, "shoal: {}\n", got.error().message);
       status = kFailed;
+      continue;
     }
+    const std::string text = ElementsText({vector.data(), index.scalar_type, index.dim});
+    if (format == "npy") rows.insert(rows.end(), vector.begin(), vector.end());
+    if (format == "csv") fmt::print("{},{}\n", id, text);
+    if (format == "jsonl") fmt::print("{{\"id\":{},\"vector\":[{}]}}\n", id, text);
   }
+  // A row for each id: a matrix of fewer would not say which are missing.
+  if (format == "npy" && status == kDone)
+    if (Status wrote =
+            WriteNpy(arguments.out, {rows.data(), index.scalar_type, ids->size(), index.dim});
+        !wrote)
+      return tl::unexpected(wrote.error());
   return status;
 }
 
 struct BenchArguments {
-  std::string file;
+  Place place;
   std::vector<size_t> list_sizes = {16, 32, 64, 128, 256};
   size_t queries = 1000, k = 10, threads = 1;
 };
@@ -159,17 +233,19 @@ struct BenchArguments {
 // Searches for points of the index itself, at several list sizes: how many queries a second, and
 // the share of the exact neighbours that are found.
 Result<int> Bench(const BenchArguments& arguments) {
-  const Result<IndexView> view = IndexView::Open(arguments.file);
+  const Result<Source> view = Source::Open(arguments.place);
   if (!view) return tl::unexpected(view.error());
+  const auto points_ids = view->Ids();
+  if (!points_ids) return tl::unexpected(points_ids.error());
   const IndexOptions& index = view->options();
-  const size_t points = view->size(), row = BytesOf(index.scalar_type, index.dim);
-  if (points == 0) return Invalid(arguments.file + ": has no points");
+  const size_t points = points_ids->size(), row = BytesOf(index.scalar_type, index.dim);
+  if (points == 0) return Invalid(arguments.place.file + ": has no points");
   const size_t n = std::min(arguments.queries, points);
   const size_t k = std::min(std::max<size_t>(1, arguments.k), points);
   std::vector<std::byte> base(points * row), chosen;
   for (size_t i = 0; i < points; ++i)
     if (Status got =
-            view->Get(view->ids()[i], {base.data() + i * row, index.scalar_type, index.dim});
+            view->Get((*points_ids)[i], {base.data() + i * row, index.scalar_type, index.dim});
         !got)
       return tl::unexpected(got.error());
   for (size_t i = 0; i < n; ++i) {
@@ -208,10 +284,12 @@ void AddSearch(CLI::App& app, Action* action) {
   const auto arguments = std::make_shared<SearchArguments>();
   CLI::App* verb = AddVerb(app, "search", "Finds the nearest points of one vector, or of many.",
                            "shoal search colors.shoal 1,2,3 -k 5");
-  verb->add_option("file", arguments->file, "the index")->required();
+  AddPlace(*verb, &arguments->place);
   verb->add_option("vector", arguments->vector,
                    "1,2,3 or [1,2,3]; none: --queries, or standard input, JSON lines");
   verb->add_option("--queries", arguments->queries, "a file of vectors");
+  verb->add_option("--filter-ids", arguments->filter_ids,
+                   "a file of the ids that may be hits: one a line, or an .npy");
   verb->add_option("-k", arguments->k, "hits for each query (10)");
   verb->add_option("--list-size", arguments->list_size, "candidates that a search keeps (64)");
   verb->add_option("--rerank", arguments->rerank, "candidates that are scored by the rerank code");
@@ -219,7 +297,9 @@ void AddSearch(CLI::App& app, Action* action) {
                    "all points within this distance, in place of -k");
   verb->add_option("--truth", arguments->truth, "a truth set: recall is printed on stderr");
   verb->add_option("--threads", arguments->threads, "0: one for each CPU");
-  verb->add_option("--format", arguments->format, "text (a terminal), jsonl (else) or csv");
+  verb->add_option("--format", arguments->format, "text (a terminal), jsonl (else), csv or npy");
+  verb->add_option("--out", arguments->out,
+                   "of npy: the beginning of two names, .ids.npy and .distances.npy");
   verb->add_flag("--ids-as-strings", arguments->ids_as_strings,
                  "jsonl: ids in quotes, since JavaScript rounds those above 2^53");
   verb->callback([=] { *action = [=] { return Search(*arguments); }; });
@@ -229,7 +309,7 @@ void AddBench(CLI::App& app, Action* action) {
   const auto arguments = std::make_shared<BenchArguments>();
   CLI::App* verb = AddVerb(app, "bench", "Queries a second and recall, at several list sizes.",
                            "shoal bench colors.shoal --list-sizes 32 64 128");
-  verb->add_option("file", arguments->file, "the index")->required();
+  AddPlace(*verb, &arguments->place);
   verb->add_option("--list-sizes", arguments->list_sizes, "which (16 32 64 128 256)");
   verb->add_option("--queries", arguments->queries,
                    "points of the index that are asked for (1000)");
@@ -242,25 +322,30 @@ void AddBench(CLI::App& app, Action* action) {
 
 void AddSearchingVerbs(CLI::App& app, Action* action) {
   AddSearch(app, action);
-  const auto file = std::make_shared<std::string>();
-  const auto ids = std::make_shared<std::vector<std::string>>();
-  CLI::App* get =
-      AddVerb(app, "get", "Prints vectors as JSON lines.", "shoal get colors.shoal 7 8");
-  get->add_option("file", *file, "the index")->required();
-  get->add_option("ids", *ids, "their ids")->required();
-  get->callback([=] { *action = [=] { return PrintVectors(*file, *ids); }; });
+  const auto arguments = std::make_shared<GetArguments>();
+  CLI::App* get = AddVerb(app, "get", "Prints vectors.", "shoal get colors.shoal 7 8");
+  AddPlace(*get, &arguments->place);
+  get->add_option("ids", arguments->ids, "their ids; none: standard input, one a line");
+  get->add_option("--format", arguments->format, "jsonl (by default), csv or npy");
+  get->add_option("--out", arguments->out, "of npy: the file");
+  get->callback([=] { *action = [=] { return PrintVectors(*arguments); }; });
+  const auto place = std::make_shared<Place>();
   for (const bool all : {true, false}) {
     CLI::App* verb =
-        all ? AddVerb(app, "ids", "Prints all ids, one a line.", "shoal ids a.shoal")
+        all ? AddVerb(app, "ids", "Prints all ids, one a line.", "shoal ids colors.shoal")
             : AddVerb(app, "count", "Prints the number of points.", "shoal count colors.shoal");
-    verb->add_option("file", *file, "the index")->required();
+    AddPlace(*verb, place.get());
     verb->callback([=] {
       *action = [=]() -> Result<int> {
-        const Result<IndexView> view = IndexView::Open(*file);
+        const Result<Source> view = Source::Open(*place);
         if (!view) return tl::unexpected(view.error());
-        if (!all) fmt::print("{}\n", view->size());
-        if (all)
-          for (const uint64_t id : view->ids()) fmt::print("{}\n", id);
+        if (!all) {
+          fmt::print("{}\n", view->size());
+          return kDone;
+        }
+        const auto ids = view->Ids();
+        if (!ids) return tl::unexpected(ids.error());
+        for (const uint64_t id : *ids) fmt::print("{}\n", id);
         return kDone;
       };
     });

@@ -1,4 +1,4 @@
-// shoal VERB FILE [options]: an index in a snapshot file, from the shell.
+// shoal VERB FILE [options]: an index in a snapshot file or a database, from the shell.
 //
 // Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 failed (one line on
 // stderr), 2 wrong usage, 3 verify found damage, 130 Ctrl-C.
@@ -19,7 +19,7 @@ namespace {
 std::string Completions(const CLI::App& app, const std::string& verb) {
   std::string words;
   for (const CLI::App* sub : app.get_subcommands(nullptr)) {
-    if (verb.empty()) words += sub->get_name() + "\n";
+    if (verb.empty() && !sub->get_group().empty()) words += sub->get_name() + "\n";
     if (sub->get_name() != verb) continue;
     for (const CLI::Option* option : sub->get_options())
       for (const std::string& name : option->get_lnames()) words += "--" + name + "\n";
@@ -83,8 +83,10 @@ void AddCompletion(CLI::App& app, Action* action) {
 }
 
 int Run(int argc, char** argv) {
-  CLI::App app("An index in a snapshot file: points come and go, searches read the file in place.",
-               "shoal");
+  CLI::App app(
+      "An index in a snapshot file or a database: points come and go, searches read the file in "
+      "place.",
+      "shoal");
   app.set_version_flag("--version", std::string(Version()));
   app.require_subcommand(1);
   app.footer(
@@ -94,6 +96,7 @@ int Run(int argc, char** argv) {
   AddWritingVerbs(app, &action);
   AddSearchingVerbs(app, &action);
   AddFileVerbs(app, &action);
+  AddDumpVerbs(app, &action);
   AddCompletion(app, &action);
   try {
     app.parse(argc, argv);
@@ -117,10 +120,16 @@ CLI::App* AddVerb(CLI::App& app, const std::string& name, const std::string& des
   return verb;
 }
 
+void AddPlace(CLI::App& verb, Place* place) {
+  verb.add_option("file", place->file, "a snapshot, or a database")->required();
+  verb.add_option("--index", place->index, "of a database: the index; by default its only one");
+}
+
 }  // namespace shoal::apps
 
 int main(int argc, char** argv) {
-  // Files are replaced as a whole: an interrupted command leaves them as they were.
+  // Snapshots are replaced as a whole, and databases lose nothing of a process that ends: an
+  // interrupted command leaves the file as it was.
   std::signal(SIGINT, [](int) { _exit(130); });
   return shoal::apps::Run(argc, argv);
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "apps/shoal/place.h"
 #include "shoal/result.h"
 
 namespace shoal::apps {
@@ -19,10 +20,13 @@ using Action = std::function<Result<int>()>;
 // Declares verbs; the one that is named in the arguments sets *action.
 void AddWritingVerbs(CLI::App& app, Action* action);    // create, insert, upsert, delete, ...
 void AddSearchingVerbs(CLI::App& app, Action* action);  // search, get, ids, count, bench
-void AddFileVerbs(CLI::App& app, Action* action);       // stat, verify, dump, load, import, export
+void AddFileVerbs(CLI::App& app, Action* action);       // stat, verify, backup, import, export
+void AddDumpVerbs(CLI::App& app, Action* action);       // dump, load
 
 // A verb with the example that its --help shows.
 CLI::App* AddVerb(CLI::App& app, const std::string& name, const std::string& description,
                   const std::string& example);
+// The arguments that say where the index is.
+void AddPlace(CLI::App& verb, Place* place);
 
 }  // namespace shoal::apps

@@ -1,5 +1,5 @@
-// create, insert, upsert, delete, refine, pack: verbs that change the file. Each loads the index,
-// changes it, and replaces the file.
+// create, insert, upsert, delete, refine, compact, pack: verbs that change the file. Each loads the
+// index, changes it, and replaces the snapshot file, or commits to the database.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "apps/common/progress.h"
+#include "apps/shoal/place.h"
 #include "apps/shoal/rows.h"
 #include "apps/shoal/verb.h"
+#include "shoal/database.h"
 #include "shoal/index.h"
 
 namespace shoal::apps {
@@ -20,7 +22,7 @@ tl::unexpected<Error> Invalid(std::string message) {
 }
 
 struct CreateArguments {
-  std::string file;
+  Place place;
   uint32_t dim = 0;
   std::string metric = "l2", dtype = "float32", code = "auto", rerank_code = "full";
   uint32_t max_degree = 32, build_list_size = 100;
@@ -34,23 +36,33 @@ Result<int> Create(const CreateArguments& arguments) {
   if (!type) return Invalid("--dtype: no such type: " + arguments.dtype);
   const auto code = ParseCode(arguments.code), rerank_code = ParseCode(arguments.rerank_code);
   if (!code || !rerank_code) return Invalid("--code, --rerank-code: no such code");
-  if (!arguments.force && std::filesystem::exists(arguments.file))
-    return MakeError(ErrorCode::kAlreadyExists,
-                     arguments.file + ": is there already (--force replaces it)");
-  const auto index = Index::Create({.dim = arguments.dim,
-                                    .scalar_type = *type,
-                                    .metric = *metric,
-                                    .code = *code,
-                                    .rerank_code = *rerank_code,
-                                    .max_degree = arguments.max_degree,
-                                    .build_list_size = arguments.build_list_size});
+  const IndexOptions options{.dim = arguments.dim,
+                             .scalar_type = *type,
+                             .metric = *metric,
+                             .code = *code,
+                             .rerank_code = *rerank_code,
+                             .max_degree = arguments.max_degree,
+                             .build_list_size = arguments.build_list_size};
+  const std::string& file = arguments.place.file;
+  if (!arguments.place.index.empty()) {
+    Result<Database> database = Database::Open(file);
+    if (!database) return tl::unexpected(database.error());
+    const auto index = database->CreateIndex(arguments.place.index, options);
+    if (!index) return tl::unexpected(index.error());
+    return kDone;
+  }
+  if (IsDatabase(file))
+    return Invalid(file + ": is a database: --index names an index that is made in it");
+  if (!arguments.force && std::filesystem::exists(file))
+    return MakeError(ErrorCode::kAlreadyExists, file + ": is there already (--force replaces it)");
+  const auto index = Index::Create(options);
   if (!index) return tl::unexpected(index.error());
-  if (Status saved = index->Save(arguments.file); !saved) return tl::unexpected(saved.error());
+  if (Status saved = index->Save(file); !saved) return tl::unexpected(saved.error());
   return kDone;
 }
 
 struct WriteArguments {
-  std::string file;
+  Place place;
   std::vector<std::string> inputs;
   std::string format;
   ReadRowsOptions read;
@@ -69,7 +81,7 @@ Result<Format> FormatNamed(const std::string& name) {
 }
 
 // Puts the rows of one input into the index. Returns how many lines or rows were refused.
-Result<size_t> WriteInput(Index& index, const std::string& input, const WriteArguments& arguments,
+Result<size_t> WriteInput(Target& index, const std::string& input, const WriteArguments& arguments,
                           const ReadRowsOptions& options) {
   const Result<RowsRead> rows = ReadRows(input, options);
   if (!rows) return tl::unexpected(rows.error());
@@ -83,8 +95,8 @@ Result<size_t> WriteInput(Index& index, const std::string& input, const WriteArg
                              if (shown) shown->Update(done);
                            }};
   const MatrixView view = rows->view(index.options().scalar_type, index.options().dim);
-  const auto report = arguments.upsert ? index.UpsertMany(rows->ids, view, batch)
-                                       : index.InsertMany(rows->ids, view, batch);
+  const auto report = arguments.upsert ? index.Upsert(rows->ids, view, batch)
+                                       : index.Insert(rows->ids, view, batch);
   if (!report) return tl::unexpected(report.error());
   for (const BatchReport::Failure& failure : report->failures) {
     const auto place = rows->lines.empty() ? fmt::format("row {}", failure.row)
@@ -96,10 +108,10 @@ Result<size_t> WriteInput(Index& index, const std::string& input, const WriteArg
 }
 
 Result<int> Write(const WriteArguments& arguments) {
-  Result<Index> index = Index::Load(arguments.file, {.batch = {.threads = arguments.threads}});
-  if (!index) return tl::unexpected(index.error());
   const Result<Format> format = FormatNamed(arguments.format);
   if (!format) return tl::unexpected(format.error());
+  Result<Target> index = Target::Open(arguments.place, arguments.threads);
+  if (!index) return tl::unexpected(index.error());
   ReadRowsOptions options = arguments.read;
   options.format = *format;
   options.type = index->options().scalar_type;
@@ -111,12 +123,13 @@ Result<int> Write(const WriteArguments& arguments) {
     if (!bad) return tl::unexpected(bad.error());
     refused += *bad;
   }
-  if (Status saved = index->Save(arguments.file); !saved) return tl::unexpected(saved.error());
+  if (Status finished = index->Finish(); !finished) return tl::unexpected(finished.error());
   return refused == 0 ? kDone : kFailed;
 }
 
 struct DeleteArguments {
-  std::string file, missing = "error";
+  Place place;
+  std::string missing = "error";
   std::vector<std::string> ids;
 };
 
@@ -134,11 +147,11 @@ Result<int> Delete(const DeleteArguments& arguments) {
     if (!read) return tl::unexpected(read.error());
     ids = *std::move(read);
   }
-  Result<Index> index = Index::Load(arguments.file);
+  Result<Target> index = Target::Open(arguments.place);
   if (!index) return tl::unexpected(index.error());
-  const auto report = index->DeleteMany(ids);
+  const auto report = index->Delete(ids);
   if (!report) return tl::unexpected(report.error());
-  if (Status saved = index->Save(arguments.file); !saved) return tl::unexpected(saved.error());
+  if (Status finished = index->Finish(); !finished) return tl::unexpected(finished.error());
   if (arguments.missing == "ignore") return kDone;
   for (const BatchReport::Failure& failure : report->failures)
     fmt::print(stderr, "shoal: {}\n", failure.error.message);
@@ -154,12 +167,13 @@ void AddWrite(CLI::App& app, Action* action, bool upsert) {
               upsert ? "Adds points, or gives them other vectors."
                      : "Adds points. An id that is there already is an error of its line.",
               "echo '{\"id\": 7, \"vector\": [1, 2, 3]}' | shoal " + name + " colors.shoal");
-  verb->add_option("file", arguments->file, "the index")->required();
+  AddPlace(*verb, &arguments->place);
   verb->add_option("input", arguments->inputs,
-                   "files of vectors; none, or -: standard input, JSON lines");
+                   "files of vectors; none, or -: standard input, by default JSON lines");
   verb->add_option("--format", arguments->format,
                    "jsonl, csv, tsv, npy, fvecs, bvecs or bin; by default the file's suffix");
-  verb->add_option("--ids", arguments->read.ids, "ids of rows that have none, one a line");
+  verb->add_option("--ids", arguments->read.ids,
+                   "ids of rows that have none: one a line, or an .npy");
   verb->add_option("--first-id", arguments->read.first_id,
                    "without --ids: the id of the first such row (0)");
   verb->add_option("--threads", arguments->threads, "0: one for each CPU");
@@ -171,9 +185,11 @@ void AddWrite(CLI::App& app, Action* action, bool upsert) {
 
 void AddCreate(CLI::App& app, Action* action) {
   const auto arguments = std::make_shared<CreateArguments>();
-  CLI::App* verb = AddVerb(app, "create", "Makes an empty index.",
-                           "shoal create colors.shoal --dim 3 --metric cosine");
-  verb->add_option("file", arguments->file, "the index")->required();
+  CLI::App* verb = AddVerb(app, "create",
+                           "Makes an empty index: a snapshot file, or with --index, a database's.",
+                           "shoal create colors.shoal --dim 3 --metric cosine\n"
+                           "  shoal create colors.db --index rgb --dim 3");
+  AddPlace(*verb, &arguments->place);
   verb->add_option("--dim", arguments->dim, "elements of every vector")->required();
   verb->add_option("--metric", arguments->metric,
                    "l2, inner_product, cosine, manhattan or hamming (l2)");
@@ -187,20 +203,55 @@ void AddCreate(CLI::App& app, Action* action) {
   verb->callback([=] { *action = [=] { return Create(*arguments); }; });
 }
 
-void AddRefine(CLI::App& app, Action* action) {
-  const auto file = std::make_shared<std::string>();
-  CLI::App* verb = AddVerb(app, "refine", "Renews every point's edges; takes the time of inserts.",
-                           "shoal refine colors.shoal");
-  verb->add_option("file", *file, "the index")->required();
-  verb->callback([=] {
-    *action = [=]() -> Result<int> {
-      Result<Index> index = Index::Load(*file);
-      if (!index) return tl::unexpected(index.error());
-      if (Status refined = index->Refine(); !refined) return tl::unexpected(refined.error());
-      if (Status saved = index->Save(*file); !saved) return tl::unexpected(saved.error());
-      return kDone;
-    };
+// Loads a snapshot, has it changed, and saves it.
+Result<int> Renew(const Place& place, const char* verb, Status (*change)(Index&)) {
+  const Result<std::string> name = IndexNameOf(place);
+  if (!name) return tl::unexpected(name.error());
+  if (!name->empty())
+    return MakeError(
+        ErrorCode::kUnsupported,
+        fmt::format("{}: {}: expected a snapshot, found a database", place.file, verb));
+  Result<Index> index = Index::Load(place.file);
+  if (!index) return tl::unexpected(index.error());
+  if (Status changed = change(*index); !changed) return tl::unexpected(changed.error());
+  if (Status saved = index->Save(place.file); !saved) return tl::unexpected(saved.error());
+  return kDone;
+}
+
+// Of a database: what commits have changed goes back into the lists of its indexes.
+Result<int> Compact(const Place& place) {
+  if (!IsDatabase(place.file))
+    return Renew(place, "compact", [](Index& index) -> Status {
+      const auto bytes = index.Compact();
+      return bytes ? Status() : Status(tl::unexpected(bytes.error()));
+    });
+  Result<Database> database = Database::Open(place.file, {.create = false});
+  if (!database) return tl::unexpected(database.error());
+  const auto names = place.index.empty() ? database->IndexNames()
+                                         : Result<std::vector<std::string>>({place.index});
+  if (!names) return tl::unexpected(names.error());
+  for (const std::string& name : *names)
+    if (const auto index = database->OpenIndex(name); !index) return tl::unexpected(index.error());
+  if (Status passed = database->Pass(); !passed) return tl::unexpected(passed.error());
+  return kDone;
+}
+
+void AddRenewing(CLI::App& app, Action* action) {
+  const auto place = std::make_shared<Place>();
+  CLI::App* refine = AddVerb(
+      app, "refine", "Renews every point's edges; takes the time of inserts. Snapshots only.",
+      "shoal refine colors.shoal");
+  AddPlace(*refine, place.get());
+  refine->callback([=] {
+    *action = [=] { return Renew(*place, "refine", [](Index& index) { return index.Refine(); }); };
   });
+  CLI::App* compact =
+      AddVerb(app, "compact",
+              "Repairs what is pending and writes the snapshot anew; of a database, "
+              "writes changed lists back (backup makes a copy without free pages).",
+              "shoal compact colors.shoal");
+  AddPlace(*compact, place.get());
+  compact->callback([=] { *action = [=] { return Compact(*place); }; });
 }
 
 void AddPack(CLI::App& app, Action* action) {
@@ -230,11 +281,11 @@ void AddWritingVerbs(CLI::App& app, Action* action) {
   AddWrite(app, action, true);
   const auto arguments = std::make_shared<DeleteArguments>();
   CLI::App* verb = AddVerb(app, "delete", "Removes points.", "shoal delete colors.shoal 7 8");
-  verb->add_option("file", arguments->file, "the index")->required();
+  AddPlace(*verb, &arguments->place);
   verb->add_option("ids", arguments->ids, "their ids; none: standard input, one a line");
   verb->add_option("--missing", arguments->missing, "ids that are not there: error or ignore");
   verb->callback([=] { *action = [=] { return Delete(*arguments); }; });
-  AddRefine(app, action);
+  AddRenewing(app, action);
   AddPack(app, action);
 }
 

@@ -203,6 +203,19 @@ class SHOAL_API Database {
   std::shared_ptr<DatabaseImpl> impl_;
 };
 
+// What a database's file has, as the last commit left it.
+struct DatabaseInfo {
+  std::vector<std::string> indexes;  // Their names.
+  DatabaseStats stats;               // `passes` and `queued_changes` are 0.
+};
+
+// Both may be called by any process, while one writes. NotFound. Io. Corrupt: no database.
+// Unsupported. OutOfMemory.
+SHOAL_API Result<DatabaseInfo> InspectDatabase(const std::filesystem::path& path);
+// As Database::Backup. What SyncLevel::kInterval has gathered is not in the copy.
+SHOAL_API Status BackupDatabase(const std::filesystem::path& path, const std::filesystem::path& to,
+                                Database::Copy copy = Database::Copy::kCompact);
+
 // An index of a database as one commit left it, searched where it is: in the file. Opened in
 // milliseconds at any size, by any process; nothing is loaded, and it sees no later commit. While
 // it is open the file keeps what it reads: open a new one now and then.

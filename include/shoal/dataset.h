@@ -124,6 +124,11 @@ SHOAL_API Status WriteIvecs(const std::filesystem::path& path, std::span<const u
 SHOAL_API Result<Matrix> ReadNpy(const std::filesystem::path& path,
                                  const ReadOptions& options = {});
 SHOAL_API Status WriteNpy(const std::filesystem::path& path, MatrixView rows);
+// .npy of ids. Read: 1-d, uint64, int64, uint32 or int32. Corrupt: a negative one; names the row.
+// Written: uint64, 1-d or, with `columns`, 2-d. InvalidArgument: columns do not divide the ids.
+SHOAL_API Result<std::vector<uint64_t>> ReadIdNpy(const std::filesystem::path& path);
+SHOAL_API Status WriteIdNpy(const std::filesystem::path& path, std::span<const uint64_t> ids,
+                            size_t columns = 0);
 
 struct TruthReadOptions {
   // Ids are row numbers below this; by default any number, as tags are.

@@ -1,5 +1,4 @@
-// NumPy's .npy: "\x93NUMPY", major, minor, the header's length (u16 in version 1, u32 after), the
-// header (npy_header.h), the numbers.
+// NumPy's .npy: matrices, and columns of ids.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -20,12 +19,9 @@
 namespace shoal {
 namespace {
 
-constexpr std::array<unsigned char, 6> kMagic = {0x93, 'N', 'U', 'M', 'P', 'Y'};
-// Versions 2 and 3 allow 4 GiB, for types of thousands of fields; no matrix needs it.
-constexpr int64_t kMaxHeaderBytes = 65536;
-constexpr size_t kAlignment = 64;  // Of the numbers in the file, as NumPy writes.
 constexpr size_t kTileBytes = size_t{4} << 20;
 constexpr size_t kColumnRun = 4096;  // Most numbers of a column that are read at a time.
+constexpr uint64_t kMaxIds = uint64_t{1} << 40;
 constexpr double kMaxFloat = std::numeric_limits<float>::max();
 
 // The numbers of a file: their size in it, and the type that they are read as. Of another size,
@@ -65,54 +61,10 @@ std::string_view DescrOfType(ScalarType type) {
   return "?";
 }
 
-// The header's text; `offset` becomes that of the byte behind it.
-Result<std::string> ReadHeaderText(const InputFile& file, uint64_t* offset) {
-  std::array<unsigned char, 12> head = {};
-  if (auto ok = file.ReadAt(0, head.data(), 8, "magic and version"); !ok) {
-    return tl::unexpected(ok.error());
-  }
-  if (std::memcmp(head.data(), kMagic.data(), kMagic.size()) != 0) {
-    return Mismatch(ErrorCode::kCorrupt, file.path(), "magic", "\\x93NUMPY",
-                    RecognizeFile(file).value_or("other bytes"));
-  }
-  const unsigned version = head[6];
-  if (version < 1 || version > 3 || head[7] != 0) {
-    return Mismatch(ErrorCode::kUnsupported, file.path(), "version", "1.0, 2.0 or 3.0",
-                    std::to_string(version) + "." + std::to_string(head[7]));
-  }
-  const size_t length_bytes = version == 1 ? 2 : 4;
-  if (auto ok = file.ReadAt(8, head.data() + 8, length_bytes, "header length"); !ok) {
-    return tl::unexpected(ok.error());
-  }
-  uint32_t length = 0;
-  std::memcpy(&length, head.data() + 8, length_bytes);
-  if (auto ok = CheckRange(file.path(), "header length", length, 2, kMaxHeaderBytes); !ok) {
-    return tl::unexpected(ok.error());
-  }
-  std::string text(length, '\0');
-  if (auto ok = file.ReadAt(8 + length_bytes, text.data(), length, "header"); !ok) {
-    return tl::unexpected(ok.error());
-  }
-  *offset = 8 + length_bytes + length;
-  return text;
-}
-
-std::string DescribeAxes(const std::vector<uint64_t>& shape) {
-  std::string text = "(";
-  for (size_t i = 0; i < shape.size(); ++i) {
-    text.append(i == 0 ? "" : ", ").append(std::to_string(shape[i]));
-  }
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
-
 Result<Layout> ReadLayout(const InputFile& file) {
   Layout layout;
-  auto text = ReadHeaderText(file, &layout.offset);
-  if (!text) return tl::unexpected(text.error());
-  auto header = ParseNpyHeader(*text);
-  if (!header) {
-    return MakeError(header.error().code, file.path().string() + ": " + header.error().message);
-  }
+  auto header = ReadNpyHeader(file, &layout.offset);
+  if (!header) return tl::unexpected(header.error());
   const auto numbers = NumbersOfDescr(header->descr);
   if (!numbers) {
     return Mismatch(ErrorCode::kUnsupported, file.path(), "descr",
@@ -127,7 +79,7 @@ Result<Layout> ReadLayout(const InputFile& file) {
                     "shape",
                     "(rows, dimension) with 1 to " + std::to_string(kMaxRows) + " rows and 1 to " +
                         std::to_string(kMaxDim) + " columns",
-                    DescribeAxes(shape));
+                    DescribeNpyShape(shape));
   }
   layout.numbers = *numbers;
   layout.rows = shape[0];
@@ -294,19 +246,64 @@ Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& opt
 Status WriteNpy(const std::filesystem::path& path, MatrixView rows) {
   if (auto ok = CheckWritable(path, rows.rows(), rows.dim()); !ok) return ok;
   const size_t columns = rows.type() == ScalarType::kBit ? rows.row_bytes() : rows.dim();
-  std::string head(kMagic.begin(), kMagic.end());
-  head += {1, 0, 0, 0};  // Version 1.0; the length is filled in below.
-  head += "{'descr': '" + std::string(DescrOfType(rows.type())) +
-          "', 'fortran_order': False, 'shape': (" + std::to_string(rows.rows()) + ", " +
-          std::to_string(columns) + "), }";
-  head.append(kAlignment - 1 - head.size() % kAlignment, ' ');
-  head += '\n';
-  const auto length = static_cast<uint16_t>(head.size() - 10);
-  std::memcpy(head.data() + 8, &length, sizeof(length));
+  const std::string head = NpyHead(DescrOfType(rows.type()), {rows.rows(), columns});
   auto file = OutputFile::Create(path);
   if (!file) return tl::unexpected(file.error());
   if (auto ok = file->Append(head.data(), head.size()); !ok) return ok;
   if (auto ok = file->Append(rows.data(), rows.rows() * rows.row_bytes()); !ok) return ok;
+  return file->Commit();
+}
+
+Result<std::vector<uint64_t>> ReadIdNpy(const std::filesystem::path& path) {
+  const auto file = InputFile::Open(path);
+  if (!file) return tl::unexpected(file.error());
+  uint64_t offset = 0;
+  const auto header = ReadNpyHeader(*file, &offset);
+  if (!header) return tl::unexpected(header.error());
+  if (header->shape.size() != 1)
+    return Mismatch(ErrorCode::kUnsupported, path, "shape", "(ids,)",
+                    DescribeNpyShape(header->shape));
+  const bool is_signed = header->descr == "<i8" || header->descr == "<i4";
+  const bool is_long = header->descr == "<u8" || header->descr == "<i8";
+  if (!is_signed && !is_long && header->descr != "<u4")
+    return Mismatch(ErrorCode::kUnsupported, path, "descr", "'<u8', '<i8', '<u4' or '<i4'",
+                    "'" + header->descr.substr(0, 32) + "'");
+  const uint64_t n = header->shape[0], bytes = is_long ? 8 : 4;
+  if (n > kMaxIds)
+    return Mismatch(ErrorCode::kCorrupt, path, "shape", "fewer ids",
+                    DescribeNpyShape(header->shape));
+  if (auto ok = CheckSize(*file, offset + n * bytes, "header and " + std::to_string(n) + " ids");
+      !ok)
+    return tl::unexpected(ok.error());
+  std::vector<uint64_t> ids;
+  if (auto ok = TryResize(path, ids, n); !ok) return tl::unexpected(ok.error());
+  if (auto ok = file->ReadAt(offset, ids.data(), n * bytes, "ids"); !ok)
+    return tl::unexpected(ok.error());
+  // From the last: a short id lies before the place where it goes to.
+  for (uint64_t i = n; !is_long && i-- > 0;) {
+    uint32_t id = 0;
+    std::memcpy(&id, reinterpret_cast<const std::byte*>(ids.data()) + i * bytes, sizeof(id));
+    ids[i] = is_signed && id >> 31 != 0 ? uint64_t{id} | uint64_t{UINT32_MAX} << 32 : id;
+  }
+  for (uint64_t i = 0; is_signed && i < n; ++i)
+    if (ids[i] >> 63 != 0)
+      return Mismatch(ErrorCode::kCorrupt, path, "row " + std::to_string(i), "an id of 0 or more",
+                      std::to_string(static_cast<int64_t>(ids[i])));
+  return ids;
+}
+
+Status WriteIdNpy(const std::filesystem::path& path, std::span<const uint64_t> ids,
+                  size_t columns) {
+  if (columns != 0 && ids.size() % columns != 0)
+    return Mismatch(ErrorCode::kInvalidArgument, path, "columns",
+                    "a divisor of " + std::to_string(ids.size()), std::to_string(columns));
+  const std::vector<uint64_t> flat = {ids.size()};
+  const std::string head =
+      NpyHead("<u8", columns == 0 ? flat : std::vector<uint64_t>{ids.size() / columns, columns});
+  auto file = OutputFile::Create(path);
+  if (!file) return tl::unexpected(file.error());
+  if (auto ok = file->Append(head.data(), head.size()); !ok) return ok;
+  if (auto ok = file->Append(ids.data(), ids.size_bytes()); !ok) return ok;
   return file->Commit();
 }
 

@@ -1,9 +1,13 @@
 #include "persist/npy_header.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstring>
 
 #include "base/mismatch.h"
+#include "persist/dataset_checks.h"
+#include "persist/file_kind.h"
 
 namespace shoal {
 namespace {
@@ -99,6 +103,43 @@ Status ParseValue(Scanner& in, std::string_view key, NpyHeader* header) {
   return ParseShape(in, &header->shape);
 }
 
+constexpr std::array<unsigned char, 6> kMagic = {0x93, 'N', 'U', 'M', 'P', 'Y'};
+// Versions 2 and 3 allow 4 GiB, for types of thousands of fields; no matrix needs it.
+constexpr int64_t kMaxHeaderBytes = 65536;
+constexpr size_t kAlignment = 64;  // Of the numbers in the file, as NumPy writes.
+
+// The header's text; `offset` becomes that of the byte behind it.
+Result<std::string> ReadHeaderText(const InputFile& file, uint64_t* offset) {
+  std::array<unsigned char, 12> head = {};
+  if (auto ok = file.ReadAt(0, head.data(), 8, "magic and version"); !ok) {
+    return tl::unexpected(ok.error());
+  }
+  if (std::memcmp(head.data(), kMagic.data(), kMagic.size()) != 0) {
+    return Mismatch(ErrorCode::kCorrupt, file.path(), "magic", "\\x93NUMPY",
+                    RecognizeFile(file).value_or("other bytes"));
+  }
+  const unsigned version = head[6];
+  if (version < 1 || version > 3 || head[7] != 0) {
+    return Mismatch(ErrorCode::kUnsupported, file.path(), "version", "1.0, 2.0 or 3.0",
+                    std::to_string(version) + "." + std::to_string(head[7]));
+  }
+  const size_t length_bytes = version == 1 ? 2 : 4;
+  if (auto ok = file.ReadAt(8, head.data() + 8, length_bytes, "header length"); !ok) {
+    return tl::unexpected(ok.error());
+  }
+  uint32_t length = 0;
+  std::memcpy(&length, head.data() + 8, length_bytes);
+  if (auto ok = CheckRange(file.path(), "header length", length, 2, kMaxHeaderBytes); !ok) {
+    return tl::unexpected(ok.error());
+  }
+  std::string text(length, '\0');
+  if (auto ok = file.ReadAt(8 + length_bytes, text.data(), length, "header"); !ok) {
+    return tl::unexpected(ok.error());
+  }
+  *offset = 8 + length_bytes + length;
+  return text;
+}
+
 }  // namespace
 
 Result<NpyHeader> ParseNpyHeader(std::string_view text) {
@@ -131,6 +172,35 @@ Result<NpyHeader> ParseNpyHeader(std::string_view text) {
                      "header: expected the key '" + std::string(kKeys[i]) + "', found none");
   }
   return header;
+}
+
+Result<NpyHeader> ReadNpyHeader(const InputFile& file, uint64_t* offset) {
+  const auto text = ReadHeaderText(file, offset);
+  if (!text) return tl::unexpected(text.error());
+  auto header = ParseNpyHeader(*text);
+  if (!header)
+    return MakeError(header.error().code, file.path().string() + ": " + header.error().message);
+  return header;
+}
+
+std::string NpyHead(std::string_view descr, const std::vector<uint64_t>& shape) {
+  std::string head(kMagic.begin(), kMagic.end());
+  head += {1, 0, 0, 0};  // Version 1.0; the length is filled in below.
+  head += "{'descr': '" + std::string(descr) +
+          "', 'fortran_order': False, 'shape': " + DescribeNpyShape(shape) + ", }";
+  head.append(kAlignment - 1 - head.size() % kAlignment, ' ');
+  head += '\n';
+  const auto length = static_cast<uint16_t>(head.size() - 10);
+  std::memcpy(head.data() + 8, &length, sizeof(length));
+  return head;
+}
+
+std::string DescribeNpyShape(const std::vector<uint64_t>& shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    text.append(i == 0 ? "" : ", ").append(std::to_string(shape[i]));
+  }
+  return text + (shape.size() == 1 ? ",)" : ")");
 }
 
 }  // namespace shoal

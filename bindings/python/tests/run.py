@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Builds the Python package from an sdist, installs it into a virtual environment of its own, and runs its tests.
 
-usage: run.py --source DIR --build DIR [--suites | --wheel DIR] [PYTEST ARGUMENT...]
+usage: run.py --source DIR --build DIR [--suites | --figures | --wheel DIR] [PYTEST ARGUMENT...]
 
 --suites runs other libraries' tests of what stands in for them, or is an adaptor to them: those of LangChain,
-scikit-learn, Haystack, LlamaIndex as packages; hnswlib's from a clone of its repository (--hnswlib URL), unchanged.
+scikit-learn, Haystack, LlamaIndex as packages; hnswlib's and diskannpy's, which are in no package, from clones of
+their repositories (--hnswlib URL, --diskannpy URL), unchanged. The last lines say of each what came of it.
+--figures measures what figures.py says, beside the program DIR/apps/shoal.
 --wheel builds the wheel alone, into DIR, and has auditwheel say which systems it runs on, where that is installed.
 
 Everything is under the build directory: venv, sdist, wheel. Packages come from the package index. Where that
@@ -25,6 +27,7 @@ SUITES = ["numpy", "nanobind-backend>=1.0", "pytest", "pytest-asyncio", "pytest-
           "langchain-core==1.8.3", "langchain-tests==1.1.9", "scikit-learn", "haystack-ai==3.4.1",
           "llama-index-core==0.14.25"]
 HNSWLIB = "https://github.com/nmslib/hnswlib"
+DISKANNPY = "https://github.com/microsoft/DiskANN"
 
 
 class Failed(Exception):
@@ -77,7 +80,38 @@ def site_packages(python):
     return pathlib.Path(done.stdout.strip())
 
 
-def run_suites(package, build, python, hnswlib):
+def clone(url, folder, branch):
+    """A repository's newest files."""
+    if not folder.exists():
+        run("git", "clone", "--quiet", "--depth", "1", "--branch", branch, url, folder)
+
+
+def expect_files(folder, pattern, n):
+    """The tests of a suite, which has grown or shrunk where they are not n."""
+    files = sorted(folder.glob(pattern))
+    if len(files) != n:
+        raise Failed(f"{folder}: expected {n} files {pattern}, found {len(files)}")
+    return files
+
+
+def run_hnswlib(python, folder, environment):
+    """hnswlib's 12 files of tests."""
+    tests = [*expect_files(folder / "tests" / "python", "bindings_test*.py", 11),
+             *expect_files(folder / "python_bindings" / "tests", "bindings_test*.py", 1)]
+    for test in tests:
+        run(python, "-m", "unittest", test.stem, cwd=test.parent, env=environment)
+    return f"{len(tests)} files"
+
+
+def run_diskannpy(python, folder, environment):
+    """diskannpy's 25 tests of what is in memory: four files. (The fifth is of disk indices.)"""
+    tests = expect_files(folder / "python" / "tests", "test_*.py", 5)
+    names = [test.stem for test in tests if test.stem != "test_static_disk_index"]
+    run(python, "-m", "unittest", *names, cwd=tests[0].parent, env=environment)
+    return f"{len(names)} files"
+
+
+def run_suites(package, build, python, args):
     """Other libraries' tests, each in an environment without the sources. Returns whether all could be fetched."""
     try:
         suites = make_environment(build / "suites", SUITES)
@@ -86,21 +120,36 @@ def run_suites(package, build, python, hnswlib):
         return False
     shutil.rmtree(site_packages(suites) / "shoal", ignore_errors=True)
     shutil.copytree(site_packages(python) / "shoal", site_packages(suites) / "shoal")
-    run(suites, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", package / "suites", cwd=build)
-    clone = build / "hnswlib"
-    if not clone.exists():
+    shims = build / "shims"
+    shims.mkdir(exist_ok=True)
+    for name in ("hnswlib", "diskannpy"):
+        (shims / f"{name}.py").write_text(f"import sys\n\nimport shoal.{name}\n\nsys.modules[__name__] = shoal.{name}\n")
+    environment = {**os.environ, "PYTHONPATH": str(shims)}
+    outcomes, failed, skipped = [], False, False
+    for test in sorted((package / "suites").glob("test_*.py")):
         try:
-            run("git", "clone", "--quiet", "--depth", "1", hnswlib, clone)
+            run(suites, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", test, cwd=build)
+            outcomes.append(f"passed: {test.stem.removeprefix('test_')}")
         except Failed as failure:
-            print(f"SKIPPED: hnswlib's tests were not run, its repository cannot be fetched ({failure})")
-            return False
-    (build / "shims").mkdir(exist_ok=True)
-    (build / "shims" / "hnswlib.py").write_text("from shoal.hnswlib import *\nfrom shoal.hnswlib import BFIndex, Index\n")
-    environment = {**os.environ, "PYTHONPATH": str(build / "shims")}
-    tests = clone / "tests" / "python"
-    for test in sorted(tests.glob("bindings_test*.py")):
-        run(suites, "-m", "unittest", test.stem, cwd=tests, env=environment)
-    return True
+            failed = True
+            outcomes.append(f"FAILED: {test.stem.removeprefix('test_')} ({failure})")
+    for name, url, branch, run_suite in (("hnswlib", args.hnswlib, "master", run_hnswlib),
+                                         ("diskannpy", args.diskannpy, "cpp_main", run_diskannpy)):
+        try:
+            clone(url, build / name, branch)
+        except Failed as failure:
+            skipped = True
+            outcomes.append(f"SKIPPED: {name}'s tests, for {url} cannot be fetched ({failure})")
+            continue
+        try:
+            outcomes.append(f"passed: {name}, {run_suite(suites, build / name, environment)}")
+        except Failed as failure:
+            failed = True
+            outcomes.append(f"FAILED: {name} ({failure})")
+    print(*outcomes, sep="\n", flush=True)
+    if failed:
+        raise Failed("other libraries' tests: not all passed")
+    return not skipped
 
 
 def build_wheel(source, build, python, out):
@@ -141,7 +190,9 @@ def main():
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--suites", action="store_true")
+    parser.add_argument("--figures", action="store_true")
     parser.add_argument("--hnswlib", default=HNSWLIB)
+    parser.add_argument("--diskannpy", default=DISKANNPY)
     parser.add_argument("--wheel", type=pathlib.Path)
     args, pytest_arguments = parser.parse_known_args()
     args.source = args.source.resolve()
@@ -157,8 +208,11 @@ def main():
         return 0
     install(args.source, build, python)
     package = args.source / "bindings" / "python"
+    if args.figures:
+        run(python, package / "tests" / "figures.py", build.parent / "apps" / "shoal", cwd=build)
+        return 0
     if args.suites:
-        return 0 if run_suites(package, build, python, args.hnswlib) else SKIPPED
+        return 0 if run_suites(package, build, python, args) else SKIPPED
     run(python, "-m", "mypy", "--config-file", args.source / "pyproject.toml", "--cache-dir", build / "mypy",
         cwd=package)
     # From a folder without the package's sources, which would be imported in its place.

@@ -1,9 +1,14 @@
 """The clients of benchmarks, called as their runners call them. The runners themselves are not packages."""
+import pickle
+import subprocess
+import sys
+import types
+
 import numpy as np
 import pytest
 
 import shoal
-from shoal.integrations import ann_benchmarks, big_ann
+from shoal.integrations import ann_benchmarks, big_ann, vectordb_bench
 
 
 @pytest.mark.parametrize("metric, ours", [("angular", "cosine"), ("euclidean", "l2")])
@@ -50,3 +55,45 @@ def test_big_ann_streams(rng, metric, dtype):
     limits, found, which = index.get_range_results()
     assert limits.shape == (4,) and len(found) == len(which) == limits[-1] >= 15
     assert index.get_additional()["dist_comps"] > 0 and "300" in str(index)
+
+
+def client(path, metric="COSINE", **arguments):
+    case = vectordb_bench.ShoalCaseConfig()
+    case.metric_type = types.SimpleNamespace(value=metric)  # An enum, as theirs.
+    config = vectordb_bench.ShoalConfig(path=str(path))
+    return vectordb_bench.Shoal(16, config.to_dict(), case, collection_name="points", **arguments)
+
+
+def test_vectordb_bench_loads_in_one_process_and_searches_in_others(vectors, tmp_path):
+    db = client(tmp_path / "bench.db", drop_old=True)
+    with db.init():
+        for begin in range(0, 1000, 250):
+            rows = vectors[begin:begin + 250].tolist()
+            assert db.insert_embeddings(rows, list(range(begin, begin + 250))) == (250, None)
+        count, error = db.insert_embeddings([[1.0] * 15], [5000])
+        assert count == 0 and isinstance(error, shoal.BatchError)
+        db.optimize(1000)
+        assert db.search_embedding(vectors[7].tolist(), k=3)[0] == 7  # While it is open for writing.
+    truth, _ = shoal.exact_search(vectors, vectors[:20], 10, metric="cosine")
+    with db.init():
+        assert shoal.recall(np.array([db.search_embedding(v.tolist(), k=10) for v in vectors[:20]]), truth) > 0.95
+    program = ("import pickle, sys\ndb = pickle.load(sys.stdin.buffer)\n"
+               "with db.init(): print(db.search_embedding(" + repr(vectors[11].tolist()) + ", k=1))")
+    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(db), capture_output=True, check=True)
+    assert done.stdout == b"[11]\n"
+    assert client(tmp_path / "bench.db").search_embedding(vectors[5].tolist(), k=1) == [5], "what is there stays"
+    assert client(tmp_path / "bench.db", drop_old=True).search_embedding(vectors[5].tolist(), k=1) == []
+
+
+def test_vectordb_bench_filters_by_number(vectors, tmp_path):
+    db = client(tmp_path / "bench.db", metric="L2")
+    with db.init():
+        db.insert_embeddings(vectors.tolist(), list(range(1000)))
+        db.prepare_filter(types.SimpleNamespace(type="NumGE", int_value=990))
+        assert sorted(db.search_embedding(vectors[0].tolist(), k=100)) == list(range(990, 1000))
+        db.prepare_filter(types.SimpleNamespace(type="NonFilter"))
+        assert db.search_embedding(vectors[0].tolist(), k=1) == [0]
+        with pytest.raises(NotImplementedError, match="Label"):
+            db.prepare_filter(types.SimpleNamespace(type="Label", label_value="a"))
+    with pytest.raises(NotImplementedError, match="HAMMING"):
+        client(tmp_path / "other.db", metric="HAMMING")
