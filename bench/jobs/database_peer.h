@@ -13,12 +13,12 @@
 #include <sys/types.h>
 
 #include <filesystem>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "jobs/timed_search.h"
 #include "runner/json.h"
+#include "worker/or_throw.h"
 
 namespace shoal::bench {
 
@@ -31,12 +31,6 @@ struct DatabaseFolder {
 };
 inline constexpr const char* kDatabaseIndex = "points";
 inline constexpr size_t kDatabaseBatch = 1000;  // Points of a transaction.
-
-template <class T>
-T OrThrow(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
 
 // By a clock that all processes share.
 inline double SharedSeconds() {
