@@ -89,6 +89,13 @@ report: ## tables and plots of docs/report/*.json, beside them (plots: python3-m
 
 peers: build ## shoal and the peers that are here, taking turns: out/peers.md (bench/compare.py --help)
 	@mkdir -p out
+	@if command -v cargo >/dev/null; then
+	  RUSTFLAGS="-C target-cpu=native" cargo build --quiet --release --locked \
+	    --manifest-path bench/peer_hannoy/Cargo.toml --target-dir build/peer_hannoy
+	  cp build/peer_hannoy/release/peer_hannoy build/bench/
+	else
+	  echo "left out: hannoy, as cargo is not here"
+	fi
 	python3 bench/compare.py $(PEERS) --python $(PEER_PYTHON) --out out/peers.json
 	$(PYTHON) bench/report.py out/peers.json -o out/peers.md --title "shoal and its peers"
 

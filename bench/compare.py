@@ -4,7 +4,7 @@
   bench/compare.py --data sift-1m --engines shoal-f32,hnswlib-f32,faiss-f32 --cache DIR --out r.json
 
 Peers: hnswlib's headers (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), a Python that has faiss-cpu, usearch,
-rabitqlib or scalable-vs (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER). The tables go to stdout as
+rabitqlib or scalable-vs (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER), hannoy (cargo, `make peers`). The tables go to stdout as
 Markdown; --out is a results file (docs/results.md), of which bench/report.py makes the same and plots.
 """
 import argparse
@@ -169,7 +169,9 @@ class Comparison:
         for name in self.workers:
             self.answer(name)
         self.time()
-        for worker in self.workers.values():
+        for name, worker in self.workers.items():
+            if ENGINES[name].file:
+                self.engines[name]["database"] = worker.ask("database", list=100, k=K)
             worker.close()
         wanted = ("data", "build_list", "build_threads", "threads", "rounds", "seconds")
         run = {"type": "compare", "name": f"Side by side on {self.args.data}",

@@ -16,10 +16,11 @@ class Engine:
     needs: str = ""  # the Python package that the .py imports, or the variable that names programs
     huge: bool = False  # ask glibc's malloc for huge pages
     code: str = ""  # how rows are compressed for the traversal, in the engine's words
+    file: bool = False  # keeps its index in a file: has the verb "database"
 
     @property
     def ours(self):
-        return self.program == "peer_shoal"
+        return self.program.startswith("peer_shoal")
 
     @property
     def index_name(self):
@@ -37,6 +38,8 @@ ENGINES = {
             for code in ("float16", "sq8", "rq4", "rq3", "rq2", "rq1", "rq4-view", "rq4-copy", "rq4-blocks")
         ),
         Engine("shoal-u8", "peer_shoal", "u8"),
+        Engine("shoal-database", "peer_shoal_database", "f32", file=True),
+        Engine("hannoy", "peer_hannoy", "f32", file=True),
         Engine("hnswlib-f32", "peer_hnswlib", "f32"),
         Engine("hnswlib-f32-huge", "peer_hnswlib", "f32", huge=True),
         Engine("hnswlib-u8", "peer_hnswlib", "u8"),

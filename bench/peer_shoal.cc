@@ -12,6 +12,7 @@
 #include "shoal/index.h"
 #include "shoal/index_view.h"
 #include "shoal/version.h"
+#include "worker/or_throw.h"
 #include "worker/worker.h"
 
 namespace shoal::bench {
@@ -24,12 +25,6 @@ ScalarType TypeOf(Element element) {
     case Element::kInt8: return ScalarType::kInt8;
   }
   return ScalarType::kFloat32;
-}
-
-template <class T>
-T OrThrow(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 class ShoalEngine : public Engine {

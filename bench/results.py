@@ -72,6 +72,8 @@ def sections(engines, k):
         "curves": [curve for name, engine in engines.items() for curve in _curves(name, engine, k)],
         "builds": [_build(name, engine) for name, engine in engines.items()],
         "memory": [_memory(name, engine) for name, engine in engines.items()],
+        "files": [{"engine": name, **engine["database"]} for name, engine in engines.items()
+                  if "database" in engine],
         "settings": {name: _settings(engine) for name, engine in engines.items()},
     }
 

@@ -15,8 +15,8 @@ import tempfile
 import unittest
 
 BENCH = pathlib.Path()
-TYPES = {"baseline", "beside", "churn", "concurrent-runbook", "exact-search", "features", "index", "kernels",
-         "runbook", "store-stress"}
+TYPES = {"baseline", "beside", "churn", "concurrent-runbook", "database", "exact-search", "features", "index",
+         "kernels", "runbook", "store-stress"}
 # A store-stress job that its operations end, in well under a second.
 SHORT = {"type": "store-stress", "content": {
     "capacity": 128, "duration_secs": 60, "entry_bytes": 64, "low_watermark": 32,
@@ -161,6 +161,20 @@ class StreamJobsTest(RunnerTest):
             self.assertGreater(row["peak_mb"], 0)
         self.assertEqual(list(self.folder.glob("**/features.*")), [])
 
+    def test_a_database_keeps_its_points_and_each_figure_stands_beside_its_target(self):
+        content = {"data": self.made(), "build": {"degree": 16, "list": 40}, "least_changes": 100, "commits": 5,
+                   "turnovers": 1, "readers": 2, "search": {"lists": [40], "rounds": 1, "seconds": 0.02}}
+        rows, = self.rows("database", {"type": "database", "content": content})
+        figures = {row["figure"] for row in rows}
+        for words in ("bytes written an insert", "bytes written an upsert", "another process finds it, interval",
+                      "file bytes a point after 1 turnovers", "in place / loaded, L = 40, tail 5 %",
+                      "after a kill", "vectors in the file"):
+            self.assertTrue(any(words in figure for figure in figures), words)
+        for row in rows:
+            self.assertGreaterEqual(row["value"], 0)
+            self.assertEqual("holds" in row, row["target"] != "")
+        self.assertEqual(list(self.folder.glob("database")), [])
+
     def test_bits_and_manhattan_distances_are_made_built_and_searched(self):
         self.made("bits", dim=61)
         self.made("clusters", metric="manhattan")
@@ -213,6 +227,10 @@ class StreamJobsTest(RunnerTest):
              ["content.phases", "found dance"]),
             ({"type": "beside", "content": {"data": data, "live": 60, "phases": ["consolidate"]}},
              ["content.phases", "build.repair is not manual"]),
+            ({"type": "database", "content": {"data": data, "file_code": "rq9"}},
+             ["content.file_code", 'found "rq9"']),
+            ({"type": "database", "content": {"data": data, "search": {"lists": [9]}}},
+             ["content.search.lists"]),
             ({"type": "kernels", "content": {"isas": ["neon"]}}, ["content.isas", "found neon"]),
             ({"type": "exact-search", "content": {"types": ["text"]}}, ["content.types", "found text"]),
             ({"type": "filters", "content": {"data": data, "search": {"per_100000": [5, 100001]}}},

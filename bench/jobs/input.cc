@@ -82,16 +82,12 @@ InputRequest ParseInput(FieldReader& data, const JobContext& context) {
   return request;
 }
 
-namespace {
-
-Code ParseCodeField(FieldReader& build, std::string_view field, const char* otherwise) {
+Code ParseCodeField(FieldReader& object, std::string_view field, const char* otherwise) {
   std::vector<std::string_view> names;
   for (auto i = static_cast<uint8_t>(Code::kAuto); i <= static_cast<uint8_t>(Code::kSign); ++i)
     names.push_back(CodeName(static_cast<Code>(i)));
-  return *ParseCode(build.OneOf(field, names, otherwise));
+  return *ParseCode(object.OneOf(field, names, otherwise));
 }
-
-}  // namespace
 
 void ParseBuild(FieldReader& build, IndexOptions& index) {
   index.max_degree = static_cast<uint32_t>(build.Unsigned("degree", {4, kMaxDegree}, 32));

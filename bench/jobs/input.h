@@ -40,6 +40,8 @@ struct Input {
 // The fields of a job's "data" that say so.
 InputRequest ParseInput(FieldReader& data, const JobContext& context);
 
+// A code by its name.
+Code ParseCodeField(FieldReader& object, std::string_view field, const char* otherwise);
 // Fields of a job's "build": degree, list and alpha; repair and repair_threads.
 void ParseBuild(FieldReader& build, IndexOptions& index);
 void ParseRepair(FieldReader& build, IndexOptions& index);

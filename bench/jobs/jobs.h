@@ -9,6 +9,7 @@ extern const JobType kBaselineJob;           // baseline_job.cc
 extern const JobType kBesideJob;             // beside_job.cc
 extern const JobType kChurnJob;              // churn_job.cc
 extern const JobType kConcurrentRunbookJob;  // runbook/overlap_job.cc
+extern const JobType kDatabaseJob;           // database_job.cc
 extern const JobType kExactSearchJob;        // exact_search_job.cc
 extern const JobType kFeaturesJob;           // features_job.cc
 extern const JobType kFiltersJob;            // filters_job.cc

@@ -8,9 +8,9 @@ namespace shoal::bench {
 
 std::span<const JobType* const> JobTypes() {
   static const std::array types = {
-      &kBaselineJob,    &kBesideJob,   &kChurnJob,       &kConcurrentRunbookJob,
-      &kExactSearchJob, &kFeaturesJob, &kFiltersJob,     &kIndexJob,
-      &kKernelsJob,     &kRunbookJob,  &kStoreStressJob,
+      &kBaselineJob, &kBesideJob,      &kChurnJob,    &kConcurrentRunbookJob,
+      &kDatabaseJob, &kExactSearchJob, &kFeaturesJob, &kFiltersJob,
+      &kIndexJob,    &kKernelsJob,     &kRunbookJob,  &kStoreStressJob,
   };
   return types;
 }

@@ -26,6 +26,7 @@ constexpr Verb kVerbs[] = {
      AddGenerateData},
     {"generate-runbook", "write a runbook of the streaming track", AddGenerateRunbook},
     {"check", "compare two results under tolerances", AddCheck},
+    {"database-peer", "a process of the job \"database\"", AddDatabasePeer},
 };
 
 // "shoal-bench (shoal 0.1.0, avx3_dl)", and a line why not the instruction set that SHOAL_ISA

@@ -15,6 +15,7 @@ void AddMachine(CLI::App& app, int& status);
 void AddSkeleton(CLI::App& app, int& status);
 void AddRun(CLI::App& app, int& status);
 void AddCheck(CLI::App& app, int& status);
+void AddDatabasePeer(CLI::App& app, int& status);     // jobs/database_peer.cc
 void AddGenerateData(CLI::App& app, int& status);     // jobs/generate_data_verb.cc
 void AddGenerateRunbook(CLI::App& app, int& status);  // runbook/generate_verb.cc
 

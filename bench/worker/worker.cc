@@ -145,9 +145,11 @@ class Server {
   Reply Answer(const Request& request) {
     using Handler = Reply (Server::*)(const Request&);
     static const std::map<std::string, Handler> kHandlers = {
-        {"load", &Server::Load},     {"build", &Server::Build},   {"save", &Server::Save},
-        {"open", &Server::Open},     {"drop", &Server::Drop},     {"answer", &Server::AnswerAll},
-        {"search", &Server::Search}, {"memory", &Server::Memory}, {"slide", &Server::Slide},
+        {"load", &Server::Load},     {"build", &Server::Build},
+        {"save", &Server::Save},     {"open", &Server::Open},
+        {"drop", &Server::Drop},     {"answer", &Server::AnswerAll},
+        {"search", &Server::Search}, {"memory", &Server::Memory},
+        {"slide", &Server::Slide},   {"database", &Server::Database},
     };
     auto it = kHandlers.find(request.verb);
     if (it == kHandlers.end()) throw std::runtime_error("no such verb: " + request.verb);
@@ -248,6 +250,12 @@ class Server {
       engine_.Finish();
     });
     engine_.Settings(options, reply);
+    return reply;
+  }
+
+  Reply Database(const Request& r) {
+    Reply reply;
+    engine_.FileFigures(queries_, r.Number("list"), r.Number("k"), reply);
     return reply;
   }
 

@@ -19,6 +19,9 @@
 //                                                  rows, through which the others pass one by one;
 //                                                  timed from the full window until all work
 //                                                  has ended -> as build
+//   database list= k=                              of an engine that keeps its index in a file: how
+//                                                  soon it opens, bytes, filters; then the queries
+//                                                  come as points. The last request
 //   memory                                         resident and huge-page bytes, own accounts
 //   quit
 #pragma once
@@ -119,6 +122,12 @@ class Engine {
   virtual void Insert(size_t /*id*/, const std::byte* /*row*/) {}
   virtual void Replace(size_t /*leaving*/, size_t /*id*/, const std::byte* /*row*/) {}
   virtual void Finish() {}
+  // The figures of a file, for engines that have one: open_ms, file_bytes_a_point, points,
+  // filter_1_percent_us, filter_1_percent_recall, filter_10_..., added, add_seconds,
+  // written_bytes_an_add.
+  virtual void FileFigures(const Rows& /*queries*/, size_t /*list_size*/, size_t /*k*/, Reply&) {
+    throw std::runtime_error("database: this engine has no file");
+  }
   // The engine's own accounts of its memory, if it has any.
   virtual void Memory(Reply&) const {}
 };
