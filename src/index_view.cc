@@ -115,9 +115,19 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
     RankByList(
         reranks_list ? CandidatesToRerank(options().code, plan.rerank, k, list_size) : list_size,
         scratch.search);
-    if (reranks_list)
-      Rerank(snapshot_.RankingRows(), Bind(ranking(), query, scratch.rerank_buffer), guard.work,
-             scratch.search);
+    if (reranks_list) {
+      const Scorer scorer = Bind(ranking(), query, scratch.rerank_buffer);
+      Rerank(snapshot_.RankingRows(), scorer, guard.work, scratch.search);
+      const Codec& codec = *codecs_.traversal;
+      if (plan.filter == nullptr &&
+          !CodesTellHitsApart(codec, query, k, OffsetOf(options(), codec, query), scratch.search)) {
+        Searcher(SnapshotView(snapshot_, snapshot_.RankingRows()), scorer, {}, guard.work,
+                 scratch.search)
+            .FindNearest(list_size, {.left_out = plan.left_out});
+        RankByList(list_size, scratch.search);
+        SortRanked(scratch.search);
+      }
+    }
     const std::vector<Candidate>& ranked = scratch.search.ranked;
     const size_t hits = std::min(k, ranked.size());
     for (size_t i = 0; i < hits; ++i) {
