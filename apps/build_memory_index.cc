@@ -18,7 +18,7 @@ namespace {
 struct Request {
   std::filesystem::path data_path;
   std::filesystem::path index_path_prefix;
-  IndexOptions index{.max_degree = 64, .build_list_size = 100, .alpha = 1.2f};
+  IndexOptions index{.code = Code::kFull, .max_degree = 64, .build_list_size = 100, .alpha = 1.2f};
   uint32_t threads = 0;
   uint32_t passes = 1;
   bool skip_zero_vectors = false;

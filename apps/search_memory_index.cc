@@ -17,7 +17,7 @@ namespace shoal::apps {
 namespace {
 
 struct Request {
-  DiskannLoadOptions load{.index = {.max_degree = 0}};
+  DiskannLoadOptions load{.index = {.code = Code::kFull, .max_degree = 0}};
   std::filesystem::path index_path_prefix;
   std::filesystem::path result_path;
   std::filesystem::path query_file;

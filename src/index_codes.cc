@@ -15,8 +15,8 @@ bool MayRerank(Code code) {
 }
 
 // The fastest code that loses nothing, for each kind of vectors: the first row that fits. Others
-// have none: they are small already, or no code knows their metric. The rows are those that a
-// prototype measured (docs/codes.md, "Which code is the default").
+// have none: they are small already, or no code knows their metric (docs/codes.md, "Which code is
+// the default").
 struct DefaultRow {
   Metric metric;
   uint32_t least_dim, most_dim;
@@ -30,13 +30,10 @@ constexpr DefaultRow kDefaults[] = {
     {Metric::kInnerProduct, 96, kMaxDim, Code::kRq4},
     {Metric::kCosine, 96, kMaxDim, Code::kRq4},
 };
-// Until speeds are measured on an index, an index that asks for nothing has full rows.
-constexpr bool kDefaultsAreInUse = false;
 
 Code DefaultCode(const IndexOptions& options) {
   const ScalarType type = options.scalar_type;
-  if (!kDefaultsAreInUse || (type != ScalarType::kFloat32 && type != ScalarType::kFloat16))
-    return Code::kFull;
+  if (type != ScalarType::kFloat32 && type != ScalarType::kFloat16) return Code::kFull;
   for (const DefaultRow& row : kDefaults)
     if (row.metric == options.metric && row.least_dim <= options.dim && options.dim <= row.most_dim)
       return row.code;
@@ -48,14 +45,12 @@ struct RerankShare {
   size_t times_k, least;
 };
 constexpr RerankShare ShareOf(Code code) {
-  constexpr RerankShare kAny{4, 32};  // Guessed; the job `index` would tune them.
-  if (!kDefaultsAreInUse) return kAny;
   switch (code) {
     case Code::kRq4: return {3, 24};
     case Code::kRq3:
     case Code::kRq2: return {5, 48};
     case Code::kRq1: return {1, SIZE_MAX};  // The whole list.
-    default: return kAny;
+    default: return {4, 32};
   }
 }
 

@@ -230,6 +230,9 @@ class IndexImpl final : private ReturnObserver {
   }
   // Orders what the last search has ranked by the rerank rows.
   Status RerankFor(VectorView query, Operation& op) const;
+  // Searches anew, by the rows that order hits, and ranks all of the list: where the codes do not
+  // tell points apart (rerank.h).
+  void SearchExactly(VectorView query, size_t list_size, SlotId left_out, Operation& op) const;
   // Orders what the last range search has found by the vectors of the feature store, and drops what
   // is not within the radius.
   Status RerankWithin(VectorView query, float radius, Operation& op) const;

@@ -70,6 +70,16 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
   return Run(query, plan, ids, distances, work);
 }
 
+// A search of the rows that order hits: all of its list is ranked.
+void IndexImpl::SearchExactly(VectorView query, size_t list_size, SlotId left_out,
+                              Operation& op) const {
+  const Representation rows = rows_.ranking();
+  const Scorer scorer = rows.codec.BindQuery(query, op.scratch.row_buffer.data());
+  graph_.BeamSearch(rows.rows(), scorer, list_size, op, {.left_out = left_out});
+  RankByList(list_size, op.scratch.search);
+  SortRanked(op.scratch.search);
+}
+
 Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
                               std::span<float> distances, WorkCounters* work) const {
   try {
@@ -88,11 +98,14 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
     SearchTerms terms{StopRuleOf(plan, k, options_, codec, query), plan.left_out};
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
-      graph_.BeamSearch(scorer, list_size, op, terms);
+      graph_.BeamSearch(rows_.traversal().rows(), scorer, list_size, op, terms);
       RankByList(ranked, scratch.search);
       if (rows_.has_rerank()) {
         if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
       }
+      if (rows_.has_addressed_rerank() &&
+          !CodesTellHitsApart(codec, query, k, OffsetOf(options_, codec, query), scratch.search))
+        SearchExactly(query, list_size, plan.left_out, op);
       hits = CollectHits(k, ids, distances, scratch);
       // If there are as many as asked for, of fewer than k ids, there are some of them twice.
       const bool found_all = !scratch.search.stopped && scratch.search.ranked.size() < ranked;

@@ -134,6 +134,24 @@ size_t IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size
   return searcher.has_scored_all() ? list : reranked;  // As IndexImpl::SearchFiltered.
 }
 
+// By the rows that order hits; as in IndexImpl::Run.
+void IndexViewImpl::RankExactly(VectorView query, const SearchPlan& plan, size_t list_size,
+                                WorkCounters& work, ViewScratch& scratch) const {
+  SearchScratch& search = scratch.search;
+  const SnapshotRows rows = snapshot_.RankingRows();
+  const Scorer scorer = Bind(ranking(), query, scratch.rerank_buffer);
+  Rerank(rows.rows, scorer, work, search);
+  const Codec& codec = *codecs_.traversal;
+  const size_t k = std::min(plan.k, list_size);
+  if (plan.filter != nullptr ||
+      CodesTellHitsApart(codec, query, k, OffsetOf(options(), codec, query), search))
+    return;
+  Searcher(SnapshotView(snapshot_, rows), scorer, {}, work, search)
+      .FindNearest(list_size, {.left_out = plan.left_out});
+  RankByList(list_size, search);
+  SortRanked(search);
+}
+
 Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& options,
                                      std::span<ExternalId> ids, std::span<float> distances,
                                      WorkCounters* work) const {
@@ -160,9 +178,7 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
     const size_t list_size = std::min(std::max(plan.list_size, k), most);
     const size_t reranked = FindNearest(query, plan, list_size, guard.work, scratch);
     RankByList(reranked > 0 ? reranked : list_size, scratch.search);
-    if (reranked > 0)
-      Rerank(snapshot_.RankingRows().rows, Bind(ranking(), query, scratch.rerank_buffer),
-             guard.work, scratch.search);
+    if (reranked > 0) RankExactly(query, plan, list_size, guard.work, scratch);
     const std::vector<Candidate>& ranked = scratch.search.ranked;
     const size_t hits = std::min(k, ranked.size());
     for (size_t i = 0; i < hits; ++i) {

@@ -88,6 +88,10 @@ class IndexViewImpl final : public CalibrationSubject {
   // Leaves the nearest candidates in scratch.search, and says how many are to be reranked; 0: none.
   size_t FindNearest(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
                      ViewScratch& scratch) const;
+  // Orders what the last search has ranked by the rows that order hits; where the codes do not tell
+  // them apart, it searches anew.
+  void RankExactly(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
+                   ViewScratch& scratch) const;
   // The codec of what orders hits.
   const Codec& ranking() const {
     return codecs_.rerank == nullptr ? *codecs_.traversal : *codecs_.rerank;

@@ -42,6 +42,8 @@ class PointRows {
   Representation ranking() const { return parts_.back()->Get(); }
   // Whether hits are ordered by something else than what searches traverse.
   bool has_rerank() const { return parts_.size() > 1 || stored_ != nullptr; }
+  // Whether rows in memory do.
+  bool has_addressed_rerank() const { return parts_.size() > 1; }
   // The vectors, if they are in a feature store. It is written apart: it may fail.
   StoredVectors* stored() const { return stored_.get(); }
   // The traversal rows, then the rerank rows.

@@ -5,7 +5,6 @@
 #include "codec/vector_check.h"
 
 namespace shoal {
-namespace {
 
 // What makes distances of inner products: |q - x|^2 / 2 = (|q|^2 + |x|^2) / 2 - <q, x>.
 float OffsetOf(const IndexOptions& options, const Codec& codec, VectorView query) {
@@ -15,8 +14,6 @@ float OffsetOf(const IndexOptions& options, const Codec& codec, VectorView query
   const double query_norm_sq = SquaredNorm(query.data(), query.type(), query.dim());
   return static_cast<float>((query_norm_sq + codec.max_norm_sq()) / 2);
 }
-
-}  // namespace
 
 StopRule StopRuleOf(const SearchPlan& plan, size_t k, const IndexOptions& options,
                     const Codec& codec, VectorView query) {

@@ -22,6 +22,9 @@ struct SearchPlan {
   const Filter* filter = nullptr;  // Of a view's search; null: none.
 };
 
+// What makes a distance of at least 0 of a score of `codec`.
+float OffsetOf(const IndexOptions& options, const Codec& codec, VectorView query);
+
 // When a search of this plan ends early. `codec`: that of the rows that it traverses. Where inner
 // products of norms that vary are no function of a distance, it does not.
 StopRule StopRuleOf(const SearchPlan& plan, size_t k, const IndexOptions& options,

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <random>
 
 #include "shoal/index.h"
+#include "shoal/index_view.h"
 #include "tests/print_types.h"
 #include "tests/temp_folder.h"
 #include "tests/test_data.h"
@@ -46,6 +48,10 @@ class NearDuplicates : public ::testing::Test {
   }
   static VectorView Row(const std::vector<float>& rows, size_t i) {
     return std::span(rows).subspan(i * kDim, kDim);
+  }
+  static void Normalize(std::span<float> row) {
+    const float norm = std::sqrt(std::inner_product(row.begin(), row.end(), row.begin(), 0.0f));
+    for (float& x : row) x /= norm;
   }
   std::vector<ExternalId> Order(const Groups& set, bool shuffled) {
     std::vector<ExternalId> ids = test::Iota(set.size());
@@ -91,6 +97,30 @@ TEST_F(NearDuplicates, FindTheirGroupAndThemselvesWhateverItsSize) {
       for (const ExternalId id : Order(set, shuffled)) ASSERT_TRUE(index.Insert(id, Row(rows, id)));
       ExpectFound(index, rows, set);
     }
+  }
+}
+
+// Codes of 4 bits do not tell copies apart: the vectors then choose edges and hits.
+TEST_F(NearDuplicates, AreFoundOnCodesToo) {
+  for (const Metric metric : {Metric::kL2, Metric::kCosine, Metric::kInnerProduct}) {
+    SCOPED_TRACE(static_cast<int>(metric));
+    const Groups set{.others = 2000, .groups = 1, .copies = 500};
+    std::vector<float> rows = Rows(set);
+    for (size_t i = 0; metric == Metric::kInnerProduct && i < set.size(); ++i)
+      Normalize(std::span(rows).subspan(i * kDim, kDim));
+    Index index = std::move(*Index::Create({.dim = kDim, .metric = metric, .code = Code::kRq4}));
+    for (const ExternalId id : Order(set, true)) ASSERT_TRUE(index.Insert(id, Row(rows, id)));
+    TempFolder folder;
+    ASSERT_TRUE(index.Save(folder / "snapshot"));
+    const auto view = IndexView::Open(folder / "snapshot");
+    ASSERT_TRUE(view) << view.error().message;
+    size_t itself = 0, itself_in_view = 0;
+    for (size_t i = set.others; i < set.size(); ++i) {
+      itself += index.Search(Row(rows, i), {.k = 1})->front().id == i ? 1 : 0;
+      itself_in_view += view->Search(Row(rows, i), {.k = 1})->front().id == i ? 1 : 0;
+    }
+    EXPECT_GE(itself, set.copies * 98 / 100);
+    EXPECT_GE(itself_in_view, set.copies * 98 / 100);
   }
 }
 

@@ -20,7 +20,8 @@ namespace shoal::apps {
 struct StreamRequest {
   std::filesystem::path data_path;
   std::filesystem::path index_path_prefix;
-  IndexOptions index{.max_degree = 64,
+  IndexOptions index{.code = Code::kFull,
+                     .max_degree = 64,
                      .build_list_size = 100,
                      .alpha = 1.2f,
                      .runtime = {.repair = RepairPolicy::kManual}};

@@ -93,7 +93,7 @@ void ParseBuild(FieldReader& build, IndexOptions& index) {
   index.max_degree = static_cast<uint32_t>(build.Unsigned("degree", {4, kMaxDegree}, 32));
   index.build_list_size = static_cast<uint32_t>(build.Unsigned("list", {1, kMaxListSize}, 100));
   index.alpha = static_cast<float>(build.Number("alpha", {1, 2}, 1.2));
-  index.code = ParseCodeField(build, "code", "auto");
+  index.code = ParseCodeField(build, "code", "full");
   index.rerank_code = ParseCodeField(build, "rerank_code", "full");
 }
 

@@ -73,6 +73,10 @@ class Codec {
   // standard errors. 0: nothing is estimated, or the error is not known.
   virtual float RangeMargin(VectorView /*query*/, float /*radius*/) const { return 0; }
 
+  // Whether points about this far from a stored row, in the graph's geometry, are told apart: their
+  // distances are more than twice 2.5 standard errors. True: the error is not known.
+  virtual bool TellsApart(const std::byte* /*row*/, float /*distance*/) const { return true; }
+
   // --- Inner product: what a codec learns of the norms of what it encodes.
 
   // The largest squared norm that was ever encoded; else 0.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <string>
 
 #include "base/memory.h"
@@ -29,6 +30,7 @@ constexpr float kSteps[] = {0, 1, 0.9957f, 0.5860f, 0.3352f};
 // The part of a code that is across y, for each unit along it: sqrt(1 / cos^2 - 1), of normal
 // numbers.
 constexpr double kAcross[] = {0, 0.756, 0.372, 0.197, 0.108};
+constexpr double kErrors = 2.5;  // Standard errors that a margin has.
 
 template <class T>
 T ValueAt(const std::byte* bytes, size_t offset) {
@@ -354,8 +356,8 @@ Scorer RqCodec::BindRowAsQuery(const std::byte* row, std::byte* buffer) const {
 
 // The standard error of <z, y> is kAcross |y| |z'| / sqrt(d - 1), z' what of z is across y. l2: of
 // a y within the radius |z'| <= |z - y| <= r, and |y| <= |z| + r. Cosine: |z'| is the angle's sine.
+// Inner product: |z| times the sine, of an angle whose cosine is at least -radius / (|z| max |y|).
 float RqCodec::RangeMargin(VectorView query, float radius) const {
-  constexpr double kErrors = 2.5;
   alignas(BufferParts::kLine) float z[kMaxDim];
   const Centres::State state = centres_.state();
   double norm_sq = 0;
@@ -369,13 +371,26 @@ float RqCodec::RangeMargin(VectorView query, float radius) const {
     const double r = std::sqrt(std::max(0.0, static_cast<double>(radius)));
     product = 2 * (std::sqrt(norm_sq) + r) * r;
   } else if (shape_.metric == Metric::kInnerProduct) {
-    product = std::sqrt(norm_sq * static_cast<double>(norms_.max()));
+    const double norms = std::sqrt(norm_sq * static_cast<double>(norms_.max()));
+    const double cosine =
+        norms > 0 ? std::clamp(-static_cast<double>(radius) / norms, 0.0, 1.0) : 0;
+    product = norms * std::sqrt(1 - cosine * cosine);
   } else {
     const double cosine = std::max(0.0, 1 - static_cast<double>(radius));
     product = std::sqrt(std::max(0.0, 1 - cosine * cosine));
   }
   return static_cast<float>(kErrors * kAcross[shape_.bits] * product /
                             std::sqrt(static_cast<double>(rotation_.size() - 1)));
+}
+
+// As above, of two codes: each is wrong by itself. A cosine distance is half a squared one.
+bool RqCodec::TellsApart(const std::byte* row, float distance) const {
+  const bool cosine = shape_.metric == Metric::kCosine;
+  const double r_sq = std::max(0.0f, distance) * (cosine ? 2.0 : 1.0);
+  const double norm_sq = cosine ? 1.0 : NormOf(row);
+  const double error = kErrors * std::numbers::sqrt2 * kAcross[shape_.bits] * 2 *
+                       std::sqrt(norm_sq * r_sq / static_cast<double>(rotation_.size() - 1));
+  return 2 * error < r_sq;
 }
 
 // --- Sets and parameters.

@@ -55,6 +55,7 @@ class RqCodec final : public Codec {
   Scorer BindRow(const std::byte* row, std::byte* buffer) const override;
   Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const override;
   float RangeMargin(VectorView query, float radius) const override;
+  bool TellsApart(const std::byte* row, float distance) const override;
 
   // The seed, and the sets that are alive.
   std::vector<std::byte> Parameters() const override;

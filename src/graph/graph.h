@@ -30,11 +30,11 @@ class Graph {
   void set_start(SlotId slot) { live_.start_slot.store(slot, std::memory_order_release); }
   EntryPoints& entries() { return live_.seeds; }
 
-  // Leave their results in op.scratch.search: `best`, and `within` (searcher.h). A range search
-  // reads `rows`, of which its scorer is.
-  void BeamSearch(const Scorer& scorer, size_t list_size, Operation& op,
+  // Leave their results in op.scratch.search: `best`, and `within` (searcher.h). They read `rows`,
+  // of which the scorer is.
+  void BeamSearch(const Rows& rows, const Scorer& scorer, size_t list_size, Operation& op,
                   const SearchTerms& terms = {}) const {
-    live_.BeamSearch(scorer, list_size, {}, op, terms);
+    live_.BeamSearch(rows, scorer, list_size, {}, op, terms);
   }
   void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
                    Operation& op) const {
@@ -81,7 +81,7 @@ class Graph {
 
  private:
   LiveGraph live_;
-  const Pruner pruner_{live_.options, live_.pruning};
+  const Pruner pruner_{live_.options, live_.pruning, live_.vectors ? &*live_.vectors : nullptr};
   const NeighborSelector selector_{live_, pruner_};
   Linker linker_{live_, pruner_, selector_};
   Replacements replacements_{live_, linker_};

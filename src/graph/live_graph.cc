@@ -13,10 +13,11 @@ void LiveGraph::Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) 
   op.work.distances += scored.size;
 }
 
-void LiveGraph::BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder,
-                           Operation& op, const SearchTerms& terms) const {
+void LiveGraph::BeamSearch(const Rows& rows, const Scorer& scorer, size_t list_size,
+                           const Recorder& recorder, Operation& op,
+                           const SearchTerms& terms) const {
   const auto purpose = recorder.expanded == nullptr ? SearchFor::kReader : SearchFor::kWriter;
-  Searcher(View(traversal.rows(), purpose), scorer, recorder, op.work, op.scratch.search)
+  Searcher(View(rows, purpose), scorer, recorder, op.work, op.scratch.search)
       .FindNearest(list_size, terms);
 }
 

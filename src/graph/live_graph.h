@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 
 #include "codec/codec.h"
 #include "graph/entry_points.h"
@@ -25,10 +26,13 @@ struct ScoredSlots {
   float distances[SearchScratch::kMaxIds];
 };
 
-// What a graph reads of its points. Both may be the same.
+// What a graph reads of its points. The first two may be the same.
 struct GraphRows {
   Representation traversal;
   Representation pruning;
+  // Read where these do not tell points apart (Codec::TellsApart). None: they do, or there is
+  // nothing better.
+  std::optional<Representation> vectors = {};
 };
 
 struct LiveGraph {
@@ -36,6 +40,7 @@ struct LiveGraph {
       : options(o),
         traversal(rows.traversal),
         pruning(rows.pruning),
+        vectors(rows.vectors),
         slots(s),
         neighbors(n),
         seeds(rows.traversal, s) {}
@@ -51,10 +56,9 @@ struct LiveGraph {
   }
   // Keeps those of the slots that are readable, and scores them by the rows that pruning compares.
   void Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) const;
-  // Searcher::FindNearest, over the rows that searches traverse, and FindWithin over `rows`, in
-  // op.scratch.search.
-  void BeamSearch(const Scorer& scorer, size_t list_size, const Recorder& recorder, Operation& op,
-                  const SearchTerms& terms = {}) const;
+  // Searcher::FindNearest and FindWithin over `rows`, in op.scratch.search.
+  void BeamSearch(const Rows& rows, const Scorer& scorer, size_t list_size,
+                  const Recorder& recorder, Operation& op, const SearchTerms& terms = {}) const;
   void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
                    Operation& op) const;
   LiveView View(const Rows& rows, SearchFor purpose) const {
@@ -65,6 +69,7 @@ struct LiveGraph {
   const IndexOptions options;
   const Representation traversal;  // Of searches and seeds.
   const Representation pruning;    // Of everything that compares points to choose edges.
+  const std::optional<Representation> vectors;
   SlotTable& slots;
   NeighborLists& neighbors;
 

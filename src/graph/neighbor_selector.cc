@@ -10,16 +10,14 @@ namespace shoal {
 NeighborSelector::Selection NeighborSelector::Select(SlotId p, size_t list_size,
                                                      Operation& op) const {
   std::vector<Candidate>& pool = op.scratch.select.pool;
-  pool.clear();
-  op.scratch.select.by_product.clear();
-  std::byte* const buffer = op.scratch.query_buffer.data();
-  Scorer scorer = graph_.traversal.codec.BindRow(graph_.traversal.Row(p), buffer);
-  list_size = Search(p, scorer, list_size, op);
+  const size_t wide = list_size;
+  list_size = Search(p, graph_.traversal, wide, op);
   const SeedsMet met = op.scratch.search.met;
-  if (graph_.PrunesOnOtherRows()) {
-    scorer = graph_.pruning.codec.BindRow(graph_.pruning.Row(p), buffer);
-    Rescore(scorer, op);
-  }
+  const bool by_vectors = graph_.vectors && !CodesTellApart(p, op);
+  if (by_vectors) list_size = Search(p, *graph_.vectors, wide, op);
+  const Scorer scorer =
+      graph_.pruning.codec.BindRow(graph_.pruning.Row(p), op.scratch.query_buffer.data());
+  if (by_vectors || graph_.PrunesOnOtherRows()) Rescore(scorer, op);
   AddFoundByProduct(scorer, op);
   std::erase_if(pool, [&](const Candidate& candidate) {
     return candidate.slot == p || !IsPoint(graph_.slots.tag(candidate.slot));
@@ -34,23 +32,36 @@ NeighborSelector::Selection NeighborSelector::Select(SlotId p, size_t list_size,
 // to the pool by product, for the points whose product with p is largest, as a query finds them,
 // and one half as wide for near points. The second is the last, so op.scratch.search is in the
 // graph's geometry. Returns how wide that one was.
-size_t NeighborSelector::Search(SlotId p, const Scorer& scorer, size_t list_size,
+size_t NeighborSelector::Search(SlotId p, const Representation& rows, size_t list_size,
                                 Operation& op) const {
   constexpr uint64_t kProbe = 8;  // An insert in so many looks at fine seeds in any case.
   const bool probe = graph_.inserts.load(std::memory_order_relaxed) % kProbe == 0;
   SelectScratch& scratch = op.scratch.select;
+  scratch.pool.clear();
+  scratch.by_product.clear();
+  const std::byte* const row = rows.Row(p);
+  const Scorer scorer = rows.codec.BindRow(row, op.scratch.query_buffer.data());
   const Recorder to_pool = {.expanded = &scratch.pool, .probe_fine_seeds = probe};
   if (!graph_.traversal.codec.NormsVary()) {
-    graph_.BeamSearch(scorer, list_size, to_pool, op);
+    graph_.BeamSearch(rows.rows(), scorer, list_size, to_pool, op);
     return list_size;
   }
   // Bound into the row's buffer: `scorer` is needed afterwards.
-  const Representation& rows = graph_.traversal;
-  graph_.BeamSearch(rows.codec.BindRowAsQuery(rows.Row(p), op.scratch.row_buffer.data()), list_size,
-                    {.expanded = &scratch.by_product, .probe_fine_seeds = probe}, op);
+  graph_.BeamSearch(rows.rows(), rows.codec.BindRowAsQuery(row, op.scratch.row_buffer.data()),
+                    list_size, {.expanded = &scratch.by_product, .probe_fine_seeds = probe}, op);
   list_size = (list_size + 1) / 2;
-  graph_.BeamSearch(scorer, list_size, to_pool, op);
+  graph_.BeamSearch(rows.rows(), scorer, list_size, to_pool, op);
   return list_size;
+}
+
+// Whether the codes tell apart what the last search for p has found. If not, its list, which is
+// full, is in no order: nearer points may have no place in it.
+bool NeighborSelector::CodesTellApart(SlotId p, const Operation& op) const {
+  const CandidateList& best = op.scratch.search.best;
+  if (!best.full()) return true;
+  const size_t wanted = std::min<size_t>(best.size(), graph_.options.max_degree);
+  const Representation& rows = graph_.traversal;
+  return rows.codec.TellsApart(rows.Row(p), best[wanted - 1].distance);
 }
 
 // The pool, which a search has left, gets its distances by the rows that pruning compares.

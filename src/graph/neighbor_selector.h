@@ -36,7 +36,8 @@ class NeighborSelector {
   Selection Select(SlotId p, size_t list_size, Operation& op) const;
 
  private:
-  size_t Search(SlotId p, const Scorer& scorer, size_t list_size, Operation& op) const;
+  size_t Search(SlotId p, const Representation& rows, size_t list_size, Operation& op) const;
+  bool CodesTellApart(SlotId p, const Operation& op) const;
   void Rescore(const Scorer& scorer, Operation& op) const;
   void AddFoundByProduct(const Scorer& scorer, Operation& op) const;
   void AddOwnRow(SlotId p, const Scorer& scorer, Operation& op) const;

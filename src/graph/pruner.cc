@@ -32,6 +32,12 @@ void SortNearestFirst(SlotId p, std::span<Candidate> candidates) {
   });
 }
 
+// Whether these rows tell the nearest of the pool, which is sorted, apart.
+bool TellsApart(const Representation& rows, SlotId p, std::span<const Candidate> pool) {
+  constexpr size_t kAsked = 3;
+  return pool.size() < kAsked || rows.codec.TellsApart(rows.Row(p), pool[kAsked - 1].distance);
+}
+
 bool Contains(std::span<const SlotId> slots, SlotId slot) {
   return std::find(slots.begin(), slots.end(), slot) != slots.end();
 }
@@ -79,8 +85,9 @@ void Pruner::Occlude(By by, const std::byte* row, size_t first, Operation& op) c
   const size_t n = open.size - first;
   float* const between = open.between.data();
   std::byte* const buffer = op.scratch.row_buffer.data();
+  const Codec& codec = open.of->codec;
   const Scorer scorer =
-      by == By::kProduct ? codec_.BindRowAsQuery(row, buffer) : codec_.BindRow(row, buffer);
+      by == By::kProduct ? codec.BindRowAsQuery(row, buffer) : codec.BindRow(row, buffer);
   scorer.Score(open.rows.data() + first, n, between);
   op.work.distances += n;
   const float* const distances = open.distances.data() + first;
@@ -122,7 +129,7 @@ void Pruner::Choose(const Round& round, Operation& op) const {
 }
 
 void Pruner::Open(std::span<const Candidate> candidates, PruneScratch::Candidates& open) const {
-  const Rows rows = rows_.rows();
+  const Rows rows = open.of->rows();
   open.Resize(candidates.size());
   for (size_t i = 0; i < candidates.size(); ++i) {
     open.slots[i] = candidates[i].slot;
@@ -130,6 +137,16 @@ void Pruner::Open(std::span<const Candidate> candidates, PruneScratch::Candidate
     open.distances[i] = candidates[i].distance;
     open.ratios[i] = 0;
   }
+}
+
+// The pool gets its distances by the vectors.
+void Pruner::ScoreByVectors(SlotId p, std::span<Candidate> pool, Operation& op) const {
+  PruneScratch::Candidates& open = op.scratch.prune.open;
+  Open(pool, open);
+  vectors_->codec.BindRow(vectors_->Row(p), op.scratch.row_buffer.data())
+      .Score(open.rows.data(), open.size, open.distances.data());
+  op.work.distances += open.size;
+  for (size_t i = 0; i < pool.size(); ++i) pool[i].distance = open.distances[i];
 }
 
 // A query's answers are the points whose products with it are largest, long rows mostly. The way
@@ -143,7 +160,7 @@ void Pruner::ChooseByProduct(SlotId p, std::span<const Candidate> pool, size_t d
   std::vector<Candidate>& candidates = op.scratch.prune.by_product;
   candidates.assign(pool.begin(), pool.end());
   Open(candidates, open);
-  codec_.BindRowAsQuery(rows_.Row(p), op.scratch.row_buffer.data())
+  open.of->codec.BindRowAsQuery(open.of->Row(p), op.scratch.row_buffer.data())
       .Score(open.rows.data(), open.size, open.distances.data());
   op.work.distances += open.size;
   for (size_t i = 0; i < candidates.size(); ++i) candidates[i].distance = open.distances[i];
@@ -192,13 +209,19 @@ std::span<const SlotId> Pruner::Prune(SlotId p, std::span<Candidate> pool, size_
   std::vector<SlotId>& selected = op.scratch.prune.selected;
   selected.clear();
   open.in_group = false;
-  if (codec_.NormsVary()) ChooseByProduct(p, pool, degree / 2, op);
+  open.of = &rows_;
   SortNearestFirst(p, pool);
+  if (vectors_ != nullptr && !TellsApart(rows_, p, pool)) {
+    open.of = vectors_;
+    ScoreByVectors(p, pool, op);
+    SortNearestFirst(p, pool);
+  }
+  if (rows_.codec.NormsVary()) ChooseByProduct(p, pool, degree / 2, op);
   Open(pool, open);
   // What is chosen is not open, and occludes as if it had been chosen by distance.
   for (size_t i = 0; i < open.size && !selected.empty(); ++i)
     if (Contains(selected, open.slots[i])) open.ratios[i] = kChosen;
-  for (const SlotId chosen : selected) Occlude(By::kDistance, rows_.Row(chosen), 0, op);
+  for (const SlotId chosen : selected) Occlude(By::kDistance, open.of->Row(chosen), 0, op);
   ChooseByDistance(pool, degree, op);
   if (options_.alpha > 1) FillUp(pool, degree, op.scratch.prune);
   return selected;

@@ -32,7 +32,8 @@ struct PruneScratch {
   // Candidates that may still be chosen, nearest first.
   struct Candidates {
     size_t size = 0;
-    bool in_group = false;  // Whether the point is one of a group of near duplicates.
+    const Representation* of = nullptr;  // What the rows are of.
+    bool in_group = false;               // Whether the point is one of a group of near duplicates.
     std::vector<SlotId> slots;
     std::vector<const std::byte*> rows;
     std::vector<float> distances;  // From the point whose neighbours are chosen.
@@ -62,9 +63,10 @@ struct PruneScratch {
 // Constant after construction: any thread.
 class Pruner {
  public:
-  // `rows`: what it compares.
-  Pruner(const IndexOptions& options, const Representation& rows)
-      : options_(options), codec_(rows.codec), rows_(rows) {}
+  // `rows`: what it compares. `vectors`: what it compares where those do not tell the points about
+  // p apart; null: they always do, or there is nothing better.
+  Pruner(const IndexOptions& options, const Representation& rows, const Representation* vectors)
+      : options_(options), rows_(rows), vectors_(vectors) {}
 
   // Of `pool`, candidates with their distances from p by these rows, at most `degree`
   // neighbours for p. Sorts the pool, nearest first. The result is valid until the operation's next
@@ -82,6 +84,7 @@ class Pruner {
     float far = 0;
   };
 
+  void ScoreByVectors(SlotId p, std::span<Candidate> pool, Operation& op) const;
   void ChooseByProduct(SlotId p, std::span<const Candidate> pool, size_t degree,
                        Operation& op) const;
   void ChooseByDistance(std::span<const Candidate> pool, size_t degree, Operation& op) const;
@@ -96,8 +99,8 @@ class Pruner {
   size_t MaxOccludedInGroup() const { return std::max<size_t>(options_.max_degree / 8, 1); }
 
   const IndexOptions& options_;
-  const Codec& codec_;
-  const Representation rows_;
+  const Representation& rows_;
+  const Representation* const vectors_;
 };
 
 }  // namespace shoal

@@ -39,4 +39,15 @@ void Rerank(const Rows& rows, const Scorer& scorer, WorkCounters& work, SearchSc
   SortRanked(scratch);
 }
 
+bool CodesTellHitsApart(const Codec& codec, VectorView query, size_t k, float offset,
+                        const SearchScratch& scratch) {
+  const CandidateList& best = scratch.best;
+  if (k > scratch.ranked.size() || !best.full()) return true;
+  const float kth = scratch.ranked[k - 1].distance;
+  // Of what was not reranked the nearest, else the last of what was: as near as the k-th hit?
+  const float next = best[std::min(scratch.ranked.size(), best.size() - 1)].distance;
+  const float margin = codec.RangeMargin(query, kth);
+  return margin < (kth + offset) / 2 || next > kth + margin;
+}
+
 }  // namespace shoal
