@@ -116,7 +116,7 @@ TEST(KeyMap, ADatabaseCommitsKeysWithTheirPointsOrNeither) {
     const ExternalId id = *keys.Assign(key);
     EXPECT_TRUE(change.Upsert(index, id, std::vector<float>{1, 2}));
     EXPECT_TRUE(keys.Put(change, "a", key));
-    if (commit) EXPECT_TRUE(change.Commit());
+    EXPECT_TRUE(!commit || change.Commit());
   };
   put("red", true);
   put(Uuid(1), true);
