@@ -64,6 +64,9 @@ server-test: deps ## the module for Valkey and Redis inside servers on loopback 
 python-suites: ## other libraries' own tests against the package, fetched now: SUITES="--hnswlib URL --diskannpy URL"
 	@python3 bindings/python/tests/run.py --source . --build build --suites $(SUITES)
 
+python-figures: build ## overhead of a call, batches beside C++, ticks of another thread, leaks: on an idle machine
+	@python3 bindings/python/tests/run.py --source . --build build --figures
+
 wheel: ## one wheel for every Python from 3.10 on, into out/wheels, checked by auditwheel
 	@python3 bindings/python/tests/run.py --source . --build build --wheel out/wheels
 
@@ -109,7 +112,12 @@ tidy: ## clang-tidy and the lock analysis over src and include (a part of make c
 install: build ## install into PREFIX (/usr/local)
 	@cmake --install build --prefix $(PREFIX)
 
+package: build ## Debian packages and a .tar.gz, into out/packages
+	@cpack --config build/CPackConfig.cmake -B out/packages >/dev/null
+	@rm -rf out/packages/_CPack_Packages
+	@ls out/packages
+
 clean: ## remove the build directories
 	@rm -rf build build-debug build-asan build-tsan
 
-.PHONY: help deps build demo demo-server test check python-test python-suites server-test wheel site sanitize stress bench streams report peers format tidy install clean
+.PHONY: help deps build demo demo-server test check python-test python-suites python-figures server-test wheel site sanitize stress bench streams report peers format tidy install package clean

@@ -1,4 +1,5 @@
-# `cmake --install`: headers, both libraries, a CMake package and a pkg-config file.
+# `cmake --install`: headers, both libraries, a CMake package and a pkg-config file. What belongs to which
+# component is for packages (package.cmake): library, dev, programs, docs.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/shoal)
@@ -7,10 +8,12 @@ if(SHOAL_BUILD_SHARED)
   list(APPEND targets shoal_shared)
 endif()
 
-install(TARGETS ${targets} EXPORT shoal-targets)
-install(DIRECTORY include/shoal TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(EXPORT shoal-targets NAMESPACE shoal:: DESTINATION ${package_dir})
+install(TARGETS ${targets} EXPORT shoal-targets
+        ARCHIVE COMPONENT dev
+        LIBRARY COMPONENT library NAMELINK_COMPONENT dev)
+install(DIRECTORY include/shoal TYPE INCLUDE COMPONENT dev FILES_MATCHING PATTERN "*.h")
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT library)
+install(EXPORT shoal-targets NAMESPACE shoal:: DESTINATION ${package_dir} COMPONENT dev)
 
 # What the static library is linked with.
 set(pc_modules "libhwy lmdb")
@@ -24,7 +27,7 @@ configure_package_config_file(cmake/shoal-config.cmake.in shoal-config.cmake
 write_basic_package_version_file(shoal-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/shoal-config.cmake
               ${PROJECT_BINARY_DIR}/shoal-config-version.cmake
-        DESTINATION ${package_dir})
+        DESTINATION ${package_dir} COMPONENT dev)
 
 # The .pc file finds the prefix from its own place, so an installation can be moved; directories
 # that were given as absolute paths stay so.
@@ -44,4 +47,5 @@ if(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")
   set(pc_rpath " -Wl,-rpath,\${libdir}")
 endif()
 configure_file(cmake/shoal.pc.in shoal.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/shoal.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_BINARY_DIR}/shoal.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+        COMPONENT dev)

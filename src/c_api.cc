@@ -108,6 +108,26 @@ Result<Search> Search::Of(size_t k, const shoal_search_options* options) {
   return search;
 }
 
+namespace {
+
+// *number = call(the checked options), which gives a Result<uint64_t>.
+template <class Call>
+int32_t Estimate(const shoal_index_options* options, uint64_t* number, shoal_error* error,
+                 const Call& call) {
+  return Guarded(error, [&]() -> Status {
+    const auto all = Read(options, "options");
+    if (!all) return tl::unexpected(all.error());
+    const auto checked = OptionsOf(*all);
+    if (!checked) return tl::unexpected(checked.error());
+    const Result<uint64_t> estimate = call(*checked);
+    if (!estimate) return tl::unexpected(estimate.error());
+    *number = *estimate;
+    return {};
+  });
+}
+
+}  // namespace
+
 }  // namespace shoal::c
 
 namespace c = shoal::c;
@@ -278,6 +298,22 @@ int32_t shoal_stats(const shoal_index* index, shoal_index_stats* stats, shoal_er
            stats);
   return c::Succeed(error);
 }
+
+int32_t shoal_estimate_bytes(const shoal_index_options* options, uint64_t points, uint64_t* bytes,
+                             shoal_error* error) {
+  return c::Estimate(options, bytes, error, [&](const shoal::IndexOptions& checked) {
+    return shoal::EstimateBytes(checked, points);
+  });
+}
+
+int32_t shoal_estimate_points(const shoal_index_options* options, uint64_t bytes, uint64_t* points,
+                              shoal_error* error) {
+  return c::Estimate(options, points, error, [&](const shoal::IndexOptions& checked) {
+    return shoal::EstimatePoints(checked, bytes);
+  });
+}
+
+uint64_t shoal_mapped_bytes(void) { return shoal::MappedBytes(); }
 
 int32_t shoal_clear(shoal_index* index, const shoal_batch* batch, shoal_error* error) {
   return c::Long(batch, error, [&](const BatchOptions& options) {

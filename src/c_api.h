@@ -21,6 +21,14 @@ struct shoal_index {
   const shoal::Index& live() const { return own ? *own : stored->live(); }
 };
 
+struct shoal_database {
+  std::shared_ptr<shoal::Database> database;
+};
+
+struct shoal_transaction {
+  shoal::Transaction transaction;
+};
+
 namespace shoal::c {
 
 int32_t Fail(const Error& reason, shoal_error* error);

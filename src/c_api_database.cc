@@ -5,14 +5,6 @@
 #include "c_api.h"
 #include "shoal/database.h"
 
-struct shoal_database {
-  std::shared_ptr<shoal::Database> database;
-};
-
-struct shoal_transaction {
-  shoal::Transaction transaction;
-};
-
 namespace shoal::c {
 
 static_assert(static_cast<int>(SyncLevel::kNone) == SHOAL_SYNC_NONE);
@@ -45,6 +37,13 @@ int32_t Change(const shoal_index& index, shoal_error* error, const Call& call) {
     if (!index.stored) return Invalid("index: expected a database's, found one in memory");
     return call(*index.stored);
   });
+}
+
+// Changes of many points.
+template <class Call>
+Result<BatchReport> ManyOf(const shoal_index& index, const Call& call) {
+  if (!index.stored) return Invalid("index: expected a database's, found one in memory");
+  return call(*index.stored);
 }
 
 }  // namespace
@@ -157,13 +156,23 @@ int32_t shoal_transaction_delete(shoal_transaction* transaction, shoal_index* in
 int32_t shoal_transaction_insert_many(shoal_transaction* transaction, shoal_index* index,
                                       const uint64_t* ids, const void* vectors, size_t n,
                                       const shoal_batch* batch, size_t* done, shoal_error* error) {
-  return c::OnRows(batch, done, error,
-                   [&](const shoal::BatchOptions& options) -> shoal::Result<shoal::BatchReport> {
-                     if (!index->stored)
-                       return c::Invalid("index: expected a database's, found one in memory");
-                     return transaction->transaction.InsertMany(
-                         *index->stored, {ids, n}, c::MatrixOf(*index, vectors, n), options);
-                   });
+  return c::OnRows(batch, done, error, [&](const shoal::BatchOptions& options) {
+    return c::ManyOf(*index, [&](const shoal::StoredIndex& stored) {
+      return transaction->transaction.InsertMany(stored, {ids, n}, c::MatrixOf(*index, vectors, n),
+                                                 options);
+    });
+  });
+}
+
+int32_t shoal_transaction_upsert_many(shoal_transaction* transaction, shoal_index* index,
+                                      const uint64_t* ids, const void* vectors, size_t n,
+                                      const shoal_batch* batch, size_t* done, shoal_error* error) {
+  return c::OnRows(batch, done, error, [&](const shoal::BatchOptions& options) {
+    return c::ManyOf(*index, [&](const shoal::StoredIndex& stored) {
+      return transaction->transaction.UpsertMany(stored, {ids, n}, c::MatrixOf(*index, vectors, n),
+                                                 options);
+    });
+  });
 }
 
 int32_t shoal_transaction_commit(shoal_transaction* transaction, shoal_error* error) {

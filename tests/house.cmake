@@ -71,3 +71,11 @@ if(SHOAL_INSTALL AND SHOAL_BUILD_SHARED AND NOT SHOAL_SANITIZE)
                    --source ${PROJECT_SOURCE_DIR} --build ${PROJECT_BINARY_DIR}
                    --cxx ${CMAKE_CXX_COMPILER})
 endif()
+if(COMMAND cpack_add_component AND SHOAL_BUILD_APPS AND NOT SHOAL_SANITIZE)
+  shoal_house_test(DebianPackagesAreUnpackedAndUsed tests/package/debian_test.py
+                   --source ${PROJECT_SOURCE_DIR} --build ${PROJECT_BINARY_DIR}
+                   --cxx ${CMAKE_CXX_COMPILER})
+endif()
+if(SHOAL_BUILD_SHARED AND NOT SHOAL_SANITIZE)
+  shoal_house_test(TheCInterfaceIsTheOneOnRecord tests/package/abi_test.py --source ${PROJECT_SOURCE_DIR})
+endif()

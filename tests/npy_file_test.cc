@@ -195,7 +195,7 @@ TEST(NpyFile, IdsOfEveryWidthComeBackAndNegativeOnesAreNamed) {
   TempFolder folder;
   const auto file = folder / "ids.npy";
   const std::vector<uint64_t> ids = {0, 7, uint64_t{1} << 63, UINT64_MAX};
-  for (const size_t columns : {0, 2}) {
+  for (const size_t columns : {size_t{0}, size_t{2}}) {
     ASSERT_TRUE(WriteIdNpy(file, ids, columns));
     EXPECT_THAT(ReadBytes(file),
                 HasSubstr(columns == 0 ? "'<u8', 'fortran_order': False, 'shape': (4,)"

@@ -35,6 +35,7 @@ extern "C" {
 typedef struct shoal_index shoal_index;
 typedef struct shoal_database shoal_database;
 typedef struct shoal_transaction shoal_transaction;
+typedef struct shoal_keys shoal_keys;
 
 enum {
   SHOAL_OK = 0,
@@ -187,6 +188,15 @@ SHOAL_API int32_t shoal_ids(const shoal_index* index, size_t capacity, uint64_t*
 SHOAL_API int32_t shoal_stats(const shoal_index* index, shoal_index_stats* stats,
                               shoal_error* error);
 
+/* About how many bytes an index takes with so many points, and how many points fit into bytes. */
+SHOAL_API int32_t shoal_estimate_bytes(const shoal_index_options* options, uint64_t points,
+                                       uint64_t* bytes, shoal_error* error);
+SHOAL_API int32_t shoal_estimate_points(const shoal_index_options* options, uint64_t bytes,
+                                        uint64_t* points, shoal_error* error);
+/* What all indexes of this process have from the system directly: see MappedBytes in
+ * shoal/stats.h. For a host that accounts for memory. */
+SHOAL_API uint64_t shoal_mapped_bytes(void);
+
 SHOAL_API int32_t shoal_clear(shoal_index* index, const shoal_batch* batch, shoal_error* error);
 SHOAL_API int32_t shoal_consolidate(shoal_index* index, const shoal_batch* batch,
                                     shoal_error* error);
@@ -264,10 +274,55 @@ SHOAL_API int32_t shoal_transaction_insert_many(shoal_transaction* transaction, 
                                                 const uint64_t* ids, const void* vectors, size_t n,
                                                 const shoal_batch* batch, size_t* done,
                                                 shoal_error* error);
+SHOAL_API int32_t shoal_transaction_upsert_many(shoal_transaction* transaction, shoal_index* index,
+                                                const uint64_t* ids, const void* vectors, size_t n,
+                                                const shoal_batch* batch, size_t* done,
+                                                shoal_error* error);
 /* Both end it, and free it, whatever they return. After an error of the commit nothing is changed.
  * NULL is allowed to abort. */
 SHOAL_API int32_t shoal_transaction_commit(shoal_transaction* transaction, shoal_error* error);
 SHOAL_API void shoal_transaction_abort(shoal_transaction* transaction);
+
+/* Keys of the caller's own for ids, kept with the index: see shoal/key_map.h. */
+
+/* A text, in UTF-8, or bytes (a UUID, say): never equal to each other. `data` need not end with 0.
+ */
+enum { SHOAL_KEY_TEXT = 0, SHOAL_KEY_BYTES = 1 };
+typedef struct {
+  const void* data;
+  size_t bytes;
+  int32_t kind;
+  int32_t reserved; /* 0. */
+} shoal_key;
+
+/* Without a key. */
+SHOAL_API int32_t shoal_keys_create(shoal_keys** keys, shoal_error* error);
+/* NULL is allowed. */
+SHOAL_API void shoal_keys_destroy(shoal_keys* keys);
+/* The id of a key; one that has none gets the next, which no key has had. */
+SHOAL_API int32_t shoal_keys_assign(shoal_keys* keys, shoal_key key, uint64_t* id,
+                                    shoal_error* error);
+SHOAL_API int32_t shoal_keys_find(const shoal_keys* keys, shoal_key key, uint64_t* id,
+                                  shoal_error* error);
+/* The first `capacity` bytes of the key of an id; *bytes is how many it has, *kind its kind. */
+SHOAL_API int32_t shoal_keys_of(const shoal_keys* keys, uint64_t id, size_t capacity, void* data,
+                                size_t* bytes, int32_t* kind, shoal_error* error);
+/* Forgets a key. 1, or 0: it had no id. */
+SHOAL_API int shoal_keys_remove(shoal_keys* keys, shoal_key key);
+SHOAL_API size_t shoal_keys_size(const shoal_keys* keys);
+/* Index and keys in one file. Of `options` as in shoal_load. */
+SHOAL_API int32_t shoal_keys_save(const shoal_keys* keys, const shoal_index* index,
+                                  const char* path, shoal_error* error);
+SHOAL_API int32_t shoal_keys_load(const char* path, const shoal_index_options* options,
+                                  shoal_index** index, shoal_keys** keys, shoal_error* error);
+/* The keys of a database's index, as the last commit left them. */
+SHOAL_API int32_t shoal_keys_read(const shoal_database* database, const char* index,
+                                  shoal_keys** keys, shoal_error* error);
+/* The record of a key that has an id, or its end, to commit with the point. */
+SHOAL_API int32_t shoal_keys_put(const shoal_keys* keys, shoal_transaction* transaction,
+                                 const char* index, shoal_key key, shoal_error* error);
+SHOAL_API int32_t shoal_keys_delete(shoal_transaction* transaction, const char* index,
+                                    shoal_key key, shoal_error* error);
 
 #ifdef __cplusplus
 }

@@ -86,6 +86,81 @@ static void test_filters(const shoal_index* index, const float* query) {
          SHOAL_INVALID_ARGUMENT);
 }
 
+static shoal_key text(const char* data) {
+  shoal_key key = {0};
+  key.data = data;
+  key.bytes = strlen(data);
+  return key;
+}
+
+static void test_keys(const char* path, const float* vector) {
+  shoal_index_options options = {0};
+  shoal_index *index = NULL, *loaded = NULL;
+  shoal_keys *keys = NULL, *again = NULL;
+  shoal_database* database = NULL;
+  shoal_transaction* change = NULL;
+  shoal_error error;
+  shoal_key bytes = text("red");
+  uint64_t id = 9, other = 9;
+  char data[8] = {0}, stored[300];
+  size_t size = 0;
+  int32_t kind = 9;
+  bytes.kind = SHOAL_KEY_BYTES;
+  options.struct_size = sizeof options;
+  options.dim = 4;
+  EXPECT(shoal_keys_create(&keys, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_find(keys, text("red"), &id, &error) == SHOAL_NOT_FOUND);
+  EXPECT(shoal_keys_assign(keys, bytes, &other, &error) == SHOAL_OK && other == 0);
+  EXPECT(shoal_keys_assign(keys, text("red"), &id, &error) == SHOAL_OK && id == 1);
+  EXPECT(shoal_keys_remove(keys, bytes) == 1 && shoal_keys_remove(keys, bytes) == 0);
+  bytes.kind = 7;
+  EXPECT(shoal_keys_assign(keys, bytes, &other, &error) == SHOAL_INVALID_ARGUMENT);
+  EXPECT(shoal_create(&options, &index, &error) == SHOAL_OK);
+  EXPECT(shoal_insert(index, id, vector, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_save(keys, index, path, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_load(path, NULL, &loaded, &again, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_size(again) == 1 && shoal_contains(loaded, 1) == 1);
+  EXPECT(shoal_keys_of(again, 1, sizeof data, data, &size, &kind, &error) == SHOAL_OK);
+  EXPECT(size == 3 && kind == SHOAL_KEY_TEXT && strcmp(data, "red") == 0);
+  EXPECT(shoal_keys_of(again, 0, 0, NULL, NULL, NULL, &error) == SHOAL_NOT_FOUND);
+  EXPECT(shoal_keys_assign(again, text("blue"), &other, &error) == SHOAL_OK && other == 2);
+  shoal_keys_destroy(again);
+  shoal_destroy(loaded);
+  shoal_destroy(index);
+  snprintf(stored, sizeof stored, "%s.db", path);
+  EXPECT(shoal_database_open(stored, NULL, &database, &error) == SHOAL_OK);
+  EXPECT(shoal_database_create_index(database, "a", &options, &index, &error) == SHOAL_OK);
+  EXPECT(shoal_begin(database, &change, &error) == SHOAL_OK);
+  EXPECT(shoal_transaction_insert(change, index, id, vector, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_put(keys, change, "a", text("red"), &error) == SHOAL_OK);
+  EXPECT(shoal_keys_put(keys, change, "a", text("blue"), &error) == SHOAL_NOT_FOUND);
+  EXPECT(shoal_transaction_commit(change, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_read(database, "a", &again, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_find(again, text("red"), &other, &error) == SHOAL_OK && other == 1);
+  shoal_keys_destroy(again);
+  EXPECT(shoal_begin(database, &change, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_delete(change, "a", text("red"), &error) == SHOAL_OK);
+  EXPECT(shoal_transaction_commit(change, &error) == SHOAL_OK);
+  EXPECT(shoal_keys_read(database, "a", &again, &error) == SHOAL_OK && shoal_keys_size(again) == 0);
+  shoal_keys_destroy(again);
+  shoal_keys_destroy(keys);
+  shoal_destroy(index);
+  shoal_database_close(database);
+}
+
+static void test_sizes(const shoal_index* index) {
+  shoal_index_options options = {0};
+  shoal_error error;
+  uint64_t bytes = 0, points = 0;
+  options.struct_size = sizeof options;
+  EXPECT(shoal_estimate_bytes(&options, 1000, &bytes, &error) == SHOAL_INVALID_ARGUMENT);
+  options.dim = 128;
+  EXPECT(shoal_estimate_bytes(&options, 100000, &bytes, &error) == SHOAL_OK && bytes > 51200000);
+  EXPECT(shoal_estimate_points(&options, bytes, &points, &error) == SHOAL_OK);
+  EXPECT(points > 90000 && points < 110000);
+  EXPECT(shoal_size(index) > 0 && shoal_mapped_bytes() > 16 * shoal_size(index));
+}
+
 static void test_database(const char* path, const uint64_t* ids, float (*vectors)[4]) {
   shoal_database_options options = {0};
   shoal_index_options index_options = {0};
@@ -123,6 +198,9 @@ static void test_database(const char* path, const uint64_t* ids, float (*vectors
   EXPECT(shoal_transaction_insert_many(change, index, ids + 100, vectors + 100, 10, NULL, &done,
                                        &error) == SHOAL_OK);
   EXPECT(done == 10 && shoal_size(index) == 50);
+  EXPECT(shoal_transaction_upsert_many(change, index, ids + 105, vectors + 105, 5, NULL, &done,
+                                       &error) == SHOAL_OK);
+  EXPECT(done == 5);
   EXPECT(shoal_transaction_commit(change, &error) == SHOAL_OK && shoal_size(index) == 60);
   shoal_database_close(database);
   shoal_destroy(index);
@@ -217,8 +295,11 @@ int main(int argc, char** argv) {
   EXPECT(shoal_abi_version() == 1);
   test_streams(index);
   test_filters(index, vectors[500]);
+  test_sizes(index);
   snprintf(database, sizeof database, "%s.db", argv[1]);
   test_database(database, ids, vectors);
+  snprintf(database, sizeof database, "%s.keyed", argv[1]);
+  test_keys(database, vectors[0]);
   shoal_destroy(again);
   shoal_destroy(index);
   shoal_destroy(NULL);

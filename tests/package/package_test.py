@@ -102,6 +102,32 @@ class InstalledPackage(unittest.TestCase):
             *self.pkg_config("--cflags", "--libs"))
         self.assertEqual(run(self.temp / "colors"), fenced(page, "text"))
 
+    def program_of_the_c_page(self, language, name):
+        """The page's program in a language, in a folder of its own."""
+        folder = self.temp / language
+        folder.mkdir()
+        (folder / name).write_text(fenced((ARGS.source / "docs/site/c.md").read_text(), language))
+        return folder / name
+
+    def test_the_go_program_of_the_documentation_finds_its_color(self):
+        go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
+        if go is None:
+            self.skipTest("go is not there")
+        program = self.program_of_the_c_page("go", "colors.go")
+        told = run(go, "run", program, CGO_CFLAGS=" ".join(self.pkg_config("--cflags")), CGO_ENABLED=1,
+                   CGO_LDFLAGS=" ".join(self.pkg_config("--libs")), CGO_LDFLAGS_ALLOW="-Wl,.*",
+                   GOCACHE=self.temp / "go-cache")
+        self.assertEqual(told, "1 at 25\n")
+
+    def test_the_rust_program_of_the_documentation_finds_its_color(self):
+        rustc = shutil.which("rustc", path=f"{os.environ['PATH']}:{pathlib.Path.home()}/.cargo/bin")
+        if rustc is None:
+            self.skipTest("rustc is not there")
+        program = self.program_of_the_c_page("rust", "colors.rs")
+        libdir = run("pkg-config", "--variable=libdir", "shoal", PKG_CONFIG_PATH=self.libdir / "pkgconfig").strip()
+        run(rustc, program, "-L", libdir, "-o", program.parent / "colors")
+        self.assertEqual(run(program.parent / "colors", LD_LIBRARY_PATH=libdir), "1 at 25\n")
+
     def test_pkg_config_and_the_soname_state_the_version_of_the_headers(self):
         self.assertEqual(self.pkg_config("--modversion"), [".".join(self.version)])
         self.assertIn(f"soname: [libshoal.so.{self.version[0]}.{self.version[1]}]",
@@ -111,7 +137,9 @@ class InstalledPackage(unittest.TestCase):
         symbols = run("nm", "--dynamic", "--demangle", "--defined-only", self.shared).splitlines()
         names = [line.split(maxsplit=2)[2] for line in symbols]
         self.assertIn("shoal::Version()@@SHOAL_CXX", names)
-        self.assertIn("shoal_version@@SHOAL_1", names)
+        declared = re.findall(r"^SHOAL_API [^;(]*?(shoal_\w+)\(", (self.prefix / "include/shoal/shoal.h").read_text(), re.M)
+        self.assertGreater(len(declared), 50)
+        self.assertEqual([n for n in declared if f"{n}@@SHOAL_1" not in names], [])
         ours = re.compile(r"((vtable|typeinfo|typeinfo name) for )?shoal::.*@@SHOAL_CXX$"
                           r"|shoal_[a-z_]+@@SHOAL_1$|SHOAL_(1|CXX)$")
         self.assertEqual([n for n in names if not ours.match(n)], [])

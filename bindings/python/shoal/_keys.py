@@ -1,4 +1,4 @@
-"""Keys of your own, strings or bytes, in place of numbers."""
+"""Keys of your own, strings or bytes, in place of numbers. Files and records are those of shoal/key_map.h."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pathlib
 import struct
 import tempfile
 import threading
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple, Union
 
@@ -28,6 +29,7 @@ KeyFilter = Union[Filter, Sequence[Key], "set[Key]", None]
 
 _MAGIC = b"SHOALKEY"
 _LENGTHS = struct.Struct("<QQ")
+_CHECKSUM = struct.Struct("<I")
 _MAX_RECORD_KEY = 500
 
 
@@ -339,8 +341,7 @@ class KeyedIndex:
             self._index.save_to(file)
             after = file.tell()
             keys = self._keys.to_bytes()
-        checksum = hashlib.sha256(keys).digest()
-        file.write(keys + checksum + _LENGTHS.pack(after - before, len(keys)) + _MAGIC)
+        file.write(keys + _CHECKSUM.pack(zlib.crc32(keys)) + _LENGTHS.pack(after - before, len(keys)) + _MAGIC)
 
     @classmethod
     def load(cls, path: Path, **runtime: Any) -> KeyedIndex:
@@ -357,11 +358,12 @@ class KeyedIndex:
         if len(trailer) != tail or not trailer.endswith(_MAGIC):
             raise CorruptFileError(f"{name}: expected a keyed index, found another file")
         snapshot, keys = _LENGTHS.unpack_from(trailer)
-        if snapshot + keys + 32 + tail != end:
-            raise CorruptFileError(f"{name}: expected {snapshot + keys + 32 + tail} bytes, found {end}")
+        expected = snapshot + keys + _CHECKSUM.size + tail
+        if expected != end:
+            raise CorruptFileError(f"{name}: expected {expected} bytes, found {end}")
         file.seek(snapshot)
-        data, checksum = file.read(keys), file.read(32)
-        if hashlib.sha256(data).digest() != checksum:
+        data, checksum = file.read(keys), file.read(_CHECKSUM.size)
+        if _CHECKSUM.pack(zlib.crc32(data)) != checksum:
             raise CorruptFileError(f"{name}: key map: its checksum is another")
         file.seek(0)
         self = cls.__new__(cls)
