@@ -141,7 +141,7 @@ Result<PointKey> KeyMap::KeyOf(ExternalId id) const {
   if (found == impl_->keys.end())
     return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": no key has it");
   try {
-    const std::string_view data = std::string_view(*found->second).substr(1);
+    const std::string_view data = std::string_view{*found->second}.substr(1);
     return found->second->front() == 's' ? PointKey(data)
                                          : PointKey::OfBytes(std::as_bytes(std::span(data)));
   } catch (const std::bad_alloc&) {
@@ -173,7 +173,7 @@ Status KeyMap::Save(const Index& index, const std::filesystem::path& path) const
     Result<OutputFile> file = OutputFile::Create(path);
     if (!file) return tl::unexpected(file.error());
     uint64_t snapshot = 0;
-    const Status saved = index.SaveTo([&](std::span<const std::byte> piece) -> Status {
+    Status saved = index.SaveTo([&](std::span<const std::byte> piece) -> Status {
       snapshot += piece.size();
       return file->Append(piece.data(), piece.size());
     });

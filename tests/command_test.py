@@ -269,6 +269,25 @@ class Command(unittest.TestCase):
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.stdout, "--list-size\n", done)
 
+    def completed(self, shell, program):
+        """What a shell prints that has the completion script in ./script; skipped where there is no such shell."""
+        if shutil.which(shell) is None:
+            self.skipTest(f"{shell} is not there")
+        (self.folder / "script").write_text(self.run_it("completion", shell))
+        done = subprocess.run([shell, "-c", program], capture_output=True, text=True, check=False, cwd=self.folder,
+                              env={**os.environ, "PATH": f"{pathlib.Path(PROGRAM).parent}:{os.environ['PATH']}"})
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.split()
+
+    def test_fish_completes_verbs_and_options(self):
+        asked = 'source script; complete -C "shoal search --li"; complete -C "shoal inse"'
+        self.assertEqual(self.completed("fish", asked), ["--list-size", "insert"])
+
+    def test_zsh_completes_verbs_and_options(self):
+        asked = "compadd() { print -l -- ${@[2,-1]} }; words=(shoal search --li); CURRENT=3; source ./script"
+        self.assertIn("--list-size", self.completed("zsh", asked))
+        self.assertIn("insert", self.completed("zsh", asked.replace("CURRENT=3", "CURRENT=2")))
+
     def test_a_closed_pipe_and_an_interrupt_end_in_silence(self):
         self.make()
         done = subprocess.run(["bash", "-c", 'set -o pipefail; "$1" dump "$2" | true; exit 0', "bash", PROGRAM, self.file],
@@ -371,6 +390,7 @@ class Databases(Command):
     test_the_lines_of_the_documentation_run = test_csv_and_binary_files_go_in = test_npy_goes_in_and_out = None
     test_other_types_keep_their_elements = test_diskann_s_files_go_out_and_come_back = None
     test_bench_prints_recall_of_one_where_all_is_searched = None
+    test_fish_completes_verbs_and_options = test_zsh_completes_verbs_and_options = None
 
 
 if __name__ == "__main__":

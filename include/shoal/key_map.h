@@ -49,7 +49,7 @@ class PointKey {
   }
 
   bool is_text() const { return tagged_[0] == 's'; }
-  std::string_view data() const { return std::string_view(tagged_).substr(1); }
+  std::string_view data() const { return std::string_view{tagged_}.substr(1); }
   // 's' or 'b', then the data: what files and records have.
   const std::string& tagged() const { return tagged_; }
   bool operator==(const PointKey&) const = default;

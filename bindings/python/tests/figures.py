@@ -64,15 +64,16 @@ def batch_share(program):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "index")
         index.save(path)
-        command = [program, "bench", path, "--list-sizes", str(list_size), "-k", str(k), "--threads", "1"]
+        passes = 6  # Of each turn; the first warms up.
+        command = [program, "bench", path, "--list-sizes", *[str(list_size)] * passes, "-k", str(k), "--threads", "1"]
         with shoal.View(path) as view:
             ids = np.fromiter(view, np.uint64)
             queries = view.get(ids[np.arange(1000) * points // 1000])
             theirs, ours = [], []
-            for _ in range(9):
-                line = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[1]
-                theirs.append(float(re.split(r" +", line.strip())[1]))
-                ours.append(1000 / best(lambda: view.search(queries, k, list_size=list_size, threads=1), 3))
+            for _ in range(5):
+                lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+                theirs += [float(re.split(r" +", line.strip())[1]) for line in lines]
+                ours.append(1000 / best(lambda: view.search(queries, k, list_size=list_size, threads=1), passes))
     return max(ours) / max(theirs)
 
 

@@ -5,7 +5,8 @@ usage: run.py --source DIR --build DIR [--suites | --figures | --wheel DIR] [PYT
 
 --suites runs other libraries' tests of what stands in for them, or is an adaptor to them: those of LangChain,
 scikit-learn, Haystack, LlamaIndex as packages; hnswlib's and diskannpy's, which are in no package, from clones of
-their repositories (--hnswlib URL, --diskannpy URL), unchanged. The last lines say of each what came of it.
+their repositories, unchanged (--hnswlib URL, --diskannpy URL, or SHOAL_SUITE_HNSWLIB and SHOAL_SUITE_DISKANNPY). The
+last lines say of each what came of it.
 --figures measures what figures.py says, beside the program DIR/apps/shoal.
 --wheel builds the wheel alone, into DIR, and has auditwheel say which systems it runs on, where that is installed.
 
@@ -26,8 +27,9 @@ REQUIRED = ["numpy", "nanobind>=3", "nanobind-backend>=1.0", "scikit-build-core>
 SUITES = ["numpy", "nanobind-backend>=1.0", "pytest", "pytest-asyncio", "pytest-socket", "syrupy",
           "langchain-core==1.8.3", "langchain-tests==1.1.9", "scikit-learn", "haystack-ai==3.4.1",
           "llama-index-core==0.14.25"]
-HNSWLIB = "https://github.com/nmslib/hnswlib"
-DISKANNPY = "https://github.com/microsoft/DiskANN"
+# Where their tests are; the environment may say where there is a copy.
+HNSWLIB = os.environ.get("SHOAL_SUITE_HNSWLIB", "https://github.com/nmslib/hnswlib")
+DISKANNPY = os.environ.get("SHOAL_SUITE_DISKANNPY", "https://github.com/microsoft/DiskANN")
 
 
 class Failed(Exception):
