@@ -123,8 +123,9 @@ struct SaveOptions {
   enum class ListCodes : uint8_t {
     kNone,
     // The rows of the list's points, as `code` encodes them, one behind the other. A search of the
-    // file (IndexView) reads them together instead of one here and one there: the same hits,
-    // sooner. They take max_degree times the bytes of such a row, for each point (docs/codes.md).
+    // file (IndexView) reads them together instead of one here and one there: the same hits, and
+    // sooner where the rows of all points are much larger than the last cache. They take
+    // max_degree times the bytes of such a row, for each point (docs/codes.md).
     kBeside,
   };
   ListCodes list_codes = ListCodes::kNone;

@@ -108,8 +108,8 @@ class Searcher {
   void VisitBeside(const std::byte* rows, size_t n);
   // Keeps of scratch.ids[0, n) and their distances what may have a place in the results.
   size_t KeepNear(size_t n);
-  // The hop's end, of points that are readable.
-  void Offer(size_t n);
+  // The hop's end, of points that are readable. In line, as a hop has no call to spare.
+  [[gnu::always_inline]] void Offer(size_t n);
   // Until all candidates are expanded; with the stop rule, or that ends it.
   void ExpandAll(const StopRule& stop);
   // With more pass-through points, as long as these use up their budget and it costs less than to
@@ -184,7 +184,7 @@ size_t Searcher<View>::KeepNear(size_t n) {
 }
 
 template <class View>
-void Searcher<View>::Offer(size_t n) {
+inline void Searcher<View>::Offer(size_t n) {
   // A new nearest point is expanded next: its list is prefetched before the others are placed.
   const auto* const nearest = std::min_element(scratch_.distances, scratch_.distances + n);
   if (*nearest < scratch_.best.PeekDistance())
