@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "shoal/filter.h"
 #include "shoal/index.h"
 #include "shoal/version.h"
 #include "worker/worker.h"
@@ -77,6 +78,12 @@ class ShoalEngine : public Engine {
   }
   void Finish() override { OrThrow(index_->Consolidate()); }
 
+  void Accept(std::span<const uint8_t> accepted, size_t rows) override {
+    std::vector<ExternalId> ids;
+    for (size_t i = 0; i < rows; ++i)
+      if ((accepted[i / 8] >> (i % 8) & 1) != 0) ids.push_back(i);
+    filter_ = Filter::Ids(ids);
+  }
   size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
     return SearchInto(query, k, ids, nullptr);
   }
@@ -111,15 +118,17 @@ class ShoalEngine : public Engine {
   size_t SearchInto(const std::byte* query, size_t k, uint32_t* ids, WorkCounters* work) const {
     ExternalId found[kMaxK];
     if (k > kMaxK) throw std::runtime_error(fmt::format("k: at most {}", kMaxK));
-    const Result<size_t> n =
-        index_->Search(VectorView(query, type_, dim_), {.k = k, .search_list_size = list_size_},
-                       {found, k}, {}, work);
+    const Result<size_t> n = index_->Search(
+        VectorView(query, type_, dim_),
+        {.k = k, .search_list_size = list_size_, .filter = filter_ ? &*filter_ : nullptr},
+        {found, k}, {}, work);
     if (!n) throw std::runtime_error(n.error().message);
     for (size_t i = 0; i < *n; ++i) ids[i] = static_cast<uint32_t>(found[i]);
     return *n;
   }
 
   std::optional<Index> index_;
+  std::optional<Filter> filter_;
   ScalarType type_ = ScalarType::kFloat32;
   size_t dim_ = 0;
   size_t list_size_ = 64;
