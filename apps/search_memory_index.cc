@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "apps/common/command_line.h"
@@ -50,9 +51,6 @@ Status CheckRequest(Request& request) {
   }
   if (!request.filter_label.empty() && !request.query_filters_file.empty()) {
     return Invalid("--filter_label: expected it or --query_filters_file, found both");
-  }
-  if (request.HasFilters() && request.load.tags) {
-    return Invalid("--tags: expected false with labels, which are of rows, found true");
   }
   if (const float floor = request.fail_if_recall_below; !(floor >= 0 && floor < 100)) {
     return Invalid(
@@ -167,8 +165,15 @@ Result<Index> Load(Request& request) {
 Status SetFilters(const Request& request, Index& index, Queries& queries) {
   const auto labels = ReadIndexLabels(request.index_path_prefix, index.size());
   if (!labels) return tl::unexpected(labels.error());
-  for (size_t row = 0; row < labels->sets.size(); ++row)
-    if (auto ok = index.SetLabels(row, labels->sets[row]); !ok) return ok;
+  std::vector<uint32_t> ids(index.size());
+  std::iota(ids.begin(), ids.end(), 0u);
+  if (request.load.tags) {
+    auto tags = ReadIndexTags(request.index_path_prefix);
+    if (!tags) return tl::unexpected(tags.error());
+    ids = std::move(*tags);
+  }
+  for (size_t row = 0; row < ids.size(); ++row)
+    if (auto ok = index.SetLabels(ids[row], labels->sets[row]); !ok) return ok;
   std::vector<std::string> words{request.filter_label};
   const std::string where =
       request.filter_label.empty() ? request.query_filters_file : std::string("--filter_label");

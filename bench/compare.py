@@ -4,8 +4,10 @@
   bench/compare.py --data sift-1m --engines shoal-f32,hnswlib-f32,faiss-f32 --cache DIR --out r.json
 
 Peers: hnswlib's headers (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), a Python that has faiss-cpu, usearch,
-rabitqlib or scalable-vs (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER), hannoy (cargo, `make peers`). The tables go to stdout as
+rabitqlib or scalable-vs (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER), hannoy (cargo, `make peers`).
+The tables go to stdout as
 Markdown; --out is a results file (docs/results.md), of which bench/report.py makes the same and plots.
+With --filters searches have filters (filtered.py): recall and cost by the share that is accepted, one thread.
 """
 import argparse
 import json
@@ -15,6 +17,7 @@ import tempfile
 import time
 
 import curves
+import filtered
 import machine
 import report
 import results
@@ -56,6 +59,9 @@ def parse_arguments():
     parser.add_argument("--threads", default="1,2", help="threads of the timed searches")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of one timed run, at least")
+    parser.add_argument("--filters", metavar="PERCENTS", help="of the rows accepted: 50,20,10,5,1,.1,.01")
+    parser.add_argument("--filter-queries", type=int, default=100)
+    parser.add_argument("--filter-list", type=int, default=64, help="list size, ef of searches with a filter")
     parser.add_argument("--out", help="a results file")
     return parser.parse_args()
 
@@ -158,26 +164,37 @@ class Comparison:
         names, missing = available(self.args.programs, self.args.python)
         for line in missing:
             note(line)
+        if self.args.filters:
+            return [n for n in filtered.ENGINES if n in names]
         # Float rows have no 8-bit form.
-        return [n for n in names if ENGINES[n].kind == "f32" or not self.base.endswith(".fbin")]
+        return [n for n in names if ENGINES[n].code != "Flat" and (ENGINES[n].kind == "f32" or not self.base.endswith(".fbin"))]
 
     def run(self):
         """Everything measured, as a results file's document."""
         start = time.monotonic()
         for name in self.names():
             self.start(ENGINES[name])
-        for name in self.workers:
-            self.answer(name)
-        self.time()
-        for name, worker in self.workers.items():
-            if ENGINES[name].file:
-                self.engines[name]["database"] = worker.ask("database", list=100, k=K)
+        found, name = {}, f"Side by side on {self.args.data}"
+        if self.args.filters:
+            name = f"Filters on {self.args.data}"
+            with tempfile.TemporaryDirectory() as folder:
+                found["filters"] = filtered.measure(self, K, folder)
+        else:
+            for engine in self.workers:
+                self.answer(engine)
+            self.time()
+        for engine, worker in self.workers.items():
+            if ENGINES[engine].file and not self.args.filters:
+                self.engines[engine]["database"] = worker.ask("database", list=100, k=K)
             worker.close()
-        wanted = ("data", "build_list", "build_threads", "threads", "rounds", "seconds")
-        run = {"type": "compare", "name": f"Side by side on {self.args.data}",
+        wanted = ["data", "build_list", "build_threads", "rounds"]
+        wanted += ["filters", "filter_queries", "filter_list"] if self.args.filters else ["threads", "seconds"]
+        run = {"type": "compare", "name": name,
                "input": {key: getattr(self.args, key) for key in wanted} | {"engines": list(self.engines)},
                "others_cores": results.others_of(self.engines),
-               "results": results.sections(self.engines, K)}
+               "results": found | results.sections(self.engines, K)}
+        if found:
+            run["warnings"] = [f"left out: {line}" for line in filtered.WITHOUT]
         command = results.command_of("bench/compare.py", sys.argv[1:])
         return results.document(self.machine, command, run, time.monotonic() - start)
 
@@ -188,7 +205,7 @@ def main():
     if args.out:
         results.write(args.out, measured)
     measured["file"] = os.path.basename(args.out or "not kept")
-    print(report.page(f"Side by side on {args.data}", [measured], ((), ()), None))
+    print(report.page(measured["runs"][0]["name"], [measured], ((), ()), None))
 
 
 if __name__ == "__main__":

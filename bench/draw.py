@@ -41,6 +41,8 @@ def draw(plot, path):
         if plot.kind == "curves":
             axes.set_yscale("log")
             _stretch_recall(axes.xaxis, axes.set_xscale, [x for s in plot.series for x in s[1]])
+        if plot.kind == "costs":
+            axes.set(xscale="log", yscale="log")
         if plot.kind == "work":
             axes.set_xscale("log")
             _stretch_recall(axes.yaxis, axes.set_yscale, [y for s in plot.series for y in s[2]])

@@ -46,6 +46,7 @@ ENGINES = {
         Engine("hnswlib-u8-huge", "peer_hnswlib", "u8", huge=True),
         Engine("faiss-f32", "peer_faiss.py", "f32", "faiss"),
         Engine("faiss-f32-huge", "peer_faiss.py", "f32", "faiss", huge=True),
+        Engine("faiss-flat", "peer_faiss.py", "f32", "faiss", code="Flat"),
         Engine("faiss-sq8", "peer_faiss.py", "u8", "faiss"),
         Engine("faiss-sq8-huge", "peer_faiss.py", "u8", "faiss", huge=True),
         Engine("faiss-hnsw-sq8", "peer_faiss.py", "f32", "faiss", huge=True, code="SQ8"),

@@ -12,11 +12,18 @@
 namespace shoal::bench {
 namespace {
 
+struct Bits : hnswlib::BaseFilterFunctor {
+  std::span<const uint8_t> accepted;
+  bool operator()(hnswlib::labeltype label) override {
+    return (accepted[label / 8] >> (label % 8) & 1) != 0;
+  }
+};
+
 // Labels of the k nearest, nearest first; returns how many.
 template <class Distance>
 size_t SearchHnsw(const hnswlib::HierarchicalNSW<Distance>& graph, const void* query, size_t k,
-                  uint32_t* ids) {
-  auto found = graph.searchKnn(query, k);
+                  hnswlib::BaseFilterFunctor* filter, uint32_t* ids) {
+  auto found = graph.searchKnn(query, k, filter);
   const size_t n = found.size();
   for (size_t i = n; i-- > 0; found.pop()) ids[i] = static_cast<uint32_t>(found.top().second);
   return n;
@@ -57,9 +64,16 @@ class Hnsw {
   virtual void Replace(size_t leaving, const std::byte* row, size_t id) = 0;
   virtual void Save(const std::string& path) = 0;
   virtual void SetEf(size_t ef) = 0;
+  void Accept(std::span<const uint8_t> accepted) { bits_.accepted = accepted; }
   virtual size_t Search(const std::byte* query, size_t k, uint32_t* ids) = 0;
   virtual size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
                                uint64_t& distances) = 0;
+
+ protected:
+  hnswlib::BaseFilterFunctor* filter() { return bits_.accepted.empty() ? nullptr : &bits_; }
+
+ private:
+  Bits bits_;
 };
 
 // One of hnswlib's spaces (float or integer distances) and its graph.
@@ -79,7 +93,7 @@ class HnswOf : public Hnsw {
   void SetEf(size_t ef) override { graph_.setEf(ef); }
 
   size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
-    return SearchHnsw(graph_, query, k, ids);
+    return SearchHnsw(graph_, query, k, filter(), ids);
   }
 
   size_t SearchCounted(const std::byte* query, size_t k, uint32_t* ids,
@@ -147,6 +161,7 @@ class HnswlibEngine : public Engine {
     graph_->Replace(leaving, row, id);
   }
   void SetListSize(size_t list_size) override { graph_->SetEf(list_size); }
+  void Accept(std::span<const uint8_t> accepted, size_t) override { graph_->Accept(accepted); }
   size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
     return graph_->Search(query, k, ids);
   }

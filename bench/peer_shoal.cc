@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "shoal/filter.h"
 #include "shoal/index.h"
 #include "shoal/index_view.h"
 #include "shoal/version.h"
@@ -78,6 +79,12 @@ class ShoalEngine : public Engine {
   }
   void Finish() override { OrThrow(index_->Consolidate()); }
 
+  void Accept(std::span<const uint8_t> accepted, size_t rows) override {
+    std::vector<ExternalId> ids;
+    for (size_t i = 0; i < rows; ++i)
+      if ((accepted[i / 8] >> (i % 8) & 1) != 0) ids.push_back(i);
+    filter_ = Filter::Ids(ids);
+  }
   size_t Search(const std::byte* query, size_t k, uint32_t* ids) override {
     return SearchInto(query, k, ids, nullptr);
   }
@@ -139,7 +146,8 @@ class ShoalEngine : public Engine {
     ExternalId found[kMaxK];
     if (k > kMaxK) throw std::runtime_error(fmt::format("k: at most {}", kMaxK));
     const VectorView vector(query, type_, dim_);
-    const SearchOptions options{.k = k, .search_list_size = list_size_};
+    const SearchOptions options{
+        .k = k, .search_list_size = list_size_, .filter = filter_ ? &*filter_ : nullptr};
     const Result<size_t> n = view_ ? view_->Search(vector, options, {found, k}, {}, work)
                                    : index_->Search(vector, options, {found, k}, {}, work);
     if (!n) throw std::runtime_error(n.error().message);
@@ -150,6 +158,7 @@ class ShoalEngine : public Engine {
   std::optional<Index> index_;
   std::optional<IndexView> view_;  // In its place, where a file is searched.
   Form form_ = Form::kLive;
+  std::optional<Filter> filter_;
   ScalarType type_ = ScalarType::kFloat32;
   size_t dim_ = 0;
   size_t list_size_ = 64;

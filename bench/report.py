@@ -43,6 +43,7 @@ FIELDS = {
     "curves/*/engine": _TEXT, "curves/*/threads": _at_least(1),
     "curves/*/points/*/list": _at_least(1), "curves/*/points/*/recall": _at_least(0, 1),
     "curves/*/points/*/qps/*": _POSITIVE, "curves/*/points/*/distances?": _at_least(0),
+    "filters/*/recall": _at_least(0, 1), "filters/*/cpu_us": _POSITIVE,
     "builds/*/engine": _TEXT, "builds/*/seconds": _POSITIVE,
     "memory/*/engine": _TEXT, "memory/*/bytes_per_point": _POSITIVE,
     "stream/engine": _TEXT, "stream/steps/*/step": _at_least(0), "stream/steps/*/operation": _TEXT,
@@ -208,13 +209,37 @@ def overlap_tables(overlap):
     yield facts_table("Over the whole run", {n: v for n, v in overlap.items() if n not in kinds})
 
 
+def filter_tables(rows):
+    """By where and how many points are accepted; a column for each engine. Rows of one engine are as they are."""
+    if "engine" not in rows[0]:
+        yield rows_table("Filters", rows)
+        return
+    brute = {(r["where"], r["percent"]): r["cpu_us"] for r in rows if r["engine"] == "faiss-flat"}
+    figures = {
+        "Recall": lambda r: r["recall"],
+        "CPU time of a search by that of brute force (faiss-flat)":
+            lambda r: r["cpu_us"] / brute[r["where"], r["percent"]] if brute else None,
+        "CPU time of a search, us": lambda r: r["cpu_us"],
+        "Distances of a search by accepted points":
+            lambda r: None if r["distances"] is None else r["distances"] / r["accepted"],
+        "Searches without all hits": lambda r: r["searches_without_all_hits"],
+    }
+    for title, figure in figures.items():
+        lines = {}
+        for row in rows:
+            line = lines.setdefault((row["where"], row["percent"]), {
+                "accepted": f"{row['percent']} % {row['where']}", "points": row["accepted"]})
+            line[row["engine"]] = figure(row)
+        yield rows_table(title, list(lines.values()))
+
+
 def settings_tables(settings):
     yield rows_table("Settings", [{"engine": engine, "settings": ", ".join(
         f"{words(key)} {number(v)}" for key, v in facts.items())} for engine, facts in settings.items()])
 
 
 SECTIONS = {"curves": curve_tables, "memory": memory_tables, "stream": stream_tables,
-            "concurrent": overlap_tables, "settings": settings_tables}
+            "concurrent": overlap_tables, "settings": settings_tables, "filters": filter_tables}
 
 
 def run_tables(results):
@@ -322,6 +347,14 @@ def run_plots(results):
     for section, field in (("builds", "seconds"), ("memory", "bytes_per_point")):
         plots.append(Plot("bars", f"{section.capitalize()} (less is better)", words(field), section,
                           [(row["engine"], row[field]) for row in results.get(section, [])]))
+    filters = [r for r in results.get("filters", []) if "engine" in r]
+    for where in dict.fromkeys(r["where"] for r in filters):
+        for kind, field in (("work", "recall"), ("costs", "cpu_us")):
+            by = collections.defaultdict(list)
+            for row in (r for r in filters if r["where"] == where):
+                by[row["engine"]].append((float(row["percent"]), row[field]))
+            plots.append(Plot(kind, f"{words(field)}, accepted points {where}", "percent accepted", words(field),
+                              [(name, *zip(*points)) for name, points in by.items()]))
     steps = results.get("stream", {}).get("steps", [])
     for field in ("recall", "p99_us", "live", "resident_bytes", "index_bytes"):
         by = collections.defaultdict(list)

@@ -6,7 +6,7 @@ import shlex
 SCHEMA, VERSION = "shoal-bench-results", 1
 
 
-def _median(values):
+def median(values):
     return sorted(values)[len(values) // 2]
 
 
@@ -26,7 +26,7 @@ def _curves(name, engine, k):
             for field in ("p50_us", "p99_us", "p999_us"):
                 taken = [s[field] for s in samples if field in s]
                 if taken:
-                    point[field] = round(_median(taken), 1)
+                    point[field] = round(median(taken), 1)
             points.append(point)
         yield {"engine": name, "threads": count, "k": k, "points": points}
 
@@ -34,7 +34,7 @@ def _curves(name, engine, k):
 def _build(name, engine):
     fields = {field: engine["build"][field] for field in ("threads", "list", "others", "from")
               if field in engine["build"]}
-    rounded = {field: round(engine["build"][field], 2) for field in ("seconds", "cpu_seconds")}
+    rounded = {field: round(engine["build"][field], 4) for field in ("seconds", "cpu_seconds")}
     return {"engine": name, **rounded, **fields}
 
 
@@ -69,7 +69,7 @@ def _settings(engine):
 def sections(engines, k):
     """Of {name: {"load", "build", "memory", "curve"}}, as compare.py gathers them."""
     return {
-        "curves": [curve for name, engine in engines.items() for curve in _curves(name, engine, k)],
+        "curves": [curve for name, engine in engines.items() if "curve" in engine for curve in _curves(name, engine, k)],
         "builds": [_build(name, engine) for name, engine in engines.items()],
         "memory": [_memory(name, engine) for name, engine in engines.items()],
         "files": [{"engine": name, **engine["database"]} for name, engine in engines.items()
@@ -79,9 +79,9 @@ def sections(engines, k):
 
 
 def others_of(engines):
-    samples = [s["others"] for e in engines.values() for p in e["curve"]
+    samples = [s["others"] for e in engines.values() for p in e.get("curve", [])
                for timed in p.get("samples", {}).values() for s in timed]
-    return round(_median(samples), 3) if samples else None
+    return round(median(samples), 3) if samples else None
 
 
 def document(machine, command, run, seconds):

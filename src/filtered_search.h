@@ -29,7 +29,7 @@ inline constexpr size_t kFewAccepted = 4000;
 // How much longer the list is where refused points are not scored: fewer ways lead to the nearest.
 inline constexpr size_t kTwoHopLists = 2;
 
-// The plan that is cheapest, in distances; the weights are guessed.
+// The plan that takes the least CPU time, of those that keep the promise.
 FilterPlan ChoosePlan(const FilterEstimate& estimate);
 // Whether a scan looks the superset's ids up, or judges all points.
 bool ScansByLookUp(const FilterEstimate& estimate);

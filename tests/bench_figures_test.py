@@ -187,6 +187,19 @@ class TablesTest(unittest.TestCase):
         self.assertEqual(table(SECTIONS, "Operations that overlapped").rows, [["searches", "1,000", "20"]])
         self.assertEqual(table(SECTIONS, "Bytes a point").rows, [["shoal-f32", "8.4"]])
 
+    def test_filters_have_a_column_for_each_engine_and_are_drawn_by_where_they_accept(self):
+        rows = [{"where": where, "percent": percent, "accepted": 1000, "engine": engine, "recall": recall,
+                 "searches_without_all_hits": 0, "distances": distances, "cpu_us": cpu}
+                for where in ("random", "correlated") for percent in ("50", ".1")
+                for engine, recall, distances, cpu in (("faiss-flat", 1, None, 50), ("shoal-f32", 0.98, 500, 25))]
+        self.assertEqual(table({"filters": rows}, "Recall").rows[1], [".1 % random", "1,000", "1", "0.98"])
+        self.assertEqual(table({"filters": rows}, "CPU time of a search by that").rows[0][2:], ["1", "0.5"])
+        self.assertEqual(table({"filters": rows}, "Distances").rows[3], [".1 % correlated", "1,000", "-", "0.5"])
+        plots = report.run_plots({"filters": rows})
+        self.assertEqual([plot.kind for plot in plots], ["work", "costs"] * 2)
+        self.assertEqual(plots[1].series[1], ("shoal-f32", (50, 0.1), (25, 25)))
+        self.assertEqual(table({"filters": [{"kind": "random", "recall": 1}]}, "Filters").rows, [["random", "1"]])
+
     def test_every_row_has_a_cell_for_each_column(self):
         for each in report.run_tables(SECTIONS):
             self.assertEqual({len(row) for row in each.rows}, {len(each.head)}, each.title)
@@ -361,21 +374,44 @@ class ComparisonTest(unittest.TestCase):
         self.assertGreater(sections["memory"][0]["parts"]["vectors"], 32 * 4)
         self.assertEqual(sections["settings"]["shoal-f32"]["max_degree"], 32)
 
-    def test_generated_set_is_built_answered_and_reported(self):
+    def compare(self, folder, *arguments):
+        """Runs compare.py on a set that is made; its results file and what it prints."""
         if PROGRAMS is None:
             self.skipTest("no programs given")
+        data = [os.path.join(PROGRAMS, "shoal-bench"), "generate-data", "--set", "mixture", "--out", folder]
+        size = ["--rows", "3000", "--dim", "32", "--queries", "50"]
+        subprocess.run(data + size, check=True, capture_output=True)
+        out = os.path.join(folder, "results.json")
+        command = [sys.executable, "-B", str(BENCH / "compare.py"), "--data", "mixture"]
+        command += ["--data-dir", folder, "--programs", PROGRAMS, "--rounds", "2", "--out", out, *arguments]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return out, done.stdout
+
+    def test_searches_with_filters_have_all_hits_and_are_reported(self):
+        pythons = [p for p in (sys.executable, "/usr/bin/python3")
+                   if subprocess.run([p, "-c", "import numpy"], capture_output=True, check=False).returncode == 0]
+        if not pythons:
+            self.skipTest("no Python with numpy here (Debian: apt-get install python3-numpy)")
         with tempfile.TemporaryDirectory() as folder:
-            data = [os.path.join(PROGRAMS, "shoal-bench"), "generate-data", "--set", "mixture", "--out", folder]
-            size = ["--rows", "3000", "--dim", "32", "--queries", "50"]
-            subprocess.run(data + size, check=True, capture_output=True)
-            out = os.path.join(folder, "results.json")
-            command = [sys.executable, "-B", str(BENCH / "compare.py"), "--data", "mixture"]
-            command += ["--data-dir", folder, "--programs", PROGRAMS, "--engines", "shoal-f32"]
-            command += ["--rounds", "2", "--seconds", "0.01", "--out", out]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            out, told = self.compare(folder, "--engines", "shoal-f32,shoal-rq4", "--python", pythons[0],
+                                     "--filters", "90,.2", "--filter-queries", "20")
+            rows = report.load(out)["runs"][0]["results"]["filters"]
+        self.assertEqual([(r["where"], r["percent"], r["engine"], r["accepted"]) for r in rows],
+                         [(where, percent, engine, accepted)
+                          for where in ("random", "correlated", "anticorrelated")
+                          for percent, accepted in (("90", 2700), (".2", 6)) for engine in ("shoal-f32", "shoal-rq4")])
+        for row in rows:
+            self.assertGreaterEqual(row["recall"], 0.95)
+            self.assertEqual(row["searches_without_all_hits"], 0)
+            self.assertLessEqual(row["distances"], 1.1 * row["accepted"])
+        self.assertIn("90 % anticorrelated", told)
+
+    def test_generated_set_is_built_answered_and_reported(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out, told = self.compare(folder, "--engines", "shoal-f32", "--seconds", "0.01")
             self.check_results_file(out, folder)
             measured = report.load(out)
-        self.assertEqual(done.stdout.strip(),
+        self.assertEqual(told.strip(),
                          report.page("Side by side on mixture", [measured], ((), ()), None).strip())
 
 

@@ -10,7 +10,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "filtered_search.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"
 #include "shoal/index_view.h"
@@ -172,24 +171,6 @@ TEST(FilterSearches, FindAcceptedPointsThatAreNearTogether) {
   }
   EXPECT_GE(recall[0] / searches, .95);
   EXPECT_GE(recall[1] / searches, .95);
-}
-
-TEST(FilterSearches, ChooseByCost) {
-  const auto plan = [](double live, double share, size_t list_size = 64, bool predicate = false) {
-    return ChoosePlan({.list_size = list_size,
-                       .max_degree = 32,
-                       .has_predicate = predicate,
-                       .live = live,
-                       .accepted = live * share,
-                       .at_least = live * share * .8});
-  };
-  EXPECT_EQ(plan(1e6, 1), FilterPlan::kPassThrough);
-  EXPECT_EQ(plan(1e6, .5), FilterPlan::kPassThrough);
-  EXPECT_EQ(plan(1e6, .02), FilterPlan::kTwoHop);
-  EXPECT_EQ(plan(1e4, .5), FilterPlan::kTwoHop);
-  EXPECT_EQ(plan(1e6, .001), FilterPlan::kScan);
-  EXPECT_EQ(plan(1e6, 0), FilterPlan::kScan);
-  EXPECT_EQ(plan(4000, .5), FilterPlan::kScan);
 }
 
 TEST(FilterSearches, FindWithinARadiusWhatExactSearchFinds) {

@@ -116,6 +116,37 @@ class LabelPrograms(unittest.TestCase):
                       "--index_path_prefix files")
         self.assertFalse((self.data / "files_labels.txt").exists())
 
+    def test_points_that_come_and_go_keep_their_labels(self):
+        sets = self.labels_of("rand_labels_50_10K")
+        flags = (f"--data_type uint8 --dist_fn l2 --data_path {BASE} --label_file rand_labels_50_10K.txt "
+                 "--universal_label 0 --FilteredLbuild 90 --unique_labels_supported 51 --max_points_to_insert 3000")
+        streams = {
+            "s.after-streaming-act1000-cons500-max3000": (
+                f"test_streaming_scenario {flags} --index_path_prefix s --active_window 1000 "
+                "--consolidate_interval 500 --start_point_norm 508", range(1501, 3001)),
+            "d.after-delete-del500-3000": (
+                f"test_insert_deletes_consolidate {flags} --index_path_prefix d --points_to_skip 0 "
+                "--beginning_index_size 0 --points_per_checkpoint 1000 --checkpoints_per_snapshot 0 "
+                "--points_to_delete_from_beginning 500", range(501, 3001))}
+        base = (self.data / BASE).read_bytes()[8:]
+        query = (self.data / QUERIES).read_bytes()[8:18]
+        for index, (line, live) in streams.items():
+            self.run_line(line)
+            tags = [t for t in array.array("I", (self.data / f"{index}.tags").read_bytes()[8:]) if t]
+            self.assertEqual(sorted(tags), list(live))
+            words = dict(line.split("\t")[::-1] for line in
+                         (self.data / f"{index}_labels_map.txt").read_text().splitlines())
+            self.assertEqual([{words[n] for n in s} for s in self.labels_of(f"{index}_labels")],
+                             [sets[tag - 1] for tag in tags])
+            self.run_line(f"search_memory_index --data_type uint8 --dist_fn l2 --filter_label 10 --dynamic true "
+                          f"--tags 1 --index_path_prefix {index} --query_file {QUERIES} --recall_at 10 "
+                          "--result_path temp -L 16 32")
+            found = self.results()
+            self.assertTrue(all(sets[tag - 1] & {"10", "0"} for hits in found for tag in hits))
+            near = sorted((sum((a - b) ** 2 for a, b in zip(base[10 * tag - 10:10 * tag], query)), tag)
+                          for tag in live if sets[tag - 1] & {"10", "0"})[:10]
+            self.assertGreaterEqual(len(set(found[0]) & {tag for _, tag in near}), 8)
+
     def test_statistics(self):
         out = self.run_line("utils/stats_label_data --labels_file zipf_labels_50_10K.txt --universal_label 0 "
                             "--density 2")

@@ -295,7 +295,9 @@ class Flags(Case):
         for flag in ("--start_point_norm", "--num_start_points"):
             self.bad(f"{flag}: expected a number, found 'bananas'", program, *self.updates,
                      *self.file, flag, "bananas")
-        self.bad("--label_file", program, *self.updates, *self.file, "--label_file", "labels.txt")
+        self.bad("labels.txt: expected a text file", program, *self.updates, *self.file, "--label_file",
+                 "labels.txt")
+        self.bad("--label_file: expected a file", program, *self.updates, *self.file, "--universal_label", "0")
         self.bad("--max_points_to_insert: expected at least active_window + consolidate_interval",
                  "test_streaming_scenario", *self.window, *self.file, "--max_points_to_insert", 500)
         window = [(0 if a == 150 else a) for a in self.window]

@@ -157,14 +157,12 @@ inline constexpr Flag kStartPointNorm = {
     "--start_point_norm", "a number, without effect: the index chooses its start point"};
 inline constexpr Flag kNumStartPoints = {
     "--num_start_points", "a number, without effect: the index chooses its start point"};
-inline constexpr Flag kUniqueLabels = {"--unique_labels_supported", "must be 0"};
+inline constexpr Flag kUniqueLabels = {"--unique_labels_supported",
+                                       "a number, without effect: the graph needs no labels"};
 
 // Flags of DiskANN's that shoal does not support yet: only the default is accepted.
 inline constexpr Flag kBuildPqBytes = {"--build_PQ_bytes", "must be 0"};
 inline constexpr Flag kUseOpq = {"--use_opq", "must be absent"};
-inline constexpr Flag kNoLabelFile = {"--label_file", "must be empty"};
-inline constexpr Flag kNoUniversalLabel = {"--universal_label", "must be empty"};
-inline constexpr Flag kNoFilteredLbuild = {"--FilteredLbuild", "must be 0"};
 
 }  // namespace flags
 }  // namespace shoal::apps

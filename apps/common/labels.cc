@@ -6,6 +6,8 @@
 #include <charconv>
 #include <fstream>
 
+#include "shoal/dataset.h"
+
 namespace shoal::apps {
 namespace {
 
@@ -160,6 +162,12 @@ Result<PointLabels> ReadIndexLabels(const std::filesystem::path& prefix, size_t 
   }
   labels.has_universal = std::filesystem::exists(With(prefix, "_universal_label.txt"));
   return labels;
+}
+
+Result<std::vector<uint32_t>> ReadIndexTags(const std::filesystem::path& prefix) {
+  auto tags = ReadIdBin(With(prefix, ".tags"));
+  if (tags) std::erase(*tags, 0u);
+  return tags;
 }
 
 }  // namespace shoal::apps

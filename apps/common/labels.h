@@ -41,5 +41,7 @@ Result<PointLabels> ReadLabels(const std::filesystem::path& path, const std::str
 Status WriteIndexLabels(const std::filesystem::path& prefix,
                         const std::optional<PointLabels>& labels);
 Result<PointLabels> ReadIndexLabels(const std::filesystem::path& prefix, size_t points);
+// The tags of an index's points, in the order of its files: without 0, the start point's.
+Result<std::vector<uint32_t>> ReadIndexTags(const std::filesystem::path& prefix);
 
 }  // namespace shoal::apps

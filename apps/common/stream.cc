@@ -46,10 +46,10 @@ void StreamRequest::Declare(CommandLine& line) {
   line.Switch(flags::kSkipZeroVectors, &skip_zero_vectors);
   line.IgnoredNumber(flags::kStartPointNorm);
   line.IgnoredNumber(flags::kNumStartPoints);
-  line.Only(flags::kNoLabelFile, "");
-  line.Only(flags::kNoUniversalLabel, "");
-  line.Only(flags::kNoFilteredLbuild, "0");
-  line.Only(flags::kUniqueLabels, "0");
+  line.Optional(flags::kLabelFile, &label_file);
+  line.Optional(flags::kUniversalLabel, &universal_label);
+  line.IgnoredNumber(flags::kFilteredLbuild);
+  line.IgnoredNumber(flags::kUniqueLabels);
   line.Ignored(flags::kLabelType);
 }
 
@@ -63,6 +63,10 @@ Stream::Stream(StreamRequest request, Matrix rows, std::vector<uint32_t> left_ou
 Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
   if (auto ok = CheckDiskannOutput(request.index_path_prefix, request.index.scalar_type); !ok)
     return tl::unexpected(ok.error());
+  if (request.label_file.empty() && !request.universal_label.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "--label_file: expected a file with --universal_label, found none");
+  }
   auto rows = ReadBin(request.data_path, request.index.scalar_type);
   if (!rows) return tl::unexpected(rows.error());
   const size_t left = rows->rows() - std::min(rows->rows(), skip);
@@ -82,6 +86,12 @@ Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
       !ok) {
     return tl::unexpected(ok.error());
   }
+  std::optional<PointLabels> labels;
+  if (!request.label_file.empty()) {
+    auto read = ReadLabels(request.label_file, request.universal_label, rows->rows());
+    if (!read) return tl::unexpected(read.error());
+    labels = std::move(*read);
+  }
   request.index.dim = static_cast<uint32_t>(rows->dim());
   IndexOptions options = request.index;
   // As in DiskANN's dynamic index, a list may hold 1.3 R edges.
@@ -90,7 +100,9 @@ Result<Stream> Stream::Open(StreamRequest& request, size_t skip) {
   if (!index) return tl::unexpected(index.error());
   Say("metadata: file {} has {} points in {} dims", request.data_path.string(), rows->rows(),
       rows->dim());
-  return Stream(request, std::move(*rows), zero, std::move(*index));
+  Stream stream(request, std::move(*rows), zero, std::move(*index));
+  stream.labels_ = std::move(labels);
+  return stream;
 }
 
 size_t Stream::Points(size_t begin, size_t end) const {
@@ -165,10 +177,21 @@ Status Stream::DeleteAndConsolidate(size_t begin, size_t end, size_t threads) {
   return {};
 }
 
+Status Stream::SaveLabels(const std::filesystem::path& prefix) const {
+  if (!labels_) return WriteIndexLabels(prefix, std::nullopt);
+  const auto tags = ReadIndexTags(prefix);
+  if (!tags) return tl::unexpected(tags.error());
+  PointLabels labels{
+      .sets = {}, .numbers = labels_->numbers, .has_universal = labels_->has_universal};
+  for (const uint32_t tag : *tags) labels.sets.push_back(labels_->sets[tag - 1]);
+  return WriteIndexLabels(prefix, labels);
+}
+
 Status Stream::Save(const std::string& suffix) const {
   const std::filesystem::path path = request_.index_path_prefix.string() + suffix;
   const Progress progress("Saving", "points", index_.size());
   if (auto ok = SaveDiskann(index_, path, {.dynamic = true}); !ok) return ok;
+  if (auto ok = SaveLabels(path); !ok) return ok;
   Say("Written: {0} {0}.data {0}.tags\nTime taken for save: {1:.3f}s.", path.string(),
       progress.Seconds());
   return {};

@@ -5,10 +5,12 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/common/command_line.h"
+#include "apps/common/labels.h"
 #include "shoal/dataset.h"
 #include "shoal/index.h"
 #include "shoal/options.h"
@@ -27,6 +29,8 @@ struct StreamRequest {
                      .runtime = {.repair = RepairPolicy::kManual}};
   uint32_t max_points = 0;  // 0: all.
   bool skip_zero_vectors = false;
+  std::string label_file;  // A path. Empty: there are no labels.
+  std::string universal_label;
 
   void Declare(CommandLine& line);
 };
@@ -46,7 +50,8 @@ class Stream {
   // Deletes the points of rows [begin, end), which are there, then repairs the graph around them.
   // Says how many points others inserted meanwhile.
   Status DeleteAndConsolidate(size_t begin, size_t end, size_t threads);
-  // Writes <prefix><suffix>, <prefix><suffix>.data and .tags.
+  // Writes <prefix><suffix>, <prefix><suffix>.data and .tags; with labels, those of the points, in
+  // the order of the tags.
   Status Save(const std::string& suffix) const;
 
   const Index& index() const { return index_; }
@@ -55,13 +60,15 @@ class Stream {
 
  private:
   Stream(StreamRequest request, Matrix rows, std::vector<uint32_t> left_out, Index index);
+  Status SaveLabels(const std::filesystem::path& prefix) const;
 
   // Of the points of rows [begin, end).
   std::vector<ExternalId> Tags(size_t begin, size_t end) const;
 
   StreamRequest request_;
   Matrix rows_;
-  std::vector<uint32_t> left_out_;  // Rows of the file, ascending.
+  std::optional<PointLabels> labels_;  // Of all rows of the file.
+  std::vector<uint32_t> left_out_;     // Rows of the file, ascending.
   Index index_;
   std::unique_ptr<std::atomic<size_t>> inserted_;  // Points so far.
 };

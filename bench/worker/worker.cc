@@ -45,6 +45,12 @@ struct FileCloser {
 };
 using File = std::unique_ptr<std::FILE, FileCloser>;
 
+std::vector<uint8_t> ReadBytes(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw std::runtime_error(path + ": cannot be read");
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 struct Request {
   std::string verb;
   std::map<std::string, std::string> arguments;
@@ -163,6 +169,7 @@ class Server {
     queries_ = Rows::Read(r.Text("queries"), element, 0);
     if (r.arguments.contains("code")) engine_.code = r.Text("code");
     if (rows_.dim() != queries_.dim()) throw std::runtime_error("rows and queries differ in dim");
+    count_ = rows_.rows();
     Reply reply;
     reply.Set("rows", uint64_t{rows_.rows()}).Set("dim", uint64_t{rows_.dim()});
     engine_.Describe(reply);
@@ -208,18 +215,31 @@ class Server {
   Reply AnswerAll(const Request& r) {
     const size_t k = r.Number("k");
     engine_.SetListSize(r.Number("list"));
-    std::vector<uint32_t> ids(queries_.rows() * k, kNoId);
+    std::vector<uint8_t> accepted;
+    if (r.arguments.contains("accepted")) accepted = ReadBytes(r.Text("accepted"));
+    const size_t width = (count_ + 7) / 8;
+    const size_t queries =
+        accepted.empty() ? queries_.rows() : std::min(queries_.rows(), accepted.size() / width);
+    std::vector<uint32_t> ids(queries * k, kNoId);
     uint64_t distances = 0;
-    for (size_t q = 0; q < queries_.rows(); ++q) {
+    double cpu = 0;
+    for (size_t q = 0; q < queries; ++q) {
+      if (!accepted.empty()) {
+        engine_.Accept(std::span(accepted).subspan(q * width, width), count_);
+        const double before = ThreadCpuSeconds();
+        engine_.Search(queries_[q], k, &ids[q * k]);
+        cpu += ThreadCpuSeconds() - before;
+      }
       engine_.SearchCounted(queries_[q], k, &ids[q * k], distances);
     }
     const File out(std::fopen(r.Text("ids").c_str(), "wb"));
     if (!out || std::fwrite(ids.data(), sizeof(uint32_t), ids.size(), out.get()) != ids.size()) {
       throw std::runtime_error(r.Text("ids") + ": cannot be written");
     }
+    const auto searches = static_cast<double>(queries);
     Reply reply;
-    return reply.Set("distances",
-                     static_cast<double>(distances) / static_cast<double>(queries_.rows()));
+    reply.Set("distances", static_cast<double>(distances) / searches);
+    return reply.Set("cpu_us", 1e6 * cpu / searches);
   }
 
   Reply Search(const Request& r) {
@@ -267,6 +287,7 @@ class Server {
   }
 
   Engine& engine_;
+  size_t count_ = 0;  // Of rows, which may be dropped.
   Rows rows_;
   Rows queries_;
 };

@@ -11,8 +11,12 @@
 //                                                  set_*: the settings in the engine's words
 //   save    path=  /  open path=                   the index, where the engine can
 //   drop                                           give the rows' memory back
-//   answer  list= k= ids=PATH                      every query once, untimed: results as uint32 to
-//                                                  PATH (row-major, kNoId pads) -> distances
+//   answer  list= k= ids=PATH [accepted=PATH]      every query once, untimed: results as uint32 to
+//                                                  PATH (row-major, kNoId pads) -> distances; with
+//                                                  a file of bits, a bit for each row and query
+//                                                  (whole bytes a query, lowest bit first): of so
+//                                                  many queries, of what has a bit -> cpu_us of a
+//                                                  search
 //   search  list= k= threads= seconds=             timed whole passes -> qps, p50_us, ...
 //   slide   window= threads= degree= list=         in place of build: an index of the first
 //   `window`
@@ -30,6 +34,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -108,6 +113,10 @@ class Engine {
   virtual void Open(const std::string& path, const Rows& shape) = 0;
   // Called before searches with another list size.
   virtual void SetListSize(size_t list_size) = 0;
+  // Searches that follow return rows with a bit in `accepted`, the lowest bit first; it stays.
+  virtual void Accept(std::span<const uint8_t> /*accepted*/, size_t /*rows*/) {
+    throw std::runtime_error("accepted: this engine has no filters");
+  }
   // Row numbers of the k nearest, nearest first; returns how many.
   virtual size_t Search(const std::byte* query, size_t k, uint32_t* ids) = 0;
   // The same, and adds the distances that it computed.

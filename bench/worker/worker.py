@@ -45,6 +45,10 @@ class Engine:
     def set_list_size(self, size):
         raise NotImplementedError
 
+    def accept(self, bits):
+        """Searches accept rows with a bit, the first in the lowest. Called before each with a filter."""
+        raise NotImplementedError("no filters")
+
     def search(self, queries, k, threads):
         """The k nearest of each query, in whatever form: timed runs do not look at it."""
         raise NotImplementedError
@@ -133,6 +137,7 @@ class Server:
     def __init__(self, engine):
         self._engine = engine
         self._rows = self._queries = None
+        self._count = 0
         self._kind = "f32"
 
     def load(self, base, queries, type, rows, code=""):
@@ -143,7 +148,8 @@ class Server:
             raise ValueError(f"{base}: is not of the type asked for")
         self._rows = read_rows(base, wanted, int(rows))
         self._queries = read_rows(queries, wanted, 0)
-        shape = {"rows": len(self._rows), "dim": self._rows.shape[1]}
+        self._count = len(self._rows)
+        shape = {"rows": self._count, "dim": self._rows.shape[1]}
         return {**shape, **self._engine.describe()}
 
     def build(self, threads, degree, list):
@@ -168,13 +174,31 @@ class Server:
         self._rows = None
         return {}
 
-    def answer(self, list, k, ids):
+    def answer(self, list, k, ids, accepted=None):
         self._engine.set_list_size(int(list))
-        found, distances = self._engine.answer(self._queries, int(k))
+        if accepted:
+            found, distances, cpu = self._filtered(int(k), accepted)
+        else:
+            (found, distances), cpu = self._engine.answer(self._queries, int(k)), None
         found = np.asarray(found, dtype=np.int64)
         found[(found < 0) | (found > NO_ID)] = NO_ID
         found.astype(np.uint32).tofile(ids)
-        return {"distances": distances}
+        return {"distances": distances, "cpu_us": cpu}
+
+    def _filtered(self, k, accepted):
+        """Query by query: ids found, mean distances or None, mean microseconds of CPU time of a search."""
+        bits = np.fromfile(accepted, np.uint8).reshape(-1, (self._count + 7) // 8)
+        found, distances, cpu = [], [], 0
+        for query, row in zip(np.split(self._queries, len(self._queries)), bits):
+            self._engine.accept(row)
+            start = time.thread_time()
+            self._engine.search(query, k, 1)
+            cpu += time.thread_time() - start
+            answered = self._engine.answer(query, k)
+            found.append(np.asarray(answered[0]).reshape(-1))
+            distances.append(answered[1])
+        mean = None if None in distances else sum(distances) / len(distances)
+        return np.stack(found), mean, 1e6 * cpu / len(found)
 
     def search(self, list, k, threads, seconds):
         self._engine.set_list_size(int(list))

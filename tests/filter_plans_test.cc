@@ -1,0 +1,70 @@
+// Which plan a search with a filter takes, and the one that only large indices take by themselves.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "filtered_search.h"
+#include "shoal/filter.h"
+#include "shoal/index.h"
+#include "tests/test_data.h"
+
+namespace shoal {
+namespace {
+
+TEST(FilterPlans, AreChosenByCost) {
+  const auto plan = [](double live, double share, size_t list_size = 64, bool predicate = false) {
+    return ChoosePlan({.list_size = list_size,
+                       .max_degree = 32,
+                       .has_predicate = predicate,
+                       .live = live,
+                       .accepted = live * share,
+                       .at_least = live * share * .8});
+  };
+  EXPECT_EQ(plan(1e6, 1), FilterPlan::kPassThrough);
+  EXPECT_EQ(plan(1e6, .5), FilterPlan::kPassThrough);
+  EXPECT_EQ(plan(1e6, .02), FilterPlan::kTwoHop);
+  EXPECT_EQ(plan(1e5, .2), FilterPlan::kPassThrough);  // Measured: a third of the others' time.
+  EXPECT_EQ(plan(1e5, .1), FilterPlan::kScan);
+  EXPECT_EQ(plan(1e6, .001), FilterPlan::kScan);
+  EXPECT_EQ(plan(1e6, 0), FilterPlan::kScan);
+  EXPECT_EQ(plan(4000, .5), FilterPlan::kScan);
+}
+
+// A predicate makes a scan of all points dear, a short list of edges two hops cheap.
+TEST(FilterPlans, TwoHopsFindTheNearestAtTheirPrice) {
+  constexpr size_t kPoints = 60000, kQueries = 10, kK = 10;
+  const auto make = [](size_t n, uint64_t seed) {
+    return test::Generator(ScalarType::kFloat32, {.dim = 4, .clusters = 20}, seed).Many(n);
+  };
+  const test::Rows rows = make(kPoints, 1), queries = make(kQueries, 2);
+  Index index = *Index::Create({.dim = 4, .max_degree = 16, .build_list_size = 32});
+  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows.view())->done, kPoints);
+  const Filter filter =
+      Filter::Where([](std::span<const ExternalId> ids, std::span<uint8_t> accepted) {
+        for (size_t i = 0; i < ids.size(); ++i) accepted[i] = ids[i] % 7 == 0 ? 1 : 0;
+      });
+  size_t found = 0;
+  for (size_t q = 0; q < kQueries; ++q) {
+    std::vector<double> exact;
+    for (size_t i = 0; i < kPoints; i += 7)
+      exact.push_back(test::Distance(Metric::kL2, queries.values(q), rows.values(i)));
+    std::sort(exact.begin(), exact.end());
+    std::vector<ExternalId> ids(kK);
+    std::vector<float> distances(kK);
+    WorkCounters work;
+    ASSERT_EQ(*index.Search(queries[q], {.k = kK, .search_list_size = 64, .filter = &filter}, ids,
+                            distances, &work),
+              kK);
+    EXPECT_EQ(work.filter_two_hops, 1u);
+    EXPECT_LE(work.distances, kPoints / 7 * 11 / 10);
+    for (size_t i = 0; i < kK; ++i) {
+      EXPECT_EQ(ids[i] % 7, 0u);
+      found += distances[i] <= exact[kK - 1] * (1 + 1e-5) + 1e-6 ? 1 : 0;
+    }
+  }
+  EXPECT_GE(found, .95 * kQueries * kK);
+}
+
+}  // namespace
+}  // namespace shoal
