@@ -234,7 +234,11 @@ class DatabaseImpl {
   Status Queue(const SlotChange& change);
   Status Flush();
   Status PassAll();
-  Status Pass(StoredIndexImpl& index);
+  // kChanges: nothing is done where no point came or went since the last one.
+  enum class PassOver : uint8_t { kChanges, kAllLists };
+  Status Pass(StoredIndexImpl& index, PassOver over = PassOver::kChanges);
+  Status Refine(StoredIndexImpl& index, const BatchOptions& batch);
+  Status ChangeCode(std::string_view name, Code code);
   Status MergeRuns(StoredIndexImpl& index);
   Result<DatabaseStats> Stat();
   Status Backup(const std::filesystem::path& path, bool compact);
@@ -271,7 +275,6 @@ class DatabaseImpl {
   void WakePasser();
   void RunCommitter();
   void RunPasses();
-  Result<IndexRecord> FindIndex(const ReadTxn& txn, std::string_view name);
   Status RemoveLeftovers(StoredIndexImpl& index);
   Result<StoredIndexImpl::Parts> MakeIndex(const IndexOptions& options);
   StoredIndexImpl* OpenAlready(std::string_view name);

@@ -70,9 +70,9 @@ class DatabaseImpl::Passer {
     if (!flipped_) index_.ledger.PutBack(released_);
   }
 
-  Status Run() {
+  Status Run(PassOver over) {
     bool any = false;
-    Status ok = Begin(any);
+    Status ok = Begin(over, any);
     if (!ok || !any) return ok;
     ok = RemoveOlder(generation_, generation_);
     if (ok) ok = CopyLists();
@@ -89,14 +89,14 @@ class DatabaseImpl::Passer {
  private:
   // Under the commit lock: else a change between the bits and the last commit would be lost with
   // the log.
-  Status Begin(bool& any) {
+  Status Begin(PassOver over, bool& any) {
     const CommitLockHolder lock(database_.commit_lock_);
     const IndexRecord& record = index_.record;
     std::vector<SlotId> free;
     released_ = index_.ledger.CutReleasable(free);
     index_.engine.slots().Release(free);
-    if (record.start == kNoSlot || (record.first_commit > record.last_commit && released_.empty()))
-      return {};
+    const bool changed = record.first_commit <= record.last_commit || !released_.empty();
+    if (record.start == kNoSlot || (over == PassOver::kChanges && !changed)) return {};
     any = true;
     if (Status ok = EndRun(); !ok) return ok;
     bits_ = index_.ledger.Copy();
@@ -314,14 +314,14 @@ class DatabaseImpl::Passer {
   std::vector<DiskAnchor> anchors_;
 };
 
-Status DatabaseImpl::Pass(StoredIndexImpl& index) {
+Status DatabaseImpl::Pass(StoredIndexImpl& index, PassOver over) {
   if (Status ok = MayWait(); !ok) return ok;
   const std::lock_guard lock(pass_mutex_);
   try {
     environment_->ClearDeadReaders();
     // So that deleted points are retired, those that were dead when the index was opened, too.
     Status ok = index.engine.Consolidate({.threads = 1});
-    if (ok) ok = Passer(*this, index).Run();
+    if (ok) ok = Passer(*this, index).Run(over);
     if (ok) passes_.fetch_add(1, std::memory_order_relaxed);
     return ok;
   } catch (const std::bad_alloc&) {

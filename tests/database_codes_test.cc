@@ -121,6 +121,34 @@ TEST_P(DatabaseCodesTest, VectorsAreThereAtEveryMomentOfTheirCommits) {
   EXPECT_EQ(snapshot->size(), kIds);
 }
 
+TEST_P(DatabaseCodesTest, CodeIsChangedInPlaceAndTheGraphStays) {
+  std::vector<Vector> vectors(200);
+  for (Vector& v : vectors) v = Random();
+  uint64_t edges = 0;
+  {
+    Result<Database> database = Database::Open(folder_ / "points.db", {.sync = SyncLevel::kNone});
+    StoredIndex index = *database->CreateIndex("a", {.dim = kDim, .max_degree = 12});
+    for (ExternalId id = 0; id < vectors.size(); ++id) ASSERT_TRUE(index.Insert(id, vectors[id]));
+    ASSERT_TRUE(database->Pass());
+    edges = index.live().Stats().edges;
+    const Status refused = database->ChangeCode("a", code());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(database->ChangeCode("b", code()).error().code, ErrorCode::kNotFound);
+  }
+  {
+    Result<Database> database = Database::Open(folder_ / "points.db", {.sync = SyncLevel::kNone});
+    const Status changed = database->ChangeCode("a", code());
+    ASSERT_TRUE(changed) << changed.error().message;
+  }
+  Result<Database> database = Open();
+  const Result<StoredIndex> index = database->OpenIndex("a");
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_EQ(index->live().options().code, code());
+  EXPECT_EQ(index->live().Stats().edges, edges);
+  ExpectOwnIds(index->live(), vectors);
+}
+
 INSTANTIATE_TEST_SUITE_P(Codes, DatabaseCodesTest,
                          testing::Values(std::pair(Code::kFull, Vectors::kMemory),
                                          std::pair(Code::kFloat16, Vectors::kMemory),

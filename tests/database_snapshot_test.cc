@@ -9,6 +9,29 @@ namespace shoal {
 namespace {
 
 // Runs of all sizes, some of them merged; a pass drops those of the commits before it.
+// No point comes or goes: the pass of Refine writes the lists nevertheless.
+TEST_F(DatabaseTest, RefineRenewsTheListsOnDisk) {
+  Database database = Open();
+  StoredIndex index = *database.CreateIndex("a", {.dim = kDim, .max_degree = 8});
+  for (ExternalId id = 0; id < 600; ++id) ExpectGood(index.Insert(id, Random()));
+  ExpectGood(database.Pass());
+  const DatabaseSnapshot before = Snapshot();
+  ExpectGood(index.Refine({.threads = 1}));
+  const DatabaseSnapshot after = Snapshot();
+  ExpectSame(index.live(), after);
+  const SearchOptions search = {.k = 10, .search_list_size = 10};
+  std::vector<ExternalId> ids(search.k), same(search.k);
+  WorkCounters work_before, work_after;
+  for (int i = 0; i < 50; ++i) {
+    const Vector query = Random();
+    ASSERT_TRUE(before.Search(query, search, ids, {}, &work_before));
+    ASSERT_TRUE(after.Search(query, search, ids, {}, &work_after));
+    ASSERT_TRUE(index.live().Search(query, search, same, {}));
+    EXPECT_EQ(ids, same);
+  }
+  EXPECT_NE(work_before.distances, work_after.distances);
+}
+
 TEST_F(DatabaseTest, SortedRunsHoldWhatTheLogHas) {
   Database database = Open({.pass_percent = 1000, .least_changes = 1u << 20});
   StoredIndex index =

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <thread>
 
 #include "temp_folder.h"
@@ -69,6 +70,30 @@ TEST(Environment, IsOneOfItsFileUnderARelativePathToo) {
   ASSERT_TRUE(created && opened);
   EXPECT_TRUE(*created == *opened);
   EXPECT_TRUE(*created == *Environment::Open(folder / "points.db", {.max_bytes = 1 << 20}));
+}
+
+// What is open is not the file that the path names any more.
+TEST(Environment, IsNotThatOfAFileThatWasDeletedOrReplaced) {
+  const TempFolder folder;
+  const std::filesystem::path path = folder / "points.db", moved = folder / "moved.db";
+  const EnvironmentOptions options = {.create = true, .max_bytes = 1 << 20};
+  auto open = Environment::Open(path, options);
+  ASSERT_TRUE(open);
+  std::filesystem::rename(path, moved);
+  const auto deleted = Environment::Open(path, options);
+  std::ofstream(path) << "another";
+  const auto replaced = Environment::Open(path, options);
+  for (const auto* refused : {&deleted, &replaced}) {
+    ASSERT_FALSE(*refused);
+    EXPECT_EQ(refused->error().code, ErrorCode::kInvalidArgument);
+  }
+  EXPECT_NE(deleted.error().message.find("found none"), std::string::npos);
+  EXPECT_NE(replaced.error().message.find("found another"), std::string::npos);
+  std::filesystem::rename(moved, path);
+  EXPECT_TRUE(*open == *Environment::Open(path, options));
+  std::filesystem::remove(path);
+  open->reset();
+  EXPECT_TRUE(Environment::Open(path, options));
 }
 
 }  // namespace

@@ -402,6 +402,7 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& con
     options.threads = build.Unsigned("threads", {1, 1024}, 2);
   });
   options.file_code = ParseCodeField(content, "file_code", "rq4");
+  options.pass_percent = static_cast<uint32_t>(content.Unsigned("pass_percent", {1, 100}, 8));
   options.least_changes =
       static_cast<uint32_t>(content.Unsigned("least_changes", {1, 1'000'000}, 4096));
   options.commits = content.Unsigned("commits", {1, 1'000'000}, 200);
@@ -425,7 +426,7 @@ constinit const JobType kDatabaseJob{
   "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "rows": 100000,
            "scalar_type": "float32"},
   "build": {"degree": 32, "list": 100, "alpha": 1.2, "threads": 2},
-  "file_code": "rq4", "least_changes": 4096, "commits": 200, "turnovers": 3, "readers": 4,
+  "file_code": "rq4", "pass_percent": 8, "least_changes": 4096, "commits": 200, "turnovers": 3, "readers": 4,
   "write_rate": 50,
   "search": {"lists": [20, 40, 80], "rounds": 3, "seconds": 0.5, "least_recall": 0.9}
 })",

@@ -100,8 +100,9 @@ class Peer {
   Json Watch(size_t row, ExternalId id) const {
     const Matrix rows = Read(folder_.rows());
     Say(Json::object());
-    for (;;) {
-      const auto hits = OrThrow(Snapshot().Search(rows[row], {.k = 10}));
+    for (DatabaseSnapshot snapshot = Snapshot();;) {
+      snapshot = Snapshot();  // The file stays mapped.
+      const auto hits = OrThrow(snapshot.Search(rows[row], {.k = 10}));
       if (std::ranges::find(hits, id, &Hit::id) != hits.end()) return {{"at", SharedSeconds()}};
     }
   }

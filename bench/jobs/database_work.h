@@ -22,7 +22,7 @@ struct DatabaseJobOptions {
   InputRequest data;
   IndexOptions index;
   Code file_code = Code::kRq4;  // Of the index that has its vectors in the file.
-  uint32_t least_changes = 4096;
+  uint32_t pass_percent = 8, least_changes = 4096;
   size_t threads = 2, commits = 200, turnovers = 3, readers = 4, rounds = 3;
   std::vector<uint64_t> lists;
   double seconds = 1, write_rate = 50, least_recall = 0.9;
@@ -55,7 +55,8 @@ class DatabaseWork {
     Put(what + ": p99", latencies.Percentile(0.99));
   }
 
-  void Open(SyncLevel level, uint32_t pass_percent = 8) {
+  void Open(SyncLevel level) { Open(level, options_.pass_percent); }
+  void Open(SyncLevel level, uint32_t pass_percent) {
     Close();
     database_ = OrThrow(Database::Open(
         folder_.database(),

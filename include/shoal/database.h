@@ -102,6 +102,11 @@ class SHOAL_API StoredIndex {
   Status Upsert(ExternalId id, VectorView vector);
   Status Delete(ExternalId id);
 
+  // Rebuilds the graph: Index::Refine, then a pass, which writes all lists. Searches and writers go
+  // on. Cancelled: lists that were renewed by then stay, and the next pass writes them.
+  // OutOfMemory. Conflict. Io.
+  Status Refine(const BatchOptions& batch = {});
+
  private:
   friend class Database;
   friend class Transaction;
@@ -162,7 +167,8 @@ class SHOAL_API Transaction {
 class SHOAL_API Database {
  public:
   // NotFound; Io; Corrupt; Unsupported: of another version. InvalidArgument: another process, or
-  // this one, has it open for writing; or an option.
+  // this one, has it open for writing; the file was deleted or replaced while this process had it
+  // open, snapshots included; or an option.
   static Result<Database> Open(const std::filesystem::path& path,
                                const DatabaseOptions& options = {});
   // Commits what is gathered (kInterval); open handles keep the database open.
@@ -179,6 +185,10 @@ class SHOAL_API Database {
   // same index. NotFound. Corrupt. OutOfMemory.
   Result<StoredIndex> OpenIndex(std::string_view name, const LoadOptions& options = {});
   Result<std::vector<std::string>> IndexNames() const;
+  // What the live index traverses when it is opened next. The graph and the vectors stay as they
+  // are; the code is made from these. NotFound. InvalidArgument: the index is open; a code that its
+  // type or metric does not have. Conflict. Io.
+  Status ChangeCode(std::string_view name, Code code);
 
   Result<Transaction> Begin();
   // kInterval: commits what is gathered. All levels: what was acknowledged survives a loss of
@@ -224,6 +234,7 @@ SHOAL_API Status BackupDatabase(const std::filesystem::path& path, const std::fi
 class SHOAL_API DatabaseSnapshot {
  public:
   // The last commit. NotFound: no such file, or index. Corrupt. Unsupported. Io: too many readers.
+  // InvalidArgument: as Database::Open, of a file that was deleted or replaced.
   static Result<DatabaseSnapshot> Open(const std::filesystem::path& path, std::string_view index);
   ~DatabaseSnapshot();
   DatabaseSnapshot(DatabaseSnapshot&&) noexcept;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -120,8 +121,21 @@ Result<std::shared_ptr<Environment>> Environment::Open(const std::filesystem::pa
   } else if (open->pid_ != getpid()) {
     return MakeError(ErrorCode::kUnsupported,
                      path.string() + ": open in the parent of this process");
+  } else if (!open->IsAt(path)) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     path.string() + ": expected the file that this process has open, found " +
+                         (there ? "another" : "none") + "; close the old one first");
   }
   return open;
+}
+
+bool Environment::IsAt(const std::filesystem::path& path) const {
+  mdb_filehandle_t descriptor = -1;
+  struct stat opened {
+  }, found{};
+  return mdb_env_get_fd(env_, &descriptor) == 0 && fstat(descriptor, &opened) == 0 &&
+         stat(path.c_str(), &found) == 0 && opened.st_dev == found.st_dev &&
+         opened.st_ino == found.st_ino;
 }
 
 Status Environment::Init(const std::filesystem::path& path, const EnvironmentOptions& options) {

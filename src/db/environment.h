@@ -97,6 +97,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
  public:
   // The environment of the path, which this process may have open already. NotFound. Io. Corrupt:
   // no LMDB file. Unsupported: of another LMDB version or page size. OutOfMemory: no address space.
+  // InvalidArgument: the file that this process has open was deleted, or replaced.
   static Result<std::shared_ptr<Environment>> Open(const std::filesystem::path& path,
                                                    const EnvironmentOptions& options);
   ~Environment();
@@ -123,6 +124,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   Status Init(const std::filesystem::path& path, const EnvironmentOptions& options);
   Status OpenEnv(const EnvironmentOptions& options, unsigned flags);
   Status OpenTables();
+  // Whether the path still names the file that is open.
+  bool IsAt(const std::filesystem::path& path) const;
   Result<MDB_txn*> Begin(unsigned flags);
   // "<file>: <what>: ..."
   tl::unexpected<Error> Refused(const char* what, int code) const;
