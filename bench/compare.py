@@ -5,8 +5,8 @@
 
 Peers: hnswlib's headers (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), a Python that has faiss-cpu, usearch,
 rabitqlib or scalable-vs (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER), hannoy (cargo, `make peers`).
-The tables go to stdout as
-Markdown; --out is a results file (docs/results.md), of which bench/report.py makes the same and plots.
+The tables go to stdout as Markdown; --out is a results file (docs/results.md), of which bench/report.py makes the
+same and plots.
 With --filters searches have filters (filtered.py): recall and cost by the share that is accepted, one thread.
 """
 import argparse
