@@ -9,9 +9,10 @@
 namespace shoal {
 
 size_t IndexImpl::Plan(const FilteredSearchOptions& search, Operation& op) const {
-  const LiveView view = graph_.View(rows_.traversal().rows());
   const auto look_up = [&](ExternalId id) { return LiveSlotOf(id); };
-  return PlanFiltered(view, search, look_up, op.work, op.scratch.search);
+  return graph_.WithView(rows_.traversal(), op.scratch.fetch, [&](const auto& view) {
+    return PlanFiltered(view, search, look_up, op.work, op.scratch.search);
+  });
 }
 
 // A traversal reads the traversal rows, and the nearest are reranked. A scan reads the rows that
@@ -35,8 +36,11 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
       const bool is_exact = search.filter->plan == FilterPlan::kScan && rows_.stored() == nullptr;
       const Representation rows = is_exact ? rows_.ranking() : rows_.traversal();
       const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());
-      const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
-      Searcher(view, scorer, {}, op.work, search).FindNearest(list);
+      graph_.WithView(rows, op.scratch.fetch, [&](const auto& view) {
+        const FilteredView filtered(view, filter, op.work, *search.filter);
+        Searcher(filtered, scorer, {}, op.work, search).FindNearest(list);
+      });
+      if (!op.fetched()) return tl::unexpected(op.fetched().error());
       const bool reranks = rows_.has_rerank() && !is_exact;
       const size_t ranked =
           reranks ? CandidatesToRerank(options_.code, options.rerank, k, list_size) : list;
@@ -63,8 +67,10 @@ void IndexImpl::FindWithinFiltered(const Representation& rows, const Scorer& sco
   SearchScratch& search = op.scratch.search;
   const FilterNode& filter = options.filter->node();
   const size_t list = Plan({filter, list_size, options_.max_degree}, op);
-  const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
-  FindWithin(view, scorer, list, options.radius, op.work, search);
+  graph_.WithView(rows, op.scratch.fetch, [&](const auto& view) {
+    const FilteredView filtered(view, filter, op.work, *search.filter);
+    FindWithin(filtered, scorer, list, options.radius, op.work, search);
+  });
 }
 
 }  // namespace shoal

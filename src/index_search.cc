@@ -89,6 +89,7 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
       graph_.BeamSearch(scorer, list_size, op, terms);
+      if (!op.fetched()) return tl::unexpected(op.fetched().error());
       RankByList(ranked, scratch.search);
       if (rows_.has_rerank()) {
         if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
@@ -165,11 +166,12 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
     RangeOptions wide = options;
     wide.radius += margin;
     if (options.filter == nullptr) {
-      graph_.RangeSearch(rows.rows(), scorer, list_size, wide.radius, op);
+      graph_.RangeSearch(rows, scorer, list_size, wide.radius, op);
     } else {
       FindWithinFiltered(rows, scorer, list_size, wide, op);
     }
-    if (rows_.stored() != nullptr) {
+    if (!op.fetched()) return tl::unexpected(op.fetched().error());
+    if (rows_.stored() != nullptr && rows_.has_rerank()) {
       if (Status done = RerankWithin(query, options.radius, op); !done)
         return tl::unexpected(done.error());
     }

@@ -13,11 +13,12 @@ NeighborSelector::Selection NeighborSelector::Select(SlotId p, size_t list_size,
   pool.clear();
   op.scratch.select.by_product.clear();
   std::byte* const buffer = op.scratch.query_buffer.data();
-  Scorer scorer = graph_.traversal.codec.BindRow(graph_.traversal.Row(p), buffer);
+  FetchScratch& fetch = op.scratch.fetch;
+  Scorer scorer = graph_.traversal.codec.BindRow(graph_.traversal.Row(p, fetch), buffer);
   list_size = Search(p, scorer, list_size, op);
   const SeedsMet met = op.scratch.search.met;
   if (graph_.PrunesOnOtherRows()) {
-    scorer = graph_.pruning.codec.BindRow(graph_.pruning.Row(p), buffer);
+    scorer = graph_.pruning.codec.BindRow(graph_.pruning.Row(p, fetch), buffer);
     Rescore(scorer, op);
   }
   AddFoundByProduct(scorer, op);
@@ -46,8 +47,9 @@ size_t NeighborSelector::Search(SlotId p, const Scorer& scorer, size_t list_size
   }
   // Bound into the row's buffer: `scorer` is needed afterwards.
   const Representation& rows = graph_.traversal;
-  graph_.BeamSearch(rows.codec.BindRowAsQuery(rows.Row(p), op.scratch.row_buffer.data()), list_size,
-                    {.expanded = &scratch.by_product, .probe_fine_seeds = probe}, op);
+  graph_.BeamSearch(
+      rows.codec.BindRowAsQuery(rows.Row(p, op.scratch.fetch), op.scratch.row_buffer.data()),
+      list_size, {.expanded = &scratch.by_product, .probe_fine_seeds = probe}, op);
   list_size = (list_size + 1) / 2;
   graph_.BeamSearch(scorer, list_size, to_pool, op);
   return list_size;

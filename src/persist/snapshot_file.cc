@@ -59,7 +59,7 @@ static_assert(static_cast<int>(Metric::kManhattan) == 3);
 static_assert(static_cast<int>(Metric::kHamming) == 4);
 // Codes likewise, less kFull's.
 static_assert(static_cast<int>(Code::kFull) == 1);
-static_assert(static_cast<int>(Code::kSign) == 9);
+static_assert(static_cast<int>(Code::kNone) == 10);
 uint32_t NumberOf(Code code) { return static_cast<uint32_t>(code) - 1; }
 Code CodeOf(uint32_t number) { return static_cast<Code>(std::min(number, 254u) + 1); }
 
@@ -150,16 +150,17 @@ struct CodecFields {
 Status CheckCodec(const InputFile& file, const IndexOptions& o, Code code,
                   const SnapshotCodec& codec, const CodecFields& at) {
   const uint32_t number = NumberOf(code);
-  Status ok = CheckRange(file.path(), FieldAt("codec", at.codec), number, 0, NumberOf(Code::kSign));
+  const uint32_t last = NumberOf(code == o.code ? Code::kNone : Code::kSign);
+  Status ok = CheckRange(file.path(), FieldAt("codec", at.codec), number, 0, last);
   if (!ok) return ok;
   const auto made = MakeCodec(code, o.scalar_type, o.metric, o.dim);
   if (made == nullptr)
     return Mismatch(ErrorCode::kUnsupported, file.path(), FieldAt("codec", at.codec),
                     "one for " + std::string(ScalarTypeName(o.scalar_type)) + " vectors",
                     std::to_string(number) + ", " + std::string(CodeName(code)));
-  ok = CheckRange(file.path(), FieldAt("bytes of a row", at.row_bytes), codec.row_bytes,
-                  static_cast<uint32_t>(made->row_bytes()),
-                  static_cast<uint32_t>(made->row_bytes()));
+  const auto row_bytes = code == Code::kNone ? 0 : static_cast<uint32_t>(made->row_bytes());
+  ok = CheckRange(file.path(), FieldAt("bytes of a row", at.row_bytes), codec.row_bytes, row_bytes,
+                  row_bytes);
   if (ok)
     ok = CheckField(file, "largest squared norm", at.max_norm_sq,
                     codec.max_norm_sq >= 0 && std::isfinite(codec.max_norm_sq),
@@ -172,7 +173,6 @@ Status CheckCodec(const InputFile& file, const IndexOptions& o, Code code,
 
 Status CheckCodecs(const InputFile& file, const SnapshotHeader& header) {
   const IndexOptions& o = header.options;
-  constexpr size_t kSecond = sizeof(uint32_t);
   if (o.code == Code::kFull && o.rerank_code != Code::kFull)
     return CheckField(file, "codec of rerank rows", kRerankCodecAt, false, "0, as the codec is",
                       std::to_string(NumberOf(o.rerank_code)));
@@ -182,9 +182,9 @@ Status CheckCodecs(const InputFile& file, const SnapshotHeader& header) {
   if (header.has_slots != 0)
     return CheckRange(file.path(), FieldAt("bytes of a rerank row", kRerankRowBytesAt),
                       header.rerank.row_bytes, 0, 0);
-  return CheckCodec(
-      file, o, o.rerank_code, header.rerank,
-      {kRerankCodecAt, kRerankRowBytesAt, kRerankMaxNormSqAt, kParameterBytesAt + kSecond});
+  return CheckCodec(file, o, o.rerank_code, header.rerank,
+                    {kRerankCodecAt, kRerankRowBytesAt, kRerankMaxNormSqAt,
+                     kParameterBytesAt + sizeof(uint32_t)});
 }
 
 Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const HeaderBytes& bytes) {
@@ -204,7 +204,7 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
   if (ok) ok = number("build_list_size", kBuildListSizeAt, 1, kMaxListSize, o.build_list_size);
   if (ok) ok = CheckRange(file.path(), FieldAt("alpha", kAlphaAt), o.alpha, 1, 2);
   if (ok) ok = number("points", kPointsAt, 0, kMaxPoints, header.points);
-  if (ok) ok = number("slots", kHasSlotsAt, 0, 1, header.has_slots);
+  if (ok) ok = number("slots", kHasSlotsAt, o.code == Code::kNone ? 1 : 0, 1, header.has_slots);
   if (ok) ok = CheckCodecs(file, header);
   if (ok) ok = number("points of a block", kBlockPointsAt, 1, kMaxBlockPoints, header.block_points);
   if (ok)
