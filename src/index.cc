@@ -7,6 +7,7 @@
 #include "base/hooks.h"
 #include "base/mismatch.h"
 #include "base/type_and_metric.h"
+#include "codec/full_codec.h"
 #include "codec/make_codec.h"
 #include "index_codes.h"
 #include "index_impl.h"
@@ -41,8 +42,8 @@ Status Validate(const IndexOptions& o) {
         CheckOption("repair_share", runtime.repair_share, 1, 100),
         CheckEnum("metric", o.metric, Metric::kHamming, "one of Metric"),
         CheckTypeAndMetric(o.scalar_type, o.metric),
-        CheckEnum("code", o.code, Code::kSign, "one of Code"),
-        CheckEnum("rerank_code", o.rerank_code, Code::kSign, "one of Code"),
+        CheckEnum("code", o.code, Code::kNone, "one of Code"),
+        CheckEnum("rerank_code", o.rerank_code, Code::kNone, "one of Code"),
         CheckCodes(ResolveCodes(o))})
     if (!checked) return checked;
   return {};
@@ -66,6 +67,9 @@ Result<PointRows> MakeRows(const IndexOptions& o, std::unique_ptr<FeatureStore> 
   if (!made) return tl::unexpected(made.error());
   std::unique_ptr<StoredVectors> stored;
   if (store != nullptr) stored = std::make_unique<StoredVectors>(std::move(store), o);
+  if (o.code == Code::kNone && stored != nullptr)
+    return PointRows(std::make_unique<FullCodec>(o.scalar_type, o.metric, o.dim),
+                     std::move(stored));
   return PointRows(std::move(codecs[0]), std::move(codecs[1]), std::move(stored));
 }
 
@@ -104,7 +108,7 @@ tl::unexpected<Error> Cancelled(const char* what, size_t done, size_t total) {
 IndexImpl::IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver* observer)
     : options_(options),
       observer_(observer),
-      rows_(std::move(rows)),
+      rows_(std::move(rows).Over(slots_)),
       budget_(options.runtime.memory_limit),
       check_(options.scalar_type, options.metric, options.dim),
       neighbors_(budget_, slots_, options.max_degree),
@@ -154,6 +158,8 @@ Result<Index> IndexImpl::Make(const IndexOptions& options, std::unique_ptr<Featu
   try {
     if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
     const IndexOptions resolved = ResolveCodes(options);
+    if (resolved.code == Code::kNone && store == nullptr)
+      return Invalid("code", "one that is kept in memory, without a feature store", "none");
     Result<PointRows> rows = MakeRows(resolved, std::move(store));
     if (!rows) return tl::unexpected(rows.error());
     return CreateOf(resolved, std::move(*rows), observer);
@@ -164,6 +170,7 @@ Result<Index> IndexImpl::Make(const IndexOptions& options, std::unique_ptr<Featu
 
 Result<uint64_t> IndexImpl::RowBytes(const IndexOptions& options) {
   if (Status valid = Validate(options); !valid) return tl::unexpected(valid.error());
+  if (options.code == Code::kNone) return 0;
   const Result<PointRows> rows = MakeRows(ResolveCodes(options), nullptr);
   if (!rows) return tl::unexpected(rows.error());
   uint64_t bytes = 0;

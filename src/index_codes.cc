@@ -63,6 +63,8 @@ IndexOptions ResolveCodes(IndexOptions options) {
 }
 
 Status CheckCodes(const IndexOptions& options) {
+  if (options.rerank_code == Code::kNone)
+    return Mismatch(ErrorCode::kInvalidArgument, "rerank_code", "one that orders hits", "none");
   if (!HasRerankRows(options)) return {};
   if (options.code == Code::kFull)
     return Mismatch(ErrorCode::kInvalidArgument, "rerank_code", "full, as code is",

@@ -8,10 +8,12 @@
 
 namespace shoal {
 
-size_t IndexImpl::Plan(const Rows& rows, const FilteredSearchOptions& search, Operation& op) const {
-  const LiveView view = graph_.View(rows);
+size_t IndexImpl::Plan(const Representation& rows, const FilteredSearchOptions& search,
+                       Operation& op) const {
   const auto look_up = [&](ExternalId id) { return LiveSlotOf(id); };
-  return PlanFiltered(view, search, look_up, op.work, op.scratch.search);
+  return graph_.WithView(rows, op.scratch.fetch, [&](const auto& view) {
+    return PlanFiltered(view, search, look_up, op.work, op.scratch.search);
+  });
 }
 
 // A traversal reads the traversal rows, and the nearest are reranked. A scan reads the rows that
@@ -30,18 +32,23 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
     for (;; list_size = std::min(2 * list_size, most)) {
       const Representation traversal = rows_.traversal();
       const Scorer probe = traversal.codec.BindQuery(query, op.scratch.query_buffer.data());
-      const size_t list = std::min(
-          most, Plan(traversal.rows(), {filter, list_size, options_.max_degree, probe}, op));
+      const size_t list =
+          std::min(most, Plan(traversal, {filter, list_size, options_.max_degree, probe}, op));
       const bool is_exact = search.filter->plan == FilterPlan::kScan && rows_.stored() == nullptr;
       const Representation rows = is_exact ? rows_.ranking() : rows_.traversal();
       const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());
-      const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
-      Searcher searcher(view, scorer, {}, op.work, search);
-      searcher.FindNearest(list);
+      bool has_scored_all = false;
+      graph_.WithView(rows, op.scratch.fetch, [&](const auto& view) {
+        const FilteredView filtered(view, filter, op.work, *search.filter);
+        Searcher searcher(filtered, scorer, {}, op.work, search);
+        searcher.FindNearest(list);
+        has_scored_all = searcher.has_scored_all();
+      });
+      if (!op.fetched()) return tl::unexpected(op.fetched().error());
       const bool reranks = rows_.has_rerank() && !is_exact;
       // Where a traversal has ended in a scan, hits may be far away, and codes tell far points less
       // well apart: all of the list is reranked.
-      const size_t ranked = reranks && !searcher.has_scored_all()
+      const size_t ranked = reranks && !has_scored_all
                                 ? CandidatesToRerank(options_.code, options.rerank, k, list_size)
                                 : list;
       RankByList(ranked, search);
@@ -66,9 +73,11 @@ void IndexImpl::FindWithinFiltered(const Representation& rows, const Scorer& sco
                                    Operation& op) const {
   SearchScratch& search = op.scratch.search;
   const FilterNode& filter = options.filter->node();
-  const size_t list = Plan(rows.rows(), {filter, list_size, options_.max_degree, scorer}, op);
-  const FilteredView view(graph_.View(rows.rows()), filter, op.work, *search.filter);
-  FindWithin(view, scorer, list, options.radius, op.work, search);
+  const size_t list = Plan(rows, {filter, list_size, options_.max_degree, scorer}, op);
+  graph_.WithView(rows, op.scratch.fetch, [&](const auto& view) {
+    const FilteredView filtered(view, filter, op.work, *search.filter);
+    FindWithin(filtered, scorer, list, options.radius, op.work, search);
+  });
 }
 
 }  // namespace shoal

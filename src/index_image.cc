@@ -85,13 +85,13 @@ Result<GraphImage> IndexImpl::Export(bool dynamic) {
   image.offsets.push_back(0);
   std::vector<uint32_t> list;
   std::vector<uint32_t> list_of_start;
-  SnapshotList(start, points, guard, list_of_start);
+  (void)SnapshotList(start, points, guard, list_of_start);  // No feature store.
   for (uint32_t i = 0; i < image.nodes(); ++i) {
     const SlotId slot = i < n ? points.slots[i] : start;
     // The start point gets the medoid's row: DiskANN has no cosine distance from the origin.
     CopyRow(points.slots[i < n ? i : medoid],
             {image.rows.data() + i * image.rows.row_bytes(), options_.scalar_type, options_.dim});
-    SnapshotList(slot, points, guard, list);
+    (void)SnapshotList(slot, points, guard, list);
     if (!dynamic && i == image.start)
       for (const uint32_t j : list_of_start)
         if (j != i && std::find(list.begin(), list.end(), j) == list.end()) list.push_back(j);

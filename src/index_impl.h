@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -200,14 +201,16 @@ class IndexImpl final : private ReturnObserver {
   Result<PreparedInsert> PrepareReplacement(ExternalId id, VectorView vector);
   Result<PreparedInsert> LinkOut(PreparedInsert prepared);
   Status CommitAtOnce(PreparedInsert prepared);
-  void RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard);
+  void RenewList(PreparedInsert& prepared, Operation& op);
   SlotId Publish(PreparedInsert& prepared);
   Status CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guard);
-  void CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard);
+  Status CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard);
+  void Withdraw(SlotId p, ExternalId id);
   friend class PreparedInsert;
   void Undo(PreparedInsert& prepared);
-  // Links a live point in; `met`: by LinkOut.
-  void LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard);
+  // Links a live point in; `met`: by LinkOut. An error is one of a fetch: then the point has a
+  // parent, and is to be deleted.
+  Status LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard);
 
   // A search that is checked.
   Result<size_t> Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
@@ -247,12 +250,13 @@ class IndexImpl final : private ReturnObserver {
     WorkCounters* work;
   };
   // Plans it (filtered_search.h); returns its list size.
-  size_t Plan(const Rows& rows, const FilteredSearchOptions& search, Operation& op) const;
+  size_t Plan(const Representation& rows, const FilteredSearchOptions& search, Operation& op) const;
   Result<size_t> SearchFiltered(VectorView query, const SearchOptions& options,
                                 const SearchOutput& output) const;
   // With max_per_label; likewise.
   Result<size_t> SearchDiverse(VectorView query, const SearchOptions& options,
                                const SearchOutput& output) const;
+  template <class RowsType>
   class PageHost;
   class IndexPages;
   Result<size_t> NextPage(PagedSearch& pages, const SearchOutput& output) const;
@@ -315,13 +319,13 @@ class IndexImpl final : private ReturnObserver {
   static Status AnchorLost(SnapshotWriter& writer, const SnapshotHeader& header,
                            std::vector<SnapshotAnchor>& anchors);
   // Replaces `list` by the positions of the points that u, a snapshot point or the start point, has
-  // edges to now, in the order of its row.
-  void SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
-                    std::vector<uint32_t>& list);
+  // edges to now, in the order of its row. An error is one of a fetch.
+  Status SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
+                      std::vector<uint32_t>& list);
   // The out-neighbour of `lost`, which is no snapshot point, that is one, is nearest to u, and is
   // neither u nor in `list`. kNoSlot: there is none.
   uint32_t PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
-                       std::span<const uint32_t> list, EpochRegistry::Guard& guard);
+                       std::span<const uint32_t> list, Operation& op);
   uint32_t Medoid(const SnapshotPoints& points);
   // Of a point's rows in memory, by both codes. May throw bad_alloc.
   static Result<uint64_t> RowBytes(const IndexOptions& options);
@@ -342,6 +346,7 @@ class IndexImpl final : private ReturnObserver {
   Status CheckStoredVectors(std::span<const SlotId> points, const std::filesystem::path& file,
                             const BatchOptions& batch);
   bool HasCodeOf(VectorView vector, SlotId slot, std::byte* code);
+  Status TakeFetched(VectorView vector, const std::string& name);
 
   // Makes a start point if there is none.
   Status EnsureStart();

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/check.h"
 #include "base/hooks.h"
 #include "index_impl.h"
 
@@ -84,6 +85,7 @@ Status IndexImpl::WritePoint(SlotId slot, ExternalId id, VectorView vector) {
   slots_.labels().Clear(slot);
   slots_.set_external_id(slot, id);
   if (rows_.stored() == nullptr) return {};
+  if (rows_.are_fetched()) rows_.Learn(vector);
   return rows_.stored()->Put({slot, id}, vector);
 }
 
@@ -120,6 +122,7 @@ Result<PreparedInsert> IndexImpl::LinkOut(PreparedInsert prepared) {
   Operation op(guard, rows_.buffer_bytes());
   if (Status fresh = RefreshRow(prepared, op); !fresh) return tl::unexpected(fresh.error());
   const std::optional<SeedsMet> met = graph_.LinkOut(p, op);
+  if (Status fetched = op.fetched(); !fetched) return tl::unexpected(fetched.error());
   if (!met) return OutOfMemory(options_, "reverse lists");
   prepared.version_ = neighbors_.Version(p);
   prepared.commits_ = commits_.load(std::memory_order_relaxed);
@@ -195,15 +198,14 @@ void IndexImpl::Undo(PreparedInsert& prepared) {
 }
 
 // Repairs may have taken edges from the list, and points have come that it should have edges to.
-// For want of memory it stays as it is.
-void IndexImpl::RenewList(PreparedInsert& prepared, EpochRegistry::Guard& guard) {
+// For want of memory, or of rows, it stays as it is.
+void IndexImpl::RenewList(PreparedInsert& prepared, Operation& op) {
   const SlotId p = prepared.slot_.id();
   const uint64_t missed = commits_.load(std::memory_order_relaxed) - prepared.commits_;
   if (neighbors_.Version(p) == prepared.version_ &&
       missed <= std::min(kMaxMissed, size() / kMissedShare))
     return;
   try {
-    Operation op(guard, rows_.buffer_bytes());
     if (const auto met = graph_.LinkOut(p, op)) prepared.met_ = *met;
   } catch (const std::bad_alloc&) {
   }
@@ -218,13 +220,14 @@ Status IndexImpl::Commit(PreparedInsert prepared) {
 Status IndexImpl::CommitAtOnce(PreparedInsert prepared) {
   try {
     auto guard = epochs_.Pin();
-    Operation op(guard, rows_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
-    if (Status fresh = RefreshRow(prepared, op); !fresh) return fresh;
-    RenewList(prepared, guard);
-    if (prepared.kind_ == PreparedInsert::Kind::kReplacement) {
-      CommitReplacement(prepared, std::move(guard));
-      return {};
+    {
+      Operation op(guard, rows_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
+      if (Status fresh = RefreshRow(prepared, op); !fresh) return fresh;
+      RenewList(prepared, op);
+      if (!op.fetched()) return op.fetched();
     }
+    if (prepared.kind_ == PreparedInsert::Kind::kReplacement)
+      return CommitReplacement(prepared, std::move(guard));
     return CommitNew(prepared, guard);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
@@ -239,19 +242,45 @@ SlotId IndexImpl::Publish(PreparedInsert& prepared) {
 
 Status IndexImpl::CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guard) {
   const SlotId p = prepared.slot_.id();
+  const ExternalId id = prepared.id_;
+  // What it takes to withdraw the point, should it not be linked.
+  if (rows_.are_fetched() && !repairs_.Reserve()) return OutOfMemory(options_, "repairs");
   {
-    const auto entry = ids_.Lock(prepared.id_);
-    if (entry.slot() != p) return AlreadyExists(prepared.id_);  // An Upsert has come meanwhile.
+    const auto entry = ids_.Lock(id);
+    if (entry.slot() != p) {
+      if (rows_.are_fetched()) repairs_.Unreserve();
+      return AlreadyExists(id);  // An Upsert has come meanwhile.
+    }
     Publish(prepared);
-    Tell(&ChangeObserver::OnInsert, prepared.id_, p);
+    Tell(&ChangeObserver::OnInsert, id, p);
   }
-  LinkPublished(p, prepared.met_, guard);
-  return {};
+  Status linked = LinkPublished(p, prepared.met_, guard);
+  if (!linked) {
+    Withdraw(p, id);
+  } else if (rows_.are_fetched()) {
+    repairs_.Unreserve();
+  }
+  return linked;
+}
+
+// A point whose place in the queue of repairs is reserved; if it is still the id's.
+void IndexImpl::Withdraw(SlotId p, ExternalId id) {
+  NoteThatAnIdLeaves();
+  {
+    auto entry = ids_.Lock(id);
+    if (entry.slot() == p && neighbors_.MarkDeleted(slots_, p)) {
+      entry.Remove();
+      Tell(&ChangeObserver::OnDelete, id, p);
+      repairs_.Push(p);
+      return;
+    }
+  }
+  repairs_.Unreserve();
 }
 
 // A new slot takes the id over from the old one. Both are live for a moment, so that no search
 // misses the id; a search that meets both returns the nearer.
-void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard) {
+Status IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard guard) {
   NoteThatAnIdLeaves();
   // The labels that the id has now; what is made of them until the map names the new slot comes
   // below. (For want of memory, where the id had none when this was prepared, they are lost.)
@@ -261,7 +290,13 @@ void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard
   if (const std::optional<SlotId> now = LiveSlotOf(prepared.id_)) take_labels(*now);
   const SlotId p = Publish(prepared);
   SHOAL_SYNC_POINT("upsert.published");
-  LinkPublished(p, prepared.met_, guard);
+  if (Status linked = LinkPublished(p, prepared.met_, guard); !linked) {
+    // No id names it.
+    ids_.Lock(prepared.id_).Unreserve();
+    SHOAL_CHECK(neighbors_.MarkRelocated(slots_, p));
+    repairs_.Push(p);
+    return linked;
+  }
   SHOAL_SYNC_POINT("upsert.linked");
   SlotId old = kNoSlot;
   {
@@ -288,9 +323,10 @@ void IndexImpl::CommitReplacement(PreparedInsert& prepared, EpochRegistry::Guard
     repairs_.Push(old);
     AfterDelete(std::move(guard));
   }
+  return {};
 }
 
-void IndexImpl::LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard) {
+Status IndexImpl::LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guard& guard) {
   SHOAL_SYNC_POINT("insert.published");
   Operation op(guard, rows_.buffer_bytes());
   try {
@@ -298,7 +334,7 @@ void IndexImpl::LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guar
     // If not, the rows of all possible parents are full of the last parent edges of other points. p
     // moves to the end at each try, and there are fewer live points than places. So deleted points
     // whose repair is pending hold some, or other inserts were faster.
-    for (size_t failed = 0; !has_parent && failed < MaxFailures(repairs_.size());) {
+    for (size_t failed = 0; !has_parent && op.fetched() && failed < MaxFailures(repairs_.size());) {
       if (const auto repair = repairs_.Take()) {
         failed = RepairTaken(*repair, guard) == Graph::Repaired::kRetry ? failed + 1 : 0;
       } else {
@@ -306,10 +342,14 @@ void IndexImpl::LinkPublished(SlotId p, const SeedsMet& met, EpochRegistry::Guar
       }
       has_parent = graph_.EnsureParent(p, op);
     }
+    // The caller takes the point back: any parent will do.
+    if (!op.fetched()) graph_.LinkInAnywhere(p, op);
+    return op.fetched();
   } catch (const std::bad_alloc&) {
     // The point is in. It needs one parent edge, which takes no memory.
     graph_.LinkInAnywhere(p, op);
   }
+  return {};
 }
 
 Status IndexImpl::Insert(ExternalId id, VectorView vector) {

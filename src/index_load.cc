@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "codec/full_codec.h"
 #include "graph/breadth_first.h"
 #include "index_impl.h"
 #include "persist/snapshot_codecs.h"
@@ -368,6 +369,20 @@ Result<InputFile> Gather(const SnapshotSource& source, const std::stop_token& st
 
 }  // namespace
 
+namespace {
+
+// `stored`: null, or where the vectors are.
+PointRows RowsOf(const IndexOptions& options, SnapshotCodecs codecs,
+                 std::unique_ptr<StoredVectors> stored) {
+  if (options.code != Code::kNone)
+    return {std::move(codecs.traversal), std::move(codecs.rerank), std::move(stored)};
+  auto vectors = std::make_unique<FullCodec>(options.scalar_type, options.metric, options.dim);
+  vectors->RaiseMaxNormSq(codecs.traversal->max_norm_sq());
+  return {std::move(vectors), std::move(stored)};
+}
+
+}  // namespace
+
 Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptions& options) {
   return LoadOf(SnapshotReader::Open(path), options, nullptr);
 }
@@ -409,9 +424,7 @@ Result<Index> IndexImpl::LoadOf(const Result<SnapshotReader>& reader, const Load
     std::unique_ptr<StoredVectors> stored;
     if (store != nullptr) stored = std::make_unique<StoredVectors>(std::move(store), index_options);
     Result<Index> index = CreateOf(
-        index_options,
-        PointRows(std::move(codecs->traversal), std::move(codecs->rerank), std::move(stored)),
-        nullptr);
+        index_options, RowsOf(index_options, *std::move(codecs), std::move(stored)), nullptr);
     if (!index) return index;
     const Status loaded = Loader(Of(*index), *reader, options).Run();
     if (!loaded) return tl::unexpected(loaded.error());

@@ -1,5 +1,6 @@
 // The index's searches in pages.
 #include <new>
+#include <type_traits>
 
 #include "graph/rerank.h"
 #include "index_codes.h"
@@ -9,14 +10,22 @@
 
 namespace shoal {
 
-// The index for one page, under the page's guard.
+// The index for one page, under the page's guard. `RowsType`: of a view, Rows or FetchingRows.
+template <class RowsType>
 class IndexImpl::PageHost {
  public:
   PageHost(const IndexImpl& index, EpochRegistry::Guard& guard)
       : index_(index), op_(guard, index.rows_.buffer_bytes()) {}
 
   WorkCounters& work() { return op_.work; }
-  LiveView ViewOf(PageRows rows) const { return index_.graph_.View(Of(rows).rows()); }
+  Status fetched() const { return op_.fetched(); }
+  LiveViewOf<RowsType> ViewOf(PageRows rows) {
+    if constexpr (std::is_same_v<RowsType, FetchingRows>) {
+      return index_.graph_.View(FetchingRows(*Of(rows).fetched, op_.scratch.fetch));
+    } else {
+      return index_.graph_.View(Of(rows).rows());
+    }
+  }
   Scorer Bind(VectorView query, PageRows rows) {
     return Of(rows).codec.BindQuery(query, op_.scratch.query_buffer.data());
   }
@@ -64,9 +73,12 @@ class IndexImpl::PageHost {
 Result<size_t> IndexImpl::NextPage(PagedSearch& pages, const SearchOutput& output) const {
   try {
     auto guard = epochs_.Pin();
-    PageHost host(*this, guard);
-    host.rerank = pages.rerank();
-    Result<size_t> hits = pages.Next(host, output.ids, output.distances);
+    const auto next = [&](auto&& host) {
+      host.rerank = pages.rerank();
+      return pages.Next(host, output.ids, output.distances);
+    };
+    const Result<size_t> hits = rows_.are_fetched() ? next(PageHost<FetchingRows>(*this, guard))
+                                                    : next(PageHost<Rows>(*this, guard));
     if (output.work != nullptr) *output.work = guard.work;
     return hits;
   } catch (const std::bad_alloc&) {

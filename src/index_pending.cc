@@ -22,7 +22,7 @@ Result<PendingPoint> IndexImpl::InsertPending(ExternalId id, VectorView vector,
     prepared->index_ = nullptr;  // Nothing is undone from here on.
     commits_.fetch_add(1, std::memory_order_relaxed);
     const SlotId p = std::move(prepared->slot_).PublishPending();
-    LinkPublished(p, prepared->met_, guard);
+    (void)LinkPublished(p, prepared->met_, guard);  // A database has its rows in memory.
     return PendingPoint{id, p, !fresh};
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");

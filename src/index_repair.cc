@@ -14,6 +14,9 @@ namespace shoal {
 namespace {
 
 constexpr int kCompactPasses = 3;
+// A repair that could not fetch so often is done without distances: one row that cannot be read is
+// not to keep a slot for ever.
+constexpr uint32_t kMaxFailedFetches = 4;
 
 }  // namespace
 
@@ -37,9 +40,13 @@ void IndexImpl::AfterDelete(EpochRegistry::Guard first) {
 
 Graph::Repaired IndexImpl::RepairTaken(const PendingRepair& repair, EpochRegistry::Guard& guard) {
   auto repaired = Graph::Repaired::kRetry;
+  PendingRepair next = repair;
   try {
     Operation op(guard, rows_.buffer_bytes());
+    std::optional<FetchScratch::Closed> closed;
+    if (repair.failed_fetches >= kMaxFailedFetches) closed.emplace(op.scratch.fetch);
     repaired = graph_.Repair(repair.slot, op);
+    if (!op.fetched()) ++next.failed_fetches;
     if (repaired == Graph::Repaired::kDone && !slots_.Retire(repair.slot, guard))
       repaired = Graph::Repaired::kRetry;
   } catch (const std::bad_alloc&) {  // Later: a repair may begin again at any time.
@@ -48,7 +55,7 @@ Graph::Repaired IndexImpl::RepairTaken(const PendingRepair& repair, EpochRegistr
     repairs_.Done(repair);
     PunchHoles();
   } else {
-    repairs_.Again(repair);
+    repairs_.Again(next);
   }
   return repaired;
 }
@@ -201,6 +208,7 @@ SlotId IndexImpl::MoveTo(OwnedSlot& slot, SlotId from, Operation& op) {
   NoteThatAnIdLeaves();
   const SlotId to = std::move(slot).Publish();
   SHOAL_SYNC_POINT("move.published");
+  const FetchScratch::Closed closed(op.scratch.fetch);  // Under the entry.
   try {
     graph_.TakeOver(from, to, op);
   } catch (const std::bad_alloc&) {

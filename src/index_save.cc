@@ -46,9 +46,8 @@ IndexImpl::SnapshotPoints IndexImpl::Position(std::vector<SlotId> slots) {
 }
 
 uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& points,
-                                std::span<const uint32_t> list, EpochRegistry::Guard& guard) {
+                                std::span<const uint32_t> list, Operation& op) {
   if (!IsReadable(slots_.tag(lost))) return kNoSlot;
-  const Operation op(guard, rows_.buffer_bytes());
   Scratch& scratch = op.scratch;
   size_t n = neighbors_.Copy(lost, scratch.search.ids);
   n = static_cast<size_t>(std::remove_if(scratch.search.ids, scratch.search.ids + n,
@@ -61,24 +60,26 @@ uint32_t IndexImpl::PointBehind(SlotId lost, SlotId u, const SnapshotPoints& poi
                           scratch.search.ids);
   if (n == 0) return kNoSlot;
   const Representation rows = rows_.traversal();
-  rows.rows().Find(scratch.search.ids, n, scratch.search.rows);
-  rows.codec.BindRow(rows.Row(u), scratch.row_buffer.data())
+  rows.FindAll(scratch.search.ids, n, scratch.search.rows, scratch.fetch);
+  rows.codec.BindRow(rows.Row(u, scratch.fetch), scratch.row_buffer.data())
       .Score(scratch.search.rows, n, scratch.search.distances);
-  guard.work.distances += n;
+  op.work.distances += n;
   const auto nearest = std::min_element(scratch.search.distances, scratch.search.distances + n);
   return points.PositionOf(scratch.search.ids[nearest - scratch.search.distances]);
 }
 
-void IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
-                             std::vector<uint32_t>& list) {
+Status IndexImpl::SnapshotList(SlotId u, const SnapshotPoints& points, EpochRegistry::Guard& guard,
+                               std::vector<uint32_t>& list) {
+  Operation op(guard, rows_.buffer_bytes());
   SlotId row[kMaxDegree];
   const size_t n = neighbors_.CopyAtomically(u, row);
   list.resize(n);
   // kNoSlot: no snapshot point; the point behind it is looked for afterwards.
   for (size_t i = 0; i < n; ++i) list[i] = points.PositionOf(row[i]);
   for (size_t i = 0; i < n; ++i)
-    if (list[i] == kNoSlot) list[i] = PointBehind(row[i], u, points, list, guard);
+    if (list[i] == kNoSlot) list[i] = PointBehind(row[i], u, points, list, op);
   std::erase(list, kNoSlot);
+  return op.fetched();
 }
 
 Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotForm& form,
@@ -96,14 +97,17 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
       .start_points = start == kNoSlot ? 0u : 1u,
       .has_slots = form.vectors == SavedVectors::kInStore ? 1u : 0u,
       .has_list_codes = form.list_codes == SaveOptions::ListCodes::kBeside ? 1u : 0u};
+  // A file that has the vectors is one that an index in memory can have written.
+  const bool has_rows = !rows_.are_fetched() || form.vectors == SavedVectors::kInFile;
+  if (has_rows && rows_.are_fetched()) header.options.code = Code::kFull;
   SnapshotCodec* const codecs[] = {&header.traversal, &header.rerank};
   std::vector<std::byte> parameters;
   // Vectors of a feature store are saved as rerank rows, if the code is another.
   std::vector<const Codec*> saved = rows_.codecs();
-  if (!HasRerankRows(options_) || form.vectors == SavedVectors::kInStore) saved.resize(1);
+  if (!HasRerankRows(header.options) || form.vectors == SavedVectors::kInStore) saved.resize(1);
   for (size_t i = 0; i < saved.size(); ++i) {
     const std::vector<std::byte> own = saved[i]->Parameters();
-    codecs[i]->row_bytes = static_cast<uint32_t>(saved[i]->row_bytes());
+    codecs[i]->row_bytes = has_rows ? static_cast<uint32_t>(saved[i]->row_bytes()) : 0;
     codecs[i]->parameter_bytes = static_cast<uint32_t>(own.size());
     parameters.insert(parameters.end(), own.begin(), own.end());
   }
@@ -127,9 +131,10 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
     }
     return {};
   };
+  Status fetched;  // The first error of the feature store.
   std::vector<uint32_t> list;
   const auto append_list = [&](SlotId slot) {
-    SnapshotList(slot, points, guard, list);
+    if (Status found = SnapshotList(slot, points, guard, list); fetched) fetched = found;
     header.edges += list.size();
     list.resize(options_.max_degree, kNoSlot);
     const size_t begin = block.size();
@@ -147,8 +152,6 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
       block.insert(block.end(), row, row + rows.codec.row_bytes());
     };
   };
-  Status ok = write(SnapshotSection::kRows, append_row(rows_.traversal()));
-  Status fetched;  // The first error of the feature store.
   const auto append_stored = [&](SlotId slot) {
     Operation op(guard, rows_.buffer_bytes());
     const size_t end = block.size() + saved.back()->row_bytes();
@@ -159,6 +162,12 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
       fetched = rows_.stored()->AppendRow({slot, slots_.external_id(slot)}, op, block);
     }
   };
+  Status ok;
+  if (!rows_.are_fetched()) {
+    ok = write(SnapshotSection::kRows, append_row(rows_.traversal()));
+  } else if (has_rows) {
+    ok = write(SnapshotSection::kRows, append_stored);
+  }
   if (ok && saved.size() > 1)
     ok = rows_.stored() == nullptr
              ? write(SnapshotSection::kRerankRows, append_row(rows_.ranking()))
@@ -172,6 +181,7 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
     ok = write(SnapshotSection::kSlots, [&](SlotId slot) { PutNumber(block, slot); });
   SHOAL_SYNC_POINT("save.before_lists");
   if (ok) ok = write(SnapshotSection::kLists, append_list);
+  if (!fetched) return fetched;
   if (ok && slots_.labels().any()) {
     block = MakeLabelBlock(header.points,
                            [&](uint64_t i) { return slots_.labels().Of(points.slots[i]); });
@@ -278,6 +288,8 @@ std::vector<SeedSet> IndexImpl::SnapshotSeedSets(const SnapshotPoints& points) {
 
 Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch,
                        const SaveOptions& options) {
+  if (options.list_codes == SaveOptions::ListCodes::kBeside && rows_.are_fetched())
+    return Invalid("list_codes", "none: rows are fetched, and there is no code", "beside");
   try {
     return WriteSnapshot(SnapshotWriter::Create(path), {.list_codes = options.list_codes}, batch);
   } catch (const std::bad_alloc&) {

@@ -75,7 +75,7 @@ void IndexImpl::SearchExactly(VectorView query, size_t list_size, SlotId left_ou
                               Operation& op) const {
   const Representation rows = rows_.ranking();
   const Scorer scorer = rows.codec.BindQuery(query, op.scratch.row_buffer.data());
-  graph_.BeamSearch(rows.rows(), scorer, list_size, op, {.left_out = left_out});
+  graph_.BeamSearch(rows, scorer, list_size, op, {.left_out = left_out});
   RankByList(list_size, op.scratch.search);
   SortRanked(op.scratch.search);
 }
@@ -98,7 +98,8 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
     SearchTerms terms{StopRuleOf(plan, k, options_, codec, query), plan.left_out};
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
-      graph_.BeamSearch(rows_.traversal().rows(), scorer, list_size, op, terms);
+      graph_.BeamSearch(rows_.traversal(), scorer, list_size, op, terms);
+      if (!op.fetched()) return tl::unexpected(op.fetched().error());
       RankByList(ranked, scratch.search);
       if (rows_.has_rerank()) {
         if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
@@ -178,11 +179,12 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
     RangeOptions wide = options;
     wide.radius += margin;
     if (options.filter == nullptr) {
-      graph_.RangeSearch(rows.rows(), scorer, list_size, wide.radius, op);
+      graph_.RangeSearch(rows, scorer, list_size, wide.radius, op);
     } else {
       FindWithinFiltered(rows, scorer, list_size, wide, op);
     }
-    if (rows_.stored() != nullptr) {
+    if (!op.fetched()) return tl::unexpected(op.fetched().error());
+    if (rows_.stored() != nullptr && rows_.has_rerank()) {
       if (Status done = RerankWithin(query, options.radius, op); !done)
         return tl::unexpected(done.error());
     }

@@ -57,12 +57,16 @@ Status IndexImpl::CheckStoredVectors(std::span<const SlotId> points,
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
     std::vector<std::byte> code(rows_.traversal().codec.row_bytes());
-    first_error.Note(rows_.stored()->ForEach(keys, op, [&](size_t i, const std::byte* vector) {
-      if (vector == nullptr)
+    first_error.Note(rows_.stored()->ForEach(keys, op, [&](size_t i, const std::byte* bytes) {
+      const VectorView vector(bytes, options_.scalar_type, options_.dim);
+      if (bytes == nullptr) {
         missing.Note(static_cast<uint32_t>(begin + i));
-      else if (!HasCodeOf({vector, options_.scalar_type, options_.dim}, keys[i].slot, code.data()))
+      } else if (rows_.are_fetched()) {
+        first_error.Note(TakeFetched(vector, NameOf(keys[i])));
+      } else if (!HasCodeOf(vector, keys[i].slot, code.data())) {
         first_error.Note(Invalid("store: vector of " + NameOf(keys[i]),
                                  "that of its code in " + file.string(), "another"));
+      }
     }));
   };
   const size_t done = ParallelFor(batch.threads, n, kGrain, {}, check, batch.stop);
@@ -72,6 +76,14 @@ Status IndexImpl::CheckStoredVectors(std::span<const SlotId> points,
   return Invalid(
       "store: vectors of " + file.string(), std::to_string(n),
       std::to_string(missing.found()) + ", without that of " + NameOf(key_of(missing.first())));
+}
+
+// There is no code to compare it with.
+Status IndexImpl::TakeFetched(VectorView vector, const std::string& name) {
+  if (Status valid = check_.Vector(vector, "vector"); !valid)
+    return Invalid("store: vector of " + name, "one that may be inserted", valid.error().message);
+  rows_.Learn(vector);
+  return {};
 }
 
 // `code`: working memory for a row. A row of a set that is being left cannot be compared.

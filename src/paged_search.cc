@@ -41,6 +41,12 @@ void PagedSearch::PutBackChosen() {
   for (; !skipped_.empty(); skipped_.pop_back()) Push(skipped_.back());
 }
 
+void PagedSearch::Restart() {
+  pool_.clear();
+  met_.clear();
+  has_begun_ = has_all_ = false;
+}
+
 bool PagedSearch::TakePlaces(std::span<const uint32_t> labels) {
   for (const uint32_t label : labels) {
     const auto at = label_hits_.find(label);

@@ -47,6 +47,7 @@ enum class PageRows : uint8_t { kTraversal, kRanking };
 //   order hits, and sorts it.
 // - size_t ToRank(k, list_size): how many candidates are ranked for k hits.
 // - bool RanksInMemory(), size_t most(), size_t max_degree().
+// - Where rows are fetched, Status fetched(): an error if some could not be, for this host.
 class PagedSearch {
  public:
   // The arguments were checked. Copies the query and the filter.
@@ -98,6 +99,8 @@ class PagedSearch {
   template <class Host>
   void TakeHits(Host& host, size_t k);
   void PutBackChosen();
+  // The next page begins anew: what an error has kept from being scored was met.
+  void Restart();
 
   const SearchOptions options_;
   const std::optional<Filter> filter_;
@@ -143,6 +146,12 @@ Result<size_t> PagedSearch::Next(Host& host, std::span<ExternalId> ids,
   size_t list_size = std::min(std::max(options_.search_list_size, ids.size()), most);
   while (hits_.size() < ids.size()) {
     if (!has_all_) Find(host, list_size);
+    if constexpr (requires { host.fetched(); }) {
+      if (Status fetched = host.fetched(); !fetched) {
+        Restart();
+        return tl::unexpected(fetched.error());
+      }
+    }
     const Result<bool> any = HandOut(host, ids.size() - hits_.size(), list_size);
     if (!any) return tl::unexpected(any.error());
     if (!*any) break;

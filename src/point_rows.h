@@ -1,5 +1,5 @@
 // The rows of an index: of every point one that searches traverse and, where that is a code, one
-// that orders their hits.
+// that orders their hits. Where the code is none, both are the vector in the feature store.
 #pragma once
 
 #include <algorithm>
@@ -7,8 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "codec/full_codec.h"
 #include "codec/rq_codec.h"
+#include "graph/fetched_rows.h"
 #include "graph/representation.h"
+#include "store/slot_table.h"
 #include "stored_vectors.h"
 
 namespace shoal {
@@ -19,7 +22,7 @@ class PointRows {
  public:
   struct Part {
     explicit Part(std::unique_ptr<Codec> c) : codec(std::move(c)), features(codec->row_bytes()) {}
-    Representation Get() const { return {*codec, features}; }
+    Representation Get() const { return {*codec, &features}; }
     const std::unique_ptr<Codec> codec;
     RamFeatureStore features;
   };
@@ -36,12 +39,33 @@ class PointRows {
       buffer_bytes_ = std::max(buffer_bytes_, stored_->codec().buffer_bytes());
   }
 
+  // Of an index that fetches what it traverses. `vectors`: as they are given.
+  PointRows(std::unique_ptr<FullCodec> vectors, std::unique_ptr<StoredVectors> stored)
+      : stored_(std::move(stored)),
+        fetched_codec_(std::move(vectors)),
+        buffer_bytes_(std::max(fetched_codec_->buffer_bytes(), stored_->codec().buffer_bytes())) {}
+
+  // Before anything is fetched: `slots` has the points' ids, and outlives the rows.
+  PointRows Over(const SlotTable& slots) && {
+    if (fetched_codec_ != nullptr)
+      fetched_ = std::make_unique<FetchedRows>(stored_->store(), *fetched_codec_,
+                                               stored_->vector_bytes(), slots);
+    return std::move(*this);
+  }
+
   // What searches traverse.
-  Representation traversal() const { return parts_.front()->Get(); }
+  Representation traversal() const {
+    if (fetched_ != nullptr) return {.codec = *fetched_codec_, .fetched = fetched_.get()};
+    return parts_.front()->Get();
+  }
   // What orders hits, and vectors are decoded from: the rerank rows, where there are any.
-  Representation ranking() const { return parts_.back()->Get(); }
+  Representation ranking() const {
+    return fetched_ != nullptr ? traversal() : parts_.back()->Get();
+  }
+  // Whether what searches traverse is fetched.
+  bool are_fetched() const { return fetched_codec_ != nullptr; }
   // Whether hits are ordered by something else than what searches traverse.
-  bool has_rerank() const { return parts_.size() > 1 || stored_ != nullptr; }
+  bool has_rerank() const { return !are_fetched() && (parts_.size() > 1 || stored_ != nullptr); }
   // Whether rows in memory do.
   bool has_addressed_rerank() const { return parts_.size() > 1; }
   // The vectors, if they are in a feature store. It is written apart: it may fail.
@@ -53,11 +77,15 @@ class PointRows {
     std::vector<const Codec*> all;
     all.reserve(parts_.size() + 1);
     for (const auto& part : parts_) all.push_back(part->codec.get());
-    if (stored_ != nullptr) all.push_back(&stored_->codec());
+    if (are_fetched()) {
+      all.push_back(fetched_codec_.get());
+    } else if (stored_ != nullptr) {
+      all.push_back(&stored_->codec());
+    }
     return all;
   }
   // The codec of the traversal rows, if they are relative to a centre; else null.
-  RqCodec* centred() const { return parts_.front()->codec->AsCentred(); }
+  RqCodec* centred() const { return are_fetched() ? nullptr : parts_.front()->codec->AsCentred(); }
   // Whether the traversal row of a point is not of the set that rows are encoded with now.
   bool IsStale(SlotId slot) const {
     const RqCodec* const codec = centred();
@@ -70,6 +98,11 @@ class PointRows {
 
   void Encode(VectorView vector, SlotId slot) {
     for (const auto& part : parts_) part->codec->Encode(vector, part->features.Row(slot));
+  }
+  // Where the vectors are fetched: what the codec learns of one. bad_alloc.
+  void Learn(VectorView vector) {
+    std::vector<std::byte> row(fetched_codec_->row_bytes());
+    fetched_codec_->Encode(vector, row.data());
   }
   void EncodeForTraversal(VectorView vector, SlotId slot) {
     parts_.front()->codec->Encode(vector, parts_.front()->features.Row(slot));
@@ -85,6 +118,9 @@ class PointRows {
  private:
   std::vector<std::unique_ptr<Part>> parts_;  // Constant after construction.
   std::unique_ptr<StoredVectors> stored_;     // Likewise; may be null.
+  // Likewise, where the vectors are fetched; else null.
+  std::unique_ptr<FullCodec> fetched_codec_;
+  std::unique_ptr<FetchedRows> fetched_;
   size_t buffer_bytes_ = 0;
 };
 

@@ -30,19 +30,6 @@ Status StoredVectors::Put(FeatureKey key, VectorView vector) {
   return store_->Put(key, static_cast<const std::byte*>(vector.data()));
 }
 
-Status StoredVectors::Fetch(Scratch& scratch) const {
-  FetchScratch& fetch = scratch.fetch;
-  if (fetch.reader == nullptr) {
-    Result<std::unique_ptr<FeatureReader>> reader = store_->NewReader(SearchScratch::kMaxIds);
-    if (!reader) return tl::unexpected(reader.error());
-    fetch.reader = *std::move(reader);
-  }
-  const Result<size_t> found =
-      fetch.reader->Fetch(fetch.keys, std::span(scratch.search.rows, fetch.keys.size()));
-  if (!found) return tl::unexpected(found.error());
-  return {};
-}
-
 Status StoredVectors::Rerank(const SlotTable& slots, const Scorer& scorer, Operation& op) const {
   Scratch& scratch = op.scratch;
   FetchScratch& fetch = scratch.fetch;
@@ -58,7 +45,7 @@ Status StoredVectors::Rerank(const SlotTable& slots, const Scorer& scorer, Opera
       const SlotId slot = ranked[begin + i].slot;
       fetch.keys.push_back({slot, slots.external_id(slot)});
     }
-    if (Status fetched = Fetch(scratch); !fetched) return fetched;
+    if (Status fetched = FetchRows(*store_, fetch, rows); !fetched) return fetched;
     const size_t first = kept;
     size_t found = 0;
     for (size_t i = 0; i < n; ++i) {
@@ -85,7 +72,7 @@ Status StoredVectors::Copy(FeatureKey key, MutableVectorView out, Operation& op)
   FetchScratch& fetch = op.scratch.fetch;
   const RestAtEnd rest(fetch);
   fetch.keys.assign(1, key);
-  if (Status fetched = Fetch(op.scratch); !fetched) return fetched;
+  if (Status fetched = FetchRows(*store_, fetch, op.scratch.search.rows); !fetched) return fetched;
   const std::byte* const row = op.scratch.search.rows[0];
   if (row == nullptr)
     return MakeError(ErrorCode::kNotFound,

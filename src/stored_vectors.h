@@ -28,6 +28,8 @@ class StoredVectors {
         has_suffix_(options.metric == Metric::kCosine),
         codec_(MakeCodec(Code::kFull, options.scalar_type, options.metric, options.dim)) {}
 
+  FeatureStore& store() const { return *store_; }
+  size_t vector_bytes() const { return BytesOf(type_, dim_); }
   // Of vectors as they are given: binds the queries of Rerank.
   const Codec& codec() const { return *codec_; }
 
@@ -47,7 +49,8 @@ class StoredVectors {
     FetchScratch& fetch = op.scratch.fetch;
     const RestAtEnd rest(fetch);
     fetch.keys.assign(keys.begin(), keys.end());
-    if (Status fetched = Fetch(op.scratch); !fetched) return fetched;
+    if (Status fetched = FetchRows(*store_, fetch, op.scratch.search.rows); !fetched)
+      return fetched;
     for (size_t i = 0; i < keys.size(); ++i) visit(i, op.scratch.search.rows[i]);
     return {};
   }
@@ -69,9 +72,6 @@ class StoredVectors {
    private:
     FetchScratch& fetch_;
   };
-
-  // Fetches rows of scratch.fetch.keys to search.rows.
-  Status Fetch(Scratch& scratch) const;
 
   const std::unique_ptr<FeatureStore> store_;
   const ScalarType type_;

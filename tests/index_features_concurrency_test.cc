@@ -292,10 +292,18 @@ std::vector<ExternalId> Sorted(std::vector<ExternalId> ids) {
   return ids;
 }
 
-TEST(IndexFeaturesFree, AtRestTheStoreHasTheRowsOfLivePointsAndNoOthers) {
+// With a code in memory, or the graph alone.
+class IndexFeaturesFree : public ::testing::TestWithParam<Code> {
+ protected:
+  IndexOptions options() const { return StoredOptions(Metric::kL2, GetParam()); }
+};
+INSTANTIATE_TEST_SUITE_P(Codes, IndexFeaturesFree, ::testing::Values(Code::kFloat16, Code::kNone),
+                         [](const auto& test) { return std::string(CodeName(test.param)); });
+
+TEST_P(IndexFeaturesFree, AtRestTheStoreHasTheRowsOfLivePointsAndNoOthers) {
   auto owned = std::make_unique<Counting>();
   const Counting& store = *owned;
-  Index index = Made(Index::CreateWithFeatures(StoredOptions(), std::move(owned)));
+  Index index = Made(Index::CreateWithFeatures(options(), std::move(owned)));
   Churn(index);
   EXPECT_FALSE(index.Insert(401, VectorOf(7)));  // Already there.
   ASSERT_TRUE(index.Consolidate());
@@ -307,7 +315,7 @@ TEST(IndexFeaturesFree, AtRestTheStoreHasTheRowsOfLivePointsAndNoOthers) {
   EXPECT_THAT(store.Ids(), IsEmpty());
 }
 
-TEST(IndexFeaturesFree, ARowIsNotFreedWhileASearchThatMetItsPointMayFetchIt) {
+TEST(IndexFeaturesSearch, ARowIsNotFreedWhileASearchThatMetItsPointMayFetchIt) {
   auto owned = std::make_unique<Counting>();
   Counting& store = *owned;
   Index index = Made(Index::CreateWithFeatures(StoredOptions(), std::move(owned)));
@@ -332,10 +340,10 @@ TEST(IndexFeaturesFree, ARowIsNotFreedWhileASearchThatMetItsPointMayFetchIt) {
   EXPECT_EQ(store.Ids(), Sorted(*index.Ids()));
 }
 
-TEST(IndexFeaturesFree, WritersOfTheSameIdsLeaveNoRowBehind) {
+TEST_P(IndexFeaturesFree, WritersOfTheSameIdsLeaveNoRowBehind) {
   auto owned = std::make_unique<Counting>();
   const Counting& store = *owned;
-  Index index = Made(Index::CreateWithFeatures(StoredOptions(), std::move(owned)));
+  Index index = Made(Index::CreateWithFeatures(options(), std::move(owned)));
   std::vector<std::thread> threads;
   for (uint32_t writer = 0; writer < 4; ++writer)
     threads.emplace_back([&, writer] {
@@ -354,11 +362,11 @@ TEST(IndexFeaturesFree, WritersOfTheSameIdsLeaveNoRowBehind) {
   EXPECT_EQ(store.Ids(), Sorted(*index.Ids()));
 }
 
-TEST(IndexFeaturesConcurrency, SearchesAndGetsSeeWholeVectorsOfTheirIdsBesideWriters) {
+TEST_P(IndexFeaturesFree, SearchesAndGetsSeeWholeVectorsOfTheirIdsBesideWriters) {
   const TempFolder folder;
   auto store = OpenDiskFeatures(folder / "rows", kDim * sizeof(float), {.cache_bytes = 1 << 15});
   ASSERT_TRUE(store);
-  Index index = Made(Index::CreateWithFeatures(StoredOptions(), *std::move(store)));
+  Index index = Made(Index::CreateWithFeatures(options(), *std::move(store)));
   constexpr ExternalId kIds = 200;
   InsertAll(index, 0, kIds);
   std::atomic<bool> done{false};

@@ -2,6 +2,10 @@
 // the build, recall, rate and memory of searches; then it is saved without its vectors, closed,
 // opened over the store again, and searched again ("reopened").
 //
+// "...-no-code": the graph alone is in memory (Code::kNone). Its file is built over mmap, which is
+// faster; the reopened index is the store's, and gets 1,000 upserts in the end ("updated"). "view":
+// a file with everything, built in memory, then searched where it is.
+//
 // Memory is anonymous memory beyond what the process had before: the rows that are inserted are not
 // in it, nor the page cache. Built by one thread the graph is the same over every store, and so
 // must be the answers, ids and distances; a reopened index must always give those that it gave.
@@ -10,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <numeric>
 
@@ -18,6 +23,7 @@
 #include "jobs/jobs.h"
 #include "jobs/timed_search.h"
 #include "shoal/feature_stores.h"
+#include "shoal/index_view.h"
 
 namespace shoal::bench {
 namespace {
@@ -33,11 +39,17 @@ struct FeaturesOptions {
 
 using Stores = Result<std::unique_ptr<FeatureStore>>;
 constexpr std::string_view kMemory = "memory";  // No store: the index has the vectors.
-constexpr std::array<std::string_view, 5> kStores = {kMemory, "ram", "mmap", "disk", "disk-direct"};
+constexpr std::string_view kView = "view";
+constexpr std::string_view kNoCode = "-no-code";
+constexpr std::array<std::string_view, 8> kStores = {
+    kMemory, "ram", "mmap", "disk", "disk-direct", "mmap-no-code", "disk-no-code", kView};
+
+bool HasNoCode(std::string_view store) { return store.ends_with(kNoCode); }
 
 Stores OpenStore(std::string_view name, const std::filesystem::path& path, size_t row_bytes,
                  size_t cache_bytes) {
   using Access = DiskFeatureOptions::Access;
+  if (HasNoCode(name)) name.remove_suffix(kNoCode.size());
   if (name == "ram") return MakeRamFeatures(row_bytes);
   if (name == "mmap") return OpenMmapFeatures(path, row_bytes);
   return OpenDiskFeatures(
@@ -90,12 +102,14 @@ class FeaturesJob final : public Job {
   }
 
   Result<Index> Create(std::string_view store) const {
-    if (store == kMemory) return CreateIndex(input_, options_.index);
+    if (store == kMemory || store == kView) return CreateIndex(input_, options_.index);
     IndexOptions options = options_.index;
     options.dim = static_cast<uint32_t>(input_.rows.dim());
     options.scalar_type = input_.rows.type();
     options.metric = input_.metric;
-    if (options_.budget_mb != 0) {
+    if (HasNoCode(store)) {
+      options.code = Code::kNone;
+    } else if (options_.budget_mb != 0) {
       const auto fitted = FitToMemory(options, input_.rows.rows(), options_.budget_mb << 20);
       if (!fitted) return tl::unexpected(fitted.error());
       options = fitted->options;
@@ -106,13 +120,14 @@ class FeaturesJob final : public Job {
   }
 
   Expected<void> RunStore(const std::string& store) {
-    Json row{{"store", store}, {"state", "built"}, {"points", input_.rows.rows()}};
+    const std::string built = HasNoCode(store) ? "mmap" + std::string(kNoCode) : store;
+    Json row{{"store", built}, {"state", "built"}, {"points", input_.rows.rows()}};
     Answers answers;
     before_mb_ = AnonymousMb();
     {
       AnonymousPeak memory(before_mb_);
       const auto begin = Clock::now();
-      Expected<Index> index = Plain(Create(store));
+      Expected<Index> index = Plain(Create(built));
       if (!index) return tl::unexpected(index.error());
       std::vector<ExternalId> ids(input_.rows.rows());
       std::iota(ids.begin(), ids.end(), ExternalId{0});
@@ -122,40 +137,79 @@ class FeaturesJob final : public Job {
       row["seconds"] = Since(begin);
       row["code"] = CodeName(index->options().code);
       row["peak_mb"] = memory.StopMb();
+      row["index_mb"] = static_cast<double>(index->Stats().memory.total()) / (1 << 20);
       if (auto ok = Search(*index, row, answers); !ok) return ok;
-      if (options_.threads == 1 && HasTheSameGraph(store, index->options().code))
-        Compare(store, answers, expected_);
+      const Code code = index->options().code;
+      if (options_.threads == 1 && HasTheSameGraph(built, code))
+        Compare(built, answers, expected_[code == Code::kNone ? Code::kFull : code]);
       if (store == kMemory || store == "ram") return {};
       const auto saving = Clock::now();
-      const Status saved = index->SaveWithoutVectors(IndexPath());
+      const Status saved =
+          store == kView ? index->Save(IndexPath()) : index->SaveWithoutVectors(IndexPath());
       if (!saved) return tl::unexpected(saved.error().message);
       row["save_seconds"] = Since(saving);
     }
-    return Reopen(store, row, answers);
+    row["store"] = store;
+    row["state"] = "reopened";
+    return store == kView ? OpenView(row, answers) : Reopen(store, row, answers);
+  }
+
+  Expected<void> OpenView(Json row, Answers& expected) {
+    before_mb_ = AnonymousMb();
+    AnonymousPeak memory(before_mb_);
+    const auto begin = Clock::now();
+    const Expected<IndexView> view = Plain(IndexView::Open(IndexPath()));
+    if (!view) return tl::unexpected(view.error());
+    row["seconds"] = Since(begin);
+    row["peak_mb"] = memory.StopMb();
+    row.erase("index_mb");
+    Answers answers;
+    if (auto ok = Search(*view, row, answers); !ok) return ok;
+    Compare(kView, answers, expected);
+    return {};
   }
 
   Expected<void> Reopen(const std::string& store, Json row, Answers& expected) {
-    row["state"] = "reopened";
     before_mb_ = AnonymousMb();
     AnonymousPeak memory(before_mb_);
     const auto begin = Clock::now();
     Stores opened = Open(store);
     if (!opened) return tl::unexpected(opened.error().message);
-    const Expected<Index> index = Plain(Index::LoadWithFeatures(
+    Expected<Index> index = Plain(Index::LoadWithFeatures(
         IndexPath(), std::move(*opened), {.batch = {.threads = options_.threads}}));
     if (!index) return tl::unexpected(index.error());
     row["seconds"] = Since(begin);
     row["peak_mb"] = memory.StopMb();
+    row["index_mb"] = static_cast<double>(index->Stats().memory.total()) / (1 << 20);
     Answers answers;
     if (auto ok = Search(*index, row, answers); !ok) return ok;
     Compare(store + ", reopened", answers, expected);
+    return HasNoCode(store) ? Update(*index, row) : Expected<void>();
+  }
+
+  // Each of some points gets the vector of the next.
+  Expected<void> Update(Index& index, Json row) {
+    constexpr size_t kUpserts = 1000;
+    const size_t n = std::min(kUpserts, input_.rows.rows());
+    AnonymousPeak memory(before_mb_);
+    const auto begin = Clock::now();
+    for (size_t i = 0; i < n; ++i) {
+      const Status done = index.Upsert(i, input_.rows[(i + 1) % input_.rows.rows()]);
+      if (!done) return tl::unexpected(done.error().message);
+    }
+    row["state"] = "updated";
+    row["upserts_per_second"] = static_cast<double>(n) / Since(begin);
+    row["peak_mb"] = memory.StopMb();
+    context_->say(row.dump());
+    rows_.push_back(std::move(row));
     return {};
   }
 
   // An index in memory may choose edges by its vectors, and is not made for the budget.
   bool HasTheSameGraph(std::string_view store, Code code) const {
     const bool prunes_by_vectors = code == Code::kRq2 || code == Code::kRq1 || code == Code::kSign;
-    return store != kMemory || (options_.budget_mb == 0 && !prunes_by_vectors);
+    if (HasNoCode(store)) return true;
+    return (store != kMemory && store != kView) || (options_.budget_mb == 0 && !prunes_by_vectors);
   }
 
   // The first answers are those that all others must be.
@@ -166,7 +220,8 @@ class FeaturesJob final : public Job {
   }
 
   // A row of results for each list size.
-  Expected<void> Search(const Index& index, const Json& built, Answers& answers) {
+  template <class Any>
+  Expected<void> Search(const Any& index, const Json& built, Answers& answers) {
     for (const uint64_t list : options_.lists) {
       const TimedSearch search{.k = options_.k,
                                .list = list,
@@ -184,7 +239,6 @@ class FeaturesJob final : public Job {
       auto timed = RunTimed(index, input_.queries, search);
       if (!timed) return tl::unexpected(timed.error());
       Json row = built;
-      row["index_mb"] = static_cast<double>(index.Stats().memory.total()) / (1 << 20);
       row["list"] = list;
       row["recall"] = answered->recall;
       row["qps"] = timed->queries_per_second;
@@ -200,8 +254,8 @@ class FeaturesJob final : public Job {
   const FeaturesOptions options_;
   const JobContext* context_ = nullptr;
   Input input_;
-  Answers expected_;
-  double before_mb_ = 0;  // What the process had before the index.
+  std::map<Code, Answers> expected_;  // By the code: no code gives the answers of full.
+  double before_mb_ = 0;              // What the process had before the index.
   Json rows_ = Json::array();
 };
 
@@ -241,7 +295,7 @@ constinit const JobType kFeaturesJob{
   "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "rows": 100000,
            "scalar_type": "float32"},
   "build": {"degree": 32, "list": 100, "alpha": 1.2, "code": "rq4", "threads": 1},
-  "stores": ["memory", "ram", "mmap", "disk", "disk-direct"],
+  "stores": ["memory", "ram", "mmap", "disk", "disk-direct", "disk-no-code", "view"],
   "cache_mb": 0,
   "memory_budget_mb": 0,
   "search": {"k": 10, "lists": [20, 40, 80, 160], "rerank": 0, "threads": 1, "seconds": 1.0}

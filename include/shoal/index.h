@@ -91,6 +91,10 @@ class SHOAL_API Index {
   // which drop what is not within the radius. The errors of the store are those of the call that
   // met them; an insert that fails leaves nothing behind. A point whose vector the store has lost
   // is no hit, and NotFound is what Get says of it.
+  // With Code::kNone the graph alone is in memory: searches fetch the vectors of a hop with one
+  // call, writers those that they compare. Graph and answers are those of an index in memory. A
+  // Delete is done even if its repair cannot fetch; the repair is tried a few times, and then
+  // chooses without distances.
   // A row is freed when its slot is reclaimed. InvalidArgument: also, a store whose row_bytes is
   // not dim x the scalar type's size; a rerank_code other than full. SaveDiskann is Unsupported.
   static Result<Index> CreateWithFeatures(const IndexOptions& options,

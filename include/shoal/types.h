@@ -36,6 +36,7 @@ enum class Code : uint8_t {
   kRq2,
   kRq1,
   kSign,  // The signs of the elements.
+  kNone,  // Nothing: the vector is fetched from the index's feature store (CreateWithFeatures).
 };
 
 // How the distance of two vectors is computed. Smaller is nearer in every metric. Vectors have a
@@ -82,7 +83,8 @@ SHOAL_API std::optional<ScalarType> ParseScalarType(std::string_view name);
 // word.
 SHOAL_API std::optional<Metric> ParseMetric(std::string_view name);
 
-// "auto", "full", "float16", "bfloat16", "sq8", "rq4" to "rq1", "sign".
+// "auto", "full", "float16", "bfloat16", "sq8", "rq4" to "rq1", "sign",
+// "none".
 SHOAL_API std::string_view CodeName(Code code);
 // The inverse of CodeName. nullopt for any other word.
 SHOAL_API std::optional<Code> ParseCode(std::string_view name);

@@ -66,8 +66,8 @@ std::optional<Metric> ParseMetric(std::string_view name) {
 
 namespace {
 
-constexpr std::string_view kCodeNames[] = {"auto", "full", "float16", "bfloat16", "sq8",
-                                           "rq4",  "rq3",  "rq2",     "rq1",      "sign"};
+constexpr std::string_view kCodeNames[] = {"auto", "full", "float16", "bfloat16", "sq8", "rq4",
+                                           "rq3",  "rq2",  "rq1",     "sign",     "none"};
 
 }  // namespace
 

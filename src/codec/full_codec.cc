@@ -135,10 +135,14 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
   } else {
     ToBfloats(vector, row);
   }
+  Complete(row);
+  if (metric_ == Metric::kInnerProduct) norms_.Note(Suffix(row, suffix_));
+}
+
+void FullCodec::Complete(std::byte* row) const {
   if (!FiguresOf(metric_).has_suffix) return;
   const float suffix = SuffixFor(row);
   std::memcpy(row + suffix_, &suffix, sizeof(suffix));
-  if (metric_ == Metric::kInnerProduct) norms_.Note(suffix);
 }
 
 float FullCodec::SuffixFor(const std::byte* row) const {

@@ -48,6 +48,9 @@ class FullCodec final : public Codec {
   void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }
   bool NormsVary() const override { return norms_.Vary(); }
 
+  // Writes what is behind the elements of a row, as Encode does, and learns nothing.
+  void Complete(std::byte* row) const;
+
   // Kernel figures (a distance, or the negated inner product) between vectors that are no rows, for
   // choosing among them. The code is kFull.
   void ScoreRaw(const std::byte* query, const std::byte* const* vectors, size_t n,

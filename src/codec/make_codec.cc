@@ -34,6 +34,7 @@ std::unique_ptr<Codec> MakeCodec(Code code, ScalarType type, Metric metric, size
                                  std::span<const std::byte> parameters) {
   switch (code) {
     case Code::kFull:
+    case Code::kNone:
       if (!parameters.empty()) break;
       return std::make_unique<FullCodec>(type, metric, dim);
     case Code::kFloat16:

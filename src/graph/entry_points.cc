@@ -89,7 +89,11 @@ void EntryPoints::Offer(SlotId p, const SeedsMet& met, Operation& op) {
   if (!is_coarse()) {
     const size_t at = coarse_.Find(met.coarse);
     if (!met.fine || at == kPlaces || met.distance <= fine_[at].Radius()) return;
+    FetchSeeds(p, at, op);
+  } else {
+    FetchSeeds(p, kPlaces, op);
   }
+  const FetchScratch::Closed closed(op.scratch.fetch);
   if (!choosing_.TryLock()) return;
   if (is_coarse()) {
     AddCoarse(p, met.coarse_distance, op);
@@ -98,6 +102,15 @@ void EntryPoints::Offer(SlotId p, const SeedsMet& met, Operation& op) {
   }
   LookForClusters();
   choosing_.Unlock();
+}
+
+void EntryPoints::FetchSeeds(SlotId p, size_t fine, Operation& op) const {
+  if (rows_.fetched == nullptr) return;
+  (void)rows_.Row(p, op.scratch.fetch);
+  (void)ReadableOf(coarse_, op);
+  const size_t coarse = coarse_.Size();
+  for (size_t i = 0; i < coarse; ++i)
+    if (fine == kPlaces || fine == i) (void)ReadableOf(fine_[i], op);
 }
 
 void EntryPoints::AddCoarse(SlotId p, float distance, Operation& op) {
@@ -112,16 +125,24 @@ void EntryPoints::AddCoarse(SlotId p, float distance, Operation& op) {
   for (size_t i = 0; i < at; ++i) TakeFine(i, at, op);
 }
 
-EntryPoints::Members EntryPoints::ReadableOf(const Set& set) const {
+EntryPoints::Members EntryPoints::ReadableOf(const Set& set, Operation& op) const {
   Members members;
   bool eligible[kPlaces];
   members.size = slots_.KeepReadable(members.ids, set.Copy(members.ids), slots_.Now(), eligible);
-  rows_.rows().Find(members.ids, members.size, members.rows);
+  rows_.Find(members.ids, members.size, members.rows, op.scratch.fetch);
+  if (rows_.fetched == nullptr) return members;
+  size_t kept = 0;
+  for (size_t i = 0; i < members.size; ++i) {
+    if (members.rows[i] == nullptr) continue;
+    members.ids[kept] = members.ids[i];
+    members.rows[kept++] = members.rows[i];
+  }
+  members.size = kept;
   return members;
 }
 
 void EntryPoints::Score(SlotId from, const Members& members, float* out, Operation& op) const {
-  rows_.codec.BindRow(rows_.Row(from), op.scratch.row_buffer.data())
+  rows_.codec.BindRow(rows_.Row(from, op.scratch.fetch), op.scratch.row_buffer.data())
       .Score(members.rows, members.size, out);
   op.work.distances += members.size;
 }
@@ -130,7 +151,7 @@ void EntryPoints::TakeFine(size_t from, size_t to, Operation& op) {
   const SlotId coarse[] = {coarse_.At(from), coarse_.At(to)};
   for (const SlotId seed : coarse)
     if (!IsReadable(slots_.tag(seed))) return;
-  const Members members = ReadableOf(fine_[from]);
+  const Members members = ReadableOf(fine_[from], op);
   float before[kPlaces], now[kPlaces];
   Score(coarse[0], members, before, op);
   Score(coarse[1], members, now, op);
@@ -188,7 +209,7 @@ void EntryPoints::LookForClusters() {
 
 EntryPoints::Chosen EntryPoints::Thin(Set& set, Operation& op) {
   const size_t n = set.Size();
-  const Members members = ReadableOf(set);
+  const Members members = ReadableOf(set, op);
   const size_t there = members.size;
   float between[kPlaces][kPlaces];  // Row i: from i to those before it.
   for (size_t i = 1; i < there; ++i)
@@ -220,7 +241,7 @@ EntryPoints::Chosen EntryPoints::Thin(Set& set, Operation& op) {
 }
 
 Candidate EntryPoints::Nearest(SlotId p, const Set& set, Operation& op) const {
-  const Members members = ReadableOf(set);
+  const Members members = ReadableOf(set, op);
   float distances[kPlaces];
   Score(p, members, distances, op);
   Candidate nearest{std::numeric_limits<float>::infinity(), kNoSlot};

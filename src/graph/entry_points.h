@@ -95,17 +95,21 @@ class EntryPoints {
     void Assign(const Set& other);
   };
 
-  // The members of a set that are readable.
+  // The members of a set that are readable, and whose rows are to be had.
   struct Members {
     size_t size = 0;
     SlotId ids[kPlaces];
     const std::byte* rows[kPlaces];
   };
-  Members ReadableOf(const Set& set) const;
+  Members ReadableOf(const Set& set, Operation& op) const;
   // Their distances from a slot.
   void Score(SlotId from, const Members& members, float* out, Operation& op) const;
   // The nearest readable member to p; kNoSlot if there is none.
   Candidate Nearest(SlotId p, const Set& set, Operation& op) const;
+
+  // Fetches the rows that Offer may compare, so that nothing is fetched under choosing_. `fine`:
+  // the place of the one coarse seed that it is about, or kPlaces for all.
+  void FetchSeeds(SlotId p, size_t fine, Operation& op) const;
 
   void AddCoarse(SlotId p, float distance, Operation& op) SHOAL_REQUIRES(choosing_);
   // To the fine seeds of the `at`-th coarse seed, if none is within their radius.

@@ -5,6 +5,7 @@ namespace shoal {
 std::optional<SeedsMet> Graph::LinkOut(SlotId p, Operation& op) {
   if (!live_.neighbors.ReserveReverse(p)) return std::nullopt;
   const auto selection = selector_.Select(p, live_.options.build_list_size, op);
+  if (!op.fetched()) return std::nullopt;
   if (!linker_.WriteOut(p, selection.neighbors, op)) return std::nullopt;
   return selection.met;
 }

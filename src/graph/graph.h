@@ -32,22 +32,31 @@ class Graph {
 
   // Leave their results in op.scratch.search: `best`, and `within` (searcher.h). They read `rows`,
   // of which the scorer is.
-  void BeamSearch(const Rows& rows, const Scorer& scorer, size_t list_size, Operation& op,
+  void BeamSearch(const Representation& rows, const Scorer& scorer, size_t list_size, Operation& op,
                   const SearchTerms& terms = {}) const {
     live_.BeamSearch(rows, scorer, list_size, {}, op, terms);
   }
-  void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
+  void RangeSearch(const Representation& rows, const Scorer& scorer, size_t list_size, float radius,
                    Operation& op) const {
     live_.RangeSearch(rows, scorer, list_size, radius, op);
   }
 
-  // For searches of the caller's own (filtered_search.h).
-  LiveView View(const Rows& rows) const { return live_.View(rows, SearchFor::kReader); }
+  // For searches of the caller's own (filtered_search.h): visit(view).
+  template <class Visit>
+  decltype(auto) WithView(const Representation& rows, FetchScratch& fetch,
+                          const Visit& visit) const {
+    return live_.WithView(rows, SearchFor::kReader, fetch, visit);
+  }
+  template <class RowsType>
+  LiveViewOf<RowsType> View(const RowsType& rows) const {
+    return live_.View(rows, SearchFor::kReader);
+  }
 
   // --- Inserting: the caller owns `slot`, whose row is written.
 
   // Finds p's neighbours and writes its own list, which is empty: no other thread can see it yet.
-  // Returns the seeds that the search met; nullopt: no memory, and nothing stays.
+  // Returns the seeds that the search met; nullopt: no memory, or the operation could not fetch.
+  // Then nothing stays.
   std::optional<SeedsMet> LinkOut(SlotId p, Operation& op);
   void UndoLinkOut(SlotId p) { live_.neighbors.ClearRow(p); }
   // After Publish: edges from p's neighbours to p, and perhaps p becomes a seed. True: p has a

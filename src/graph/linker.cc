@@ -77,6 +77,27 @@ uint32_t Linker::PoolFromRow(SlotId u, SlotId extra, Operation& op) const {
   return version;
 }
 
+// Likewise, all at the same distance.
+uint32_t Linker::PoolWithoutDistances(SlotId u, Operation& op) const {
+  const uint32_t version = neighbors_.Version(u);
+  SlotId row[kMaxDegree];
+  const size_t n = neighbors_.Copy(u, row);
+  std::vector<Candidate>& pool = op.scratch.link.pool;
+  pool.clear();
+  for (size_t i = 0; i < n; ++i)
+    if (IsPoint(graph_.slots.tag(row[i]))) pool.push_back({0, row[i]});
+  return version;
+}
+
+// Rows that will be asked for one by one.
+void Linker::FetchTogether(SlotId p, std::span<const SlotId> others, Operation& op) const {
+  if (graph_.pruning.fetched == nullptr) return;
+  SlotId slots[kMaxDegree + 1] = {p};
+  std::copy(others.begin(), others.end(), slots + 1);
+  const std::byte* rows[kMaxDegree + 1];
+  graph_.pruning.Find(slots, others.size() + 1, rows, op.scratch.fetch);
+}
+
 // Replaces u's row by `wanted`, of which only `fresh` may be new to it. False: as CommitRow.
 bool Linker::ReplaceRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, SlotId fresh,
                         Operation& op) {
@@ -107,6 +128,7 @@ bool Linker::LinkOrPrune(SlotId u, SlotId p, Operation& op) {
   for (;;) {
     const uint32_t version = PoolFromRow(u, p, op);
     const auto selected = pruner_.Prune(u, scratch.pool, overflow_degree_, op);
+    if (op.scratch.fetch.blind()) return false;
     if (!ReplaceRow(u, version, selected, p, op)) continue;
     const std::vector<SlotId>& added = scratch.update.added;
     return std::find(added.begin(), added.end(), p) != added.end();
@@ -116,6 +138,7 @@ bool Linker::LinkOrPrune(SlotId u, SlotId p, Operation& op) {
 size_t Linker::LinkBack(SlotId p, Operation& op) {
   SlotId out[kMaxDegree];
   const size_t n = neighbors_.Copy(p, out);
+  FetchTogether(p, {out, n}, op);
   for (size_t i = 0; i < n; ++i) LinkOrPrune(out[i], p, op);
   return n;
 }
@@ -126,7 +149,9 @@ bool Linker::ForceLink(SlotId u, SlotId p, Operation& op) {
   if (result == LinkResult::kLinked) ++op.work.lists_written;
   if (result != LinkResult::kFull) return forest_.IsParent(u, p);
   SHOAL_SYNC_POINT("force_link.full");
-  const uint32_t version = PoolFromRow(u, kNoSlot, op);
+  FetchScratch& fetch = op.scratch.fetch;
+  uint32_t version = fetch.blind() ? 0 : PoolFromRow(u, kNoSlot, op);
+  if (fetch.blind()) version = PoolWithoutDistances(u, op);
   std::vector<Candidate>& pool = op.scratch.link.pool;
   std::sort(pool.begin(), pool.end(),
             [](const Candidate& a, const Candidate& b) { return a.distance > b.distance; });
@@ -177,6 +202,7 @@ void Linker::Redirect(SlotId z, SlotId from, SlotId to, Operation& op) {
 void Linker::Relink(SlotId p, Operation& op) {
   if (!IsPoint(graph_.slots.tag(p))) return;
   const auto selection = selector_.Select(p, graph_.options.build_list_size, op);
+  if (!op.fetched()) return;
   // If there is no memory, the old row stays, which is no worse than before.
   if (WriteOut(p, selection.neighbors, op)) LinkBack(p, op);
 }

@@ -39,12 +39,14 @@ class Linker {
   // has changed since `version`.
   bool CommitRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, Operation& op);
   // An edge from u to p, if need be in place of others; p may lose against them. True: the edge is
-  // there now, and was not before.
+  // there now, and was not before. False also where the operation cannot fetch what it takes to
+  // choose: then nothing is changed.
   bool LinkOrPrune(SlotId u, SlotId p, Operation& op);
   // LinkOrPrune to p from each of its neighbours; their number.
   size_t LinkBack(SlotId p, Operation& op);
   // A parent edge from u to p, in place of u's farthest neighbour that can do without its edge.
-  // False: there is none, u cannot be p's parent, or u or p is not live. Takes no memory.
+  // False: there is none, u cannot be p's parent, or u or p is not live. Takes no memory. Where the
+  // operation cannot fetch, it is any such neighbour.
   bool ForceLink(SlotId u, SlotId p, Operation& op);
   // ForceLink from a descendant of u.
   bool ForceLinkBelow(SlotId u, SlotId p, Operation& op);
@@ -58,6 +60,8 @@ class Linker {
 
  private:
   uint32_t PoolFromRow(SlotId u, SlotId extra, Operation& op) const;
+  uint32_t PoolWithoutDistances(SlotId u, Operation& op) const;
+  void FetchTogether(SlotId p, std::span<const SlotId> others, Operation& op) const;
   bool ReplaceRow(SlotId u, uint32_t version, std::span<const SlotId> wanted, SlotId fresh,
                   Operation& op);
 

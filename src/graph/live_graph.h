@@ -52,16 +52,25 @@ struct LiveGraph {
   // To distances from `slot` by the rows that pruning compares, until the operation binds another
   // row.
   Scorer BindRow(SlotId slot, Operation& op) const {
-    return pruning.codec.BindRow(pruning.Row(slot), op.scratch.row_buffer.data());
+    return pruning.codec.BindRow(pruning.Row(slot, op.scratch.fetch), op.scratch.row_buffer.data());
   }
-  // Keeps those of the slots that are readable, and scores them by the rows that pruning compares.
+  // Keeps those of the slots that are readable, and whose rows are to be had, and scores them by
+  // the rows that pruning compares.
   void Score(const Scorer& scorer, ScoredSlots& scored, Operation& op) const;
   // Searcher::FindNearest and FindWithin over `rows`, in op.scratch.search.
-  void BeamSearch(const Rows& rows, const Scorer& scorer, size_t list_size,
+  void BeamSearch(const Representation& rows, const Scorer& scorer, size_t list_size,
                   const Recorder& recorder, Operation& op, const SearchTerms& terms = {}) const;
-  void RangeSearch(const Rows& rows, const Scorer& scorer, size_t list_size, float radius,
+  void RangeSearch(const Representation& rows, const Scorer& scorer, size_t list_size, float radius,
                    Operation& op) const;
-  LiveView View(const Rows& rows, SearchFor purpose) const {
+  // visit(view), with a view over these rows.
+  template <class Visit>
+  decltype(auto) WithView(const Representation& rows, SearchFor purpose, FetchScratch& fetch,
+                          const Visit& visit) const {
+    if (rows.fetched == nullptr) return visit(View<Rows>(rows.rows(), purpose));
+    return visit(View<FetchingRows>({*rows.fetched, fetch}, purpose));
+  }
+  template <class RowsType>
+  LiveViewOf<RowsType> View(const RowsType& rows, SearchFor purpose) const {
     return {start(), slots, neighbors, rows, seeds, purpose};
   }
 

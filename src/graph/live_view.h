@@ -13,12 +13,14 @@ namespace shoal {
 // What a search is for: writers also take pending points for results.
 enum class SearchFor : uint8_t { kReader, kWriter };
 
-class LiveView {
+// `RowsType`: Rows, or FetchingRows.
+template <class RowsType>
+class LiveViewOf {
  public:
   using Stamp = SlotTable::ReadStamp;
 
-  LiveView(SlotId start, const SlotTable& slots, const NeighborLists& neighbors, const Rows& rows,
-           const EntryPoints& seeds, SearchFor purpose)
+  LiveViewOf(SlotId start, const SlotTable& slots, const NeighborLists& neighbors,
+             const RowsType& rows, const EntryPoints& seeds, SearchFor purpose)
       : start_(start),
         slots_(slots),
         neighbors_(neighbors),
@@ -32,7 +34,7 @@ class LiveView {
     now.to_link = purpose_ == SearchFor::kWriter;
     return now;
   }
-  const Rows& rows() const { return rows_; }
+  const RowsType& rows() const { return rows_; }
   size_t live() const { return slots_.live(); }
   ExternalId external_id(SlotId slot) const { return slots_.external_id(slot); }
   std::span<const uint32_t> labels(SlotId slot) const { return slots_.labels().Of(slot); }
@@ -58,9 +60,11 @@ class LiveView {
   const SlotId start_;
   const SlotTable& slots_;
   const NeighborLists& neighbors_;
-  const Rows rows_;
+  const RowsType rows_;
   const EntryPoints& seeds_;
   const SearchFor purpose_;
 };
+
+using LiveView = LiveViewOf<Rows>;
 
 }  // namespace shoal

@@ -15,8 +15,8 @@ NeighborSelector::Selection NeighborSelector::Select(SlotId p, size_t list_size,
   const SeedsMet met = op.scratch.search.met;
   const bool by_vectors = graph_.vectors && !CodesTellApart(p, op);
   if (by_vectors) list_size = Search(p, *graph_.vectors, wide, op);
-  const Scorer scorer =
-      graph_.pruning.codec.BindRow(graph_.pruning.Row(p), op.scratch.query_buffer.data());
+  const Scorer scorer = graph_.pruning.codec.BindRow(graph_.pruning.Row(p, op.scratch.fetch),
+                                                     op.scratch.query_buffer.data());
   if (by_vectors || graph_.PrunesOnOtherRows()) Rescore(scorer, op);
   AddFoundByProduct(scorer, op);
   std::erase_if(pool, [&](const Candidate& candidate) {
@@ -39,18 +39,18 @@ size_t NeighborSelector::Search(SlotId p, const Representation& rows, size_t lis
   SelectScratch& scratch = op.scratch.select;
   scratch.pool.clear();
   scratch.by_product.clear();
-  const std::byte* const row = rows.Row(p);
+  const std::byte* const row = rows.Row(p, op.scratch.fetch);
   const Scorer scorer = rows.codec.BindRow(row, op.scratch.query_buffer.data());
   const Recorder to_pool = {.expanded = &scratch.pool, .probe_fine_seeds = probe};
   if (!graph_.traversal.codec.NormsVary()) {
-    graph_.BeamSearch(rows.rows(), scorer, list_size, to_pool, op);
+    graph_.BeamSearch(rows, scorer, list_size, to_pool, op);
     return list_size;
   }
   // Bound into the row's buffer: `scorer` is needed afterwards.
-  graph_.BeamSearch(rows.rows(), rows.codec.BindRowAsQuery(row, op.scratch.row_buffer.data()),
-                    list_size, {.expanded = &scratch.by_product, .probe_fine_seeds = probe}, op);
+  graph_.BeamSearch(rows, rows.codec.BindRowAsQuery(row, op.scratch.row_buffer.data()), list_size,
+                    {.expanded = &scratch.by_product, .probe_fine_seeds = probe}, op);
   list_size = (list_size + 1) / 2;
-  graph_.BeamSearch(rows.rows(), scorer, list_size, to_pool, op);
+  graph_.BeamSearch(rows, scorer, list_size, to_pool, op);
   return list_size;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "graph/fetched_rows.h"
 #include "graph/linker.h"
 #include "graph/neighbor_selector.h"
 #include "graph/parent_keeper.h"
@@ -11,17 +12,9 @@
 #include "graph/repairer.h"
 #include "graph/replacements.h"
 #include "graph/search_scratch.h"
-#include "shoal/feature_store.h"
 #include "store/epoch.h"
 
 namespace shoal {
-
-// What fetches rows of a feature store.
-struct FetchScratch {
-  std::unique_ptr<FeatureReader> reader;  // Made at the first fetch.
-  std::vector<FeatureKey> keys;
-  std::vector<std::byte> rows;  // With what scores need beside the vectors.
-};
 
 // An epoch cell owns it: the thread that holds the cell has it.
 struct Scratch final : ScratchBase {
@@ -46,16 +39,25 @@ struct Scratch final : ScratchBase {
   size_t bytes() const override {
     return sizeof(*this) + search.bytes() + select.bytes() + prune.bytes() + link.bytes() +
            replacements.bytes() + parents.bytes() + repair.bytes() +
-           HeapBytes(id_table, query_buffer, row_buffer, fetch.keys, fetch.rows);
+           HeapBytes(id_table, query_buffer, row_buffer, fetch.keys, fetch.rows) +
+           fetch.arena.bytes();
   }
 };
 
-// Made from the guard of the operation, which outlives it.
+// Made from the guard of the operation, which outlives it. Of two with one guard the inner one
+// drops the rows that the outer one has fetched, and its status.
 struct Operation {
   // Makes the scratch of the guard's cell, if it has none: bad_alloc. `buffer_bytes`: what a
   // binding takes, the same for all operations of an index.
   Operation(EpochRegistry::Guard& guard, size_t buffer_bytes)
-      : work(guard.work), scratch(ScratchOf(guard.cell(), buffer_bytes)) {}
+      : work(guard.work), scratch(ScratchOf(guard.cell(), buffer_bytes)) {
+    scratch.fetch.Begin();
+  }
+  ~Operation() { scratch.fetch.End(); }
+  Operation(const Operation&) = delete;
+
+  // Where rows are fetched: the first error of that. What the operation has found is not all then.
+  const Status& fetched() const { return scratch.fetch.status; }
 
   WorkCounters& work;
   Scratch& scratch;

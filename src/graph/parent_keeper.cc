@@ -119,6 +119,7 @@ bool ParentKeeper::EnsureParent(SlotId p, Operation& op) {
 
 void ParentKeeper::EnsureParentWithoutMemory(SlotId p, Operation& op) {
   const Child child = {p, kNoMemory};
+  const FetchScratch::Closed closed(op.scratch.fetch);
   if (!IsServed(child)) Climb(child, op);
 }
 

@@ -128,21 +128,21 @@ void Pruner::Choose(const Round& round, Operation& op) const {
   }
 }
 
-void Pruner::Open(std::span<const Candidate> candidates, PruneScratch::Candidates& open) const {
-  const Rows rows = open.of->rows();
+void Pruner::Open(std::span<const Candidate> candidates, Operation& op) const {
+  PruneScratch::Candidates& open = op.scratch.prune.open;
   open.Resize(candidates.size());
   for (size_t i = 0; i < candidates.size(); ++i) {
     open.slots[i] = candidates[i].slot;
-    open.rows[i] = rows.At(candidates[i].slot);
     open.distances[i] = candidates[i].distance;
     open.ratios[i] = 0;
   }
+  open.of->FindAll(open.slots.data(), open.size, open.rows.data(), op.scratch.fetch);
 }
 
 // The pool gets its distances by the vectors.
 void Pruner::ScoreByVectors(SlotId p, std::span<Candidate> pool, Operation& op) const {
   PruneScratch::Candidates& open = op.scratch.prune.open;
-  Open(pool, open);
+  Open(pool, op);
   vectors_->codec.BindRow(vectors_->Row(p), op.scratch.row_buffer.data())
       .Score(open.rows.data(), open.size, open.distances.data());
   op.work.distances += open.size;
@@ -159,13 +159,13 @@ void Pruner::ChooseByProduct(SlotId p, std::span<const Candidate> pool, size_t d
   PruneScratch::Candidates& open = op.scratch.prune.open;
   std::vector<Candidate>& candidates = op.scratch.prune.by_product;
   candidates.assign(pool.begin(), pool.end());
-  Open(candidates, open);
-  open.of->codec.BindRowAsQuery(open.of->Row(p), op.scratch.row_buffer.data())
+  Open(candidates, op);
+  open.of->codec.BindRowAsQuery(open.of->Row(p, op.scratch.fetch), op.scratch.row_buffer.data())
       .Score(open.rows.data(), open.size, open.distances.data());
   op.work.distances += open.size;
   for (size_t i = 0; i < candidates.size(); ++i) candidates[i].distance = open.distances[i];
   SortNearestFirst(p, candidates);
-  Open(candidates, open);
+  Open(candidates, op);
   Choose({.by = By::kProduct, .degree = degree}, op);
 }
 
@@ -217,11 +217,12 @@ std::span<const SlotId> Pruner::Prune(SlotId p, std::span<Candidate> pool, size_
     SortNearestFirst(p, pool);
   }
   if (rows_.codec.NormsVary()) ChooseByProduct(p, pool, degree / 2, op);
-  Open(pool, open);
+  Open(pool, op);
   // What is chosen is not open, and occludes as if it had been chosen by distance.
   for (size_t i = 0; i < open.size && !selected.empty(); ++i)
     if (Contains(selected, open.slots[i])) open.ratios[i] = kChosen;
-  for (const SlotId chosen : selected) Occlude(By::kDistance, open.of->Row(chosen), 0, op);
+  for (const SlotId chosen : selected)
+    Occlude(By::kDistance, open.of->Row(chosen, op.scratch.fetch), 0, op);
   ChooseByDistance(pool, degree, op);
   if (options_.alpha > 1) FillUp(pool, degree, op.scratch.prune);
   return selected;

@@ -89,7 +89,7 @@ class Pruner {
                        Operation& op) const;
   void ChooseByDistance(std::span<const Candidate> pool, size_t degree, Operation& op) const;
   static void FillUp(std::span<const Candidate> pool, size_t degree, PruneScratch& scratch);
-  void Open(std::span<const Candidate> candidates, PruneScratch::Candidates& open) const;
+  void Open(std::span<const Candidate> candidates, Operation& op) const;
   void Choose(const Round& round, Operation& op) const;
   void Occlude(By by, const std::byte* row, size_t first, Operation& op) const;
   bool IsInGroup(const float* distances, const float* between, const float* ratios, size_t n) const;

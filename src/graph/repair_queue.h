@@ -22,6 +22,7 @@ namespace shoal {
 struct PendingRepair {
   SlotId slot = kNoSlot;
   uint32_t generation = 0;
+  uint32_t failed_fetches = 0;  // How often it was tried and rows could not be fetched.
 };
 
 // Thread-safe.

@@ -26,6 +26,7 @@ Repaired Repairer::Repair(SlotId p, Operation& op) {
   op.work.lists_read += 2;
   SHOAL_SYNC_POINT("repair.copied");
   replacements_.Collect(p, out, in, op);
+  if (!op.fetched()) return Repaired::kRetry;
   for (const SlotId w : out) Support(w, op);
   for (const SlotId w : out) parents_.RenewRank(w, p, op);
   if (!parents_.MakeChildless(p, op)) return Repaired::kRetry;
@@ -35,6 +36,7 @@ Repaired Repairer::Repair(SlotId p, Operation& op) {
     if (i + kAhead < in.size()) neighbors.PrefetchForWriting(in[i + kAhead]);
     if (i + 1 < in.size()) replacements_.PrefetchFor(in[i + 1]);
     ReplaceIn(in[i], p, op);
+    if (!op.fetched()) return Repaired::kRetry;
   }
   if (!are_all) {
     SHOAL_SYNC_POINT("repair.partial");
@@ -68,6 +70,10 @@ void Repairer::ReplaceIn(SlotId z, SlotId p, Operation& op) {
   const size_t n = neighbors.Copy(z, row);
   ++op.work.lists_read;
   const SlotId replacement = replacements_.AddBackLinkFor(z, {row, n}, op);
+  if (!op.fetched()) {  // It is not the one.
+    if (replacement != kNoSlot) neighbors.RemoveBackLink(z, replacement);
+    return;
+  }
   SHOAL_SYNC_POINT("repair.before_commit");
   if (!neighbors.Swap(z, p, replacement)) return;
   ++op.work.lists_written;

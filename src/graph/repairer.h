@@ -24,7 +24,7 @@ struct RepairScratch {
 enum class Repaired : uint8_t {
   kDone,
   kPartial,  // Some in-neighbours of a hub are rerouted, others are left.
-  kRetry,    // Some child found no other parent.
+  kRetry,    // Some child found no other parent, or the operation could not fetch.
 };
 
 // Any thread, but one at a time for a point.

@@ -57,7 +57,7 @@ void Replacements::Collect(SlotId p, std::span<const SlotId> out, std::span<cons
   r.positions.Assign(r.slots);
   r.rows.resize(r.slots.size());
   r.distances.resize(r.slots.size());
-  graph_.pruning.rows().Find(r.slots.data(), r.slots.size(), r.rows.data());
+  graph_.pruning.FindAll(r.slots.data(), r.slots.size(), r.rows.data(), op.scratch.fetch);
   op.work.rows_fetched += r.slots.size();
   graph_.neighbors.PrefetchReverse(r.slots);
   MeasureBetween(op);
@@ -113,7 +113,8 @@ void Replacements::ScoreFrom(SlotId slot, Operation& op) const {
 void Replacements::ScoreByProductFrom(SlotId slot, Operation& op) const {
   ReplacementScratch& r = op.scratch.replacements;
   const size_t n = r.slots.size();
-  graph_.pruning.codec.BindRowAsQuery(graph_.pruning.Row(slot), op.scratch.row_buffer.data())
+  graph_.pruning.codec
+      .BindRowAsQuery(graph_.pruning.Row(slot, op.scratch.fetch), op.scratch.row_buffer.data())
       .Score(r.rows.data(), n, r.distances.data());
   op.work.distances += n;
   if (const uint32_t i = r.positions.Find(slot); i < n) r.distances[i] = kUnusable;
@@ -122,6 +123,7 @@ void Replacements::ScoreByProductFrom(SlotId slot, Operation& op) const {
 bool Replacements::LinkTo(SlotId w, Operation& op) {
   constexpr int kTries = 4;
   ScoreFrom(w, op);
+  if (!op.fetched()) return false;
   for (int i = 0; i < kTries; ++i) {
     const SlotId nearest = TakeNearest(op);
     if (nearest == kNoSlot) return false;
@@ -207,6 +209,7 @@ void Replacements::SplitRow(SlotId z, std::span<const SlotId> row, ReplacementSc
 }
 
 void Replacements::PrefetchFor(SlotId z) const {
+  if (graph_.pruning.fetched != nullptr) return;  // Few of them will be asked for.
   SlotId row[kMaxDegree];
   const size_t n = std::min(graph_.neighbors.Copy(z, row), MaxOthers());
   const Rows rows = graph_.pruning.rows();
@@ -240,7 +243,7 @@ bool Replacements::IsOccludedByOthers(size_t candidate, Operation& op) const {
     others.rows.resize(n);
     others.from_owner.resize(n);
     others.from_candidate.resize(n);
-    graph_.pruning.rows().Find(others.slots.data(), n, others.rows.data());
+    graph_.pruning.FindAll(others.slots.data(), n, others.rows.data(), op.scratch.fetch);
     op.work.rows_fetched += n;
     graph_.BindRow(others.owner, op).Score(others.rows.data(), n, others.from_owner.data());
     op.work.distances += n;

@@ -7,7 +7,8 @@
 // - size_t CopyList(SlotId, SlotId* out): a list, at most SearchScratch::kMaxIds.
 // - size_t KeepReadable(SlotId* ids, size_t n, Stamp, bool* eligible): keeps the ids that may be
 //   read, in order.
-// - rows(): where their rows are: a Rows, or what has its Find, Prefetch and prefetches_whole.
+// - rows(): where their rows are: a Rows, or what has its Find, Prefetch and prefetches_whole; or,
+//   for Find, a Keep: then rows may be missing (fetched_rows.h).
 // - size_t CopyCoarseSeeds(SlotId* out), CopyFineSeeds(at, seed, out); bool HasClusters(),
 //   MayHaveClusters().
 // - size_t live(): eligible points, about.
@@ -19,7 +20,7 @@
 // - bool kIsFiltered. If so, also bool MustScan(): nothing is to be traversed; bool IsSpent(full):
 //   nothing more is, where the list of candidates is full or not; void NoteScan().
 //
-// There are three: LiveView, the index that writers change; SnapshotView, a mapped snapshot; and
+// There are three: LiveViewOf, the index that writers change; SnapshotView, a mapped snapshot; and
 // StoredView, an index in a database. FilteredView is one of them with a filter.
 #pragma once
 
@@ -118,8 +119,10 @@ class Searcher {
   // Whether the nearest candidate that was not expanded is too far to help.
   bool IsFar(const StopRule& stop) const;
 
+  using Rows = std::remove_cvref_t<decltype(std::declval<const View&>().rows())>;
+
   const View view_;
-  const std::remove_cvref_t<decltype(std::declval<const View&>().rows())> rows_;
+  const Rows rows_;
   const typename View::Stamp since_;
   const Scorer scorer_;
   const Recorder recorder_;
@@ -147,7 +150,12 @@ void Searcher<View>::Visit(size_t n) {
   if (n == 0) return;
   if (rows_.prefetches_whole()) prefetch();
   SHOAL_SYNC_POINT("search.after_tag_check");
-  rows_.Find(scratch_.ids, n, scratch_.rows);
+  if constexpr (requires { &Rows::Keep; }) {
+    n = rows_.Keep(scratch_.ids, scratch_.eligible, n, scratch_.rows);
+    if (n == 0) return;
+  } else {
+    rows_.Find(scratch_.ids, n, scratch_.rows);
+  }
   scorer_.Score(scratch_.rows, n, scratch_.distances);
   work_.rows_fetched += n;
   work_.distances += n;

@@ -19,7 +19,8 @@ Result<SnapshotCodecs> MakeSnapshotCodecs(const SnapshotReader& reader) {
                         std::unique_ptr<Codec>& codec) -> Status {
     codec = MakeCodec(code, o.scalar_type, o.metric, o.dim,
                       parameters.subspan(at, saved.parameter_bytes));
-    if (codec == nullptr || codec->row_bytes() != saved.row_bytes)
+    const bool has_rows = code != Code::kNone;
+    if (codec == nullptr || saved.row_bytes != (has_rows ? codec->row_bytes() : 0))
       return reader.Broken(
           SnapshotSection::kParameters, 0, at, CodeName(code),
           "parameters of this code, for rows of " + std::to_string(saved.row_bytes) + " bytes",

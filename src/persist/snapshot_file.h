@@ -50,7 +50,8 @@ inline constexpr size_t kSnapshotEntryBytes = 16;  // Of the directory.
 
 // In the order of the file.
 enum class SnapshotSection : uint8_t {
-  kRows,        // Of each entry row_bytes: what searches traverse, as the codec encodes it.
+  kRows,        // Of each entry row_bytes: what searches traverse, as the codec encodes it. Where
+                // the code is none there are no such rows.
   kRerankRows,  // Likewise, what orders their hits, where that is another code.
   kIds,         // Of each entry a u64. The start point's is zero.
   kSlots,       // Of each entry a u32, where the vectors are in a feature store: its slot.

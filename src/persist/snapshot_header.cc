@@ -58,7 +58,7 @@ static_assert(static_cast<int>(Metric::kManhattan) == 3);
 static_assert(static_cast<int>(Metric::kHamming) == 4);
 // Codes likewise, less kFull's.
 static_assert(static_cast<int>(Code::kFull) == 1);
-static_assert(static_cast<int>(Code::kSign) == 9);
+static_assert(static_cast<int>(Code::kNone) == 10);
 uint32_t NumberOf(Code code) { return static_cast<uint32_t>(code) - 1; }
 Code CodeOf(uint32_t number) { return static_cast<Code>(std::min(number, 254u) + 1); }
 
@@ -141,16 +141,17 @@ struct CodecFields {
 Status CheckCodec(const InputFile& file, const IndexOptions& o, Code code,
                   const SnapshotCodec& codec, const CodecFields& at) {
   const uint32_t number = NumberOf(code);
-  Status ok = CheckRange(file.path(), FieldAt("codec", at.codec), number, 0, NumberOf(Code::kSign));
+  const uint32_t last = NumberOf(code == o.code ? Code::kNone : Code::kSign);
+  Status ok = CheckRange(file.path(), FieldAt("codec", at.codec), number, 0, last);
   if (!ok) return ok;
   const auto made = MakeCodec(code, o.scalar_type, o.metric, o.dim);
   if (made == nullptr)
     return Mismatch(ErrorCode::kUnsupported, file.path(), FieldAt("codec", at.codec),
                     "one for " + std::string(ScalarTypeName(o.scalar_type)) + " vectors",
                     std::to_string(number) + ", " + std::string(CodeName(code)));
-  ok = CheckRange(file.path(), FieldAt("bytes of a row", at.row_bytes), codec.row_bytes,
-                  static_cast<uint32_t>(made->row_bytes()),
-                  static_cast<uint32_t>(made->row_bytes()));
+  const auto row_bytes = code == Code::kNone ? 0 : static_cast<uint32_t>(made->row_bytes());
+  ok = CheckRange(file.path(), FieldAt("bytes of a row", at.row_bytes), codec.row_bytes, row_bytes,
+                  row_bytes);
   if (ok)
     ok = CheckField(file, "largest squared norm", at.max_norm_sq,
                     codec.max_norm_sq >= 0 && std::isfinite(codec.max_norm_sq),
@@ -195,7 +196,7 @@ Status CheckHeader(const InputFile& file, const SnapshotHeader& header, const He
   if (ok) ok = number("build_list_size", kBuildListSizeAt, 1, kMaxListSize, o.build_list_size);
   if (ok) ok = CheckRange(file.path(), FieldAt("alpha", kAlphaAt), o.alpha, 1, 2);
   if (ok) ok = number("points", kPointsAt, 0, kMaxPoints, header.points);
-  if (ok) ok = number("slots", kHasSlotsAt, 0, 1, header.has_slots);
+  if (ok) ok = number("slots", kHasSlotsAt, o.code == Code::kNone ? 1 : 0, 1, header.has_slots);
   const bool is_plain = Take<uint32_t>(bytes, kVersionAt) == kPlainSnapshotVersion;
   if (ok)
     ok = number("codes beside the lists", kHasListCodesAt, is_plain ? 0 : 1, is_plain ? 0 : 1,

@@ -15,12 +15,12 @@ std::string_view SnapshotSectionName(SnapshotSection section) {
 
 size_t SnapshotHeader::BlocksOf(SnapshotSection section) const {
   switch (section) {
+    case SnapshotSection::kRows: return traversal.row_bytes == 0 ? 0 : entry_blocks();
     case SnapshotSection::kRerankRows: return rerank.row_bytes == 0 ? 0 : entry_blocks();
     case SnapshotSection::kSlots: return has_slots == 0 ? 0 : entry_blocks();
     case SnapshotSection::kLabels: return label_pages == 0 ? 0 : 1;
     case SnapshotSection::kParameters: return parameter_bytes() == 0 ? 0 : 1;
     case SnapshotSection::kSeeds: return start_points;
-    case SnapshotSection::kRows:
     case SnapshotSection::kIds:
     case SnapshotSection::kLists: break;
   }

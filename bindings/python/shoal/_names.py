@@ -8,7 +8,7 @@ import numpy as np
 
 Metric = Literal["l2", "inner_product", "cosine", "sqeuclidean", "l2sq", "ip", "dot", "mips", "cos", "angular",
                  "manhattan", "l1", "hamming"]
-Code = Literal["auto", "full", "float16", "bfloat16", "sq8", "rq4", "rq3", "rq2", "rq1", "sign"]
+Code = Literal["auto", "full", "float16", "bfloat16", "sq8", "rq4", "rq3", "rq2", "rq1", "sign", "none"]
 DTypeLike = Union[Literal["float32", "float16", "int8", "uint8", "bit"], "np.dtype[Any]", type[Any]]
 
 _METRICS = {"l2": "l2", "sqeuclidean": "l2", "l2sq": "l2",
@@ -16,7 +16,7 @@ _METRICS = {"l2": "l2", "sqeuclidean": "l2", "l2sq": "l2",
             "mips": "inner_product", "cosine": "cosine", "cos": "cosine", "angular": "cosine",
             "manhattan": "manhattan", "l1": "manhattan", "hamming": "hamming"}
 _DTYPES = ("float32", "float16", "int8", "uint8", "bit")
-_CODES = ("auto", "full", "float16", "bfloat16", "sq8", "rq4", "rq3", "rq2", "rq1", "sign")
+_CODES = ("auto", "full", "float16", "bfloat16", "sq8", "rq4", "rq3", "rq2", "rq1", "sign", "none")
 
 
 def metric_name(metric: str) -> str:
