@@ -174,10 +174,11 @@ class DatabaseJob final : public Job, DatabaseWork {
 
   void InsertSingly(double engine_rate) {
     OrThrow(database_->Pass());
+    const size_t inserted = count_ - count_ / 10 * 9;
     const Timing timing(*context_, "inserts at interval");
     InsertRest(*index_);
     OrThrow(database_->Pass());
-    const double rate = static_cast<double>(count_ - count_ / 10 * 9) / timing.Stop().seconds;
+    const double rate = static_cast<double>(inserted) / timing.Stop().seconds;
     Put("inserts a second at interval, with a pass / without a database", rate / engine_rate,
         ">= 0.7");
     Put("- inserts a second", rate);
@@ -245,7 +246,7 @@ class DatabaseJob final : public Job, DatabaseWork {
     searched.search = [this, search = std::move(searched.search)](
                           VectorView query, const SearchOptions& asked, std::span<ExternalId> ids,
                           std::span<float> distances, WorkCounters* work) {
-      const Result<size_t> found = search(query, asked, ids, distances, work);
+      Result<size_t> found = search(query, asked, ids, distances, work);
       for (size_t i = 0; found && i < *found; ++i) ids[i] = row_of_[ids[i]];
       return found;
     };
