@@ -152,7 +152,7 @@ TEST(VectorSetConcurrency, ExactFilteredAndLinkingCallsGoOnBesideTheOwner) {
       if (searches++ % 7 != 0) {
         EXPECT_EQ(SearchIn(*set, query, request).size(), 10u);
       } else {
-        EXPECT_GT(set->MemoryBytes(), 10000u);
+        EXPECT_GT(set->Memory().total(), 10000u);
         EXPECT_GE(set->Info().size, 600u);
       }
     });

@@ -245,6 +245,21 @@ TEST(VectorSet, FindsTheNearestAfterUpdatesAndRemovals) {
     EXPECT_GE(std::stoi(hit.name), 600);
 }
 
+TEST(VectorSet, GivesMemoryBackWhenMostElementsAreRemoved) {
+  auto set = ClusteredSet({.dim = 32}, 6000);
+  const uint64_t full = set->Memory().graph.total();
+  for (uint32_t i = 0; i < 6000; ++i) {
+    if (i % 10 == 0) continue;
+    EXPECT_TRUE(set->Remove(std::to_string(i)));
+  }
+  EXPECT_TRUE(set->NeedsMaintenance());
+  EXPECT_TRUE(set->Maintain());
+  EXPECT_FALSE(set->NeedsMaintenance());
+  EXPECT_LT(set->Memory().graph.total(), full / 3);
+  EXPECT_EQ(set->Info().graph_points, 600u);
+  EXPECT_GE(RecallOf(*set, 50, {}), 0.97);
+}
+
 TEST(VectorSet, SaysThatItsTailIsFullUntilSomeAreLinked) {
   auto set = NewSet({.dim = 4});
   for (uint32_t i = 0; i < 2000; ++i) {
@@ -322,17 +337,17 @@ TEST(VectorSet, DigestsTellNamesVectorsAndAttributesApart) {
 
 TEST(VectorSet, MemoryGrowsWithElementsAndAttributesAndComesBack) {
   auto set = NewSet({.dim = 100});
-  EXPECT_LT(set->MemoryBytes(), 20000u);
+  EXPECT_LT(set->Memory().total(), 20000u);
   for (uint32_t i = 0; i < 200; ++i) AddTo(*set, std::to_string(i), ClusteredVector(100, i));
-  const size_t added = set->MemoryBytes();
+  const uint64_t added = set->Memory().total();
   EXPECT_GT(added, 200 * 100u);
   EXPECT_LT(added, 200 * 400u);
   EXPECT_TRUE(*set->SetAttribute("0", std::string(50000, 'x')));
-  EXPECT_GE(set->MemoryBytes(), added + 50000);
+  EXPECT_GE(set->Memory().total(), added + 50000);
   EXPECT_TRUE(*set->SetAttribute("0", ""));
-  EXPECT_LE(set->MemoryBytes(), added + 1000);
+  EXPECT_LE(set->Memory().total(), added + 1000);
   for (uint32_t i = 0; i < 200; ++i) EXPECT_TRUE(set->Remove(std::to_string(i)));
-  EXPECT_LT(set->MemoryBytes(), 20000u);
+  EXPECT_LT(set->Memory().total(), 20000u);
 }
 
 TEST(VectorSet, AProjectedSetIsSearchedWithVectorsOfTheInputsDimension) {

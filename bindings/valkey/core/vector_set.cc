@@ -204,15 +204,17 @@ void VectorSet::Impl::ForEach(const std::function<void(const ElementView&)>& vis
   }
 }
 
-size_t VectorSet::Impl::MemoryBytes() const {
-  size_t bytes = sizeof(*this) + element_bytes_.load(std::memory_order_relaxed) + table_.bytes() +
-                 order_.bytes() + reclaimer_.bytes();
+VectorSetMemory VectorSet::Impl::Memory() const {
+  VectorSetMemory memory{.elements = sizeof(*this) + element_bytes_.load(std::memory_order_relaxed),
+                         .table = table_.bytes(),
+                         .order = order_.bytes(),
+                         .retired = reclaimer_.bytes()};
   {
     const std::lock_guard lock(mutex_);
-    bytes += tail_.bytes();
+    memory.elements += tail_.bytes();
   }
-  if (const Index* graph = index()) bytes += graph->Stats().memory.total();
-  return bytes;
+  if (const Index* graph = index()) memory.graph = graph->Stats().memory;
+  return memory;
 }
 
 VectorSetInfo VectorSet::Impl::Info() const {
@@ -312,7 +314,7 @@ const Encoding& VectorSet::encoding() const { return impl_->encoding(); }
 const VectorSetOptions& VectorSet::options() const { return impl_->options(); }
 size_t VectorSet::size() const { return impl_->size(); }
 VectorSetInfo VectorSet::Info() const { return impl_->Info(); }
-size_t VectorSet::MemoryBytes() const { return impl_->MemoryBytes(); }
+VectorSetMemory VectorSet::Memory() const { return impl_->Memory(); }
 
 void AppendDigestBytes(const ElementView& element, std::string& out) {
   const auto append = [&](const auto& number) {

@@ -34,6 +34,7 @@
 #include "encoding.h"
 #include "filter_expression.h"
 #include "shoal/result.h"
+#include "shoal/stats.h"
 #include "work_gate.h"
 
 namespace shoal::vset {
@@ -117,6 +118,16 @@ struct VectorSetInfo {
   uint64_t added = 0;  // Elements and updates ever added: ids given so far.
 };
 
+// Bytes of memory, by what they are for.
+struct VectorSetMemory {
+  uint64_t elements = 0;  // Names, attributes, norms; vectors that are not linked.
+  uint64_t table = 0;     // From numbers to elements.
+  uint64_t order = 0;     // From names to numbers, sorted.
+  uint64_t retired = 0;   // What searches may still read; freed later.
+  MemoryBreakdown graph = {};
+  uint64_t total() const { return elements + table + order + retired + graph.total(); }
+};
+
 class SetLoader;
 class SetSearch;
 
@@ -164,8 +175,8 @@ class VectorSet {
   const VectorSetOptions& options() const;
   size_t size() const;
   VectorSetInfo Info() const;
-  // Bytes of memory, those of the graph included. O(1) in the number of elements.
-  size_t MemoryBytes() const;
+  // O(1) in the number of elements.
+  VectorSetMemory Memory() const;
 
   // The most similar elements, the most similar first, ties in byte order of names. An element that
   // is in the set throughout the call may be missed only as an approximate search misses it.
@@ -182,9 +193,10 @@ class VectorSet {
   // element stays in the tail.
   Result<size_t> Link(size_t most);
   // Whether Maintain should be called: many removed elements wait for the repair of the graph, and
-  // keep their memory until then.
+  // keep their memory until then; or most of what the graph has memory for was removed.
   bool NeedsMaintenance() const;
-  // Repairs the graph. Ends early when the gate closes. Calls at the same time do no harm.
+  // Repairs the graph, or moves its points together and frees memory. Ends early when the gate
+  // closes. Calls at the same time do no harm.
   Status Maintain();
 
   // --- Owner, and the child of its fork ---

@@ -59,7 +59,7 @@ class VectorSet::Impl {
   bool NeedsMaintenance() const;
   Status Maintain();
 
-  size_t MemoryBytes() const;
+  VectorSetMemory Memory() const;
   VectorSetInfo Info() const;
   const VectorSetOptions& options() const { return options_; }
   const Encoding& encoding() const { return encoding_; }

@@ -12,6 +12,10 @@ namespace {
 // share of all. (Guessed: they cost memory, and searches pass through them.)
 constexpr size_t kRepairFrom = 64;
 constexpr size_t kRepairShare = 8;
+// Slots from which on a graph is compacted when less than one in so many has a point. (Guessed:
+// fewer slots are less than two megabytes.)
+constexpr uint64_t kCompactFrom = 4096;
+constexpr uint64_t kCompactShare = 2;
 
 ScalarType ScalarTypeOfEncoding(const EncodingOptions& options) {
   switch (options.quantization) {
@@ -42,6 +46,11 @@ IndexOptions GraphOptions(const VectorSetOptions& options) {
           .max_degree = std::min(2 * options.links, kMaxDegree),
           .build_list_size = std::min(options.build_ef, kMaxListSize),
           .runtime = {.repair = RepairPolicy::kManual}};
+}
+
+// Most points were removed.
+bool IsSparse(const IndexStats& stats) {
+  return stats.slots_used > kCompactFrom && stats.points < stats.slots_used / kCompactShare;
 }
 
 }  // namespace
@@ -130,7 +139,8 @@ Result<bool> VectorSet::Impl::LinkOne() {
 bool VectorSet::Impl::NeedsMaintenance() const {
   const Index* const graph = index();
   if (graph == nullptr) return false;
-  return graph->Stats().pending_repairs > kRepairFrom + graph->size() / kRepairShare;
+  const IndexStats stats = graph->Stats();
+  return stats.pending_repairs > kRepairFrom + stats.points / kRepairShare || IsSparse(stats);
 }
 
 Status VectorSet::Impl::Maintain() {
@@ -139,7 +149,13 @@ Status VectorSet::Impl::Maintain() {
   const auto pass = EnterGate();
   BatchOptions batch{.threads = 1};
   if (options_.gate != nullptr) batch.stop = options_.gate->closing();
-  Status repaired = graph->Consolidate(batch);
+  Status repaired;
+  if (IsSparse(graph->Stats())) {
+    const Result<size_t> freed = graph->Compact(batch);
+    if (!freed) repaired = tl::unexpected(freed.error());
+  } else {
+    repaired = graph->Consolidate(batch);
+  }
   if (!repaired && repaired.error().code == ErrorCode::kCancelled) return {};
   return repaired;
 }

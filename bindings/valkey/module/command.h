@@ -44,6 +44,7 @@ int RunVlinks(redis::Ctx* ctx, redis::String** argv, int argc);
 int RunVcard(redis::Ctx* ctx, redis::String** argv, int argc);
 int RunVdim(redis::Ctx* ctx, redis::String** argv, int argc);
 int RunVinfo(redis::Ctx* ctx, redis::String** argv, int argc);
+int RunVxMemory(redis::Ctx* ctx, redis::String** argv, int argc);
 int RunVrandmember(redis::Ctx* ctx, redis::String** argv, int argc);
 int RunVrange(redis::Ctx* ctx, redis::String** argv, int argc);
 

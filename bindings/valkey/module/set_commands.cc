@@ -1,6 +1,8 @@
-// Commands about a whole set: VCARD, VDIM, VINFO, VRANDMEMBER, VRANGE.
+// Commands about a whole set: VCARD, VDIM, VINFO, VX.MEMORY, VRANDMEMBER, VRANGE.
+#include <array>
 #include <limits>
 #include <random>
+#include <utility>
 
 #include "bindings/valkey/module/arguments.h"
 #include "bindings/valkey/module/command.h"
@@ -71,6 +73,30 @@ int RunVinfo(redis::Ctx* ctx, redis::String** argv, int argc) {
   ReplyField(ctx, "attributes-count", info.attributes);
   ReplyField(ctx, "vset-uid", key.set()->uid());
   ReplyField(ctx, "hnsw-max-node-uid", info.added);
+  return redis::kOk;
+}
+
+// VX.MEMORY key: bytes by what they are for.
+int RunVxMemory(redis::Ctx* ctx, redis::String** argv, int argc) {
+  if (argc != 2) return redis::WrongArity(ctx);
+  const OpenedKey key(ctx, argv[1], OpenedKey::Mode::kRead);
+  if (key.wrong_type()) return ReplyWrongType(ctx);
+  if (key.empty()) return redis::ReplyWithNullArray(ctx);
+  const vset::VectorSetMemory memory = key.set()->set().Memory();
+  const std::array<std::pair<const char*, uint64_t>, 11> parts = {
+      {{"total", memory.total()},
+       {"elements", memory.elements},
+       {"table", memory.table},
+       {"order", memory.order},
+       {"retired", memory.retired},
+       {"vectors", memory.graph.vectors},
+       {"neighbors", memory.graph.neighbors},
+       {"reverse-lists", memory.graph.reverse_lists},
+       {"slots", memory.graph.slots},
+       {"id-map", memory.graph.id_map},
+       {"scratch", memory.graph.scratch}}};
+  redis::ReplyWithMap(ctx, static_cast<long>(parts.size()));
+  for (const auto& [part, bytes] : parts) ReplyField(ctx, part, bytes);
   return redis::kOk;
 }
 

@@ -116,7 +116,7 @@ void RewriteValue(redis::Io* io, redis::String* key, void* value) {
 }
 
 size_t MemoryOfValue(const void* value) {
-  return ValueOf(value)->set().MemoryBytes() + sizeof(StoredSet);
+  return ValueOf(value)->set().Memory().total() + sizeof(StoredSet);
 }
 
 void DigestValue(redis::Digest* digest, void* value) {
