@@ -51,7 +51,7 @@ class GraphRaceTest : public ::testing::Test {
   FullCodec codec_{ScalarType::kUint8, Metric::kL2, 1};
   StoreFixture store_{kDegree, codec_.row_bytes()};
   NeighborLists& lists_ = store_.neighbors;
-  const Representation rows_{codec_, store_.features};
+  const Representation rows_{codec_, &store_.features};
   Graph graph_{options_, {rows_, rows_}, store_.slots, store_.neighbors};
 };
 
@@ -126,7 +126,7 @@ TEST_F(GraphRaceTest, ASearchBetweenTagCheckAndScoringReadsThePointItChecked) {
   sequencer.Start("search", Operate([&](Operation& op) {
                     const std::array<uint8_t, 1> query{70};
                     const Scorer scorer = codec_.BindQuery(query, op.scratch.query_buffer.data());
-                    graph_.BeamSearch(scorer, 8, op);
+                    graph_.BeamSearch(rows_, scorer, 8, op);
                     for (size_t i = 0; i < op.scratch.search.best.size(); ++i)
                       if (op.scratch.search.best[i].slot == p)
                         distances.push_back(op.scratch.search.best[i].distance);
@@ -148,7 +148,7 @@ TEST_F(GraphRaceTest, ASearchThatCopiedAnEdgeBeforeTheRepairSkipsTheRetiredSlot)
   sequencer.Start("search", Operate([&](Operation& op) {
                     const std::array<uint8_t, 1> query{70};
                     const Scorer scorer = codec_.BindQuery(query, op.scratch.query_buffer.data());
-                    graph_.BeamSearch(scorer, 8, op);
+                    graph_.BeamSearch(rows_, scorer, 8, op);
                     found = 0;
                     for (size_t i = 0; i < op.scratch.search.best.size(); ++i)
                       found += op.scratch.search.best[i].slot == p ? 1 : 0;

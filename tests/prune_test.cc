@@ -36,8 +36,8 @@ std::vector<size_t> Select(const Rows& others, const Rows& p, IndexOptions optio
     pool[i].slot = i;
     scorer.Score(&row, 1, &pool[i].distance);
   }
-  const auto neighbors =
-      Pruner(options, {codec, store.features}).Prune(slot, pool, options.max_degree, op);
+  const Representation rows{codec, &store.features};
+  const auto neighbors = Pruner(options, rows, nullptr).Prune(slot, pool, options.max_degree, op);
   return {neighbors.begin(), neighbors.end()};
 }
 
