@@ -117,7 +117,9 @@ IndexImpl::IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver
       graph_(options_,
              {rows_.traversal(),
               PrunesOnRerankRows(options.code) ? rows_.ranking() : rows_.traversal(),
-              rows_.has_addressed_rerank() ? std::optional(rows_.ranking()) : std::nullopt},
+              rows_.has_addressed_rerank() && YieldsToRerankRows(options.code)
+                  ? std::optional(rows_.ranking())
+                  : std::nullopt},
              slots_, neighbors_),
       calibrated_(MakeCalibrated()),
       calibrator_(std::make_unique<Calibrator>(*calibrated_)) {

@@ -80,6 +80,8 @@ bool PrunesOnRerankRows(Code code) {
   return code == Code::kRq2 || code == Code::kRq1 || code == Code::kSign;
 }
 
+bool YieldsToRerankRows(Code code) { return code == Code::kRq4 || code == Code::kRq3; }
+
 size_t CandidatesToRerank(Code code, size_t wanted, size_t k, size_t list_size) {
   const RerankShare share = ShareOf(code);
   if (wanted == 0) wanted = std::max(share.times_k * k, share.least);

@@ -18,6 +18,9 @@ inline bool HasRerankRows(const IndexOptions& options) {
 }
 // Whether distances by the code are too coarse to choose edges by.
 bool PrunesOnRerankRows(Code code);
+// Whether rerank rows in memory also decide what this code does not tell (docs/codes.md). Not where
+// that would be most searches.
+bool YieldsToRerankRows(Code code);
 // How many candidates of a list of `list_size` by `code` are reranked: at least k, at most the
 // list. `wanted` as SearchOptions::rerank.
 size_t CandidatesToRerank(Code code, size_t wanted, size_t k, size_t list_size);

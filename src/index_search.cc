@@ -104,7 +104,7 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
       if (rows_.has_rerank()) {
         if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
       }
-      if (rows_.has_addressed_rerank() &&
+      if (rows_.has_addressed_rerank() && YieldsToRerankRows(options_.code) &&
           !CodesTellHitsApart(codec, query, k, OffsetOf(options_, codec, query), scratch.search))
         SearchExactly(query, list_size, plan.left_out, op);
       hits = CollectHits(k, ids, distances, scratch);

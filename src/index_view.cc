@@ -143,7 +143,7 @@ void IndexViewImpl::RankExactly(VectorView query, const SearchPlan& plan, size_t
   Rerank(rows.rows, scorer, work, search);
   const Codec& codec = *codecs_.traversal;
   const size_t k = std::min(plan.k, list_size);
-  if (plan.filter != nullptr ||
+  if (plan.filter != nullptr || !YieldsToRerankRows(options().code) ||
       CodesTellHitsApart(codec, query, k, OffsetOf(options(), codec, query), search))
     return;
   Searcher(SnapshotView(snapshot_, rows), scorer, {}, work, search)

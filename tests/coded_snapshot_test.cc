@@ -185,7 +185,7 @@ TEST_P(CodedSnapshot, CodecsThatTheFileCannotHaveAreRefused) {
       EXPECT_EQ(error.message.find(path_.string()), 0u);
     }
   };
-  refused(96, 77, "offset 96: codec: expected 0 to 8, found 77");
+  refused(96, 77, "offset 96: codec: expected 0 to 9, found 77");
   refused(92, 1, "offset 92: bytes of a row: expected");
   refused(112, 8, "expected");  // Parameters that are not there.
   if (std::get<1>(GetParam()) == Code::kFull) {

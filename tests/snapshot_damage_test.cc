@@ -252,7 +252,7 @@ TEST_F(SnapshotDamage, EveryFieldIsCheckedByName) {
       {88, 0, "header, offset 88: start points: expected 1 to 1, found 0"},
       {32, 5, "edges of all lists: expected 5 by the header, found "},
       {92, 32, "header, offset 92: bytes of a row: expected 36 to 36, found 32"},
-      {96, 9, "header, offset 96: codec: expected 0 to 8, found 9"},
+      {96, 10, "header, offset 96: codec: expected 0 to 9, found 10"},
       {rows + 8, bits(kNan),
        "point 0: expected a vector that may be inserted, found vector: "
        "element 2 is NaN or infinite"},

@@ -73,8 +73,8 @@ class Codec {
   // standard errors. 0: nothing is estimated, or the error is not known.
   virtual float RangeMargin(VectorView /*query*/, float /*radius*/) const { return 0; }
 
-  // Whether points about this far from a stored row, in the graph's geometry, are told apart: their
-  // distances are more than twice 2.5 standard errors. True: the error is not known.
+  // Whether points about this far from a stored row, in the graph's geometry, are told apart: 2.5
+  // standard errors are less than the distance. True: the error is not known.
   virtual bool TellsApart(const std::byte* /*row*/, float /*distance*/) const { return true; }
 
   // --- Inner product: what a codec learns of the norms of what it encodes.

@@ -390,7 +390,7 @@ bool RqCodec::TellsApart(const std::byte* row, float distance) const {
   const double norm_sq = cosine ? 1.0 : NormOf(row);
   const double error = kErrors * std::numbers::sqrt2 * kAcross[shape_.bits] * 2 *
                        std::sqrt(norm_sq * r_sq / static_cast<double>(rotation_.size() - 1));
-  return 2 * error < r_sq;
+  return error < r_sq;
 }
 
 // --- Sets and parameters.

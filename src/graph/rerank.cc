@@ -47,7 +47,7 @@ bool CodesTellHitsApart(const Codec& codec, VectorView query, size_t k, float of
   // Of what was not reranked the nearest, else the last of what was: as near as the k-th hit?
   const float next = best[std::min(scratch.ranked.size(), best.size() - 1)].distance;
   const float margin = codec.RangeMargin(query, kth);
-  return margin < (kth + offset) / 2 || next > kth + margin;
+  return margin < kth + offset || next > kth + margin;
 }
 
 }  // namespace shoal
