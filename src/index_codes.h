@@ -21,6 +21,9 @@ bool PrunesOnRerankRows(Code code);
 // Whether rerank rows in memory also decide what this code does not tell (docs/codes.md). Not where
 // that would be most searches.
 bool YieldsToRerankRows(Code code);
+// How long a list by `code` is that finds no less than one of `list_size` by distances, where the
+// hits are reranked.
+size_t ListOfEstimates(Code code, size_t list_size);
 // How many candidates of a list of `list_size` by `code` are reranked: at least k, at most the
 // list. `wanted` as SearchOptions::rerank.
 size_t CandidatesToRerank(Code code, size_t wanted, size_t k, size_t list_size);

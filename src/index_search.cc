@@ -91,7 +91,9 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
     // More candidates than points make no sense, and may not fit in memory.
     const size_t most = std::max<size_t>(1, slots_.high_water());
     const size_t k = std::min(plan.k, most);
-    size_t list_size = std::min(std::max(plan.list_size, k), most);
+    size_t list_size = std::max(plan.list_size, k);
+    if (rows_.has_rerank()) list_size = ListOfEstimates(options_.code, list_size);
+    list_size = std::min(list_size, most);
     size_t ranked = rows_.has_rerank()
                         ? CandidatesToRerank(options_.code, plan.rerank, k, list_size)
                         : list_size;

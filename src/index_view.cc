@@ -175,7 +175,9 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
     ViewScratch& scratch = ScratchOf(guard);
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
     const size_t k = std::min(plan.k, most);
-    const size_t list_size = std::min(std::max(plan.list_size, k), most);
+    size_t list_size = std::max(plan.list_size, k);
+    if (reranks() && plan.filter == nullptr) list_size = ListOfEstimates(options().code, list_size);
+    list_size = std::min(list_size, most);
     const size_t reranked = FindNearest(query, plan, list_size, guard.work, scratch);
     RankByList(reranked > 0 ? reranked : list_size, scratch.search);
     if (reranked > 0) RankExactly(query, plan, list_size, guard.work, scratch);
