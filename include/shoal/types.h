@@ -26,7 +26,7 @@ enum class ScalarType : uint8_t { kFloat32, kFloat16, kInt8, kUint8, kBit };
 // How an index keeps a vector in memory. Smaller codes are faster to traverse, and their distances
 // less exact. Which index has which: IndexOptions.
 enum class Code : uint8_t {
-  kAuto,      // What suits the index's other options.
+  kAuto,      // kRq4 for float vectors of 96 and more dimensions (docs/codes.md); else kFull.
   kFull,      // The vector as it was given.
   kFloat16,   // IEEE 754 binary16 elements. Those beyond 65,504 are taken for 65,504.
   kBfloat16,  // The upper halves of float32 elements.

@@ -41,7 +41,8 @@ class Index(Measuring[_shoal.Index]):
         Of the vectors. bit goes with hamming: arrays of bool (..., dim), or of uint8 as
         ``np.packbits(..., bitorder="little")`` makes them.
     code : {'auto', 'full', 'float16', 'bfloat16', 'sq8', 'rq4', 'rq3', 'rq2', 'rq1', 'sign'}
-        What of a vector is kept for searches to traverse. Less is smaller, faster, and less exact.
+        What of a vector is kept for searches to traverse. Less is smaller, faster, and less exact. auto is rq4 for
+        float vectors of 96 and more dimensions (it finds no less than full), else full.
     rerank_code : {'full', 'float16', 'bfloat16', 'sq8'}, or `code`
         What is kept beside it for the final order of hits. Hits have its distances.
     max_degree : int
