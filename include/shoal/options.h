@@ -47,8 +47,8 @@ struct IndexOptions {
   ScalarType scalar_type = ScalarType::kFloat32;
   Metric metric = Metric::kL2;
 
-  // What is kept of a vector for searches to traverse. Memory and speed are mostly this; the default
-  // finds no less than kFull. float16 is for float32 vectors; none takes a feature store.
+  // What is kept of a vector for searches to traverse. Memory and speed are mostly this; the
+  // default finds no less than kFull. float16 is for float32 vectors; none takes a feature store.
   Code code = Code::kAuto;
   // What is kept of it beside that, for the final order of hits, range searches, Get and Save:
   // full, float16, bfloat16 or sq8; or the same as `code`, then there is nothing beside it. Hits
