@@ -147,9 +147,13 @@ class StreamJobsTest(RunnerTest):
         self.assertEqual(list(self.folder.glob("*.shoal")), [])
 
     def test_every_feature_store_gives_the_same_answers_before_and_after_it_is_reopened(self):
-        content = {"data": self.made(), "build": {"code": "rq4"},
-                   "search": {"lists": [20, 40], "seconds": 0.01}}
-        rows, = self.rows("features", {"type": "features", "content": content})
+        search = {"lists": [20, 40], "seconds": 0.01}
+        content = {"data": self.made("mixture", dim=64), "build": {"code": "rq4"}, "search": search,
+                   "stores": ["memory", "ram", "mmap", "disk", "disk-direct"]}
+        fetched = content | {"build": {"code": "full"}, "stores": ["memory", "mmap-no-code", "disk-no-code", "view"]}
+        rows, graph_alone = self.rows("features", {"type": "features", "content": content},
+                                      {"type": "features", "content": fetched})
+        self.assertEqual({r["store"] for r in graph_alone}, set(fetched["stores"]))
         self.assertEqual([(r["store"], r["state"], r["list"]) for r in rows],
                          [(store, state, list_size)
                           for store in ("memory", "ram", "mmap", "disk", "disk-direct")

@@ -316,7 +316,8 @@ class Snapshots(Case):
                 "file": str(file), "format version": "3", "bytes": str(len(snapshot_bytes())),
                 "points": "3", "dimension": "4", "element type": "uint8", "metric": "l2",
                 "code": "full", "rerank code": "full", "max_degree (R)": "8", "build_list_size (L)": "50", "alpha": "1.5",
-                "edges": "6 (2.0 a point)", "vectors": "in the file", "checksums": checksums})
+                "edges": "6 (2.0 a point)", "codes": "of the points", "vectors": "in the file",
+                "checksums": checksums})
 
     def test_damage_is_named_with_its_place(self):
         whole = snapshot_bytes()
@@ -328,8 +329,8 @@ class Snapshots(Case):
                  "utils/snapshot_info", file, "--verify")
         bad = lambda text, data: self.bad(text, "utils/snapshot_info", self.write("x.shoal", data))
         bad("size: expected 16476 bytes by its header, found 16475 bytes", whole[:-1])
-        for version, author in ((2, "an older"), (4, "a newer")):
-            bad(f"format version: expected 3, found {version}: written by {author} shoal",
+        for version, author in ((2, "an older"), (5, "a newer")):
+            bad(f"format version: expected 3 or 4, found {version}: written by {author} shoal",
                 whole[:8] + bytes([version]) + whole[9:])
         bad("magic number: expected \\x89SHOAL\\x0d\\x0a, the beginning of a shoal snapshot, "
             "found \\xd0\\x07", bin_bytes(self.base, "B"))

@@ -263,6 +263,9 @@ void AddPack(CLI::App& app, Action* action) {
   verb->add_option("file", *file, "the index")->required();
   verb->callback([=] {
     *action = [=]() -> Result<int> {
+      if (IsDatabase(*file))
+        return MakeError(ErrorCode::kUnsupported,
+                         fmt::format("{}: pack: expected a snapshot, found a database", *file));
       const Result<Index> index = Index::Load(*file);
       if (!index) return tl::unexpected(index.error());
       const SaveOptions options{.list_codes = SaveOptions::ListCodes::kBeside};

@@ -166,6 +166,7 @@ Expected<Json> RunExactCase(const ExactCase& exact) {
       Index::Create({.dim = static_cast<uint32_t>(exact.rows.dim()),
                      .scalar_type = exact.rows.type(),
                      .metric = exact.metric,
+                     .code = Code::kFull,
                      .max_degree = exact.max_degree,
                      .build_list_size = exact.build_list_size,
                      .alpha = exact.alpha,
