@@ -77,8 +77,8 @@ Result<size_t> IndexImpl::NextPage(PagedSearch& pages, const SearchOutput& outpu
       host.rerank = pages.rerank();
       return pages.Next(host, output.ids, output.distances);
     };
-    const Result<size_t> hits = rows_.are_fetched() ? next(PageHost<FetchingRows>(*this, guard))
-                                                    : next(PageHost<Rows>(*this, guard));
+    Result<size_t> hits = rows_.are_fetched() ? next(PageHost<FetchingRows>(*this, guard))
+                                              : next(PageHost<Rows>(*this, guard));
     if (output.work != nullptr) *output.work = guard.work;
     return hits;
   } catch (const std::bad_alloc&) {
