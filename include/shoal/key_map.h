@@ -38,9 +38,10 @@ class PointKey {
   // Most bytes of one that a database keeps.
   static constexpr size_t kMaxStored = 499;
 
-  PointKey(std::string_view text) : tagged_("s") { tagged_ += text; }      // NOLINT: a text
-  PointKey(const char* text) : PointKey(std::string_view(text)) {}         // NOLINT: is a
-  PointKey(const std::string& text) : PointKey(std::string_view(text)) {}  // NOLINT: key.
+  // Implicit: a text is a key.
+  PointKey(std::string_view text) : tagged_("s") { tagged_ += text; }      // NOLINT
+  PointKey(const char* text) : PointKey(std::string_view(text)) {}         // NOLINT
+  PointKey(const std::string& text) : PointKey(std::string_view(text)) {}  // NOLINT
   static PointKey OfBytes(std::span<const std::byte> bytes) {
     PointKey key("");
     key.tagged_[0] = 'b';
