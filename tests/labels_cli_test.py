@@ -69,6 +69,12 @@ class LabelPrograms(unittest.TestCase):
         ids = array.array("I", data[8:])
         return [list(ids[i * k:(i + 1) * k]) for i in range(n)]
 
+    def truth_ids(self, name):
+        data = (self.data / name).read_bytes()
+        n, k = struct.unpack("<ii", data[:8])
+        ids = array.array("I", data[8:8 + 4 * n * k])
+        return [list(ids[i * k:(i + 1) * k]) for i in range(n)]
+
     def test_filter_commands_of_diskanns_ci(self):
         for labels, label, metrics in (("rand_labels_50_10K", "10", ("l2", "cosine")),
                                        ("zipf_labels_50_10K", "5", ("l2", "cosine"))):
@@ -101,6 +107,20 @@ class LabelPrograms(unittest.TestCase):
         self.search("l2", "--query_filters_file query_labels_1K.txt", "each", "combined")
         for query, ids in zip(self.labels_of("query_labels_1K"), self.results()):
             self.assertTrue(all(sets[i] & (query | {"0"}) for i in ids))
+
+    def test_tags_are_the_ids_of_a_truth_and_tag_0_is_left_out(self):
+        labels, flags = "zipf_labels_50_10K", "--filter_label 5"
+        self.truth("l2", labels, flags, "truth_rows")
+        tags = [0 if row % 3 == 0 else 20000 + row for row in range(10000)]
+        (self.data / "tags").write_bytes(struct.pack("<ii10000I", 10000, 1, *tags))
+        self.truth("l2", labels, flags + " --tags_file tags", "truth_tags")
+        rows, named = self.truth_ids("truth_rows"), self.truth_ids("truth_tags")
+        self.assertTrue(any(i % 3 == 0 for ids in rows for i in ids))
+        sets = self.labels_of(labels)
+        for ids, own in zip(rows, named):
+            kept = [20000 + i for i in ids if i % 3]
+            self.assertEqual(own[:len(kept)], kept)
+            self.assertTrue(all("5" in sets[i - 20000] for i in own))
 
     def test_files_of_an_index_are_diskanns(self):
         self.build("l2", "rand_labels_50_10K", "--universal_label 0", "files")

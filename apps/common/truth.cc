@@ -53,37 +53,9 @@ void Merge(TruthSet& into, const TruthSet& next) {
   }
 }
 
-struct Identity {
-  std::vector<uint32_t> ids;     // One a base row.
-  std::vector<uint8_t> include;  // Empty: all.
-};
-
-// What the base rows are called: their tags, or their numbers.
-Result<Identity> ReadIdentity(const std::filesystem::path& tags_file, size_t rows) {
-  Identity identity;
-  if (tags_file.empty()) {
-    identity.ids.resize(rows);
-    for (size_t i = 0; i < rows; ++i) identity.ids[i] = static_cast<uint32_t>(i);
-    return identity;
-  }
-  BinShape shape;
-  auto tags = ReadIdBin(tags_file, &shape);
-  if (!tags) return tl::unexpected(tags.error());
-  if (shape.rows != rows || shape.dim != 1) {
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        fmt::format("{}: shape: expected {} x 1 as the base file has rows, found {} x {}",
-                    tags_file.string(), rows, shape.rows, shape.dim));
-  }
-  identity.ids = std::move(*tags);
-  identity.include.resize(rows);
-  for (size_t i = 0; i < rows; ++i) identity.include[i] = identity.ids[i] != 0;
-  return identity;
-}
-
 // Under cosine rows without direction are left out or refused, before the work: reads the base once
 // more, part by part.
-Status TreatZeroRows(const TruthRequest& request, size_t part_rows, Identity& identity) {
+Status TreatZeroRows(const TruthRequest& request, size_t part_rows, BaseIdentity& identity) {
   if (request.metric != Metric::kCosine) return {};
   auto& include = identity.include;
   const size_t rows = identity.ids.size();
@@ -211,6 +183,28 @@ Result<size_t> CheckTruthPoints(const std::filesystem::path& path, const TruthSe
 Status WriteTruth(const std::filesystem::path& path, Metric metric, TruthSet truth) {
   for (float& distance : truth.distances) distance = ToFileDistance(metric, distance);
   return WriteTruthSet(path, truth);
+}
+
+Result<BaseIdentity> ReadIdentity(const std::filesystem::path& tags_file, size_t rows) {
+  BaseIdentity identity;
+  if (tags_file.empty()) {
+    identity.ids.resize(rows);
+    for (size_t i = 0; i < rows; ++i) identity.ids[i] = static_cast<uint32_t>(i);
+    return identity;
+  }
+  BinShape shape;
+  auto tags = ReadIdBin(tags_file, &shape);
+  if (!tags) return tl::unexpected(tags.error());
+  if (shape.rows != rows || shape.dim != 1) {
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: shape: expected {} x 1 as the base file has rows, found {} x {}",
+                    tags_file.string(), rows, shape.rows, shape.dim));
+  }
+  identity.ids = std::move(*tags);
+  identity.include.resize(rows);
+  for (size_t i = 0; i < rows; ++i) identity.include[i] = identity.ids[i] != 0;
+  return identity;
 }
 
 Result<TruthSet> ComputeTruth(const TruthRequest& request) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <vector>
 
 #include "shoal/dataset.h"
 #include "shoal/exact.h"
@@ -33,6 +34,14 @@ Result<size_t> CheckTruthPoints(const std::filesystem::path& path, const TruthSe
 
 // Writes one, from shoal's distances.
 Status WriteTruth(const std::filesystem::path& path, Metric metric, TruthSet truth);
+
+// What the rows of a base file are called.
+struct BaseIdentity {
+  std::vector<uint32_t> ids;     // One a row.
+  std::vector<uint8_t> include;  // Empty: all.
+};
+// Their tags, where rows of tag 0 are left out; their numbers, where tags_file is empty.
+Result<BaseIdentity> ReadIdentity(const std::filesystem::path& tags_file, size_t rows);
 
 struct TruthRequest {
   std::filesystem::path base_file;

@@ -58,19 +58,26 @@ Result<Matrix> ReadVectors(const Request& request, const std::filesystem::path& 
   return rows;
 }
 
+struct Vectors {
+  const Matrix& base;
+  const std::vector<uint32_t>& ids;  // One a base row.
+  const Matrix& queries;
+};
+
 // The truth of the queries with one label, into the truth of all.
-Status Answer(const Request& request, const Matrix& base, const Matrix& queries,
-              const std::vector<size_t>& asked, const std::vector<uint8_t>& include,
-              TruthSet& truth) {
+Status Answer(const Request& request, const Vectors& vectors, const std::vector<size_t>& asked,
+              const std::vector<uint8_t>& include, TruthSet& truth) {
   if (std::ranges::count(include, 1) == 0) return {};
+  const Matrix& queries = vectors.queries;
   auto own = Matrix::Create(request.truth.type, asked.size(), queries.dim());
   if (!own) return tl::unexpected(own.error());
   const size_t bytes = queries.row_bytes();
   for (size_t i = 0; i < asked.size(); ++i)
     std::memcpy(own->data() + i * bytes, queries.data() + asked[i] * bytes, bytes);
-  const auto found = ExactSearch(base, *own,
+  const auto found = ExactSearch(vectors.base, *own,
                                  {.k = truth.k,
                                   .metric = request.truth.metric,
+                                  .ids = vectors.ids,
                                   .include = include,
                                   .batch = {.threads = request.threads}});
   if (!found) return tl::unexpected(found.error());
@@ -93,6 +100,8 @@ Status Run(const Request& request) {
   if (!queries) return tl::unexpected(queries.error());
   const auto labels = ReadLabels(request.label_file, request.universal_label, base->rows());
   if (!labels) return tl::unexpected(labels.error());
+  const auto identity = ReadIdentity(request.truth.tags_file, base->rows());
+  if (!identity) return tl::unexpected(identity.error());
   const auto wanted = QueryLabels(request, queries->rows());
   if (!wanted) return tl::unexpected(wanted.error());
   std::map<std::string, std::vector<size_t>> asked;
@@ -104,11 +113,14 @@ Status Run(const Request& request) {
   truth.counts.assign(truth.queries, 0);
   for (const auto& [label, own] : asked) {
     const auto number = labels->numbers.find(label);
-    std::vector<uint8_t> include(base->rows());
+    std::vector<uint8_t> include = identity->include;  // Without those of tag 0.
+    include.resize(base->rows(), 1);
     // A label that no point has: those with the universal one.
     const uint32_t found = number == labels->numbers.end() ? UINT32_MAX : number->second;
-    for (size_t i = 0; i < include.size(); ++i) include[i] = labels->Has(i, found) ? 1 : 0;
-    if (auto ok = Answer(request, *base, *queries, own, include, truth); !ok) return ok;
+    for (size_t i = 0; i < include.size(); ++i)
+      if (!labels->Has(i, found)) include[i] = 0;
+    const Vectors vectors{.base = *base, .ids = identity->ids, .queries = *queries};
+    if (auto ok = Answer(request, vectors, own, include, truth); !ok) return ok;
   }
   const size_t least = std::ranges::min(truth.counts);
   if (least < truth.k)
@@ -137,6 +149,7 @@ int main(int argc, char** argv) {
   line.Optional(flags::kFilterLabel, &request.filter_label);
   line.Optional(flags::kFilterLabelFile, &request.filter_label_file);
   line.Optional(flags::kUniversalLabel, &request.universal_label);
+  line.Optional(flags::kTagsFile, &request.truth.tags_file);
   line.Optional(flags::kNumThreads, &request.threads);
   return line.Run(argc, argv, [&] { return Run(request); });
 }
