@@ -222,9 +222,13 @@ TEST(GatherMessage, MutatedIsAnErrorOrAnotherMessage) {
       ++parsed;
     }
     const std::string element = Mutated(ask, random);
-    if (const auto made = ParseElementRequest(Bytes(element))) EXPECT_EQ(Encode(*made), element);
+    if (const auto made = ParseElementRequest(Bytes(element))) {
+      EXPECT_EQ(Encode(*made), element);
+    }
     const std::string vector = Mutated(found, random);
-    if (const auto made = ParseElementAnswer(Bytes(vector))) EXPECT_EQ(Encode(*made), vector);
+    if (const auto made = ParseElementAnswer(Bytes(vector))) {
+      EXPECT_EQ(Encode(*made), vector);
+    }
     const std::string answered = Mutated(answer, random);
     if (auto made = ParseAnswer(Bytes(answered))) {
       EXPECT_EQ(Encode(*made), answered);

@@ -49,7 +49,7 @@ Result<GatherVector> TakeVector(Reader& reader) {
                                    .input_dim = header.input_dim,
                                    .quantization = static_cast<Quantization>(header.quantization),
                                    .similarity = static_cast<Similarity>(header.similarity)},
-                      .vector = {.norm = header.norm, .range = header.range}};
+                      .vector = {.bytes = {}, .norm = header.norm, .range = header.range}};
   if (!reader.Take(EncodedBytes(vector.encoding), vector.vector.bytes))
     return Corrupt("vector: cut off");
   return vector;
