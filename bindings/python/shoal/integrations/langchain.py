@@ -51,8 +51,9 @@ class _Store(VectorStore):
     def max_marginal_relevance_search(self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5,
                                       **options: Any) -> list[Document]:
         """k documents of the fetch_k nearest that are unlike each other."""
-        return self.max_marginal_relevance_search_by_vector(self._embedding.embed_query(query), k, fetch_k, lambda_mult,
-                                                            **options)
+        vector = self._embedding.embed_query(query)
+        found: list[Document] = self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, **options)
+        return found
 
     def _select_relevance_score_fn(self) -> Any:
         return self._cosine_relevance_score_fn
