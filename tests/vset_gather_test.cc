@@ -31,6 +31,25 @@ GatherRequest Request() {
           .with_attributes = true};
 }
 
+GatherVector Int8Vector() {
+  return {
+      .encoding = {.dim = 3, .input_dim = 5},
+      .vector = {.bytes = {std::byte{1}, std::byte{127}, std::byte{200}}, .norm = 2, .range = 0.5}};
+}
+
+GatherRequest RequestOfAnElement() {
+  GatherRequest request = Request();
+  request.query.clear();
+  request.encoded = Int8Vector();
+  return request;
+}
+
+ElementRequest AskElement() {
+  return {.id = 9, .partitions = 16, .name = "plants", .element = "oak"};
+}
+
+ElementAnswer ElementFound() { return {.id = 9, .vector = Int8Vector()}; }
+
 GatherAnswer Answer() {
   return {.id = 7,
           .partitions = 16,
@@ -48,6 +67,12 @@ TEST(PartitionTags, AreDifferentAndSpreadOverTheSlots) {
   }
   EXPECT_EQ(PartitionTags(16)[2], "61");
   EXPECT_EQ(PartitionKey("plants", "61"), "plants:{61}");
+}
+
+TEST(PartitionOfElement, IsThatOfItsCrc32) {
+  EXPECT_EQ(PartitionOf("123456789", 0xffffffff), 0xcbf43926);  // The polynomial's check value.
+  EXPECT_EQ(PartitionOf("", 1024), 0u);
+  EXPECT_EQ(PartitionOf("apple", 16), 0u);
 }
 
 TEST(PartitionedName, HasNoBraces) {
@@ -70,14 +95,43 @@ TEST(GatherMessage, IsParsedToWhatWasEncoded) {
   EXPECT_EQ(answered->hits[1].name.size(), 3u);
 }
 
+TEST(GatherMessage, OfAnElementsVectorIsParsedToWhatWasEncoded) {
+  const std::string request = Encode(RequestOfAnElement());
+  const auto parsed = ParseRequest(Bytes(request));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(Encode(*parsed), request);
+  EXPECT_TRUE(parsed->query.empty());
+  ASSERT_TRUE(parsed->encoded);
+  EXPECT_EQ(parsed->encoded->encoding, Int8Vector().encoding);
+  EXPECT_EQ(parsed->encoded->vector.bytes, Int8Vector().vector.bytes);
+  EXPECT_EQ(parsed->encoded->vector.norm, 2);
+  EXPECT_EQ(parsed->encoded->vector.range, 0.5);
+  const std::string asked = Encode(AskElement());
+  const auto element = ParseElementRequest(Bytes(asked));
+  ASSERT_TRUE(element) << element.error().message;
+  EXPECT_EQ(Encode(*element), asked);
+  EXPECT_EQ(element->element, "oak");
+  for (const ElementAnswer& one : {ElementFound(), ElementAnswer{.id = 9}}) {
+    const std::string answer = Encode(one);
+    const auto answered = ParseElementAnswer(Bytes(answer));
+    ASSERT_TRUE(answered) << answered.error().message;
+    EXPECT_EQ(Encode(*answered), answer);
+    EXPECT_EQ(answered->vector.has_value(), one.vector.has_value());
+  }
+}
+
 TEST(GatherMessage, CutAnywhereOrWithMoreBehindIsRefused) {
-  for (const std::string& whole : {Encode(Request()), Encode(Answer())}) {
-    for (size_t n = 0; n < whole.size(); ++n) {
-      EXPECT_FALSE(ParseRequest(Bytes(whole.substr(0, n))));
-      EXPECT_FALSE(ParseAnswer(Bytes(whole.substr(0, n))));
-    }
-    EXPECT_FALSE(ParseRequest(Bytes(whole + '\0')));
-    EXPECT_FALSE(ParseAnswer(Bytes(whole + '\0')));
+  const auto expect_refused = [](const std::string& message) {
+    EXPECT_FALSE(ParseRequest(Bytes(message)));
+    EXPECT_FALSE(ParseAnswer(Bytes(message)));
+    EXPECT_FALSE(ParseElementRequest(Bytes(message)));
+    EXPECT_FALSE(ParseElementAnswer(Bytes(message)));
+  };
+  for (const std::string& whole :
+       {Encode(Request()), Encode(Answer()), Encode(RequestOfAnElement()), Encode(AskElement()),
+        Encode(ElementFound())}) {
+    for (size_t n = 0; n < whole.size(); ++n) expect_refused(whole.substr(0, n));
+    expect_refused(whole + '\0');
   }
 }
 
@@ -100,6 +154,22 @@ TEST(GatherMessage, OutOfRangeIsRefusedByItsField) {
   EXPECT_THAT(error([](auto& r) { r.filter = ".a >"; }), HasSubstr("filter"));
   EXPECT_THAT(error([](auto& r) { r.filter_ef = 0; }), HasSubstr("filter_ef"));
   EXPECT_THAT(error([](auto& r) { r.name = "a{1}"; }), HasSubstr("name"));
+  const auto vector_error = [](const auto& change) {
+    GatherRequest request = RequestOfAnElement();
+    change(*request.encoded);
+    const std::string message = Encode(request);
+    const auto parsed = ParseRequest(Bytes(message));
+    return parsed ? "" : parsed.error().message;
+  };
+  EXPECT_THAT(vector_error([](auto& v) { v.encoding.dim = 0; }), HasSubstr("dim"));
+  EXPECT_THAT(vector_error([](auto& v) { v.encoding.dim = kMaxVectorDim + 1; }), HasSubstr("dim"));
+  EXPECT_THAT(vector_error([](auto& v) { v.encoding.input_dim = 2; }), HasSubstr("dim"));
+  EXPECT_THAT(vector_error([](auto& v) { v.encoding.quantization = static_cast<Quantization>(3); }),
+              HasSubstr("quantization"));
+  EXPECT_THAT(vector_error([](auto& v) { v.encoding.similarity = static_cast<Similarity>(3); }),
+              HasSubstr("similarity"));
+  EXPECT_THAT(vector_error([](auto& v) { v.vector.norm = NAN; }), HasSubstr("finite"));
+  EXPECT_THAT(error([](auto& r) { r.encoded = Int8Vector(); }), HasSubstr("dim"));
   const auto answer_error = [](const auto& change) {
     GatherAnswer answer = Answer();
     change(answer);
@@ -139,14 +209,25 @@ std::string Mutated(std::string text, std::mt19937& random) {
 TEST(GatherMessage, MutatedIsAnErrorOrAnotherMessage) {
   std::mt19937 random(1);
   const std::string request = Encode(Request());
+  const std::string of_element = Encode(RequestOfAnElement());
   const std::string answer = Encode(Answer());
+  const std::string ask = Encode(AskElement());
+  const std::string found = Encode(ElementFound());
   size_t parsed = 0;
   constexpr size_t kMessages = 20000;
   for (size_t i = 0; i < kMessages; ++i) {
-    const std::string asked = Mutated(request, random);
+    const std::string asked = Mutated(i % 2 == 0 ? request : of_element, random);
     if (const auto made = ParseRequest(Bytes(asked))) {
       EXPECT_EQ(Encode(*made), asked);
       ++parsed;
+    }
+    const std::string element = Mutated(ask, random);
+    if (const auto made = ParseElementRequest(Bytes(element))) {
+      EXPECT_EQ(Encode(*made), element);
+    }
+    const std::string vector = Mutated(found, random);
+    if (const auto made = ParseElementAnswer(Bytes(vector))) {
+      EXPECT_EQ(Encode(*made), vector);
     }
     const std::string answered = Mutated(answer, random);
     if (auto made = ParseAnswer(Bytes(answered))) {

@@ -52,8 +52,9 @@ case $mode in
     build release all
     ctest_in 'checks' build -L check -LE stress
     sanitized tsan race_tests 'house|stress' -L concurrency -R '(Race|^Stress\.)'
-    # Of everything at once: the whole index, and indices of every shape.
-    sanitized asan 'history_stress shape_stress' 'house|stress' -R '^Stress\.(history|shape)_'
+    # Of everything at once: the whole index, indices of every shape, vector sets in a server.
+    sanitized asan 'history_stress shape_stress shoal_vset' 'house|stress' \
+      -R '^Stress\.(history|shape)_|^Server\.Races'
     ;;
   sanitize)
     sanitized asan concurrency_tests 'house|stress' -L concurrency

@@ -195,32 +195,58 @@ class VectorSet:
 
     def remove(self, element: Element) -> bool:
         """True: it was there."""
-        old, = self._remove_old([element])
-        return bool(self._call("VREM", self.key_of(element), _bytes(element))) or old
+        return self.remove_many([element]) == 1
+
+    def remove_many(self, elements: Iterable[Element]) -> int:
+        """Removes elements; returns how many were there. An error leaves some removed."""
+        elements = list(elements)
+        old = self._remove_old(elements)
+        removed = self._calls([("VREM", self.key_of(element), _bytes(element)) for element in elements])
+        return sum(bool(reply) or was_old for reply, was_old in zip(removed, old))
+
+    def clear(self) -> None:
+        """Removes the keys of all partitions."""
+        pipeline = self.client.pipeline(transaction=False)
+        for key in {*self.keys, *self._old}:
+            pipeline.execute_command("UNLINK", key)
+        pipeline.execute(raise_on_error=True)
 
     def __len__(self) -> int:
         return sum(self._calls([("VCARD", key) for key in {*self.keys, *self._old}]))
 
     def __contains__(self, element: Element) -> bool:
-        return self._holder(element) is not None
+        keys = (self.key_of(element), self._old_key_of(element))
+        return any(self._call("VISMEMBER", key, _bytes(element)) for key in keys if key)
 
-    def _holder(self, element: Element) -> str | None:
-        for key in (self.key_of(element), self._old_key_of(element)):
-            if key and self._call("VISMEMBER", key, _bytes(element)):
-                return key
-        return None
+    def __iter__(self) -> Iterator[str]:
+        """The elements, a page of each key after the other. One that moves meanwhile may be missed, or come twice."""
+        for key in dict.fromkeys([*self.keys, *self._old]):
+            for names in self._names(key):
+                yield from map(_text, names)
 
     def attributes(self, element: Element) -> str | None:
         """Its attributes, as they were given. None: none, or no such element."""
-        key = self._holder(element)
-        reply = self._call("VGETATTR", key, _bytes(element)) if key else None
-        return None if reply is None else _text(reply)
+        return self.attributes_many([element])[0]
+
+    def attributes_many(self, elements: Iterable[Element]) -> list[str | None]:
+        """The same of many."""
+        return [None if reply is None else _text(reply) for reply in self._of_each("VGETATTR", elements)]
 
     def vector(self, element: Element) -> list[float] | None:
         """Its vector, as the server kept it. None: no such element."""
-        key = self._holder(element)
-        reply = self._call("VEMB", key, _bytes(element)) if key else None
-        return None if reply is None else [float(value) for value in reply]
+        return self.vectors_many([element])[0]
+
+    def vectors_many(self, elements: Iterable[Element]) -> list[list[float] | None]:
+        """The same of many."""
+        return [None if reply is None else [float(value) for value in reply] for reply in self._of_each("VEMB", elements)]
+
+    def _of_each(self, command: str, elements: Iterable[Element]) -> list[Any]:
+        """The command's replies, of the keys that elements belong to; where one is null, of the key that may have it besides."""
+        elements = list(elements)
+        replies = self._calls([(command, self.key_of(element), _bytes(element)) for element in elements])
+        keys = [self._old_key_of(element) if reply is None else None for element, reply in zip(elements, replies)]
+        old = iter(self._calls([(command, key, _bytes(element)) for key, element in zip(keys, elements) if key]))
+        return [next(old) if key else reply for key, reply in zip(keys, replies)]
 
     def search(self, vector: Any = None, count: int = 10, *, element: Element | None = None, ef: int | None = None,
                filter: str | None = None, with_attributes: bool = False, options: Sequence[Any] = (),

@@ -4,9 +4,9 @@
 usage: run.py --source DIR --build DIR [--suites | --figures | --wheel DIR] [PYTEST ARGUMENT...]
 
 --suites runs other libraries' tests of what stands in for them, or is an adaptor to them: those of LangChain,
-scikit-learn, Haystack, LlamaIndex as packages; hnswlib's and diskannpy's, which are in no package, from clones of
-their repositories, unchanged (--hnswlib URL, --diskannpy URL, or SHOAL_SUITE_HNSWLIB and SHOAL_SUITE_DISKANNPY). The
-last lines say of each what came of it.
+scikit-learn, Haystack, LlamaIndex as packages (stores over vector sets, too, on servers that it starts); hnswlib's and
+diskannpy's, which are in no package, from clones of their repositories, unchanged (--hnswlib URL, --diskannpy URL, or
+SHOAL_SUITE_HNSWLIB and SHOAL_SUITE_DISKANNPY). The last lines say of each what came of it.
 --figures measures what figures.py says, beside the program DIR/apps/shoal.
 --wheel builds the wheel alone, into DIR, and has auditwheel say which systems it runs on, where that is installed.
 
@@ -26,7 +26,7 @@ REQUIRED = ["numpy", "nanobind>=3", "nanobind-backend>=1.0", "scikit-build-core>
             "pandas", "polars", "pyarrow", "tqdm"]
 SUITES = ["numpy", "nanobind-backend>=1.0", "pytest", "pytest-asyncio", "pytest-socket", "syrupy",
           "langchain-core==1.8.3", "langchain-tests==1.1.9", "scikit-learn", "haystack-ai==3.4.1",
-          "llama-index-core==0.14.25"]
+          "llama-index-core==0.14.25", "redis==8.1.0"]
 # Where their tests are; the environment may say where there is a copy.
 HNSWLIB = os.environ.get("SHOAL_SUITE_HNSWLIB", "https://github.com/nmslib/hnswlib")
 DISKANNPY = os.environ.get("SHOAL_SUITE_DISKANNPY", "https://github.com/microsoft/DiskANN")
@@ -130,7 +130,8 @@ def run_suites(package, build, python, args):
     outcomes, failed, skipped = [], False, False
     for test in sorted((package / "suites").glob("test_*.py")):
         try:
-            run(suites, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", test, cwd=build)
+            run(suites, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", test, cwd=build,
+                env={**os.environ, "SHOAL_BUILD": str(build.parent)})
             outcomes.append(f"passed: {test.stem.removeprefix('test_')}")
         except Failed as failure:
             failed = True

@@ -115,6 +115,15 @@ std::string_view QuantizationName(Quantization quantization) {
   return "";
 }
 
+size_t EncodedBytes(const EncodingOptions& options) {
+  switch (options.quantization) {
+    case Quantization::kFloat32: return BytesOf(ScalarType::kFloat32, options.dim);
+    case Quantization::kInt8: return BytesOf(ScalarType::kInt8, options.dim);
+    case Quantization::kBinary: break;
+  }
+  return BytesOf(ScalarType::kBit, options.dim);
+}
+
 Result<Encoding> Encoding::Create(const EncodingOptions& o) {
   const auto check = [](const char* field, uint32_t found, uint32_t least) -> Status {
     if (found >= least && found <= kMaxVectorDim) return {};
@@ -136,12 +145,8 @@ Result<Encoding> Encoding::Create(const EncodingOptions& o) {
   return Encoding(o);
 }
 
-Encoding::Encoding(const EncodingOptions& options) : options_(options) {
-  switch (options.quantization) {
-    case Quantization::kFloat32: bytes_ = BytesOf(ScalarType::kFloat32, options.dim); break;
-    case Quantization::kInt8: bytes_ = BytesOf(ScalarType::kInt8, options.dim); break;
-    case Quantization::kBinary: bytes_ = BytesOf(ScalarType::kBit, options.dim); break;
-  }
+Encoding::Encoding(const EncodingOptions& options)
+    : options_(options), bytes_(EncodedBytes(options)) {
   if (options.input_dim == 0) return;
   kept_.resize(std::bit_ceil(options.input_dim));
   std::iota(kept_.begin(), kept_.end(), 0u);

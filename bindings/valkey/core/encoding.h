@@ -39,6 +39,9 @@ struct EncodingOptions {
   friend bool operator==(const EncodingOptions&, const EncodingOptions&) = default;
 };
 
+// Bytes of an encoded vector. Of options in range.
+size_t EncodedBytes(const EncodingOptions& options);
+
 // A vector as a set keeps it. `bytes` belong to whoever made the view.
 struct EncodedView {
   std::span<const std::byte> bytes;

@@ -1,15 +1,20 @@
-#include "gather.h"
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <set>
 #include <utility>
 
+#include "gather_wire.h"
+
 namespace shoal::vset {
 namespace {
+
+using wire::Append;
+using wire::Corrupt;
+using wire::InRange;
+using wire::Reader;
+using wire::SizeOf;
 
 constexpr uint32_t kSlots = 16384;
 constexpr std::array<char, 4> kRequestMagic = {'S', 'V', 'Q', '1'};
@@ -21,7 +26,8 @@ enum RequestFlag : uint32_t {
   kHasFilterEf = 4,
   kExact = 8,
   kWithAttributes = 16,
-  kAllRequestFlags = 31,
+  kEncoded = 32,
+  kAllRequestFlags = 63,
 };
 
 struct RequestHeader {
@@ -75,56 +81,13 @@ uint32_t SlotOfTag(std::string_view tag) {
   return crc % kSlots;
 }
 
-template <class T>
-void Append(const T& value, std::string& out) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof(value));
-}
-
-uint32_t SizeOf(std::string_view text) { return static_cast<uint32_t>(text.size()); }
-
-// A message, from front to back.
-class Reader {
- public:
-  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
-  bool is_empty() const { return bytes_.empty(); }
-  template <class T>
-  bool Take(T& value) {
-    if (bytes_.size() < sizeof(T)) return false;
-    std::memcpy(&value, bytes_.data(), sizeof(T));
-    bytes_ = bytes_.subspan(sizeof(T));
-    return true;
-  }
-  bool Take(size_t size, std::string& text) {
-    if (bytes_.size() < size) return false;
-    text.assign(reinterpret_cast<const char*>(bytes_.data()), size);
-    bytes_ = bytes_.subspan(size);
-    return true;
-  }
-  bool Take(size_t size, std::vector<float>& numbers) {
-    if (bytes_.size() / sizeof(float) < size) return false;
-    numbers.resize(size);
-    std::memcpy(numbers.data(), bytes_.data(), size * sizeof(float));
-    bytes_ = bytes_.subspan(size * sizeof(float));
-    return true;
-  }
-
- private:
-  std::span<const std::byte> bytes_;
-};
-
-tl::unexpected<Error> Corrupt(const char* what) {
-  return MakeError(ErrorCode::kCorrupt, std::string("message: ") + what);
-}
-
-bool InRange(uint64_t value, uint64_t least, uint64_t most) {
-  return value >= least && value <= most;
-}
-
 Status CheckHeader(const RequestHeader& header) {
   if (header.magic != kRequestMagic) return Corrupt("a request expected");
   if ((header.flags & ~uint32_t{kAllRequestFlags}) != 0) return Corrupt("flags: unknown");
   if (!InRange(header.partitions, 1, kMaxPartitions)) return Corrupt("partitions: out of range");
-  if (!InRange(header.dim, 1, kMaxVectorDim)) return Corrupt("dim: out of range");
+  const bool is_encoded = (header.flags & kEncoded) != 0;
+  if (is_encoded ? header.dim != 0 : !InRange(header.dim, 1, kMaxVectorDim))
+    return Corrupt("dim: out of range");
   if (!InRange(header.count, 1, kMaxGatherCount)) return Corrupt("count: out of range");
   if (!InRange(header.ef, 1, kMaxEf)) return Corrupt("ef: out of range");
   if (!std::isfinite(header.epsilon)) return Corrupt("epsilon: a finite number expected");
@@ -214,10 +177,12 @@ std::string Encode(const GatherRequest& request) {
   if (request.filter_ef) header.flags |= kHasFilterEf;
   if (request.exact) header.flags |= kExact;
   if (request.with_attributes) header.flags |= kWithAttributes;
+  if (request.encoded) header.flags |= kEncoded;
   std::string out;
   Append(header, out);
   out.append(reinterpret_cast<const char*>(request.query.data()),
              request.query.size() * sizeof(float));
+  if (request.encoded) wire::AppendVector(*request.encoded, out);
   return out.append(request.name).append(request.filter.value_or(""));
 }
 
@@ -233,6 +198,11 @@ Result<GatherRequest> ParseRequest(std::span<const std::byte> message) {
                         .ef = header.ef,
                         .exact = (header.flags & kExact) != 0,
                         .with_attributes = (header.flags & kWithAttributes) != 0};
+  if ((header.flags & kEncoded) != 0) {
+    Result<GatherVector> encoded = wire::TakeVector(reader);
+    if (!encoded) return tl::unexpected(encoded.error());
+    request.encoded = *std::move(encoded);
+  }
   std::string filter;
   if (!reader.Take(header.dim, request.query) || !reader.Take(header.name_bytes, request.name) ||
       !reader.Take(header.filter_bytes, filter))

@@ -2,11 +2,15 @@
 // what nodes say to each other when one of them gathers hits, and what it makes of the answers.
 //
 // Messages are little-endian, and bounded (kMaxGatherBytes):
-//   request  "SVQ1", id, partitions, dim, count, ef, name bytes, filter bytes, FILTER-EF, epsilon,
-//            flags, dim float32, name, filter
+//   request  "SVQ1", flags, id, partitions, dim, count, ef, name bytes, filter bytes, FILTER-EF,
+//            epsilon, dim float32, or an encoded vector (flag 32; dim is 0), name, filter
 //   answer   "SVA1", id, partitions, similarity, entries, hits, problem bytes, problem,
 //            entries (partition, problem bytes, problem), in ascending order,
 //            hits (partition, name bytes, attribute bytes, score, name, attribute)
+// and, before a search for an element of another node's (gather_element.cc):
+//   element  "SVE1", partitions, id, name bytes, element bytes, name, element
+//   vector   "SVV1", found, id; if found is 1, an encoded vector
+// An encoded vector is dim, input_dim, quantization, similarity, norm, range, bytes.
 // Whatever is not given is 0. So a message that is parsed is the one that its value is encoded to.
 // Thread safety: as of values.
 #pragma once
@@ -38,11 +42,21 @@ std::string PartitionKey(std::string_view name, std::string_view tag);
 // Not empty, no braces: else the slot would not be the tag's.
 bool IsPartitionedName(std::string_view name);
 
+// The partition that an element belongs to: CRC32(element) mod `partitions`.
+uint32_t PartitionOf(std::string_view element, uint32_t partitions);
+
+// A vector as a set of this encoding keeps it.
+struct GatherVector {
+  EncodingOptions encoding = {};
+  EncodedVector vector = {};
+};
+
 struct GatherRequest {
   uint64_t id = 0;
   std::string name = {};
   uint32_t partitions = 1;
-  std::vector<float> query = {};  // Finite.
+  std::vector<float> query = {};                       // Finite.
+  std::optional<GatherVector> encoded = std::nullopt;  // Instead of `query`; not checked.
   uint32_t count = kDefaultCount;
   uint32_t ef = kDefaultEf;
   std::optional<double> epsilon = std::nullopt;
@@ -73,12 +87,28 @@ struct GatherAnswer {
   std::vector<GatherHit> hits = {};             // Of searched partitions.
 };
 
+// Asks the node that has it for the vector of an element.
+struct ElementRequest {
+  uint64_t id = 0;
+  uint32_t partitions = 1;
+  std::string name = {};
+  std::string element = {};
+};
+struct ElementAnswer {
+  uint64_t id = 0;
+  std::optional<GatherVector> vector = std::nullopt;  // nullopt: not on this node. Not checked.
+};
+
 std::string Encode(const GatherRequest& request);
 std::string Encode(const GatherAnswer& answer);
 // The input may be hostile. Corrupt: not a message of this kind and version, cut off, more behind
 // the end, or out of range; names the field.
 Result<GatherRequest> ParseRequest(std::span<const std::byte> message);
 Result<GatherAnswer> ParseAnswer(std::span<const std::byte> message);
+std::string Encode(const ElementRequest& request);
+std::string Encode(const ElementAnswer& answer);
+Result<ElementRequest> ParseElementRequest(std::span<const std::byte> message);
+Result<ElementAnswer> ParseElementAnswer(std::span<const std::byte> message);
 
 // The hits in the order of their scores, ties in byte order of names; of equal names the first; at
 // most `count`.

@@ -61,7 +61,8 @@ struct VectorSetOptions {
   // M: kMinLinks to kMaxLinks. The graph has up to 2 M edges a point, as HNSW's lowest layer has;
   // at most shoal::kMaxDegree.
   uint32_t links = kDefaultLinks;
-  // EF of all inserts, 1 to kMaxEf; the graph uses at most shoal::kMaxListSize.
+  // EF of all inserts, 1 to kMaxEf. The graph's inserts keep half as many candidates: at least 2 M,
+  // if EF is that much, and at most shoal::kMaxListSize.
   uint32_t build_ef = kDefaultBuildEf;
   // Entered by Link, Maintain and exact searches. Null: none. It outlives the set.
   WorkGate* gate = nullptr;

@@ -1,5 +1,6 @@
 // Searches: over the tail and the graph, or over everything.
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <new>
 #include <string>
@@ -155,12 +156,25 @@ class SetSearch {
                                      .filter = judges_early ? &filter : nullptr},
                                     ids, distances);
     if (!found) return tl::unexpected(found.error());
-    for (size_t i = 0; i < *found; ++i) {
+    ids.resize(*found);
+    const std::vector<VectorId> compared = ComparedOf(ids);
+    for (size_t i = 0; i < ids.size(); ++i) {
       const Element* const element = set_.table_.Find(ids[i]);
-      if (element == nullptr || std::ranges::find(tail_, ids[i]) != tail_.end()) continue;
+      if (element == nullptr || std::ranges::binary_search(compared, ids[i])) continue;
       Offer(encoding_.ScoreOfDistance(distances[i]), element, Judged::kYes);
     }
     return {};
+  }
+
+  // Those of the hits that were compared in the tail, and linked since; sorted. There are few hits
+  // and perhaps many in the tail, which is passed over once.
+  std::vector<VectorId> ComparedOf(std::vector<VectorId> hits) const {
+    std::ranges::sort(hits);
+    std::vector<VectorId> compared;
+    std::ranges::copy_if(tail_, std::back_inserter(compared),
+                         [&](VectorId id) { return std::ranges::binary_search(hits, id); });
+    std::ranges::sort(compared);
+    return compared;
   }
 
   void Judge(std::span<const ExternalId> ids, std::span<uint8_t> accepted) const {

@@ -103,11 +103,10 @@ std::vector<CommandArg> VsimArguments() {
 }
 
 std::vector<CommandArg> VxSimArguments() {
-  std::vector<CommandArg> arguments = {Value("partitions", redis::kArgInteger), Vector(),
-                                       Option("milliseconds", redis::kArgInteger, "DEADLINE")};
-  const std::vector<CommandArg> options = VsimArguments();
-  // But the query, and the metric.
-  arguments.insert(arguments.end(), options.begin() + 1, options.end() - 1);
+  std::vector<CommandArg> arguments = VsimArguments();
+  arguments.pop_back();  // No metric.
+  arguments.insert(arguments.begin(), Value("partitions", redis::kArgInteger));
+  arguments.insert(arguments.begin() + 2, Option("milliseconds", redis::kArgInteger, "DEADLINE"));
   return arguments;
 }
 

@@ -85,16 +85,24 @@ bool ServesSlotOf(redis::Ctx* ctx, redis::String* key) {
 // What keeps the set from being searched; empty: nothing, and the part has its query.
 std::string Prepare(const Job& job, Part& part) {
   const vset::Encoding& encoding = part.set->set().encoding();
-  if (job.request.query.size() != encoding.input_dim())
+  const std::optional<vset::GatherVector>& encoded = job.request.encoded;
+  if (encoded && encoded->encoding != encoding.options())
+    return "another kind of vectors than the element's";
+  if (!encoded && job.request.query.size() != encoding.input_dim())
     return DimensionMismatch(encoding, job.request.query.size());
   const vset::Similarity similarity = encoding.options().similarity;
   if (job.request.epsilon && !IsEpsilonOf(similarity, *job.request.epsilon))
     return "invalid EPSILON";
   if (!job.parts.empty() && similarity != job.answer.similarity)
     return "another distance metric than the others'";
-  Result<vset::EncodedVector> query = encoding.Encode(job.request.query);
-  if (!query) return "invalid vector specification";
-  part.query = *std::move(query);
+  if (encoded) {
+    if (!encoding.Check(encoded->vector)) return "invalid vector specification";
+    part.query = encoded->vector;
+  } else {
+    Result<vset::EncodedVector> query = encoding.Encode(job.request.query);
+    if (!query) return "invalid vector specification";
+    part.query = *std::move(query);
+  }
   part.request = RequestOf(job.options, part.set->set());
   return {};
 }

@@ -3,9 +3,18 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <system_error>
 #include <utility>
 
 namespace shoal::vset_module {
+
+namespace {
+
+// Searches that go before a step of linking that waits. (Guessed: a step that gives way links one
+// element, which takes as long as one or two searches.)
+constexpr size_t kSearchesInARow = 8;
+
+}  // namespace
 
 Pool& Pool::Instance() {
   static Pool* const pool = new Pool;
@@ -22,12 +31,17 @@ void Pool::Post(Urgency urgency, Task task) {
 }
 
 void Pool::StartThreads() {
+  if (started_ >= wanted_) return;
   // Signals are for the server's main thread: a new thread inherits an empty set.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  for (; started_ < wanted_; ++started_) std::thread([this] { Run(); }).detach();
+  try {
+    for (; started_ < wanted_; ++started_) std::thread([this] { Run(); }).detach();
+  } catch (const std::system_error&) {
+    // The system has no more threads. Those that there are do the work; the next task tries again.
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -35,13 +49,9 @@ void Pool::Run() {
   pthread_setname_np(pthread_self(), "shoal_vset");
   std::unique_lock lock(mutex_);
   while (true) {
-    work_.wait(lock, [this] {
-      return Surplus() || (!stopped_ && (!searches_.empty() || !links_.empty()));
-    });
+    work_.wait(lock, [this] { return Surplus() || HasTask(); });
     if (Surplus()) break;
-    std::deque<Task>& queue = searches_.empty() ? links_ : searches_;
-    Task task = std::move(queue.front());
-    queue.pop_front();
+    Task task = Take();
     ++running_;
     lock.unlock();
     task();
@@ -50,6 +60,21 @@ void Pool::Run() {
     if (--running_ == 0) idle_.notify_all();
   }
   --started_;
+}
+
+Pool::Task Pool::Take() {
+  const bool links_next =
+      searches_.empty() || (!links_.empty() && searches_in_a_row_ == kSearchesInARow);
+  searches_in_a_row_ = links_next || links_.empty() ? 0 : searches_in_a_row_ + 1;
+  std::deque<Task>& queue = links_next ? links_ : searches_;
+  Task task = std::move(queue.front());
+  queue.pop_front();
+  return task;
+}
+
+bool Pool::SearchesWait() const {
+  const std::lock_guard lock(mutex_);
+  return !searches_.empty();
 }
 
 void Pool::SetThreads(size_t threads) {

@@ -20,10 +20,14 @@ class Pool {
   // The process's pool. It is never destroyed: a server may exit while its threads wait.
   static Pool& Instance();
 
-  // Searches go before linking: a client waits for them.
+  // Searches go before linking: a client waits for them. But where both wait, linking has every
+  // ninth turn: clients that add wait, too, and would for ever if searches never ceased.
   enum class Urgency : uint8_t { kSearch, kLink };
   // Any thread. Starts as many threads as SetThreads said when the first task comes.
   void Post(Urgency urgency, Task task);
+
+  // Whether searches wait for a thread: a step of linking should end soon.
+  bool SearchesWait() const;
 
   // Number of threads, at least 1. Fewer: surplus threads leave when their task ends.
   void SetThreads(size_t threads);
@@ -43,7 +47,10 @@ class Pool {
  private:
   Pool() = default;
   void Run();
-  void StartThreads();  // Holds mutex_.
+  // These three hold mutex_.
+  void StartThreads();
+  bool HasTask() const { return !stopped_ && (!searches_.empty() || !links_.empty()); }
+  Task Take();
   bool Surplus() const { return started_ > wanted_; }
 
   mutable std::mutex mutex_;
@@ -51,6 +58,7 @@ class Pool {
   std::condition_variable idle_;  // running_ is 0.
   std::deque<Task> searches_;
   std::deque<Task> links_;
+  size_t searches_in_a_row_ = 0;  // While links waited.
   size_t wanted_ = 2;
   size_t started_ = 0;
   size_t running_ = 0;

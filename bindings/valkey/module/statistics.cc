@@ -8,7 +8,8 @@ namespace shoal::vset_module {
 
 namespace {
 
-void AddInfo(redis::InfoCtx* info, int /*for_crash_report*/) {
+void AddInfo(redis::InfoCtx* info, int for_crash_report) {
+  if (for_crash_report != 0) return;  // The thread that crashed may hold the pool's lock.
   const Pool::Counts pool = Pool::Instance().counts();
   const Statistics& counts = CurrentStatistics();
   redis::InfoAddSection(info, "vectorsets");

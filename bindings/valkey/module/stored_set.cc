@@ -10,7 +10,7 @@ namespace shoal::vset_module {
 
 namespace {
 
-// Elements that a task links before others have their turn.
+// Elements that a task links before others have their turn; one where searches wait.
 constexpr size_t kStep = 32;
 // Changes after which it is seen whether a repair is due: that asks the system about memory.
 constexpr size_t kLookEvery = 64;
@@ -63,7 +63,9 @@ void StoredSet::PostLinks() {
 }
 
 void StoredSet::LinkSome() {
-  const Result<size_t> linked = set_->Link(kStep);
+  Result<size_t> linked = set_->Link(1);
+  for (size_t i = 1; i < kStep && linked && *linked > 0 && !Pool::Instance().SearchesWait(); ++i)
+    linked = set_->Link(1);
   CountMappedMemory();
   const bool last = linkers_.fetch_sub(1) == 1;
   // Without memory elements stay in the tail; the next change tries again. What came while this

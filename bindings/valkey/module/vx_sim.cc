@@ -1,19 +1,20 @@
-// VX.SIM name partitions (FP32 blob | VALUES n v1 .. vn | XI8 blob | XU8 blob) [DEADLINE ms]
-//   [options of VSIM]
+// VX.SIM name partitions (ELE element | FP32 blob | VALUES n v1 .. vn | XI8 blob | XU8 blob)
+//   [DEADLINE ms] [options of VSIM]
 //
 // Finds the nearest elements of all partitions of a set (core/gather.h), wherever in the cluster
 // they are. The node that is asked sends the request to every master over the cluster's own bus,
 // searches its own partitions meanwhile, and replies when all partitions have been searched, when
 // all that could be asked have answered, or at the deadline: the hits, and the partitions that were
-// not searched, with the reason.
+// not searched, with the reason. An element's vector it takes from its own key; if that is
+// elsewhere, it asks all masters for the vector first.
 //
 // Messages are fire and forget, and not authenticated beyond what the bus does (tls-cluster). So an
 // answer counts only if its id, a random number, is that of a search that waits, and comes from a
 // node that was asked; parsing trusts nothing; both sides limit how much they do at a time.
-#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <span>
@@ -25,6 +26,7 @@
 #include "bindings/valkey/module/command.h"
 #include "bindings/valkey/module/partition_search.h"
 #include "bindings/valkey/module/search_options.h"
+#include "bindings/valkey/module/set_type.h"
 #include "bindings/valkey/module/settings.h"
 
 namespace shoal::vset_module {
@@ -34,11 +36,14 @@ namespace {
 // Types of messages: the server keeps those of modules apart, but not of all modules.
 constexpr uint8_t kRequestType = 0x53;
 constexpr uint8_t kAnswerType = 0x54;
+constexpr uint8_t kElementType = 0x55;
+constexpr uint8_t kVectorType = 0x56;
 constexpr long long kDefaultDeadline = 1000;  // Milliseconds.
 constexpr long long kMaxDeadline = 60000;
 // Searches that wait, and requests of other nodes that are worked on, at a time.
 constexpr size_t kMaxWaiting = 1024;
 constexpr size_t kMaxServed = 256;
+constexpr char kNoElement[] = "ERR element not found in set";
 
 // A search whose client waits.
 struct Waiting {
@@ -56,6 +61,9 @@ struct Waiting {
   redis::TimerId timer = 0;
   std::set<std::string> asked = {};  // Nodes that have not answered; "" is this one.
   std::string otherwise = {};        // Why partitions are missing that no node has spoken of.
+  // The search that begins when the element's vector is there; nullopt: it has begun.
+  std::optional<vset::GatherRequest> later = std::nullopt;
+  bool has_no_element = false;
 };
 
 // Of this process. Main thread.
@@ -77,6 +85,7 @@ uint64_t NewId() {
 
 int ReplyGathered(redis::Ctx* ctx, redis::String**, int) {
   const auto& waiting = *static_cast<Waiting*>(redis::GetBlockedClientPrivateData(ctx));
+  if (waiting.has_no_element) return ReplyError(ctx, kNoElement);
   std::vector<HitView> hits;
   for (const vset::GatherHit& hit : waiting.gathering.hits())
     hits.push_back({hit.name, hit.score, hit.attribute});
@@ -108,7 +117,8 @@ void TakeAnswer(const std::string& node, vset::GatherAnswer answer) {
   State& state = CurrentState();
   const uint64_t id = answer.id;
   const auto found = state.waiting.find(id);
-  if (found == state.waiting.end() || found->second->asked.erase(node) == 0) return;
+  if (found == state.waiting.end() || found->second->later) return;
+  if (found->second->asked.erase(node) == 0) return;
   Waiting& waiting = *found->second;
   waiting.gathering.Take(std::move(answer));
   if (!waiting.gathering.is_complete() && !waiting.asked.empty()) return;
@@ -126,10 +136,10 @@ bool Send(const std::string& node, uint8_t type, const std::string& message) {
                                    static_cast<uint32_t>(message.size())) == redis::kOk;
 }
 
-// Every other master that is not known to be dead gets the request.
-void AskMasters(const vset::GatherRequest& request, Waiting& waiting) {
+// Every other master that is not known to be dead gets the message.
+void AskMasters(uint8_t type, const std::string& message, Waiting& waiting) {
   redis::Ctx* const ctx = CurrentState().ctx;
-  const std::string message = vset::Encode(request);
+  if ((redis::GetContextFlags(ctx) & redis::kCtxCluster) == 0) return;
   size_t count = 0;
   char** nodes = redis::GetClusterNodesList(ctx, &count);
   if (nodes == nullptr) return;
@@ -141,9 +151,66 @@ void AskMasters(const vset::GatherRequest& request, Waiting& waiting) {
       continue;
     constexpr int kNotAsked = redis::kNodeMyself | redis::kNodeFailing;
     if ((flags & redis::kNodeMaster) == 0 || (flags & kNotAsked) != 0) continue;
-    if (Send(node, kRequestType, message)) waiting.asked.insert(node);
+    if (Send(node, type, message)) waiting.asked.insert(node);
   }
   redis::FreeClusterNodesList(nodes);
+}
+
+// The search of a client that waits: here, and at the other nodes.
+void Search(redis::Ctx* ctx, vset::GatherRequest request, Waiting& waiting) {
+  waiting.asked = {""};
+  AskMasters(kRequestType, vset::Encode(request), waiting);
+  SearchPartitions(ctx, std::move(request),
+                   [](vset::GatherAnswer answer) { TakeAnswer("", std::move(answer)); });
+}
+
+// The vector of an element, if its key is here.
+std::optional<vset::GatherVector> VectorHere(redis::Ctx* ctx, const vset::ElementRequest& request) {
+  const uint32_t partition = vset::PartitionOf(request.element, request.partitions);
+  const std::string text =
+      vset::PartitionKey(request.name, vset::PartitionTags(request.partitions)[partition]);
+  redis::String* const name = redis::CreateString(ctx, text.data(), text.size());
+  std::optional<vset::GatherVector> found;
+  {
+    const OpenedKey key(ctx, name, OpenedKey::Mode::kRead);
+    if (key.set() != nullptr) {
+      const vset::VectorSet& set = key.set()->set();
+      if (std::optional<vset::EncodedVector> vector = set.Vector(request.element))
+        found = {set.options().encoding, *std::move(vector)};
+    }
+  }
+  redis::FreeString(ctx, name);
+  return found;
+}
+
+void ReceiveElementRequest(redis::Ctx* ctx, const char* sender, uint8_t,
+                           const unsigned char* payload, uint32_t bytes) {
+  const Result<vset::ElementRequest> request =
+      vset::ParseElementRequest(std::as_bytes(std::span(payload, bytes)));
+  if (!request) return redis::Log(ctx, "warning", "VX.SIM: %s", request.error().message.c_str());
+  Send(std::string(sender, redis::kNodeIdBytes), kVectorType,
+       vset::Encode(vset::ElementAnswer{.id = request->id, .vector = VectorHere(ctx, *request)}));
+}
+
+void ReceiveVector(redis::Ctx* ctx, const char* sender, uint8_t, const unsigned char* payload,
+                   uint32_t bytes) {
+  Result<vset::ElementAnswer> answer =
+      vset::ParseElementAnswer(std::as_bytes(std::span(payload, bytes)));
+  if (!answer) return redis::Log(ctx, "warning", "VX.SIM: %s", answer.error().message.c_str());
+  State& state = CurrentState();
+  const auto found = state.waiting.find(answer->id);
+  if (found == state.waiting.end() || !found->second->later) return;
+  Waiting& waiting = *found->second;
+  if (waiting.asked.erase(std::string(sender, redis::kNodeIdBytes)) == 0) return;
+  if (answer->vector) {
+    vset::GatherRequest request = *std::exchange(waiting.later, std::nullopt);
+    request.encoded = std::move(answer->vector);
+    return Search(ctx, std::move(request), waiting);
+  }
+  if (!waiting.asked.empty()) return;
+  redis::StopTimer(state.ctx, waiting.timer, nullptr);
+  waiting.has_no_element = true;
+  Finish(answer->id, "");
 }
 
 void ReceiveRequest(redis::Ctx* ctx, const char* sender, uint8_t, const unsigned char* payload,
@@ -198,18 +265,21 @@ bool MayRead(redis::Ctx* ctx, const vset::GatherRequest& request) {
   return may;
 }
 
-// Name, partitions, vector. Empty, or the error.
-std::string TakeQuery(Arguments& arguments, std::string_view name, vset::GatherRequest& request) {
+// Name, partitions, vector or element. Empty, or the error.
+std::string TakeQuery(Arguments& arguments, std::string_view name, vset::GatherRequest& request,
+                      std::optional<std::string>& element) {
   if (!vset::IsPartitionedName(name)) return "ERR invalid name: no braces expected";
   const std::optional<long long> partitions = arguments.TakeInteger();
   if (!partitions || *partitions < 1 || *partitions > vset::kMaxPartitions)
     return "ERR invalid number of partitions: 1 to 1024 expected";
-  std::optional<std::vector<float>> query = TakeVector(arguments);
-  if (!query) return "ERR invalid vector specification";
-  if (!std::ranges::all_of(*query, [](float x) { return std::isfinite(x); }))
-    return "ERR invalid vector specification";
   request.name = name;
   request.partitions = static_cast<uint32_t>(*partitions);
+  if (arguments.left() >= 2 && arguments.TakeWord("ELE")) {
+    element = arguments.Take();
+    return {};
+  }
+  std::optional<std::vector<float>> query = TakeVector(arguments);
+  if (!query) return "ERR invalid vector specification";
   request.query = *std::move(query);
   return {};
 }
@@ -250,6 +320,8 @@ void ReceiveGatherMessages(redis::Ctx* ctx) {
   CurrentState().ctx = redis::GetDetachedThreadSafeContext(ctx);
   redis::RegisterClusterMessageReceiver(ctx, kRequestType, ReceiveRequest);
   redis::RegisterClusterMessageReceiver(ctx, kAnswerType, ReceiveAnswer);
+  redis::RegisterClusterMessageReceiver(ctx, kElementType, ReceiveElementRequest);
+  redis::RegisterClusterMessageReceiver(ctx, kVectorType, ReceiveVector);
 }
 
 int RunVxSim(redis::Ctx* ctx, redis::String** argv, int argc) {
@@ -260,7 +332,8 @@ int RunVxSim(redis::Ctx* ctx, redis::String** argv, int argc) {
   vset::GatherRequest request;
   SearchOptions options;
   long long deadline = kDefaultDeadline;
-  if (std::string error = TakeQuery(arguments, View(argv[1]), request); !error.empty())
+  std::optional<std::string> element;
+  if (std::string error = TakeQuery(arguments, View(argv[1]), request, element); !error.empty())
     return ReplyError(ctx, error);
   if (std::string error = TakeOptions(arguments, options, deadline); !error.empty())
     return ReplyError(ctx, error);
@@ -271,13 +344,21 @@ int RunVxSim(redis::Ctx* ctx, redis::String** argv, int argc) {
   Complete(options, request);
 
   auto waiting = std::make_unique<Waiting>(request, std::move(options), deadline);
+  if (element) {
+    const vset::ElementRequest wanted{request.id, request.partitions, request.name, *element};
+    request.encoded = VectorHere(ctx, wanted);
+    if (!request.encoded) AskMasters(kElementType, vset::Encode(wanted), *waiting);
+    if (!request.encoded && waiting->asked.empty()) return ReplyError(ctx, kNoElement);
+  }
+  const bool has_query = !element || request.encoded;
   waiting->client = redis::BlockClient(ctx, ReplyGathered, nullptr, FreeWaiting, 0);
   waiting->timer = redis::CreateTimer(ctx, deadline, ReachDeadline, waiting.get());
-  waiting->asked.insert("");
-  if ((redis::GetContextFlags(ctx) & redis::kCtxCluster) != 0) AskMasters(request, *waiting);
-  state.waiting[request.id] = std::move(waiting);
-  SearchPartitions(ctx, std::move(request),
-                   [](vset::GatherAnswer answer) { TakeAnswer("", std::move(answer)); });
+  Waiting& held = *(state.waiting[request.id] = std::move(waiting));
+  if (has_query) {
+    Search(ctx, std::move(request), held);
+  } else {
+    held.later = std::move(request);
+  }
   return redis::kOk;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Servers for the tests: the machine's own, or Debian's packages unpacked in the build folder without root.
 
-  servers.py --into DIR redis7|valkey8|redis8      prints the command that starts this server
+  servers.py --into DIR redis7|valkey8|valkey9|redis8      prints the command that starts this server
 """
 
 import argparse
@@ -17,6 +17,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SERVERS = {
     "redis7": ("bookworm", "redis-server", "redis-check-rdb"),
     "valkey8": ("bookworm-backports", "valkey-server", "valkey-check-rdb"),
+    "valkey9": ("sid", "valkey-server", "valkey-check-rdb"),
     "redis8": ("trixie", "redis-server", "redis-check-rdb"),
 }
 LOADER = "ld-linux-x86-64.so.2"

@@ -61,6 +61,14 @@ class Gather(ClusterTest):
         found, missing = clients[4]("VX.SIM", "plants", 16, "VALUES", 8, *query, "FILTER", ".i < 9", "WITHATTRIBS", "TRUTH")
         self.assertEqual({bytes(name): bytes(text) for name, text in zip(found[::2], found[1::2])},
                          {b"e%d" % i: b'{"i": %d}' % i for i in range(9)})
+        for client in clients:  # An element of any node's is a query at every node.
+            for element in ("e1", "e2", "e3"):
+                found, missing = client("VX.SIM", "plants", 16, "ELE", element, "WITHSCORES", "COUNT", 5, "EF", 800)
+                hits = store.search(element=element, count=5, ef=800)
+                self.assertEqual((found[::2], missing), ([hit.element.encode() for hit in hits], []))
+                for score, hit in zip(found[1::2], hits):
+                    self.assertAlmostEqual(float(score), hit.score, 6)
+            self.assertIn("element not found", client.error("VX.SIM", "plants", 16, "ELE", "e800"))
         # Partitions that have no key are searched, too.
         self.assertEqual(clients[1]("VX.SIM", "none", 64, "FP32", blob(query)), [[], []])
         with self.subTest("a slot that moves"):
@@ -118,6 +126,15 @@ class Gather(ClusterTest):
         self.assertEqual(found[0][0], b"e3")
         self.assertEqual(found[0][1][1], b'{"i": 3}')
         self.assertAlmostEqual(found[1][1][0], cosine_score(query, vectors[found[1][0].decode()]), 5)
+        # The element's vector is taken as its set keeps it: quantised and projected ones, too.
+        store.add("far", [100.0 * x for x in query])
+        self.assertEqual(set(client("VX.SIM", "plants", 5, "ELE", "far", "COUNT", 2)[0]), {b"e3", b"far"})
+        for options in (("Q8",), ("BIN",)):
+            small = load_cluster().VectorSet(store.client, "small", 3, options=options, reduce=4)
+            small.clear()
+            small.add_many((name, v, None) for name, v in vectors.items())
+            found, missing = client("VX.SIM", "small", 3, "ELE", "e3", "WITHSCORES", "COUNT", 1, "TRUTH")
+            self.assertEqual((float(found[1]), missing), (1.0, []))
         # Every partition that cannot be searched is said, with the reason.
         client("SET", store.keys[1], "x")
         client("DEL", store.keys[2])
@@ -125,6 +142,9 @@ class Gather(ClusterTest):
         found, missing = client("VX.SIM", "plants", 5, "FP32", blob(query))
         self.assertEqual(missing, [[1, b"not a vector set"], [2, b"Vector dimension mismatch - got 8 but set has 3"]])
         self.assertEqual(len(found), 10)
+        there = client("VRANDMEMBER", store.keys[0])
+        _, missing = client("VX.SIM", "plants", 5, "ELE", there)
+        self.assertEqual(missing, [[1, b"not a vector set"], [2, b"another kind of vectors than the element's"]])
 
     def test_keys_that_a_user_may_not_read_are_refused(self):
         server = self.start()
@@ -145,7 +165,7 @@ class Gather(ClusterTest):
         client = self.start().client()
         query = ("VALUES", 2, 1, 0)
         for words, text in ((("a{b", 4, *query), "name"), (("a", 0, *query), "partitions"), (("a", 1025, *query), "partitions"),
-                            (("a", "x", *query), "partitions"), (("a", 4, "ELE", "e"), "vector"),
+                            (("a", "x", *query), "partitions"), (("a", 4, "ELE", "e"), "element not found"), (("a", 4, "ELE"), "wrong number"),
                             (("a", 4, "VALUES", 1, "nan"), "vector"), (("a", 4, "FP32", b"\0\0\xc0\x7f"), "vector"),
                             (("a", 4, *query, "COUNT", 1001), "COUNT"), (("a", 4, *query, "DEADLINE", 0), "DEADLINE"),
                             (("a", 4, *query, "DEADLINE", 60001), "DEADLINE"), (("a", 4, *query, "EPSILON", "inf"), "EPSILON"),

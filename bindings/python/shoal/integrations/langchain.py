@@ -1,4 +1,5 @@
-"""A LangChain vector store. Ids are strings; adding one that is there replaces its document."""
+"""LangChain vector stores: in memory, and over the vector sets of a server. Ids are strings; adding one that is there
+replaces its document."""
 
 from __future__ import annotations
 
@@ -16,11 +17,49 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from .._index import Index, Path
 from .._keys import KeyedIndex
+from ..cluster import VectorSet
 
-__all__ = ["ShoalVectorStore"]
+__all__ = ["ShoalVectorStore", "VectorSetStore"]
 
 
-class ShoalVectorStore(VectorStore):
+class _Store(VectorStore):
+    """What both stores do with what they find."""
+
+    _embedding: Embeddings
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """What makes vectors of texts."""
+        return self._embedding
+
+    def _found(self, vector: Sequence[float], k: int, **options: Any) -> list[tuple[Document, float]]:
+        """The k nearest documents with their distances, 1 - cos."""
+        raise NotImplementedError
+
+    def similarity_search(self, query: str, k: int = 4, **options: Any) -> list[Document]:
+        """The k nearest documents."""
+        return [document for document, _ in self.similarity_search_with_score(query, k, **options)]
+
+    def similarity_search_with_score(self, query: str, k: int = 4, **options: Any) -> list[tuple[Document, float]]:
+        """The k nearest documents with their distances, 1 - cos."""
+        return self._found(self._embedding.embed_query(query), k, **options)
+
+    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **options: Any) -> list[Document]:
+        """The k documents nearest to a vector."""
+        return [document for document, _ in self._found(embedding, k, **options)]
+
+    def max_marginal_relevance_search(self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5,
+                                      **options: Any) -> list[Document]:
+        """k documents of the fetch_k nearest that are unlike each other."""
+        vector = self._embedding.embed_query(query)
+        found: list[Document] = self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, **options)
+        return found
+
+    def _select_relevance_score_fn(self) -> Any:
+        return self._cosine_relevance_score_fn
+
+
+class ShoalVectorStore(_Store):
     """Documents in memory, found by their embeddings. Distances are 1 - cos.
 
     Parameters
@@ -33,11 +72,6 @@ class ShoalVectorStore(VectorStore):
     def __init__(self, embedding: Embeddings, index: KeyedIndex | None = None) -> None:
         self._embedding, self._index = embedding, index
         self._documents: dict[str, tuple[str, dict[str, Any]]] = {}
-
-    @property
-    def embeddings(self) -> Embeddings:
-        """What makes vectors of texts."""
-        return self._embedding
 
     def add_texts(self, texts: Iterable[str], metadatas: list[dict[Any, Any]] | None = None, *,
                   ids: Sequence[str | None] | None = None, **_: Any) -> list[str]:
@@ -72,24 +106,12 @@ class ShoalVectorStore(VectorStore):
         text, metadata = self._documents[key]
         return Document(id=key, page_content=text, metadata=dict(metadata))
 
-    def _found(self, vector: Sequence[float], k: int) -> list[tuple[Document, float]]:
+    def _found(self, vector: Sequence[float], k: int, **_: Any) -> list[tuple[Document, float]]:
         if self._index is None:
             return []
         keys, distances = self._index.search(np.asarray(vector, np.float32), k)
         return [(self._document(key), float(distance)) for key, distance in zip(keys, distances)
                 if key in self._documents]
-
-    def similarity_search(self, query: str, k: int = 4, **_: Any) -> list[Document]:
-        """The k nearest documents."""
-        return [document for document, _ in self.similarity_search_with_score(query, k)]
-
-    def similarity_search_with_score(self, query: str, k: int = 4, **_: Any) -> list[tuple[Document, float]]:
-        """The k nearest documents with their distances, 1 - cos."""
-        return self._found(self._embedding.embed_query(query), k)
-
-    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **_: Any) -> list[Document]:
-        """The k documents nearest to a vector."""
-        return [document for document, _ in self._found(embedding, k)]
 
     def max_marginal_relevance_search_by_vector(self, embedding: list[float], k: int = 4, fetch_k: int = 20,
                                                 lambda_mult: float = 0.5, **_: Any) -> list[Document]:
@@ -100,14 +122,6 @@ class ShoalVectorStore(VectorStore):
         keys = self._index.search(query, fetch_k).keys
         chosen = maximal_marginal_relevance(query, list(self._index.get(keys)), lambda_mult, k)
         return [self._document(str(keys[i])) for i in chosen]
-
-    def max_marginal_relevance_search(self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5,
-                                      **_: Any) -> list[Document]:
-        """The same of a text."""
-        return self.max_marginal_relevance_search_by_vector(self._embedding.embed_query(query), k, fetch_k, lambda_mult)
-
-    def _select_relevance_score_fn(self) -> Any:
-        return self._cosine_relevance_score_fn
 
     @classmethod
     def from_texts(cls, texts: list[str], embedding: Embeddings, metadatas: list[dict[Any, Any]] | None = None, *,
@@ -131,4 +145,78 @@ class ShoalVectorStore(VectorStore):
         store = cls(embedding, KeyedIndex.load(path) if path.exists() else None)
         documents = json.loads(pathlib.Path(folder, "documents.json").read_text())
         store._documents = {key: (text, metadata) for key, (text, metadata) in documents.items()}
+        return store
+
+
+_TEXT = "_text"
+
+
+class VectorSetStore(_Store):
+    """Documents on a server, one or many: Valkey or Redis with this project's module, or Redis 8 as it is.
+
+    An element's attributes are the document's metadata, and its text as `_text`. So VSIM's filter expressions see the
+    metadata: `store.similarity_search("oak", filter=".year > 1990")`.
+
+    Parameters
+    ----------
+    embedding : Embeddings
+    vectors : shoal.cluster.VectorSet
+        Under cosine, the default. `VectorSet(redis.Redis(), "documents", partitions=1)` is one key of one server.
+    """
+
+    def __init__(self, embedding: Embeddings, vectors: VectorSet) -> None:
+        self._embedding, self.vectors = embedding, vectors
+
+    def add_texts(self, texts: Iterable[str], metadatas: list[dict[Any, Any]] | None = None, *,
+                  ids: Sequence[str | None] | None = None, **_: Any) -> list[str]:
+        """Adds texts, or replaces those of ids that are there. Returns the ids. ValueError: metadata has `_text`."""
+        many = list(texts)
+        keys = [key or str(uuid.uuid4()) for key in ids or [None] * len(many)]
+        attributes = []
+        for text, metadata in zip(many, metadatas or [{}] * len(many)):
+            if _TEXT in metadata:
+                raise ValueError(f"metadata: {_TEXT} is the name of the text here")
+            attributes.append({**metadata, _TEXT: text})
+        self.vectors.add_many(zip(keys, self._embedding.embed_documents(many) if many else [], attributes))
+        return keys
+
+    def delete(self, ids: Sequence[str] | None = None, **_: Any) -> bool | None:
+        """Removes documents, or all; those that are not there are left out."""
+        if ids is None:
+            self.vectors.clear()
+        else:
+            self.vectors.remove_many(ids)
+        return True
+
+    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """Those of the documents that are there."""
+        return [self._document(key, text) for key, text in zip(ids, self.vectors.attributes_many(ids)) if text is not None]
+
+    @staticmethod
+    def _document(key: str, attributes: str) -> Document:
+        metadata = json.loads(attributes)
+        return Document(id=key, page_content=metadata.pop(_TEXT), metadata=metadata)
+
+    def _found(self, vector: Sequence[float], k: int, **options: Any) -> list[tuple[Document, float]]:
+        """`options` are those of VectorSet.search: filter, ef, options, partial."""
+        hits = self.vectors.search(vector, k, with_attributes=True, **options)
+        return [(self._document(hit.element, hit.attributes), 2 - 2 * hit.score) for hit in hits if hit.attributes is not None]
+
+    def max_marginal_relevance_search_by_vector(self, embedding: list[float], k: int = 4, fetch_k: int = 20,
+                                                lambda_mult: float = 0.5, **options: Any) -> list[Document]:
+        """k documents of the fetch_k nearest that are unlike each other."""
+        documents = self.similarity_search_by_vector(embedding, fetch_k, **options)
+        vectors = self.vectors.vectors_many([str(document.id) for document in documents])
+        there = [(document, row) for document, row in zip(documents, vectors) if row is not None]
+        chosen = maximal_marginal_relevance(np.asarray(embedding, np.float32), [row for _, row in there], lambda_mult, k)
+        return [there[i][0] for i in chosen]
+
+    @classmethod
+    def from_texts(cls, texts: list[str], embedding: Embeddings, metadatas: list[dict[Any, Any]] | None = None, *,
+                   ids: list[str] | None = None, vectors: VectorSet | None = None, **_: Any) -> VectorSetStore:
+        """A store of these texts in `vectors`, which must be given."""
+        if vectors is None:
+            raise TypeError("from_texts: vectors expected, a shoal.cluster.VectorSet")
+        store = cls(embedding, vectors)
+        store.add_texts(texts, metadatas, ids=ids)
         return store

@@ -1,24 +1,29 @@
-"""A LlamaIndex vector store: nodes with their texts, in memory."""
+"""LlamaIndex vector stores of nodes with their texts: in memory, and over the vector sets of a server."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
-from llama_index.core.vector_stores.types import (BasePydanticVectorStore, MetadataFilters, VectorStoreQuery,
-                                                  VectorStoreQueryMode, VectorStoreQueryResult)
+from llama_index.core.vector_stores.types import (BasePydanticVectorStore, FilterCondition, FilterOperator, MetadataFilter,
+                                                  MetadataFilters, VectorStoreQuery, VectorStoreQueryMode,
+                                                  VectorStoreQueryResult)
 from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_metadata_dict
 
 from .._index import Index
 from .._keys import KeyedIndex
+from ..cluster import VectorSet
 
-__all__ = ["ShoalVectorStore"]
+__all__ = ["ShoalVectorStore", "VectorSetStore"]
 
 
 class ShoalVectorStore(BasePydanticVectorStore):
@@ -113,3 +118,135 @@ class ShoalVectorStore(BasePydanticVectorStore):
         if (folder / "index.shoal").exists():
             store._index = KeyedIndex.load(folder / "index.shoal")
         return store
+
+
+_PAGE = 500
+_COMPARISONS = {FilterOperator.EQ: "==", FilterOperator.NE: "!=", FilterOperator.GT: ">", FilterOperator.GTE: ">=",
+                FilterOperator.LT: "<", FilterOperator.LTE: "<="}
+
+
+def _literal(value: Any) -> str:
+    """A value as VSIM's filter expressions have it."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    if isinstance(value, str):
+        quote = "'" if '"' in value else '"'
+        return quote + value.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return repr(int(value) if isinstance(value, bool) else value)
+    raise ValueError(f"filter value: expected a string, a finite number or a list, found {value!r}")
+
+
+def _expression(one: MetadataFilter | MetadataFilters) -> str:
+    """The expression of one filter."""
+    if isinstance(one, MetadataFilters):
+        raise NotImplementedError("filters: expected none within filters")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", one.key):
+        raise ValueError(f"filter key: expected letters, digits, _ and -, found {one.key!r}")
+    if one.operator in _COMPARISONS:
+        return f".{one.key} {_COMPARISONS[one.operator]} {_literal(one.value)}"
+    if one.operator in (FilterOperator.IN, FilterOperator.NIN):
+        inside = f".{one.key} in {_literal(one.value)}"
+        return inside if one.operator == FilterOperator.IN else f"not ({inside})"
+    if one.operator == FilterOperator.CONTAINS:
+        return f"{_literal(one.value)} in .{one.key}"
+    raise NotImplementedError(f"filter operator: expected a comparison, in, nin or contains, found {one.operator.value}")
+
+
+def _alternatives(filters: MetadataFilters | None) -> list[str]:
+    """Expressions of which one must hold. In one of a server a field that is missing makes the whole false, so `or` is
+    a search for each part."""
+    if filters is None or not filters.filters:
+        return []
+    parts = [_expression(one) for one in filters.filters]
+    if filters.condition == FilterCondition.OR:
+        return parts
+    if filters.condition not in (None, FilterCondition.AND):
+        raise NotImplementedError(f"condition: expected and, or, found {filters.condition.value}")
+    return [" and ".join(parts)]
+
+
+class VectorSetStore(BasePydanticVectorStore):
+    """Nodes on a server, one or many: Valkey or Redis with this project's module, or Redis 8 as it is.
+
+    An element's attributes are the node's metadata at the top, for VSIM's filter expressions, and the node itself.
+    Similarities are cosines: `vectors` is a `shoal.cluster.VectorSet` under cosine, the default. Calls with filters, or
+    a document's id, that search for no vector read the attributes of all nodes.
+    """
+
+    stores_text: bool = True
+    is_embedding_query: bool = True
+    _vectors: VectorSet = PrivateAttr()
+
+    def __init__(self, vectors: VectorSet) -> None:
+        super().__init__()
+        self._vectors = vectors
+
+    @classmethod
+    def class_name(cls) -> str:
+        """For LlamaIndex's files."""
+        return "ShoalVectorSetStore"
+
+    @property
+    def client(self) -> Any:
+        """The server's client."""
+        return self._vectors.client
+
+    def add(self, nodes: Sequence[BaseNode], **_: Any) -> list[str]:
+        """Adds nodes with embeddings, or replaces those that are there."""
+        self._vectors.add_many((node.node_id, node.get_embedding(),
+                                {**node_to_metadata_dict(node, remove_text=False), "_id": node.node_id}) for node in nodes)
+        return [node.node_id for node in nodes]
+
+    def _nodes(self, ids: Sequence[str] | None) -> Iterator[BaseNode]:
+        """Those of the nodes that are there; None: all."""
+        pages = iter(self._vectors if ids is None else ids)
+        while page := list(itertools.islice(pages, _PAGE)):
+            for text in self._vectors.attributes_many(page):
+                if text is not None:
+                    yield metadata_dict_to_node(json.loads(text))
+
+    def delete(self, ref_doc_id: str, **_: Any) -> None:
+        """Removes all nodes of a document."""
+        self._vectors.remove_many([node.node_id for node in self._nodes(None) if node.ref_doc_id == ref_doc_id])
+
+    def delete_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **_: Any) -> None:
+        """Removes nodes by id, by filters, or by both."""
+        self._vectors.remove_many([node.node_id for node in self.get_nodes(node_ids, filters)])
+
+    def get_nodes(self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None) -> list[BaseNode]:
+        """Nodes by id, by filters, or by both."""
+        found = {node.node_id: node for node in self._nodes(node_ids)}
+        accepts = build_metadata_filter_fn(lambda key: found[key].metadata, filters)
+        return [node for key, node in found.items() if accepts(key)]
+
+    def clear(self) -> None:
+        """Removes all."""
+        self._vectors.clear()
+
+    def query(self, query: VectorStoreQuery, **options: Any) -> VectorStoreQueryResult:
+        """The nearest nodes that match. `options` are those of VectorSet.search: ef, options, partial.
+
+        NotImplementedError: a mode or filter that a vector set does not have.
+        """
+        if query.mode != VectorStoreQueryMode.DEFAULT:
+            raise NotImplementedError(f"mode: expected default, found {query.mode}")
+        asked = {"_id": query.node_ids, "ref_doc_id": query.doc_ids}
+        if [] in asked.values():
+            return VectorStoreQueryResult(nodes=[], similarities=[], ids=[])
+        of_ids = [f".{field} in {_literal(ids)}" for field, ids in asked.items() if ids is not None]
+        if of_ids:  # Perhaps few of many: all are compared.
+            options["options"] = [*options.get("options", ()), "TRUTH"]
+        scores: dict[str, float] = {}
+        found: dict[str, BaseNode] = {}
+        for expression in _alternatives(query.filters) or [""]:
+            text = " and ".join(filter(None, [*of_ids, expression]))
+            for hit in self._vectors.search(query.query_embedding, query.similarity_top_k, filter=text or None,
+                                            with_attributes=True, **options):
+                if hit.attributes is not None:
+                    scores[hit.element] = 2 * hit.score - 1
+                    found[hit.element] = metadata_dict_to_node(json.loads(hit.attributes))
+        # A server's `==` takes "1" for 1.
+        accepts = build_metadata_filter_fn(lambda key: found[key].metadata, query.filters)
+        ids = sorted(filter(accepts, found), key=lambda key: -scores[key])[:query.similarity_top_k]
+        return VectorStoreQueryResult(nodes=[found[key] for key in ids], similarities=[scores[key] for key in ids], ids=ids)
