@@ -9,7 +9,7 @@
 
 namespace shoal::c {
 
-static_assert(static_cast<int>(ErrorCode::kConflict) + 1 == SHOAL_CONFLICT);
+static_assert(static_cast<int>(ErrorCode::kFileNotFound) + 1 == SHOAL_FILE_NOT_FOUND);
 static_assert(static_cast<int>(ScalarType::kBit) == SHOAL_BIT);
 static_assert(static_cast<int>(Metric::kHamming) == SHOAL_HAMMING);
 static_assert(static_cast<int>(RepairPolicy::kManual) == SHOAL_REPAIR_MANUAL);
@@ -139,7 +139,7 @@ uint32_t shoal_abi_version() { return 1; }
 
 const char* shoal_code_name(int32_t code) {
   if (code == SHOAL_OK) return "OK";
-  if (code < 0 || code > SHOAL_CONFLICT) return "";
+  if (code < 0 || code > SHOAL_FILE_NOT_FOUND) return "";
   return shoal::ErrorCodeName(static_cast<shoal::ErrorCode>(code - 1)).data();
 }
 

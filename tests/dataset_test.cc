@@ -128,7 +128,7 @@ TEST_P(EveryFormat, TrailingBytesAreRefused) {
 
 TEST_P(EveryFormat, MissingFilesFoldersPipesAndEmptyFilesAreNamed) {
   const Format& format = GetParam();
-  ExpectError(format.read(file_, format.type, {}), ErrorCode::kNotFound, file_,
+  ExpectError(format.read(file_, format.type, {}), ErrorCode::kFileNotFound, file_,
               "No such file or directory");
   ExpectError(format.read(folder_ / "", format.type, {}), ErrorCode::kIo, folder_ / "",
               "expected a regular file, found a directory");
@@ -170,7 +170,8 @@ TEST_P(EveryFormat, NothingIsWrittenWhereNothingCanBe) {
   const Format& format = GetParam();
   const Matrix matrix = MakeMatrix(format.type, 5, 3);
   const auto missing = folder_ / "no/such/folder";
-  ExpectError(format.write(missing, matrix), ErrorCode::kIo, missing, "cannot create the file");
+  ExpectError(format.write(missing, matrix), ErrorCode::kFileNotFound, missing,
+              "cannot create the file");
   ExpectError(format.write(folder_ / "", matrix), ErrorCode::kIo, folder_ / "", "a directory");
   ExpectError(format.write("/dev/null", matrix), ErrorCode::kIo, "/dev/null",
               "expected a regular file or nothing, found a device");

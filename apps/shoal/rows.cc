@@ -155,8 +155,10 @@ class Input {
     Input input;
     if (name == "-") return input;
     input.file_ = std::make_unique<std::ifstream>(name);
-    if (!*input.file_) return MakeError(ErrorCode::kNotFound, name + ": cannot be read");
-    return input;
+    if (*input.file_) return input;
+    const int error = errno;
+    return MakeError(error == ENOENT ? ErrorCode::kFileNotFound : ErrorCode::kIo,
+                     fmt::format("{}: cannot read: {}", name, std::strerror(error)));
   }
   std::istream& stream() { return file_ ? *file_ : std::cin; }
 

@@ -114,7 +114,7 @@ tl::unexpected<Error> Mismatch(ErrorCode code, const std::filesystem::path& file
 
 tl::unexpected<Error> IoError(const std::filesystem::path& file, std::string_view action,
                               int error) {
-  const ErrorCode code = error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  const ErrorCode code = error == ENOENT ? ErrorCode::kFileNotFound : ErrorCode::kIo;
   return MakeError(code,
                    file.string() + ": cannot " + std::string(action) + ": " + SystemMessage(error));
 }
@@ -203,8 +203,7 @@ Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
   std::filesystem::path temporary;
   if (file.folder_.get() >= 0) file.fd_ = FileDescriptor(OpenBeside(file.target_, temporary));
   if (file.folder_.get() < 0 || file.fd_.get() < 0) {
-    return MakeError(ErrorCode::kIo,
-                     path.string() + ": cannot create the file: " + SystemMessage(errno));
+    return IoError(path, "create the file", errno);
   }
   file.temporary_ = std::move(temporary);
   file.lock_ = FileDescriptor(fcntl(file.fd_.get(), F_DUPFD_CLOEXEC, 0));

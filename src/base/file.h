@@ -20,7 +20,7 @@ tl::unexpected<Error> Mismatch(ErrorCode code, const std::filesystem::path& file
                                std::string_view field, std::string_view expected,
                                std::string_view found);
 
-// "<file>: cannot <action>: <what the system says>". NotFound for ENOENT, else Io.
+// "<file>: cannot <action>: <what the system says>". FileNotFound for ENOENT, else Io.
 tl::unexpected<Error> IoError(const std::filesystem::path& file, std::string_view action,
                               int error);
 
@@ -68,7 +68,7 @@ class MappedFile {
 // A regular file, open for reading. Reads share no position: any thread may read at any time.
 class InputFile {
  public:
-  // NotFound, or Io for a directory, a device, or what the system refuses.
+  // FileNotFound, or Io for a directory, a device, or what the system refuses.
   static Result<InputFile> Open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
@@ -92,9 +92,9 @@ class InputFile {
 // target removes: it is locked (flock) while it is written.
 class OutputFile {
  public:
-  // Io: the folder is missing or refuses, or the target is a folder or a device. InvalidArgument:
-  // the path names no file. A target that is a symbolic link keeps being one: the file that it
-  // points to is replaced.
+  // FileNotFound: the folder is missing. Io: it refuses, or the target is a folder or a device.
+  // InvalidArgument: the path names no file. A target that is a symbolic link keeps being one: the
+  // file that it points to is replaced.
   static Result<OutputFile> Create(const std::filesystem::path& path);
   // A file without a name, of the system's temporary ones or, where these refuse, in memory. It
   // goes with the object: for what is written in no order before it is handed on. Not for Finish,
