@@ -380,7 +380,7 @@ int32_t shoal_load_from(int64_t (*read)(void*, void*, size_t), void* user,
     if (!all) return tl::unexpected(all.error());
     const auto runtime = c::RuntimeOf(*all);
     if (!runtime) return tl::unexpected(runtime.error());
-    const shoal::SnapshotSource source = [&](std::span<std::byte> out) -> shoal::Result<size_t> {
+    const shoal::ByteSource source = [&](std::span<std::byte> out) -> shoal::Result<size_t> {
       const int64_t n = read(user, out.data(), out.size());
       if (n >= 0) return static_cast<size_t>(n);
       return shoal::MakeError(shoal::ErrorCode::kIo, "read: the caller's function failed");

@@ -279,10 +279,10 @@ class SHOAL_API Index {
   // The bytes that Save would write, handed to `sink` from the first to the last. They are gathered
   // in a temporary file of the system's first (TMPDIR), because the header has checksums of all the
   // rest. Errors as in Save, and those of `sink`.
-  Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch = {}) const;
+  Status SaveTo(const ByteSink& sink, const BatchOptions& batch = {}) const;
   // Load of the bytes that `source` gives until its end, gathered likewise. Messages call them
   // "stream". Errors as in Load, and those of `source`.
-  static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options = {});
+  static Result<Index> LoadFrom(const ByteSource& source, const LoadOptions& options = {});
 
  private:
   friend class IndexImpl;
