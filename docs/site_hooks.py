@@ -9,7 +9,10 @@ import pathlib
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "bindings" / "python" / "shoal"
 MARK = "<!-- reference -->"
 # In this order; a class inherits what is in its base.
-MODULES = ["_index", "_view", "_searching", "_files", "_results", "_errors", "hnswlib", "diskannpy"]
+MODULES = ["_index", "_view", "_searching", "_filters", "_keys", "_database", "_files", "_results", "_errors", "features", "aio",
+           "cluster", "hnswlib", "diskannpy"]
+# Of the package's names these are no function or class of Python's.
+ELSEWHERE = {"active_isa", "features"}
 
 
 def signature(node):
@@ -39,10 +42,10 @@ def described(node, level):
 
 
 def public_names():
-    """What `from shoal import *` gives, and the base class of Index and View."""
+    """What `from shoal import *` gives, and the base classes of Index and View."""
     for node in ast.parse((PACKAGE / "__init__.py").read_text()).body:
         if isinstance(node, ast.Assign) and node.targets[0].id == "__all__":
-            return {*ast.literal_eval(node.value), "Searching"}
+            return {*ast.literal_eval(node.value), "Searching", "Measuring"}
     raise ValueError("shoal/__init__.py: expected __all__, found none")
 
 
@@ -64,4 +67,9 @@ def on_page_markdown(markdown, page, config, files):
     """What mkdocs calls for each page."""
     if MARK not in markdown:
         return markdown
-    return markdown.replace(MARK, "\n".join(line for name in MODULES for line in of_module(name)))
+    lines = [line for name in MODULES for line in of_module(name)]
+    described_names = {line.split()[-1] for line in lines if line.startswith("### ")}
+    missing = public_names() - described_names - ELSEWHERE
+    if missing:
+        raise ValueError(f"docs/site_hooks.py: MODULES: expected all public names, found none of {sorted(missing)}")
+    return markdown.replace(MARK, "\n".join(lines))

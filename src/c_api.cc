@@ -9,7 +9,7 @@
 
 namespace shoal::c {
 
-static_assert(static_cast<int>(ErrorCode::kConflict) + 1 == SHOAL_CONFLICT);
+static_assert(static_cast<int>(ErrorCode::kFileNotFound) + 1 == SHOAL_FILE_NOT_FOUND);
 static_assert(static_cast<int>(ScalarType::kBit) == SHOAL_BIT);
 static_assert(static_cast<int>(Metric::kHamming) == SHOAL_HAMMING);
 static_assert(static_cast<int>(RepairPolicy::kManual) == SHOAL_REPAIR_MANUAL);
@@ -139,7 +139,7 @@ uint32_t shoal_abi_version() { return 1; }
 
 const char* shoal_code_name(int32_t code) {
   if (code == SHOAL_OK) return "OK";
-  if (code < 0 || code > SHOAL_CONFLICT) return "";
+  if (code < 0 || code > SHOAL_FILE_NOT_FOUND) return "";
   return shoal::ErrorCodeName(static_cast<shoal::ErrorCode>(code - 1)).data();
 }
 
@@ -380,7 +380,7 @@ int32_t shoal_load_from(int64_t (*read)(void*, void*, size_t), void* user,
     if (!all) return tl::unexpected(all.error());
     const auto runtime = c::RuntimeOf(*all);
     if (!runtime) return tl::unexpected(runtime.error());
-    const shoal::SnapshotSource source = [&](std::span<std::byte> out) -> shoal::Result<size_t> {
+    const shoal::ByteSource source = [&](std::span<std::byte> out) -> shoal::Result<size_t> {
       const int64_t n = read(user, out.data(), out.size());
       if (n >= 0) return static_cast<size_t>(n);
       return shoal::MakeError(shoal::ErrorCode::kIo, "read: the caller's function failed");

@@ -83,7 +83,7 @@ Result<std::shared_ptr<DatabaseImpl>> DatabaseImpl::Open(const std::filesystem::
   if (Status ok = CheckOptions(options); !ok) return tl::unexpected(ok.error());
   std::error_code failed;
   if (!options.create && !std::filesystem::exists(path, failed))
-    return MakeError(ErrorCode::kNotFound, path.string() + ": no such database");
+    return MakeError(ErrorCode::kFileNotFound, path.string() + ": no such database");
   Result<WriterLock> lock = WriterLock::Take(path);
   if (!lock) return tl::unexpected(lock.error());
   Result<std::shared_ptr<Environment>> environment =

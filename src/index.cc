@@ -354,10 +354,10 @@ Status Index::SaveWithoutVectors(const std::filesystem::path& path,
                                  const BatchOptions& batch) const {
   return impl_->SaveWithoutVectors(path, batch);
 }
-Status Index::SaveTo(const SnapshotSink& sink, const BatchOptions& batch) const {
+Status Index::SaveTo(const ByteSink& sink, const BatchOptions& batch) const {
   return impl_->SaveTo(sink, batch);
 }
-Result<Index> Index::LoadFrom(const SnapshotSource& source, const LoadOptions& options) {
+Result<Index> Index::LoadFrom(const ByteSource& source, const LoadOptions& options) {
   return IndexImpl::LoadFrom(source, options);
 }
 Result<Index> Index::Load(const std::filesystem::path& path, const LoadOptions& options) {

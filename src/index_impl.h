@@ -170,7 +170,7 @@ class IndexImpl final : private ReturnObserver {
 
   Status Save(const std::filesystem::path& path, const BatchOptions& batch,
               const SaveOptions& options);
-  Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch);
+  Status SaveTo(const ByteSink& sink, const BatchOptions& batch);
   Status SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
   static Result<Index> LoadWithFeatures(const std::filesystem::path& path,
@@ -178,7 +178,7 @@ class IndexImpl final : private ReturnObserver {
                                         const LoadOptions& options);
   // About what a point takes (EstimateBytes).
   static Result<uint64_t> BytesPerPoint(const IndexOptions& options);
-  static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options);
+  static Result<Index> LoadFrom(const ByteSource& source, const LoadOptions& options);
   Result<GraphImage> Export(bool dynamic);
   Status Import(const GraphImage& image, const BatchOptions& batch);
 
@@ -333,7 +333,7 @@ class IndexImpl final : private ReturnObserver {
   struct SnapshotForm {
     SavedVectors vectors = SavedVectors::kInFile;
     SaveOptions::ListCodes list_codes = SaveOptions::ListCodes::kNone;
-    const SnapshotSink* sink = nullptr;  // Null for the writer's own file.
+    const ByteSink* sink = nullptr;  // Null for the writer's own file.
   };
   Status WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotForm& form,
                        const BatchOptions& batch);

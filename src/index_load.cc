@@ -350,7 +350,7 @@ class IndexImpl::Loader {
 namespace {
 
 // All that a source gives, as a file without a name.
-Result<InputFile> Gather(const SnapshotSource& source, const std::stop_token& stop) {
+Result<InputFile> Gather(const ByteSource& source, const std::stop_token& stop) {
   constexpr size_t kPiece = size_t{1} << 20;
   Result<OutputFile> file = OutputFile::CreateUnnamed();
   if (!file) return tl::unexpected(file.error());
@@ -387,7 +387,7 @@ Result<Index> IndexImpl::Load(const std::filesystem::path& path, const LoadOptio
   return LoadOf(SnapshotReader::Open(path), options, nullptr);
 }
 
-Result<Index> IndexImpl::LoadFrom(const SnapshotSource& source, const LoadOptions& options) {
+Result<Index> IndexImpl::LoadFrom(const ByteSource& source, const LoadOptions& options) {
   try {
     return LoadOf(SnapshotReader::Open(Gather(source, options.batch.stop)), options, nullptr);
   } catch (const std::bad_alloc&) {

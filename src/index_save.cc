@@ -306,7 +306,7 @@ Status IndexImpl::SaveWithoutVectors(const std::filesystem::path& path, const Ba
   }
 }
 
-Status IndexImpl::SaveTo(const SnapshotSink& sink, const BatchOptions& batch) {
+Status IndexImpl::SaveTo(const ByteSink& sink, const BatchOptions& batch) {
   try {
     return WriteSnapshot(SnapshotWriter::CreateUnnamed(), {.sink = &sink}, batch);
   } catch (const std::bad_alloc&) {

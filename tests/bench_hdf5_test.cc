@@ -175,7 +175,7 @@ TEST(Hdf5, MistakesNameTheFileAndTheField) {
   const auto text = ReadHdf5(folder / "text.hdf5");
   ASSERT_FALSE(text);
   EXPECT_THAT(text.error().message, HasSubstr("format: expected HDF5, found something else"));
-  EXPECT_EQ(ReadHdf5(folder / "absent.hdf5").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(ReadHdf5(folder / "absent.hdf5").error().code, ErrorCode::kFileNotFound);
 }
 
 TEST(Hdf5, TruthThatCannotBeTrueIsRefusedAndOneInAnotherRoundingIsNot) {

@@ -186,7 +186,7 @@ TEST(Runbook, WithoutMaxPointsOrMapIsRefused) {
   }
   const auto missing = ReadRunbook("/nowhere/at/all.yaml");
   ASSERT_FALSE(missing);
-  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(missing.error().code, ErrorCode::kFileNotFound);
   EXPECT_THAT(missing.error().message, StartsWith("/nowhere/at/all.yaml: "));
 }
 

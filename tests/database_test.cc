@@ -308,8 +308,8 @@ TEST_F(DatabaseTest, AnotherProcessSearchesWhatWasJustCommitted) {
 }
 
 TEST_F(DatabaseTest, MistakesAreNamed) {
-  EXPECT_EQ(DatabaseSnapshot::Open(path_, "a").error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(Database::Open(path_, {.create = false}).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(DatabaseSnapshot::Open(path_, "a").error().code, ErrorCode::kFileNotFound);
+  EXPECT_EQ(Database::Open(path_, {.create = false}).error().code, ErrorCode::kFileNotFound);
   EXPECT_THAT(Database::Open(path_, {.interval_ms = 0}).error().message,
               HasSubstr("interval_ms: expected 1 to 3600000, found 0"));
   Database database = Open();
@@ -378,8 +378,8 @@ TEST_F(DatabaseTest, BackupsHoldTheSamePoints) {
 
 TEST_F(DatabaseTest, AFileIsInspectedAndCopiedWithoutItsWriter) {
   const auto copy = folder_ / "copy.db";
-  EXPECT_EQ(InspectDatabase(path_).error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(CodeOf(BackupDatabase(path_, copy)), ErrorCode::kNotFound);
+  EXPECT_EQ(InspectDatabase(path_).error().code, ErrorCode::kFileNotFound);
+  EXPECT_EQ(CodeOf(BackupDatabase(path_, copy)), ErrorCode::kFileNotFound);
   {
     Database database = Open();
     StoredIndex index = *database.CreateIndex("a", kOptions);

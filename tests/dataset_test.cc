@@ -12,6 +12,7 @@
 #include <functional>
 #include <limits>
 
+#include "tests/byte_source.h"
 #include "tests/dataset_helpers.h"
 #include "tests/temp_folder.h"
 
@@ -27,21 +28,30 @@ struct Format {
   ScalarType type;
   std::function<Status(const std::filesystem::path&, MatrixView)> write;
   std::function<Result<Matrix>(const std::filesystem::path&, ScalarType, const ReadOptions&)> read;
+  std::function<Result<Matrix>(const ByteSource&, ScalarType, const ReadOptions&)> read_stream;
 };
 
 void PrintTo(const Format& format, std::ostream* out) { *out << format.name; }
 
 std::vector<Format> AllFormats() {
   std::vector<Format> formats;
-  const auto read_npy = [](const std::filesystem::path& path, ScalarType,
-                           const ReadOptions& options) { return ReadNpy(path, options); };
+  // Of both overloads.
+  const auto bin = [](const auto& from, ScalarType type, const ReadOptions& options) {
+    return ReadBin(from, type, options);
+  };
+  const auto npy = [](const auto& from, ScalarType, const ReadOptions& options) {
+    return ReadNpy(from, options);
+  };
+  const auto vecs = [](const auto& from, ScalarType type, const ReadOptions& options) {
+    return ReadVecs(from, type, options);
+  };
   for (ScalarType type :
        {ScalarType::kFloat32, ScalarType::kFloat16, ScalarType::kInt8, ScalarType::kUint8}) {
     const std::string name(ScalarTypeName(type));
-    formats.push_back({"bin_" + name, type, WriteBin, ReadBin});
-    formats.push_back({"npy_" + name, type, WriteNpy, read_npy});
+    formats.push_back({"bin_" + name, type, WriteBin, bin, bin});
+    formats.push_back({"npy_" + name, type, WriteNpy, npy, npy});
     if (type != ScalarType::kFloat16)
-      formats.push_back({"vecs_" + name, type, WriteVecs, ReadVecs});
+      formats.push_back({"vecs_" + name, type, WriteVecs, vecs, vecs});
   }
   return formats;
 }
@@ -119,6 +129,48 @@ TEST_P(EveryFormat, EveryChangedByteIsAnErrorOrAMatrixOfTheFilesSize) {
   }
 }
 
+TEST_P(EveryFormat, AStreamGivesWhatAFileOfItsBytesGives) {
+  const Format& format = GetParam();
+  ASSERT_TRUE(format.write(file_, MakeMatrix(format.type, 300, 1001)));
+  const std::string large = ReadBytes(file_);
+  ASSERT_TRUE(format.write(file_, MakeMatrix(format.type, 5, 3)));
+  const std::string small = ReadBytes(file_);
+  std::vector<std::string> contents = {large, large + "x", small, ""};
+  for (size_t length = 1; length < small.size(); length += 7)
+    contents.push_back(small.substr(0, length));
+  for (const std::string& content : contents) {
+    WriteBytes(file_, content);
+    for (const ReadOptions& options : {ReadOptions{.require_finite = false},
+                                       {.first_row = 3, .max_rows = 200, .require_finite = false}})
+      for (const size_t most : {SIZE_MAX, size_t{999}}) {
+        const auto file = format.read(file_, format.type, options);
+        const auto stream = format.read_stream(Giving(std::as_bytes(std::span(content)), most),
+                                               format.type, options);
+        ASSERT_EQ(stream.has_value(), file.has_value()) << content.size();
+        if (file) {
+          ExpectSame(*file, *stream);
+          continue;
+        }
+        EXPECT_EQ(stream.error().code, file.error().code);
+        EXPECT_EQ("stream" + file.error().message.substr(file_.string().size()),
+                  stream.error().message);
+      }
+  }
+}
+
+TEST_P(EveryFormat, AnErrorOfTheSourceIsThatOfTheCall) {
+  const Format& format = GetParam();
+  ASSERT_TRUE(format.write(file_, MakeMatrix(format.type, 5, 3)));
+  const ByteSource cut = [](std::span<std::byte>) -> Result<size_t> {
+    return MakeError(ErrorCode::kIo, "the line is cut");
+  };
+  EXPECT_EQ(format.read_stream(cut, format.type, {}).error().message, "the line is cut");
+  const ByteSource greedy = [](std::span<std::byte> out) -> Result<size_t> {
+    return out.size() + 1;
+  };
+  EXPECT_EQ(format.read_stream(greedy, format.type, {}).error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST_P(EveryFormat, TrailingBytesAreRefused) {
   const Format& format = GetParam();
   ASSERT_TRUE(format.write(file_, MakeMatrix(format.type, 5, 3)));
@@ -128,7 +180,7 @@ TEST_P(EveryFormat, TrailingBytesAreRefused) {
 
 TEST_P(EveryFormat, MissingFilesFoldersPipesAndEmptyFilesAreNamed) {
   const Format& format = GetParam();
-  ExpectError(format.read(file_, format.type, {}), ErrorCode::kNotFound, file_,
+  ExpectError(format.read(file_, format.type, {}), ErrorCode::kFileNotFound, file_,
               "No such file or directory");
   ExpectError(format.read(folder_ / "", format.type, {}), ErrorCode::kIo, folder_ / "",
               "expected a regular file, found a directory");
@@ -170,7 +222,8 @@ TEST_P(EveryFormat, NothingIsWrittenWhereNothingCanBe) {
   const Format& format = GetParam();
   const Matrix matrix = MakeMatrix(format.type, 5, 3);
   const auto missing = folder_ / "no/such/folder";
-  ExpectError(format.write(missing, matrix), ErrorCode::kIo, missing, "cannot create the file");
+  ExpectError(format.write(missing, matrix), ErrorCode::kFileNotFound, missing,
+              "cannot create the file");
   ExpectError(format.write(folder_ / "", matrix), ErrorCode::kIo, folder_ / "", "a directory");
   ExpectError(format.write("/dev/null", matrix), ErrorCode::kIo, "/dev/null",
               "expected a regular file or nothing, found a device");

@@ -247,7 +247,7 @@ TEST_F(DiskannFormat, MissingFilesAreNamed) {
   for (const auto& file : {prefix_, data_, tags_}) {
     ASSERT_TRUE(WriteDiskann(prefix_, Ring(3, 1)));
     std::filesystem::remove(file);
-    ExpectError(Read(), ErrorCode::kNotFound, file, "No such file or directory");
+    ExpectError(Read(), ErrorCode::kFileNotFound, file, "No such file or directory");
   }
 }
 
@@ -285,7 +285,7 @@ TEST_F(DiskannFormat, WhatDiskannCannotHoldIsNotWritten) {
   image.neighbors[0] = 4;
   ExpectError(WriteDiskann(prefix_, image), ErrorCode::kInvalidArgument, prefix_,
               "a neighbour of node 0: expected another node, once, below 4, found 4");
-  ExpectError(WriteDiskann(folder_ / "no/such", Ring(3, 1)), ErrorCode::kIo,
+  ExpectError(WriteDiskann(folder_ / "no/such", Ring(3, 1)), ErrorCode::kFileNotFound,
               folder_ / "no/such.data", "cannot create the file");
   EXPECT_EQ(folder_.Entries(), 0u);
 }

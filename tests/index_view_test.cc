@@ -261,7 +261,7 @@ TEST_F(View, OfWhatIsNoSnapshotIsAnErrorThatNamesTheFile) {
   EXPECT_THAT(cut.error().message, HasSubstr(path_.string() + ": size: expected "));
   WriteBytes(path_, std::string(5000, 'x'));
   EXPECT_EQ(IndexView::Open(path_).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(IndexView::Open(folder_ / "none").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(IndexView::Open(folder_ / "none").error().code, ErrorCode::kFileNotFound);
 }
 
 }  // namespace

@@ -90,7 +90,7 @@ TEST(KeyMap, ADamagedFileIsRefusedWhereverTheDamageIs) {
   }
   for (const size_t bytes : {size_t{0}, size_t{23}, size_t{24}, whole.size() - 1})
     EXPECT_TRUE(refused(whole.substr(0, bytes))) << bytes;
-  EXPECT_EQ(LoadKeyed(folder / "none").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(LoadKeyed(folder / "none").error().code, ErrorCode::kFileNotFound);
 }
 
 TEST(KeyMap, AnIndexWithoutAKeyForEachPointIsNoKeyedIndex) {

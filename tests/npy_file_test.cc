@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "shoal/dataset.h"
+#include "tests/byte_source.h"
 #include "tests/dataset_helpers.h"
 #include "tests/temp_folder.h"
 
@@ -201,10 +202,15 @@ TEST(NpyFile, IdsOfEveryWidthComeBackAndNegativeOnesAreNamed) {
                 HasSubstr(columns == 0 ? "'<u8', 'fortran_order': False, 'shape': (4,)"
                                        : "'shape': (2, 2)"));
     const auto read = ReadIdNpy(file);
-    if (columns == 0)
+    const std::string bytes = ReadBytes(file);
+    const auto stream = ReadIdNpy(Giving(std::as_bytes(std::span(bytes)), 50));
+    EXPECT_EQ(stream.has_value(), read.has_value());
+    if (columns == 0) {
       EXPECT_EQ(*read, ids);
-    else
+      EXPECT_EQ(*stream, ids);
+    } else {
       ExpectError(read, ErrorCode::kUnsupported, file, "shape: expected (ids,), found (2, 2)");
+    }
   }
   const auto put = [&](const char* descr, auto... numbers) {
     std::string data;

@@ -7,9 +7,11 @@
 #include <stop_token>
 #include <vector>
 
+#include "shoal/database.h"
 #include "shoal/diskann_files.h"
 #include "shoal/exact.h"
 #include "shoal/index.h"
+#include "shoal/index_view.h"
 #include "shoal/snapshot.h"
 #include "temp_folder.h"
 #include "test_data.h"
@@ -84,6 +86,40 @@ TEST_F(Stop, OfDeletesKeepsWhatIsDone) {
   EXPECT_TRUE(index_.CheckStructure());
 }
 
+TEST_F(Stop, OfUpsertManyLeavesTheOtherPointsAsTheyWere) {
+  Fill();
+  const test::Rows others = test::Generator(ScalarType::kFloat32, {.dim = kDim}, 10).Many(kRows);
+  const auto report = index_.UpsertMany(ids_, others.view(), StopAtFirstWord().batch());
+  ASSERT_TRUE(report);
+  ExpectCancelled(report->status, "upsert");
+  EXPECT_EQ(index_.size(), kRows);
+  size_t renewed = 0;
+  std::vector<float> found(kDim);
+  for (size_t i = 0; i < kRows; ++i) {
+    ASSERT_TRUE(index_.Get(i, found));
+    const bool is_new = std::memcmp(found.data(), others[i].data(), others[i].bytes()) == 0;
+    renewed += is_new ? 1 : 0;
+    const VectorView vector = is_new ? others[i] : rows_[i];
+    EXPECT_EQ(std::memcmp(found.data(), vector.data(), vector.bytes()), 0) << i;
+  }
+  EXPECT_EQ(report->done, renewed);
+  EXPECT_GT(renewed, 0u);
+  EXPECT_LT(renewed, kRows);
+  EXPECT_TRUE(index_.CheckStructure());
+}
+
+TEST_F(Stop, OfClearLeavesAWholeIndex) {
+  Fill();
+  ExpectCancelled(index_.Clear(Stopped()), "clear");
+  EXPECT_EQ(index_.size(), kRows);
+  ExpectCancelled(index_.Clear(StopAtFirstWord().batch()), "consolidate");
+  EXPECT_EQ(index_.size(), 0u);
+  EXPECT_GT(index_.Stats().pending_repairs, 0u);
+  EXPECT_TRUE(index_.CheckStructure());
+  ASSERT_TRUE(index_.Consolidate());
+  EXPECT_EQ(index_.Stats().pending_repairs, 0u);
+}
+
 // Of rows that are all there, the few that are tried before the stop.
 TEST_F(Stop, OfInsertManyLosesNoFailure) {
   Fill();
@@ -144,6 +180,51 @@ TEST_F(Stop, OfSearchManyGivesTheOtherQueriesNoHits) {
       "search");
   EXPECT_EQ(counts.front(), 1u);
   EXPECT_EQ(counts.back(), 0u);
+}
+
+// Those of an index, of a view, and of a database's snapshot.
+TEST_F(Stop, OfSearchesIsHeardByWhateverIsSearched) {
+  Fill();
+  const TempFolder folder;
+  ASSERT_TRUE(index_.Save(folder / "x"));
+  const IndexView view = *IndexView::Open(folder / "x");
+  Database database = *Database::Open(folder / "db", {.sync = SyncLevel::kNone});
+  const StoredIndex stored = *database.CreateIndex("a", index_.options());
+  Transaction change = *database.Begin();
+  ASSERT_TRUE(change.InsertMany(stored, ids_, rows_.view()));
+  ASSERT_TRUE(change.Commit());
+  const DatabaseSnapshot snapshot = *DatabaseSnapshot::Open(folder / "db", "a");
+  const auto expect_heard = [&](const auto& searched) {
+    std::vector<ExternalId> ids(kRows);
+    std::vector<uint32_t> counts(kRows, 99);
+    const SearchManyOutput output{ids, {}, counts};
+    StopAtFirstWord first, second;
+    ExpectCancelled(searched.SearchMany(rows_.view(), {.k = 1}, output, first.batch()), "search");
+    EXPECT_EQ(counts.front(), 1u);
+    EXPECT_EQ(counts.back(), 0u);
+    ExpectCancelled(searched.RangeSearchMany(rows_.view(), {.radius = 1}, second.batch()),
+                    "search");
+  };
+  expect_heard(index_);
+  expect_heard(view);
+  expect_heard(snapshot);
+  EXPECT_EQ(view.Verify(Stopped()).error().code, ErrorCode::kCancelled);
+}
+
+TEST_F(Stop, OfATransactionsInsertsLeavesThoseThatAreDoneToItsCommit) {
+  const TempFolder folder;
+  Database database = *Database::Open(folder / "db", {.sync = SyncLevel::kNone});
+  const StoredIndex stored = *database.CreateIndex("a", index_.options());
+  Transaction change = *database.Begin();
+  StopAtFirstWord stop;
+  const auto report = change.InsertMany(stored, ids_, rows_.view(), stop.batch());
+  ASSERT_TRUE(report);
+  ExpectCancelled(report->status, "insert");
+  EXPECT_GT(report->done, 0u);
+  EXPECT_LT(report->done, kRows);
+  ASSERT_TRUE(change.Commit());
+  EXPECT_EQ(stored.live().size(), report->done);
+  EXPECT_EQ(DatabaseSnapshot::Open(folder / "db", "a")->size(), report->done);
 }
 
 TEST_F(Stop, OfASaveLeavesTheOlderFileAndNoOther) {

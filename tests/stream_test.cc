@@ -11,6 +11,7 @@
 
 #include "shoal/index.h"
 #include "shoal/index_view.h"
+#include "tests/byte_source.h"
 #include "tests/temp_folder.h"
 #include "tests/test_data.h"
 
@@ -42,16 +43,6 @@ Bytes Saved(const Index& index) {
   });
   EXPECT_TRUE(saved) << saved.error().message;
   return bytes;
-}
-
-// Gives at most `most` bytes at a time.
-SnapshotSource Giving(const Bytes& bytes, size_t most) {
-  return [&bytes, most, at = size_t{0}](std::span<std::byte> out) mutable -> Result<size_t> {
-    const size_t n = std::min({most, out.size(), bytes.size() - at});
-    std::copy_n(bytes.data() + at, n, out.data());
-    at += n;
-    return n;
-  };
 }
 
 Bytes ContentOf(const std::filesystem::path& path) {

@@ -1,7 +1,6 @@
 #include "apps/shoal/rows.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -155,8 +154,10 @@ class Input {
     Input input;
     if (name == "-") return input;
     input.file_ = std::make_unique<std::ifstream>(name);
-    if (!*input.file_) return MakeError(ErrorCode::kNotFound, name + ": cannot be read");
-    return input;
+    if (*input.file_) return input;
+    const int error = errno;
+    return MakeError(error == ENOENT ? ErrorCode::kFileNotFound : ErrorCode::kIo,
+                     fmt::format("{}: cannot read: {}", name, std::strerror(error)));
   }
   std::istream& stream() { return file_ ? *file_ : std::cin; }
 
@@ -202,55 +203,35 @@ Result<RowsRead> ReadLines(const std::string& name, Format format, const ReadRow
   return rows;
 }
 
-// Standard input as a file that has a size: in memory, as long as this is there.
-class Spool {
- public:
-  Spool() : fd_(memfd_create("standard input", 0)) {}
-  ~Spool() {
-    if (fd_ >= 0) close(fd_);
+// A ByteSource.
+Result<size_t> TakeStandardInput(std::span<std::byte> bytes) {
+  for (;;) {
+    const ssize_t n = read(STDIN_FILENO, bytes.data(), bytes.size());
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno != EINTR)
+      return MakeError(ErrorCode::kIo,
+                       fmt::format("standard input: cannot read: {}", std::strerror(errno)));
   }
-  Spool(const Spool&) = delete;
-  Spool& operator=(const Spool&) = delete;
+}
 
-  Result<std::string> Fill() {
-    std::vector<char> piece(size_t{1} << 20);
-    while (fd_ >= 0) {
-      std::cin.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-      const auto got = static_cast<size_t>(std::cin.gcount());
-      if (got == 0) return fmt::format("/proc/self/fd/{}", fd_);
-      for (size_t put = 0; put < got;) {
-        const ssize_t wrote = write(fd_, piece.data() + put, got - put);
-        if (wrote <= 0) return MakeError(ErrorCode::kIo, "standard input: cannot be kept");
-        put += static_cast<size_t>(wrote);
-      }
-    }
-    return MakeError(ErrorCode::kIo, "standard input: no memory file can be made");
-  }
-
- private:
-  const int fd_;
-};
-
-Result<Matrix> ReadMatrix(const std::string& input, Format format, ScalarType type) {
-  if (input == "-") {
-    Spool spool;
-    const Result<std::string> path = spool.Fill();
-    if (!path) return tl::unexpected(path.error());
-    return ReadMatrix(*path, format, type);
-  }
+// `from`: a path, or a ByteSource.
+template <class From>
+Result<Matrix> ReadMatrix(const From& from, Format format, ScalarType type) {
   const ReadOptions all{.require_finite = false};
   switch (format) {
-    case Format::kNpy: return ReadNpy(input, all);
-    case Format::kFvecs: return ReadVecs(input, ScalarType::kFloat32, all);
+    case Format::kNpy: return ReadNpy(from, all);
+    case Format::kFvecs: return ReadVecs(from, ScalarType::kFloat32, all);
     case Format::kBvecs:
-      return ReadVecs(input, type == ScalarType::kInt8 ? type : ScalarType::kUint8, all);
-    default: return ReadBin(input, type, all);
+      return ReadVecs(from, type == ScalarType::kInt8 ? type : ScalarType::kUint8, all);
+    default: return ReadBin(from, type, all);
   }
 }
 
 Result<RowsRead> ReadBinary(const std::string& input, Format format,
                             const ReadRowsOptions& options) {
-  Result<Matrix> matrix = ReadMatrix(input, format, options.type);
+  Result<Matrix> matrix = input == "-"
+                              ? ReadMatrix(ByteSource(TakeStandardInput), format, options.type)
+                              : ReadMatrix(input, format, options.type);
   if (matrix && options.type == ScalarType::kBit && matrix->type() == ScalarType::kUint8)
     matrix = Matrix::OfPackedBits(*std::move(matrix), options.dim);
   if (!matrix) return tl::unexpected(matrix.error());

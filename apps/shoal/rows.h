@@ -45,8 +45,8 @@ struct RowsRead {
   }
 };
 
-// `input`: a path, or "-" for standard input. NotFound, Io, Corrupt; InvalidArgument: another type
-// or dimension in a binary file; a bad line, with `bail`.
+// `input`: a path, or "-" for standard input. FileNotFound, Io, Corrupt; InvalidArgument: another
+// type or dimension in a binary file; a bad line, with `bail`.
 Result<RowsRead> ReadRows(const std::string& input, const ReadRowsOptions& options);
 
 // "1,2,3" or "[1, 2, 3]" as a vector. InvalidArgument.

@@ -1,7 +1,7 @@
 // shoal VERB FILE [options]: an index in a snapshot file or a database, from the shell.
 //
 // Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 failed (one line on
-// stderr), 2 wrong usage, 3 verify found damage, 130 Ctrl-C.
+// stderr), 2 wrong usage, 3 verify found damage, 4 a file is not there (one line), 130 Ctrl-C.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -91,7 +91,7 @@ int Run(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Each verb has a --help with an example. Exit status: 0 done, 1 failed, 2 wrong usage, "
-      "3 damage found.");
+      "3 damage found, 4 a file is not there.");
   Action action;
   AddWritingVerbs(app, &action);
   AddSearchingVerbs(app, &action);
@@ -108,7 +108,7 @@ int Run(int argc, char** argv) {
   const Result<int> status = action();
   if (status) return *status;
   fmt::print(stderr, "shoal: {}\n", status.error().message);
-  return kFailed;
+  return status.error().code == ErrorCode::kFileNotFound ? kNoFile : kFailed;
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace shoal::apps {
 
 // Exit statuses.
-inline constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2, kDamaged = 3;
+inline constexpr int kDone = 0, kFailed = 1, kWrongUsage = 2, kDamaged = 3, kNoFile = 4;
 
 // What a verb does once its arguments have been read: an exit status, or an error, which is printed
 // as one line.

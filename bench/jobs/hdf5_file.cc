@@ -53,7 +53,7 @@ class Reader {
 
   Result<Hdf5Dataset> Read() {
     if (!std::filesystem::exists(path_))
-      return MakeError(ErrorCode::kNotFound, path_.string() + ": no such file");
+      return MakeError(ErrorCode::kFileNotFound, path_.string() + ": no such file");
     // Its messages would go to stderr, and say less than ours.
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     const Handle file(H5Fopen(path_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);

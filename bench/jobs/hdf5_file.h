@@ -23,8 +23,8 @@ struct Hdf5Dataset {
   std::optional<TruthSet> truth;  // Of all rows. Distances in `metric` (l2: squared).
 };
 
-// NotFound; Unsupported: sparse vectors, or a distance that shoal has not; Corrupt names the data
-// set, expected and found. Vectors must be finite.
+// FileNotFound; Unsupported: sparse vectors, or a distance that shoal has not; Corrupt names the
+// data set, expected and found. Vectors must be finite.
 Result<Hdf5Dataset> ReadHdf5(const std::filesystem::path& file);
 
 // Whether the name is one of an HDF5 file: .hdf5, .h5 or .hdf.

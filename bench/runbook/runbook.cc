@@ -251,7 +251,7 @@ Result<Runbook> ParseRunbook(std::string_view text, const std::filesystem::path&
 Result<Runbook> ReadRunbook(const std::filesystem::path& file, std::string_view dataset) {
   std::ifstream in(file, std::ios::binary);
   if (!in) {
-    return MakeError(ErrorCode::kNotFound,
+    return MakeError(ErrorCode::kFileNotFound,
                      fmt::format("{}: expected a readable runbook, found none", file.string()));
   }
   const std::string text{std::istreambuf_iterator<char>(in), {}};

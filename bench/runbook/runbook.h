@@ -56,7 +56,7 @@ struct Runbook {
 };
 
 // The runbook of one data set of a file; `dataset` may be empty where the file has one only.
-// NotFound, Io; Corrupt names file, line, step, field, expected and found.
+// FileNotFound, Io; Corrupt names file, line, step, field, expected and found.
 Result<Runbook> ReadRunbook(const std::filesystem::path& file, std::string_view dataset = {});
 // The same from text. `file` is for messages.
 Result<Runbook> ParseRunbook(std::string_view text, const std::filesystem::path& file,

@@ -179,7 +179,7 @@ shoal::Result<PackageList> ReadMachinePackages() {
     if (list && list->packages.size() > best.packages.size()) best = *std::move(list);
   }
   if (best.packages.empty()) {
-    return shoal::MakeError(shoal::ErrorCode::kNotFound,
+    return shoal::MakeError(shoal::ErrorCode::kFileNotFound,
                             "no package index on this machine: expected `apt-cache dumpavail` or "
                             "/var/lib/dpkg/status, found neither; give a Packages file with "
                             "--packages");

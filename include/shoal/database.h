@@ -166,9 +166,9 @@ class SHOAL_API Transaction {
 // the child of a fork.
 class SHOAL_API Database {
  public:
-  // NotFound; Io; Corrupt; Unsupported: of another version. InvalidArgument: another process, or
-  // this one, has it open for writing; the file was deleted or replaced while this process had it
-  // open, snapshots included; or an option.
+  // FileNotFound; Io; Corrupt; Unsupported: of another version. InvalidArgument: another process,
+  // or this one, has it open for writing; the file was deleted or replaced while this process had
+  // it open, snapshots included; or an option.
   static Result<Database> Open(const std::filesystem::path& path,
                                const DatabaseOptions& options = {});
   // Commits what is gathered (kInterval); open handles keep the database open.
@@ -219,7 +219,7 @@ struct DatabaseInfo {
   DatabaseStats stats;               // `passes` and `queued_changes` are 0.
 };
 
-// Both may be called by any process, while one writes. NotFound. Io. Corrupt: no database.
+// Both may be called by any process, while one writes. FileNotFound. Io. Corrupt: no database.
 // Unsupported. OutOfMemory.
 SHOAL_API Result<DatabaseInfo> InspectDatabase(const std::filesystem::path& path);
 // As Database::Backup. What SyncLevel::kInterval has gathered is not in the copy.
@@ -233,8 +233,8 @@ SHOAL_API Status BackupDatabase(const std::filesystem::path& path, const std::fi
 // Thread-safe but for moving and destroying it. Not in the child of a fork.
 class SHOAL_API DatabaseSnapshot {
  public:
-  // The last commit. NotFound: no such file, or index. Corrupt. Unsupported. Io: too many readers.
-  // InvalidArgument: as Database::Open, of a file that was deleted or replaced.
+  // The last commit. FileNotFound. NotFound: no such index. Corrupt. Unsupported. Io: too many
+  // readers. InvalidArgument: as Database::Open, of a file that was deleted or replaced.
   static Result<DatabaseSnapshot> Open(const std::filesystem::path& path, std::string_view index);
   ~DatabaseSnapshot();
   DatabaseSnapshot(DatabaseSnapshot&&) noexcept;

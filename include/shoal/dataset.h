@@ -4,6 +4,10 @@
 // Readers check everything before they use it: an error is one line that names the file, the field,
 // what was expected and what was found. Writers write beside the target and rename, so a file is
 // there whole or not at all.
+//
+// What is read of a file by its path is read of a ByteSource likewise: of a pipe, say. Its bytes
+// are gathered in memory first, and errors call it "stream". Those of the source are errors of the
+// call. OutOfMemory.
 #pragma once
 
 #include <cstdlib>
@@ -16,6 +20,7 @@
 #include "shoal/exact.h"
 #include "shoal/export.h"
 #include "shoal/result.h"
+#include "shoal/stream.h"
 #include "shoal/types.h"
 
 namespace shoal {
@@ -74,6 +79,8 @@ struct BinShape {
 SHOAL_API Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type);
 SHOAL_API Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
                                  const ReadOptions& options = {});
+SHOAL_API Result<Matrix> ReadBin(const ByteSource& source, ScalarType type,
+                                 const ReadOptions& options = {});
 // InvalidArgument: no rows, more than an int32 can count, or a dimension outside [1, kMaxDim].
 SHOAL_API Status WriteBin(const std::filesystem::path& path, MatrixView rows);
 
@@ -110,6 +117,8 @@ SHOAL_API Status WriteIdBin(const std::filesystem::path& path, std::span<const u
 SHOAL_API Result<BinShape> ReadVecsShape(const std::filesystem::path& path, ScalarType type);
 SHOAL_API Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
                                   const ReadOptions& options = {});
+SHOAL_API Result<Matrix> ReadVecs(const ByteSource& source, ScalarType type,
+                                  const ReadOptions& options = {});
 SHOAL_API Status WriteVecs(const std::filesystem::path& path, MatrixView rows);
 // ivecs: rows of uint32, the ground truth of TEXMEX sets. The result is row-major.
 SHOAL_API Result<std::vector<uint32_t>> ReadIvecs(const std::filesystem::path& path,
@@ -123,10 +132,12 @@ SHOAL_API Status WriteIvecs(const std::filesystem::path& path, std::span<const u
 // column. Written in C order, bits as uint8 (Matrix::OfPackedBits).
 SHOAL_API Result<Matrix> ReadNpy(const std::filesystem::path& path,
                                  const ReadOptions& options = {});
+SHOAL_API Result<Matrix> ReadNpy(const ByteSource& source, const ReadOptions& options = {});
 SHOAL_API Status WriteNpy(const std::filesystem::path& path, MatrixView rows);
 // .npy of ids. Read: 1-d, uint64, int64, uint32 or int32. Corrupt: a negative one; names the row.
 // Written: uint64, 1-d or, with `columns`, 2-d. InvalidArgument: columns do not divide the ids.
 SHOAL_API Result<std::vector<uint64_t>> ReadIdNpy(const std::filesystem::path& path);
+SHOAL_API Result<std::vector<uint64_t>> ReadIdNpy(const ByteSource& source);
 SHOAL_API Status WriteIdNpy(const std::filesystem::path& path, std::span<const uint64_t> ids,
                             size_t columns = 0);
 

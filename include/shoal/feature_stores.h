@@ -60,7 +60,7 @@ SHOAL_API Result<std::unique_ptr<FeatureStore>> OpenDiskFeatures(
 // any order, and copies none. type: of the elements. It is compared with that of a .npy; for a
 // .bin, with the size of the file.
 // InvalidArgument: as many ids as rows are expected; an id that is there twice. Unsupported: a .npy
-// of float64, or in column-major order. NotFound, Io, Corrupt: as ReadBin and ReadNpy.
+// of float64, or in column-major order. FileNotFound, Io, Corrupt: as ReadBin and ReadNpy.
 // About SIGBUS see OpenMmapFeatures.
 SHOAL_API Result<std::unique_ptr<FeatureStore>> OpenDatasetFeatures(
     const std::filesystem::path& path, ScalarType type, const std::vector<ExternalId>& ids = {});

@@ -251,7 +251,7 @@ class SHOAL_API Index {
   // error leaves an older file as it was. What a killed Save left beside `path` is removed. Edges
   // to deleted points whose repair is pending are replaced as they are written: call Consolidate
   // first if they are many. Vectors of a feature store are fetched, and written to the file.
-  // InvalidArgument: `path` names no file. Io. OutOfMemory.
+  // InvalidArgument: `path` names no file. FileNotFound: its folder. Io. OutOfMemory.
   Status Save(const std::filesystem::path& path, const BatchOptions& batch = {},
               const SaveOptions& options = {}) const;
   // Makes the index of a file that Save wrote, with the same ids, vectors and neighbour lists.
@@ -259,7 +259,7 @@ class SHOAL_API Index {
   // linked again. Everything is checked before it is used. See also shoal/snapshot.h.
   // Corrupt names the file, the section, the offset, what was expected and what was found.
   // Unsupported: another version of the format; vectors in a feature store. InvalidArgument:
-  // `options`. NotFound. Io. OutOfMemory.
+  // `options`. FileNotFound. Io. OutOfMemory.
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options = {});
 
   // Of an index that has a feature store: Save without the vectors, of which it reads none. The
@@ -279,10 +279,10 @@ class SHOAL_API Index {
   // The bytes that Save would write, handed to `sink` from the first to the last. They are gathered
   // in a temporary file of the system's first (TMPDIR), because the header has checksums of all the
   // rest. Errors as in Save, and those of `sink`.
-  Status SaveTo(const SnapshotSink& sink, const BatchOptions& batch = {}) const;
+  Status SaveTo(const ByteSink& sink, const BatchOptions& batch = {}) const;
   // Load of the bytes that `source` gives until its end, gathered likewise. Messages call them
   // "stream". Errors as in Load, and those of `source`.
-  static Result<Index> LoadFrom(const SnapshotSource& source, const LoadOptions& options = {});
+  static Result<Index> LoadFrom(const ByteSource& source, const LoadOptions& options = {});
 
  private:
   friend class IndexImpl;

@@ -31,8 +31,8 @@ class IndexViewImpl;
 class SHOAL_API IndexView {
  public:
   // Checks the header, the directory and the seeds, with their checksums; rows, ids and lists are
-  // what Verify checks, unless the file is copied. NotFound; Io; Corrupt: no snapshot, cut off, or
-  // damaged there; Unsupported: of another version; without its vectors
+  // what Verify checks, unless the file is copied. FileNotFound; Io; Corrupt: no snapshot, cut off,
+  // or damaged there; Unsupported: of another version; without its vectors
   // (Index::SaveWithoutVectors). OutOfMemory.
   static Result<IndexView> Open(const std::filesystem::path& path, const ViewOptions& options = {});
   ~IndexView();

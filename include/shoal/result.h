@@ -17,13 +17,14 @@ namespace shoal {
 enum class ErrorCode : uint8_t {
   kInvalidArgument,  // A mistake of the caller: wrong dimension, k = 0, NaN in a vector, ...
   kAlreadyExists,    // The external id is in the index already.
-  kNotFound,         // The external id, or the file, is not there.
+  kNotFound,         // The id, the key or the database's index is not there.
   kOutOfMemory,      // The memory limit is reached, or the machine has no memory left.
   kIo,               // The operating system refused a read or a write.
   kCorrupt,          // A file, or an index that is checked, breaks its own rules.
   kUnsupported,      // Valid, but not possible with this file, type or metric.
   kCancelled,        // BatchOptions::stop requested a stop before all was done.
   kConflict,         // An open Transaction of the database has what the call would write.
+  kFileNotFound,     // The file, or a folder of its path, is not there.
 };
 
 // The code's name as in the enum, without the k: "InvalidArgument".

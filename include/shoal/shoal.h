@@ -41,13 +41,14 @@ enum {
   SHOAL_OK = 0,
   SHOAL_INVALID_ARGUMENT = 1,
   SHOAL_ALREADY_EXISTS = 2,
-  SHOAL_NOT_FOUND = 3,
+  SHOAL_NOT_FOUND = 3, /* An id, a key or an index of a database. */
   SHOAL_OUT_OF_MEMORY = 4,
   SHOAL_IO = 5,
   SHOAL_CORRUPT = 6,
   SHOAL_UNSUPPORTED = 7,
   SHOAL_CANCELLED = 8,
-  SHOAL_CONFLICT = 9
+  SHOAL_CONFLICT = 9,
+  SHOAL_FILE_NOT_FOUND = 10
 };
 
 /* Scalar types. */

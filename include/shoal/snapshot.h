@@ -23,7 +23,7 @@ struct SnapshotInfo {
   bool has_list_codes = false;
 };
 
-// Reads the header, and checks its checksum and the file's size. NotFound. Io. Corrupt: no
+// Reads the header, and checks its checksum and the file's size. FileNotFound. Io. Corrupt: no
 // snapshot, cut off, or damaged in its header. Unsupported: another version of the format.
 SHOAL_API Result<SnapshotInfo> InspectSnapshot(const std::filesystem::path& path);
 

@@ -10,6 +10,8 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <new>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -20,6 +22,8 @@ namespace {
 constexpr size_t kBufferBytes = size_t{1} << 18;
 // Linux transfers at most 2 GiB in one call.
 constexpr size_t kMaxBytesPerCall = size_t{1} << 30;
+// What a source gives is kept in pieces of this size.
+constexpr size_t kPiece = size_t{1} << 20;
 
 std::string SystemMessage(int error) { return std::generic_category().message(error); }
 
@@ -114,7 +118,7 @@ tl::unexpected<Error> Mismatch(ErrorCode code, const std::filesystem::path& file
 
 tl::unexpected<Error> IoError(const std::filesystem::path& file, std::string_view action,
                               int error) {
-  const ErrorCode code = error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  const ErrorCode code = error == ENOENT ? ErrorCode::kFileNotFound : ErrorCode::kIo;
   return MakeError(code,
                    file.string() + ": cannot " + std::string(action) + ": " + SystemMessage(error));
 }
@@ -148,12 +152,42 @@ Result<InputFile> InputFile::Open(const std::filesystem::path& path) {
   return file;
 }
 
+Result<InputFile> InputFile::Gather(const ByteSource& source) {
+  InputFile file;
+  file.path_ = "stream";
+  try {
+    for (;;) {
+      const size_t in_last = file.size_ % kPiece;
+      if (in_last == 0) file.pieces_.emplace_back(kPiece);
+      const std::span<std::byte> room = std::span(file.pieces_.back()).subspan(in_last);
+      const Result<size_t> n = source(room);
+      if (!n) return tl::unexpected(n.error());
+      if (*n == 0) return file;
+      if (*n > room.size())
+        return Mismatch(ErrorCode::kInvalidArgument, "source",
+                        "at most " + std::to_string(room.size()) + " bytes", std::to_string(*n));
+      file.size_ += *n;
+    }
+  } catch (const std::bad_alloc&) {
+    return MakeError(ErrorCode::kOutOfMemory, "stream: no memory for more than its first " +
+                                                  std::to_string(file.size_) + " bytes");
+  }
+}
+
+ssize_t InputFile::ReadSome(uint64_t offset, std::byte* out, size_t bytes) const {
+  if (fd_.get() >= 0)
+    return pread(fd_.get(), out, std::min(bytes, kMaxBytesPerCall), static_cast<off_t>(offset));
+  if (offset >= size_) return 0;
+  const size_t in_piece = offset % kPiece;
+  const size_t n = std::min({bytes, kPiece - in_piece, static_cast<size_t>(size_ - offset)});
+  std::copy_n(pieces_[offset / kPiece].data() + in_piece, n, out);
+  return static_cast<ssize_t>(n);
+}
+
 Status InputFile::ReadAt(uint64_t offset, void* out, size_t bytes, std::string_view field) const {
   size_t done = 0;
   while (done < bytes) {
-    const ssize_t n =
-        pread(fd_.get(), static_cast<char*>(out) + done, std::min(bytes - done, kMaxBytesPerCall),
-              static_cast<off_t>(offset + done));
+    const ssize_t n = ReadSome(offset + done, static_cast<std::byte*>(out) + done, bytes - done);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return IoError(path_, "read", errno);
     if (n == 0) {
@@ -203,8 +237,7 @@ Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
   std::filesystem::path temporary;
   if (file.folder_.get() >= 0) file.fd_ = FileDescriptor(OpenBeside(file.target_, temporary));
   if (file.folder_.get() < 0 || file.fd_.get() < 0) {
-    return MakeError(ErrorCode::kIo,
-                     path.string() + ": cannot create the file: " + SystemMessage(errno));
+    return IoError(path, "create the file", errno);
   }
   file.temporary_ = std::move(temporary);
   file.lock_ = FileDescriptor(fcntl(file.fd_.get(), F_DUPFD_CLOEXEC, 0));

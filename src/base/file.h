@@ -2,6 +2,8 @@
 // all. Every message begins with the file's name.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,6 +14,7 @@
 
 #include "base/mismatch.h"
 #include "shoal/result.h"
+#include "shoal/stream.h"
 
 namespace shoal {
 
@@ -20,7 +23,7 @@ tl::unexpected<Error> Mismatch(ErrorCode code, const std::filesystem::path& file
                                std::string_view field, std::string_view expected,
                                std::string_view found);
 
-// "<file>: cannot <action>: <what the system says>". NotFound for ENOENT, else Io.
+// "<file>: cannot <action>: <what the system says>". FileNotFound for ENOENT, else Io.
 tl::unexpected<Error> IoError(const std::filesystem::path& file, std::string_view action,
                               int error);
 
@@ -65,24 +68,32 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// A regular file, open for reading. Reads share no position: any thread may read at any time.
+// A regular file, open for reading, or bytes in memory. Reads share no position: any thread may
+// read at any time.
 class InputFile {
  public:
-  // NotFound, or Io for a directory, a device, or what the system refuses.
+  // FileNotFound, or Io for a directory, a device, or what the system refuses.
   static Result<InputFile> Open(const std::filesystem::path& path);
+  // What the source gives until its end, in memory; messages call it "stream". Errors of the
+  // source. InvalidArgument: it gives more than it was asked for. OutOfMemory.
+  static Result<InputFile> Gather(const ByteSource& source);
 
   const std::filesystem::path& path() const { return path_; }
   // In bytes, when it was opened.
   uint64_t size() const { return size_; }
   // The `bytes` bytes at `offset`. Corrupt if the file ends before; `field` names them then.
   Status ReadAt(uint64_t offset, void* out, size_t bytes, std::string_view field) const;
-  // All of it. Io: the system refuses.
+  // All of it; not of bytes in memory. Io: the system refuses.
   Result<MappedFile> Map() const;
 
  private:
   friend class OutputFile;
+  // Copies some of the bytes at `offset`. 0: there are none. Negative: refused, errno says why.
+  ssize_t ReadSome(uint64_t offset, std::byte* out, size_t bytes) const;
+
   std::filesystem::path path_;
-  FileDescriptor fd_;
+  FileDescriptor fd_;                           // None where the bytes are in memory:
+  std::vector<std::vector<std::byte>> pieces_;  // Of kPiece bytes; the end of the last is unused.
   uint64_t size_ = 0;
 };
 
@@ -92,9 +103,9 @@ class InputFile {
 // target removes: it is locked (flock) while it is written.
 class OutputFile {
  public:
-  // Io: the folder is missing or refuses, or the target is a folder or a device. InvalidArgument:
-  // the path names no file. A target that is a symbolic link keeps being one: the file that it
-  // points to is replaced.
+  // FileNotFound: the folder is missing. Io: it refuses, or the target is a folder or a device.
+  // InvalidArgument: the path names no file. A target that is a symbolic link keeps being one: the
+  // file that it points to is replaced.
   static Result<OutputFile> Create(const std::filesystem::path& path);
   // A file without a name, of the system's temporary ones or, where these refuse, in memory. It
   // goes with the object: for what is written in no order before it is handed on. Not for Finish,

@@ -20,6 +20,7 @@ std::string_view ErrorCodeName(ErrorCode code) {
     case ErrorCode::kUnsupported: return "Unsupported";
     case ErrorCode::kCancelled: return "Cancelled";
     case ErrorCode::kConflict: return "Conflict";
+    case ErrorCode::kFileNotFound: return "FileNotFound";
   }
   return "?";
 }

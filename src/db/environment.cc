@@ -72,7 +72,7 @@ using Cursor = std::unique_ptr<MDB_cursor, CursorDeleter>;
 
 ErrorCode CodeOf(int code) {
   switch (code) {
-    case ENOENT: return ErrorCode::kNotFound;
+    case ENOENT: return ErrorCode::kFileNotFound;
     case ENOMEM: return ErrorCode::kOutOfMemory;
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
@@ -98,7 +98,7 @@ Result<std::shared_ptr<Environment>> Environment::Open(const std::filesystem::pa
   std::error_code failed;
   const bool there = std::filesystem::exists(path, failed);
   if (!there && !options.create)
-    return MakeError(ErrorCode::kNotFound, path.string() + ": no such database");
+    return MakeError(ErrorCode::kFileNotFound, path.string() + ": no such database");
   // Absolute first: of a relative path that is not there yet it would stay relative.
   const std::filesystem::path absolute = std::filesystem::absolute(path, failed);
   std::filesystem::path canonical = std::filesystem::weakly_canonical(absolute, failed);
@@ -427,7 +427,7 @@ Result<WriterLock> WriterLock::Take(const std::filesystem::path& path) {
   const std::string name = path.string() + "-writer";
   const int fd = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0)
-    return MakeError(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+    return MakeError(errno == ENOENT ? ErrorCode::kFileNotFound : ErrorCode::kIo,
                      name + ": " + std::generic_category().message(errno));
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) return WriterLock(fd);
   close(fd);

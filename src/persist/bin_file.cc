@@ -119,6 +119,15 @@ Result<Header> ReadIdHeader(const InputFile& file) {
   return header;
 }
 
+Result<Matrix> ReadRows(const InputFile& file, ScalarType type, const ReadOptions& options) {
+  auto header = ReadVectorHeader(file, type);
+  if (!header) return tl::unexpected(header.error());
+  return ReadSelected(file, type, header->shape, options, [&](RowRange range, Matrix& to) {
+    return file.ReadAt(header->bytes + uint64_t{range.first} * to.row_bytes(), to.data(),
+                       range.count * to.row_bytes(), "rows");
+  });
+}
+
 Status AppendHeader(OutputFile& file, size_t rows, size_t columns) {
   const std::array<int32_t, 2> header = {static_cast<int32_t>(rows), static_cast<int32_t>(columns)};
   return file.Append(header.data(), sizeof(header));
@@ -146,24 +155,13 @@ Result<BinShape> ReadBinShape(const std::filesystem::path& path, ScalarType type
 
 Result<Matrix> ReadBin(const std::filesystem::path& path, ScalarType type,
                        const ReadOptions& options) {
-  auto file = InputFile::Open(path);
-  if (!file) return tl::unexpected(file.error());
-  auto header = ReadVectorHeader(*file, type);
-  if (!header) return tl::unexpected(header.error());
-  auto range = SelectRows(path, header->shape.rows, options);
-  if (!range) return tl::unexpected(range.error());
-  auto matrix = Matrix::Create(type, range->count, header->shape.dim);
-  if (!matrix) return MakeError(matrix.error().code, path.string() + ": " + matrix.error().message);
-  const size_t row_bytes = matrix->row_bytes();
-  if (auto read = file->ReadAt(header->bytes + uint64_t{range->first} * row_bytes, matrix->data(),
-                               range->count * row_bytes, "rows");
-      !read) {
-    return tl::unexpected(read.error());
-  }
-  if (options.require_finite) {
-    if (auto ok = CheckFinite(path, *matrix, range->first); !ok) return tl::unexpected(ok.error());
-  }
-  return matrix;
+  return InputFile::Open(path).and_then(
+      [&](const InputFile& file) { return ReadRows(file, type, options); });
+}
+
+Result<Matrix> ReadBin(const ByteSource& source, ScalarType type, const ReadOptions& options) {
+  return InputFile::Gather(source).and_then(
+      [&](const InputFile& file) { return ReadRows(file, type, options); });
 }
 
 Status WriteBin(const std::filesystem::path& path, MatrixView rows) {

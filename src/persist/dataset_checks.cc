@@ -6,6 +6,8 @@
 #include "base/finite.h"
 
 namespace shoal {
+namespace {
+
 Result<RowRange> SelectRows(const std::filesystem::path& path, size_t rows,
                             const ReadOptions& options) {
   if (options.first_row >= rows) {
@@ -17,6 +19,22 @@ Result<RowRange> SelectRows(const std::filesystem::path& path, size_t rows,
     return Mismatch(ErrorCode::kInvalidArgument, path, "rows asked for", "at least 1", "0");
   }
   return RowRange{options.first_row, std::min(options.max_rows, rows - options.first_row)};
+}
+
+}  // namespace
+
+Result<Matrix> ReadSelected(const InputFile& file, ScalarType type, BinShape shape,
+                            const ReadOptions& options,
+                            const std::function<Status(RowRange, Matrix&)>& read) {
+  const auto range = SelectRows(file.path(), shape.rows, options);
+  if (!range) return tl::unexpected(range.error());
+  auto matrix = Matrix::Create(type, range->count, shape.dim);
+  if (!matrix)
+    return MakeError(matrix.error().code, file.path().string() + ": " + matrix.error().message);
+  Status ok = read(*range, *matrix);
+  if (ok && options.require_finite) ok = CheckFinite(file.path(), *matrix, range->first);
+  if (!ok) return tl::unexpected(ok.error());
+  return matrix;
 }
 
 Status CheckSize(const InputFile& file, uint64_t bytes, std::string_view formula) {

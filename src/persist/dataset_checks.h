@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <new>
 #include <string>
 #include <string_view>
@@ -26,9 +27,11 @@ struct RowRange {
   size_t first = 0;
   size_t count = 0;
 };
-// InvalidArgument when first_row is behind the last row.
-Result<RowRange> SelectRows(const std::filesystem::path& path, size_t rows,
-                            const ReadOptions& options);
+// The rows that `options` ask for, which read(range, matrix) fills; NaN and infinities are refused
+// if they say so. InvalidArgument: first_row is behind the last row. Errors of `read`.
+Result<Matrix> ReadSelected(const InputFile& file, ScalarType type, BinShape shape,
+                            const ReadOptions& options,
+                            const std::function<Status(RowRange, Matrix&)>& read);
 
 // Corrupt unless low <= value <= high.
 template <class Number>

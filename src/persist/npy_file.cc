@@ -209,6 +209,51 @@ Status ReadNumbers(const InputFile& file, const Layout& layout, RowRange range, 
                      range.count * to.row_bytes(), "rows");
 }
 
+Result<Matrix> ReadMatrix(const InputFile& file, const ReadOptions& options) {
+  const auto layout = ReadLayout(file);
+  if (!layout) return tl::unexpected(layout.error());
+  return ReadSelected(
+      file, layout->numbers.type, {layout->rows, layout->dim}, options,
+      [&](RowRange range, Matrix& to) { return ReadNumbers(file, *layout, range, to); });
+}
+
+Result<std::vector<uint64_t>> ReadIds(const InputFile& file) {
+  const std::filesystem::path& path = file.path();
+  uint64_t offset = 0;
+  const auto header = ReadNpyHeader(file, &offset);
+  if (!header) return tl::unexpected(header.error());
+  if (header->shape.size() != 1)
+    return Mismatch(ErrorCode::kUnsupported, path, "shape", "(ids,)",
+                    DescribeNpyShape(header->shape));
+  const bool is_signed = header->descr == "<i8" || header->descr == "<i4";
+  const bool is_long = header->descr == "<u8" || header->descr == "<i8";
+  if (!is_signed && !is_long && header->descr != "<u4")
+    return Mismatch(ErrorCode::kUnsupported, path, "descr", "'<u8', '<i8', '<u4' or '<i4'",
+                    "'" + header->descr.substr(0, 32) + "'");
+  const uint64_t n = header->shape[0], bytes = is_long ? 8 : 4;
+  if (n > kMaxIds)
+    return Mismatch(ErrorCode::kCorrupt, path, "shape", "fewer ids",
+                    DescribeNpyShape(header->shape));
+  if (auto ok = CheckSize(file, offset + n * bytes, "header and " + std::to_string(n) + " ids");
+      !ok)
+    return tl::unexpected(ok.error());
+  std::vector<uint64_t> ids;
+  if (auto ok = TryResize(path, ids, n); !ok) return tl::unexpected(ok.error());
+  if (auto ok = file.ReadAt(offset, ids.data(), n * bytes, "ids"); !ok)
+    return tl::unexpected(ok.error());
+  // From the last: a short id lies before the place where it goes to.
+  for (uint64_t i = n; !is_long && i-- > 0;) {
+    uint32_t id = 0;
+    std::memcpy(&id, reinterpret_cast<const std::byte*>(ids.data()) + i * bytes, sizeof(id));
+    ids[i] = is_signed && id >> 31 != 0 ? uint64_t{id} | uint64_t{UINT32_MAX} << 32 : id;
+  }
+  for (uint64_t i = 0; is_signed && i < n; ++i)
+    if (ids[i] >> 63 != 0)
+      return Mismatch(ErrorCode::kCorrupt, path, "row " + std::to_string(i), "an id of 0 or more",
+                      std::to_string(static_cast<int64_t>(ids[i])));
+  return ids;
+}
+
 }  // namespace
 
 Result<DatasetLayout> NpyLayout(const InputFile& file, ScalarType type) {
@@ -226,21 +271,13 @@ Result<DatasetLayout> NpyLayout(const InputFile& file, ScalarType type) {
 }
 
 Result<Matrix> ReadNpy(const std::filesystem::path& path, const ReadOptions& options) {
-  auto file = InputFile::Open(path);
-  if (!file) return tl::unexpected(file.error());
-  auto layout = ReadLayout(*file);
-  if (!layout) return tl::unexpected(layout.error());
-  auto range = SelectRows(path, layout->rows, options);
-  if (!range) return tl::unexpected(range.error());
-  auto matrix = Matrix::Create(layout->numbers.type, range->count, layout->dim);
-  if (!matrix) return MakeError(matrix.error().code, path.string() + ": " + matrix.error().message);
-  if (auto ok = ReadNumbers(*file, *layout, *range, *matrix); !ok) {
-    return tl::unexpected(ok.error());
-  }
-  if (options.require_finite) {
-    if (auto ok = CheckFinite(path, *matrix, range->first); !ok) return tl::unexpected(ok.error());
-  }
-  return matrix;
+  return InputFile::Open(path).and_then(
+      [&](const InputFile& file) { return ReadMatrix(file, options); });
+}
+
+Result<Matrix> ReadNpy(const ByteSource& source, const ReadOptions& options) {
+  return InputFile::Gather(source).and_then(
+      [&](const InputFile& file) { return ReadMatrix(file, options); });
 }
 
 Status WriteNpy(const std::filesystem::path& path, MatrixView rows) {
@@ -255,41 +292,11 @@ Status WriteNpy(const std::filesystem::path& path, MatrixView rows) {
 }
 
 Result<std::vector<uint64_t>> ReadIdNpy(const std::filesystem::path& path) {
-  const auto file = InputFile::Open(path);
-  if (!file) return tl::unexpected(file.error());
-  uint64_t offset = 0;
-  const auto header = ReadNpyHeader(*file, &offset);
-  if (!header) return tl::unexpected(header.error());
-  if (header->shape.size() != 1)
-    return Mismatch(ErrorCode::kUnsupported, path, "shape", "(ids,)",
-                    DescribeNpyShape(header->shape));
-  const bool is_signed = header->descr == "<i8" || header->descr == "<i4";
-  const bool is_long = header->descr == "<u8" || header->descr == "<i8";
-  if (!is_signed && !is_long && header->descr != "<u4")
-    return Mismatch(ErrorCode::kUnsupported, path, "descr", "'<u8', '<i8', '<u4' or '<i4'",
-                    "'" + header->descr.substr(0, 32) + "'");
-  const uint64_t n = header->shape[0], bytes = is_long ? 8 : 4;
-  if (n > kMaxIds)
-    return Mismatch(ErrorCode::kCorrupt, path, "shape", "fewer ids",
-                    DescribeNpyShape(header->shape));
-  if (auto ok = CheckSize(*file, offset + n * bytes, "header and " + std::to_string(n) + " ids");
-      !ok)
-    return tl::unexpected(ok.error());
-  std::vector<uint64_t> ids;
-  if (auto ok = TryResize(path, ids, n); !ok) return tl::unexpected(ok.error());
-  if (auto ok = file->ReadAt(offset, ids.data(), n * bytes, "ids"); !ok)
-    return tl::unexpected(ok.error());
-  // From the last: a short id lies before the place where it goes to.
-  for (uint64_t i = n; !is_long && i-- > 0;) {
-    uint32_t id = 0;
-    std::memcpy(&id, reinterpret_cast<const std::byte*>(ids.data()) + i * bytes, sizeof(id));
-    ids[i] = is_signed && id >> 31 != 0 ? uint64_t{id} | uint64_t{UINT32_MAX} << 32 : id;
-  }
-  for (uint64_t i = 0; is_signed && i < n; ++i)
-    if (ids[i] >> 63 != 0)
-      return Mismatch(ErrorCode::kCorrupt, path, "row " + std::to_string(i), "an id of 0 or more",
-                      std::to_string(static_cast<int64_t>(ids[i])));
-  return ids;
+  return InputFile::Open(path).and_then(ReadIds);
+}
+
+Result<std::vector<uint64_t>> ReadIdNpy(const ByteSource& source) {
+  return InputFile::Gather(source).and_then(ReadIds);
 }
 
 Status WriteIdNpy(const std::filesystem::path& path, std::span<const uint64_t> ids,

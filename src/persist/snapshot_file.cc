@@ -47,7 +47,7 @@ Status SnapshotWriter::Commit(SnapshotHeader header) {
   return file_.Commit();
 }
 
-Status SnapshotWriter::CommitTo(SnapshotHeader header, const SnapshotSink& sink,
+Status SnapshotWriter::CommitTo(SnapshotHeader header, const ByteSink& sink,
                                 const std::stop_token& stop) {
   if (Status ok = Seal(header); !ok) return ok;
   constexpr uint64_t kPiece = uint64_t{1} << 20;

@@ -153,7 +153,7 @@ class SnapshotWriter {
   Status Commit(SnapshotHeader header);
   // Hands all bytes to `sink` instead, from the first to the last: the header, which comes first,
   // has checksums of the rest.
-  Status CommitTo(SnapshotHeader header, const SnapshotSink& sink, const std::stop_token& stop);
+  Status CommitTo(SnapshotHeader header, const ByteSink& sink, const std::stop_token& stop);
 
  private:
   static Result<SnapshotWriter> Begin(Result<OutputFile> file);

@@ -74,6 +74,15 @@ Status CheckType(const std::filesystem::path& path, ScalarType type) {
                   "float32 (fvecs), uint8 or int8 (bvecs)", ScalarTypeName(type));
 }
 
+Result<Matrix> ReadMatrix(const InputFile& file, ScalarType type, const ReadOptions& options) {
+  const size_t element = BytesOf(type, 1);
+  const auto shape = ReadShape(file, element, kMaxDim);
+  if (!shape) return tl::unexpected(shape.error());
+  return ReadSelected(file, type, *shape, options, [&](RowRange range, Matrix& to) {
+    return ReadRows(file, shape->dim, element, range, to.data());
+  });
+}
+
 }  // namespace
 
 Result<BinShape> ReadVecsShape(const std::filesystem::path& path, ScalarType type) {
@@ -85,21 +94,14 @@ Result<BinShape> ReadVecsShape(const std::filesystem::path& path, ScalarType typ
 Result<Matrix> ReadVecs(const std::filesystem::path& path, ScalarType type,
                         const ReadOptions& options) {
   if (auto ok = CheckType(path, type); !ok) return tl::unexpected(ok.error());
-  auto file = InputFile::Open(path);
-  if (!file) return tl::unexpected(file.error());
-  auto shape = ReadShape(*file, BytesOf(type, 1), kMaxDim);
-  if (!shape) return tl::unexpected(shape.error());
-  auto range = SelectRows(path, shape->rows, options);
-  if (!range) return tl::unexpected(range.error());
-  auto matrix = Matrix::Create(type, range->count, shape->dim);
-  if (!matrix) return MakeError(matrix.error().code, path.string() + ": " + matrix.error().message);
-  if (auto ok = ReadRows(*file, shape->dim, BytesOf(type, 1), *range, matrix->data()); !ok) {
-    return tl::unexpected(ok.error());
-  }
-  if (options.require_finite) {
-    if (auto ok = CheckFinite(path, *matrix, range->first); !ok) return tl::unexpected(ok.error());
-  }
-  return matrix;
+  return InputFile::Open(path).and_then(
+      [&](const InputFile& file) { return ReadMatrix(file, type, options); });
+}
+
+Result<Matrix> ReadVecs(const ByteSource& source, ScalarType type, const ReadOptions& options) {
+  if (auto ok = CheckType("stream", type); !ok) return tl::unexpected(ok.error());
+  return InputFile::Gather(source).and_then(
+      [&](const InputFile& file) { return ReadMatrix(file, type, options); });
 }
 
 Status WriteVecs(const std::filesystem::path& path, MatrixView rows) {

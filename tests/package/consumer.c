@@ -172,7 +172,7 @@ static void test_database(const char* path, const uint64_t* ids, float (*vectors
   size_t found = 0, done = 0;
   options.struct_size = sizeof options;
   options.must_exist = 1;
-  EXPECT(shoal_database_open(path, &options, &database, &error) == SHOAL_NOT_FOUND);
+  EXPECT(shoal_database_open(path, &options, &database, &error) == SHOAL_FILE_NOT_FOUND);
   options.must_exist = 0;
   options.max_bytes = 1 << 28;
   EXPECT(shoal_database_open(path, &options, &database, &error) == SHOAL_OK);
@@ -286,7 +286,7 @@ int main(int argc, char** argv) {
   EXPECT(shoal_stats(index, &stats, &error) == SHOAL_OK && stats.points == shoal_size(index));
   EXPECT(stats.bytes > sizeof(float) * 4 * 990 && stats.distances > 0);
 
-  EXPECT(shoal_load("no such file", NULL, NULL, &again, &error) == SHOAL_NOT_FOUND);
+  EXPECT(shoal_load("no such file", NULL, NULL, &again, &error) == SHOAL_FILE_NOT_FOUND);
   EXPECT(shoal_save(index, argv[1], NULL, &error) == SHOAL_OK);
   EXPECT(shoal_load(argv[1], NULL, NULL, &again, &error) == SHOAL_OK);
   EXPECT(again != NULL && shoal_size(again) == 990);
@@ -306,3 +306,5 @@ int main(int argc, char** argv) {
   if (failures == 0) printf("shoal %s\n", shoal_version());
   return failures == 0 ? 0 : 1;
 }
+  EXPECT(strcmp(shoal_code_name(SHOAL_FILE_NOT_FOUND), "FileNotFound") == 0);
+  EXPECT(shoal_code_name(SHOAL_FILE_NOT_FOUND + 1)[0] == 0);

@@ -372,7 +372,7 @@ class DatabaseSnapshot(Searching[_shoal.DatabaseSnapshot]):
 
     def __init__(self, path: Path, index: str) -> None:
         self._path, self._name = os.fspath(path), index
-        super().__init__(_shoal.DatabaseSnapshot.open(self._path, index, os.path.exists(self._path)))
+        super().__init__(_shoal.DatabaseSnapshot.open(self._path, index))
 
     def dump(self, vectors: Path, ids: Path) -> None:
         """Writes all vectors to a .bin file, and their ids, 8 bytes each in the same order, to another."""

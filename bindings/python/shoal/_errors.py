@@ -19,7 +19,7 @@ class Error(Exception):
 
 
 class IdNotFoundError(Error, KeyError):
-    """An id is not in the index."""
+    """An id is not in the index, or an index not in the database."""
 
 
 class DuplicateIdError(Error, KeyError):
@@ -76,12 +76,13 @@ _CLASSES: dict[str, type[Exception]] = {
     "Unsupported": UnsupportedError,
     "Cancelled": CancelledError,
     "Conflict": ConflictError,
+    "FileNotFound": FileNotFoundError,
 }
 
 
-def exception_of(code: str, message: str, of_file: bool) -> Exception:
-    """The exception of an error code of the library. `of_file`: what is not found is a file."""
-    if code == "NotFound" and of_file:
+def exception_of(code: str, message: str) -> Exception:
+    """The exception of an error code of the library."""
+    if code == "FileNotFound":
         return FileNotFoundError(errno.ENOENT, message)
     if code == "AlreadyExists":
         message += "; upsert replaces it"

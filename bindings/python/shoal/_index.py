@@ -177,6 +177,8 @@ class Index(Measuring[_shoal.Index]):
     def _write(self, ids: Any, vectors: Any, labels: Any, threads: int, progress: Progress, errors: str,
                verb: str, one: Callable[[int, AnyArray, LabelArray | None], None],
                many: Callable[..., Any]) -> int | Report:
+        if errors not in ("raise", "report"):
+            raise ValueError(f"errors: expected 'raise' or 'report', found {errors!r}")
         try:
             which = as_ids(ids)
         except (TypeError, ValueError):
@@ -299,13 +301,19 @@ class Index(Measuring[_shoal.Index]):
 
     # Files
 
-    def save(self, path: Path, *, progress: Progress = None) -> None:
+    def save(self, path: Path, *, list_codes: bool = False, progress: Progress = None) -> None:
         """Writes the points of one instant to a file, with checksums. Searches and writers go on.
 
-        The file is there whole or not at all; an older one is replaced in one step.
+        The file is there whole or not at all; an older one is replaced in one step. `list_codes`: with the codes of
+        its points beside each neighbour list, so that searches of a `View` are faster, and the file is larger.
+
+        Raises
+        ------
+        FileNotFoundError, OSError
+            The folder is not there; the system refuses.
         """
         with progress_function(progress, "save") as function:
-            self._native.save(os.fspath(path), function)
+            self._native.save(os.fspath(path), function, list_codes)
 
     @classmethod
     def load(cls, path: Path, *, memory_limit: int = 0, repair: Repair = "immediate", repair_threads: int = 1,
@@ -394,8 +402,6 @@ def outcome(verb: str, report: tuple[int, list[int], list[Exception], bool], err
         raise CancelledError(f"{verb}: cancelled after {done + len(rows)} of {total}")
     if errors == "report":
         return Report(done, rows, exceptions)
-    if errors != "raise":
-        raise ValueError(f"errors: expected 'raise' or 'report', found {errors!r}")
     if rows:
         raise BatchError(rows, exceptions, done)
     return done

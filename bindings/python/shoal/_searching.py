@@ -41,8 +41,8 @@ class Searching(Generic[Native]):
     # Searching
 
     def search(self, query: VectorsLike, k: int = 10, *, list_size: int = 64, rerank: int = 0,
-               filter: FilterLike = None, target_recall: float = 0, threads: int = 0,  # noqa: A002
-               progress: Progress = None) -> Any:
+               filter: FilterLike = None, max_per_label: int = 0, target_recall: float = 0,  # noqa: A002
+               threads: int = 0, progress: Progress = None) -> Any:
         """The k nearest points found, nearest first, each id once. From any thread, beside writers.
 
         Parameters
@@ -58,6 +58,8 @@ class Searching(Generic[Native]):
         filter : Filter, array-like of int, or function, optional
             Which points may be hits: a `Filter`; ids; or a function that gets an array of ids and returns as many
             bools. There are k hits wherever it accepts k points.
+        max_per_label : int
+            At most so many hits of each label, nearest first (one chunk of each document, say); 0: any number.
         target_recall : float
             The recall@k wanted, above 0, at most 1. The index measures what reaches it, in the background; until then,
             and where it is 0, `list_size` and `rerank` hold. `calibrate` measures now.
@@ -77,7 +79,7 @@ class Searching(Generic[Native]):
         ValueError
             Another dimension than the index's, k = 0, NaN or infinity in a query.
         UnsupportedError
-            A filter, in a database's snapshot.
+            A filter by labels, in a database's snapshot.
 
         Examples
         --------
@@ -94,10 +96,10 @@ class Searching(Generic[Native]):
         """
         queries = as_vectors(query, self._dtype, "query")
         if queries.ndim == 1:
-            return _new_tuple(Hits, self._native.search(queries, k, list_size, rerank, target_recall,
+            return _new_tuple(Hits, self._native.search(queries, k, list_size, rerank, target_recall, max_per_label,
                                                         None if filter is None else native_filter(filter)))
         with progress_function(progress, "search") as function:
-            return BatchHits(*self._native.search_many(queries, k, list_size, rerank, target_recall,
+            return BatchHits(*self._native.search_many(queries, k, list_size, rerank, target_recall, max_per_label,
                                                        native_filter(filter), threads, function))
 
     def range_search(self, query: VectorsLike, radius: float, *, list_size: int = 64,
@@ -270,9 +272,43 @@ class Searching(Generic[Native]):
 
 
 class Measuring(Searching[Measured]):
-    """Base class of Index and View: what reaches a recall is measured."""
+    """Base class of Index and View: what reaches a recall is measured; searches in pages."""
 
     _native: Measured
+
+    def search_pages(self, query: VectorsLike, k: int = 10, *, list_size: int = 64, rerank: int = 0,
+                     filter: FilterLike = None, max_per_label: int = 0) -> Iterator[Hits]:  # noqa: A002
+        """The nearest points, k at a time, without starting over: until all were handed out.
+
+        No id comes twice. Nothing is held between two pages: writers go on, and a point that is deleted meanwhile
+        does not come. Each page is sorted; it has what a search with this list size finds of what is left.
+
+        Parameters
+        ----------
+        query : (dim,) array-like
+        k : int
+            Hits of a page, at least 1.
+        list_size, rerank, filter, max_per_label
+            As in `search`.
+
+        Examples
+        --------
+        >>> index = shoal.Index(1)
+        >>> index.add([1, 2, 3], [[1], [2], [3]])
+        3
+        >>> [page.ids.tolist() for page in index.search_pages([0], k=2)]
+        [[1, 2], [3]]
+        """
+        queries = as_vectors(query, self._dtype, "query")
+        if queries.ndim != 1:
+            raise ValueError(f"query: expected one vector, found {queries.shape[0]} rows")
+        pages = self._native.search_pages(queries, k, list_size, rerank, max_per_label, native_filter(filter))
+
+        def hits() -> Iterator[Hits]:
+            while len((page := Hits(*pages.next(k))).ids):
+                yield page
+
+        return hits()
 
     def calibrate(self, k: int = 10, target_recall: float = 0.95, *, threads: int = 0,
                   progress: Progress = None) -> Calibration:

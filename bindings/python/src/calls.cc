@@ -57,6 +57,12 @@ bool MayGoOn(const nb::object& progress, Watched& watched) {
   return !progress(done, total).is(nb::handle(Py_False));
 }
 
+// Signals are that thread's alone to handle.
+bool IsMainThread() {
+  const nb::object main = nb::module_::import_("threading").attr("main_thread")().attr("ident");
+  return nb::cast<unsigned long>(main) == PyThread_get_thread_ident();
+}
+
 std::atomic<size_t> fork_depth{0};
 
 [[maybe_unused]] const int at_fork =
@@ -66,20 +72,20 @@ std::atomic<size_t> fork_depth{0};
 
 size_t ForkDepth() { return fork_depth.load(std::memory_order_relaxed); }
 
-nb::object ExceptionOf(const Error& error, Subject subject) {
+nb::object ExceptionOf(const Error& error) {
   const std::string code(ErrorCodeName(error.code));
   return nb::module_::import_("shoal._errors")
-      .attr("exception_of")(code.c_str(), error.message.c_str(), subject == Subject::kFile);
+      .attr("exception_of")(code.c_str(), error.message.c_str());
 }
 
-void Raise(const Error& error, Subject subject) {
-  const nb::object exception = ExceptionOf(error, subject);
+void Raise(const Error& error) {
+  const nb::object exception = ExceptionOf(error);
   PyErr_SetObject(exception.type().ptr(), exception.ptr());
   throw nb::python_error();
 }
 
 void RunLong(const BatchCall& call, const std::function<void(const BatchOptions&)>& work) {
-  if (call.rows <= kFewRows && call.progress.is_none()) {
+  if (call.progress.is_none() && (call.rows <= kFewRows || !IsMainThread())) {
     WithoutGil([&] { work({.threads = call.threads}); });
     return;
   }

@@ -17,17 +17,14 @@ namespace shoal::python {
 
 namespace nb = nanobind;
 
-// What an id or a file that is NotFound is called in Python: KeyError or FileNotFoundError.
-enum class Subject { kId, kFile };
-
 // The exception of an error (shoal/_errors.py), not raised.
-nb::object ExceptionOf(const Error& error, Subject subject = Subject::kId);
-[[noreturn]] void Raise(const Error& error, Subject subject = Subject::kId);
+nb::object ExceptionOf(const Error& error);
+[[noreturn]] void Raise(const Error& error);
 
 // The value of a result; raises its error. With the GIL.
 template <class T>
-T ValueOf(Result<T> result, Subject subject = Subject::kId) {
-  if (!result) Raise(result.error(), subject);
+T ValueOf(Result<T> result) {
+  if (!result) Raise(result.error());
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
@@ -45,9 +42,9 @@ struct BatchCall {
   size_t rows = SIZE_MAX;
 };
 
-// Runs work(options) without the GIL, in a thread of its own; this one handles signals and calls
-// `progress`, twenty times a second. An exception of either (KeyboardInterrupt, say) stops the
-// work, and is raised when the work has ended.
+// Runs work(options) without the GIL. Where there are signals to handle or a `progress` to call: in
+// a thread of its own, while this one does that, twenty times a second. An exception of either
+// (KeyboardInterrupt, say) stops the work, and is raised when the work has ended.
 void RunLong(const BatchCall& call, const std::function<void(const BatchOptions&)>& work);
 
 // The same for work with a result.

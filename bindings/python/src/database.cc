@@ -40,9 +40,8 @@ DatabaseOptions DatabaseOptionsOf(nb::handle dict) {
 
 DatabaseHandle* Open(const std::string& path, nb::handle options_dict) {
   const DatabaseOptions options = DatabaseOptionsOf(options_dict);
-  return new DatabaseHandle(
-      ValueOf(WithoutGil([&] { return Database::Open(path, options); }), Subject::kFile),
-      "the database is closed");
+  return new DatabaseHandle(ValueOf(WithoutGil([&] { return Database::Open(path, options); })),
+                            "the database is closed");
 }
 
 StoredHandle* CreateIndex(const DatabaseHandle& self, const std::string& name, nb::handle options,
@@ -97,7 +96,7 @@ nb::dict Stats(const DatabaseHandle& self) {
 void Backup(const DatabaseHandle& self, const std::string& path, bool compact) {
   const std::shared_ptr<Database> database = self.Use();
   const Database::Copy copy = compact ? Database::Copy::kCompact : Database::Copy::kAsItIs;
-  ValueOf(WithoutGil([&] { return database->Backup(path, copy); }), Subject::kFile);
+  ValueOf(WithoutGil([&] { return database->Backup(path, copy); }));
 }
 
 // call(transaction) by one thread at a time, without the GIL.
@@ -266,12 +265,11 @@ void BindSnapshot(nb::module_& module) {
   BindSearching(type);
   type.def_static(
           "open",
-          [](const std::string& path, const std::string& name, bool file_is_there) {
-            return new H(ValueOf(WithoutGil([&] { return DatabaseSnapshot::Open(path, name); }),
-                                 file_is_there ? Subject::kId : Subject::kFile),
+          [](const std::string& path, const std::string& name) {
+            return new H(ValueOf(WithoutGil([&] { return DatabaseSnapshot::Open(path, name); })),
                          "the snapshot is closed");
           },
-          arg("path"), arg("index"), arg("file_is_there"))
+          arg("path"), arg("index"))
       .def("ids",
            [](const H& self) {
              const std::shared_ptr<DatabaseSnapshot> snapshot = self.Use();
@@ -281,12 +279,12 @@ void BindSnapshot(nb::module_& module) {
           "dump",
           [](const H& self, const std::string& vectors, const std::string& ids) {
             const std::shared_ptr<DatabaseSnapshot> snapshot = self.Use();
-            ValueOf(WithoutGil([&] { return snapshot->Dump(vectors, ids); }), Subject::kFile);
+            ValueOf(WithoutGil([&] { return snapshot->Dump(vectors, ids); }));
           },
           arg("vectors"), arg("ids"))
       .def("verify", [](const H& self) {
         const std::shared_ptr<DatabaseSnapshot> snapshot = self.Use();
-        ValueOf(WithoutGil([&] { return snapshot->Verify(); }), Subject::kFile);
+        ValueOf(WithoutGil([&] { return snapshot->Verify(); }));
       });
 }
 

@@ -74,7 +74,7 @@ void BindFiles(nb::module_& module) {
   module.def(
       "inspect",
       [](const std::string& path) {
-        return InfoOf(ValueOf(WithoutGil([&] { return InspectSnapshot(path); }), Subject::kFile));
+        return InfoOf(ValueOf(WithoutGil([&] { return InspectSnapshot(path); })));
       },
       arg("path"));
   module.def(
@@ -82,8 +82,7 @@ void BindFiles(nb::module_& module) {
       [](const std::string& path, int64_t threads, nb::object progress) {
         return InfoOf(ValueOf(
             ResultOfLong({CountOf("threads", threads), std::move(progress)},
-                         [&](const BatchOptions& batch) { return VerifySnapshot(path, batch); }),
-            Subject::kFile));
+                         [&](const BatchOptions& batch) { return VerifySnapshot(path, batch); })));
       },
       arg("path"), arg("threads"), arg("progress").none());
   module.def("exact_search", &Exact, arg("base"), arg("queries"), arg("k"), arg("metric"),
@@ -91,29 +90,27 @@ void BindFiles(nb::module_& module) {
   module.def(
       "read_bin",
       [](const std::string& path, const std::string& dtype) {
-        return ArrayOf(
-            ValueOf(WithoutGil([&] { return ReadBin(path, TypeOf(dtype)); }), Subject::kFile));
+        return ArrayOf(ValueOf(WithoutGil([&] { return ReadBin(path, TypeOf(dtype)); })));
       },
       arg("path"), arg("dtype"));
   module.def(
       "write_bin",
       [](const std::string& path, nb::handle vectors) {
         const VectorArray array = VectorsOf(vectors);
-        ValueOf(WithoutGil([&] { return WriteBin(path, array.matrix()); }), Subject::kFile);
+        ValueOf(WithoutGil([&] { return WriteBin(path, array.matrix()); }));
       },
       arg("path"), arg("vectors"));
   module.def(
       "read_vecs",
       [](const std::string& path, const std::string& dtype) {
-        return ArrayOf(
-            ValueOf(WithoutGil([&] { return ReadVecs(path, TypeOf(dtype)); }), Subject::kFile));
+        return ArrayOf(ValueOf(WithoutGil([&] { return ReadVecs(path, TypeOf(dtype)); })));
       },
       arg("path"), arg("dtype"));
   module.def(
       "write_vecs",
       [](const std::string& path, nb::handle vectors) {
         const VectorArray array = VectorsOf(vectors);
-        ValueOf(WithoutGil([&] { return WriteVecs(path, array.matrix()); }), Subject::kFile);
+        ValueOf(WithoutGil([&] { return WriteVecs(path, array.matrix()); }));
       },
       arg("path"), arg("vectors"));
 }

@@ -23,7 +23,10 @@ class Raised {
   }
   // With the GIL.
   void Rethrow() {
-    if (error_) throw std::move(*error_);
+    if (!error_) return;
+    nb::python_error error = std::move(*error_);
+    error_.reset();  // The next page of a search may raise again.
+    throw error;
   }
 
  private:

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "options.h"
+#include "pages.h"
 #include "searching.h"
 #include "shoal/diskann_files.h"
 #include "stores.h"
@@ -16,14 +17,12 @@ namespace {
 
 using IndexHandle = Handle<Index>;
 
-IndexHandle* Own(Result<Index> index, Subject subject) {
-  return new IndexHandle(ValueOf(std::move(index), subject));
-}
+IndexHandle* Own(Result<Index> index) { return new IndexHandle(ValueOf(std::move(index))); }
 
 IndexHandle* Create(nb::handle options, nb::handle runtime, nb::handle features) {
   const IndexOptions index = OptionsOf(options, runtime);
-  if (features.is_none()) return Own(Index::Create(index), Subject::kId);
-  return Own(Index::CreateWithFeatures(index, FeaturesOf(features, index)), Subject::kFile);
+  if (features.is_none()) return Own(Index::Create(index));
+  return Own(Index::CreateWithFeatures(index, FeaturesOf(features, index)));
 }
 
 IndexHandle* Load(const std::string& path, nb::handle runtime, int64_t threads,
@@ -33,19 +32,17 @@ IndexHandle* Load(const std::string& path, nb::handle runtime, int64_t threads,
                           [&](const BatchOptions& batch) {
                             options.batch = batch;
                             return Index::Load(path, options);
-                          }),
-             Subject::kFile);
+                          }));
 }
 
 IndexHandle* LoadDiskannFiles(const std::string& prefix, nb::handle options, nb::handle runtime,
                               bool tags, int64_t threads) {
   DiskannLoadOptions load{.index = OptionsOf(options, runtime), .tags = tags};
-  return Own(ResultOfLong({CountOf("threads", threads), nb::none()},
-                          [&](const BatchOptions& batch) {
-                            load.batch = batch;
-                            return LoadDiskann(prefix, load);
-                          }),
-             Subject::kFile);
+  return Own(
+      ResultOfLong({CountOf("threads", threads), nb::none()}, [&](const BatchOptions& batch) {
+        load.batch = batch;
+        return LoadDiskann(prefix, load);
+      }));
 }
 
 // A call on many ids and as many rows.
@@ -183,26 +180,26 @@ nb::dict Stats(const IndexHandle& self) {
 
 // A long call that has no rows: call(index, batch) gives a Result.
 template <class Call>
-auto Long(const IndexHandle& self, int64_t threads, nb::object progress, const Call& call,
-          Subject subject = Subject::kId) {
+auto Long(const IndexHandle& self, int64_t threads, nb::object progress, const Call& call) {
   const std::shared_ptr<Index> index = self.Use();
   return ValueOf(ResultOfLong({CountOf("threads", threads), std::move(progress)},
-                              [&](const BatchOptions& batch) { return call(*index, batch); }),
-                 subject);
+                              [&](const BatchOptions& batch) { return call(*index, batch); }));
 }
 
-void Save(const IndexHandle& self, const std::string& path, nb::object progress) {
-  Long(
-      self, 0, std::move(progress),
-      [&](const Index& index, const BatchOptions& batch) { return index.Save(path, batch); },
-      Subject::kFile);
+void Save(const IndexHandle& self, const std::string& path, nb::object progress,
+          bool with_list_codes) {
+  using ListCodes = SaveOptions::ListCodes;
+  const SaveOptions options{with_list_codes ? ListCodes::kBeside : ListCodes::kNone};
+  Long(self, 0, std::move(progress), [&](const Index& index, const BatchOptions& batch) {
+    return index.Save(path, batch, options);
+  });
 }
 
 // write(bytes) of Python takes a snapshot piece by piece.
 void SaveTo(const IndexHandle& self, nb::object write) {
   const std::shared_ptr<Index> index = self.Use();
   Raised raised;
-  const SnapshotSink sink = [&](std::span<const std::byte> piece) -> Status {
+  const ByteSink sink = [&](std::span<const std::byte> piece) -> Status {
     const nb::gil_scoped_acquire acquired;
     try {
       write(nb::bytes(piece.data(), piece.size()));
@@ -214,7 +211,7 @@ void SaveTo(const IndexHandle& self, nb::object write) {
   };
   Status saved = WithoutGil([&] { return index->SaveTo(sink); });
   if (!saved) raised.Rethrow();
-  ValueOf(std::move(saved), Subject::kFile);
+  ValueOf(std::move(saved));
 }
 
 // read(n) of Python gives at most n bytes, none at the end.
@@ -222,7 +219,7 @@ IndexHandle* LoadFrom(nb::object read, nb::handle runtime, int64_t threads) {
   const LoadOptions options{.runtime = RuntimeOf(runtime),
                             .batch = {.threads = CountOf("threads", threads)}};
   Raised raised;
-  const SnapshotSource source = [&](std::span<std::byte> out) -> Result<size_t> {
+  const ByteSource source = [&](std::span<std::byte> out) -> Result<size_t> {
     const nb::gil_scoped_acquire acquired;
     try {
       const nb::object piece = read(out.size());
@@ -239,16 +236,13 @@ IndexHandle* LoadFrom(nb::object read, nb::handle runtime, int64_t threads) {
   };
   Result<Index> loaded = WithoutGil([&] { return Index::LoadFrom(source, options); });
   if (!loaded) raised.Rethrow();
-  return Own(std::move(loaded), Subject::kFile);
+  return Own(std::move(loaded));
 }
 
 void SaveDiskannFiles(const IndexHandle& self, const std::string& prefix, bool dynamic) {
-  Long(
-      self, 0, nb::none(),
-      [&](const Index& index, const BatchOptions&) {
-        return SaveDiskann(index, prefix, {.dynamic = dynamic});
-      },
-      Subject::kFile);
+  Long(self, 0, nb::none(), [&](const Index& index, const BatchOptions&) {
+    return SaveDiskann(index, prefix, {.dynamic = dynamic});
+  });
 }
 
 }  // namespace
@@ -258,6 +252,7 @@ void BindIndex(nb::module_& module) {
   nb::class_<IndexHandle> type(module, "Index");
   BindSearching(type);
   BindCalibration(type);
+  BindSearchPages(type);
   type.def_static("create", &Create, arg("options"), arg("runtime"), arg("features").none())
       .def_static("load", &Load, arg("path"), arg("runtime"), arg("threads"),
                   arg("progress").none())
@@ -278,7 +273,7 @@ void BindIndex(nb::module_& module) {
       .def("contains_many", &ContainsMany, arg("ids"))
       .def("ids", &Ids)
       .def("stats", &Stats)
-      .def("save", &Save, arg("path"), arg("progress").none())
+      .def("save", &Save, arg("path"), arg("progress").none(), arg("list_codes"))
       .def("save_to", &SaveTo, arg("write"))
       .def("save_diskann", &SaveDiskannFiles, arg("prefix"), arg("dynamic"));
   type.def(
@@ -311,7 +306,7 @@ void BindIndex(nb::module_& module) {
       arg("threads"), arg("progress").none());
   type.def("check_structure", [](const IndexHandle& self) {
     const std::shared_ptr<Index> index = self.Use();
-    ValueOf(WithoutGil([&] { return index->CheckStructure(); }), Subject::kFile);
+    ValueOf(WithoutGil([&] { return index->CheckStructure(); }));
   });
 }
 

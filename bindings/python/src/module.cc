@@ -6,12 +6,14 @@
 #include <string>
 
 #include "arrays.h"
+#include "pages.h"
 #include "searching.h"
 #include "shoal/version.h"
 
 NB_MODULE(_shoal, module) {
   shoal::python::ImportNumpy();
   shoal::python::BindFilters(module);
+  shoal::python::BindPages(module);
   shoal::python::BindIndex(module);
   shoal::python::BindView(module);
   shoal::python::BindFiles(module);

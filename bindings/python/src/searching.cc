@@ -16,6 +16,7 @@ SearchOptions OptionsOf(int64_t k, const SearchArguments& arguments, const Searc
           .search_list_size = CountOf("list_size", arguments.list_size),
           .rerank = CountOf("rerank", arguments.rerank),
           .filter = filter.get(),
+          .max_per_label = CountOf("max_per_label", arguments.max_per_label),
           .target_recall = arguments.target_recall};
 }
 

@@ -42,11 +42,12 @@ T ValueOf(Result<T> result, SearchFilter& filter) {
   return ValueOf(std::move(result));
 }
 
-// How Python says how a search is done: (list_size, rerank, target_recall, filter).
+// How Python says how a search is done.
 struct SearchArguments {
   int64_t list_size;
   int64_t rerank;
   double target_recall;
+  int64_t max_per_label;
   nb::handle filter;
 };
 
@@ -178,20 +179,23 @@ void BindSearching(nb::class_<Handle<Engine>>& type) {
   type.def(
           "search",
           [](const H& self, nb::handle query, int64_t k, int64_t list_size, int64_t rerank,
-             double target_recall, nb::handle filter) {
-            return Search(self, query, k, {list_size, rerank, target_recall, filter});
+             double target_recall, int64_t max_per_label, nb::handle filter) {
+            return Search(self, query, k,
+                          {list_size, rerank, target_recall, max_per_label, filter});
           },
           arg("query"), arg("k"), arg("list_size"), arg("rerank"), arg("target_recall"),
-          arg("filter").none())
+          arg("max_per_label"), arg("filter").none())
       .def(
           "search_many",
           [](const H& self, nb::handle queries, int64_t k, int64_t list_size, int64_t rerank,
-             double target_recall, nb::handle filter, int64_t threads, nb::object progress) {
-            return SearchMany(self, queries, k, {list_size, rerank, target_recall, filter},
+             double target_recall, int64_t max_per_label, nb::handle filter, int64_t threads,
+             nb::object progress) {
+            return SearchMany(self, queries, k,
+                              {list_size, rerank, target_recall, max_per_label, filter},
                               {CountOf("threads", threads), std::move(progress)});
           },
           arg("queries"), arg("k"), arg("list_size"), arg("rerank"), arg("target_recall"),
-          arg("filter").none(), arg("threads"), arg("progress").none())
+          arg("max_per_label"), arg("filter").none(), arg("threads"), arg("progress").none())
       .def("range_search", &RangeSearch<Engine>, arg("query"), arg("radius"), arg("list_size"),
            arg("filter").none())
       .def(

@@ -140,8 +140,7 @@ Store OpenDisk(const std::string& path, size_t row_bytes, nb::handle features) {
                         .access = direct ? Options::Access::kDirect : Options::Access::kBuffered,
                         .cache_bytes = nb::cast<size_t>(features[4]),
                         .queue_depth = nb::cast<uint32_t>(features[5])};
-  return ValueOf(WithoutGil([&] { return OpenDiskFeatures(path, row_bytes, options); }),
-                 Subject::kFile);
+  return ValueOf(WithoutGil([&] { return OpenDiskFeatures(path, row_bytes, options); }));
 }
 
 Store OpenDataset(const std::string& path, ScalarType type, nb::handle ids) {
@@ -150,7 +149,7 @@ Store OpenDataset(const std::string& path, ScalarType type, nb::handle ids) {
     const std::span<const uint64_t> given = IdsOf(ids);
     own.assign(given.begin(), given.end());
   }
-  return ValueOf(WithoutGil([&] { return OpenDatasetFeatures(path, type, own); }), Subject::kFile);
+  return ValueOf(WithoutGil([&] { return OpenDatasetFeatures(path, type, own); }));
 }
 
 }  // namespace
@@ -162,8 +161,7 @@ Store FeaturesOf(nb::handle features, const IndexOptions& options) {
   if (kind == "python") return std::make_unique<PythonStore>(nb::object(features[1]), shape);
   const auto path = nb::cast<std::string>(features[1]);
   if (kind == "mmap")
-    return ValueOf(WithoutGil([&] { return OpenMmapFeatures(path, shape.bytes()); }),
-                   Subject::kFile);
+    return ValueOf(WithoutGil([&] { return OpenMmapFeatures(path, shape.bytes()); }));
   if (kind == "disk") return OpenDisk(path, shape.bytes(), features);
   return OpenDataset(path, shape.type, features[2]);
 }

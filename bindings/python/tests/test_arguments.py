@@ -161,7 +161,7 @@ def test_file_errors_are_the_system_s(tmp_path):
     for call in (shoal.Index.load, shoal.View, shoal.inspect, shoal.verify):
         with pytest.raises(shoal.CorruptFileError, match="text"):
             call(tmp_path / "text")
-    with pytest.raises(OSError):
+    with pytest.raises(FileNotFoundError, match="no folder"):
         shoal.Index(2).save(tmp_path / "no folder" / "x")
     assert issubclass(shoal.DuplicateIdError, KeyError) and issubclass(shoal.DuplicateIdError, shoal.Error)
 

@@ -72,6 +72,28 @@ def test_a_thread_of_python_runs_during_a_call(rng, call):
     assert seconds < 0.1 or ticked > 60 * seconds, (ticked, seconds)
 
 
+def test_a_call_of_another_thread_starts_no_thread_that_watches(index, vectors):
+    """Signals are for the main thread: others work themselves."""
+    most = [0]
+
+    def search():
+        queries = np.tile(vectors[:200], (50, 1))
+        index.search(queries, k=5, threads=1)
+        done.set()
+
+    def watch():
+        while not done.is_set():
+            most[0] = max(most[0], len(os.listdir("/proc/self/task")))
+
+    done = threading.Event()
+    before = len(os.listdir("/proc/self/task"))
+    thread = threading.Thread(target=search)
+    thread.start()
+    watch()
+    thread.join()
+    assert most[0] <= before + 1, (before, most)
+
+
 def test_progress_is_told_and_may_stop_the_call(rng):
     rows = rng.standard_normal((20_000, 32), np.float32)
     told = []

@@ -177,3 +177,54 @@ def test_a_target_recall_is_measured_and_used(index, vectors):
             index.calibrate(target_recall=wrong)
         with pytest.raises(ValueError, match="target"):
             index.search(vectors[0], target_recall=wrong)
+
+
+def test_pages_hand_out_every_point_once_and_nearest_first(index, vectors, tmp_path):
+    index.save(tmp_path / "x")
+    with shoal.View(tmp_path / "x") as view:
+        for searched in (index, view):
+            pages = list(searched.search_pages(vectors[3], k=64))
+            assert [len(page.ids) for page in pages] == [64] * (len(index) // 64) + [len(index) % 64]
+            assert sorted(np.concatenate([page.ids for page in pages])) == sorted(index)
+            assert all((np.diff(page.distances) >= 0).all() for page in pages)
+            first = searched.search(vectors[3], k=64)
+            np.testing.assert_array_equal(pages[0].ids, first.ids)
+            even = [page.ids for page in searched.search_pages(vectors[3], k=200, filter=lambda ids: ids % 2 == 0)]
+            assert sorted(np.concatenate(even)) == sorted(i for i in index if i % 2 == 0)
+
+
+def test_pages_go_on_while_points_come_and_go(index, vectors):
+    pages = index.search_pages(vectors[0], k=10)
+    first = next(pages)
+    index.delete(1500)
+    index.close()
+    rest = np.concatenate([page.ids for page in pages])  # An index that is closed serves its pages.
+    assert 1500 not in rest and not set(rest) & set(first.ids)
+    assert len(rest) + len(first.ids) == 999 + (1500 in first.ids)
+    with pytest.raises(ValueError, match="closed"):
+        index.search_pages(vectors[0])
+
+
+def test_errors_of_pages_come_out(index, vectors):
+    with pytest.raises(ValueError, match="k: expected at least 1"):
+        index.search_pages(vectors[0], k=0)
+    with pytest.raises(ValueError, match="expected one vector, found 2 rows"):
+        index.search_pages(vectors[:2])
+
+    def fail(ids):
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        next(index.search_pages(vectors[0], filter=fail))
+
+
+def test_a_label_has_no_more_hits_than_are_asked_for(vectors):
+    index = shoal.Index(16)
+    index.add(np.arange(100), vectors[:100], labels=(np.arange(100) % 5)[:, np.newaxis].tolist())
+    for hits in (index.search(vectors[0], k=10, max_per_label=2), index.search(vectors[:3], k=10, max_per_label=2)):
+        for ids in np.atleast_2d(hits.ids):
+            assert sorted(ids % 5) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    page = next(index.search_pages(vectors[0], k=5, max_per_label=1))
+    assert sorted(page.ids % 5) == [0, 1, 2, 3, 4]
+    with pytest.raises(ValueError, match="max_per_label: expected 0 or more"):
+        index.search(vectors[0], max_per_label=-1)

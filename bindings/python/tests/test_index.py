@@ -120,6 +120,9 @@ def test_a_row_that_fails_does_not_stop_the_others(index, vectors):
         index.add([1000, 5, 6], rows)
     assert caught.value.rows == [0, 2] and caught.value.done == 1 and 5 in index and 6 not in index
     assert [type(e) for e in caught.value.errors] == [shoal.DuplicateIdError, ValueError]
+    with pytest.raises(ValueError, match="errors: expected 'raise' or 'report'"):
+        index.add([1000, 7], rows[:2], errors="ignore")
+    assert 7 not in index, "nothing is done before the arguments are good"
     report = index.add([1000, 7], rows[:2], errors="report")
     assert report.done == 1 and report.rows == [0] and 7 in index
     with pytest.raises(shoal.BatchError) as caught:
@@ -232,6 +235,22 @@ def test_with_a_code_hits_have_the_distances_of_the_rerank_code(rng, tmp_path, c
     with shoal.View(tmp_path / "x") as view:
         assert view.options == index.options
         np.testing.assert_array_equal(view.search(vectors[:20], k=1, list_size=100, rerank=100).ids, rows)
+
+
+def test_a_view_gives_the_same_answers_wherever_it_reads(index, vectors, tmp_path):
+    before = index.search(vectors, k=5)
+    index.save(tmp_path / "plain")
+    index.save(tmp_path / "packed", list_codes=True)
+    assert (tmp_path / "packed").stat().st_size > (tmp_path / "plain").stat().st_size
+    for name, how in (("packed", {}), ("plain", {"list_codes": "make"}), ("packed", {"memory": "copied", "threads": 1})):
+        with shoal.View(tmp_path / name, **how) as view, pickle.loads(pickle.dumps(view)) as again:
+            for searched in (view, again):
+                after = searched.search(vectors, k=5)
+                np.testing.assert_array_equal(after.ids, before.ids)
+                np.testing.assert_array_equal(after.distances, before.distances)
+    for wrong in ({"memory": "fast"}, {"list_codes": "none"}, {"threads": -1}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected"):
+            shoal.View(tmp_path / "plain", **wrong)
 
 
 def test_an_index_is_bytes_and_goes_through_open_files(index, vectors, tmp_path):
