@@ -29,6 +29,11 @@ inline constexpr size_t kFewAccepted = 4000;
 // How much longer the list is where refused points are not scored: fewer ways lead to the nearest.
 inline constexpr size_t kTwoHopLists = 2;
 
+// The list that a search of this plan has.
+inline size_t ListOf(FilterPlan plan, size_t list_size) {
+  return plan == FilterPlan::kTwoHop ? kTwoHopLists * list_size : list_size;
+}
+
 // The plan that takes the least CPU time, of those that keep the promise.
 FilterPlan ChoosePlan(const FilterEstimate& estimate);
 // Whether a scan looks the superset's ids up, or judges all points.
@@ -153,7 +158,7 @@ size_t PlanFiltered(const View& view, const FilteredSearchOptions& options, cons
   }
   --work.filter_scans;
   ++(filter.plan == FilterPlan::kTwoHop ? work.filter_two_hops : work.filter_traversals);
-  return filter.plan == FilterPlan::kTwoHop ? kTwoHopLists * options.list_size : options.list_size;
+  return ListOf(filter.plan, options.list_size);
 }
 
 }  // namespace shoal

@@ -61,15 +61,13 @@ Result<PointRows> MakeRows(const IndexOptions& o, std::unique_ptr<FeatureStore> 
                         std::string(MetricName(o.metric)),
                     CodeName(code));
   };
-  Status made = make("code", o.code, codecs[0]);
+  const bool is_fetched = o.code == Code::kNone && store != nullptr;
+  Status made = is_fetched ? Status() : make("code", o.code, codecs[0]);
   if (made && HasRerankRows(o) && store == nullptr)
     made = make("rerank_code", o.rerank_code, codecs[1]);
   if (!made) return tl::unexpected(made.error());
   std::unique_ptr<StoredVectors> stored;
   if (store != nullptr) stored = std::make_unique<StoredVectors>(std::move(store), o);
-  if (o.code == Code::kNone && stored != nullptr)
-    return PointRows(std::make_unique<FullCodec>(o.scalar_type, o.metric, o.dim),
-                     std::move(stored));
   return PointRows(std::move(codecs[0]), std::move(codecs[1]), std::move(stored));
 }
 
@@ -117,9 +115,7 @@ IndexImpl::IndexImpl(const IndexOptions& options, PointRows rows, ChangeObserver
       graph_(options_,
              {rows_.traversal(),
               PrunesOnRerankRows(options.code) ? rows_.ranking() : rows_.traversal(),
-              rows_.has_addressed_rerank() && YieldsToRerankRows(options.code)
-                  ? std::optional(rows_.ranking())
-                  : std::nullopt},
+              YieldsToRerankRows(options.code) ? rows_.rerank() : std::nullopt},
              slots_, neighbors_),
       calibrated_(MakeCalibrated()),
       calibrator_(std::make_unique<Calibrator>(*calibrated_)) {

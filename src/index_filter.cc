@@ -16,8 +16,21 @@ size_t IndexImpl::Plan(const Representation& rows, const FilteredSearchOptions& 
   });
 }
 
+// Returns whether it has scored all points that are accepted.
+bool IndexImpl::FindFiltered(VectorView query, const Representation& rows, const FilterNode& filter,
+                             size_t list_size, Operation& op) const {
+  const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());
+  return graph_.WithView(rows, op.scratch.fetch, [&](const auto& view) {
+    const FilteredView filtered(view, filter, op.work, *op.scratch.search.filter);
+    Searcher searcher(filtered, scorer, {}, op.work, op.scratch.search);
+    searcher.FindNearest(list_size);
+    return searcher.has_scored_all();
+  });
+}
+
 // A traversal reads the traversal rows, and the nearest are reranked. A scan reads the rows that
-// order hits, where these are in memory: it scores few points, and so exactly.
+// order hits, where these are in memory: it scores few points, and so exactly. Where the codes do
+// not tell points apart, the same plan is carried out once more, over the vectors.
 Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& options,
                                          const SearchOutput& output) const {
   const FilterNode& filter = options.filter->node();
@@ -35,15 +48,8 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
       const size_t list =
           std::min(most, Plan(traversal, {filter, list_size, options_.max_degree, probe}, op));
       const bool is_exact = search.filter->plan == FilterPlan::kScan && rows_.stored() == nullptr;
-      const Representation rows = is_exact ? rows_.ranking() : rows_.traversal();
-      const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());
-      bool has_scored_all = false;
-      graph_.WithView(rows, op.scratch.fetch, [&](const auto& view) {
-        const FilteredView filtered(view, filter, op.work, *search.filter);
-        Searcher searcher(filtered, scorer, {}, op.work, search);
-        searcher.FindNearest(list);
-        has_scored_all = searcher.has_scored_all();
-      });
+      const bool has_scored_all =
+          FindFiltered(query, is_exact ? rows_.ranking() : traversal, filter, list, op);
       if (!op.fetched()) return tl::unexpected(op.fetched().error());
       const bool reranks = rows_.has_rerank() && !is_exact;
       // Where a traversal has ended in a scan, hits may be far away, and codes tell far points less
@@ -51,9 +57,20 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
       const size_t ranked = reranks && !has_scored_all
                                 ? CandidatesToRerank(options_.code, options.rerank, k, list_size)
                                 : list;
-      RankByList(ranked, search);
+      bool is_told = true;
       if (reranks) {
-        if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
+        const Result<bool> told = Rank(query, {k, ranked, options.rerank}, op);
+        if (!told) return tl::unexpected(told.error());
+        is_told = *told;
+      } else {
+        RankByList(ranked, search);
+      }
+      if (!is_told) {
+        search.filter->Restart(list_size);
+        FindFiltered(query, *graph_.vectors(), filter, list, op);
+        if (!op.fetched()) return tl::unexpected(op.fetched().error());
+        RankByList(list, search);
+        SortRanked(search);
       }
       hits = CollectHits(k, output.ids, output.distances, op.scratch);
       // As in a search without a filter: some ids are there twice.

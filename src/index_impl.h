@@ -233,8 +233,14 @@ class IndexImpl final : private ReturnObserver {
   }
   // Orders what the last search has ranked by the rerank rows.
   Status RerankFor(VectorView query, Operation& op) const;
-  // Searches anew, by the rows that order hits, and ranks all of the list: where the codes do not
-  // tell points apart (rerank.h).
+  // Ranks the nearest of the last search, by the rerank rows if there are any: `ranked` of them, or
+  // as many more as may be hits (rerank.h). False: the codes do not tell.
+  struct Ranking {
+    size_t k, ranked;
+    size_t wanted;  // SearchOptions::rerank: then no more of them.
+  };
+  Result<bool> Rank(VectorView query, const Ranking& ranking, Operation& op) const;
+  // Searches anew, by the vectors.
   void SearchExactly(VectorView query, size_t list_size, SlotId left_out, Operation& op) const;
   // Orders what the last range search has found by the vectors of the feature store, and drops what
   // is not within the radius.
@@ -251,12 +257,13 @@ class IndexImpl final : private ReturnObserver {
   };
   // Plans it (filtered_search.h); returns its list size.
   size_t Plan(const Representation& rows, const FilteredSearchOptions& search, Operation& op) const;
+  bool FindFiltered(VectorView query, const Representation& rows, const FilterNode& filter,
+                    size_t list_size, Operation& op) const;
   Result<size_t> SearchFiltered(VectorView query, const SearchOptions& options,
                                 const SearchOutput& output) const;
   // With max_per_label; likewise.
   Result<size_t> SearchDiverse(VectorView query, const SearchOptions& options,
                                const SearchOutput& output) const;
-  template <class RowsType>
   class PageHost;
   class IndexPages;
   Result<size_t> NextPage(PagedSearch& pages, const SearchOutput& output) const;
@@ -346,7 +353,6 @@ class IndexImpl final : private ReturnObserver {
   Status CheckStoredVectors(std::span<const SlotId> points, const std::filesystem::path& file,
                             const BatchOptions& batch);
   bool HasCodeOf(VectorView vector, SlotId slot, std::byte* code);
-  Status TakeFetched(VectorView vector, const std::string& name);
 
   // Makes a start point if there is none.
   Status EnsureStart();

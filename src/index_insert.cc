@@ -84,9 +84,7 @@ Status IndexImpl::WritePoint(SlotId slot, ExternalId id, VectorView vector) {
   }
   slots_.labels().Clear(slot);
   slots_.set_external_id(slot, id);
-  if (rows_.stored() == nullptr) return {};
-  if (rows_.are_fetched()) rows_.Learn(vector);
-  return rows_.stored()->Put({slot, id}, vector);
+  return rows_.stored() == nullptr ? Status() : rows_.stored()->Put({slot, id}, vector);
 }
 
 Result<OwnedSlot> IndexImpl::Reserve(ExternalId id, VectorView vector) {
@@ -244,11 +242,12 @@ Status IndexImpl::CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guar
   const SlotId p = prepared.slot_.id();
   const ExternalId id = prepared.id_;
   // What it takes to withdraw the point, should it not be linked.
-  if (rows_.are_fetched() && !repairs_.Reserve()) return OutOfMemory(options_, "repairs");
+  const bool may_fail = graph_.fetches();
+  if (may_fail && !repairs_.Reserve()) return OutOfMemory(options_, "repairs");
   {
     const auto entry = ids_.Lock(id);
     if (entry.slot() != p) {
-      if (rows_.are_fetched()) repairs_.Unreserve();
+      if (may_fail) repairs_.Unreserve();
       return AlreadyExists(id);  // An Upsert has come meanwhile.
     }
     Publish(prepared);
@@ -257,7 +256,7 @@ Status IndexImpl::CommitNew(PreparedInsert& prepared, EpochRegistry::Guard& guar
   Status linked = LinkPublished(p, prepared.met_, guard);
   if (!linked) {
     Withdraw(p, id);
-  } else if (rows_.are_fetched()) {
+  } else if (may_fail) {
     repairs_.Unreserve();
   }
   return linked;

@@ -374,11 +374,9 @@ namespace {
 // `stored`: null, or where the vectors are.
 PointRows RowsOf(const IndexOptions& options, SnapshotCodecs codecs,
                  std::unique_ptr<StoredVectors> stored) {
-  if (options.code != Code::kNone)
-    return {std::move(codecs.traversal), std::move(codecs.rerank), std::move(stored)};
-  auto vectors = std::make_unique<FullCodec>(options.scalar_type, options.metric, options.dim);
-  vectors->RaiseMaxNormSq(codecs.traversal->max_norm_sq());
-  return {std::move(vectors), std::move(stored)};
+  if (stored != nullptr) stored->codec().RaiseMaxNormSq(codecs.traversal->max_norm_sq());
+  if (options.code == Code::kNone) codecs.traversal.reset();
+  return {std::move(codecs.traversal), std::move(codecs.rerank), std::move(stored)};
 }
 
 }  // namespace

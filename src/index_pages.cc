@@ -1,6 +1,5 @@
 // The index's searches in pages.
 #include <new>
-#include <type_traits>
 
 #include "graph/rerank.h"
 #include "index_codes.h"
@@ -10,22 +9,20 @@
 
 namespace shoal {
 
-// The index for one page, under the page's guard. `RowsType`: of a view, Rows or FetchingRows.
-template <class RowsType>
+// The index for one page, under the page's guard.
 class IndexImpl::PageHost {
  public:
-  PageHost(const IndexImpl& index, EpochRegistry::Guard& guard)
-      : index_(index), op_(guard, index.rows_.buffer_bytes()) {}
+  PageHost(const IndexImpl& index, EpochRegistry::Guard& guard, size_t rerank)
+      : index_(index), op_(guard, index.rows_.buffer_bytes()), rerank_(rerank) {}
 
   WorkCounters& work() { return op_.work; }
   Status fetched() const { return op_.fetched(); }
-  LiveViewOf<RowsType> ViewOf(PageRows rows) {
-    if constexpr (std::is_same_v<RowsType, FetchingRows>) {
-      return index_.graph_.View(FetchingRows(*Of(rows).fetched, op_.scratch.fetch));
-    } else {
-      return index_.graph_.View(Of(rows).rows());
-    }
+  template <class Visit>
+  decltype(auto) WithView(PageRows rows, const Visit& visit) {
+    return index_.graph_.WithView(Of(rows), op_.scratch.fetch, visit);
   }
+  ExternalId IdOf(SlotId slot) const { return index_.slots_.external_id(slot); }
+  std::span<const uint32_t> LabelsOf(SlotId slot) const { return index_.slots_.labels().Of(slot); }
   Scorer Bind(VectorView query, PageRows rows) {
     return Of(rows).codec.BindQuery(query, op_.scratch.query_buffer.data());
   }
@@ -51,34 +48,34 @@ class IndexImpl::PageHost {
     return done;
   }
   size_t ToRank(size_t k, size_t list_size) const {
-    // `rerank` is given when the search begins.
     return index_.rows_.has_rerank()
-               ? CandidatesToRerank(index_.options_.code, rerank, k, list_size)
+               ? CandidatesToRerank(index_.options_.code, rerank_, k, list_size)
                : k;
+  }
+  bool TellsApart(VectorView query, EstimatedHits hits) const {
+    const Codec& codec = index_.rows_.traversal().codec;
+    hits.offset = OffsetOf(index_.options_, codec, query);
+    return !index_.graph_.vectors() || CodesTellApart(codec, query, hits);
   }
   bool RanksInMemory() const { return index_.rows_.stored() == nullptr; }
   size_t most() const { return index_.slots_.high_water(); }
   size_t max_degree() const { return index_.options_.max_degree; }
 
-  size_t rerank = 0;  // SearchOptions::rerank.
-
  private:
   Representation Of(PageRows rows) const {
-    return rows == PageRows::kRanking ? index_.rows_.ranking() : index_.rows_.traversal();
+    const PointRows& all = index_.rows_;
+    return rows == PageRows::kRanking && all.has_rerank() ? *all.rerank() : all.traversal();
   }
   const IndexImpl& index_;
   Operation op_;
+  const size_t rerank_;  // SearchOptions::rerank.
 };
 
 Result<size_t> IndexImpl::NextPage(PagedSearch& pages, const SearchOutput& output) const {
   try {
     auto guard = epochs_.Pin();
-    const auto next = [&](auto&& host) {
-      host.rerank = pages.rerank();
-      return pages.Next(host, output.ids, output.distances);
-    };
-    Result<size_t> hits = rows_.are_fetched() ? next(PageHost<FetchingRows>(*this, guard))
-                                              : next(PageHost<Rows>(*this, guard));
+    PageHost host(*this, guard, pages.rerank());
+    Result<size_t> hits = pages.Next(host, output.ids, output.distances);
     if (output.work != nullptr) *output.work = guard.work;
     return hits;
   } catch (const std::bad_alloc&) {

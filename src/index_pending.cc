@@ -13,20 +13,24 @@ Result<PendingPoint> IndexImpl::InsertPending(ExternalId id, VectorView vector,
   Result<PreparedInsert> prepared =
       replacing == Replacing::kYes ? PrepareUpsert(id, vector) : Prepare(id, vector);
   if (!prepared) return tl::unexpected(prepared.error());
+  const bool fresh = prepared->kind_ == PreparedInsert::Kind::kNew;
+  PendingPoint point{.id = id, .replaces = !fresh};
+  Status linked;
   try {
     auto guard = epochs_.Pin();
     const Operation op(guard, rows_.buffer_bytes());  // So that LinkInAnywhere needs no memory.
     // Of the two slots one will be deleted, or a new one may be: its place in the queue.
-    const bool fresh = prepared->kind_ == PreparedInsert::Kind::kNew;
     if (fresh && !repairs_.Reserve()) return OutOfMemory(options_, "repairs");
     prepared->index_ = nullptr;  // Nothing is undone from here on.
     commits_.fetch_add(1, std::memory_order_relaxed);
-    const SlotId p = std::move(prepared->slot_).PublishPending();
-    (void)LinkPublished(p, prepared->met_, guard);  // A database has its rows in memory.
-    return PendingPoint{id, p, !fresh};
+    point.slot = std::move(prepared->slot_).PublishPending();
+    linked = LinkPublished(point.slot, prepared->met_, guard);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "insert");
   }
+  if (linked) return point;
+  Abort(point);
+  return tl::unexpected(linked.error());
 }
 
 SlotId IndexImpl::MakeLive(const PendingPoint& point) {

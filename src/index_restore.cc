@@ -70,8 +70,7 @@ class IndexImpl::Restorer {
       }
     }
     index_.graph_.set_start(start());
-    for (const auto& part : index_.rows_.parts())
-      part->codec->RaiseMaxNormSq(disk_.record().max_norm_sq);
+    index_.rows_.RaiseMaxNormSq(disk_.record().max_norm_sq);
     return {};
   }
 

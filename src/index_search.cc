@@ -70,10 +70,25 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
   return Run(query, plan, ids, distances, work);
 }
 
-// A search of the rows that order hits: all of its list is ranked.
+Result<bool> IndexImpl::Rank(VectorView query, const Ranking& ranking, Operation& op) const {
+  const auto rank = [&](size_t candidates) -> Status {
+    RankByList(candidates, op.scratch.search);
+    return rows_.has_rerank() ? RerankFor(query, op) : Status();
+  };
+  if (Status done = rank(ranking.ranked); !done) return tl::unexpected(done.error());
+  if (!graph_.vectors()) return true;
+  const Codec& codec = rows_.traversal().codec;
+  const auto [told, candidates] =
+      JudgeHits(codec, query, ranking.k, OffsetOf(options_, codec, query), op.scratch.search);
+  if (told && candidates > ranking.ranked && ranking.wanted == 0)
+    if (Status done = rank(candidates); !done) return tl::unexpected(done.error());
+  return told;
+}
+
+// All of its list is ranked.
 void IndexImpl::SearchExactly(VectorView query, size_t list_size, SlotId left_out,
                               Operation& op) const {
-  const Representation rows = rows_.ranking();
+  const Representation& rows = *graph_.vectors();
   const Scorer scorer = rows.codec.BindQuery(query, op.scratch.row_buffer.data());
   graph_.BeamSearch(rows, scorer, list_size, op, {.left_out = left_out});
   RankByList(list_size, op.scratch.search);
@@ -102,13 +117,12 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
     for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
       graph_.BeamSearch(rows_.traversal(), scorer, list_size, op, terms);
       if (!op.fetched()) return tl::unexpected(op.fetched().error());
-      RankByList(ranked, scratch.search);
-      if (rows_.has_rerank()) {
-        if (Status done = RerankFor(query, op); !done) return tl::unexpected(done.error());
-      }
-      if (rows_.has_addressed_rerank() && YieldsToRerankRows(options_.code) &&
-          !CodesTellHitsApart(codec, query, k, OffsetOf(options_, codec, query), scratch.search))
+      const Result<bool> told = Rank(query, {k, ranked, plan.rerank}, op);
+      if (!told) return tl::unexpected(told.error());
+      if (!*told) {
         SearchExactly(query, list_size, plan.left_out, op);
+        if (!op.fetched()) return tl::unexpected(op.fetched().error());
+      }
       hits = CollectHits(k, ids, distances, scratch);
       // If there are as many as asked for, of fewer than k ids, there are some of them twice.
       const bool found_all = !scratch.search.stopped && scratch.search.ranked.size() < ranked;
@@ -170,23 +184,27 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
   try {
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
-    // By the rows that order hits, if they are in memory: nothing is estimated.
-    const Representation rows = rows_.ranking();
+    // By the rows that order hits, if they are in memory: nothing is estimated. Estimates may be
+    // too large: the vectors decide (RerankWithin). If they say nothing of points that are so near,
+    // the vectors are fetched from the first.
+    const Representation ranking = rows_.ranking();
+    const bool estimates = rows_.stored() != nullptr && rows_.has_rerank();
+    const float margin = estimates ? ranking.codec.RangeMargin(query, options.radius) : 0;
+    const bool by_vectors = estimates && graph_.vectors() &&
+                            margin >= options.radius + OffsetOf(options_, ranking.codec, query);
+    const Representation rows = by_vectors ? *graph_.vectors() : ranking;
     const Scorer scorer = rows.codec.BindQuery(query, op.scratch.query_buffer.data());
     const size_t most = std::max<size_t>(1, slots_.high_water());
     const size_t list_size = std::clamp<size_t>(options.search_list_size, 1, most);
-    // Estimates may be too large: the vectors decide (RerankWithin).
-    const float margin =
-        rows_.stored() == nullptr ? 0 : rows.codec.RangeMargin(query, options.radius);
     RangeOptions wide = options;
-    wide.radius += margin;
+    if (!by_vectors) wide.radius += margin;
     if (options.filter == nullptr) {
       graph_.RangeSearch(rows, scorer, list_size, wide.radius, op);
     } else {
       FindWithinFiltered(rows, scorer, list_size, wide, op);
     }
     if (!op.fetched()) return tl::unexpected(op.fetched().error());
-    if (rows_.stored() != nullptr && rows_.has_rerank()) {
+    if (estimates && !by_vectors) {
       if (Status done = RerankWithin(query, options.radius, op); !done)
         return tl::unexpected(done.error());
     }

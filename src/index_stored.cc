@@ -61,12 +61,16 @@ Status IndexImpl::CheckStoredVectors(std::span<const SlotId> points,
       const VectorView vector(bytes, options_.scalar_type, options_.dim);
       if (bytes == nullptr) {
         missing.Note(static_cast<uint32_t>(begin + i));
-      } else if (rows_.are_fetched()) {
-        first_error.Note(TakeFetched(vector, NameOf(keys[i])));
-      } else if (!HasCodeOf(vector, keys[i].slot, code.data())) {
-        first_error.Note(Invalid("store: vector of " + NameOf(keys[i]),
-                                 "that of its code in " + file.string(), "another"));
+        return;
       }
+      const std::string name = "store: vector of " + NameOf(keys[i]);
+      if (!rows_.are_fetched()) {
+        if (!HasCodeOf(vector, keys[i].slot, code.data()))
+          first_error.Note(Invalid(name, "that of its code in " + file.string(), "another"));
+      } else if (Status valid = check_.Vector(vector, "vector"); !valid) {  // There is no code.
+        first_error.Note(Invalid(name, "one that may be inserted", valid.error().message));
+      }
+      rows_.stored()->codec().Learn(vector);
     }));
   };
   const size_t done = ParallelFor(batch.threads, n, kGrain, {}, check, batch.stop);
@@ -76,14 +80,6 @@ Status IndexImpl::CheckStoredVectors(std::span<const SlotId> points,
   return Invalid(
       "store: vectors of " + file.string(), std::to_string(n),
       std::to_string(missing.found()) + ", without that of " + NameOf(key_of(missing.first())));
-}
-
-// There is no code to compare it with.
-Status IndexImpl::TakeFetched(VectorView vector, const std::string& name) {
-  if (Status valid = check_.Vector(vector, "vector"); !valid)
-    return Invalid("store: vector of " + name, "one that may be inserted", valid.error().message);
-  rows_.Learn(vector);
-  return {};
 }
 
 // `code`: working memory for a row. A row of a set that is being left cannot be compared.

@@ -134,20 +134,32 @@ size_t IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size
   return searcher.has_scored_all() ? list : reranked;  // As IndexImpl::SearchFiltered.
 }
 
-// By the rows that order hits; as in IndexImpl::Run.
+// By the rows that order hits; as in IndexImpl::Run and SearchFiltered.
 void IndexViewImpl::RankExactly(VectorView query, const SearchPlan& plan, size_t list_size,
                                 WorkCounters& work, ViewScratch& scratch) const {
   SearchScratch& search = scratch.search;
   const SnapshotRows rows = snapshot_.RankingRows();
   const Scorer scorer = Bind(ranking(), query, scratch.rerank_buffer);
   Rerank(rows.rows, scorer, work, search);
+  if (!YieldsToRerankRows(options().code)) return;
   const Codec& codec = *codecs_.traversal;
-  const size_t k = std::min(plan.k, list_size);
-  if (plan.filter != nullptr || !YieldsToRerankRows(options().code) ||
-      CodesTellHitsApart(codec, query, k, OffsetOf(options(), codec, query), search))
-    return;
-  Searcher(SnapshotView(snapshot_, rows), scorer, {}, work, search)
-      .FindNearest(list_size, {.left_out = plan.left_out});
+  const size_t k = std::min(plan.k, list_size), ranked = search.ranked.size();
+  const auto [told, candidates] =
+      JudgeHits(codec, query, k, OffsetOf(options(), codec, query), search);
+  if (told && (candidates <= ranked || plan.rerank != 0)) return;
+  if (told) {
+    RankByList(candidates, search);
+    return Rerank(rows.rows, scorer, work, search);
+  }
+  if (plan.filter == nullptr) {
+    Searcher(SnapshotView(snapshot_, rows), scorer, {}, work, search)
+        .FindNearest(list_size, {.left_out = plan.left_out});
+  } else {
+    search.filter->Restart(list_size);
+    list_size = ListOf(search.filter->plan, list_size);
+    Searcher(ViewOf(*plan.filter, rows, work, search), scorer, {}, work, search)
+        .FindNearest(list_size);
+  }
   RankByList(list_size, search);
   SortRanked(search);
 }

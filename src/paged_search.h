@@ -26,18 +26,22 @@
 #include <vector>
 
 #include "filtered_search.h"
+#include "graph/rerank.h"
 #include "graph/searcher.h"
 #include "shoal/index.h"
 #include "shoal/pages.h"
 
 namespace shoal {
 
-// Which rows a search in pages traverses.
+// Which rows a search in pages traverses. It begins with the traversal rows; when a page's hits are
+// not told apart (rerank.h), it begins anew with those that order hits, and stays with them.
 enum class PageRows : uint8_t { kTraversal, kRanking };
 
 // What is searched gives a host, for one page, under a guard:
 //
-// - View ViewOf(PageRows), Scorer Bind(VectorView query, PageRows), WorkCounters& work().
+// - WithView(PageRows, visit): calls visit(view), and returns what that does.
+// - Scorer Bind(VectorView query, PageRows), WorkCounters& work().
+// - ExternalId IdOf(SlotId), std::span<const uint32_t> LabelsOf(SlotId).
 // - bool IsReadable(SlotId, ExternalId): whether the slot has this point, live or deleted.
 // - bool IsLive(SlotId).
 // - std::optional<SlotId> LiveSlot(SlotId, ExternalId): where the point is live: there, or
@@ -46,6 +50,8 @@ enum class PageRows : uint8_t { kTraversal, kRanking };
 // - Status Rank(VectorView query, std::vector<Candidate>&): scores what is live by the rows that
 //   order hits, and sorts it.
 // - size_t ToRank(k, list_size): how many candidates are ranked for k hits.
+// - bool TellsApart(VectorView query, EstimatedHits): CodesTellApart of the traversal rows, with
+//   their offset; true where no others decide.
 // - bool RanksInMemory(), size_t most(), size_t max_degree().
 // - Where rows are fetched, Status fetched(): an error if some could not be, for this host.
 class PagedSearch {
@@ -92,14 +98,17 @@ class PagedSearch {
   void Absorb(Host& host);
   template <class Host>
   void DropReused(Host& host);
+  enum class HandedOut : uint8_t { kNone, kSome, kUntold };
   template <class Host>
-  Result<bool> HandOut(Host& host, size_t k, size_t list_size);
+  Result<HandedOut> HandOut(Host& host, size_t k, size_t list_size);
+  template <class Host>
+  bool IsTold(Host& host, size_t k) const;
   template <class Host>
   void Choose(Host& host, size_t wanted);
   template <class Host>
   void TakeHits(Host& host, size_t k);
   void PutBackChosen();
-  // The next page begins anew: what an error has kept from being scored was met.
+  // What is found next is found anew. After an error: what it has kept from being scored was met.
   void Restart();
 
   const SearchOptions options_;
@@ -114,6 +123,7 @@ class PagedSearch {
   std::unordered_set<ExternalId> handed_out_;
   std::unordered_map<uint32_t, size_t> label_hits_;
   PageRows rows_ = PageRows::kTraversal;
+  bool by_ranking_rows_ = false;  // Whether the traversal rows did not tell hits apart.
   size_t list_factor_ = 1;
   bool has_begun_ = false;
   bool has_all_ = false;  // Nothing is left to traverse.
@@ -152,9 +162,10 @@ Result<size_t> PagedSearch::Next(Host& host, std::span<ExternalId> ids,
         return tl::unexpected(fetched.error());
       }
     }
-    const Result<bool> any = HandOut(host, ids.size() - hits_.size(), list_size);
-    if (!any) return tl::unexpected(any.error());
-    if (!*any) break;
+    const Result<HandedOut> handed_out = HandOut(host, ids.size() - hits_.size(), list_size);
+    if (!handed_out) return tl::unexpected(handed_out.error());
+    if (*handed_out == HandedOut::kNone) break;
+    if (*handed_out == HandedOut::kUntold) continue;
     list_size = std::min(2 * list_size, most);  // What was found is deleted, refused, or too much.
   }
   std::stable_sort(hits_.begin(), hits_.end(),
@@ -172,28 +183,31 @@ Result<size_t> PagedSearch::Next(Host& host, std::span<ExternalId> ids,
 template <class Host>
 size_t PagedSearch::Begin(Host& host, size_t list_size) {
   retirements_ = host.retirements();
+  list_size += handed_out_.size();
+  rows_ = by_ranking_rows_ ? PageRows::kRanking : PageRows::kTraversal;
   if (!filter_) return list_size;
   const auto look_up = [&](ExternalId id) { return host.LiveSlot(kNoSlot, id); };
   const Scorer probe = host.Bind(query_, PageRows::kTraversal);
-  const size_t planned = PlanFiltered(host.ViewOf(PageRows::kTraversal),
-                                      {filter_->node(), list_size, host.max_degree(), probe},
-                                      look_up, host.work(), search_);
+  const size_t planned = host.WithView(PageRows::kTraversal, [&](const auto& view) {
+    return PlanFiltered(view, {filter_->node(), list_size, host.max_degree(), probe}, look_up,
+                        host.work(), search_);
+  });
   list_factor_ = planned / list_size;
-  const bool is_exact = search_.filter->plan == FilterPlan::kScan && host.RanksInMemory();
-  rows_ = is_exact ? PageRows::kRanking : PageRows::kTraversal;
+  if (search_.filter->plan == FilterPlan::kScan && host.RanksInMemory()) rows_ = PageRows::kRanking;
   return planned;
 }
 
 template <class Host>
 void PagedSearch::Find(Host& host, size_t list_size) {
   const size_t list = has_begun_ ? list_factor_ * list_size : Begin(host, list_size);
-  const auto view = host.ViewOf(rows_);
-  if (!filter_) return FindIn(host, view, list);
-  // The promise is one for each page.
-  search_.filter->scored = search_.filter->refused = 0;
-  search_.filter->are_judged = false;
-  FindIn(host, FilteredView(view, filter_->node(), host.work(), *search_.filter), list);
-  search_.filter->is_listed = false;
+  host.WithView(rows_, [&](const auto& view) {
+    if (!filter_) return FindIn(host, view, list);
+    // The promise is one for each page.
+    search_.filter->scored = search_.filter->refused = 0;
+    search_.filter->are_judged = false;
+    FindIn(host, FilteredView(view, filter_->node(), host.work(), *search_.filter), list);
+    search_.filter->is_listed = false;
+  });
 }
 
 template <class Host, class View>
@@ -254,7 +268,6 @@ void PagedSearch::Refill(Host& host, size_t list_size) {
 // To the pool: what the page took from it, and what it has scored.
 template <class Host>
 void PagedSearch::Absorb(Host& host) {
-  const auto view = host.ViewOf(rows_);
   std::sort(expanded_.begin(), expanded_.end(),
             [](const Candidate& a, const Candidate& b) { return a.slot < b.slot; });
   const auto is_expanded = [&](SlotId slot) {
@@ -270,7 +283,7 @@ void PagedSearch::Absorb(Host& host) {
   const auto absorb = [&](std::vector<Candidate>& scored, bool eligible) {
     for (; !scored.empty(); scored.pop_back()) {
       const auto [distance, slot] = scored.back();
-      const ExternalId id = view.external_id(slot);
+      const ExternalId id = host.IdOf(slot);
       // One that is not live may come back to the slot, where it must be met anew.
       if (eligible || host.IsLive(slot)) met_.push_back({slot, id});
       Push({distance, slot, id, eligible, is_expanded(slot)});
@@ -312,22 +325,40 @@ void PagedSearch::DropReused(Host& host) {
   retirements_ = retirements;
 }
 
-// Hands out up to k of the nearest. False: there were none.
+// Whether the rows that were traversed tell the first k of ranked_ from what else is in the pool.
 template <class Host>
-Result<bool> PagedSearch::HandOut(Host& host, size_t k, size_t list_size) {
+bool PagedSearch::IsTold(Host& host, size_t k) const {
+  if (rows_ == PageRows::kRanking || pool_.empty() || ranked_.empty()) return true;
+  const size_t last = std::min(k, ranked_.size()) - 1;
+  std::vector<float> estimates;
+  for (const PooledPoint& point : chosen_) estimates.push_back(point.distance);
+  std::nth_element(estimates.begin(), estimates.begin() + static_cast<ptrdiff_t>(last),
+                   estimates.end());
+  return host.TellsApart(
+      query_,
+      {.kth = ranked_[last].distance, .early = estimates[last], .last = pool_.front().distance});
+}
+
+// Hands out up to k of the nearest. kUntold: none yet.
+template <class Host>
+Result<PagedSearch::HandedOut> PagedSearch::HandOut(Host& host, size_t k, size_t list_size) {
   try {
     Choose(host, options_.max_per_label > 0 ? list_size : host.ToRank(k, list_size));
     if (chosen_.empty()) {
       PutBackChosen();
-      return false;
+      return HandedOut::kNone;
     }
     ranked_.clear();
     for (const PooledPoint& point : chosen_) ranked_.push_back({point.distance, point.slot});
     Status ranked = host.Rank(query_, ranked_);
-    if (ranked) TakeHits(host, k);
+    const bool is_told = !ranked || IsTold(host, k);
+    if (ranked && is_told) TakeHits(host, k);
     PutBackChosen();
     if (!ranked) return tl::unexpected(ranked.error());
-    return true;
+    if (is_told) return HandedOut::kSome;
+    by_ranking_rows_ = true;
+    Restart();
+    return HandedOut::kUntold;
   } catch (...) {
     PutBackChosen();
     throw;
@@ -338,7 +369,6 @@ Result<bool> PagedSearch::HandOut(Host& host, size_t k, size_t list_size) {
 // accepted and not handed out.
 template <class Host>
 void PagedSearch::Choose(Host& host, size_t wanted) {
-  const auto view = host.ViewOf(rows_);
   while (chosen_.size() < wanted && !pool_.empty()) {
     const size_t before = chosen_.size();
     while (chosen_.size() < wanted && chosen_.size() < before + SearchScratch::kMaxIds &&
@@ -360,8 +390,10 @@ void PagedSearch::Choose(Host& host, size_t wanted) {
     bool* const accepted = search_.eligible;
     for (size_t i = 0; i < n; ++i) search_.ids[i] = chosen_[before + i].slot;
     std::fill_n(accepted, n, true);
-    FilteredView(view, filter_->node(), host.work(), *search_.filter)
-        .Judge(search_.ids, n, accepted);
+    host.WithView(rows_, [&](const auto& view) {
+      FilteredView(view, filter_->node(), host.work(), *search_.filter)
+          .Judge(search_.ids, n, accepted);
+    });
     size_t kept = before;
     for (size_t i = 0; i < n; ++i)
       if (accepted[i]) chosen_[kept++] = chosen_[before + i];
@@ -377,7 +409,6 @@ void PagedSearch::Choose(Host& host, size_t wanted) {
 // The first k of ranked_ that there is a place for become hits; chosen_ keeps what is for later.
 template <class Host>
 void PagedSearch::TakeHits(Host& host, size_t k) {
-  const auto view = host.ViewOf(rows_);
   std::vector<PooledPoint> later;
   size_t hits = 0;
   for (const Candidate& candidate : ranked_) {
@@ -389,7 +420,7 @@ void PagedSearch::TakeHits(Host& host, size_t k) {
       continue;
     }
     if (handed_out_.contains(at->id)) continue;  // While it is replaced it is live in two slots.
-    if (options_.max_per_label > 0 && !TakePlaces(view.labels(candidate.slot))) continue;
+    if (options_.max_per_label > 0 && !TakePlaces(host.LabelsOf(candidate.slot))) continue;
     handed_out_.insert(at->id);
     hits_.push_back({at->id, candidate.distance});
     ++hits;

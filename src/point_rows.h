@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "codec/full_codec.h"
 #include "codec/rq_codec.h"
 #include "graph/fetched_rows.h"
 #include "graph/representation.h"
@@ -27,47 +27,38 @@ class PointRows {
     RamFeatureStore features;
   };
 
-  // `rerank`: null where the traversal rows order the hits, too, or `stored` does.
+  // `traversal`: null where searches traverse what is in `stored`. `rerank`: null where the
+  // traversal rows order the hits, too, or `stored` does.
   PointRows(std::unique_ptr<Codec> traversal, std::unique_ptr<Codec> rerank,
             std::unique_ptr<StoredVectors> stored = nullptr)
       : stored_(std::move(stored)) {
-    parts_.push_back(std::make_unique<Part>(std::move(traversal)));
-    if (rerank != nullptr) parts_.push_back(std::make_unique<Part>(std::move(rerank)));
-    for (const auto& part : parts_)
-      buffer_bytes_ = std::max(buffer_bytes_, part->codec->buffer_bytes());
-    if (stored_ != nullptr)
-      buffer_bytes_ = std::max(buffer_bytes_, stored_->codec().buffer_bytes());
+    for (auto* const codec : {&traversal, &rerank})
+      if (*codec != nullptr) parts_.push_back(std::make_unique<Part>(std::move(*codec)));
+    for (const Codec* const codec : codecs())
+      buffer_bytes_ = std::max(buffer_bytes_, codec->buffer_bytes());
   }
-
-  // Of an index that fetches what it traverses. `vectors`: as they are given.
-  PointRows(std::unique_ptr<FullCodec> vectors, std::unique_ptr<StoredVectors> stored)
-      : stored_(std::move(stored)),
-        fetched_codec_(std::move(vectors)),
-        buffer_bytes_(std::max(fetched_codec_->buffer_bytes(), stored_->codec().buffer_bytes())) {}
 
   // Before anything is fetched: `slots` has the points' ids, and outlives the rows.
   PointRows Over(const SlotTable& slots) && {
-    if (fetched_codec_ != nullptr)
-      fetched_ = std::make_unique<FetchedRows>(stored_->store(), *fetched_codec_,
+    if (stored_ != nullptr)
+      fetched_ = std::make_unique<FetchedRows>(stored_->store(), stored_->codec(),
                                                stored_->vector_bytes(), slots);
     return std::move(*this);
   }
 
   // What searches traverse.
-  Representation traversal() const {
-    if (fetched_ != nullptr) return {.codec = *fetched_codec_, .fetched = fetched_.get()};
-    return parts_.front()->Get();
-  }
-  // What orders hits, and vectors are decoded from: the rerank rows, where there are any.
-  Representation ranking() const {
-    return fetched_ != nullptr ? traversal() : parts_.back()->Get();
+  Representation traversal() const { return are_fetched() ? StoredRows() : parts_.front()->Get(); }
+  // What orders hits, and vectors are decoded from: the rerank rows, if there are any in memory.
+  Representation ranking() const { return are_fetched() ? StoredRows() : parts_.back()->Get(); }
+  // The rerank rows, in memory or fetched. None: what searches traverse orders their hits.
+  std::optional<Representation> rerank() const {
+    if (!has_rerank()) return std::nullopt;
+    return stored_ != nullptr ? StoredRows() : parts_.back()->Get();
   }
   // Whether what searches traverse is fetched.
-  bool are_fetched() const { return fetched_codec_ != nullptr; }
+  bool are_fetched() const { return parts_.empty(); }
   // Whether hits are ordered by something else than what searches traverse.
   bool has_rerank() const { return !are_fetched() && (parts_.size() > 1 || stored_ != nullptr); }
-  // Whether rows in memory do.
-  bool has_addressed_rerank() const { return parts_.size() > 1; }
   // The vectors, if they are in a feature store. It is written apart: it may fail.
   StoredVectors* stored() const { return stored_.get(); }
   // The traversal rows, then the rerank rows.
@@ -77,11 +68,7 @@ class PointRows {
     std::vector<const Codec*> all;
     all.reserve(parts_.size() + 1);
     for (const auto& part : parts_) all.push_back(part->codec.get());
-    if (are_fetched()) {
-      all.push_back(fetched_codec_.get());
-    } else if (stored_ != nullptr) {
-      all.push_back(&stored_->codec());
-    }
+    if (stored_ != nullptr) all.push_back(&stored_->codec());
     return all;
   }
   // The codec of the traversal rows, if they are relative to a centre; else null.
@@ -94,15 +81,18 @@ class PointRows {
   // What a binding of any of the codecs takes.
   size_t buffer_bytes() const { return buffer_bytes_; }
 
+  // See Codec; of all codecs.
+  void RaiseMaxNormSq(float norm_sq) {
+    for (const auto& part : parts_) part->codec->RaiseMaxNormSq(norm_sq);
+    if (stored_ != nullptr) stored_->codec().RaiseMaxNormSq(norm_sq);
+  }
+
   // --- Of a slot that the caller owns.
 
+  // The rows in memory. Of one in the feature store its codec learns.
   void Encode(VectorView vector, SlotId slot) {
     for (const auto& part : parts_) part->codec->Encode(vector, part->features.Row(slot));
-  }
-  // Where the vectors are fetched: what the codec learns of one. bad_alloc.
-  void Learn(VectorView vector) {
-    std::vector<std::byte> row(fetched_codec_->row_bytes());
-    fetched_codec_->Encode(vector, row.data());
+    if (stored_ != nullptr) stored_->codec().Learn(vector);
   }
   void EncodeForTraversal(VectorView vector, SlotId slot) {
     parts_.front()->codec->Encode(vector, parts_.front()->features.Row(slot));
@@ -116,11 +106,13 @@ class PointRows {
   }
 
  private:
+  Representation StoredRows() const {
+    return {.codec = stored_->codec(), .fetched = fetched_.get()};
+  }
+
   std::vector<std::unique_ptr<Part>> parts_;  // Constant after construction.
   std::unique_ptr<StoredVectors> stored_;     // Likewise; may be null.
-  // Likewise, where the vectors are fetched; else null.
-  std::unique_ptr<FullCodec> fetched_codec_;
-  std::unique_ptr<FetchedRows> fetched_;
+  std::unique_ptr<FetchedRows> fetched_;      // Of `stored_`.
   size_t buffer_bytes_ = 0;
 };
 

@@ -36,7 +36,7 @@ Status StoredVectors::Rerank(const SlotTable& slots, const Scorer& scorer, Opera
   const RestAtEnd rest(fetch);
   std::vector<Candidate>& ranked = scratch.search.ranked;
   const std::byte** const rows = scratch.search.rows;
-  if (has_suffix_) fetch.rows.resize(SearchScratch::kMaxIds * codec_->row_bytes());
+  if (has_suffix_) fetch.rows.resize(SearchScratch::kMaxIds * codec_.row_bytes());
   size_t kept = 0;
   for (size_t begin = 0; begin < ranked.size(); begin += SearchScratch::kMaxIds) {
     const size_t n = std::min(ranked.size() - begin, SearchScratch::kMaxIds);
@@ -53,8 +53,9 @@ Status StoredVectors::Rerank(const SlotTable& slots, const Scorer& scorer, Opera
       ranked[kept++] = ranked[begin + i];
       rows[found] = rows[i];
       if (has_suffix_) {
-        std::byte* const row = fetch.rows.data() + found * codec_->row_bytes();
-        codec_->Encode({rows[i], type_, dim_}, row);
+        std::byte* const row = fetch.rows.data() + found * codec_.row_bytes();
+        std::memcpy(row, rows[i], vector_bytes());
+        codec_.Complete(row);
         rows[found] = row;
       }
       ++found;
@@ -82,11 +83,11 @@ Status StoredVectors::Copy(FeatureKey key, MutableVectorView out, Operation& op)
 }
 
 Status StoredVectors::AppendRow(FeatureKey key, Operation& op, std::vector<std::byte>& out) const {
-  std::vector<std::byte> vector(BytesOf(type_, dim_));
-  const MutableVectorView view(vector.data(), type_, dim_);
-  if (Status copied = Copy(key, view, op); !copied) return copied;
-  out.resize(out.size() + codec_->row_bytes());
-  codec_->Encode(view, out.data() + out.size() - codec_->row_bytes());
+  const size_t begin = out.size();
+  out.resize(begin + codec_.row_bytes());
+  std::byte* const row = out.data() + begin;
+  if (Status copied = Copy(key, {row, type_, dim_}, op); !copied) return copied;
+  codec_.Complete(row);
   return {};
 }
 

@@ -11,7 +11,7 @@
 #include <span>
 
 #include "base/mutex.h"
-#include "codec/make_codec.h"
+#include "codec/full_codec.h"
 #include "graph/operation.h"
 #include "shoal/feature_store.h"
 #include "shoal/options.h"
@@ -26,12 +26,14 @@ class StoredVectors {
         type_(options.scalar_type),
         dim_(options.dim),
         has_suffix_(options.metric == Metric::kCosine),
-        codec_(MakeCodec(Code::kFull, options.scalar_type, options.metric, options.dim)) {}
+        codec_(options.scalar_type, options.metric, options.dim) {}
 
   FeatureStore& store() const { return *store_; }
   size_t vector_bytes() const { return BytesOf(type_, dim_); }
-  // Of vectors as they are given: binds the queries of Rerank.
-  const Codec& codec() const { return *codec_; }
+  // Of vectors as they are given: binds the queries of Rerank. It learns of each that is put, or
+  // found to be there.
+  FullCodec& codec() { return codec_; }
+  const FullCodec& codec() const { return codec_; }
 
   // Makes slots below `slots` usable. Errors are the store's, here and below.
   Status Grow(uint32_t slots);
@@ -77,7 +79,7 @@ class StoredVectors {
   const ScalarType type_;
   const size_t dim_;
   const bool has_suffix_;  // Whether scores need more than the vector.
-  const std::unique_ptr<Codec> codec_;
+  FullCodec codec_;
   Mutex growing_;                   // Held across Grow alone, which no reader waits for.
   std::atomic<uint32_t> grown_{0};  // Slots that the store was told of.
 };

@@ -16,11 +16,14 @@ class IndexViewImpl::PageHost {
       : view_(view), work_(guard.work), scratch_(view.ScratchOf(guard)), rerank_(rerank) {}
 
   WorkCounters& work() { return work_; }
-  SnapshotView ViewOf(PageRows rows) const {
+  template <class Visit>
+  decltype(auto) WithView(PageRows rows, const Visit& visit) const {
     const OpenSnapshot& snapshot = view_.snapshot_;
-    return {snapshot,
-            rows == PageRows::kRanking ? snapshot.RankingRows() : snapshot.TraversalRows()};
+    return visit(SnapshotView(
+        snapshot, rows == PageRows::kRanking ? snapshot.RankingRows() : snapshot.TraversalRows()));
   }
+  ExternalId IdOf(SlotId slot) const { return view_.snapshot_.ids[slot]; }
+  std::span<const uint32_t> LabelsOf(SlotId slot) const { return view_.snapshot_.labels.Of(slot); }
   Scorer Bind(VectorView query, PageRows rows) {
     return IndexViewImpl::Bind(
         rows == PageRows::kRanking ? view_.ranking() : *view_.codecs_.traversal, query,
@@ -43,6 +46,12 @@ class IndexViewImpl::PageHost {
   }
   size_t ToRank(size_t k, size_t list_size) const {
     return view_.reranks() ? CandidatesToRerank(view_.options().code, rerank_, k, list_size) : k;
+  }
+  bool TellsApart(VectorView query, EstimatedHits hits) const {
+    const Codec& codec = *view_.codecs_.traversal;
+    hits.offset = OffsetOf(view_.options(), codec, query);
+    return !view_.reranks() || !YieldsToRerankRows(view_.options().code) ||
+           CodesTellApart(codec, query, hits);
   }
   bool RanksInMemory() const { return true; }
   size_t most() const { return view_.snapshot_.header.entries(); }

@@ -69,12 +69,13 @@ class Codec {
   // The codec itself, if its rows are relative to a centre, which is best near the vectors' mean.
   virtual RqCodec* AsCentred() { return nullptr; }
 
-  // By how much a score that is estimated may exceed `radius` where the true distance does not: 2.5
-  // standard errors. 0: nothing is estimated, or the error is not known.
+  // By how much a score that is estimated may exceed `radius` where the true distance does not: so
+  // many standard errors. 0: nothing is estimated, or the error is not known.
+  static constexpr float kMarginErrors = 2.5f;
   virtual float RangeMargin(VectorView /*query*/, float /*radius*/) const { return 0; }
 
-  // Whether points about this far from a stored row, in the graph's geometry, are told apart: 2.5
-  // standard errors are less than the distance. True: the error is not known.
+  // Whether points about this far from a stored row, in the graph's geometry, are told apart: as
+  // many standard errors are less than the distance. True: the error is not known.
   virtual bool TellsApart(const std::byte* /*row*/, float /*distance*/) const { return true; }
 
   // --- Inner product: what a codec learns of the norms of what it encodes.

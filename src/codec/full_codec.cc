@@ -139,6 +139,11 @@ void FullCodec::Encode(VectorView vector, std::byte* row) {
   if (metric_ == Metric::kInnerProduct) norms_.Note(Suffix(row, suffix_));
 }
 
+void FullCodec::Learn(VectorView vector) {
+  if (metric_ == Metric::kInnerProduct)
+    norms_.Note(SuffixFor(static_cast<const std::byte*>(vector.data())));
+}
+
 void FullCodec::Complete(std::byte* row) const {
   if (!FiguresOf(metric_).has_suffix) return;
   const float suffix = SuffixFor(row);

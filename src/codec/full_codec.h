@@ -50,6 +50,8 @@ class FullCodec final : public Codec {
 
   // Writes what is behind the elements of a row, as Encode does, and learns nothing.
   void Complete(std::byte* row) const;
+  // Learns of a vector what Encode does. The code is kFull.
+  void Learn(VectorView vector);
 
   // Kernel figures (a distance, or the negated inner product) between vectors that are no rows, for
   // choosing among them. The code is kFull.

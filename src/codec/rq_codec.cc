@@ -30,7 +30,7 @@ constexpr float kSteps[] = {0, 1, 0.9957f, 0.5860f, 0.3352f};
 // The part of a code that is across y, for each unit along it: sqrt(1 / cos^2 - 1), of normal
 // numbers.
 constexpr double kAcross[] = {0, 0.756, 0.372, 0.197, 0.108};
-constexpr double kErrors = 2.5;  // Standard errors that a margin has.
+constexpr double kErrors = Codec::kMarginErrors;
 
 template <class T>
 T ValueAt(const std::byte* bytes, size_t offset) {

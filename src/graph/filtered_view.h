@@ -54,7 +54,12 @@ struct FilterScratch {
     plan = next_plan;
     is_listed = false;
     listed.clear();
-    max_refused = max_scored = scored = refused = 0;
+    max_refused = max_scored = 0;
+    Restart(list_size);
+  }
+  // For another search of the same plan.
+  void Restart(size_t list_size) {
+    scored = refused = 0;
     are_judged = false;
     near.Reset(16 * list_size);
     far.Reset(64 * list_size);

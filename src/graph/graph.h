@@ -29,6 +29,13 @@ class Graph {
   SlotId start() const { return live_.start(); }
   void set_start(SlotId slot) { live_.start_slot.store(slot, std::memory_order_release); }
   EntryPoints& entries() { return live_.seeds; }
+  // See GraphRows.
+  const std::optional<Representation>& vectors() const { return live_.vectors; }
+  // Whether a change of the graph may fetch rows, and so fail.
+  bool fetches() const {
+    return live_.traversal.fetched != nullptr ||
+           (live_.vectors && live_.vectors->fetched != nullptr);
+  }
 
   // Leave their results in op.scratch.search: `best`, and `within` (searcher.h). They read `rows`,
   // of which the scorer is.
@@ -46,10 +53,6 @@ class Graph {
   decltype(auto) WithView(const Representation& rows, FetchScratch& fetch,
                           const Visit& visit) const {
     return live_.WithView(rows, SearchFor::kReader, fetch, visit);
-  }
-  template <class RowsType>
-  LiveViewOf<RowsType> View(const RowsType& rows) const {
-    return live_.View(rows, SearchFor::kReader);
   }
 
   // --- Inserting: the caller owns `slot`, whose row is written.

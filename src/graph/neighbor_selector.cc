@@ -13,7 +13,8 @@ NeighborSelector::Selection NeighborSelector::Select(SlotId p, size_t list_size,
   const size_t wide = list_size;
   list_size = Search(p, graph_.traversal, wide, op);
   const SeedsMet met = op.scratch.search.met;
-  const bool by_vectors = graph_.vectors && !CodesTellApart(p, op);
+  const bool by_vectors =
+      graph_.vectors && graph_.vectors->AreReadable(op.scratch.fetch) && !CodesTellApart(p, op);
   if (by_vectors) list_size = Search(p, *graph_.vectors, wide, op);
   const Scorer scorer = graph_.pruning.codec.BindRow(graph_.pruning.Row(p, op.scratch.fetch),
                                                      op.scratch.query_buffer.data());

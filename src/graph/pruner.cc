@@ -143,7 +143,7 @@ void Pruner::Open(std::span<const Candidate> candidates, Operation& op) const {
 void Pruner::ScoreByVectors(SlotId p, std::span<Candidate> pool, Operation& op) const {
   PruneScratch::Candidates& open = op.scratch.prune.open;
   Open(pool, op);
-  vectors_->codec.BindRow(vectors_->Row(p), op.scratch.row_buffer.data())
+  vectors_->codec.BindRow(vectors_->Row(p, op.scratch.fetch), op.scratch.row_buffer.data())
       .Score(open.rows.data(), open.size, open.distances.data());
   op.work.distances += open.size;
   for (size_t i = 0; i < pool.size(); ++i) pool[i].distance = open.distances[i];
@@ -211,7 +211,8 @@ std::span<const SlotId> Pruner::Prune(SlotId p, std::span<Candidate> pool, size_
   open.in_group = false;
   open.of = &rows_;
   SortNearestFirst(p, pool);
-  if (vectors_ != nullptr && !TellsApart(rows_, p, pool)) {
+  if (vectors_ != nullptr && vectors_->AreReadable(op.scratch.fetch) &&
+      !TellsApart(rows_, p, pool)) {
     open.of = vectors_;
     ScoreByVectors(p, pool, op);
     SortNearestFirst(p, pool);

@@ -20,6 +20,9 @@ struct Representation {
 
   // --- Of either, for the operation that has `fetch`, until it ends.
 
+  // False: no row comes but those that are there.
+  bool AreReadable(const FetchScratch& fetch) const { return fetched == nullptr || !fetch.blind(); }
+
   // rows[i]: the row of slots[i], i < n; null: it is not to be had.
   void Find(const SlotId* slots, size_t n, const std::byte** rows, FetchScratch& fetch) const {
     if (fetched == nullptr) {

@@ -5,6 +5,28 @@
 #include <limits>
 
 namespace shoal {
+namespace {
+
+// Errors are large if they, times the root of the dimension, are so many times the distance: in a
+// cloud of that dimension they are then as large as the differences of distances.
+constexpr float kLarge = 0.8f;
+// In standard errors: how much farther than the k-th a candidate may seem to be and still be a hit;
+// and how far behind it the end of a list must be. (Measured: docs/codes.md.)
+struct Errors {
+  float doubt, apart;
+};
+constexpr Errors kWhereSmall{2, 0.5f}, kWhereLarge{3, 3};
+
+float StandardError(const Codec& codec, VectorView query, float distance) {
+  return codec.RangeMargin(query, distance) / Codec::kMarginErrors;
+}
+
+Errors ErrorsOf(const EstimatedHits& hits, float error, VectorView query) {
+  const float by_distance = error * std::sqrt(static_cast<float>(query.dim()));
+  return by_distance > kLarge * (hits.kth + hits.offset) ? kWhereLarge : kWhereSmall;
+}
+
+}  // namespace
 
 void RankByList(size_t most, SearchScratch& scratch) {
   const CandidateList& best = scratch.best;
@@ -39,15 +61,27 @@ void Rerank(const Rows& rows, const Scorer& scorer, WorkCounters& work, SearchSc
   SortRanked(scratch);
 }
 
-bool CodesTellHitsApart(const Codec& codec, VectorView query, size_t k, float offset,
-                        const SearchScratch& scratch) {
+bool CodesTellApart(const Codec& codec, VectorView query, const EstimatedHits& hits) {
+  const float error = StandardError(codec, query, hits.kth);
+  return hits.last - hits.early >= ErrorsOf(hits, error, query).apart * error;
+}
+
+Verdict JudgeHits(const Codec& codec, VectorView query, size_t k, float offset,
+                  const SearchScratch& scratch) {
   const CandidateList& best = scratch.best;
-  if (k > scratch.ranked.size() || !best.full()) return true;
-  const float kth = scratch.ranked[k - 1].distance;
-  // Of what was not reranked the nearest, else the last of what was: as near as the k-th hit?
-  const float next = best[std::min(scratch.ranked.size(), best.size() - 1)].distance;
-  const float margin = codec.RangeMargin(query, kth);
-  return margin < kth + offset || next > kth + margin;
+  const size_t n = best.eligible();
+  if (k > scratch.ranked.size() || !best.full()) return {.candidates = scratch.ranked.size()};
+  const size_t early = std::clamp<size_t>(n / 3, 1, k);
+  const EstimatedHits hits{scratch.ranked[k - 1].distance, best.EligibleDistance(early),
+                           best.EligibleDistance(n), offset};
+  const float error = StandardError(codec, query, hits.kth);
+  const Errors errors = ErrorsOf(hits, error, query);
+  if (hits.last - hits.early < errors.apart * error) return {.told = false};
+  const float limit = best.EligibleDistance(k) + errors.doubt * error;
+  size_t candidates = 0;
+  for (size_t i = 0; i < best.size() && best[i].distance <= limit; ++i)
+    candidates += best.IsEligible(i) ? 1 : 0;
+  return {.candidates = std::max(candidates, scratch.ranked.size())};
 }
 
 }  // namespace shoal

@@ -19,12 +19,26 @@ void SortRanked(SearchScratch& scratch);
 // asked for before the first is read.
 void Rerank(const Rows& rows, const Scorer& scorer, WorkCounters& work, SearchScratch& scratch);
 
-// Whether the codes of a search that was reranked tell the points about its k-th hit apart. They do
-// not where points lie nearer to each other than the code is fine, as copies with a little noise
-// do: then a list that is full of them is in no order, and nearer ones may have no place in it.
-// `offset`: makes a score a distance of at least 0 (search_plan.h). True where the error of a code
-// is not known.
-bool CodesTellHitsApart(const Codec& codec, VectorView query, size_t k, float offset,
-                        const SearchScratch& scratch);
+// What the estimates of a search are worth, of which the first were reranked. They have an error;
+// it is nearly the same for points that lie together, so estimates are compared with estimates.
+struct EstimatedHits {
+  float kth;     // Distance of the k-th hit, by the vectors.
+  float early;   // Estimate of the k-th candidate, or of one before it,
+  float last;    // and of the last of those among which the hits are sought.
+  float offset;  // Makes a score a distance of at least 0 (search_plan.h).
+};
+// Whether the codes tell the points about the k-th hit from those at the end of the list. If not,
+// the list is in no order, and nearer points may have no place in it. True where the error of a
+// code is not known. (docs/codes.md)
+bool CodesTellApart(const Codec& codec, VectorView query, const EstimatedHits& hits);
+
+struct Verdict {
+  bool told = true;  // Else the hits are to be sought by the vectors.
+  size_t candidates =
+      0;  // Told: of the list so many may be hits; more than were reranked, perhaps.
+};
+// Of the last search, for k hits, which was reranked.
+Verdict JudgeHits(const Codec& codec, VectorView query, size_t k, float offset,
+                  const SearchScratch& scratch);
 
 }  // namespace shoal
