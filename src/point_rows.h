@@ -53,6 +53,11 @@ class PointRows {
     return std::move(*this);
   }
 
+  // Where the vectors are fetched and the store has all of them at fixed places.
+  void ReadInPlace() {
+    if (fetched_ != nullptr) fetched_->ReadInPlace();
+  }
+
   // What searches traverse.
   Representation traversal() const {
     if (fetched_ != nullptr) return {.codec = *fetched_codec_, .fetched = fetched_.get()};
