@@ -38,6 +38,7 @@ void FindInPlace(const FeatureAddresses& at, std::span<const FeatureKey> keys,
 
 void FetchedRows::Fetch(FetchScratch& fetch, const std::byte** rows) const {
   if (fetch.keys.empty()) return;
+  fetch.used = true;
   if (addresses_) return FindInPlace(*addresses_, fetch.keys, rows);
   fetch.status = FetchRows(store_, fetch, rows);
   if (!fetch.status) std::fill_n(rows, fetch.keys.size(), nullptr);
