@@ -11,6 +11,7 @@
 #include "arrays.h"
 #include "calls.h"
 #include "shoal/feature_stores.h"
+#include "shoal/snapshot.h"
 
 namespace shoal::python {
 namespace {
@@ -166,6 +167,10 @@ Store FeaturesOf(nb::handle features, const IndexOptions& options) {
                    Subject::kFile);
   if (kind == "disk") return OpenDisk(path, shape.bytes(), features);
   return OpenDataset(path, shape.type, features[2]);
+}
+
+IndexOptions SavedOptions(const std::string& path) {
+  return ValueOf(WithoutGil([&] { return InspectSnapshot(path); }), Subject::kFile).options;
 }
 
 }  // namespace shoal::python

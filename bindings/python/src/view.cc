@@ -2,14 +2,28 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "searching.h"
 #include "shoal/index_view.h"
+#include "stores.h"
 
 namespace shoal::python {
 
 using ViewHandle = Handle<IndexView>;
+
+namespace {
+
+ViewOptions::Memory MemoryOf(const std::string& name) {
+  using Memory = ViewOptions::Memory;
+  if (name == "mapped") return Memory::kMapped;
+  if (name == "paged") return Memory::kPaged;
+  return name == "copied" ? Memory::kCopied : Memory::kCopiedCodes;  // Python has checked it.
+}
+
+}  // namespace
 
 void BindView(nb::module_& module) {
   using nb::arg;
@@ -18,11 +32,19 @@ void BindView(nb::module_& module) {
   BindCalibration(type);
   type.def_static(
           "open",
-          [](const std::string& path) {
-            return new ViewHandle(
-                ValueOf(WithoutGil([&] { return IndexView::Open(path); }), Subject::kFile));
+          [](const std::string& path, nb::handle features, const std::string& memory) {
+            const ViewOptions options{.memory = MemoryOf(memory)};
+            std::unique_ptr<FeatureStore> store;
+            if (!features.is_none()) store = FeaturesOf(features, SavedOptions(path));
+            return new ViewHandle(ValueOf(WithoutGil([&] {
+                                            return store == nullptr
+                                                       ? IndexView::Open(path, options)
+                                                       : IndexView::OpenWithFeatures(
+                                                             path, std::move(store), options);
+                                          }),
+                                          Subject::kFile));
           },
-          arg("path"))
+          arg("path"), arg("features").none(), arg("memory"))
       .def("ids",
            [](const ViewHandle& self) {
              const std::shared_ptr<IndexView> view = self.Use();
