@@ -160,7 +160,9 @@ Result<Index> IndexImpl::Make(const IndexOptions& options, std::unique_ptr<Featu
       return Invalid("code", "one that is kept in memory, without a feature store", "none");
     Result<PointRows> rows = MakeRows(resolved, std::move(store));
     if (!rows) return tl::unexpected(rows.error());
-    return CreateOf(resolved, std::move(*rows), observer);
+    Result<Index> index = CreateOf(resolved, std::move(*rows), observer);
+    if (index) Of(*index).rows_.ReadInPlace();
+    return index;
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options, "index");
   }
@@ -346,9 +348,13 @@ Status Index::Save(const std::filesystem::path& path, const BatchOptions& batch,
                    const SaveOptions& options) const {
   return impl_->Save(path, batch, options);
 }
-Status Index::SaveWithoutVectors(const std::filesystem::path& path,
-                                 const BatchOptions& batch) const {
-  return impl_->SaveWithoutVectors(path, batch);
+Status Index::SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch,
+                                 const SaveOptions& options) const {
+  return impl_->SaveWithoutVectors(path, batch, options);
+}
+Status Index::SaveToFeatures(const std::filesystem::path& path, FeatureStore& to,
+                             const BatchOptions& batch, const SaveOptions& options) const {
+  return impl_->SaveToFeatures(path, to, batch, options);
 }
 Status Index::SaveTo(const ByteSink& sink, const BatchOptions& batch) const {
   return impl_->SaveTo(sink, batch);

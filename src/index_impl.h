@@ -171,7 +171,10 @@ class IndexImpl final : private ReturnObserver {
   Status Save(const std::filesystem::path& path, const BatchOptions& batch,
               const SaveOptions& options);
   Status SaveTo(const ByteSink& sink, const BatchOptions& batch);
-  Status SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch);
+  Status SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch,
+                            const SaveOptions& options);
+  Status SaveToFeatures(const std::filesystem::path& path, FeatureStore& to,
+                        const BatchOptions& batch, const SaveOptions& options);
   static Result<Index> Load(const std::filesystem::path& path, const LoadOptions& options);
   static Result<Index> LoadWithFeatures(const std::filesystem::path& path,
                                         std::unique_ptr<FeatureStore> store,
@@ -339,9 +342,16 @@ class IndexImpl final : private ReturnObserver {
   enum class SavedVectors : uint8_t { kInFile, kInStore };
   struct SnapshotForm {
     SavedVectors vectors = SavedVectors::kInFile;
-    SaveOptions::ListCodes list_codes = SaveOptions::ListCodes::kNone;
+    SaveOptions options = {};
     const ByteSink* sink = nullptr;  // Null for the writer's own file.
+    FeatureStore* to = nullptr;      // Of kInStore: null for the index's own.
   };
+  Status CheckListCodes(const SaveOptions& options) const;
+  // `slots` so that points follow each other to which lists lead from one point.
+  std::vector<SlotId> InOrderOfNeighbors(const std::vector<SlotId>& slots) const;
+  // Puts the vectors of points to their positions in another store.
+  Status PutVectors(const SnapshotPoints& points, FeatureStore& to, EpochRegistry::Guard& guard,
+                    const BatchOptions& batch);
   Status WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotForm& form,
                        const BatchOptions& batch);
   static Result<Index> LoadOf(const Result<SnapshotReader>& reader, const LoadOptions& options,

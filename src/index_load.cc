@@ -173,7 +173,12 @@ class IndexImpl::Loader {
     if (stored == nullptr) return {};
     if (Status grown = stored->Grow(static_cast<uint32_t>(entries_.size())); !grown) return grown;
     if (stored_check_ == LoadOptions::StoredVectors::kTrust) return {};
-    return index_.CheckStoredVectors(std::span(slots_).first(n_), reader_.file().path(), batch_);
+    if (Status ok =
+            index_.CheckStoredVectors(std::span(slots_).first(n_), reader_.file().path(), batch_);
+        !ok)
+      return ok;
+    index_.rows_.ReadInPlace();
+    return {};
   }
 
   Status LoadLabels() {

@@ -87,7 +87,9 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
   if (!writer) return tl::unexpected(writer.error());
   auto guard = epochs_.Pin();
   SHOAL_SYNC_POINT("save.before_points");
-  const SnapshotPoints points = Position(SnapshotSlots());
+  std::vector<SlotId> slots = SnapshotSlots();
+  if (form.options.order == SaveOptions::Order::kNeighbors) slots = InOrderOfNeighbors(slots);
+  const SnapshotPoints points = Position(std::move(slots));
   SHOAL_SYNC_POINT("save.after_points");
   const SlotId start =
       graph_.start();  // After the points: if there is one, there is a start point.
@@ -96,7 +98,7 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
       .points = points.slots.size(),
       .start_points = start == kNoSlot ? 0u : 1u,
       .has_slots = form.vectors == SavedVectors::kInStore ? 1u : 0u,
-      .has_list_codes = form.list_codes == SaveOptions::ListCodes::kBeside ? 1u : 0u};
+      .has_list_codes = form.options.list_codes == SaveOptions::ListCodes::kBeside ? 1u : 0u};
   // A file that has the vectors is one that an index in memory can have written.
   const bool has_rows = !rows_.are_fetched() || form.vectors == SavedVectors::kInFile;
   if (has_rows && rows_.are_fetched()) header.options.code = Code::kFull;
@@ -178,7 +180,10 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
       PutNumber(block, slot == start ? ExternalId{0} : slots_.external_id(slot));
     });
   if (ok && header.has_slots != 0)
-    ok = write(SnapshotSection::kSlots, [&](SlotId slot) { PutNumber(block, slot); });
+    ok = write(SnapshotSection::kSlots, [&](SlotId slot) {
+      const auto last = static_cast<SlotId>(header.points);
+      PutNumber(block, form.to == nullptr ? slot : slot == start ? last : points.PositionOf(slot));
+    });
   SHOAL_SYNC_POINT("save.before_lists");
   if (ok) ok = write(SnapshotSection::kLists, append_list);
   if (!fetched) return fetched;
@@ -201,7 +206,11 @@ Status IndexImpl::WriteSnapshot(Result<SnapshotWriter> writer, const SnapshotFor
     if (ok) ok = writer->Append(block);
   }
   for (size_t i = 0; i < saved.size(); ++i) codecs[i]->max_norm_sq = saved[i]->max_norm_sq();
-  if (ok && form.vectors == SavedVectors::kInStore) ok = rows_.stored()->Sync();
+  if (ok && form.to != nullptr) {
+    ok = PutVectors(points, *form.to, guard, batch);
+  } else if (ok && form.vectors == SavedVectors::kInStore) {
+    ok = rows_.stored()->Sync();
+  }
   if (ok)
     ok = form.sink == nullptr ? writer->Commit(header)
                               : writer->CommitTo(header, *form.sink, batch.stop);
@@ -286,21 +295,44 @@ std::vector<SeedSet> IndexImpl::SnapshotSeedSets(const SnapshotPoints& points) {
   return sets;
 }
 
+Status IndexImpl::CheckListCodes(const SaveOptions& options) const {
+  if (options.list_codes == SaveOptions::ListCodes::kNone || !rows_.are_fetched()) return {};
+  return Invalid("list_codes", "none: rows are fetched, and there is no code", "beside");
+}
+
 Status IndexImpl::Save(const std::filesystem::path& path, const BatchOptions& batch,
                        const SaveOptions& options) {
-  if (options.list_codes == SaveOptions::ListCodes::kBeside && rows_.are_fetched())
-    return Invalid("list_codes", "none: rows are fetched, and there is no code", "beside");
+  if (Status ok = CheckListCodes(options); !ok) return ok;
   try {
-    return WriteSnapshot(SnapshotWriter::Create(path), {.list_codes = options.list_codes}, batch);
+    return WriteSnapshot(SnapshotWriter::Create(path), {.options = options}, batch);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "save");
   }
 }
 
-Status IndexImpl::SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch) {
+Status IndexImpl::SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch,
+                                     const SaveOptions& options) {
   if (rows_.stored() == nullptr) return Invalid("index", "one with a feature store", "none");
+  if (options.order != SaveOptions::Order::kSlots)
+    return Invalid("order", "that of the slots: the store has the vectors there", "another");
+  if (Status ok = CheckListCodes(options); !ok) return ok;
   try {
-    return WriteSnapshot(SnapshotWriter::Create(path), {.vectors = SavedVectors::kInStore}, batch);
+    return WriteSnapshot(SnapshotWriter::Create(path),
+                         {.vectors = SavedVectors::kInStore, .options = options}, batch);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(options_, "save");
+  }
+}
+
+Status IndexImpl::SaveToFeatures(const std::filesystem::path& path, FeatureStore& to,
+                                 const BatchOptions& batch, const SaveOptions& options) {
+  if (Status goes = CheckStore(options_, &to); !goes) return goes;
+  if (options_.rerank_code != Code::kFull)
+    return Invalid("rerank_code", "full: the vectors", CodeName(options_.rerank_code));
+  if (Status ok = CheckListCodes(options); !ok) return ok;
+  try {
+    return WriteSnapshot(SnapshotWriter::Create(path),
+                         {.vectors = SavedVectors::kInStore, .options = options, .to = &to}, batch);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(options_, "save");
   }

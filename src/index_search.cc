@@ -52,7 +52,11 @@ size_t IndexImpl::CollectHits(size_t k, std::span<ExternalId> ids, std::span<flo
 Status IndexImpl::RerankFor(VectorView query, Operation& op) const {
   std::byte* const buffer = op.scratch.row_buffer.data();
   if (const StoredVectors* const stored = rows_.stored())
-    return stored->Rerank(slots_, stored->codec().BindQuery(query, buffer), op);
+    return stored->Rerank(
+        [&](SlotId slot) {
+          return FeatureKey{slot, slots_.external_id(slot)};
+        },
+        stored->codec().BindQuery(query, buffer), op);
   const Representation rows = rows_.ranking();
   Rerank(rows.rows(), rows.codec.BindQuery(query, buffer), op.work, op.scratch.search);
   return {};

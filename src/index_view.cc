@@ -5,91 +5,16 @@
 #include <numeric>
 #include <string>
 
+#include "base/mismatch.h"
 #include "filtered_search.h"
 #include "graph/rerank.h"
 #include "graph/searcher.h"
 #include "index_codes.h"
 #include "index_view_impl.h"
-#include "persist/list_codes.h"
-#include "persist/read_blocks.h"
 #include "search_calls.h"
 #include "shoal/snapshot.h"
 
 namespace shoal {
-namespace {
-
-// All blocks where they are in the file, their checksums compared.
-Result<Reservation> CopySnapshot(const SnapshotReader& reader, size_t threads) {
-  const uint64_t bytes = reader.header().file_bytes;
-  Reservation copy = Reservation::Reserve(bytes);
-  MemoryBudget no_limit(0);
-  if (copy.base() == nullptr || !copy.Commit(bytes, no_limit)) return NoMemory("copy of the file");
-  const auto place = [&](SnapshotSection section, size_t block,
-                         const std::vector<std::byte>& from) -> Status {
-    std::memcpy(copy.base() + reader.OffsetOf(section, block), from.data(), from.size());
-    return {};
-  };
-  if (Status ok = ReadAllBlocks(reader, place, {.threads = threads}); !ok)
-    return tl::unexpected(ok.error());
-  return copy;
-}
-
-}  // namespace
-
-Status IndexViewImpl::Place(const SnapshotReader& reader, const ViewOptions& options) {
-  const SnapshotHeader& header = reader.header();
-  const std::byte* file = nullptr;
-  if (options.memory == ViewOptions::Memory::kMapped) {
-    Result<MappedFile> mapped = reader.file().Map();
-    if (!mapped) return tl::unexpected(mapped.error());
-    snapshot_.file = std::move(*mapped);
-    file = snapshot_.file.data();
-  } else {
-    Result<Reservation> copy = CopySnapshot(reader, options.threads);
-    if (!copy) return tl::unexpected(copy.error());
-    snapshot_.copy = std::move(*copy);
-    file = snapshot_.copy.base();
-  }
-  // Read-only: nothing writes through it.
-  auto* const bytes = const_cast<std::byte*>(file);
-  const auto at = [&](SnapshotSection section) { return bytes + header.OffsetOf(section); };
-  snapshot_.rows.store(at(SnapshotSection::kRows), std::memory_order_relaxed);
-  if (snapshot_.has_rerank())
-    snapshot_.rerank_rows.store(at(SnapshotSection::kRerankRows), std::memory_order_relaxed);
-  snapshot_.ids = reinterpret_cast<const ExternalId*>(at(SnapshotSection::kIds));
-  if (header.label_pages != 0)
-    snapshot_.labels = SnapshotLabels(at(SnapshotSection::kLabels),
-                                      header.label_pages * kSnapshotPage, header.points);
-  snapshot_.lists = at(SnapshotSection::kLists);
-  if (options.list_codes == ViewOptions::ListCodes::kAsSaved || header.has_list_codes != 0)
-    return {};
-  Result<Reservation> lists = MakeListCodes(header, file, options.threads);
-  if (!lists) return tl::unexpected(lists.error());
-  snapshot_.made_lists = std::move(*lists);
-  snapshot_.lists = snapshot_.made_lists.base();
-  snapshot_.header.has_list_codes = 1;
-  return {};
-}
-
-Result<std::unique_ptr<IndexViewImpl>> IndexViewImpl::Open(const std::filesystem::path& path,
-                                                           const ViewOptions& options) {
-  const Result<SnapshotReader> reader = SnapshotReader::Open(path);
-  if (!reader) return tl::unexpected(reader.error());
-  const SnapshotHeader& header = reader->header();
-  if (header.has_slots != 0)
-    return Mismatch(ErrorCode::kUnsupported, path, "vectors", "in the file",
-                    "in a feature store (Index::LoadWithFeatures)");
-  Result<SnapshotSeeds> seeds = ReadSeeds(*reader);
-  if (!seeds) return tl::unexpected(seeds.error());
-  Result<SnapshotCodecs> codecs = MakeSnapshotCodecs(*reader);
-  if (!codecs) return tl::unexpected(codecs.error());
-  std::unique_ptr<IndexViewImpl> impl(new IndexViewImpl(path, header, std::move(*codecs)));
-  OpenSnapshot& snapshot = impl->snapshot_;
-  snapshot.has_clusters = HaveClusters(*seeds, header.entries());
-  snapshot.seeds = std::move(*seeds);
-  if (Status ok = impl->Place(*reader, options); !ok) return tl::unexpected(ok.error());
-  return impl;
-}
 
 ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   auto& scratch = guard.cell().scratch;
@@ -123,33 +48,35 @@ size_t IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size
   const size_t list =
       Plan(snapshot_.TraversalRows(), {plan.filter->node(), list_size, options().max_degree, probe},
            work, search);
-  // A scan scores few points, and so exactly.
-  const bool is_exact = search.filter->plan == FilterPlan::kScan;
+  // A scan scores few points, and so exactly, where the vectors are in the file.
+  const bool is_exact = search.filter->plan == FilterPlan::kScan && stored_ == nullptr;
   const SnapshotRows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
   const Codec& codec = is_exact ? ranking() : *codecs_.traversal;
   Searcher searcher(ViewOf(*plan.filter, rows, work, search),
                     Bind(codec, query, scratch.query_buffer), {}, work, search);
   searcher.FindNearest(list);
-  if (is_exact || !snapshot_.has_rerank()) return 0;
+  if (is_exact || !reranks()) return 0;
   return searcher.has_scored_all() ? list : reranked;  // As IndexImpl::SearchFiltered.
 }
 
 // By the rows that order hits; as in IndexImpl::Run and SearchFiltered.
-void IndexViewImpl::RankExactly(VectorView query, const SearchPlan& plan, size_t list_size,
-                                WorkCounters& work, ViewScratch& scratch) const {
+Status IndexViewImpl::RankExactly(VectorView query, const SearchPlan& plan, size_t list_size,
+                                  WorkCounters& work, ViewScratch& scratch) const {
+  if (stored_ != nullptr) return RankByStore(query, work, scratch);
   SearchScratch& search = scratch.search;
   const SnapshotRows rows = snapshot_.RankingRows();
   const Scorer scorer = Bind(ranking(), query, scratch.rerank_buffer);
   Rerank(rows.rows, scorer, work, search);
-  if (!YieldsToRerankRows(options().code)) return;
+  if (!YieldsToRerankRows(options().code)) return {};
   const Codec& codec = *codecs_.traversal;
   const size_t k = std::min(plan.k, list_size), ranked = search.ranked.size();
   const auto [told, candidates] =
       JudgeHits(codec, query, k, OffsetOf(options(), codec, query), search);
-  if (told && (candidates <= ranked || plan.rerank != 0)) return;
+  if (told && (candidates <= ranked || plan.rerank != 0)) return {};
   if (told) {
     RankByList(candidates, search);
-    return Rerank(rows.rows, scorer, work, search);
+    Rerank(rows.rows, scorer, work, search);
+    return {};
   }
   if (plan.filter == nullptr) {
     Searcher(SnapshotView(snapshot_, rows), scorer, {}, work, search)
@@ -162,6 +89,14 @@ void IndexViewImpl::RankExactly(VectorView query, const SearchPlan& plan, size_t
   }
   RankByList(list_size, search);
   SortRanked(search);
+  return {};
+}
+
+Status IndexViewImpl::RankByStore(VectorView query, WorkCounters& work,
+                                  ViewScratch& scratch) const {
+  return stored_->Rerank([&](SlotId point) { return KeyOf(point); },
+                         Bind(stored_->codec(), query, scratch.rerank_buffer),
+                         {scratch.fetch, scratch.search, work});
 }
 
 Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& options,
@@ -192,7 +127,10 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
     list_size = std::min(list_size, most);
     const size_t reranked = FindNearest(query, plan, list_size, guard.work, scratch);
     RankByList(reranked > 0 ? reranked : list_size, scratch.search);
-    if (reranked > 0) RankExactly(query, plan, list_size, guard.work, scratch);
+    if (reranked > 0) {
+      if (Status ok = RankExactly(query, plan, list_size, guard.work, scratch); !ok)
+        return tl::unexpected(ok.error());
+    }
     const std::vector<Candidate>& ranked = scratch.search.ranked;
     const size_t hits = std::min(k, ranked.size());
     for (size_t i = 0; i < hits; ++i) {
@@ -219,19 +157,31 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
     const SnapshotRows rows = snapshot_.RankingRows();
     const Scorer scorer = Bind(ranking(), query, scratch.query_buffer);
     const size_t list_size = std::clamp<size_t>(options.search_list_size, 1, most);
+    // As IndexImpl::RangeSearch: by codes, or by vectors in the file.
+    const float margin =
+        stored_ == nullptr ? 0 : codecs_.traversal->RangeMargin(query, options.radius);
+    const float radius = options.radius + margin;
+    SearchScratch& search = scratch.search;
     if (options.filter == nullptr) {
-      FindWithin(SnapshotView(snapshot_, rows), scorer, list_size, options.radius, guard.work,
-                 scratch.search);
+      FindWithin(SnapshotView(snapshot_, rows), scorer, list_size, radius, guard.work, search);
     } else {
       const size_t list =
           Plan(rows, {options.filter->node(), list_size, this->options().max_degree, scorer},
-               guard.work, scratch.search);
-      FindWithin(ViewOf(*options.filter, rows, guard.work, scratch.search), scorer, list,
-                 options.radius, guard.work, scratch.search);
+               guard.work, search);
+      FindWithin(ViewOf(*options.filter, rows, guard.work, search), scorer, list, radius,
+                 guard.work, search);
+    }
+    if (stored_ != nullptr) {
+      search.ranked = search.within;
+      if (Status ok = RankByStore(query, guard.work, scratch); !ok)
+        return tl::unexpected(ok.error());
+      std::erase_if(search.ranked,
+                    [&](const Candidate& c) { return !(c.distance <= options.radius); });
+      search.within = search.ranked;
     }
     std::vector<Hit> hits;
-    hits.reserve(scratch.search.within.size());
-    for (const Candidate& candidate : scratch.search.within)
+    hits.reserve(search.within.size());
+    for (const Candidate& candidate : search.within)
       hits.push_back({snapshot_.ids[candidate.slot], candidate.distance});
     if (work != nullptr) *work = guard.work;
     return hits;
@@ -280,11 +230,28 @@ Status IndexViewImpl::Get(ExternalId id, MutableVectorView vector) const {
     const SlotId point = Find(id);
     if (point == kNoSlot)
       return MakeError(ErrorCode::kNotFound, "id " + std::to_string(id) + ": not there");
-    ranking().Decode(snapshot_.RankingRows().rows.At(point), vector);
-    return {};
+    return CopyVector(point, vector);
   } catch (const std::bad_alloc&) {
-    return NoMemory("ids");
+    return NoMemory("get");
   }
+}
+
+Status IndexViewImpl::CopyVector(SlotId point, MutableVectorView out) const {
+  if (stored_ == nullptr) {
+    ranking().Decode(snapshot_.RankingRows().rows.At(point), out);
+    return {};
+  }
+  auto guard = epochs_.Pin();
+  ViewScratch& scratch = ScratchOf(guard);
+  return stored_->Copy(KeyOf(point), out, {scratch.fetch, scratch.search, guard.work});
+}
+
+// As the index's (index_calibration.cc).
+Result<std::optional<ExternalId>> IndexViewImpl::Copy(SlotId slot, MutableVectorView out) const {
+  const Status copied = CopyVector(slot, out);
+  if (copied) return snapshot_.ids[slot];
+  if (copied.error().code == ErrorCode::kNotFound) return std::nullopt;
+  return tl::unexpected(copied.error());
 }
 
 IndexView::IndexView(std::unique_ptr<IndexViewImpl> impl) : impl_(std::move(impl)) {}
@@ -292,14 +259,29 @@ IndexView::~IndexView() = default;
 IndexView::IndexView(IndexView&&) noexcept = default;
 IndexView& IndexView::operator=(IndexView&&) noexcept = default;
 
-Result<IndexView> IndexView::Open(const std::filesystem::path& path, const ViewOptions& options) {
+Result<IndexView> IndexView::OpenOver(const std::filesystem::path& path,
+                                      std::unique_ptr<FeatureStore> store,
+                                      const ViewOptions& options) {
   try {
-    Result<std::unique_ptr<IndexViewImpl>> impl = IndexViewImpl::Open(path, options);
+    Result<std::unique_ptr<IndexViewImpl>> impl =
+        IndexViewImpl::Open(path, std::move(store), options);
     if (!impl) return tl::unexpected(impl.error());
     return IndexView(std::move(*impl));
   } catch (const std::bad_alloc&) {
     return NoMemory("view");
   }
+}
+
+Result<IndexView> IndexView::Open(const std::filesystem::path& path, const ViewOptions& options) {
+  return OpenOver(path, nullptr, options);
+}
+
+Result<IndexView> IndexView::OpenWithFeatures(const std::filesystem::path& path,
+                                              std::unique_ptr<FeatureStore> store,
+                                              const ViewOptions& options) {
+  if (store == nullptr)
+    return Mismatch(ErrorCode::kInvalidArgument, "store", "a feature store", "null");
+  return OpenOver(path, std::move(store), options);
 }
 
 Result<size_t> IndexView::Search(VectorView query, const SearchOptions& options,

@@ -14,6 +14,7 @@
 #include "shoal/index_view.h"
 #include "snapshot_view.h"
 #include "store/epoch.h"
+#include "stored_vectors.h"
 
 namespace shoal {
 
@@ -22,16 +23,20 @@ struct FilteredSearchOptions;
 
 struct ViewScratch final : ScratchBase {
   SearchScratch search;
+  FetchScratch fetch;  // Of a view over a feature store.
   // What a binding takes: of the search, and of reranking.
   std::vector<std::byte> query_buffer, rerank_buffer;
   size_t bytes() const override {
-    return sizeof(*this) + search.bytes() + HeapBytes(query_buffer, rerank_buffer);
+    return sizeof(*this) + search.bytes() +
+           HeapBytes(query_buffer, rerank_buffer, fetch.keys, fetch.rows);
   }
 };
 
 class IndexViewImpl final : public CalibrationSubject {
  public:
+  // `store`: null where the file has the vectors.
   static Result<std::unique_ptr<IndexViewImpl>> Open(const std::filesystem::path& path,
+                                                     std::unique_ptr<FeatureStore> store,
                                                      const ViewOptions& options);
 
   Result<size_t> Search(VectorView query, const SearchOptions& options, std::span<ExternalId> ids,
@@ -52,14 +57,11 @@ class IndexViewImpl final : public CalibrationSubject {
   const IndexOptions& options() const override { return snapshot_.header.options; }
   Calibrator& calibrator() { return calibrator_; }
 
-  bool reranks() const override { return snapshot_.has_rerank(); }
+  bool reranks() const override { return stored_ != nullptr || snapshot_.has_rerank(); }
   size_t points() const override { return size(); }
   uint64_t arrivals() const override { return 0; }
   std::vector<SlotId> Live() const override;
-  Result<std::optional<ExternalId>> Copy(SlotId slot, MutableVectorView out) const override {
-    ranking().Decode(snapshot_.RankingRows().rows.At(slot), out);
-    return snapshot_.ids[slot];
-  }
+  Result<std::optional<ExternalId>> Copy(SlotId slot, MutableVectorView out) const override;
   Result<size_t> Run(VectorView query, const SearchPlan& plan, std::span<ExternalId> ids,
                      std::span<float> distances, WorkCounters* work) const override;
   const VectorCheck& check() const { return check_; }
@@ -67,12 +69,15 @@ class IndexViewImpl final : public CalibrationSubject {
 
  private:
   IndexViewImpl(const std::filesystem::path& path, const SnapshotHeader& header,
-                SnapshotCodecs codecs)
+                SnapshotCodecs codecs, std::unique_ptr<StoredVectors> stored)
       : path_(path),
         check_(header.options.scalar_type, header.options.metric, header.options.dim),
-        codecs_(std::move(codecs)) {
+        codecs_(std::move(codecs)),
+        stored_(std::move(stored)) {
     snapshot_.header = header;
   }
+  static Status CheckStore(const std::filesystem::path& path, const SnapshotHeader& header,
+                           const FeatureStore* store);
   // Has the file's bytes where `options` say, and the places of its sections.
   Status Place(const SnapshotReader& reader, const ViewOptions& options);
   class PageHost;
@@ -90,8 +95,14 @@ class IndexViewImpl final : public CalibrationSubject {
                      ViewScratch& scratch) const;
   // Orders what the last search has ranked by the rows that order hits; where the codes do not tell
   // them apart, it searches anew.
-  void RankExactly(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
-                   ViewScratch& scratch) const;
+  Status RankExactly(VectorView query, const SearchPlan& plan, size_t list_size, WorkCounters& work,
+                     ViewScratch& scratch) const;
+  // Scores scratch.search.ranked by the stored vectors, and sorts it.
+  Status RankByStore(VectorView query, WorkCounters& work, ViewScratch& scratch) const;
+  // Copies the vector of a point. Errors of the store; NotFound: it has lost it.
+  Status CopyVector(SlotId point, MutableVectorView out) const;
+  // Where a point's vector is in the store.
+  FeatureKey KeyOf(SlotId point) const { return {snapshot_.slots[point], snapshot_.ids[point]}; }
   // The codec of what orders hits.
   const Codec& ranking() const {
     return codecs_.rerank == nullptr ? *codecs_.traversal : *codecs_.rerank;
@@ -106,6 +117,8 @@ class IndexViewImpl final : public CalibrationSubject {
   const VectorCheck check_;
   const SnapshotCodecs codecs_;
   OpenSnapshot snapshot_;
+  // Before the epochs, whose scratch has readers of the store. Null: the file has the vectors.
+  const std::unique_ptr<StoredVectors> stored_;
   // Only for what it keeps: a scratch for each thread that searches.
   mutable EpochRegistry epochs_;
 

@@ -334,9 +334,10 @@ bool PagedSearch::IsTold(Host& host, size_t k) const {
   for (const PooledPoint& point : chosen_) estimates.push_back(point.distance);
   std::nth_element(estimates.begin(), estimates.begin() + static_cast<ptrdiff_t>(last),
                    estimates.end());
-  return host.TellsApart(
-      query_,
-      {.kth = ranked_[last].distance, .early = estimates[last], .last = pool_.front().distance});
+  return host.TellsApart(query_, {.kth = ranked_[last].distance,
+                                  .early = estimates[last],
+                                  .last = pool_.front().distance,
+                                  .offset = 0});
 }
 
 // Hands out up to k of the nearest. kUntold: none yet.

@@ -46,6 +46,11 @@ class PointRows {
     return std::move(*this);
   }
 
+  // Where the vectors are fetched and the store has all of them at fixed places.
+  void ReadInPlace() {
+    if (fetched_ != nullptr) fetched_->ReadInPlace();
+  }
+
   // What searches traverse.
   Representation traversal() const { return are_fetched() ? StoredRows() : parts_.front()->Get(); }
   // What orders hits, and vectors are decoded from: the rerank rows, if there are any in memory.

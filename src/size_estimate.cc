@@ -43,13 +43,15 @@ Result<uint64_t> EstimateBytes(const IndexOptions& options, uint64_t points) {
 Result<FittedOptions> FitToMemory(const IndexOptions& options, uint64_t points,
                                   uint64_t memory_budget) {
   constexpr Code kCodes[] = {Code::kFull, Code::kFloat16, Code::kSq8, Code::kRq4,
-                             Code::kRq3,  Code::kRq2,     Code::kRq1};
+                             Code::kRq3,  Code::kRq2,     Code::kRq1, Code::kNone};
   if (options.code != Code::kAuto)
     return Invalid("code", "auto: the code is picked", CodeName(options.code));
   std::string least;
   for (const Code code : kCodes) {
     FittedOptions fitted{.options = options};
-    fitted.options.code = fitted.options.rerank_code = code;  // The vectors take no memory.
+    fitted.options.code = code;
+    // The vectors take no memory.
+    fitted.options.rerank_code = code == Code::kNone ? Code::kFull : code;
     const Result<uint64_t> bytes = EstimateBytes(fitted.options, points);
     if (!bytes && bytes.error().code == ErrorCode::kUnsupported) continue;
     if (!bytes) return tl::unexpected(bytes.error());

@@ -43,6 +43,7 @@ struct OpenSnapshot {
   }
 
   SnapshotHeader header;  // has_list_codes: of `lists`.
+  bool is_paged = false;  // Whether pages of the file may have to be read.
   SnapshotSeeds seeds;
   bool has_clusters = false;
   // The bytes of the file, in one of these.
@@ -52,6 +53,7 @@ struct OpenSnapshot {
   std::atomic<std::byte*> rows{nullptr};
   std::atomic<std::byte*> rerank_rows{nullptr};  // Null: there are none.
   const ExternalId* ids = nullptr;
+  const SlotId* slots = nullptr;     // In the feature store; null: the file has the vectors.
   const std::byte* lists = nullptr;  // Records of the size that the header says.
   SnapshotLabels labels;
 };
@@ -98,6 +100,7 @@ class SnapshotView {
   void PrefetchList(SlotId slot) const {
     constexpr size_t kFirst = 8 * kCacheLine;
     const std::byte* const record = Record(slot);
+    if (snapshot_.is_paged) return MappedFile::WillNeed(record, record_bytes_);
     const size_t list_bytes = max_degree_ * sizeof(SlotId);
     const size_t bytes = beside_at_ == 0 ? list_bytes : std::max(list_bytes, kFirst);
     for (size_t at = 0; at < bytes; at += kCacheLine) {

@@ -4,9 +4,6 @@
 #include <cstring>
 #include <string>
 
-#include "base/hooks.h"
-#include "graph/rerank.h"
-
 namespace shoal {
 namespace {
 
@@ -30,51 +27,38 @@ Status StoredVectors::Put(FeatureKey key, VectorView vector) {
   return store_->Put(key, static_cast<const std::byte*>(vector.data()));
 }
 
-Status StoredVectors::Rerank(const SlotTable& slots, const Scorer& scorer, Operation& op) const {
-  Scratch& scratch = op.scratch;
+Status StoredVectors::ScoreFetched(size_t begin, const Scorer& scorer, const FetchWork& scratch,
+                                   size_t& kept) const {
   FetchScratch& fetch = scratch.fetch;
-  const RestAtEnd rest(fetch);
   std::vector<Candidate>& ranked = scratch.search.ranked;
   const std::byte** const rows = scratch.search.rows;
   if (has_suffix_) fetch.rows.resize(SearchScratch::kMaxIds * codec_.row_bytes());
-  size_t kept = 0;
-  for (size_t begin = 0; begin < ranked.size(); begin += SearchScratch::kMaxIds) {
-    const size_t n = std::min(ranked.size() - begin, SearchScratch::kMaxIds);
-    fetch.keys.clear();
-    for (size_t i = 0; i < n; ++i) {
-      const SlotId slot = ranked[begin + i].slot;
-      fetch.keys.push_back({slot, slots.external_id(slot)});
+  if (Status fetched = FetchRows(*store_, fetch, rows); !fetched) return fetched;
+  const size_t first = kept;
+  size_t found = 0;
+  for (size_t i = 0; i < fetch.keys.size(); ++i) {
+    if (rows[i] == nullptr) continue;
+    ranked[kept++] = ranked[begin + i];
+    rows[found] = rows[i];
+    if (has_suffix_) {
+      std::byte* const row = fetch.rows.data() + found * codec_.row_bytes();
+      std::memcpy(row, rows[i], vector_bytes());
+      codec_.Complete(row);
+      rows[found] = row;
     }
-    if (Status fetched = FetchRows(*store_, fetch, rows); !fetched) return fetched;
-    const size_t first = kept;
-    size_t found = 0;
-    for (size_t i = 0; i < n; ++i) {
-      if (rows[i] == nullptr) continue;
-      ranked[kept++] = ranked[begin + i];
-      rows[found] = rows[i];
-      if (has_suffix_) {
-        std::byte* const row = fetch.rows.data() + found * codec_.row_bytes();
-        std::memcpy(row, rows[i], vector_bytes());
-        codec_.Complete(row);
-        rows[found] = row;
-      }
-      ++found;
-    }
-    scorer.Score(rows, found, scratch.search.distances);
-    for (size_t i = 0; i < found; ++i) ranked[first + i].distance = scratch.search.distances[i];
+    ++found;
   }
-  ranked.resize(kept);
-  op.work.reranked += kept;
-  SortRanked(scratch.search);
+  scorer.Score(rows, found, scratch.search.distances);
+  for (size_t i = 0; i < found; ++i) ranked[first + i].distance = scratch.search.distances[i];
   return {};
 }
 
-Status StoredVectors::Copy(FeatureKey key, MutableVectorView out, Operation& op) const {
-  FetchScratch& fetch = op.scratch.fetch;
+Status StoredVectors::Copy(FeatureKey key, MutableVectorView out, const FetchWork& scratch) const {
+  FetchScratch& fetch = scratch.fetch;
   const RestAtEnd rest(fetch);
   fetch.keys.assign(1, key);
-  if (Status fetched = FetchRows(*store_, fetch, op.scratch.search.rows); !fetched) return fetched;
-  const std::byte* const row = op.scratch.search.rows[0];
+  if (Status fetched = FetchRows(*store_, fetch, scratch.search.rows); !fetched) return fetched;
+  const std::byte* const row = scratch.search.rows[0];
   if (row == nullptr)
     return MakeError(ErrorCode::kNotFound,
                      "id " + std::to_string(key.id) + ": its vector is not in the feature store");
@@ -82,11 +66,12 @@ Status StoredVectors::Copy(FeatureKey key, MutableVectorView out, Operation& op)
   return {};
 }
 
-Status StoredVectors::AppendRow(FeatureKey key, Operation& op, std::vector<std::byte>& out) const {
+Status StoredVectors::AppendRow(FeatureKey key, const FetchWork& scratch,
+                                std::vector<std::byte>& out) const {
   const size_t begin = out.size();
   out.resize(begin + codec_.row_bytes());
   std::byte* const row = out.data() + begin;
-  if (Status copied = Copy(key, {row, type_, dim_}, op); !copied) return copied;
+  if (Status copied = Copy(key, {row, type_, dim_}, scratch); !copied) return copied;
   codec_.Complete(row);
   return {};
 }

@@ -38,11 +38,16 @@ class IndexViewImpl::PageHost {
   uint64_t retirements() const { return 0; }
   Status Rank(VectorView query, std::vector<Candidate>& ranked) {
     scratch_.search.ranked = ranked;
-    Rerank(view_.snapshot_.RankingRows().rows,
-           IndexViewImpl::Bind(view_.ranking(), query, scratch_.rerank_buffer), work_,
-           scratch_.search);
+    Status done;
+    if (view_.stored_ != nullptr) {
+      done = view_.RankByStore(query, work_, scratch_);
+    } else {
+      Rerank(view_.snapshot_.RankingRows().rows,
+             IndexViewImpl::Bind(view_.ranking(), query, scratch_.rerank_buffer), work_,
+             scratch_.search);
+    }
     ranked = scratch_.search.ranked;
-    return {};
+    return done;
   }
   size_t ToRank(size_t k, size_t list_size) const {
     return view_.reranks() ? CandidatesToRerank(view_.options().code, rerank_, k, list_size) : k;
@@ -50,10 +55,11 @@ class IndexViewImpl::PageHost {
   bool TellsApart(VectorView query, EstimatedHits hits) const {
     const Codec& codec = *view_.codecs_.traversal;
     hits.offset = OffsetOf(view_.options(), codec, query);
-    return !view_.reranks() || !YieldsToRerankRows(view_.options().code) ||
+    // Vectors of a store are fetched for hits alone.
+    return !view_.snapshot_.has_rerank() || !YieldsToRerankRows(view_.options().code) ||
            CodesTellApart(codec, query, hits);
   }
-  bool RanksInMemory() const { return true; }
+  bool RanksInMemory() const { return view_.stored_ == nullptr; }
   size_t most() const { return view_.snapshot_.header.entries(); }
   size_t max_degree() const { return view_.options().max_degree; }
 

@@ -150,12 +150,21 @@ class StreamJobsTest(RunnerTest):
         search = {"lists": [20, 40], "seconds": 0.01}
         content = {"data": self.made("mixture", dim=64), "build": {"code": "rq4"}, "search": search,
                    "stores": ["memory", "ram", "mmap", "disk", "disk-direct"]}
+        held = content | {"stores": ["disk-direct", "view", "view-disk-direct", "view-beside-disk-direct"],
+                          "hold_percent": 1000, "order": "neighbors", "search": search | {"queries": 20}}
         fetched = content | {"build": {"code": "full"}, "stores": ["memory", "mmap-no-code", "disk-no-code", "view"]}
         # Clusters that codes do not tell apart: all stores agree (an index in memory may find more, docs/codes.md).
         tight = content | {"data": self.made(), "stores": content["stores"][1:]}
-        rows, graph_alone, _ = self.rows("features", {"type": "features", "content": content},
+        rows, graph_alone, _, limited = self.rows("features", {"type": "features", "content": content},
                                          {"type": "features", "content": fetched},
-                                         {"type": "features", "content": tight})
+                                         {"type": "features", "content": tight},
+                                         {"type": "features", "content": held})
+        self.assertEqual({r["store"] for r in limited if "cold_qps" in r}, set(held["stores"]))
+        for row in limited:
+            self.assertGreater(row["recall"], 0.8)
+            self.assertEqual("reads_per_query" in row, "disk" in row["store"] and not (
+                "view" in row["store"] and row["state"] == "built"))
+        self.assertGreater(max(r.get("held_mb", 0) for r in limited), 0.1)
         self.assertEqual({r["store"] for r in graph_alone}, set(fetched["stores"]))
         self.assertEqual([(r["store"], r["state"], r["list"]) for r in rows],
                          [(store, state, list_size)

@@ -22,7 +22,8 @@ IndexOptions Options(ScalarType type = ScalarType::kFloat32, Metric metric = Met
 
 // What an index takes whose vectors are in a store.
 uint64_t BytesWith(Code code, IndexOptions options = Options()) {
-  options.code = options.rerank_code = code;
+  options.code = code;
+  options.rerank_code = code == Code::kNone ? Code::kFull : code;
   return EstimateBytes(options, kPoints).value();
 }
 
@@ -42,16 +43,16 @@ std::vector<Code> Picked(const IndexOptions& options) {
 
 TEST(FitToMemory, ALargerBudgetPicksALargerCode) {
   // rq3 and rq2 take as much for 128 dimensions: 64 bytes.
-  EXPECT_THAT(Picked(Options()), ElementsAre(Code::kRq1, Code::kRq3, Code::kRq4, Code::kSq8,
-                                             Code::kFloat16, Code::kFull));
+  EXPECT_THAT(Picked(Options()), ElementsAre(Code::kNone, Code::kRq1, Code::kRq3, Code::kRq4,
+                                             Code::kSq8, Code::kFloat16, Code::kFull));
   EXPECT_THAT(Picked(Options(ScalarType::kUint8)),
-              ElementsAre(Code::kRq1, Code::kRq3, Code::kRq4, Code::kFull));
+              ElementsAre(Code::kNone, Code::kRq1, Code::kRq3, Code::kRq4, Code::kFull));
   EXPECT_THAT(Picked(Options(ScalarType::kFloat32, Metric::kManhattan)),
-              ElementsAre(Code::kFloat16, Code::kFull));
+              ElementsAre(Code::kNone, Code::kFloat16, Code::kFull));
 }
 
 TEST(FitToMemory, ExactlyWhatACodeTakesIsEnough) {
-  for (const Code code : {Code::kRq1, Code::kRq4, Code::kFull}) {
+  for (const Code code : {Code::kNone, Code::kRq1, Code::kRq4, Code::kFull}) {
     const uint64_t bytes = BytesWith(code);
     const auto fitted = FitToMemory(Options(), kPoints, bytes);
     ASSERT_TRUE(fitted) << fitted.error().message;
@@ -62,13 +63,13 @@ TEST(FitToMemory, ExactlyWhatACodeTakesIsEnough) {
 }
 
 TEST(FitToMemory, ABudgetThatIsTooSmallIsRefusedWithWhatIsNeeded) {
-  const uint64_t least = BytesWith(Code::kRq1);
+  const uint64_t least = BytesWith(Code::kNone);
   const auto fitted = FitToMemory(Options(), kPoints, least - 1);
   ASSERT_FALSE(fitted);
   EXPECT_EQ(fitted.error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(fitted.error().message,
             "memory_budget: expected at least " + std::to_string(least) +
-                " bytes (rq1, 1000000 points of 128 dimensions, max_degree 32), found " +
+                " bytes (none, 1000000 points of 128 dimensions, max_degree 32), found " +
                 std::to_string(least - 1));
 }
 

@@ -4,7 +4,13 @@
 //
 // "...-no-code": the graph alone is in memory (Code::kNone). Its file is built over mmap, which is
 // faster; the reopened index is the store's, and gets 1,000 upserts in the end ("updated"). "view":
-// a file with everything, built in memory, then searched where it is.
+// a file with everything, built in memory, then searched where it is. "view-disk-direct": a file
+// without the vectors, whose codes are read to memory, over a store on disk; "view-beside-...":
+// codes stay in the file, beside the lists. Files are in the order that "order" says.
+//
+// hold_percent: pages of files and anonymous memory are held to so much of the vectors' bytes, from
+// the build on (held_memory.h); not for "memory", "ram", and what is built for "view". Searches are
+// timed "cold", too: with no page of the files in memory at first.
 //
 // Memory is anonymous memory beyond what the process had before: the rows that are inserted are not
 // in it, nor the page cache. Built by one thread the graph is the same over every store, and so
@@ -17,8 +23,9 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <optional>
 
-#include "jobs/anonymous_memory.h"
+#include "jobs/held_memory.h"
 #include "jobs/input.h"
 #include "jobs/jobs.h"
 #include "jobs/timed_search.h"
@@ -32,7 +39,9 @@ struct FeaturesOptions {
   InputRequest data;
   IndexOptions index;
   size_t threads = 1, k = 10, rerank = 0, search_threads = 1, cache_mb = 0, budget_mb = 0;
+  size_t queries = 0, hold_percent = 0;
   double seconds = 1;
+  SaveOptions::Order order = SaveOptions::Order::kSlots;
   std::vector<uint64_t> lists;
   std::vector<std::string> stores;
 };
@@ -40,11 +49,17 @@ struct FeaturesOptions {
 using Stores = Result<std::unique_ptr<FeatureStore>>;
 constexpr std::string_view kMemory = "memory";  // No store: the index has the vectors.
 constexpr std::string_view kView = "view";
+constexpr std::string_view kViewOfStore = "view-disk-direct";
+constexpr std::string_view kViewBeside = "view-beside-disk-direct";
 constexpr std::string_view kNoCode = "-no-code";
-constexpr std::array<std::string_view, 8> kStores = {
-    kMemory, "ram", "mmap", "disk", "disk-direct", "mmap-no-code", "disk-no-code", kView};
+constexpr std::array<std::string_view, 10> kStores = {
+    kMemory,        "ram",          "mmap", "disk",       "disk-direct",
+    "mmap-no-code", "disk-no-code", kView,  kViewOfStore, kViewBeside};
 
 bool HasNoCode(std::string_view store) { return store.ends_with(kNoCode); }
+bool IsInMemory(std::string_view store) {
+  return store == kMemory || store == "ram" || store.starts_with(kView);
+}
 
 Stores OpenStore(std::string_view name, const std::filesystem::path& path, size_t row_bytes,
                  size_t cache_bytes) {
@@ -76,6 +91,9 @@ class FeaturesJob final : public Job {
     Expected<Input> input = ReadInput(options_.data);
     if (!input) return tl::unexpected(input.error());
     input_ = std::move(*input);
+    queries_ = input_.queries;
+    if (options_.queries != 0 && options_.queries < queries_.rows())
+      queries_ = {queries_.data(), queries_.type(), options_.queries, queries_.dim()};
     if (!input_.truth || input_.truth->k < options_.k) {
       context.say("ground truth");
       auto truth = Plain(
@@ -101,8 +119,26 @@ class FeaturesJob final : public Job {
     return OpenStore(store, RowsPath(), input_.rows.row_bytes(), options_.cache_mb << 20);
   }
 
-  Result<Index> Create(std::string_view store) const {
-    if (store == kMemory || store == kView) return CreateIndex(input_, options_.index);
+  // From now on, if a limit was asked for.
+  void Hold() {
+    held_.reset();
+    if (options_.hold_percent == 0) return;
+    std::vector<std::filesystem::path> files;
+    for (const auto& path : {RowsPath(), IndexPath()})
+      if (std::filesystem::exists(path)) files.push_back(path);
+    const double vectors_mb =
+        static_cast<double>(input_.rows.rows() * input_.rows.row_bytes()) / (1 << 20);
+    held_.emplace(files, vectors_mb * static_cast<double>(options_.hold_percent) / 100, before_mb_);
+  }
+  // Ends it.
+  void NoteHeld(Json& row) {
+    if (held_) row["held_mb"] = held_->StopMb();
+    held_.reset();
+  }
+
+  Result<Index> Create(std::string_view store) {
+    store_ = nullptr;
+    if (store == kMemory || store.starts_with(kView)) return CreateIndex(input_, options_.index);
     IndexOptions options = options_.index;
     options.dim = static_cast<uint32_t>(input_.rows.dim());
     options.scalar_type = input_.rows.type();
@@ -116,6 +152,8 @@ class FeaturesJob final : public Job {
     }
     Stores opened = Open(store);
     if (!opened) return tl::unexpected(opened.error());
+    store_ = opened->get();
+    if (!IsInMemory(store)) Hold();
     return Index::CreateWithFeatures(options, std::move(*opened));
   }
 
@@ -135,6 +173,7 @@ class FeaturesJob final : public Job {
       if (!report) return tl::unexpected(report.error());
       if (!report->failures.empty()) return tl::unexpected(report->failures.front().error.message);
       row["seconds"] = Since(begin);
+      NoteHeld(row);
       row["code"] = CodeName(index->options().code);
       row["peak_mb"] = memory.StopMb();
       row["index_mb"] = static_cast<double>(index->Stats().memory.total()) / (1 << 20);
@@ -144,28 +183,53 @@ class FeaturesJob final : public Job {
         Compare(built, answers, expected_[code == Code::kNone ? Code::kFull : code]);
       if (store == kMemory || store == "ram") return {};
       const auto saving = Clock::now();
-      const Status saved =
-          store == kView ? index->Save(IndexPath()) : index->SaveWithoutVectors(IndexPath());
+      const Status saved = Save(*index, store);
       if (!saved) return tl::unexpected(saved.error().message);
       row["save_seconds"] = Since(saving);
     }
     row["store"] = store;
     row["state"] = "reopened";
-    return store == kView ? OpenView(row, answers) : Reopen(store, row, answers);
+    row.erase("held_mb");
+    return store.starts_with(kView) ? OpenView(store, row, answers) : Reopen(store, row, answers);
   }
 
-  Expected<void> OpenView(Json row, Answers& expected) {
+  Status Save(const Index& index, std::string_view store) const {
+    SaveOptions options{.order = options_.order};
+    if (store == kView) return index.Save(IndexPath(), {}, options);
+    if (!store.starts_with(kView)) return index.SaveWithoutVectors(IndexPath());
+    if (store == kViewBeside) options.list_codes = SaveOptions::ListCodes::kBeside;
+    Stores opened = Open(store);
+    if (!opened) return tl::unexpected(opened.error());
+    return index.SaveToFeatures(IndexPath(), **opened, {}, options);
+  }
+
+  Result<IndexView> View(std::string_view store) {
+    using Memory = ViewOptions::Memory;
+    store_ = nullptr;
+    if (store == kView)
+      return IndexView::Open(
+          IndexPath(), {.memory = options_.hold_percent == 0 ? Memory::kMapped : Memory::kPaged});
+    Stores opened = Open(store);
+    if (!opened) return tl::unexpected(opened.error());
+    store_ = opened->get();
+    return IndexView::OpenWithFeatures(
+        IndexPath(), std::move(*opened),
+        {.memory = store == kViewBeside ? Memory::kPaged : Memory::kCopiedCodes});
+  }
+
+  Expected<void> OpenView(std::string_view store, Json row, Answers& expected) {
     before_mb_ = AnonymousMb();
     AnonymousPeak memory(before_mb_);
     const auto begin = Clock::now();
-    const Expected<IndexView> view = Plain(IndexView::Open(IndexPath()));
+    const Expected<IndexView> view = Plain(View(store));
     if (!view) return tl::unexpected(view.error());
     row["seconds"] = Since(begin);
+    Hold();
     row["peak_mb"] = memory.StopMb();
     row.erase("index_mb");
     Answers answers;
     if (auto ok = Search(*view, row, answers); !ok) return ok;
-    Compare(kView, answers, expected);
+    if (store == kView) Compare(store, answers, expected);
     return {};
   }
 
@@ -175,12 +239,14 @@ class FeaturesJob final : public Job {
     const auto begin = Clock::now();
     Stores opened = Open(store);
     if (!opened) return tl::unexpected(opened.error().message);
+    store_ = opened->get();
     Expected<Index> index = Plain(Index::LoadWithFeatures(
         IndexPath(), std::move(*opened), {.batch = {.threads = options_.threads}}));
     if (!index) return tl::unexpected(index.error());
     row["seconds"] = Since(begin);
     row["peak_mb"] = memory.StopMb();
     row["index_mb"] = static_cast<double>(index->Stats().memory.total()) / (1 << 20);
+    Hold();
     Answers answers;
     if (auto ok = Search(*index, row, answers); !ok) return ok;
     Compare(store + ", reopened", answers, expected);
@@ -209,7 +275,8 @@ class FeaturesJob final : public Job {
   bool HasTheSameGraph(std::string_view store, Code code) const {
     const bool prunes_by_vectors = code == Code::kRq2 || code == Code::kRq1 || code == Code::kSign;
     if (HasNoCode(store)) return true;
-    return (store != kMemory && store != kView) || (options_.budget_mb == 0 && !prunes_by_vectors);
+    return (store != kMemory && !store.starts_with(kView)) ||
+           (options_.budget_mb == 0 && !prunes_by_vectors);
   }
 
   // The first answers are those that all others must be.
@@ -229,25 +296,47 @@ class FeaturesJob final : public Job {
                                .threads = options_.search_threads,
                                .seconds = options_.seconds};
       AnonymousPeak memory(before_mb_);
-      for (size_t i = 0; i < input_.queries.rows(); ++i) {
-        auto hits = index.Search(input_.queries[i], search.options());
+      Json row = built;
+      row["list"] = list;
+      if (held_) {
+        held_->Drop();
+        TimedSearch once = search;
+        once.seconds = 0;
+        if (auto ok = Time(index, once, "cold_", row); !ok) return ok;
+      }
+      for (size_t i = 0; i < queries_.rows(); ++i) {
+        auto hits = index.Search(queries_[i], search.options());
         if (!hits) return tl::unexpected(hits.error().message);
         answers.push_back(std::move(*hits));
       }
-      const auto answered = AnswerAll(index, input_.queries, *input_.truth, search);
+      const auto answered = AnswerAll(index, queries_, *input_.truth, search);
       if (!answered) return tl::unexpected(answered.error());
-      auto timed = RunTimed(index, input_.queries, search);
-      if (!timed) return tl::unexpected(timed.error());
-      Json row = built;
-      row["list"] = list;
       row["recall"] = answered->recall;
-      row["qps"] = timed->queries_per_second;
-      row["p50_us"] = timed->latencies.Percentile(0.5);
-      row["p99_us"] = timed->latencies.Percentile(0.99);
+      if (auto ok = Time(index, search, "", row); !ok) return ok;
       row["search_peak_mb"] = memory.StopMb();
       context_->say(row.dump());
       rows_.push_back(std::move(row));
     }
+    if (held_) rows_.back()["held_mb"] = held_->StopMb();
+    held_.reset();
+    return {};
+  }
+
+  // Rate, latencies, and what the store has read, under names that begin with `prefix`.
+  Expected<void> Time(const Searched& searched, const TimedSearch& search,
+                      const std::string& prefix, Json& row) {
+    const FeatureStats before = store_ == nullptr ? FeatureStats() : store_->Stats();
+    auto timed = RunTimed(searched, queries_, search);
+    if (!timed) return tl::unexpected(timed.error());
+    row[prefix + "qps"] = timed->queries_per_second;
+    row[prefix + "p50_us"] = timed->latencies.Percentile(0.5);
+    row[prefix + "p99_us"] = timed->latencies.Percentile(0.99);
+    if (store_ == nullptr) return {};
+    const auto searches = static_cast<double>(timed->latencies.us.size());
+    const FeatureStats after = store_->Stats();
+    row[prefix + "reads_per_query"] = static_cast<double>(after.reads - before.reads) / searches;
+    row[prefix + "pages_per_query"] =
+        static_cast<double>(after.bytes_read - before.bytes_read) / 4096 / searches;
     return {};
   }
 
@@ -255,7 +344,10 @@ class FeaturesJob final : public Job {
   const JobContext* context_ = nullptr;
   Input input_;
   std::map<Code, Answers> expected_;  // By the code: no code gives the answers of full.
-  double before_mb_ = 0;              // What the process had before the index.
+  MatrixView queries_;
+  const FeatureStore* store_ = nullptr;  // Of what is searched now; null: it has none.
+  std::optional<HeldMemory> held_;
+  double before_mb_ = 0;  // What the process had before the index.
   Json rows_ = Json::array();
 };
 
@@ -267,6 +359,9 @@ void ParseStores(FieldReader& content, FeaturesOptions& options) {
       content.Fail("stores", fmt::format("names of {}", fmt::join(kStores, ", ")), store);
   options.budget_mb = content.Unsigned("memory_budget_mb", {0, 1 << 20}, 0);
   options.cache_mb = content.Unsigned("cache_mb", {0, 1 << 20}, 0);
+  const std::string order = content.OneOf("order", {"slots", "neighbors"}, "slots");
+  if (order == "neighbors") options.order = SaveOptions::Order::kNeighbors;
+  options.hold_percent = content.Unsigned("hold_percent", {0, 10000}, 0);
 }
 
 Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& context) {
@@ -279,6 +374,7 @@ Expected<std::unique_ptr<Job>> Parse(FieldReader& content, const JobContext& con
   ParseStores(content, options);
   content.OptionalObject("search", [&](FieldReader& search) {
     options.k = search.Unsigned("k", {1, 1000}, 10);
+    options.queries = search.Unsigned("queries", {}, 0);
     options.lists = search.UnsignedList("lists", {1, 100000}, {{20, 40, 80, 160}});
     options.rerank = search.Unsigned("rerank", {}, 0);
     options.search_threads = search.Unsigned("threads", {1, 1024}, 1);
@@ -295,10 +391,13 @@ constinit const JobType kFeaturesJob{
   "data": {"base_file": "sift-1m.u8bin", "query_file": "sift-query-1k.u8bin", "rows": 100000,
            "scalar_type": "float32"},
   "build": {"degree": 32, "list": 100, "alpha": 1.2, "code": "rq4", "threads": 1},
-  "stores": ["memory", "ram", "mmap", "disk", "disk-direct", "disk-no-code", "view"],
+  "stores": ["memory", "ram", "mmap", "disk", "disk-direct", "disk-no-code", "view", "view-disk-direct",
+             "view-beside-disk-direct"],
   "cache_mb": 0,
   "memory_budget_mb": 0,
-  "search": {"k": 10, "lists": [20, 40, 80, 160], "rerank": 0, "threads": 1, "seconds": 1.0}
+  "hold_percent": 0,
+  "order": "slots",
+  "search": {"k": 10, "queries": 0, "lists": [20, 40, 80, 160], "rerank": 0, "threads": 1, "seconds": 1.0}
 })",
     Parse};
 

@@ -62,9 +62,10 @@ class SHOAL_API FeatureReader {
   // This holds while other readers fetch, and while other slots are put, freed and grown.
   //
   // keys: at most max_rows of NewReader, in any order, possibly repeated. rows: as many. Of a key
-  // that was freed, the row as it was or null. A call that needs slow reads makes them at the same
-  // time, not one after another. An error is that of the whole call: one line that says what was
-  // read from where and why it failed. The reader can be used again.
+  // that was freed, the row as it was or null; of a slot that no Grow has made usable, null. A call
+  // that needs slow reads makes them at the same time, not one after another. An error is that of
+  // the whole call: one line that says what was read from where and why it failed. The reader can
+  // be used again.
   virtual Result<size_t> Fetch(std::span<const FeatureKey> keys,
                                std::span<const std::byte*> rows) = 0;
 
@@ -109,8 +110,9 @@ class SHOAL_API FeatureStore {
   // at the same time, and keeps them.
   virtual Result<std::unique_ptr<FeatureReader>> NewReader(size_t max_rows) = 0;
 
-  // Where all rows are, if they have fixed places in memory. Asked once. Such rows are read without
-  // a call, and without a check whether the row is there.
+  // Where all rows are, if they have fixed places in memory. Asked once, by an index without a code
+  // whose rows are all there (new, or checked when it was loaded): searches and writers then read
+  // rows without a call, and without a check whether the row is there. Others fetch.
   virtual std::optional<FeatureAddresses> Addresses() const { return std::nullopt; }
 
   virtual FeatureStats Stats() const { return {}; }

@@ -265,9 +265,17 @@ class SHOAL_API Index {
   // Of an index that has a feature store: Save without the vectors, of which it reads none. The
   // store is synced first. The file goes with the store as it is now: a point that is deleted,
   // replaced or moved later loses its vector there. Errors also of the store. InvalidArgument: an
-  // index without one.
-  Status SaveWithoutVectors(const std::filesystem::path& path,
-                            const BatchOptions& batch = {}) const;
+  // index without one; another order than that of the slots.
+  Status SaveWithoutVectors(const std::filesystem::path& path, const BatchOptions& batch = {},
+                            const SaveOptions& options = {}) const;
+  // Of any index, with a feature store or without: Save without the vectors, which are put to `to`,
+  // each under the point's place in the file: so near points are near each other in a store on
+  // disk, too. `to` grows, is synced, and goes with the file (LoadWithFeatures,
+  // IndexView::OpenWithFeatures); it should be empty. After an error it has some of the rows.
+  // Errors also of both stores. InvalidArgument: another row_bytes than dim x the scalar type's
+  // size; a rerank_code other than full.
+  Status SaveToFeatures(const std::filesystem::path& path, FeatureStore& to,
+                        const BatchOptions& batch = {}, const SaveOptions& options = {}) const;
   // Makes the index of a file that SaveWithoutVectors wrote, over the store that has its vectors:
   // each point has the slot that it had, and no vector is copied. Errors as in Load, and those of
   // the store. InvalidArgument: a file that has the vectors; a store that does not go with it: of
@@ -302,9 +310,10 @@ struct FittedOptions {
   uint64_t bytes = 0;    // About what the points will take, as EstimateBytes says.
 };
 // Options for Index::CreateWithFeatures so that an index of so many points takes at most
-// `memory_budget` bytes: the first of full, float16, sq8, rq4, rq3, rq2 and rq1 that there is for
-// such vectors and that fits (docs/codes.md says what each is worth). What the store itself takes
-// is not counted. InvalidArgument: not even the smallest fits, and how much that takes; a
+// `memory_budget` bytes: the first of full, float16, sq8, rq4, rq3, rq2, rq1 and none that there is
+// for such vectors and that fits (docs/codes.md says what each is worth; with none the graph alone
+// is in memory, and searches are much slower). What the store itself takes is not counted.
+// InvalidArgument: not even the smallest fits, and how much that takes; a
 // `code` other than kAuto; and as in Index::Create.
 SHOAL_API Result<FittedOptions> FitToMemory(const IndexOptions& options, uint64_t points,
                                             uint64_t memory_budget);

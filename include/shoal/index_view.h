@@ -35,6 +35,17 @@ class SHOAL_API IndexView {
   // or damaged there; Unsupported: of another version; without its vectors
   // (Index::SaveWithoutVectors). OutOfMemory.
   static Result<IndexView> Open(const std::filesystem::path& path, const ViewOptions& options = {});
+  // Of a file that Index::SaveWithoutVectors wrote, over the store that has its vectors: searches
+  // traverse the codes of the file, and fetch from the store the vectors that they rerank. Answers
+  // are those of Index::LoadWithFeatures. No vector is fetched to open: one that the store has lost
+  // is no hit, and Get says NotFound. The store must stay as it was when the file was saved; the
+  // view has it to itself, puts nothing, and may ask for slots that it was never told of.
+  // Errors as in Open; those of the store are errors of the calls that fetch. InvalidArgument: no
+  // store; one of another row_bytes; a file that has its vectors. Unsupported: of a file whose code
+  // is none.
+  static Result<IndexView> OpenWithFeatures(const std::filesystem::path& path,
+                                            std::unique_ptr<FeatureStore> store,
+                                            const ViewOptions& options = {});
   ~IndexView();
   IndexView(IndexView&&) noexcept;
   IndexView& operator=(IndexView&&) noexcept;
@@ -74,6 +85,9 @@ class SHOAL_API IndexView {
 
  private:
   explicit IndexView(std::unique_ptr<IndexViewImpl> impl);
+  static Result<IndexView> OpenOver(const std::filesystem::path& path,
+                                    std::unique_ptr<FeatureStore> store,
+                                    const ViewOptions& options);
   std::unique_ptr<IndexViewImpl> impl_;
 };
 

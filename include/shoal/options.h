@@ -117,7 +117,7 @@ struct BatchOptions {
   std::stop_token stop = {};
 };
 
-// Options of Index::Save.
+// Options of Index::Save, SaveWithoutVectors and SaveToFeatures.
 struct SaveOptions {
   // What the file has beside each neighbour list.
   enum class ListCodes : uint8_t {
@@ -129,6 +129,15 @@ struct SaveOptions {
     kBeside,
   };
   ListCodes list_codes = ListCodes::kNone;
+  // In which order the file has the points, and Load puts them into slots.
+  enum class Order : uint8_t {
+    kSlots,  // That of the index: mostly of their inserts.
+    // Points that neighbour lists lead to from one point stand together: a search of a file that
+    // does not fit into memory reads fewer pages (docs/feature_stores.md). Takes 9 bytes a point of
+    // memory, and reads all lists once more.
+    kNeighbors,
+  };
+  Order order = Order::kSlots;
 };
 
 // Options of IndexView::Open.
@@ -136,11 +145,17 @@ struct ViewOptions {
   // Where searches read.
   enum class Memory : uint8_t {
     // In the mapped file: the page cache, which all processes share, in pages of 4 KB. Nothing is
-    // read before a search needs it.
+    // read before a search needs it; then what is around it is read, too.
     kMapped,
+    // Likewise, but single pages are read, and that of the list which is likely next is asked for
+    // early. For a file that does not fit into memory.
+    kPaged,
     // In memory of the view's own, as large as the file, in huge pages where the system gives them:
     // searches are faster. Opening reads the whole file and compares all checksums.
     kCopied,
+    // Likewise, and what searches traverse is in memory of the view's own, compared with its
+    // checksums: a search waits for a page a hop, and for what it reranks.
+    kCopiedCodes,
   };
   Memory memory = Memory::kMapped;
   // Codes beside the lists (SaveOptions::ListCodes).
@@ -149,7 +164,7 @@ struct ViewOptions {
     kMake,     // If it has none, opening makes them, in memory of the view's own.
   };
   ListCodes list_codes = ListCodes::kAsSaved;
-  // For kCopied and kMake. 0: one per CPU that this process may use.
+  // For kCopied, kCopiedCodes and kMake. 0: one per CPU that this process may use.
   size_t threads = 0;
 };
 

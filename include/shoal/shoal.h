@@ -213,6 +213,38 @@ SHOAL_API int32_t shoal_save(const shoal_index* index, const char* path, const s
 SHOAL_API int32_t shoal_load(const char* path, const shoal_index_options* options,
                              const shoal_batch* batch, shoal_index** index, shoal_error* error);
 
+/* Vectors in a feature store: see shoal/feature_stores.h. */
+enum {
+  SHOAL_FEATURES_RAM = 0,
+  SHOAL_FEATURES_MMAP = 1,
+  SHOAL_FEATURES_DISK = 2,
+  SHOAL_FEATURES_DATASET = 3 /* Row i is that of id i. */
+};
+typedef struct {
+  uint32_t struct_size; /* sizeof(shoal_features). */
+  int32_t kind;
+  const char* path;     /* All but SHOAL_FEATURES_RAM. */
+  uint64_t cache_bytes; /* SHOAL_FEATURES_DISK: of pages that the store keeps; */
+  uint32_t queue_depth; /* reads at the same time, 0: 64; */
+  int32_t direct;       /* not 0: past the system's page cache. */
+} shoal_features;
+
+SHOAL_API int32_t shoal_create_with_features(const shoal_index_options* options,
+                                             const shoal_features* features, shoal_index** index,
+                                             shoal_error* error);
+SHOAL_API int32_t shoal_save_without_vectors(const shoal_index* index, const char* path,
+                                             const shoal_batch* batch, shoal_error* error);
+/* `options` as in shoal_load. */
+SHOAL_API int32_t shoal_load_with_features(const char* path, const shoal_features* features,
+                                           const shoal_index_options* options,
+                                           const shoal_batch* batch, shoal_index** index,
+                                           shoal_error* error);
+/* *code: the largest with which so many points fit into so many bytes of memory, for `code` of
+ * shoal_index_options, a static string; *bytes: about what they take. */
+SHOAL_API int32_t shoal_fit_to_memory(const shoal_index_options* options, uint64_t points,
+                                      uint64_t memory_budget, const char** code, uint64_t* bytes,
+                                      shoal_error* error);
+
 /* Snapshots through functions: see shoal/stream.h. `write` takes the next bytes, and returns 0, or
  * another number, with which the call ends as SHOAL_IO. `read` fills data from the front and
  * returns how many bytes it has given, at most `bytes`; 0: there are no more; negative: it failed,

@@ -17,7 +17,7 @@ struct SnapshotInfo {
   uint64_t points = 0;
   uint64_t edges = 0;
   uint64_t bytes = 0;  // Of the file.
-  // False: they are in the index's feature store (Index::SaveWithoutVectors).
+  // False: they are in the index's feature store (Index::SaveWithoutVectors, SaveToFeatures).
   bool has_vectors = true;
   // Whether lists have the codes of their points beside them (SaveOptions).
   bool has_list_codes = false;

@@ -212,6 +212,17 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::ReadSinglePages() const {
+  if (data_ != nullptr) (void)madvise(const_cast<std::byte*>(data_), size_, MADV_RANDOM);
+}
+
+void MappedFile::WillNeed(const std::byte* bytes, size_t n) {
+  constexpr uintptr_t kPage = 4096;
+  const auto begin = reinterpret_cast<uintptr_t>(bytes) & ~(kPage - 1);
+  const auto end = reinterpret_cast<uintptr_t>(bytes + n);
+  (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+}
+
 Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {
   OutputFile file;
   file.path_ = path;

@@ -61,6 +61,12 @@ class MappedFile {
   const std::byte* data() const { return data_; }
   size_t size() const { return size_; }
 
+  // Hints to the system. A page that is not in memory is to be read alone;
+  void ReadSinglePages() const;
+  // and pages that have a part of these bytes of a map will be needed: they are read, and nothing
+  // waits for that.
+  static void WillNeed(const std::byte* bytes, size_t n);
+
  private:
   friend class InputFile;
   MappedFile(const std::byte* data, size_t size) : data_(data), size_(size) {}

@@ -1,4 +1,5 @@
 // Rows in memory: a column of records, each a row and whose it is.
+#include <atomic>
 #include <cstring>
 #include <new>
 
@@ -27,6 +28,8 @@ class RamFeatures final : public FeatureStore {
     if (!group_.Commit(slots, budget_))
       return MakeError(ErrorCode::kOutOfMemory, "rows in memory: no memory for " + Written(slots));
     counters_.memory.store(budget_.used(), std::memory_order_relaxed);
+    if (slots > slots_.load(std::memory_order_relaxed))
+      slots_.store(slots, std::memory_order_release);
     return {};
   }
 
@@ -40,6 +43,7 @@ class RamFeatures final : public FeatureStore {
   }
 
   Result<const std::byte*> Find(FeatureKey key) const {
+    if (key.slot >= slots_.load(std::memory_order_acquire)) return nullptr;
     const std::byte* const record = column_.At(key.slot);
     Owner owner;
     std::memcpy(&owner, record + owner_at_, sizeof(owner));
@@ -66,6 +70,7 @@ class RamFeatures final : public FeatureStore {
   MemoryBudget budget_{0};
   Column column_;
   ColumnGroup group_{{&column_}};
+  std::atomic<uint32_t> slots_{0};  // Release, pairs with Find: after their memory.
   FeatureCounters counters_;
 };
 

@@ -1,6 +1,7 @@
 #include "graph/fetched_rows.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "graph/search_scratch.h"
@@ -19,8 +20,26 @@ Status FetchRows(FeatureStore& store, FetchScratch& fetch, const std::byte** row
   return {};
 }
 
+namespace {
+
+// All are asked for before the first is read.
+void FindInPlace(const FeatureAddresses& at, std::span<const FeatureKey> keys,
+                 const std::byte** rows) {
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const std::byte* const base =
+        at.segments[keys[i].slot >> at.shift].load(std::memory_order_acquire);
+    rows[i] = base + (keys[i].slot & ((uint32_t{1} << at.shift) - 1)) * at.stride;
+    __builtin_prefetch(rows[i]);
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // Or g++ 12 keeps the first alone.
+  }
+}
+
+}  // namespace
+
 void FetchedRows::Fetch(FetchScratch& fetch, const std::byte** rows) const {
   if (fetch.keys.empty()) return;
+  fetch.used = true;
+  if (addresses_) return FindInPlace(*addresses_, fetch.keys, rows);
   fetch.status = FetchRows(store_, fetch, rows);
   if (!fetch.status) std::fill_n(rows, fetch.keys.size(), nullptr);
 }

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "codec/full_codec.h"
@@ -81,6 +82,9 @@ class FetchedRows {
     codec_.EncodeOrigin(origin_.data());
   }
 
+  // Rows are read where they are from now on, if the store says where: without a call, and without
+  // a look whether they are there. Before any other thread, and when all are there.
+  void ReadInPlace() { addresses_ = store_.Addresses(); }
   // Keeps the slots whose rows are there, at most SearchScratch::kMaxIds, the start point's always.
   // rows[i]: until the next call. `eligible` goes with the slots. Returns their number.
   size_t Keep(SlotId* slots, bool* eligible, size_t n, const std::byte** rows,
@@ -101,6 +105,7 @@ class FetchedRows {
   const size_t vector_bytes_;
   const SlotTable& slots_;
   std::vector<std::byte> origin_;
+  std::optional<FeatureAddresses> addresses_;  // Constant after ReadInPlace.
 };
 
 // The rows of a view (searcher.h) that fetches.

@@ -86,6 +86,50 @@ static void test_filters(const shoal_index* index, const float* query) {
          SHOAL_INVALID_ARGUMENT);
 }
 
+/* An index over a file of rows; the file and its rows are at `path` and `rows`. */
+static void test_features(const char* path, const char* rows, const float* query) {
+  shoal_index_options options = {0};
+  shoal_features features = {0};
+  shoal_index *index = NULL, *again = NULL;
+  shoal_error error;
+  const char* code = NULL;
+  uint64_t ids[2], other[2], bytes = 0, id;
+  float vector[4] = {0};
+  size_t found = 0;
+  options.struct_size = sizeof options;
+  options.dim = 4;
+  options.code = "float16";
+  features.struct_size = sizeof features;
+  features.kind = 99;
+  features.path = rows;
+  EXPECT(shoal_create_with_features(&options, &features, &index, &error) == SHOAL_INVALID_ARGUMENT);
+  features.kind = SHOAL_FEATURES_DISK;
+  features.path = NULL;
+  EXPECT(shoal_create_with_features(&options, &features, &index, &error) == SHOAL_INVALID_ARGUMENT);
+  features.path = rows;
+  EXPECT(shoal_create_with_features(&options, &features, &index, &error) == SHOAL_OK);
+  for (id = 1; id <= 100; ++id) {
+    vector[0] = (float)id;
+    EXPECT(shoal_insert(index, id, vector, &error) == SHOAL_OK);
+  }
+  EXPECT(shoal_search(index, query, 2, NULL, ids, NULL, &found, &error) == SHOAL_OK && found == 2);
+  EXPECT(shoal_save_without_vectors(index, path, NULL, &error) == SHOAL_OK);
+  shoal_destroy(index);
+  EXPECT(shoal_load(path, NULL, NULL, &again, &error) == SHOAL_UNSUPPORTED);
+  features.kind = SHOAL_FEATURES_MMAP;
+  EXPECT(shoal_load_with_features(path, &features, NULL, NULL, &again, &error) == SHOAL_OK);
+  EXPECT(shoal_search(again, query, 2, NULL, other, NULL, &found, &error) == SHOAL_OK);
+  EXPECT(other[0] == ids[0] && other[1] == ids[1]);
+  EXPECT(shoal_get(again, 17, vector, &error) == SHOAL_OK && vector[0] == 17);
+  shoal_destroy(again);
+  options.code = NULL;
+  options.dim = 768;
+  EXPECT(shoal_fit_to_memory(&options, 1000, 1 << 20, &code, &bytes, &error) == SHOAL_OK);
+  EXPECT(bytes <= 1 << 20 && strcmp(code, "rq4") == 0);
+  EXPECT(shoal_fit_to_memory(&options, 1000, 1000, &code, &bytes, &error) ==
+         SHOAL_INVALID_ARGUMENT);
+}
+
 static shoal_key text(const char* data) {
   shoal_key key = {0};
   key.data = data;
@@ -300,6 +344,8 @@ int main(int argc, char** argv) {
   test_database(database, ids, vectors);
   snprintf(database, sizeof database, "%s.keyed", argv[1]);
   test_keys(database, vectors[0]);
+  snprintf(database, sizeof database, "%s.rows", argv[1]);
+  test_features(argv[1], database, vectors[50]);
   shoal_destroy(again);
   shoal_destroy(index);
   shoal_destroy(NULL);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Literal, Union, overload
 
 import numpy as np
@@ -291,6 +291,21 @@ class Index(Measuring[_shoal.Index]):
                    "max_degree": max_degree, "build_list_size": 100, "alpha": 1.2}
         return _shoal.estimate_bytes(options, points)
 
+    @staticmethod
+    def fit_to_memory(points: int, dim: int, memory_budget: int, *, metric: Metric = "l2",
+                      dtype: DTypeLike = "float32", max_degree: int = 32) -> tuple[str, int]:
+        """The largest code with which so many points, whose vectors are in a feature store, fit into so many bytes.
+
+        Returns the code's name and about how many bytes they take. Give the budget to Index as `memory_limit`, too.
+        ValueError: not even the graph alone fits.
+
+        >>> shoal.Index.fit_to_memory(1_000_000, 768, 512 << 20)[0]
+        'rq2'
+        """
+        options = {"dim": dim, "metric": metric_name(metric), "dtype": dtype_name(dtype), "code": "auto",
+                   "rerank_code": "full", "max_degree": max_degree, "build_list_size": 100, "alpha": 1.2}
+        return _shoal.fit_to_memory(options, points, memory_budget)
+
     def stats(self) -> IndexStats:
         """Counts: points, edges, memory by purpose, work done."""
         return stats_of(self._native.stats())
@@ -301,24 +316,47 @@ class Index(Measuring[_shoal.Index]):
 
     # Files
 
-    def save(self, path: Path, *, list_codes: bool = False, progress: Progress = None) -> None:
+    def save(self, path: Path, *, vectors: bool = True, features: Features = None, list_codes: bool = False,
+             order: Literal["slots", "neighbors"] = "slots", progress: Progress = None) -> None:
         """Writes the points of one instant to a file, with checksums. Searches and writers go on.
 
-        The file is there whole or not at all; an older one is replaced in one step. `list_codes`: with the codes of
-        its points beside each neighbour list, so that searches of a `View` are faster, and the file is larger.
+        The file is there whole or not at all; an older one is replaced in one step.
+
+        Parameters
+        ----------
+        vectors : bool
+            False: they stay where they are, in the store of this index, which the file goes with.
+        features : shoal.features.Ram, Mmap, Disk, or a FeatureStore, optional
+            An empty store that the vectors are put to instead. The file goes with that one.
+        list_codes : bool
+            Whether the file has the codes of its points beside each neighbour list: searches of a `View` are faster,
+            and the file is larger.
+        order : {"slots", "neighbors"}
+            neighbors: near points stand together, so that a view reads fewer pages.
 
         Raises
         ------
         FileNotFoundError, OSError
             The folder is not there; the system refuses.
         """
+        if order not in ("slots", "neighbors"):
+            raise ValueError(f"order: expected slots or neighbors, found {order}")
+        to = features_for(features, self._native.options())
         with progress_function(progress, "save") as function:
-            self._native.save(os.fspath(path), function, list_codes)
+            self._native.save(os.fspath(path), vectors, to, list_codes, order == "neighbors", function)
 
     @classmethod
     def load(cls, path: Path, *, memory_limit: int = 0, repair: Repair = "immediate", repair_threads: int = 1,
-             repair_share: int = 100, threads: int = 0, progress: Progress = None) -> Index:
+             repair_share: int = 100, features: Features = None, trust_features: bool = False, threads: int = 0,
+             progress: Progress = None) -> Index:
         """Makes the index of a file that `save` wrote. Everything is checked; no code is run.
+
+        Parameters
+        ----------
+        features : optional
+            Of a file without vectors: the store that has them.
+        trust_features : bool
+            Whether to open without a look at the store. Else every vector is compared with its code.
 
         Raises
         ------
@@ -329,8 +367,16 @@ class Index(Measuring[_shoal.Index]):
             The file has another version of the format.
         """
         runtime = (memory_limit, repair, repair_threads, repair_share)
+        name = os.fspath(path)
         with progress_function(progress, "load") as function:
-            return cls._of(_shoal.Index.load(os.fspath(path), runtime, threads, function), runtime)
+            if features is None:
+                return cls._of(_shoal.Index.load(name, runtime, threads, function), runtime)
+            store = features_for(features, _shoal.inspect(name))
+            self = cls._of(_shoal.Index.load_with_features(name, store, runtime, trust_features, threads, function),
+                           runtime)
+        if isinstance(features, FeatureStore):
+            close_at_exit(self)
+        return self
 
     def save_diskann(self, prefix: Path, *, dynamic: bool = False) -> None:
         """Writes DiskANN's in-memory files: `prefix`, `prefix.data` and, if dynamic, `prefix.tags` with the ids.
@@ -387,6 +433,12 @@ class Index(Measuring[_shoal.Index]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _of_bytes, (type(self), self.to_bytes(), self._runtime)
+
+
+def features_for(features: Features, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """What the extension takes, for vectors of these options."""
+    dim, dtype = options["dim"], str(options["dtype"])
+    return native_features(features, -(-dim // 8) if dtype == "bit" else dim, array_dtype(dtype))
 
 
 def _of_bytes(cls: type[Index], data: bytes, runtime: _Runtime) -> Index:

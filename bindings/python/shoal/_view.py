@@ -6,9 +6,12 @@ import os
 from typing import Any, Literal
 
 from . import _shoal
-from ._index import Path
+from ._index import Features, Path, features_for
 from ._progress import Progress, progress_function
 from ._searching import Measuring
+from .features import FeatureStore, close_at_exit
+
+Memory = Literal["mapped", "paged", "copied", "copied_codes"]
 
 
 class View(Measuring[_shoal.View]):
@@ -21,14 +24,17 @@ class View(Measuring[_shoal.View]):
     ----------
     path : str or PathLike
         A snapshot.
-    memory : {'mapped', 'copied'}
-        Where searches read: in the file, through the page cache; or in memory of the view's own, as large as the
-        file, in huge pages: faster, but opening reads the whole file.
-    list_codes : {'saved', 'make'}
+    features : optional
+        Of a file without vectors: the store that has them.
+    memory : {"mapped", "paged", "copied", "copied_codes"}
+        mapped: searches read the file, through the page cache. paged: likewise, for a file that does not fit into
+        memory. copied: the view has a copy of the whole file, in huge pages, and is searched faster. copied_codes: a
+        copy of what searches traverse, else as paged.
+    list_codes : {"saved", "make"}
         Codes beside the neighbour lists, by which searches are faster: those that `Index.save` wrote, or, where it
         wrote none, made now.
     threads : int
-        For 'copied' and 'make'; 0: one for each CPU.
+        For copies and "make"; 0: one for each CPU.
 
     Raises
     ------
@@ -48,11 +54,15 @@ class View(Measuring[_shoal.View]):
     array([1], dtype=uint64)
     """
 
-    def __init__(self, path: Path, *, memory: Literal["mapped", "copied"] = "mapped",
+    def __init__(self, path: Path, *, features: Features = None, memory: Memory = "mapped",
                  list_codes: Literal["saved", "make"] = "saved", threads: int = 0) -> None:
         self._path = os.fspath(path)
-        self._how: dict[str, Any] = {"memory": memory, "list_codes": list_codes, "threads": threads}
-        super().__init__(_shoal.View.open(self._path, memory, list_codes, threads))
+        self._how: dict[str, Any] = {"features": features, "memory": memory, "list_codes": list_codes,
+                                     "threads": threads}
+        store = None if features is None else features_for(features, _shoal.inspect(self._path))
+        super().__init__(_shoal.View.open(self._path, store, memory, list_codes, threads))
+        if isinstance(features, FeatureStore):
+            close_at_exit(self)
 
     def verify(self, *, threads: int = 0, progress: Progress = None) -> None:
         """Compares every checksum of the file. CorruptFileError."""

@@ -65,6 +65,15 @@ nb::tuple Exact(nb::handle base, nb::handle queries, int64_t k, const std::strin
 void BindFiles(nb::module_& module) {
   using nb::arg;
   module.def(
+      "fit_to_memory",
+      [](nb::handle options, uint64_t points, uint64_t budget) {
+        const FittedOptions fitted = ValueOf(
+            FitToMemory(OptionsOf(options, nb::make_tuple(0, "immediate", 1, 100)), points, budget),
+            Subject::kId);
+        return nb::make_tuple(std::string(CodeName(fitted.options.code)), fitted.bytes);
+      },
+      arg("options"), arg("points"), arg("memory_budget"));
+  module.def(
       "estimate_bytes",
       [](nb::handle options, uint64_t points) {
         return ValueOf(

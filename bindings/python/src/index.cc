@@ -35,6 +35,20 @@ IndexHandle* Load(const std::string& path, nb::handle runtime, int64_t threads,
                           }));
 }
 
+// Over the store that has the vectors. trust: whether they are compared with their codes.
+IndexHandle* LoadWithFeatures(const std::string& path, nb::handle features, nb::handle runtime,
+                              bool trust, int64_t threads, nb::object progress) {
+  using StoredVectors = LoadOptions::StoredVectors;
+  LoadOptions options{.runtime = RuntimeOf(runtime),
+                      .stored_vectors = trust ? StoredVectors::kTrust : StoredVectors::kCheck};
+  std::unique_ptr<FeatureStore> store = FeaturesOf(features, SavedOptions(path));
+  return Own(ResultOfLong({CountOf("threads", threads), std::move(progress)},
+                          [&](const BatchOptions& batch) {
+                            options.batch = batch;
+                            return Index::LoadWithFeatures(path, std::move(store), options);
+                          }));
+}
+
 IndexHandle* LoadDiskannFiles(const std::string& prefix, nb::handle options, nb::handle runtime,
                               bool tags, int64_t threads) {
   DiskannLoadOptions load{.index = OptionsOf(options, runtime), .tags = tags};
@@ -186,12 +200,19 @@ auto Long(const IndexHandle& self, int64_t threads, nb::object progress, const C
                               [&](const BatchOptions& batch) { return call(*index, batch); }));
 }
 
-void Save(const IndexHandle& self, const std::string& path, nb::object progress,
-          bool with_list_codes) {
-  using ListCodes = SaveOptions::ListCodes;
-  const SaveOptions options{with_list_codes ? ListCodes::kBeside : ListCodes::kNone};
+// vectors: whether they are in the file; if not, they are put to the store that `features` names,
+// or, where that is None, are in the index's own. beside, near: of SaveOptions.
+void Save(const IndexHandle& self, const std::string& path, bool vectors, nb::handle features,
+          bool beside, bool near, nb::object progress) {
+  const SaveOptions options{
+      .list_codes = beside ? SaveOptions::ListCodes::kBeside : SaveOptions::ListCodes::kNone,
+      .order = near ? SaveOptions::Order::kNeighbors : SaveOptions::Order::kSlots};
+  std::unique_ptr<FeatureStore> to;
+  if (!features.is_none()) to = FeaturesOf(features, self.Use()->options());
   Long(self, 0, std::move(progress), [&](const Index& index, const BatchOptions& batch) {
-    return index.Save(path, batch, options);
+    if (to != nullptr) return index.SaveToFeatures(path, *to, batch, options);
+    return vectors ? index.Save(path, batch, options)
+                   : index.SaveWithoutVectors(path, batch, options);
   });
 }
 
@@ -256,6 +277,8 @@ void BindIndex(nb::module_& module) {
   type.def_static("create", &Create, arg("options"), arg("runtime"), arg("features").none())
       .def_static("load", &Load, arg("path"), arg("runtime"), arg("threads"),
                   arg("progress").none())
+      .def_static("load_with_features", &LoadWithFeatures, arg("path"), arg("features"),
+                  arg("runtime"), arg("trust"), arg("threads"), arg("progress").none())
       .def_static("load_from", &LoadFrom, arg("read"), arg("runtime"), arg("threads"))
       .def_static("load_diskann", &LoadDiskannFiles, arg("prefix"), arg("options"), arg("runtime"),
                   arg("tags"), arg("threads"))
@@ -273,7 +296,8 @@ void BindIndex(nb::module_& module) {
       .def("contains_many", &ContainsMany, arg("ids"))
       .def("ids", &Ids)
       .def("stats", &Stats)
-      .def("save", &Save, arg("path"), arg("progress").none(), arg("list_codes"))
+      .def("save", &Save, arg("path"), arg("vectors"), arg("features").none(), arg("beside"),
+           arg("near"), arg("progress").none())
       .def("save_to", &SaveTo, arg("write"))
       .def("save_diskann", &SaveDiskannFiles, arg("prefix"), arg("dynamic"));
   type.def(

@@ -11,6 +11,7 @@
 #include "arrays.h"
 #include "calls.h"
 #include "shoal/feature_stores.h"
+#include "shoal/snapshot.h"
 
 namespace shoal::python {
 namespace {
@@ -164,6 +165,10 @@ Store FeaturesOf(nb::handle features, const IndexOptions& options) {
     return ValueOf(WithoutGil([&] { return OpenMmapFeatures(path, shape.bytes()); }));
   if (kind == "disk") return OpenDisk(path, shape.bytes(), features);
   return OpenDataset(path, shape.type, features[2]);
+}
+
+IndexOptions SavedOptions(const std::string& path) {
+  return ValueOf(WithoutGil([&] { return InspectSnapshot(path); }), Subject::kFile).options;
 }
 
 }  // namespace shoal::python

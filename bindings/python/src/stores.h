@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 
 #include <memory>
+#include <string>
 
 #include "shoal/feature_store.h"
 #include "shoal/options.h"
@@ -16,5 +17,8 @@ namespace nb = nanobind;
 // cache_bytes, queue_depth), ("dataset", path, ids or None), or ("python", adaptor)
 // (shoal/_features.py).
 std::unique_ptr<FeatureStore> FeaturesOf(nb::handle features, const IndexOptions& options);
+
+// What the index of a snapshot is.
+IndexOptions SavedOptions(const std::string& path);
 
 }  // namespace shoal::python

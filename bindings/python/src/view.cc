@@ -3,12 +3,14 @@
 #include <nanobind/stl/string.h>
 
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "pages.h"
 #include "searching.h"
 #include "shoal/index_view.h"
+#include "stores.h"
 
 namespace shoal::python {
 
@@ -29,17 +31,25 @@ Enum OneOf(const char* field, const std::string& name,
          std::string(field) + ": expected " + known + ", found " + name});
 }
 
-ViewHandle* Open(const std::string& path, const std::string& memory, const std::string& list_codes,
-                 int64_t threads) {
+ViewHandle* Open(const std::string& path, nb::handle features, const std::string& memory,
+                 const std::string& list_codes, int64_t threads) {
   using Memory = ViewOptions::Memory;
   using ListCodes = ViewOptions::ListCodes;
   const ViewOptions options{
       .memory = OneOf<Memory>("memory", memory,
-                              {{"mapped", Memory::kMapped}, {"copied", Memory::kCopied}}),
+                              {{"mapped", Memory::kMapped},
+                               {"paged", Memory::kPaged},
+                               {"copied", Memory::kCopied},
+                               {"copied_codes", Memory::kCopiedCodes}}),
       .list_codes = OneOf<ListCodes>("list_codes", list_codes,
                                      {{"saved", ListCodes::kAsSaved}, {"make", ListCodes::kMake}}),
       .threads = CountOf("threads", threads)};
-  return new ViewHandle(ValueOf(WithoutGil([&] { return IndexView::Open(path, options); })));
+  std::unique_ptr<FeatureStore> store;
+  if (!features.is_none()) store = FeaturesOf(features, SavedOptions(path));
+  return new ViewHandle(ValueOf(WithoutGil([&] {
+    return store == nullptr ? IndexView::Open(path, options)
+                            : IndexView::OpenWithFeatures(path, std::move(store), options);
+  })));
 }
 
 }  // namespace
@@ -54,7 +64,8 @@ void BindView(nb::module_& module) {
   BindSearching(type);
   BindCalibration(type);
   BindSearchPages(type);
-  type.def_static("open", &Open, arg("path"), arg("memory"), arg("list_codes"), arg("threads"))
+  type.def_static("open", &Open, arg("path"), arg("features").none(), arg("memory"),
+                  arg("list_codes"), arg("threads"))
       .def("ids",
            [](const ViewHandle& self) {
              const std::shared_ptr<IndexView> view = self.Use();

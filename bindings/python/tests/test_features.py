@@ -158,3 +158,41 @@ print(len(index))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "100\n", "")
+
+
+@pytest.mark.parametrize("name", ["mmap", "disk", "pread", "python"])
+def test_a_file_without_vectors_is_opened_over_the_store_that_has_them(vectors, tmp_path, name):
+    store = STORES[name](tmp_path / "rows")
+    with shoal.Index(16, code="sq8", features=store) as index:
+        index.add(np.arange(1000), vectors)
+        index.delete(np.arange(100))
+        index.save(tmp_path / "x", vectors=False)
+        expected = index.search(vectors[:50], k=5)
+    with pytest.raises(shoal.UnsupportedError, match="feature store"):
+        shoal.Index.load(tmp_path / "x")
+
+    def check(searched):
+        with searched:
+            hits = searched.search(vectors[:50], k=5)
+            np.testing.assert_array_equal(hits.ids, expected.ids)
+            np.testing.assert_array_equal(hits.distances, expected.distances)
+            np.testing.assert_array_equal(searched[500], vectors[500])
+
+    check(shoal.Index.load(tmp_path / "x", features=store))
+    check(shoal.Index.load(tmp_path / "x", features=store, trust_features=True))
+    for memory in ("mapped", "paged", "copied", "copied_codes"):
+        check(shoal.View(tmp_path / "x", features=store, memory=memory))
+    to = STORES[name](tmp_path / "other rows")
+    with shoal.Index.load(tmp_path / "x", features=store) as index:
+        index.save(tmp_path / "y", features=to, list_codes=True, order="neighbors")
+    check(shoal.View(tmp_path / "y", features=to, memory="paged"))
+    with pytest.raises(ValueError, match="memory"):
+        shoal.View(tmp_path / "y", features=to, memory="some")
+
+
+def test_a_budget_says_which_code_fits():
+    code, took = shoal.Index.fit_to_memory(1_000_000, 128, 420 << 20)
+    assert code == "rq4" and 380 << 20 < took <= 420 << 20
+    assert shoal.Index.fit_to_memory(1_000_000, 128, took - (50 << 20))[0] in ("rq1", "none")
+    with pytest.raises(ValueError, match="memory_budget"):
+        shoal.Index.fit_to_memory(1_000_000, 128, 1 << 20)

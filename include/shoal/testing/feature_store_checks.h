@@ -249,6 +249,20 @@ inline Status RowsStayWhenTheStoreGrows(const FeatureStoreUnderTest& test) {
   return bench->store->Grow(8);  // Fewer than there are: nothing to do.
 }
 
+// A view asks for what its file says.
+inline Status ASlotThatNoGrowHasMadeUsableHasNoRow(const FeatureStoreUnderTest& test) {
+  Result<Bench> bench = Bench::Make(test, 8);
+  if (!bench) return tl::unexpected(bench.error());
+  const std::vector<FeatureKey> keys = Keys(0, 8);
+  SHOAL_CONFORMANCE_TRY(bench->PutAll(keys));
+  for (const uint32_t slot : {uint32_t{9000}, uint32_t{1} << 24, ~uint32_t{0} - 1}) {
+    SHOAL_CONFORMANCE_TRY(bench->Fetch({keys[2], {slot, 7}}));
+    if (bench->rows[1] != nullptr) return Broken(Named({slot, 7}) + ": a row that was never put");
+    if (!(bench->RowOf(keys[2]) == bench->rows[0])) return Broken("the row beside it is another");
+  }
+  return {};
+}
+
 // Writers are served, the next Fetch starts again, and a reader that is gone is no harm.
 inline Status ARestingReaderHoldsNothing(const FeatureStoreUnderTest& test) {
   Result<Bench> bench = Bench::Make(test, 8);

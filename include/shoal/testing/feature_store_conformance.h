@@ -32,6 +32,7 @@ inline const std::vector<FeatureStoreCheck>& FeatureStoreChecks() {
       SHOAL_CONFORMANCE_CHECK(AFreedSlotIsUsedAgainAndGivesNoRowUnderItsFormerId),
       SHOAL_CONFORMANCE_CHECK(OneIdMayHaveTwoRows),
       SHOAL_CONFORMANCE_CHECK(RowsStayWhenTheStoreGrows),
+      SHOAL_CONFORMANCE_CHECK(ASlotThatNoGrowHasMadeUsableHasNoRow),
       SHOAL_CONFORMANCE_CHECK(ARestingReaderHoldsNothing),
       SHOAL_CONFORMANCE_CHECK(AddressesLeadToTheRowsOfFetch),
       SHOAL_CONFORMANCE_CHECK(AReopenedStoreHasTheRowsThatWereSynced),
