@@ -46,6 +46,18 @@ TEST_P(Crc32cTest, PiecesOfAnyLengthAndAlignmentMakeTheChecksumOfTheWhole) {
   }
 }
 
+TEST_P(Crc32cTest, LongInputsHaveOneChecksumInEveryWay) {
+  std::mt19937_64 random(test::Seed());
+  std::string bytes(20'000, 0);
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  for (int i = 0; i < 200; ++i) {
+    const size_t begin = random() % bytes.size(), size = random() % (bytes.size() - begin);
+    const auto before = static_cast<uint32_t>(random());
+    EXPECT_EQ(GetParam()(bytes.data() + begin, size, before),
+              Crc32cByTable(bytes.data() + begin, size, before));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(EveryWay, Crc32cTest,
                          ::testing::Values(&Crc32c, &Crc32cByTable, &Crc32cByInstruction));
 

@@ -55,9 +55,10 @@ void SealBlock(Block& block, BlockHeader header) {
 }
 
 Result<BlockHeader> CheckBlock(std::string_view where, Bytes value, const BlockHeader& expected) {
-  const std::string name = std::string(where) + ": " + NameOfBlock(expected);
+  // Made where there is an error: a search checks hundreds of blocks.
+  const auto name = [&] { return std::string(where) + ": " + NameOfBlock(expected) + ": "; };
   const auto broken = [&](const char* field, const std::string& wanted, const std::string& found) {
-    return Mismatch(ErrorCode::kCorrupt, name + ": " + field, wanted, found);
+    return Mismatch(ErrorCode::kCorrupt, name() + field, wanted, found);
   };
   if (value.size() < sizeof(BlockHeader))
     return broken("bytes", "at least " + std::to_string(sizeof(BlockHeader)),
@@ -66,7 +67,7 @@ Result<BlockHeader> CheckBlock(std::string_view where, Bytes value, const BlockH
   const uint32_t crc = Crc32c(value.data() + sizeof(header.crc), value.size() - sizeof(header.crc));
   if (crc != header.crc) return broken("checksum", std::to_string(header.crc), std::to_string(crc));
   if (header.version != kDatabaseVersion)
-    return MakeError(ErrorCode::kUnsupported, name + ": version: expected " +
+    return MakeError(ErrorCode::kUnsupported, name() + "version: expected " +
                                                   std::to_string(kDatabaseVersion) + ", found " +
                                                   std::to_string(header.version));
   if (header.kind != expected.kind || header.index != expected.index ||

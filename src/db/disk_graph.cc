@@ -232,7 +232,7 @@ const std::byte* DiskGraph::Resolve(Table table, const Key& key, const BlockHead
     ok = Mismatch(ErrorCode::kCorrupt,
                   txn_.environment().path().string() + ": " + NameOfBlock(expected) + ": bytes",
                   std::to_string(bytes), std::to_string(value->size()));
-  } else if (const auto header = CheckBlock(txn_.environment().path().string(), *value, expected);
+  } else if (const auto header = CheckBlock(txn_.environment().path().native(), *value, expected);
              !header) {
     ok = tl::unexpected(header.error());
   } else {

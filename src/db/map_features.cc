@@ -73,7 +73,7 @@ class MapFeatures::Reader final : public FeatureReader {
     if (value->empty()) return nullptr;
     if (b >= checked_.size()) checked_.resize(b + b / 4 + 64);
     if (checked_[b] != value->data()) {
-      const std::string file = store_.environment_->path().string();
+      const std::string& file = store_.environment_->path().native();
       const BlockHeader expected{.kind = BlockKind::kRows, .index = store_.index_, .number = b};
       if (value->size() != store_.geometry_.row_block_bytes)
         return Mismatch(ErrorCode::kCorrupt, file + ": " + NameOfBlock(expected) + ": bytes",
