@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/mismatch.h"
-#include "database_impl.h"
+#include "database_generation.h"
 
 namespace shoal {
 
@@ -28,56 +28,18 @@ Status ReadRowBlock(const ReadTxn& txn, uint32_t index, uint32_t number, Block& 
 // What a commit changes in one index.
 struct DatabaseImpl::IndexChanges {
   StoredIndexImpl* index = nullptr;
-  std::vector<SlotId> inserted;   // Ascending.
-  std::vector<SlotId> killed;     // On disk until now.
-  std::vector<SlotId> forgotten;  // Inserted and killed by this commit: never on disk.
-  IndexRecord record;             // As it will be.
-  std::vector<DiskAnchor> anchors;
+  std::vector<SlotId> inserted;     // Ascending.
+  std::vector<SlotId> killed;       // On disk until now.
+  std::vector<SlotId> forgotten;    // Inserted and killed by this commit: never on disk.
+  IndexRecord record;               // As it will be.
+  std::vector<DiskAnchor> anchors;  // Of points of the log.
+  std::optional<AnchorTree> tree;   // Of all points, if a generation is written.
+  bool makes_runs_many = false;
 
   bool Inserts(SlotId slot) const {
     return std::binary_search(inserted.begin(), inserted.end(), slot);
   }
 };
-
-bool SlotLedger::MayReuse(SlotId slot) {
-  const std::lock_guard lock(mutex_);
-  if (slot >= bits_.size() || bits_[slot] == 0) return true;
-  kept_.push_back(slot);
-  return false;
-}
-
-void SlotLedger::Set(SlotId slot, unsigned add, unsigned remove) {
-  const std::lock_guard lock(mutex_);
-  if (slot >= bits_.size()) bits_.resize(size_t{slot} + slot / 4 + 64);
-  bits_[slot] = static_cast<uint8_t>((bits_[slot] & ~remove) | add);
-}
-
-size_t SlotLedger::KeepOnDisk(SlotId* words, size_t n) const {
-  const std::lock_guard lock(mutex_);
-  return static_cast<size_t>(std::remove_if(words, words + n,
-                                            [this](SlotId word) {
-                                              return word >= bits_.size() ||
-                                                     (bits_[word] & kOnDisk) == 0;
-                                            }) -
-                             words);
-}
-
-std::vector<SlotId> SlotLedger::CutReleasable(std::vector<SlotId>& free) {
-  const std::lock_guard lock(mutex_);
-  std::vector<SlotId> cut;
-  std::erase_if(kept_, [&](SlotId slot) {
-    const uint8_t bits = bits_[slot];
-    if (bits == 0) free.push_back(slot);
-    if (bits == (kOnDisk | kDead)) cut.push_back(slot);
-    return bits == 0 || bits == (kOnDisk | kDead);
-  });
-  return cut;
-}
-
-void SlotLedger::PutBack(std::span<const SlotId> slots) {
-  const std::lock_guard lock(mutex_);
-  kept_.insert(kept_.end(), slots.begin(), slots.end());
-}
 
 Status DatabaseImpl::MayWait() const {
   if (!commit_lock_.IsMine()) return {};
@@ -147,10 +109,10 @@ Status DatabaseImpl::CommitIn(WriteTxn txn, std::span<const SlotChange> changes)
     if (!broken_) return broken_;
     all.swap(gathered_);
   }
-  const bool any_gathered = !all.empty();
-  bool is_committed = false;
-  // The live index and the file are not one any more: no later commit may build on either.
-  const auto part_ways = [this](Status why) {
+  // Gathered changes that cannot be committed: the live index and the file are not one any more,
+  // and no later commit may build on either.
+  const auto part_ways = [this, any_gathered = !all.empty()](Status why) {
+    if (!any_gathered) return;
     const std::lock_guard lock(queue_mutex_);
     broken_ = std::move(why);
   };
@@ -160,15 +122,14 @@ Status DatabaseImpl::CommitIn(WriteTxn txn, std::span<const SlotChange> changes)
     std::vector<IndexChanges> written;
     Status ok = WriteChanges(txn, all, written);
     if (ok) ok = std::move(txn).Commit();
-    is_committed = ok.has_value();
-    if (is_committed) {
+    if (ok) {
       SetBits(written);
-    } else if (any_gathered) {
+    } else {
       part_ways(ok);
     }
     return ok;
   } catch (const std::bad_alloc&) {
-    if (any_gathered || is_committed) part_ways(std::move(no_memory));
+    part_ways(std::move(no_memory));
     throw;
   }
 }
@@ -234,13 +195,45 @@ Status DatabaseImpl::WriteIndex(WriteTxn& txn, IndexChanges& changes) {
   if (record.start == kNoSlot) record.start = index.engine.graph().start();
   if (!changes.inserted.empty())
     record.slots = std::max({record.slots, changes.inserted.back() + 1, record.start + 1});
-  if (Status ok = WriteRows(txn, changes); !ok) return ok;
-
-  if (Status ok = WriteLog(txn, changes); !ok) return ok;
+  Status ok = WriteRows(txn, changes);
+  if (ok) ok = IsLoad(changes) ? WriteLoad(txn, changes) : WriteLog(txn, changes);
+  if (!ok) return ok;
+  ReserveBits(changes);
   record.live = record.live + changes.inserted.size() - changes.killed.size();
   record.dead += changes.killed.size();
   record.max_norm_sq = std::max(index.codec->max_norm_sq(), index.engine.codec().max_norm_sq());
   return txn.Put(Table::kMeta, IndexKey(record.number), EncodeIndexRecord(record));
+}
+
+// The first points of an index, and so many that a pass would be due: they are written as it would
+// write them, and the log's pages need not be.
+bool DatabaseImpl::IsLoad(const IndexChanges& changes) const {
+  return changes.index->record.start == kNoSlot &&
+         changes.inserted.size() >= options_.least_changes;
+}
+
+Status DatabaseImpl::WriteLoad(WriteTxn& txn, IndexChanges& changes) {
+  IndexRecord& record = changes.record;
+  record.generation_slots = record.slots;
+  GenerationSlots of{.generation = ++record.generation,
+                     .slots = record.slots,
+                     .start = record.start,
+                     .bits = std::vector<uint8_t>(record.slots)};
+  for (const SlotId slot : changes.inserted) of.bits[slot] = SlotLedger::kOnDisk;
+  GenerationWriter generation(
+      *changes.index, std::move(of),
+      [&txn](const Key& key, const Block& block) { return txn.Put(Table::kGraph, key, block); });
+  const auto keep = [&](SlotId* words, size_t n) {
+    return static_cast<size_t>(
+        std::remove_if(words, words + n, [&](SlotId word) { return !changes.Inserts(word); }) -
+        words);
+  };
+  Status ok = generation.WriteLists(keep);
+  if (ok) ok = generation.WriteStates();
+  if (ok) ok = generation.Walk(txn);
+  if (ok) ok = generation.WriteAnchorsAndSeeds();
+  changes.tree = std::move(generation).TakeTree();
+  return ok;
 }
 
 // The points with their lists and anchors; if that makes the changes in no run many, a run.
@@ -337,7 +330,17 @@ Status DatabaseImpl::WriteRows(WriteTxn& txn, const IndexChanges& changes) {
   return {};
 }
 
-void DatabaseImpl::SetBits(std::vector<IndexChanges>& written) {
+// So that SetBits needs no memory.
+void DatabaseImpl::ReserveBits(IndexChanges& changes) {
+  StoredIndexImpl& index = *changes.index;
+  index.ledger.Reserve(changes.record.slots);
+  const size_t needed = index.logged_anchors.size() + changes.anchors.size();
+  if (needed > index.logged_anchors.capacity()) index.logged_anchors.reserve(needed + needed / 2);
+  changes.makes_runs_many = !RunsToMerge(changes.record).empty();
+}
+
+// LMDB has committed: nothing may fail from here on.
+void DatabaseImpl::SetBits(std::vector<IndexChanges>& written) noexcept {
   for (IndexChanges& of : written) {
     StoredIndexImpl& index = *of.index;
     if (index.features != nullptr) index.features->Forget(of.inserted);
@@ -347,10 +350,13 @@ void DatabaseImpl::SetBits(std::vector<IndexChanges>& written) {
     for (const SlotId slot : of.forgotten) index.ledger.Set(slot, 0, SlotLedger::kQueued);
     for (const DiskAnchor& anchor : of.anchors)
       index.logged_anchors.push_back({of.record.last_commit, anchor});
-    index.changes += of.inserted.size() + of.killed.size();
+    if (of.tree) {
+      index.anchors = std::move(*of.tree);
+    } else {
+      index.changes += of.inserted.size() + of.killed.size();
+    }
     index.record = std::move(of.record);
-    if (IsPassDue(index) || !RunsToMerge(index.record).empty())
-      pass_due_.store(true, std::memory_order_relaxed);
+    if (IsPassDue(index) || of.makes_runs_many) pass_due_.store(true, std::memory_order_relaxed);
   }
 }
 

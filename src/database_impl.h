@@ -66,6 +66,7 @@ class SlotLedger final : public ReuseGate {
     kOnDisk = 1,
     kDead = 2,    // On disk, and dead there.
     kQueued = 4,  // In a change that is not committed yet.
+    kKept = 8,    // All readers have left it, and it waits for TakeFree.
   };
   // Slots of which nothing is known to the disk may be used again; others are kept.
   bool MayReuse(SlotId slot) override;
@@ -75,6 +76,11 @@ class SlotLedger final : public ReuseGate {
     return slot < bits_.size() ? bits_[slot] : 0;
   }
   bool IsOnDisk(SlotId slot) const { return (Get(slot) & kOnDisk) != 0; }
+  // Room for slots below `slots`: Set of them finds memory.
+  void Reserve(SlotId slots) {
+    const std::lock_guard lock(mutex_);
+    ReserveLocked(slots);
+  }
   void Set(SlotId slot, unsigned add, unsigned remove);
   // Drops words whose slots are not on disk. Returns how many are left.
   size_t KeepOnDisk(SlotId* words, size_t n) const;
@@ -82,15 +88,17 @@ class SlotLedger final : public ReuseGate {
     const std::lock_guard lock(mutex_);
     return bits_;
   }
-  // Slots that were kept and are dead on disk: a pass may leave them out. Those of which nothing is
-  // known any more go to `free`.
-  std::vector<SlotId> CutReleasable(std::vector<SlotId>& free);
-  void PutBack(std::span<const SlotId> slots);
+  // Slots that are kept and dead on disk: a pass may leave them out.
+  std::vector<SlotId> Releasable() const;
+  // Of the kept slots of which nothing is known any more those that lie in a block with so many of
+  // them: its caller must release them.
+  std::vector<SlotId> TakeFree(uint32_t slots_per_block, uint32_t least);
 
  private:
+  void ReserveLocked(SlotId slots);
+
   mutable std::mutex mutex_;
   std::vector<uint8_t> bits_;
-  std::vector<SlotId> kept_;
 };
 
 // Which points are anchored where, so that no point anchors too many.
@@ -151,6 +159,12 @@ class StoredIndexImpl {
   }
 
   Status Write(ExternalId id, VectorView vector, Replacing replacing);
+  // The engine's; where its memory is used up it gets all free slots first. May throw bad_alloc.
+  Result<PendingPoint> InsertPending(ExternalId id, VectorView vector, Replacing replacing);
+  // Gives kept slots that nothing names any more to the engine: those of blocks of rows with many
+  // of them, so that commits write few blocks; or all. May throw bad_alloc, and does nothing then.
+  enum class Free : uint8_t { kByBlock, kAll };
+  void FreeSlots(Free which);
   Status Submit(const SlotChange& change);
   Status Delete(ExternalId id);
 
@@ -265,11 +279,14 @@ class DatabaseImpl {
   Status WriteChanges(WriteTxn& txn, std::span<const SlotChange> changes,
                       std::vector<IndexChanges>& written);
   Status WriteIndex(WriteTxn& txn, IndexChanges& changes);
+  bool IsLoad(const IndexChanges& changes) const;
+  Status WriteLoad(WriteTxn& txn, IndexChanges& changes);
   Status WriteLog(WriteTxn& txn, IndexChanges& changes);
   Status WriteRows(WriteTxn& txn, const IndexChanges& changes);
   SlotId AnchorOf(const IndexChanges& changes, SlotId slot, std::span<const SlotId> list,
                   const std::unordered_set<SlotId>& anchored) const;
-  void SetBits(std::vector<IndexChanges>& written);
+  static void ReserveBits(IndexChanges& changes);
+  void SetBits(std::vector<IndexChanges>& written) noexcept;
   Status CommitQueued();
   bool IsPassDue(const StoredIndexImpl& index) const;
   void WakePasser();

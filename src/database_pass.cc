@@ -5,7 +5,7 @@
 #include <new>
 
 #include "base/mismatch.h"
-#include "database_impl.h"
+#include "database_generation.h"
 
 namespace shoal {
 namespace {
@@ -66,46 +66,47 @@ class DatabaseImpl::Passer {
   Passer(DatabaseImpl& database, StoredIndexImpl& index)
       : database_(database), index_(index), writer_(*database.environment_) {}
   Passer(const Passer&) = delete;
-  ~Passer() {
-    if (!flipped_) index_.ledger.PutBack(released_);
-  }
 
   Status Run(PassOver over) {
-    bool any = false;
-    Status ok = Begin(over, any);
-    if (!ok || !any) return ok;
-    ok = RemoveOlder(generation_, generation_);
-    if (ok) ok = CopyLists();
-    if (ok) ok = WriteStates();
+    Status ok = Begin(over);
+    if (!ok || !generation_) return ok;
+    const uint32_t number = generation_->of().generation;
+    ok = RemoveOlder(number, number);
+    if (ok)
+      ok = generation_->WriteLists(
+          [this](SlotId* words, size_t n) { return index_.ledger.KeepOnDisk(words, n); });
+    if (ok) ok = generation_->WriteStates();
+    if (ok) ok = writer_.Write();
     if (ok) ok = Walk();
     if (ok) ok = Flip();
     if (!ok) return ok;
-    index_.engine.slots().Release(released_);
-    ok = RemoveOlder(0, generation_ - 1);
-    if (ok && runs_ > 0) ok = DeleteRuns(*database_.environment_, Number(), 0, runs_ - 1);
+    index_.FreeSlots(StoredIndexImpl::Free::kByBlock);
+    ok = RemoveOlder(0, number - 1);
+    if (ok && runs_ > 0) ok = DeleteRuns(*database_.environment_, index_.number, 0, runs_ - 1);
     return ok;
   }
 
  private:
   // Under the commit lock: else a change between the bits and the last commit would be lost with
   // the log.
-  Status Begin(PassOver over, bool& any) {
+  Status Begin(PassOver over) {
     const CommitLockHolder lock(database_.commit_lock_);
     const IndexRecord& record = index_.record;
-    std::vector<SlotId> free;
-    released_ = index_.ledger.CutReleasable(free);
-    index_.engine.slots().Release(free);
+    released_ = index_.ledger.Releasable();
+    index_.FreeSlots(StoredIndexImpl::Free::kByBlock);
     const bool changed = record.first_commit <= record.last_commit || !released_.empty();
     if (record.start == kNoSlot || (over == PassOver::kChanges && !changed)) return {};
-    any = true;
     if (Status ok = EndRun(); !ok) return ok;
-    bits_ = index_.ledger.Copy();
-    bits_.resize(std::max<size_t>(bits_.size(), record.slots));
-    for (const SlotId slot : released_) bits_[slot] = 0;
+    GenerationSlots of{.generation = record.generation + 1,
+                       .slots = record.slots,
+                       .start = record.start,
+                       .bits = index_.ledger.Copy()};
+    of.bits.resize(std::max<size_t>(of.bits.size(), of.slots));
+    for (const SlotId slot : released_) of.bits[slot] = 0;
+    generation_.emplace(index_, std::move(of), [this](const Key& key, Block block) {
+      return writer_.Put(Table::kGraph, key, std::move(block));
+    });
     last_ = record.last_commit;
-    slots_ = record.slots;
-    start_ = record.start;
-    generation_ = record.generation + 1;
     runs_ = record.next_run;
     index_.changes = 0;
     return {};
@@ -119,199 +120,67 @@ class DatabaseImpl::Passer {
     RunWriter runs(*txn, record);
     Status ok = runs.AddEarlier(record.last_commit);
     if (ok) ok = runs.Finish();
-    if (ok) ok = txn->Put(Table::kMeta, IndexKey(Number()), EncodeIndexRecord(record));
+    if (ok) ok = txn->Put(Table::kMeta, IndexKey(index_.number), EncodeIndexRecord(record));
     if (ok) ok = std::move(*txn).Commit();
     if (ok) index_.record = std::move(record);
     return ok;
   }
-  bool IsPresent(SlotId slot) const {
-    return slot == start_ || (bits_[slot] & SlotLedger::kOnDisk) != 0;
-  }
-  bool IsLive(SlotId slot) const {
-    return (bits_[slot] & (SlotLedger::kOnDisk | SlotLedger::kDead)) == SlotLedger::kOnDisk;
-  }
-  uint32_t Number() const { return index_.number; }
 
-  Status Put(GraphPart part, uint32_t number, Block block) {
-    return writer_.Put(Table::kGraph, GraphKey(Number(), generation_, part, number),
-                       std::move(block));
-  }
-
-  Status CopyLists() {
-    const BlockGeometry& geometry = index_.geometry;
-    for (uint32_t b = 0; size_t{b} * geometry.lists_per_block < slots_; ++b) {
-      const SlotId first = b * geometry.lists_per_block;
-      const SlotId end = std::min(first + geometry.lists_per_block, slots_);
-      Block block(geometry.list_block_bytes, std::byte{0xff});
-      uint32_t count = 0;
-      const auto guard = index_.engine.epochs().Pin();
-      for (SlotId slot = first; slot < end; ++slot) {
-        if (!IsPresent(slot)) continue;
-        CopyList(slot, block);
-        ++count;
-      }
-      if (count == 0) continue;
-      SealBlock(block, {.kind = BlockKind::kLists,
-                        .index = Number(),
-                        .number = b,
-                        .generation = generation_,
-                        .count = count});
-      if (Status ok = Put(GraphPart::kLists, b, std::move(block)); !ok) return ok;
-    }
-    return {};
-  }
-  // Words whose slots are on disk by now: also such as have come since the beginning.
-  void CopyList(SlotId slot, Block& block) {
-    SlotId list[kMaxDegree];
-    const size_t n =
-        index_.ledger.KeepOnDisk(list, index_.engine.lists().CopyAtomically(slot, list));
-    const ExternalId id = slot == start_ ? 0 : index_.engine.slots().external_id(slot);
-    std::memcpy(block.data() + index_.geometry.IdOffset(slot), &id, sizeof(id));
-    std::memcpy(block.data() + index_.geometry.ListOffset(slot), list, n * sizeof(SlotId));
-  }
-
-  Status WriteStates() {
-    constexpr size_t kBits = kStatesPerBlock / 8;
-    for (uint32_t b = 0; size_t{b} * kStatesPerBlock < slots_; ++b) {
-      Block block(sizeof(BlockHeader) + 2 * kBits);
-      const SlotId first = b * kStatesPerBlock;
-      for (SlotId slot = first; slot < std::min(first + kStatesPerBlock, slots_); ++slot) {
-        const size_t at = sizeof(BlockHeader) + (slot - first) / 8;
-        const std::byte bit{static_cast<unsigned char>(1u << (slot - first) % 8)};
-        if (IsLive(slot)) block[at] |= bit;
-        if (IsPresent(slot)) block[at + kBits] |= bit;
-      }
-      SealBlock(
-          block,
-          {.kind = BlockKind::kStates, .index = Number(), .number = b, .generation = generation_});
-      if (Status ok = Put(GraphPart::kStates, b, std::move(block)); !ok) return ok;
-    }
-    return writer_.Write();
-  }
-
-  // From the start over the lists as they were written. Each live point that is not reached is
-  // anchored at one that is: near, of its own list, else the start. Later commits anchor at points
-  // that are live now, so all of theirs are reached, too.
+  // Later commits anchor at points that are live now, so all of theirs are reached, too.
   Status Walk() {
     const Result<ReadTxn> txn = database_.environment_->Read();
     if (!txn) return tl::unexpected(txn.error());
-    std::vector<const std::byte*> blocks(slots_ / index_.geometry.lists_per_block + 1);
-    std::vector<bool> reached(slots_);
-    std::vector<SlotId> queue;
-    SlotId list[kMaxDegree];
-    Status ok;
-    const auto read = [&](SlotId slot) -> size_t {
-      const std::byte*& block = blocks[slot / index_.geometry.lists_per_block];
-      if (block == nullptr) {
-        const auto value =
-            txn->Get(Table::kGraph, GraphKey(Number(), generation_, GraphPart::kLists,
-                                             slot / index_.geometry.lists_per_block));
-        if (!value || value->size() != index_.geometry.list_block_bytes) {
-          ok = value ? MakeError(ErrorCode::kCorrupt, "pass: a block of lists is not there")
-                     : Status(tl::unexpected(value.error()));
-          return 0;
-        }
-        block = value->data();
-      }
-      std::memcpy(list, block + index_.geometry.ListOffset(slot),
-                  index_.geometry.max_degree * sizeof(SlotId));
-      return static_cast<size_t>(std::find(list, list + index_.geometry.max_degree, kNoSlot) -
-                                 list);
-    };
-    size_t next = 0;
-    const auto reach = [&](SlotId slot) {
-      reached[slot] = true;
-      queue.push_back(slot);
-    };
-    // A word of a later commit's point is on disk, but not of this generation.
-    const auto walk = [&] {
-      for (; next < queue.size() && ok; ++next) {
-        const size_t n = read(queue[next]);
-        for (size_t i = 0; i < n; ++i)
-          if (list[i] < slots_ && IsPresent(list[i]) && !reached[list[i]]) reach(list[i]);
-      }
-    };
-    reach(start_);
-    walk();
-    for (SlotId point = 0; point < slots_ && ok; ++point) {
-      if (!IsLive(point) || reached[point]) continue;
-      const size_t n = read(point);
-      const SlotId* const near =
-          std::find_if(list, list + n, [&](SlotId slot) { return slot < slots_ && reached[slot]; });
-      const auto usable = [&](SlotId slot) { return reached[slot]; };
-      const SlotId anchor = tree_.Choose(near == list + n ? start_ : *near, point, usable);
-      tree_.Add(anchor, point);
-      anchors_.push_back({anchor, point});
-      reach(point);
-      walk();
-    }
-    return ok;
-  }
-
-  std::vector<DiskSeedSet> Seeds() {
-    std::vector<DiskSeedSet> sets;
-    for (EntryPoints::Saved& set : index_.engine.graph().entries().Save())
-      sets.push_back({std::move(set.slots), set.radius});
-    return sets;
+    return generation_->Walk(*txn);
   }
 
   Status Flip() {
-    const Block seeds = EncodeSeeds(Number(), generation_, Seeds());
-    const Block anchors = EncodeAnchors(Number(), generation_, anchors_);
+    const GenerationSlots& of = generation_->of();
+    Status ok = generation_->WriteAnchorsAndSeeds();
+    if (ok) ok = writer_.Write();
+    if (!ok) return ok;
     const CommitLockHolder lock(database_.commit_lock_);
     IndexRecord record = index_.record;
     const uint64_t first = record.first_commit;
-    record.generation = generation_;
-    record.generation_slots = slots_;
+    record.generation = of.generation;
+    record.generation_slots = of.slots;
     record.first_commit = last_ + 1;
     record.dead -= released_.size();
     std::erase_if(record.runs, [&](const RunRecord& run) { return run.last_commit <= last_; });
-    Result<WriteTxn> txn = database_.environment_->Write();
-    if (!txn) return tl::unexpected(txn.error());
-    Status ok =
-        txn->Put(Table::kGraph, GraphKey(Number(), generation_, GraphPart::kAnchors, 0), anchors);
-    if (ok)
-      ok = txn->Put(Table::kGraph, GraphKey(Number(), generation_, GraphPart::kSeeds, 0), seeds);
-    if (ok) {
-      const auto cut = txn->DeleteRange(Table::kLog, LogKey(Number(), first, 0),
-                                        LogKey(Number(), last_, UINT32_MAX), SIZE_MAX);
-      if (!cut) ok = tl::unexpected(cut.error());
-    }
-    if (ok) ok = txn->Put(Table::kMeta, IndexKey(Number()), EncodeIndexRecord(record));
-    if (ok) ok = std::move(*txn).Commit();
-    if (!ok) return ok;
-    index_.record = std::move(record);
-    flipped_ = true;
-    for (const SlotId slot : released_)
-      index_.ledger.Set(slot, 0, SlotLedger::kOnDisk | SlotLedger::kDead);
+    AnchorTree anchors = std::move(*generation_).TakeTree();
     std::erase_if(index_.logged_anchors,
                   [&](const StoredIndexImpl::LoggedAnchor& a) { return a.commit <= last_; });
     for (const StoredIndexImpl::LoggedAnchor& a : index_.logged_anchors)
-      tree_.Add(a.anchor.anchor, a.anchor.point);
-    index_.anchors = std::move(tree_);
+      anchors.Add(a.anchor.anchor, a.anchor.point);
+    Result<WriteTxn> txn = database_.environment_->Write();
+    if (!txn) return tl::unexpected(txn.error());
+    const auto cut = txn->DeleteRange(Table::kLog, LogKey(index_.number, first, 0),
+                                      LogKey(index_.number, last_, UINT32_MAX), SIZE_MAX);
+    if (!cut) return tl::unexpected(cut.error());
+    ok = txn->Put(Table::kMeta, IndexKey(index_.number), EncodeIndexRecord(record));
+    if (ok) ok = std::move(*txn).Commit();
+    if (!ok) return ok;
+    index_.record = std::move(record);  // From here on nothing needs memory.
+    index_.anchors = std::move(anchors);
+    for (const SlotId slot : released_)
+      index_.ledger.Set(slot, 0, SlotLedger::kOnDisk | SlotLedger::kDead);
     return {};
   }
 
   // Generations [first, last].
   Status RemoveOlder(uint32_t first, uint32_t last) {
     return DeleteKeys(*database_.environment_, Table::kGraph,
-                      GraphKey(Number(), first, GraphPart::kLists, 0),
-                      GraphKey(Number(), last, GraphPart::kSeeds, UINT32_MAX));
+                      GraphKey(index_.number, first, GraphPart::kLists, 0),
+                      GraphKey(index_.number, last, GraphPart::kSeeds, UINT32_MAX));
   }
 
   DatabaseImpl& database_;
   StoredIndexImpl& index_;
-  std::vector<uint8_t> bits_;  // As of the beginning, without the released slots.
-  std::vector<SlotId> released_;
-  bool flipped_ = false;
-  uint64_t last_ = 0;  // The last commit of then.
-  SlotId slots_ = 0;
-  SlotId start_ = kNoSlot;
-  uint32_t generation_ = 0;
-  uint32_t runs_ = 0;  // Those below have changes up to then.
   BlockWriter writer_;
-  AnchorTree tree_;
-  std::vector<DiskAnchor> anchors_;
+  // As of the beginning:
+  std::optional<GenerationWriter> generation_;  // Without the released slots. None: nothing to do.
+  std::vector<SlotId> released_;
+  uint64_t last_ = 0;  // The last commit.
+  uint32_t runs_ = 0;  // Those below have changes up to then.
 };
 
 Status DatabaseImpl::Pass(StoredIndexImpl& index, PassOver over) {

@@ -56,7 +56,7 @@ Status StoredIndexImpl::Write(ExternalId id, VectorView vector, Replacing replac
   try {
     const Mark mark(busy, id);
     if (!mark.taken()) return Conflict(id);
-    const Result<PendingPoint> point = engine.InsertPending(id, vector, replacing);
+    const Result<PendingPoint> point = InsertPending(id, vector, replacing);
     if (!point) return tl::unexpected(point.error());
     SlotChange change;
     change.index = this;
@@ -200,7 +200,7 @@ Status TransactionImpl::Write(StoredIndexImpl& index, ExternalId id, VectorView 
     index.engine.Abort(*before);
     written.point.reset();
   }
-  const Result<PendingPoint> point = index.engine.InsertPending(id, vector, Replacing::kYes);
+  const Result<PendingPoint> point = index.InsertPending(id, vector, Replacing::kYes);
   if (!point) {
     if (before) failed_ = tl::unexpected(point.error());  // Neither point is there now.
     GiveBack(index, id);

@@ -199,6 +199,18 @@ class DatabaseFaults : public testing::Test {
 class FailingDisk : public DatabaseFaults,
                     public testing::WithParamInterface<std::pair<Fault, uint64_t>> {
  protected:
+  static void FailAt(uint64_t call) {
+    const std::lock_guard lock(TheDisk().mutex);
+    TheDisk().fault = GetParam().first;
+    TheDisk().fails = GetParam().second;
+    TheDisk().fails_at = call;
+  }
+  // Returns how many calls have failed.
+  static uint64_t EndFaults() {
+    const std::lock_guard lock(TheDisk().mutex);
+    TheDisk().fails_at = 0;
+    return TheDisk().failed;
+  }
   // Returns whether the fault was met within the calls.
   bool Run(uint64_t fails_at) {
     Begin(SyncLevel::kFull);
@@ -207,21 +219,14 @@ class FailingDisk : public DatabaseFaults,
       CallMaker maker(*calls_, Path(), SyncLevel::kFull, 2);
       EXPECT_TRUE(maker.Open());
       Watch(Path());
-      {
-        const std::lock_guard lock(TheDisk().mutex);
-        TheDisk().fault = GetParam().first;
-        TheDisk().fails = GetParam().second;
-        TheDisk().fails_at = fails_at;
-      }
+      FailAt(fails_at);
       for (int i = 0; i < 12; ++i) {
         const Status made = maker.Step({.loads = 0, .backups = 0, .passes = 8});
         if (!made) {
           EXPECT_EQ(made.error().code, ErrorCode::kIo) << made.error().message;
         }
       }
-      const std::lock_guard lock(TheDisk().mutex);
-      met = TheDisk().failed > 0;
-      TheDisk().fails_at = 0;
+      met = EndFaults() > 0;
     }
     ExpectGoodFile(Path(), *calls_, calls_->durable.load());
     CallMaker after(*calls_, Path(), SyncLevel::kFull, 3);
@@ -243,6 +248,41 @@ TEST_P(FailingDisk, EachCallInTurn) {
     ++met;
   }
   EXPECT_GE(met, 20u);
+}
+
+// The first points of an index are written as a generation: all of them are there, or none.
+TEST_P(FailingDisk, EachCallOfALoadInTurn) {
+  constexpr uint32_t kPoints = 300;
+  uint64_t met = 0;
+  for (uint64_t at = 1, failed = 1; failed > 0 && !HasFailure(); ++at) {
+    SCOPED_TRACE("call " + std::to_string(at));
+    Watch({});
+    std::filesystem::remove(Path());
+    std::filesystem::remove(Path().string() + "-lock");
+    Status made;
+    {
+      Result<Database> database = Database::Open(Path(), {.least_changes = 100});
+      const StoredIndex index =
+          *database->CreateIndex("a", {.dim = kCallsDim, .max_degree = 8, .build_list_size = 10});
+      Watch(Path());
+      Result<Transaction> load = database->Begin();
+      for (uint32_t id = 0; id < kPoints; ++id)
+        ASSERT_TRUE(load->Insert(index, id, VectorOf(id, 1)));
+      FailAt(at);
+      made = load->Commit();
+      failed = EndFaults();
+      met += failed > 0 ? 1 : 0;
+      const Status more = StoredIndex(index).Insert(kPoints, VectorOf(kPoints, 1));
+      EXPECT_TRUE(more || failed > 0) << more.error().message;
+    }
+    const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(Path(), "a");
+    ASSERT_TRUE(snapshot) << snapshot.error().message;
+    const Status good = snapshot->Verify();
+    EXPECT_TRUE(good) << good.error().message;
+    EXPECT_EQ(*snapshot->Contains(0), made.has_value());
+    EXPECT_EQ(*snapshot->Contains(kPoints - 1), made.has_value());
+  }
+  EXPECT_GE(met, 3u);
 }
 
 std::string NameOf(const testing::TestParamInfo<std::pair<Fault, uint64_t>>& test) {
@@ -370,7 +410,9 @@ TEST_P(PowerLoss, LeavesTheStateAfterACall) {
     Watch(Path());
     TheDisk().noted = calls_.get();
     TheDisk().records = true;
-    for (int i = 0; i < 60; ++i) ASSERT_TRUE(maker.Step({.loads = 0, .backups = 0, .passes = 8}));
+    // One of them is the first load of an index.
+    for (int i = 0; i < 60; ++i)
+      ASSERT_TRUE(maker.Step({.loads = i == 20 ? 100u : 0, .backups = 0, .passes = 8}));
     const std::lock_guard lock(TheDisk().mutex);
     recorded = std::move(TheDisk().recorded);
     TheDisk().records = false;

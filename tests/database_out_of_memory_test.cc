@@ -59,6 +59,7 @@ TEST_P(DatabaseWithoutMemory, KeepsWhatItAcknowledgedAtEveryAllocation) {
       for (size_t i = kPoints + 1; i < rows_.size(); ++i) {
         const Status more = index.Insert(i, rows_[i]);
         if (!more) {
+          ASSERT_EQ(GetParam(), SyncLevel::kInterval) << "nothing was gathered: it goes on";
           ASSERT_EQ(more.error().code, ErrorCode::kOutOfMemory) << more.error().message;
         }
         is_there[i] = more.has_value();
@@ -75,8 +76,12 @@ TEST_P(DatabaseWithoutMemory, KeepsWhatItAcknowledgedAtEveryAllocation) {
     ASSERT_TRUE(snapshot) << snapshot.error().message;
     const Status whole = snapshot->Verify();
     ASSERT_TRUE(whole) << whole.error().message;
-    for (size_t i = 0; i < rows_.size(); ++i)
+    for (size_t i = 0; i < rows_.size(); ++i) {
       ASSERT_TRUE(!is_there[i] || index->live().Contains(i)) << i;
+      if (GetParam() != SyncLevel::kInterval) {
+        ASSERT_TRUE(is_there[i] || !index->live().Contains(i)) << i << ": refused, and there";
+      }
+    }
     ASSERT_TRUE(index->Insert(1000, rows_[0])) << "it can be written again";
   }
   EXPECT_GT(refused, 0u);

@@ -272,16 +272,17 @@ size_t SlotTable::ReclaimObserved() {
   }
 }
 
-void SlotTable::Release(std::span<const SlotId> slots) {
+bool SlotTable::Release(std::span<const SlotId> slots) {
   if (observer_ != nullptr)
     for (const SlotId slot : slots) observer_->OnReturn(slot);
   const MutexLock lock(mutex_);
+  if (!ReserveFree(slots.size())) return false;
   for (const SlotId slot : slots) {
-    free_.reserve(free_.size() + owned_.load(std::memory_order_relaxed) + 1);
     tags_[slot].store(Tag::kAvailable, std::memory_order_release);  // RECLAIM.1
     PushFree(slot);
   }
   kept_ -= slots.size();
+  return true;
 }
 
 size_t SlotTable::retired() const {

@@ -85,8 +85,8 @@ class SlotTable {
   bool HasReuseGate() const { return gate_ != nullptr; }
   // Before the first Acquire.
   void SetReturnObserver(ReturnObserver* observer) { observer_ = observer; }
-  // Slots that the gate kept are free.
-  void Release(std::span<const SlotId> slots);
+  // Slots that the gate kept are free. False: no memory, and they stay kept.
+  bool Release(std::span<const SlotId> slots);
 
   // --- Readers, under a guard.
 

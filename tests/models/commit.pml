@@ -28,12 +28,14 @@
  *   REUSE_UNRELEASED a slot is free when it is retired and dead on disk
  *   REUSE_QUEUED     a retired slot is free while the commit that inserts it is under way
  *   NO_WALK          a pass anchors nothing
+ *   LOAD_NO_WALK     a commit that writes a generation anchors nothing
  *   ANCHOR_CIRCLE    points of one commit anchor each other
  *   ANCHOR_DEAD      a point is anchored at one that is dead on disk
  *   RUN_ACROSS       a pass begins without a run of what is in none, so that one may have both sides of B
  *   BITS_FIRST       the bits are set before LMDB has committed, which it may refuse
- * Not vacuous: REACHES_REUSE, REACHES_KEPT_LOG (a flip keeps a part of the log), REACHES_ANCHOR (a walk
- * anchors a point) assert that this is never reached, and fail.
+ *   OPEN_BY_READ     the writer that comes after a killed one begins with what readers are shown
+ * Not vacuous: REACHES_LOAD (a commit writes a generation), REACHES_REUSE, REACHES_KEPT_LOG (a flip keeps a
+ * part of the log), REACHES_ANCHOR (a walk anchors a point) assert that this is never reached, and fail.
  */
 #ifndef UNUSED
 #define UNUSED 9 /* A slot that is never used, so that the search is small. */
@@ -56,7 +58,8 @@ byte tag[SLOTS];
 byte on_disk, dead; /* The writer's bits. */
 byte adding;        /* Under the commit lock: inserted by the commit under way, */
 byte removing;      /* and killed. */
-bit locked;         /* The commit lock, from LMDB's commit until the bits are set. */
+bit locked;         /* The commit lock, from LMDB's commit until the bits are set. Meanwhile readers
+                     * may be shown the state before: LMDB tells them of a commit after it. */
 
 /* Disk: the generation; the log's entries up to the pass's beginning (old) and since. */
 byte g_live, g_dead, g_list[SLOTS + 1], g_anchor[SLOTS];
@@ -211,6 +214,96 @@ inline Anchor(x) {
   may = 0
 }
 
+/* Over the new generation's lists: each live point that is not reached is anchored at one that is. */
+inline Walk() {
+  reached = 1 << START;
+  do
+  :: d_step {
+       for (round : 1 .. SLOTS) {
+         if :: Has(reached, START) -> reached = reached | n_list[START] :: else fi;
+         for (t : 0 .. SLOTS - 1) {
+           if :: Has(reached, t) -> reached = reached | n_list[t] :: else fi
+         }
+       }
+       round = 0; t = 0;
+       may = n_live & ~reached
+     }
+     if
+     :: may == 0 -> break
+     :: Has(may, 0) -> s = 0
+     :: Has(may, 1) -> s = 1
+     :: Has(may, 2) -> s = 2
+     fi;
+     #ifdef REACHES_ANCHOR
+     assert(false);
+     #endif
+     if
+     :: Has(reached, 0) && Has(n_live | n_dead, 0) -> n_anchor[s] = 0
+     :: Has(reached, 1) && Has(n_live | n_dead, 1) -> n_anchor[s] = 1
+     :: Has(reached, 2) && Has(n_live | n_dead, 2) -> n_anchor[s] = 2
+     :: n_anchor[s] = START
+     fi;
+     reached = reached | Only(s)
+  od;
+  s = 0; may = 0; reached = 0
+}
+
+inline EndPass() {
+  for (s : 0 .. SLOTS - 1) { n_list[s] = 0; n_anchor[s] = NOWHERE }
+  s = 0;
+  n_list[START] = 0; n_live = 0; n_dead = 0; b_on = 0; b_dead = 0; w = 0; phase = 0
+}
+
+/* The new generation is the current one. */
+inline TakeGeneration() {
+  g_live = n_live; g_dead = n_dead; g_list[START] = n_list[START];
+  for (s : 0 .. SLOTS - 1) { g_list[s] = n_list[s]; g_anchor[s] = n_anchor[s] }
+  s = 0
+}
+
+inline WriteLog() {
+  for (s : 0 .. SLOTS - 1) {
+    if
+    :: Has(adding, s) ->
+       #ifdef PENDING_WORD
+       from = Nameable; ChooseList(log_list[s]);
+       #else
+       from = (Nameable & (on_disk | adding)); ChooseList(log_list[s]);
+       #endif
+       log_list[s] = log_list[s] & ~Only(s);
+       Anchor(s)
+    :: else
+    fi
+  }
+  s = 0;
+  some = 0;
+  log_new = log_new | adding;
+  dead_new = dead_new | removing
+}
+
+/* The first points of an index: a generation, as a pass writes it. */
+inline WriteLoad() {
+  #ifdef REACHES_LOAD
+  assert(false);
+  #endif
+  n_live = adding;
+  from = (Nameable & adding); ChooseList(n_list[START]);
+  for (s : 0 .. SLOTS - 1) {
+    if
+    :: Has(adding, s) ->
+       from = (Nameable & adding); ChooseList(n_list[s]);
+       n_list[s] = n_list[s] & ~Only(s)
+    :: else
+    fi
+  }
+  s = 0;
+  #ifndef LOAD_NO_WALK
+  Walk();
+  #endif
+  TakeGeneration();
+  EndPass()
+}
+
 /* Points of any transactions, and deletes: an id that gets another point loses the one it has. */
 inline Commit() {
   from = Pending; ChooseFrom(adding);
@@ -231,23 +324,10 @@ inline Commit() {
      #endif
      if
      :: true -> /* LMDB commits. */
-        for (s : 0 .. SLOTS - 1) {
-          if
-          :: Has(adding, s) ->
-             #ifdef PENDING_WORD
-             from = Nameable; ChooseList(log_list[s]);
-             #else
-             from = (Nameable & (on_disk | adding)); ChooseList(log_list[s]);
-             #endif
-             log_list[s] = log_list[s] & ~Only(s);
-             Anchor(s)
-          :: else
-          fi
-        }
-        s = 0;
-        some = 0;
-        log_new = log_new | adding;
-        dead_new = dead_new | removing;
+        if
+        :: true -> WriteLog()
+        :: OnDisk == 0 -> WriteLoad() /* And phase is 0. */
+        fi;
         committed = (committed | adding) & ~removing;
         CheckDisk()
      #ifdef BITS_FIRST /* Else it is an abort. */
@@ -339,46 +419,6 @@ inline Copy(x) {
   fi
 }
 
-/* Over the new generation's lists: each live point that is not reached is anchored at one that is. */
-inline Walk() {
-  reached = 1 << START;
-  do
-  :: d_step {
-       for (round : 1 .. SLOTS) {
-         if :: Has(reached, START) -> reached = reached | n_list[START] :: else fi;
-         for (t : 0 .. SLOTS - 1) {
-           if :: Has(reached, t) -> reached = reached | n_list[t] :: else fi
-         }
-       }
-       round = 0; t = 0;
-       may = n_live & ~reached
-     }
-     if
-     :: may == 0 -> break
-     :: Has(may, 0) -> s = 0
-     :: Has(may, 1) -> s = 1
-     :: Has(may, 2) -> s = 2
-     fi;
-     #ifdef REACHES_ANCHOR
-     assert(false);
-     #endif
-     if
-     :: Has(reached, 0) && Has(n_live | n_dead, 0) -> n_anchor[s] = 0
-     :: Has(reached, 1) && Has(n_live | n_dead, 1) -> n_anchor[s] = 1
-     :: Has(reached, 2) && Has(n_live | n_dead, 2) -> n_anchor[s] = 2
-     :: n_anchor[s] = START
-     fi;
-     reached = reached | Only(s)
-  od;
-  s = 0; may = 0; reached = 0
-}
-
-inline EndPass() {
-  for (s : 0 .. SLOTS - 1) { n_list[s] = 0; n_anchor[s] = NOWHERE }
-  s = 0;
-  n_list[START] = 0; n_live = 0; n_dead = 0; b_on = 0; b_dead = 0; w = 0; phase = 0
-}
-
 inline Flip() {
   #ifdef REACHES_KEPT_LOG
   assert(log_new == 0 || dead_new == 0);
@@ -389,9 +429,8 @@ inline Flip() {
   #ifdef CUT_AT_FLIP
   CutLog();
   #endif
-  g_live = n_live; g_dead = n_dead; g_list[START] = n_list[START];
+  TakeGeneration();
   for (s : 0 .. SLOTS - 1) {
-    g_list[s] = n_list[s]; g_anchor[s] = n_anchor[s];
     if :: Has(log_old, s) -> log_list[s] = 0; log_anchor[s] = NOWHERE :: else fi
   }
   log_old = 0; dead_old = 0; run_old = 0;
@@ -408,12 +447,17 @@ inline Flip() {
 bit some_released;
 #endif
 
-/* All of memory is gone; the next writer has what is on disk. A generation that is not current goes. */
+/* All of memory is gone; the next writer has what is on disk, by a write transaction. A generation that is
+ * not current goes. */
 inline Crash() {
   EndPass();
-  locked = 0; adding = 0; removing = 0;
   on_disk = OnDisk;
   dead = OnDisk & ~LiveOnDisk;
+  #ifdef OPEN_BY_READ
+  on_disk = on_disk & ~adding; /* Which is 0 but while a commit is under way. */
+  dead = dead & on_disk & ~removing;
+  #endif
+  locked = 0; adding = 0; removing = 0;
   CutLog();
   log_new = log_old; log_old = 0; dead_new = dead_old; dead_old = 0;
   run_new = run_new | run_old; run_old = 0;
