@@ -25,7 +25,7 @@ namespace {
 // A process that has snapshots of both indexes open while writers are killed.
 class LivingReader {
  public:
-  LivingReader(std::filesystem::path path, const NotedCalls& calls) {
+  LivingReader(const std::filesystem::path& path, const NotedCalls& calls) {
     int asked[2], told[2];
     EXPECT_EQ(pipe(asked), 0);
     EXPECT_EQ(pipe(told), 0);

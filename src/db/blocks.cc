@@ -54,7 +54,8 @@ void SealBlock(Block& block, BlockHeader header) {
   std::memcpy(block.data(), &header.crc, sizeof(header.crc));
 }
 
-Result<BlockHeader> CheckBlock(std::string_view where, Bytes value, const BlockHeader& expected) {
+Result<BlockHeader> CheckBlock(std::string_view where, Bytes value, const BlockHeader& expected,
+                               CheckedBlocks* checked) {
   // Made where there is an error: a search checks hundreds of blocks.
   const auto name = [&] { return std::string(where) + ": " + NameOfBlock(expected) + ": "; };
   const auto broken = [&](const char* field, const std::string& wanted, const std::string& found) {
@@ -64,8 +65,13 @@ Result<BlockHeader> CheckBlock(std::string_view where, Bytes value, const BlockH
     return broken("bytes", "at least " + std::to_string(sizeof(BlockHeader)),
                   std::to_string(value.size()));
   const auto header = ValueAt<BlockHeader>(value, 0);
-  const uint32_t crc = Crc32c(value.data() + sizeof(header.crc), value.size() - sizeof(header.crc));
-  if (crc != header.crc) return broken("checksum", std::to_string(header.crc), std::to_string(crc));
+  if (checked == nullptr || !checked->Has(value.data(), header.crc)) {
+    const uint32_t crc =
+        Crc32c(value.data() + sizeof(header.crc), value.size() - sizeof(header.crc));
+    if (crc != header.crc)
+      return broken("checksum", std::to_string(header.crc), std::to_string(crc));
+    if (checked != nullptr) checked->Add(value.data(), crc);
+  }
   if (header.version != kDatabaseVersion)
     return MakeError(ErrorCode::kUnsupported, name() + "version: expected " +
                                                   std::to_string(kDatabaseVersion) + ", found " +

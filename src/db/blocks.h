@@ -64,8 +64,10 @@ using Block = std::vector<std::byte>;
 // Puts the header in front, with its checksum; `block` has room for it.
 void SealBlock(Block& block, BlockHeader header);
 // Compares checksum, kind, version and place (index, number, generation). Corrupt, Unsupported: the
-// message begins with `where`.
-Result<BlockHeader> CheckBlock(std::string_view where, Bytes value, const BlockHeader& expected);
+// message begins with `where`. `checked`: the checksum of a block that it has is not compared
+// again, and it gets this one.
+Result<BlockHeader> CheckBlock(std::string_view where, Bytes value, const BlockHeader& expected,
+                               CheckedBlocks* checked = nullptr);
 // "index 3, lists, block 17"
 std::string NameOfBlock(const BlockHeader& header);
 

@@ -222,45 +222,50 @@ void DiskGraph::Note(Status damage) const {
   damaged_.store(true, std::memory_order_release);
 }
 
-const std::byte* DiskGraph::Resolve(Table table, const Key& key, const BlockHeader& expected,
-                                    size_t bytes, const Block& instead) const {
-  const auto value = txn_.Get(table, key);
+// Of rows or lists.
+const std::byte* DiskGraph::Resolve(const Key& key, const BlockHeader& expected,
+                                    Check check) const {
+  const bool is_rows = expected.kind == BlockKind::kRows;
+  const size_t bytes = is_rows ? geometry_.row_block_bytes : geometry_.list_block_bytes;
+  const Environment& environment = txn_.environment();
+  const auto value = txn_.Get(is_rows ? Table::kRows : Table::kGraph, key);
   Status ok;
   if (!value) {
     ok = tl::unexpected(value.error());
   } else if (value->size() != bytes) {
     ok = Mismatch(ErrorCode::kCorrupt,
-                  txn_.environment().path().string() + ": " + NameOfBlock(expected) + ": bytes",
+                  environment.path().string() + ": " + NameOfBlock(expected) + ": bytes",
                   std::to_string(bytes), std::to_string(value->size()));
-  } else if (const auto header = CheckBlock(txn_.environment().path().native(), *value, expected);
+  } else if (const auto header =
+                 CheckBlock(environment.path().native(), *value, expected,
+                            check == Check::kOnce ? &environment.checked_blocks() : nullptr);
              !header) {
     ok = tl::unexpected(header.error());
   } else {
     return value->data();
   }
   Note(std::move(ok));
-  return instead.data();
+  return is_rows ? zero_rows_.data() : empty_lists_.data();
 }
 
-const std::byte* DiskGraph::ResolveRows(uint32_t block) const {
+const std::byte* DiskGraph::ResolveRows(uint32_t block, Check check) const {
   const std::lock_guard lock(resolving_);
   const std::byte* const at =
-      Resolve(Table::kRows, RowsKey(record_.number, block),
-              {.kind = BlockKind::kRows, .index = record_.number, .number = block},
-              geometry_.row_block_bytes, zero_rows_);
+      Resolve(RowsKey(record_.number, block),
+              {.kind = BlockKind::kRows, .index = record_.number, .number = block}, check);
   row_blocks_[block].store(at, std::memory_order_release);
   return at;
 }
 
-const std::byte* DiskGraph::ResolveLists(uint32_t block) const {
+const std::byte* DiskGraph::ResolveLists(uint32_t block, Check check) const {
   const std::lock_guard lock(resolving_);
   const std::byte* const at =
-      Resolve(Table::kGraph, GraphKey(record_.number, record_.generation, GraphPart::kLists, block),
+      Resolve(GraphKey(record_.number, record_.generation, GraphPart::kLists, block),
               {.kind = BlockKind::kLists,
                .index = record_.number,
                .number = block,
                .generation = record_.generation},
-              geometry_.list_block_bytes, empty_lists_);
+              check);
   list_blocks_[block].store(at, std::memory_order_release);
   return at;
 }
@@ -400,10 +405,15 @@ Status DiskGraph::Damage() const {
 }
 
 Status DiskGraph::ReadAll() const {
+  // Of rows and of lists: the block that was read last.
+  uint32_t rows = UINT32_MAX, lists = UINT32_MAX;
   for (SlotId slot = 0; slot < record_.slots; ++slot) {
     if (!IsPresent(slot)) continue;
-    (void)Row(slot);
-    if (!InLog(slot) && slot < record_.generation_slots) (void)ListBlock(slot);
+    if (const uint32_t b = slot / geometry_.rows_per_block; b != rows)
+      (void)ResolveRows(rows = b, Check::kAgain);
+    if (InLog(slot) || slot >= record_.generation_slots) continue;
+    if (const uint32_t b = slot / geometry_.lists_per_block; b != lists)
+      (void)ResolveLists(lists = b, Check::kAgain);
   }
   for (SlotId slot = 0; slot < record_.slots; slot += geometry_.lists_per_block) (void)LogOf(slot);
   return Damage();

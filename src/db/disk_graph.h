@@ -92,7 +92,7 @@ class DiskGraph {
 
   // The first damage that was met; OK if there was none.
   Status Damage() const;
-  // Reads every block that is present. Corrupt.
+  // Reads every block that is present, and compares all checksums again. Corrupt.
   Status ReadAll() const;
 
  private:
@@ -121,10 +121,11 @@ class DiskGraph {
   void Note(Status damage) const;
 
   using Blocks = std::unique_ptr<std::atomic<const std::byte*>[]>;
-  const std::byte* ResolveRows(uint32_t block) const;
-  const std::byte* ResolveLists(uint32_t block) const;
-  const std::byte* Resolve(Table table, const Key& key, const BlockHeader& expected, size_t bytes,
-                           const Block& instead) const;
+  // kOnce: a checksum that this process has compared is right.
+  enum class Check : uint8_t { kOnce, kAgain };
+  const std::byte* ResolveRows(uint32_t block, Check check = Check::kOnce) const;
+  const std::byte* ResolveLists(uint32_t block, Check check = Check::kOnce) const;
+  const std::byte* Resolve(const Key& key, const BlockHeader& expected, Check check) const;
   const std::byte* ListBlock(SlotId slot) const {
     const uint32_t b = slot / geometry_.lists_per_block;
     const std::byte* block = list_blocks_[b].load(std::memory_order_acquire);

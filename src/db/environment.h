@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 
+#include "db/checked_blocks.h"
 #include "shoal/result.h"
 
 struct MDB_env;
@@ -116,6 +117,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   Result<EnvironmentStats> Stat();
 
   const std::filesystem::path& path() const { return path_; }
+  CheckedBlocks& checked_blocks() const { return checked_blocks_; }
 
  private:
   friend class ReadTxn;
@@ -136,6 +138,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   std::array<unsigned, kTables> dbis_{};
   bool read_only_ = false;
   int pid_ = 0;
+  mutable CheckedBlocks checked_blocks_;
 };
 
 // Held by the one process that may write: a lock on "<path>-writer". InvalidArgument: another

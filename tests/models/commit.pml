@@ -325,8 +325,8 @@ inline Commit() {
      if
      :: true -> /* LMDB commits. */
         if
-        :: true -> WriteLog()
         :: OnDisk == 0 -> WriteLoad() /* And phase is 0. */
+        :: true -> WriteLog()
         fi;
         committed = (committed | adding) & ~removing;
         CheckDisk()
