@@ -120,9 +120,145 @@ class Command(unittest.TestCase):
                  map(json.loads, self.run_it("get", self.file, 1, 2, 3, 77, 78, 100).splitlines())}
         self.assertEqual(found, {1: [10, 20], 2: [30, 40], 3: [50, 60], 77: [1, 2], 78: [3, 4], 100: [7, 8]})
         self.run_it("insert", self.file, "a.bin", "--ids", "a.csv", status=1, stderr="line 1: id: ")
-        self.run_it("insert", self.file, "gone.jsonl", status=1, stderr="gone.jsonl")
+        self.run_it("insert", self.file, "gone.jsonl", status=4, stderr="gone.jsonl")
         self.run_it("insert", self.file, "-", "--format", "npy", stdin="no npy", status=1, stderr="magic")
         self.run_it("insert", self.file, "a.csv", "--format", "xml", status=1, stderr="--format: expected jsonl")
+
+    def test_columns_and_fields_are_found_by_name(self):
+        self.run_it("create", self.file, "--dim", 2)
+        vectors = lambda *ids: {i: json.loads(self.run_it("get", self.file, i))["vector"] for i in ids}
+        (self.folder / "a.csv").write_text('\ufeffname,vec,doc\r\n"a, ""b""","[1, 2]",7\r\nc,"[3,4]",8\r\n')
+        self.run_it("insert", self.file, "a.csv", "--id-column", "doc", "--vector-column", "vec")
+        (self.folder / "a.tsv").write_text("name\tvec\tid\n\t[5, 6]\t9\n")
+        self.run_it("insert", self.file, "a.tsv", "--vector-column", "vec")
+        (self.folder / "b.csv").write_text("y;id;x\n20;10;30\n")
+        self.run_it("insert", self.file, "b.csv", "--vector-column", "x", "--vector-column", "y")
+        (self.folder / "c.csv").write_text("x,n,y\n1,11,2\n")
+        self.run_it("insert", self.file, "c.csv", "--id-column", "n")
+        (self.folder / "d.csv").write_text("e\n[7 , 8]\n".replace("[7 , 8]", '"[7 , 8]"'))
+        self.run_it("insert", self.file, "d.csv", "--vector-column", "e", "--first-id", 12)
+        self.assertEqual(vectors(7, 8, 9, 10, 11, 12),
+                         {7: [1, 2], 8: [3, 4], 9: [5, 6], 10: [30, 20], 11: [1, 2], 12: [7, 8]})
+        self.run_it("upsert", self.file, "--id-column", "key", "--vector-column", "embedding",
+                    stdin='{"key": 7, "embedding": [9, 9], "vector": "no"}\n{"key": "8", "embedding": [8, 8]}\n')
+        self.run_it("upsert", self.file, "--vector-column", "x", "--vector-column", "y", stdin='{"id": 9, "y": 2, "x": 1}')
+        self.assertEqual(vectors(7, 8, 9), {7: [9, 9], 8: [8, 8], 9: [1, 2]})
+        answers = self.answers("--queries", "a.csv", "--vector-column", "vec", "-k", 1)
+        self.assertEqual([a["query"] for a in answers], [0, 1])
+        answers = self.answers("--vector-column", "q", "-k", 1, stdin='{"q": [8, 8]}')
+        self.assertEqual(answers[0]["ids"], [8])
+
+    def test_columns_and_fields_that_are_not_there_are_named(self):
+        self.run_it("create", self.file, "--dim", 2)
+        (self.folder / "a.csv").write_text('doc,vec\n1,"[1, 2]"\n2,"[1, 2, 3]"\n3\n4,"[1, 2\nx,"[1, 2]"\n6,"[1, x]"\n7,"[1, 2]"\n')
+        told = "line 3: vector: expected 2 elements, found 3\n(.|\n)*line 4: fields: expected 2 or more, found 1\n(.|\n)*" \
+               "line 5: field 2: expected a second quote(.|\n)*line 6: id: (.|\n)*line 7: element 1: expected a number"
+        self.run_it("insert", self.file, "a.csv", "--id-column", "doc", "--vector-column", "vec", status=1, stderr=told)
+        self.assertEqual(sorted(self.run_it("ids", self.file).split()), ["1", "7"])
+        for wrong in (["--id-column", "key"], ["--vector-column", "e"]):
+            self.run_it("insert", self.file, "a.csv", *wrong, status=1,
+                        stderr=f"line 1: heading: expected a column {wrong[1]}, found doc,vec")
+            self.run_it("insert", self.file, *wrong, stdin='{"id": 9, "vector": [1, 2]}', status=1,
+                        stderr=f"line 1: {wrong[1]}: expected a field of this name, found none")
+        (self.folder / "a.bin").write_bytes(struct.pack("<2I2f", 1, 2, 1, 2))
+        self.run_it("insert", self.file, "a.bin", "--id-column", "x", status=1, stderr="--id-column.*expected JSON lines or CSV")
+        self.assertEqual(self.run_it("count", self.file), "2\n")
+
+    def test_a_file_that_is_not_there_is_status_4_and_an_id_that_is_not_is_1(self):
+        self.make()
+        gone = self.folder / "gone"
+        for verb in ("insert", "upsert", "delete", "refine", "pack", "search", "get", "ids", "count", "bench", "stat", "verify",
+                     "compact", "dump"):
+            more = {"delete": [1], "search": ["1,2,3"], "get": [1]}.get(verb, [])
+            self.run_it(verb, gone, *more, status=4, stderr="^shoal: .*gone")
+        self.run_it("backup", gone, self.folder / "copy", status=4, stderr="gone")
+        self.run_it("export", gone, self.folder / "ann", status=4, stderr="gone")
+        self.run_it("import", self.folder / "x", gone, status=4, stderr="gone")
+        self.run_it("create", gone / "x", "--dim", 3, status=4, stderr="gone")
+        for more in (["--queries", "none.csv"], ["1,2,3", "--filter-ids", "none"], ["1,2,3", "--truth", "none"]):
+            self.run_it("search", self.file, *more, status=4, stderr="none")
+        self.run_it("insert", self.file, "none.jsonl", status=4, stderr="^shoal: none.jsonl")
+        self.run_it("insert", self.file, "none.npy", status=4, stderr="^shoal: none.npy")
+        self.run_it("get", self.file, 99, status=1, stderr="id 99: not there")
+        self.run_it("delete", self.file, 99, status=1, stderr="id 99: not there")
+
+    def test_a_bad_line_of_each_format_of_queries_is_named_and_nothing_is_answered(self):
+        self.make()
+        for name, content, told in (("a.jsonl", "[1, 2, 3]\n{}\n", "line 2: vector: expected a field"),
+                                    ("a.csv", "1,2,3\n1,x,3\n", "line 2: element 1: expected a number, found 'x'"),
+                                    ("a.tsv", "1\t2\t3\n1\t2\n", "line 2: vector: expected 3 elements, found 2")):
+            (self.folder / name).write_text(content)
+            self.assertEqual(self.run_it("search", self.file, "--queries", name, status=1, stderr=told), "")
+        (self.folder / "a.fvecs").write_bytes(struct.pack("<I2f", 2, 7, 8))
+        self.run_it("search", self.file, "--queries", "a.fvecs", status=1, stderr="a.fvecs: expected 3 elements of float32, found 2")
+        (self.folder / "a.bin").write_bytes(struct.pack("<2I2f", 1, 3, 1, 2))
+        self.run_it("search", self.file, "--queries", "a.bin", status=1, stderr="a.bin: size: expected")
+        for verb, told in (("delete", "line 2: id"), ("get", "line 2: id")):
+            self.run_it(verb, self.file, stdin="1\nx\n", status=1, stderr=told)
+        self.assertEqual(self.run_it("count", self.file), "4\n")
+
+    def test_recall_against_a_truth_set_is_told_on_stderr(self):
+        self.run_it("create", self.file, "--dim", 1)
+        self.run_it("insert", self.file, stdin="[0]\n[10]\n[20]\n")
+        (self.folder / "truth").write_bytes(struct.pack("<2i2I2f", 2, 1, 0, 2, 1, 1))
+        for queries, recall in (("[1]\n[19]\n", "1.0000"), ("[1]\n[9]\n", "0.5000")):
+            answers = self.run_it("search", self.file, "-k", 1, "--truth", "truth", "--threads", 1, "--rerank", 3, stdin=queries,
+                                  stderr=f"^recall@1: {recall}\n$")
+            self.assertEqual(len(answers.splitlines()), 2)
+        self.run_it("search", self.file, "1", "-k", 1, "--truth", "truth", status=1,
+                    stderr="^shoal: truth: expected 1 queries and k of 1 or more, found 2 and 1\n$")
+        (self.folder / "truth").write_text("no truth")
+        self.run_it("search", self.file, "1", "--truth", "truth", status=1, stderr="^shoal: truth: ")
+
+    def test_progress_is_shown_on_a_terminal_unless_it_is_quiet(self):
+        self.run_it("create", self.folder / "bytes", "--dim", 64, "--dtype", "uint8", "--build-list-size", 400)
+        (self.folder / "bytes.bin").write_bytes(struct.pack("<2I", 4000, 64) + os.urandom(4000 * 64))
+        for options, shown in ((["--quiet"], False), ([], True)):
+            ours, theirs = os.openpty()
+            subprocess.run([PROGRAM, "upsert", "bytes", "bytes.bin", "--threads", "1", *options], stderr=theirs, check=True,
+                           cwd=self.folder)
+            os.close(theirs)
+            try:
+                told = os.read(ours, 1 << 16)
+            except OSError:  # Nothing was written to it.
+                told = b""
+            os.close(ours)
+            self.assertEqual(b"of 4000 vectors" in told, shown, told)
+
+    def test_an_empty_index_has_no_hits_and_no_bench(self):
+        self.run_it("create", self.file, "--dim", 2)
+        self.assertEqual(self.answers("1,2")[0]["ids"], [])
+        self.assertEqual(self.run_it("search", self.file, "1,2", "--format", "csv"), "query,id,distance\n")
+        self.assertEqual((self.run_it("ids", self.file), self.run_it("count", self.file)), ("", "0\n"))
+        self.run_it("bench", self.file, status=1, stderr="has no points")
+        self.run_it("get", self.file, "x", status=1, stderr="id: expected a whole number")
+        self.run_it("get", self.file, 1, "--format", "xml", status=1, stderr="--format: expected jsonl, csv or npy, found xml")
+        self.run_it("search", self.file, "1,2", "--format", "xml", status=1, stderr="--format: expected text, jsonl, csv or npy")
+        self.run_it("delete", self.file, "x", status=1, stderr="id: expected a whole number")
+        self.run_it("delete", self.file, 1, "--missing", "maybe", status=1, stderr="--missing: expected error or ignore, found maybe")
+        self.run_it("create", self.folder / "x", "--dim", 2, "--dtype", "float64", status=1, stderr="--dtype: no such type: float64")
+        self.run_it("create", self.folder / "x", "--dim", 2, "--code", "zip", status=1, stderr="--code.*no such code")
+
+    def test_vector_files_are_read_from_standard_input(self):
+        self.run_it("create", self.file, "--dim", 2)
+        self.npy("a.npy", "<f8", (1, 2), struct.pack("<2d", 1, 2))
+        (self.folder / "a.bin").write_bytes(struct.pack("<2I2f", 1, 2, 3, 4))
+        (self.folder / "a.fvecs").write_bytes(struct.pack("<I2f", 2, 5, 6))
+        (self.folder / "a.bvecs").write_bytes(struct.pack("<I2B", 2, 7, 8))
+        for i, name in enumerate(("a.npy", "a.bin", "a.fvecs")):
+            data = (self.folder / name).read_bytes()
+            command = [PROGRAM, "insert", self.file, "--format", name[2:], "--first-id", str(i)]
+            done = subprocess.run(command, input=data, capture_output=True, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            cut = subprocess.run(command, input=data[:-1], capture_output=True, check=False)
+            self.assertEqual(cut.returncode, 1)
+            self.assertRegex(cut.stderr.decode(), "^shoal: stream: .*expected")
+        self.assertEqual([json.loads(line)["vector"] for line in self.run_it("get", self.file, 0, 1, 2).splitlines()],
+                         [[1, 2], [3, 4], [5, 6]])
+        self.run_it("create", self.folder / "bytes", "--dim", 2, "--dtype", "uint8")
+        with open(self.folder / "a.bvecs", "rb") as rows:
+            subprocess.run([PROGRAM, "insert", "bytes", "-", "--format", "bvecs"], stdin=rows, check=True, cwd=self.folder)
+        self.assertEqual(json.loads(self.run_it("get", "bytes", 0))["vector"], [7, 8])
 
     def npy(self, name, descr, shape, data):
         """Writes a .npy file."""
@@ -178,7 +314,7 @@ class Command(unittest.TestCase):
         data[len(data) // 2] ^= 1
         self.file.write_bytes(data)
         self.run_it("verify", self.file, status=3, stderr="^shoal: .*colors.shoal: ")
-        self.run_it("verify", self.folder / "gone", status=1, stderr="gone")
+        self.run_it("verify", self.folder / "gone", status=4, stderr="gone")
         (self.folder / "text").write_text("no index" * 100)
         self.run_it("count", self.folder / "text", status=1, stderr="text")
 
@@ -221,7 +357,7 @@ class Command(unittest.TestCase):
         self.run_it("import", self.folder / "again", "ann", "--tags")
         self.assertEqual(sorted(self.run_it("ids", self.folder / "again").split()), ["5", "9"])
         self.assertEqual(json.loads(self.run_it("get", self.folder / "again", 9))["vector"], [3, 4])
-        self.run_it("import", self.folder / "x", "gone", status=1, stderr="gone")
+        self.run_it("import", self.folder / "x", "gone", status=4, stderr="gone")
 
     def test_bench_prints_recall_of_one_where_all_is_searched(self):
         self.run_it("create", self.file, "--dim", 1)
@@ -300,8 +436,18 @@ class Command(unittest.TestCase):
         found = self.run_it("search", self.file, stdin="[250, 160, 5]\n")
         plain = stat()
         if self.file.suffix == ".db":
-            self.run_it("pack", self.file, status=1, stderr="expected a snapshot, found a database")
+            self.run_it("pack", self.file, status=1, stderr="--out: expected the name of a snapshot")
+            self.run_it("pack", self.file, "--out", self.file, status=1, stderr="--out: expected")
+            self.make("hsv")
+            self.run_it("pack", self.file, "--out", "packed.shoal", status=1, stderr="--index: expected the name of one of 2")
+            self.run_it("pack", self.file, "--index", "cmyk", "--out", "packed.shoal", status=1, stderr="cmyk")
+            self.run_it("pack", self.file, "--index", "rgb", "--out", "packed.shoal")
+            self.assertTrue(json.loads(self.run_it("stat", "packed.shoal", "--json"))["has_list_codes"])
+            self.assertEqual(self.run_it("search", "packed.shoal", stdin="[250, 160, 5]\n"), found)
             return
+        self.run_it("pack", self.file, "--out", "packed.shoal")
+        self.assertEqual(stat(), plain)
+        self.assertTrue(json.loads(self.run_it("stat", "packed.shoal", "--json"))["has_list_codes"])
         self.run_it("pack", self.file)
         packed = stat()
         self.assertEqual((plain["has_list_codes"], packed["has_list_codes"]), (False, True))
@@ -391,7 +537,11 @@ class Databases(Command):
     test_each_verb_s_help_shows_an_example = test_wrong_usage_is_status_2 = test_completion_knows_verbs_and_options = None
     test_the_lines_of_the_documentation_run = test_csv_and_binary_files_go_in = test_npy_goes_in_and_out = None
     test_other_types_keep_their_elements = test_diskann_s_files_go_out_and_come_back = None
-    test_bench_prints_recall_of_one_where_all_is_searched = None
+    test_bench_prints_recall_of_one_where_all_is_searched = test_vector_files_are_read_from_standard_input = None
+    test_recall_against_a_truth_set_is_told_on_stderr = test_progress_is_shown_on_a_terminal_unless_it_is_quiet = None
+    test_an_empty_index_has_no_hits_and_no_bench = None
+    test_columns_and_fields_are_found_by_name = test_columns_and_fields_that_are_not_there_are_named = None
+    test_a_file_that_is_not_there_is_status_4_and_an_id_that_is_not_is_1 = None
     test_fish_completes_verbs_and_options = test_zsh_completes_verbs_and_options = None
 
 

@@ -10,42 +10,16 @@
 #include <fstream>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
+#include "apps/shoal/lines.h"
 #include "shoal/dataset.h"
 
 namespace shoal::apps {
 namespace {
 
-using Json = nlohmann::json;
-
 tl::unexpected<Error> Invalid(std::string message) {
   return MakeError(ErrorCode::kInvalidArgument, std::move(message));
-}
-
-std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kBlank);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
-}
-
-std::vector<std::string_view> Split(std::string_view line, std::string_view separators) {
-  std::vector<std::string_view> fields;
-  for (size_t begin = 0;;) {
-    const size_t end = line.find_first_of(separators, begin);
-    fields.push_back(Trimmed(line.substr(begin, end - begin)));
-    if (end == std::string_view::npos) return fields;
-    begin = end + 1;
-  }
-}
-
-std::optional<double> NumberOf(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 // Writes element i of a vector whose bytes are 0.
@@ -88,65 +62,6 @@ Result<std::vector<std::byte>> VectorOf(const std::vector<double>& values, Scala
   return vector;
 }
 
-Result<std::vector<double>> NumbersOf(const std::vector<std::string_view>& fields) {
-  std::vector<double> values;
-  values.reserve(fields.size());
-  for (const std::string_view field : fields) {
-    const auto value = NumberOf(field);
-    if (!value)
-      return Invalid(
-          fmt::format("element {}: expected a number, found '{}'", values.size(), field));
-    values.push_back(*value);
-  }
-  return values;
-}
-
-struct Line {
-  std::optional<uint64_t> id;
-  std::vector<double> values;
-};
-
-Result<Line> ParseJson(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Invalid("expected JSON, found something else");
-  const Json* vector = &json;
-  Line line;
-  if (json.is_object()) {
-    const auto found = json.find("vector");
-    if (found == json.end()) return Invalid("vector: expected a field of this name, found none");
-    vector = &*found;
-    if (const auto id = json.find("id"); id != json.end()) {
-      if (!id->is_number_integer() || (id->is_number_integer() && !id->is_number_unsigned()))
-        return Invalid("id: expected a whole number from 0 to 2^64 - 1, found " + id->dump());
-      line.id = id->get<uint64_t>();
-    }
-  }
-  if (!vector->is_array()) return Invalid("vector: expected an array");
-  line.values.reserve(vector->size());
-  for (const Json& element : *vector) {
-    if (!element.is_number())
-      return Invalid(fmt::format("element {}: expected a number, found {}", line.values.size(),
-                                 element.dump()));
-    line.values.push_back(element.get<double>());
-  }
-  return line;
-}
-
-Result<Line> ParseCsv(std::string_view text, bool has_id) {
-  std::vector<std::string_view> fields = Split(text, ",;\t");
-  Line line;
-  if (has_id) {
-    const Result<uint64_t> id = ParseId(fields[0]);
-    if (!id) return tl::unexpected(id.error());
-    line.id = *id;
-    fields.erase(fields.begin());
-  }
-  Result<std::vector<double>> values = NumbersOf(fields);
-  if (!values) return tl::unexpected(values.error());
-  line.values = *std::move(values);
-  return line;
-}
-
 // Standard input, or a file that is opened.
 class Input {
  public:
@@ -176,17 +91,31 @@ Format FormatOf(const std::string& input) {
   return Format::kJsonl;
 }
 
+// Without its end, and, of a file's first line, without a byte order mark.
+std::string_view LineOf(std::string_view text, size_t number) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (number == 1 && text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  if (text.ends_with('\r')) text.remove_suffix(1);
+  return text;
+}
+
 Result<RowsRead> ReadLines(const std::string& name, Format format, const ReadRowsOptions& options) {
   Result<Input> input = Input::Open(name);
   if (!input) return tl::unexpected(input.error());
   RowsRead rows;
+  CsvLines csv(options.columns, options.ids_in_csv);
   std::string text;
   for (size_t number = 1; std::getline(input->stream(), text); ++number) {
-    const std::string_view trimmed = Trimmed(text);
-    if (trimmed.empty()) continue;
-    if (format == Format::kCsv && number == 1 && !NumberOf(Split(trimmed, ",;\t")[0])) continue;
+    const std::string_view line_text = LineOf(text, number);
+    if (Trimmed(line_text).empty()) continue;
+    if (format == Format::kCsv && number == 1) {
+      const Result<bool> is_heading = csv.TakeHeading(line_text);
+      if (!is_heading)
+        return Invalid(fmt::format("{}: line 1: {}", name, is_heading.error().message));
+      if (*is_heading) continue;
+    }
     Result<Line> line =
-        format == Format::kCsv ? ParseCsv(trimmed, options.ids_in_csv) : ParseJson(trimmed);
+        format == Format::kCsv ? csv.Parse(line_text) : ParseJson(line_text, options.columns);
     Result<std::vector<std::byte>> vector =
         line ? VectorOf(line->values, options.type, options.dim)
              : Result<std::vector<std::byte>>(tl::unexpected(line.error()));
@@ -259,13 +188,13 @@ Result<RowsRead> ReadBinary(const std::string& input, Format format,
 Result<RowsRead> ReadRows(const std::string& input, const ReadRowsOptions& options) {
   const Format format = options.format == Format::kAuto ? FormatOf(input) : options.format;
   if (format == Format::kJsonl || format == Format::kCsv) return ReadLines(input, format, options);
+  if (!options.columns.id.empty() || !options.columns.vector.empty())
+    return Invalid(input + ": --id-column, --vector-column: expected JSON lines or CSV");
   return ReadBinary(input, format, options);
 }
 
 Result<std::vector<std::byte>> ParseVector(std::string_view text, ScalarType type, size_t dim) {
-  text = Trimmed(text);
-  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
-  const Result<std::vector<double>> values = NumbersOf(Split(text, ","));
+  const Result<std::vector<double>> values = ParseNumbers(text);
   if (!values) return tl::unexpected(values.error());
   return VectorOf(*values, type, dim);
 }
@@ -290,14 +219,6 @@ std::string ElementsText(VectorView vector) {
     }
   }
   return text;
-}
-
-Result<uint64_t> ParseId(std::string_view text) {
-  uint64_t id = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size())
-    return Invalid(fmt::format("id: expected a whole number from 0 to 2^64 - 1, found '{}'", text));
-  return id;
 }
 
 Result<std::vector<uint64_t>> ReadIds(const std::string& input) {

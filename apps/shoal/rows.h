@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/shoal/lines.h"
 #include "shoal/result.h"
 #include "shoal/types.h"
 
@@ -16,7 +17,8 @@ namespace shoal::apps {
 
 // How vectors are written down. kAuto: what the file's suffix says; of standard input, JSON lines.
 //   kJsonl  {"id": 7, "vector": [1, 2]}, or [1, 2] alone, one a line
-//   kCsv    7,1,2: the id, then the elements; a first line that begins with no number is left out
+//   kCsv    7,1,2: the id, then the elements, or as a heading says (Columns); a first line that
+//           begins with no number is left out
 //   kNpy, kFvecs, kBvecs, kBin   rows without ids (read from standard input, too)
 enum class Format { kAuto, kJsonl, kCsv, kNpy, kFvecs, kBvecs, kBin };
 
@@ -28,6 +30,7 @@ struct ReadRowsOptions {
   std::filesystem::path ids = {};  // If not empty: the ids of rows that have none (ReadIds).
   bool bail = false;               // The first bad line is an error.
   bool ids_in_csv = true;          // false: lines of CSV are elements only.
+  Columns columns = {};            // Of JSON lines and CSV.
 };
 
 // Rows of an input. A line that is wrong is none of them.
@@ -58,6 +61,5 @@ std::string ElementsText(VectorView vector);
 // Ids in decimal, one a line, of a file or "-", or those of an .npy of ids. InvalidArgument names
 // the line.
 Result<std::vector<uint64_t>> ReadIds(const std::string& input);
-Result<uint64_t> ParseId(std::string_view text);
 
 }  // namespace shoal::apps

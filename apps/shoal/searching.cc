@@ -25,6 +25,7 @@ tl::unexpected<Error> Invalid(std::string message) {
 struct SearchArguments {
   Place place;
   std::string vector, queries, format, truth, filter_ids, out;
+  std::vector<std::string> vector_columns;
   size_t k = 10, list_size = 64, rerank = 0, threads = 0;
   float radius = NAN;
   bool ids_as_strings = false;
@@ -60,8 +61,11 @@ Result<RowsRead> QueriesOf(const SearchArguments& arguments, const IndexOptions&
     return RowsRead{.ids = {0}, .elements = *std::move(one), .lines = {}, .bad = {}};
   }
   const std::string input = arguments.queries.empty() ? "-" : arguments.queries;
-  return ReadRows(input,
-                  {.type = index.scalar_type, .dim = index.dim, .bail = true, .ids_in_csv = false});
+  return ReadRows(input, {.type = index.scalar_type,
+                          .dim = index.dim,
+                          .bail = true,
+                          .ids_in_csv = false,
+                          .columns = {.vector = arguments.vector_columns}});
 }
 
 Result<std::vector<std::vector<Hit>>> Answers(const Source& view, MatrixView queries,
@@ -288,6 +292,11 @@ void AddSearch(CLI::App& app, Action* action) {
   verb->add_option("vector", arguments->vector,
                    "1,2,3 or [1,2,3]; none: --queries, or standard input, JSON lines");
   verb->add_option("--queries", arguments->queries, "a file of vectors");
+  verb->add_option("--vector-column", arguments->vector_columns,
+                   "of CSV, whose first line has names then, and JSON lines: where the elements "
+                   "are; several in this order")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--filter-ids", arguments->filter_ids,
                    "a file of the ids that may be hits: one a line, or an .npy");
   verb->add_option("-k", arguments->k, "hits for each query (10)");

@@ -174,6 +174,13 @@ void AddWrite(CLI::App& app, Action* action, bool upsert) {
                    "jsonl, csv, tsv, npy, fvecs, bvecs or bin; by default the file's suffix");
   verb->add_option("--ids", arguments->read.ids,
                    "ids of rows that have none: one a line, or an .npy");
+  verb->add_option("--id-column", arguments->read.columns.id,
+                   "of CSV, whose first line has names then, and JSON lines: where ids are (id)");
+  verb->add_option("--vector-column", arguments->read.columns.vector,
+                   "likewise: where the elements are; several in this order (vector; of CSV, all "
+                   "other columns)")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--first-id", arguments->read.first_id,
                    "without --ids: the id of the first such row (0)");
   verb->add_option("--threads", arguments->threads, "0: one for each CPU");
@@ -254,26 +261,48 @@ void AddRenewing(CLI::App& app, Action* action) {
   compact->callback([=] { *action = [=] { return Compact(*place); }; });
 }
 
+struct PackArguments {
+  Place place;
+  std::string out;
+};
+
+// The index of a database is what its last commit left.
+Result<int> Pack(const PackArguments& arguments) {
+  const Place& place = arguments.place;
+  const Result<std::string> name = IndexNameOf(place);
+  if (!name) return tl::unexpected(name.error());
+  const SaveOptions options{.list_codes = SaveOptions::ListCodes::kBeside};
+  const auto save = [&](const Index& index, const std::string& file) -> Result<int> {
+    if (Status saved = index.Save(file, {}, options); !saved) return tl::unexpected(saved.error());
+    return kDone;
+  };
+  if (name->empty()) {
+    const Result<Index> index = Index::Load(place.file);
+    if (!index) return tl::unexpected(index.error());
+    return save(*index, arguments.out.empty() ? place.file : arguments.out);
+  }
+  if (arguments.out.empty() || IsDatabase(arguments.out))
+    return Invalid(place.file +
+                   ": --out: expected the name of a snapshot, for a database's index "
+                   "is packed into one");
+  Result<Database> database = Database::Open(place.file, {.create = false});
+  if (!database) return tl::unexpected(database.error());
+  const Result<StoredIndex> index = database->OpenIndex(*name);
+  if (!index) return tl::unexpected(index.error());
+  return save(index->live(), arguments.out);
+}
+
 void AddPack(CLI::App& app, Action* action) {
-  const auto file = std::make_shared<std::string>();
-  CLI::App* verb = AddVerb(app, "pack",
-                           "Puts codes beside the lists: searches of the file are faster, and the "
-                           "file is larger, until a verb changes it.",
-                           "shoal pack colors.shoal");
-  verb->add_option("file", *file, "the index")->required();
-  verb->callback([=] {
-    *action = [=]() -> Result<int> {
-      if (IsDatabase(*file))
-        return MakeError(ErrorCode::kUnsupported,
-                         fmt::format("{}: pack: expected a snapshot, found a database", *file));
-      const Result<Index> index = Index::Load(*file);
-      if (!index) return tl::unexpected(index.error());
-      const SaveOptions options{.list_codes = SaveOptions::ListCodes::kBeside};
-      if (Status saved = index->Save(*file, {}, options); !saved)
-        return tl::unexpected(saved.error());
-      return kDone;
-    };
-  });
+  const auto arguments = std::make_shared<PackArguments>();
+  CLI::App* verb =
+      AddVerb(app, "pack",
+              "Puts codes beside the lists: searches of the snapshot are faster, and the file is "
+              "larger, until a verb changes it. Makes such a snapshot of a database's index.",
+              "shoal pack colors.shoal\n"
+              "  shoal pack colors.db --index rgb --out rgb.shoal");
+  AddPlace(*verb, &arguments->place);
+  verb->add_option("--out", arguments->out, "the packed snapshot; by default the file itself");
+  verb->callback([=] { *action = [=] { return Pack(*arguments); }; });
 }
 
 }  // namespace

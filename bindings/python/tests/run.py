@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Builds the Python package from an sdist, installs it into a virtual environment of its own, and runs its tests.
 
-usage: run.py --source DIR --build DIR [--suites | --figures | --wheel DIR] [PYTEST ARGUMENT...]
+usage: run.py --source DIR --build DIR [--suites [WHICH] | --figures | --wheel DIR] [PYTEST ARGUMENT...]
 
---suites runs other libraries' tests of what stands in for them, or is an adaptor to them: those of LangChain,
-scikit-learn, Haystack, LlamaIndex as packages (stores over vector sets, too, on servers that it starts); hnswlib's and
-diskannpy's, which are in no package, from clones of their repositories, unchanged (--hnswlib URL, --diskannpy URL, or
-SHOAL_SUITE_HNSWLIB and SHOAL_SUITE_DISKANNPY). The last lines say of each what came of it.
+--suites runs other libraries' tests of what stands in for them, or is an adaptor to them. WHICH is packages: those of
+LangChain, scikit-learn, Haystack, LlamaIndex, from the package index (stores over vector sets, too, on servers that it
+starts); or clones: hnswlib's and diskannpy's, which are in no package, from clones of their repositories, unchanged
+(--hnswlib URL, --diskannpy URL, or SHOAL_SUITE_HNSWLIB and SHOAL_SUITE_DISKANNPY); by default both. The last lines say
+of each what came of it.
 --figures measures what figures.py says, beside the program DIR/apps/shoal.
 --wheel builds the wheel alone, into DIR, and has auditwheel say which systems it runs on, where that is installed.
 
 Everything is under the build directory: venv, sdist, wheel. Packages come from the package index. Where that
-cannot be reached the exit status is 77, and the last line says so.
+cannot be reached the last line says so, and the exit status is 77, or, where CI is set in the environment, 1.
 """
 import argparse
 import os
@@ -113,13 +114,19 @@ def run_diskannpy(python, folder, environment):
     return f"{len(names)} files"
 
 
+def not_fetched(what, failure):
+    """The exit status where packages cannot be fetched; says so. In CI they have to be."""
+    in_ci = bool(os.environ.get("CI"))
+    print(f"{'FAILED' if in_ci else 'SKIPPED'}: {what}, for packages cannot be fetched ({failure})", flush=True)
+    return 1 if in_ci else SKIPPED
+
+
 def run_suites(package, build, python, args):
-    """Other libraries' tests, each in an environment without the sources. Returns whether all could be fetched."""
+    """Other libraries' tests, each in an environment without the sources. Returns the exit status."""
     try:
         suites = make_environment(build / "suites", SUITES)
     except Failed as failure:
-        print(f"SKIPPED: other libraries' tests were not run, packages cannot be fetched ({failure})")
-        return False
+        return not_fetched("other libraries' tests were not run", failure)
     shutil.rmtree(site_packages(suites) / "shoal", ignore_errors=True)
     shutil.copytree(site_packages(python) / "shoal", site_packages(suites) / "shoal")
     shims = build / "shims"
@@ -128,7 +135,10 @@ def run_suites(package, build, python, args):
         (shims / f"{name}.py").write_text(f"import sys\n\nimport shoal.{name}\n\nsys.modules[__name__] = shoal.{name}\n")
     environment = {**os.environ, "PYTHONPATH": str(shims)}
     outcomes, failed, skipped = [], False, False
-    for test in sorted((package / "suites").glob("test_*.py")):
+    tests = [] if args.suites == "clones" else sorted((package / "suites").glob("test_*.py"))
+    clones = [] if args.suites == "packages" else [("hnswlib", args.hnswlib, "master", run_hnswlib),
+                                                   ("diskannpy", args.diskannpy, "cpp_main", run_diskannpy)]
+    for test in tests:
         try:
             run(suites, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", test, cwd=build,
                 env={**os.environ, "SHOAL_BUILD": str(build.parent)})
@@ -136,8 +146,7 @@ def run_suites(package, build, python, args):
         except Failed as failure:
             failed = True
             outcomes.append(f"FAILED: {test.stem.removeprefix('test_')} ({failure})")
-    for name, url, branch, run_suite in (("hnswlib", args.hnswlib, "master", run_hnswlib),
-                                         ("diskannpy", args.diskannpy, "cpp_main", run_diskannpy)):
+    for name, url, branch, run_suite in clones:
         try:
             clone(url, build / name, branch)
         except Failed as failure:
@@ -152,7 +161,7 @@ def run_suites(package, build, python, args):
     print(*outcomes, sep="\n", flush=True)
     if failed:
         raise Failed("other libraries' tests: not all passed")
-    return not skipped
+    return SKIPPED if skipped else 0
 
 
 def build_wheel(source, build, python, out):
@@ -192,7 +201,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--build", type=pathlib.Path, required=True)
-    parser.add_argument("--suites", action="store_true")
+    parser.add_argument("--suites", nargs="?", const="both", choices=["both", "packages", "clones"])
     parser.add_argument("--figures", action="store_true")
     parser.add_argument("--hnswlib", default=HNSWLIB)
     parser.add_argument("--diskannpy", default=DISKANNPY)
@@ -204,8 +213,7 @@ def main():
     try:
         python = make_environment(build / "venv", REQUIRED)
     except Failed as failure:
-        print(f"SKIPPED: the Python package was not tested, packages cannot be fetched ({failure})")
-        return SKIPPED
+        return not_fetched("the Python package was not tested", failure)
     if args.wheel is not None:
         build_wheel(args.source, build, python, args.wheel.resolve())
         return 0
@@ -215,7 +223,7 @@ def main():
         run(python, package / "tests" / "figures.py", build.parent / "apps" / "shoal", cwd=build)
         return 0
     if args.suites:
-        return 0 if run_suites(package, build, python, args) else SKIPPED
+        return run_suites(package, build, python, args)
     run(python, "-m", "mypy", "--config-file", args.source / "pyproject.toml", "--cache-dir", build / "mypy",
         cwd=package)
     # From a folder without the package's sources, which would be imported in its place.
