@@ -13,6 +13,8 @@ from client import Map, ReplyError, blob
 from cluster_client import PlainClient, load_cluster
 
 HERE = pathlib.Path(__file__).resolve().parent
+# Where all partitions must be searched, whatever else the machine does.
+PATIENT = ("DEADLINE", 20000)
 
 
 def check_client(test, port, *words, python=sys.executable):
@@ -50,20 +52,21 @@ class Gather(ClusterTest):
         store, vectors = self.fill(nodes[0].port)
         rng = random.Random(2)
         for client in clients:  # Replicas are asked, too.
+            wait_until(lambda c=client: c("VX.SIM", "plants", 16, "FP32", blob([1.0] * 8))[1] == [], what="links to all masters")
             for _ in range(10):
                 query = vector(rng, 8)
-                found, missing = client("VX.SIM", "plants", 16, "FP32", blob(query), "WITHSCORES", "COUNT", 20, "EF", 800)
+                found, missing = client("VX.SIM", "plants", 16, "FP32", blob(query), "WITHSCORES", "COUNT", 20, "EF", 800, *PATIENT)
+                self.assertEqual(missing, [])
                 merged = store.search(query, 20, ef=800)
                 self.assertEqual(found[::2], [hit.element.encode() for hit in merged])
                 self.assertEqual([float(score) for score in found[1::2]], [hit.score for hit in merged])
-                self.assertEqual(missing, [])
         query = vectors["e5"]
         found, missing = clients[4]("VX.SIM", "plants", 16, "VALUES", 8, *query, "FILTER", ".i < 9", "WITHATTRIBS", "TRUTH")
         self.assertEqual({bytes(name): bytes(text) for name, text in zip(found[::2], found[1::2])},
                          {b"e%d" % i: b'{"i": %d}' % i for i in range(9)})
         for client in clients:  # An element of any node's is a query at every node.
             for element in ("e1", "e2", "e3"):
-                found, missing = client("VX.SIM", "plants", 16, "ELE", element, "WITHSCORES", "COUNT", 5, "EF", 800)
+                found, missing = client("VX.SIM", "plants", 16, "ELE", element, "WITHSCORES", "COUNT", 5, "EF", 800, *PATIENT)
                 hits = store.search(element=element, count=5, ef=800)
                 self.assertEqual((found[::2], missing), ([hit.element.encode() for hit in hits], []))
                 for score, hit in zip(found[1::2], hits):
@@ -81,23 +84,23 @@ class Gather(ClusterTest):
         key = next(key for key in store.keys if not isinstance(clients[0].pipeline([("VCARD", key)])[0], ReplyError))
         slot = clients[0]("CLUSTER", "KEYSLOT", key)
         ids = [client("CLUSTER", "MYID") for client in clients]
-        expected = clients[2]("VX.SIM", "plants", 16, "FP32", blob(query), "COUNT", 50, "EF", 800)
+        expected = clients[2]("VX.SIM", "plants", 16, "FP32", blob(query), "COUNT", 50, "EF", 800, *PATIENT)
         clients[1]("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
         clients[0]("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
         self.assertEqual(clients[0]("MIGRATE", "127.0.0.1", nodes[1].port, key, 0, 5000), "OK")
         for client in clients[:3]:
-            self.assertEqual(client("VX.SIM", "plants", 16, "FP32", blob(query), "COUNT", 50, "EF", 800), expected)
+            self.assertEqual(client("VX.SIM", "plants", 16, "FP32", blob(query), "COUNT", 50, "EF", 800, *PATIENT), expected)
         for client in (clients[1], clients[0], clients[2]):
             client("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
         for client in clients[:3]:
-            self.assertEqual(client("VX.SIM", "plants", 16, "FP32", blob(query), "COUNT", 50, "EF", 800), expected)
+            self.assertEqual(client("VX.SIM", "plants", 16, "FP32", blob(query), "COUNT", 50, "EF", 800, *PATIENT), expected)
 
     def kill_a_master(self, nodes, clients, store, query):
         """The reply says within the deadline which partitions are missing; with the new master none are."""
         lost = [number for number, key in enumerate(store.keys)
                 if not isinstance(clients[2].pipeline([("VCARD", key)])[0], ReplyError)]
         self.assertGreater(len(lost), 2)
-        whole = clients[0]("VX.SIM", "plants", 16, "FP32", blob(query), "COUNT", 50, "EF", 800)[0]
+        whole = clients[0]("VX.SIM", "plants", 16, "FP32", blob(query), "COUNT", 50, "EF", 800, *PATIENT)[0]
         gone = {name for key in (store.keys[number] for number in lost) for name in clients[2]("VRANGE", key, "-", "+")}
         nodes[2].process.send_signal(signal.SIGSTOP)  # Connections stay: only the deadline ends the search.
         try:
