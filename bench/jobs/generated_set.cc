@@ -60,6 +60,36 @@ MakePoint Mixture(const GeneratedSetOptions& options, Engine& setup) {
   };
 }
 
+// A mixture in which every 48th element is eight times as large: over half of the energy is in 2 %
+// of the elements, as in some models' embeddings.
+MakePoint LargeElements(const GeneratedSetOptions& options, Engine& setup) {
+  constexpr size_t kApart = 48;
+  constexpr float kTimes = 8;
+  const MakePoint mixture = Mixture(options, setup);
+  return [mixture, dim = options.dim](const Place& place, Engine& random, float* out) {
+    mixture(place, random, out);
+    for (size_t d = 0; d < dim; d += kApart) out[d] *= kTimes;
+  };
+}
+
+// The row that a point is like: a query is like one of the last `recent`, or of all.
+size_t RowLike(const Place& place, const GeneratedSetOptions& options, Engine& random) {
+  if (!place.is_query) return place.row;
+  return options.rows - 1 - random() % (options.recent > 0 ? options.recent : options.rows);
+}
+
+// A mixture that moves, from the first row to the last by some three deviations of each element.
+MakePoint Drift(const GeneratedSetOptions& options, Engine& setup) {
+  const MakePoint mixture = Mixture(options, setup);
+  const std::vector<float> way = Gaussian(options.dim, 3, setup);
+  return [=](const Place& place, Engine& random, float* out) {
+    const auto row = static_cast<float>(RowLike(place, options, random));
+    const float share = row / static_cast<float>(options.rows);
+    mixture(place, random, out);
+    for (size_t d = 0; d < options.dim; ++d) out[d] += share * way[d];
+  };
+}
+
 // A Gaussian in all dimensions; a quarter are copies of 500 of its points with a little noise:
 // groups larger than the list of a search.
 MakePoint NearDuplicates(const GeneratedSetOptions& options, Engine& setup) {
@@ -78,9 +108,7 @@ MakePoint Clusters(const GeneratedSetOptions& options, Engine& setup) {
   const std::vector<float> centers = Gaussian(options.clusters * options.dim, 1, setup);
   return [=](const Place& place, Engine& random, float* out) {
     const size_t n = options.clusters, period = options.period;
-    size_t row = place.row;
-    if (place.is_query)
-      row = options.rows - 1 - random() % (options.recent > 0 ? options.recent : options.rows);
+    const size_t row = RowLike(place, options, random);
     const size_t cluster = period > 0 ? row % period * n / period : random() % n;
     std::normal_distribution<float> normal(0, options.spread);
     for (size_t d = 0; d < options.dim; ++d)
@@ -150,6 +178,9 @@ using Options = GeneratedSetOptions;
 constexpr Entry kSets[] = {
     {"mixture", "low intrinsic dimension, as embeddings have", Metric::kL2, Mixture},
     {"bits", "signs of a mixture, as binary embeddings are", Metric::kHamming, Mixture},
+    {"large-elements", "a mixture in which a few elements are large", Metric::kCosine,
+     LargeElements},
+    {"drift", "a mixture that moves from row to row", Metric::kL2, Drift},
     {"near-duplicates", "groups of near copies, larger than a list", Metric::kL2, NearDuplicates},
     {"clusters", "tight clusters, in any order or one after another", Metric::kL2, Clusters},
     {"unit", "unit vectors", Metric::kL2, [](const Options& o, Engine&) { return Unit(o, 0); }},

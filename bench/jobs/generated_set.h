@@ -22,8 +22,8 @@ struct GeneratedSetOptions {
   // clusters: how many, and the deviation within one by that of their centres.
   size_t clusters = 200;
   float spread = 0.15f;
-  // clusters: the clusters come one after another, again after `period` rows; 0: in any order. Only
-  // clusters of the last `recent` rows are asked for; 0: all.
+  // clusters: they come one after another, again after `period` rows; 0: in any order. clusters,
+  // drift: queries are like the last `recent` rows; 0: all.
   size_t period = 0;
   size_t recent = 0;
   std::optional<Metric> metric = std::nullopt;  // Of the ground truth; by default the set's own.
