@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -70,6 +71,15 @@ Stores OpenStore(std::string_view name, const std::filesystem::path& path, size_
   return OpenDiskFeatures(
       path, row_bytes,
       {.access = name == "disk" ? Access::kBuffered : Access::kDirect, .cache_bytes = cache_bytes});
+}
+
+// Bytes that this process has had read from disks.
+double ReadFromDisk() {
+  std::ifstream lines("/proc/self/io");
+  const std::string key = "read_bytes:";
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(key)) return std::stod(line.substr(key.size()));
+  return 0;
 }
 
 // Hits of all queries, at each list size.
@@ -326,17 +336,17 @@ class FeaturesJob final : public Job {
   Expected<void> Time(const Searched& searched, const TimedSearch& search,
                       const std::string& prefix, Json& row) {
     const FeatureStats before = store_ == nullptr ? FeatureStats() : store_->Stats();
+    const double read_before = ReadFromDisk();
     auto timed = RunTimed(searched, queries_, search);
     if (!timed) return tl::unexpected(timed.error());
     row[prefix + "qps"] = timed->queries_per_second;
     row[prefix + "p50_us"] = timed->latencies.Percentile(0.5);
     row[prefix + "p99_us"] = timed->latencies.Percentile(0.99);
-    if (store_ == nullptr) return {};
     const auto searches = static_cast<double>(timed->latencies.us.size());
+    row[prefix + "disk_pages_per_query"] = (ReadFromDisk() - read_before) / 4096 / searches;
+    if (store_ == nullptr) return {};
     const FeatureStats after = store_->Stats();
     row[prefix + "reads_per_query"] = static_cast<double>(after.reads - before.reads) / searches;
-    row[prefix + "pages_per_query"] =
-        static_cast<double>(after.bytes_read - before.bytes_read) / 4096 / searches;
     return {};
   }
 
