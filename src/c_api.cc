@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "shoal/version.h"
 
@@ -99,6 +100,7 @@ Result<Search> Search::Of(size_t k, const shoal_search_options* options) {
                      .search_list_size = OrDefault<size_t>(all->list_size, 64),
                      .rerank = all->rerank,
                      .target_recall = all->target_recall};
+  search.work_ = all->work;
   if (all->accept != nullptr)
     search.filter_ =
         Filter::Where([accept = all->accept, user = all->accept_user](
@@ -108,25 +110,16 @@ Result<Search> Search::Of(size_t k, const shoal_search_options* options) {
   return search;
 }
 
-namespace {
-
-// *number = call(the checked options), which gives a Result<uint64_t>.
-template <class Call>
-int32_t Estimate(const shoal_index_options* options, uint64_t* number, shoal_error* error,
-                 const Call& call) {
-  return Guarded(error, [&]() -> Status {
-    const auto all = Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto checked = OptionsOf(*all);
-    if (!checked) return tl::unexpected(checked.error());
-    const Result<uint64_t> estimate = call(*checked);
-    if (!estimate) return tl::unexpected(estimate.error());
-    *number = *estimate;
-    return {};
-  });
+void Search::Tell(const WorkCounters& work) const {
+  if (work_ == nullptr) return;
+  Write({.struct_size = 0,
+         .reserved = 0,
+         .distances = work.distances,
+         .hops = work.hops,
+         .reranked = work.reranked,
+         .filter_checks = work.filter_checks},
+        work_);
 }
-
-}  // namespace
 
 }  // namespace shoal::c
 
@@ -222,8 +215,11 @@ int32_t shoal_search(const shoal_index* index, const void* query, size_t k,
   *found = 0;
   const auto search = c::Search::Of(k, options);
   if (!search) return c::Fail(search.error(), error);
+  shoal::WorkCounters work;
   const auto n = index->live().Search(c::VectorOf(*index, query), search->options(), {ids, k},
-                                      {distances, distances == nullptr ? 0 : k});
+                                      {distances, distances == nullptr ? 0 : k},
+                                      search->wants_work() ? &work : nullptr);
+  search->Tell(work);
   if (!n) return c::Fail(n.error(), error);
   *found = *n;
   return c::Succeed(error);
@@ -236,10 +232,15 @@ int32_t shoal_search_many(const shoal_index* index, const void* queries, size_t 
     const auto search = c::Search::Of(k, options);
     if (!search) return tl::unexpected(search.error());
     if (k != 0 && n > SIZE_MAX / k) return c::Invalid("n x k: more than memory can hold");
+    std::vector<shoal::WorkCounters> work(search->wants_work() ? n : 0);
     const shoal::SearchManyOutput output{
-        {ids, n * k}, {distances, distances == nullptr ? 0 : n * k}, {counts, n}};
-    return index->live().SearchMany(c::MatrixOf(*index, queries, n), search->options(), output,
-                                    how);
+        {ids, n * k}, {distances, distances == nullptr ? 0 : n * k}, {counts, n}, work};
+    const Status done =
+        index->live().SearchMany(c::MatrixOf(*index, queries, n), search->options(), output, how);
+    shoal::WorkCounters sum;
+    for (const shoal::WorkCounters& one : work) sum += one;
+    search->Tell(sum);
+    return done;
   });
 }
 
@@ -250,10 +251,10 @@ int32_t shoal_range_search(const shoal_index* index, const void* query, float ra
   return c::Guarded(error, [&]() -> Status {
     const auto search = c::Search::Of(1, options);
     if (!search) return tl::unexpected(search.error());
-    const shoal::SearchOptions all = search->options();
-    const auto hits = index->live().RangeSearch(
-        c::VectorOf(*index, query),
-        {.radius = radius, .search_list_size = all.search_list_size, .filter = all.filter});
+    shoal::WorkCounters work;
+    const auto hits = index->live().RangeSearch(c::VectorOf(*index, query), search->range(radius),
+                                                search->wants_work() ? &work : nullptr);
+    search->Tell(work);
     if (!hits) return tl::unexpected(hits.error());
     *found = hits->size();
     for (size_t i = 0; i < std::min(capacity, hits->size()); ++i) {
@@ -264,9 +265,35 @@ int32_t shoal_range_search(const shoal_index* index, const void* query, float ra
   });
 }
 
+int32_t shoal_range_search_many(const shoal_index* index, const void* queries, size_t n,
+                                float radius, const shoal_search_options* options,
+                                const shoal_batch* batch, size_t capacity, size_t* limits,
+                                uint64_t* ids, float* distances, shoal_error* error) {
+  return c::Long(batch, error, [&](const BatchOptions& how) -> Status {
+    const auto search = c::Search::Of(1, options);
+    if (!search) return tl::unexpected(search.error());
+    const auto hits =
+        index->live().RangeSearchMany(c::MatrixOf(*index, queries, n), search->range(radius), how);
+    if (!hits) return tl::unexpected(hits.error());
+    std::copy(hits->limits.begin(), hits->limits.end(), limits);
+    const size_t written = std::min(capacity, hits->ids.size());
+    std::copy_n(hits->ids.begin(), written, ids);
+    if (distances != nullptr) std::copy_n(hits->distances.begin(), written, distances);
+    return {};
+  });
+}
+
 int32_t shoal_get(const shoal_index* index, uint64_t id, void* vector, shoal_error* error) {
   const shoal::IndexOptions& options = index->live().options();
   return c::CodeOf(index->live().Get(id, {vector, options.scalar_type, options.dim}), error);
+}
+
+int32_t shoal_get_many(const shoal_index* index, const uint64_t* ids, size_t n, void* vectors,
+                       const shoal_batch* batch, size_t* done, shoal_error* error) {
+  return c::OnRows(batch, done, error, [&](const BatchOptions& options) {
+    const shoal::IndexOptions& all = index->live().options();
+    return index->live().GetMany({ids, n}, {vectors, all.scalar_type, n, all.dim}, options);
+  });
 }
 
 int shoal_contains(const shoal_index* index, uint64_t id) {
@@ -298,22 +325,6 @@ int32_t shoal_stats(const shoal_index* index, shoal_index_stats* stats, shoal_er
            stats);
   return c::Succeed(error);
 }
-
-int32_t shoal_estimate_bytes(const shoal_index_options* options, uint64_t points, uint64_t* bytes,
-                             shoal_error* error) {
-  return c::Estimate(options, bytes, error, [&](const shoal::IndexOptions& checked) {
-    return shoal::EstimateBytes(checked, points);
-  });
-}
-
-int32_t shoal_estimate_points(const shoal_index_options* options, uint64_t bytes, uint64_t* points,
-                              shoal_error* error) {
-  return c::Estimate(options, points, error, [&](const shoal::IndexOptions& checked) {
-    return shoal::EstimatePoints(checked, bytes);
-  });
-}
-
-uint64_t shoal_mapped_bytes(void) { return shoal::MappedBytes(); }
 
 int32_t shoal_clear(shoal_index* index, const shoal_batch* batch, shoal_error* error) {
   return c::Long(batch, error, [&](const BatchOptions& options) {

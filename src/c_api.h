@@ -148,10 +148,18 @@ class Search {
     all.filter = filter_ ? &*filter_ : nullptr;
     return all;
   }
+  RangeOptions range(float radius) const {
+    return {.radius = radius,
+            .search_list_size = options_.search_list_size,
+            .filter = filter_ ? &*filter_ : nullptr};
+  }
+  bool wants_work() const { return work_ != nullptr; }
+  void Tell(const WorkCounters& work) const;
 
  private:
   SearchOptions options_;
   std::optional<Filter> filter_;
+  shoal_work* work_ = nullptr;
 };
 
 // call(Index&) of an index in memory. Unsupported: one of a database.

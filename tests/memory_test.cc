@@ -188,7 +188,7 @@ TEST(Reservation, AHoleIsWholePagesNotChargedZeroAndComesBack) {
   EXPECT_EQ(memory.base()[pages(5)], std::byte{1});
   EXPECT_EQ(memory.HoleBytes(pages(3.5), pages(3.6)), kHugePage);
   EXPECT_EQ(memory.HoleBytes(pages(1.5), pages(3.6)), 2 * kHugePage);
-  ASSERT_TRUE(budget.TryCharge(kHugePage));
+  ASSERT_TRUE(budget.TryChargeMapped(kHugePage));
   memory.Recommit(pages(3.5), pages(3.6));
   EXPECT_EQ(memory.HoleBytes(pages(3.5), pages(3.6)), 0u) << "it is there";
   EXPECT_EQ(memory.Resident(8 * kHugePage), 6 * kHugePage);

@@ -162,6 +162,82 @@ TEST(Stats, MappedBytesAreThoseOfTheIndicesThatLive) {
   EXPECT_EQ(MappedBytes(), before);
 }
 
+// Hooks that count, and refuse beyond a limit.
+struct Host {
+  ~Host() { EXPECT_TRUE(SetMemoryHooks({})); }
+  static bool Take(void* user, uint64_t bytes) {
+    auto* const host = static_cast<Host*>(user);
+    if (bytes > host->limit || host->taken > host->limit - bytes) return false;
+    host->taken += bytes;
+    return true;
+  }
+  static void GiveBack(void* user, uint64_t bytes) { static_cast<Host*>(user)->taken -= bytes; }
+  MemoryHooks hooks() { return {Take, GiveBack, this}; }
+  std::atomic<uint64_t> limit = UINT64_MAX;
+  std::atomic<uint64_t> taken = 0;
+};
+
+TEST(MemoryHooks, AreToldOfAllBytesThatComeAndGo) {
+  ASSERT_EQ(MappedBytes(), 0u);
+  Host host;
+  ASSERT_TRUE(SetMemoryHooks(host.hooks()));
+  constexpr size_t kRows = 20'000;  // Enough for whole pages that become holes.
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 256}, 1).Many(kRows);
+  {
+    Index index = *Index::Create({.dim = 256, .max_degree = 4, .build_list_size = 4});
+    for (size_t i = 0; i < kRows; ++i) ASSERT_TRUE(index.Insert(i, rows[i]));
+    EXPECT_EQ(host.taken, MappedBytes());
+    EXPECT_GE(host.taken, index.Stats().memory.vectors);
+    EXPECT_EQ(SetMemoryHooks({}).error().code, ErrorCode::kInvalidArgument) << "an index is there";
+    const uint64_t full = host.taken;
+    for (size_t i = 0; i < kRows / 2; ++i) ASSERT_TRUE(index.Delete(i));
+    EXPECT_EQ(host.taken, MappedBytes());
+    EXPECT_LT(host.taken, full) << "holes";
+    for (size_t i = 0; i < kRows / 2; ++i) ASSERT_TRUE(index.Insert(i, rows[i]));
+    EXPECT_EQ(host.taken, MappedBytes());
+    ASSERT_TRUE(index.Clear());
+    ASSERT_TRUE(index.Compact());
+    EXPECT_EQ(host.taken, MappedBytes());
+  }
+  EXPECT_EQ(host.taken, 0u);
+}
+
+TEST(MemoryHooks, ThatRefuseMakeAnInsertAnErrorThatLeavesNothingBehind) {
+  Host host;
+  ASSERT_TRUE(SetMemoryHooks(host.hooks()));
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 256}, 1).Many(5000);
+  {
+    Index index = *Index::Create({.dim = 256});
+    host.limit = host.taken + (uint64_t{2} << 20);
+    size_t done = 0;
+    Status inserted;
+    while (done < rows.size() && (inserted = index.Insert(done, rows[done]))) ++done;
+    ASSERT_FALSE(inserted);
+    EXPECT_EQ(inserted.error().code, ErrorCode::kOutOfMemory);
+    EXPECT_LE(host.taken, host.limit);
+    EXPECT_EQ(host.taken, MappedBytes());
+    EXPECT_EQ(index.size(), done);
+    EXPECT_TRUE(index.CheckStructure());
+    EXPECT_TRUE(index.Delete(0));
+    EXPECT_TRUE(index.Insert(0, rows[0])) << "in the memory of the deleted point";
+    host.limit = UINT64_MAX;
+    EXPECT_TRUE(index.Insert(done, rows[done]));
+    host.limit = 0;
+    Index other = *Index::Create({.dim = 4});
+    const Status refused = other.Insert(1, std::vector<float>(4));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
+  }
+  EXPECT_EQ(host.taken, 0u);
+}
+
+TEST(MemoryHooks, AreBothOrNone) {
+  Host host;
+  MemoryHooks one = host.hooks();
+  one.give_back = nullptr;
+  EXPECT_EQ(SetMemoryHooks(one).error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST(Stats, CountPointsSlotsAndEdges) {
   Result<Index> index = Index::Create({.dim = 4, .max_degree = 6, .build_list_size = 10});
   const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 4}, 1).Many(500);

@@ -90,6 +90,16 @@ typedef struct {
   const char* rerank_code;
 } shoal_index_options;
 
+/* What a call cost. */
+typedef struct {
+  uint32_t struct_size; /* sizeof(shoal_work); set by the caller. */
+  uint32_t reserved;
+  uint64_t distances; /* Computed, those of `reranked` not included. */
+  uint64_t hops;      /* Points whose lists were read. */
+  uint64_t reranked;  /* Points that were scored again by the rerank code. */
+  uint64_t filter_checks;
+} shoal_work;
+
 /* NULL in place of it, or 0 in place of a field: the default. */
 typedef struct {
   uint32_t struct_size; /* sizeof(shoal_search_options). */
@@ -101,6 +111,7 @@ typedef struct {
    * Called for up to some hundred ids at a time, by any thread of the call. NULL: all. */
   void (*accept)(void* user, const uint64_t* ids, size_t n, uint8_t* accepted);
   void* accept_user;
+  shoal_work* work; /* If not NULL: receives the counters of the call, of all its queries. */
 } shoal_search_options;
 
 /* How a call on many rows runs. NULL in place of it: all CPUs, nothing is told. */
@@ -176,10 +187,22 @@ SHOAL_API int32_t shoal_range_search(const shoal_index* index, const void* query
                                      const shoal_search_options* options, size_t capacity,
                                      uint64_t* ids, float* distances, size_t* found,
                                      shoal_error* error);
+/* The same for n queries: the hits of query i are [limits[i], limits[i + 1]) of all hits, of which
+ * the first `capacity` are written; limits has room for n + 1. limits[n] is how many there are. */
+SHOAL_API int32_t shoal_range_search_many(const shoal_index* index, const void* queries, size_t n,
+                                          float radius, const shoal_search_options* options,
+                                          const shoal_batch* batch, size_t capacity, size_t* limits,
+                                          uint64_t* ids, float* distances, shoal_error* error);
 
 /* Copies a vector. */
 SHOAL_API int32_t shoal_get(const shoal_index* index, uint64_t id, void* vector,
                             shoal_error* error);
+/* Copies the vector of ids[i] to row i of `vectors`. Rows of ids that are not there stay as they
+ * are; the call then returns SHOAL_OK, and batch->failed is told of each. *done, if not NULL: how
+ * many were copied. */
+SHOAL_API int32_t shoal_get_many(const shoal_index* index, const uint64_t* ids, size_t n,
+                                 void* vectors, const shoal_batch* batch, size_t* done,
+                                 shoal_error* error);
 /* 1 or 0. */
 SHOAL_API int shoal_contains(const shoal_index* index, uint64_t id);
 SHOAL_API size_t shoal_size(const shoal_index* index);
@@ -197,6 +220,22 @@ SHOAL_API int32_t shoal_estimate_points(const shoal_index_options* options, uint
 /* What all indexes of this process have from the system directly: see MappedBytes in
  * shoal/stats.h. For a host that accounts for memory. */
 SHOAL_API uint64_t shoal_mapped_bytes(void);
+/* What the host is told of these bytes: see MemoryHooks in shoal/stats.h. The library's other
+ * memory is from operator new, which is malloc unless the program replaces it. */
+typedef struct {
+  uint32_t struct_size; /* sizeof(shoal_memory_hooks). */
+  uint32_t reserved;    /* 0. */
+  void* user;           /* Handed to the functions. */
+  /* Before so many bytes more are taken. Not 0: they are not, and what needs them is
+   * SHOAL_OUT_OF_MEMORY. Called by any thread, under locks of an index: it must be quick, and call
+   * no function of shoal. */
+  int (*take)(void* user, uint64_t bytes);
+  /* After so many bytes went back; likewise. */
+  void (*give_back)(void* user, uint64_t bytes);
+} shoal_memory_hooks;
+/* For all indexes of this process, in place of earlier ones; NULL: none. Call it while there is no
+ * index, and none is being made; SHOAL_INVALID_ARGUMENT otherwise. */
+SHOAL_API int32_t shoal_set_memory_hooks(const shoal_memory_hooks* hooks, shoal_error* error);
 
 SHOAL_API int32_t shoal_clear(shoal_index* index, const shoal_batch* batch, shoal_error* error);
 SHOAL_API int32_t shoal_consolidate(shoal_index* index, const shoal_batch* batch,

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "shoal/export.h"
+#include "shoal/result.h"
 
 namespace shoal {
 
@@ -87,5 +88,20 @@ struct IndexDiagnostics {
 // space, without what they gave back. Their other memory is from operator new. For a program that
 // limits what it takes. Any thread.
 SHOAL_API uint64_t MappedBytes();
+
+// What a program is told of these bytes as they come and go; all that was taken and not given back
+// are MappedBytes(). Called by any thread, under locks of an index: they must be quick, and neither
+// throw nor call a function of shoal.
+struct MemoryHooks {
+  // Before so many bytes more are taken. False: they are not, and what needs them is OutOfMemory.
+  bool (*take)(void* user, uint64_t bytes) = nullptr;
+  // After so many bytes went back.
+  void (*give_back)(void* user, uint64_t bytes) = nullptr;
+  void* user = nullptr;
+};
+// For all indices of this process, in place of earlier ones; without functions: for none. Call it
+// while there is no index, and none is being made. InvalidArgument: MappedBytes() is not 0; one
+// function without the other.
+SHOAL_API Status SetMemoryHooks(const MemoryHooks& hooks);
 
 }  // namespace shoal

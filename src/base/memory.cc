@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/mismatch.h"
 #include "base/round.h"
 #include "shoal/stats.h"
 
@@ -22,6 +23,20 @@ namespace {
 std::atomic<uint64_t> g_reserved{0};
 // Bytes of the committed parts of all reservations, without holes.
 std::atomic<uint64_t> g_mapped{0};
+// Changes while there are no such bytes.
+MemoryHooks g_hooks;
+
+bool TakeMapped(uint64_t bytes) {
+  if (g_hooks.take != nullptr && !g_hooks.take(g_hooks.user, bytes)) return false;
+  g_mapped.fetch_add(bytes, std::memory_order_relaxed);
+  return true;
+}
+
+void GiveBackMapped(uint64_t bytes) {
+  if (bytes == 0) return;
+  g_mapped.fetch_sub(bytes, std::memory_order_relaxed);
+  if (g_hooks.give_back != nullptr) g_hooks.give_back(g_hooks.user, bytes);
+}
 
 // How much is committed for so many bytes: at most a quarter more than they are, and whole huge
 // pages from 8 MB on.
@@ -52,11 +67,23 @@ bool MemoryBudget::TryCharge(uint64_t bytes) {
   return true;
 }
 
+bool MemoryBudget::TryChargeMapped(uint64_t bytes) {
+  if (!TryCharge(bytes)) return false;
+  if (TakeMapped(bytes)) return true;
+  Release(bytes);
+  return false;
+}
+
+void MemoryBudget::ReleaseMapped(uint64_t bytes) {
+  Release(bytes);
+  GiveBackMapped(bytes);
+}
+
 Reservation::~Reservation() {
   if (base_ == nullptr) return;
   munmap(base_, size_);
   g_reserved.fetch_sub(size_, std::memory_order_relaxed);
-  g_mapped.fetch_sub(committed_ - holes_ * kHugePage, std::memory_order_relaxed);
+  GiveBackMapped(committed_ - holes_ * kHugePage);
 }
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
@@ -94,14 +121,13 @@ bool Reservation::Commit(size_t bytes, MemoryBudget& budget) {
   if (bytes > size_) return false;
   const size_t target = std::min(size_, Committed(bytes));
   const size_t more = target - committed_;
-  if (!budget.TryCharge(more)) return false;
+  if (!budget.TryChargeMapped(more)) return false;
   if (mprotect(base_ + committed_, more, PROT_READ | PROT_WRITE) != 0) {
-    budget.Release(more);
+    budget.ReleaseMapped(more);
     return false;
   }
   AdviseHugePages(base_, committed_, target);
   committed_ = target;
-  g_mapped.fetch_add(more, std::memory_order_relaxed);
   return true;
 }
 
@@ -120,9 +146,7 @@ void Reservation::Decommit(size_t bytes, MemoryBudget& budget) {
   const auto holes = static_cast<size_t>(std::count(behind, is_hole_.end(), true));
   std::fill(behind, is_hole_.end(), false);
   holes_ -= holes;
-  const size_t released = committed_ - target - holes * kHugePage;
-  budget.Release(released);
-  g_mapped.fetch_sub(released, std::memory_order_relaxed);
+  budget.ReleaseMapped(committed_ - target - holes * kHugePage);
   committed_ = target;
 }
 
@@ -144,8 +168,7 @@ size_t Reservation::Punch(size_t begin, size_t end, size_t begin_below, MemoryBu
     ++holes_;
     bytes += kHugePage;
   }
-  budget.Release(bytes);
-  g_mapped.fetch_sub(bytes, std::memory_order_relaxed);
+  budget.ReleaseMapped(bytes);
   return bytes;
 }
 
@@ -164,7 +187,6 @@ void Reservation::Recommit(size_t begin, size_t end) {
     if (!is_hole_[page]) continue;
     is_hole_[page] = false;
     --holes_;
-    g_mapped.fetch_add(kHugePage, std::memory_order_relaxed);
   }
 }
 
@@ -191,6 +213,17 @@ uint64_t AddressSpace() {
 }
 
 uint64_t MappedBytes() { return g_mapped.load(std::memory_order_relaxed); }
+
+Status SetMemoryHooks(const MemoryHooks& hooks) {
+  if ((hooks.take == nullptr) != (hooks.give_back == nullptr))
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "hooks: expected both functions or none, found one");
+  if (MappedBytes() != 0)
+    return Mismatch(ErrorCode::kInvalidArgument, "hooks", "no index that is there already",
+                    std::to_string(MappedBytes()) + " bytes of such");
+  g_hooks = hooks;
+  return {};
+}
 
 uint64_t ReservedAddressSpace() { return g_reserved.load(std::memory_order_relaxed); }
 

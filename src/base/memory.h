@@ -22,6 +22,11 @@ class MemoryBudget {
 
   // Charges `bytes` if they are left. False, and nothing charged: they are not.
   bool TryCharge(uint64_t bytes);
+  // The same of bytes that the system maps, which count in MappedBytes; the program may refuse them
+  // too (SetMemoryHooks).
+  bool TryChargeMapped(uint64_t bytes);
+  // They went back to the system.
+  void ReleaseMapped(uint64_t bytes);
   // Charges them even beyond the limit: for working memory that a search must have. Later TryCharge
   // calls see it.
   void Charge(uint64_t bytes) { used_.fetch_add(bytes, std::memory_order_relaxed); }
@@ -82,7 +87,8 @@ class Reservation {
   // zero and are not charged. Punch makes holes of the pages within [begin, end) that begin below
   // `begin_below`. It returns their bytes: 0 also if there is no memory to note them.
   size_t Punch(size_t begin, size_t end, size_t begin_below, MemoryBudget& budget);
-  // Bytes of the pages of [begin, end) that are holes. The caller charges them before Recommit.
+  // Bytes of the pages of [begin, end) that are holes. TryChargeMapped of them comes before
+  // Recommit.
   size_t HoleBytes(size_t begin, size_t end) const;
   // No page of [begin, end) is a hole any more.
   void Recommit(size_t begin, size_t end);

@@ -139,7 +139,7 @@ size_t ColumnGroup::HoleBytes(SlotId slot) const {
 bool ColumnGroup::Recommit(SlotId slot, MemoryBudget& budget) {
   const size_t bytes = HoleBytes(slot);
   if (bytes == 0) return true;
-  if (!budget.TryCharge(bytes)) return false;
+  if (!budget.TryChargeMapped(bytes)) return false;
   for (Column* column : columns_) column->Recommit(slot);
   return true;
 }

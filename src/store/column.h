@@ -49,8 +49,8 @@ class Column {
   // Makes holes of the 2 MB pages that hold records of [begin, end) only, none of them in use, and
   // begin below that of `begin_below`. They read as zero. Returns their bytes.
   size_t Punch(SlotId begin, SlotId end, SlotId begin_below, MemoryBudget& budget);
-  // Bytes of the pages with some of the slot's record that are holes. The caller charges them
-  // before Recommit, after which none is.
+  // Bytes of the pages with some of the slot's record that are holes. The caller charges them,
+  // as mapped, before Recommit, after which none is.
   size_t HoleBytes(SlotId slot) const;
   void Recommit(SlotId slot);
   // Bytes that memory stands behind when [0, slots) have been touched.

@@ -205,6 +205,79 @@ static void test_sizes(const shoal_index* index) {
   EXPECT(shoal_size(index) > 0 && shoal_mapped_bytes() > 16 * shoal_size(index));
 }
 
+/* Memory that the library has from the system, as a host counts it. */
+static uint64_t taken = 0, most = UINT64_MAX;
+static int take(void* user, uint64_t bytes) {
+  (void)user;
+  if (bytes > most || taken > most - bytes) return 1;
+  taken += bytes;
+  return 0;
+}
+static void give_back(void* user, uint64_t bytes) {
+  (void)user;
+  taken -= bytes;
+}
+
+static void test_memory_hooks(float (*vectors)[4]) {
+  shoal_memory_hooks hooks = {0};
+  shoal_index_options options = {0};
+  shoal_index* index;
+  shoal_error error;
+  options.struct_size = sizeof options;
+  options.dim = 4;
+  hooks.struct_size = sizeof hooks;
+  hooks.take = take;
+  EXPECT(shoal_set_memory_hooks(&hooks, &error) == SHOAL_INVALID_ARGUMENT);
+  hooks.give_back = give_back;
+  EXPECT(shoal_set_memory_hooks(&hooks, &error) == SHOAL_OK && taken == 0);
+  EXPECT(shoal_create(&options, &index, &error) == SHOAL_OK);
+  EXPECT(shoal_insert(index, 1, vectors[1], &error) == SHOAL_OK);
+  EXPECT(taken > 0 && taken == shoal_mapped_bytes());
+  EXPECT(shoal_set_memory_hooks(NULL, &error) == SHOAL_INVALID_ARGUMENT);
+  shoal_destroy(index);
+  EXPECT(taken == 0);
+  most = 0;
+  EXPECT(shoal_create(&options, &index, &error) == SHOAL_OK);
+  EXPECT(shoal_insert(index, 1, vectors[1], &error) == SHOAL_OUT_OF_MEMORY && taken == 0);
+  shoal_destroy(index);
+  EXPECT(shoal_set_memory_hooks(NULL, &error) == SHOAL_OK);
+}
+
+static void test_many(const shoal_index* index, float (*vectors)[4]) {
+  const uint64_t asked[3] = {11, 100000, 12};
+  float copies[3][4] = {{0}};
+  uint64_t ids[8];
+  float distances[8];
+  size_t limits[3], done = 0;
+  uint32_t counts[2];
+  int32_t code = 0;
+  shoal_error error;
+  shoal_batch batch = {0};
+  shoal_work work = {0};
+  shoal_search_options options = {0};
+  batch.struct_size = sizeof batch;
+  batch.user = &code;
+  batch.failed = note;
+  EXPECT(shoal_get_many(index, asked, 3, copies, &batch, &done, &error) == SHOAL_OK);
+  EXPECT(done == 2 && code == SHOAL_NOT_FOUND && failed_row == 1);
+  EXPECT(memcmp(copies[2], vectors[11], sizeof copies[2]) == 0 && copies[1][0] == 0);
+  EXPECT(shoal_range_search_many(index, vectors[499], 2, 4, NULL, NULL, 8, limits, ids, distances,
+                                 &error) == SHOAL_OK);
+  EXPECT(limits[0] == 0 && limits[1] == 5 && limits[2] == 10 && ids[0] == 500 && ids[5] == 501);
+  EXPECT(distances[4] == 4 && distances[5] == 0);
+  options.struct_size = sizeof options;
+  options.work = &work;
+  work.struct_size = sizeof work;
+  EXPECT(shoal_search(index, vectors[1], 1, &options, ids, NULL, &done, &error) == SHOAL_OK);
+  const uint64_t one = work.distances;
+  EXPECT(one > 0 && work.hops > 0);
+  EXPECT(shoal_search_many(index, vectors[1], 2, 1, &options, NULL, ids, NULL, counts, &error) ==
+         SHOAL_OK);
+  EXPECT(work.distances > one);
+  EXPECT(shoal_range_search(index, vectors[1], 1, &options, 8, ids, NULL, &done, &error) == 0);
+  EXPECT(work.distances > 0);
+}
+
 static void test_database(const char* path, const uint64_t* ids, float (*vectors)[4]) {
   shoal_database_options options = {0};
   shoal_index_options index_options = {0};
@@ -276,6 +349,7 @@ int main(int argc, char** argv) {
   shoal_batch batch = {0};
   shoal_index_stats stats = {0};
   if (argc != 2) return 2;
+  test_memory_hooks(vectors);
 
   EXPECT(shoal_create(&options, &index, &error) == SHOAL_INVALID_ARGUMENT && index == NULL);
   EXPECT(strstr(error.message, "struct_size") != NULL && error.code == SHOAL_INVALID_ARGUMENT);
@@ -317,6 +391,7 @@ int main(int argc, char** argv) {
   EXPECT(counts[0] == 4 && counts[1] == 4 && found_ids[0] == 11 && found_ids[4] == 12);
   EXPECT(shoal_range_search(index, vectors[500], 4, NULL, 3, found_ids, NULL, &found, &error) == 0);
   EXPECT(found == 5 && found_ids[0] == 501);
+  test_many(index, vectors);
   EXPECT(shoal_get(index, 8, distances, &error) == SHOAL_OK && distances[0] == 7);
   EXPECT(shoal_upsert(index, 8, vectors[999], &error) == SHOAL_OK && shoal_contains(index, 8) == 1);
   EXPECT(shoal_delete(index, 8, &error) == SHOAL_OK && shoal_contains(index, 8) == 0);
@@ -336,6 +411,8 @@ int main(int argc, char** argv) {
   EXPECT(again != NULL && shoal_size(again) == 990);
   EXPECT(shoal_clear(again, NULL, &error) == SHOAL_OK && shoal_size(again) == 0);
   EXPECT(strcmp(shoal_code_name(SHOAL_CANCELLED), "Cancelled") == 0);
+  EXPECT(strcmp(shoal_code_name(SHOAL_FILE_NOT_FOUND), "FileNotFound") == 0);
+  EXPECT(shoal_code_name(SHOAL_FILE_NOT_FOUND + 1)[0] == 0);
   EXPECT(shoal_abi_version() == 1);
   test_streams(index);
   test_filters(index, vectors[500]);
@@ -352,5 +429,3 @@ int main(int argc, char** argv) {
   if (failures == 0) printf("shoal %s\n", shoal_version());
   return failures == 0 ? 0 : 1;
 }
-  EXPECT(strcmp(shoal_code_name(SHOAL_FILE_NOT_FOUND), "FileNotFound") == 0);
-  EXPECT(shoal_code_name(SHOAL_FILE_NOT_FOUND + 1)[0] == 0);

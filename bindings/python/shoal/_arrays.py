@@ -90,6 +90,17 @@ def check_order(ids: Any, vectors: Any) -> None:
         raise TypeError(f"ids come first, then vectors: found arrays of shapes {first.shape} and {second.shape}")
 
 
+def check_integers(**arguments: Any) -> None:
+    """TypeError names the first that is no integer; ValueError, the first that no index can mean."""
+    for name, value in arguments.items():
+        try:
+            number = as_index(value)
+        except TypeError:
+            raise TypeError(f"{name}: an integer expected, found {type(value).__name__}") from None
+        if not 0 <= number < 2**63:
+            raise ValueError(f"{name}: expected 0 to 2^63 - 1, found {number}") from None
+
+
 def _one_id(value: int) -> int:
     if not 0 <= value < 2**64:
         raise ValueError(f"id: expected 0 to 2^64 - 1, found {value}")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _shoal
-from ._arrays import AnyArray, Ids, IdsLike, VectorsLike, array_dtype, as_ids, as_vectors
+from ._arrays import AnyArray, Ids, IdsLike, VectorsLike, array_dtype, as_ids, as_vectors, check_integers
 from ._errors import IdNotFoundError
 from ._filters import FilterLike, native_filter
 from ._progress import Progress, progress_function
@@ -78,6 +78,8 @@ class Searching(Generic[Native]):
         ------
         ValueError
             Another dimension than the index's, k = 0, NaN or infinity in a query.
+        MemoryError
+            The hits of many queries would take more than half of the machine's memory.
         UnsupportedError
             A filter by labels, in a database's snapshot.
 
@@ -95,12 +97,16 @@ class Searching(Generic[Native]):
                [3, 2]], dtype=uint64)
         """
         queries = as_vectors(query, self._dtype, "query")
-        if queries.ndim == 1:
-            return _new_tuple(Hits, self._native.search(queries, k, list_size, rerank, target_recall, max_per_label,
-                                                        None if filter is None else native_filter(filter)))
-        with progress_function(progress, "search") as function:
-            return BatchHits(*self._native.search_many(queries, k, list_size, rerank, target_recall, max_per_label,
-                                                       native_filter(filter), threads, function))
+        try:
+            if queries.ndim == 1:
+                return _new_tuple(Hits, self._native.search(queries, k, list_size, rerank, target_recall, max_per_label,
+                                                            None if filter is None else native_filter(filter)))
+            with progress_function(progress, "search") as function:
+                return BatchHits(*self._native.search_many(queries, k, list_size, rerank, target_recall, max_per_label,
+                                                           native_filter(filter), threads, function))
+        except TypeError:
+            check_integers(k=k, list_size=list_size, rerank=rerank, max_per_label=max_per_label, threads=threads)
+            raise
 
     def range_search(self, query: VectorsLike, radius: float, *, list_size: int = 64,
                      filter: FilterLike = None, threads: int = 0, progress: Progress = None) -> Any:  # noqa: A002
@@ -302,6 +308,7 @@ class Measuring(Searching[Measured]):
         queries = as_vectors(query, self._dtype, "query")
         if queries.ndim != 1:
             raise ValueError(f"query: expected one vector, found {queries.shape[0]} rows")
+        check_integers(k=k, list_size=list_size, rerank=rerank, max_per_label=max_per_label)
         pages = self._native.search_pages(queries, k, list_size, rerank, max_per_label, native_filter(filter))
 
         def hits() -> Iterator[Hits]:

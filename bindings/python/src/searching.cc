@@ -1,5 +1,7 @@
 #include "searching.h"
 
+#include <unistd.h>
+
 #include <cstring>
 
 namespace shoal::python {
@@ -9,6 +11,17 @@ size_t CountOf(const char* field, int64_t value) {
     Raise({ErrorCode::kInvalidArgument,
            std::string(field) + ": expected 0 or more, found " + std::to_string(value)});
   return static_cast<size_t>(value);
+}
+
+void CheckFits(size_t n, size_t k) {
+  constexpr double kHit = sizeof(uint64_t) + sizeof(float);
+  const double bytes = kHit * static_cast<double>(n) * static_cast<double>(k);
+  const double memory =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (bytes > memory / 2)
+    Raise({ErrorCode::kOutOfMemory, "k: " + std::to_string(n) +
+                                        " queries with k = " + std::to_string(k) +
+                                        " hits take more than half of this machine's memory"});
 }
 
 SearchOptions OptionsOf(int64_t k, const SearchArguments& arguments, const SearchFilter& filter) {

@@ -85,6 +85,10 @@ nb::tuple Search(const Handle<Engine>& handle, nb::handle query, int64_t k,
 void Pad(const NewArray<uint64_t>& ids, const NewArray<float>& distances,
          const NewArray<uint32_t>& counts);
 
+// OutOfMemory: the hits of n queries would take more than half of this machine's memory. (The
+// system would give it, and end the process when it is written to.)
+void CheckFits(size_t n, size_t k);
+
 // (ids (n, k), distances (n, k), counts (n,) uint32), of n queries.
 template <class Engine>
 nb::tuple SearchMany(const Handle<Engine>& handle, nb::handle queries, int64_t k,
@@ -94,6 +98,7 @@ nb::tuple SearchMany(const Handle<Engine>& handle, nb::handle queries, int64_t k
   const VectorArray array = VectorsOf(queries, searched.options());
   SearchFilter filter(arguments.filter);
   const SearchOptions options = OptionsOf(k, arguments, filter);
+  CheckFits(array.rows, options.k);
   const NewArray<uint64_t> ids = NewIds(array.rows, options.k);
   const NewArray<float> distances = NewDistances(array.rows, options.k);
   const NewArray<uint32_t> counts = NewCounts(array.rows);

@@ -144,6 +144,16 @@ def test_search_names_what_is_wrong(index):
         index.search(np.zeros(16), k=0)
     with pytest.raises(ValueError, match="k: expected 0 or more, found -1"):
         index.search(np.zeros(16), k=-1)
+    for wrong in (1.5, "3", None):
+        with pytest.raises(TypeError, match=f"k: an integer expected, found {type(wrong).__name__}"):
+            index.search(np.zeros(16), k=wrong)
+        with pytest.raises(TypeError, match=f"list_size: an integer expected, found {type(wrong).__name__}"):
+            index.search(np.zeros((2, 16)), list_size=wrong)
+    with pytest.raises(ValueError, match="k: expected 0 to 2\\^63 - 1"):
+        index.search(np.zeros(16), k=2**70)
+    assert len(index.search(np.zeros(16), k=2**62).ids) == 1000
+    with pytest.raises(MemoryError, match="2 queries with k = 2000000000000 hits take more than half"):
+        index.search(np.zeros((2, 16)), k=2 * 10**12)
     with pytest.raises(ValueError, match="expected 16, found 3"):
         index.search([1, 2, 3])
     with pytest.raises(ValueError, match="row 1"):
