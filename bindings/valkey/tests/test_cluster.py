@@ -2,10 +2,9 @@
 
 import random
 import signal
-import time
 import unittest
 
-from base import ClusterTest, fill, vector, wait_until
+from base import ClusterTest, vector, wait_until
 from client import Client, ReplyError, blob
 
 
@@ -58,28 +57,12 @@ class Cluster(ClusterTest):
         self.assertEqual(clients[1]("DEBUG", "DIGEST-VALUE", key), digest)
         self.assertTrue(clients[0].error("VCARD", key).startswith("MOVED"))
 
-    def test_a_slot_that_moves_at_once_takes_its_set_and_what_is_added_meanwhile(self):
-        """Valkey 9: the set goes as commands, as in an append-only file, more than wait to be linked at a time."""
-        nodes, clients = self.start_cluster(3, 0)
+    def test_slots_that_would_move_at_once_are_refused_by_name(self):
+        """Valkey 9's CLUSTER MIGRATESLOTS wants modules that declare it, which this one does not."""
+        _, clients = self.start_cluster(3, 0)
         if isinstance(clients[0].pipeline([("CLUSTER", "GETSLOTMIGRATIONS")])[0], ReplyError):
             self.skipTest("the server moves slots key by key only")
-        key = next(key for key in map(str, range(100)) if not isinstance(clients[0].pipeline([("VCARD", key)])[0], ReplyError))
-        slot = clients[0]("CLUSTER", "KEYSLOT", key)
-        vectors = fill(clients[0], key, 4000, dim=64)
-        clients[0]("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", clients[1]("CLUSTER", "MYID"))
-        added = 0
-        deadline = time.monotonic() + 60
-        while True:
-            reply = clients[0].pipeline([("VADD", key, "FP32", blob(vectors[f"e{added % 4000}"]), f"late{added}")])[0]
-            if isinstance(reply, ReplyError):
-                break
-            added += 1
-            self.assertLess(time.monotonic(), deadline, clients[0]("CLUSTER", "GETSLOTMIGRATIONS"))
-        self.assertTrue(str(reply).startswith("MOVED"), reply)
-        self.assertEqual(clients[1]("VCARD", key), 4000 + added)
-        for name in ("e0", "e3999", "late0", f"late{added - 1}"):
-            self.assertIn(name.encode(), clients[1]("VSIM", key, "ELE", name, "COUNT", 2))
-        print(f"[{added} added meanwhile] ", end="", flush=True)
+        self.assertIn("shoal", clients[0].error("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 0, "NODE", clients[1]("CLUSTER", "MYID")))
 
     def all_answer(self, port, keys):
         try:
