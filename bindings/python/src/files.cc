@@ -67,9 +67,8 @@ void BindFiles(nb::module_& module) {
   module.def(
       "fit_to_memory",
       [](nb::handle options, uint64_t points, uint64_t budget) {
-        const FittedOptions fitted = ValueOf(
-            FitToMemory(OptionsOf(options, nb::make_tuple(0, "immediate", 1, 100)), points, budget),
-            Subject::kId);
+        const FittedOptions fitted = ValueOf(FitToMemory(
+            OptionsOf(options, nb::make_tuple(0, "immediate", 1, 100)), points, budget));
         return nb::make_tuple(std::string(CodeName(fitted.options.code)), fitted.bytes);
       },
       arg("options"), arg("points"), arg("memory_budget"));
