@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <numbers>
 #include <string>
 
 #include "base/memory.h"
@@ -31,6 +30,9 @@ constexpr float kSteps[] = {0, 1, 0.9957f, 0.5860f, 0.3352f};
 // numbers.
 constexpr double kAcross[] = {0, 0.756, 0.372, 0.197, 0.108};
 constexpr double kErrors = Codec::kMarginErrors;
+// Of one estimate, times the root of the dimension, by the distance: in a cloud of that dimension
+// errors are then as large as the differences of distances. (graph/rerank.cc has the same.)
+constexpr double kLargeError = 0.8;
 
 template <class T>
 T ValueAt(const std::byte* bytes, size_t offset) {
@@ -383,14 +385,12 @@ float RqCodec::RangeMargin(VectorView query, float radius) const {
                             std::sqrt(static_cast<double>(rotation_.size() - 1)));
 }
 
-// As above, of two codes: each is wrong by itself. A cosine distance is half a squared one.
+// The error as above. A cosine distance is half a squared one.
 bool RqCodec::TellsApart(const std::byte* row, float distance) const {
   const bool cosine = shape_.metric == Metric::kCosine;
   const double r_sq = std::max(0.0f, distance) * (cosine ? 2.0 : 1.0);
   const double norm_sq = cosine ? 1.0 : NormOf(row);
-  const double error = kErrors * std::numbers::sqrt2 * kAcross[shape_.bits] * 2 *
-                       std::sqrt(norm_sq * r_sq / static_cast<double>(rotation_.size() - 1));
-  return error < r_sq;
+  return kAcross[shape_.bits] * 2 * std::sqrt(norm_sq * r_sq) < kLargeError * r_sq;
 }
 
 // --- Sets and parameters.
