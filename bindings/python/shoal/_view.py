@@ -50,7 +50,7 @@ class View(Measuring[_shoal.View]):
 
     def __init__(self, path: Path, *, memory: Literal["mapped", "copied"] = "mapped",
                  list_codes: Literal["saved", "make"] = "saved", threads: int = 0) -> None:
-        self._path = os.fspath(path)
+        self._path = os.fsdecode(path)
         self._how: dict[str, Any] = {"memory": memory, "list_codes": list_codes, "threads": threads}
         super().__init__(_shoal.View.open(self._path, memory, list_codes, threads))
 
