@@ -6,6 +6,7 @@ if no element changes its value: lists, tables of pandas, polars and pyarrow, te
 
 from __future__ import annotations
 
+from collections.abc import KeysView, ValuesView
 from operator import index as as_index
 from typing import Any, Union
 
@@ -25,8 +26,10 @@ _BITS = np.dtype(np.uint8, metadata={"elements": "bits"})
 _INTEGER_LIMITS = {np.dtype(np.int8): (-128, 127), np.dtype(np.uint8): (0, 255)}
 
 
-def array_dtype(name: str) -> np.dtype[Any]:
-    """Of the arrays that hold vectors of a dtype of the library's."""
+def array_dtype(name: str, dim: int = 0) -> np.dtype[Any]:
+    """Of the arrays that hold vectors of a dtype of the library's. `dim`: where it is known, of vectors of bits."""
+    if name == "bit" and dim:
+        return np.dtype(np.uint8, metadata={"elements": "bits", "dim": dim})
     return _BITS if name == "bit" else np.dtype(name)
 
 
@@ -57,7 +60,7 @@ def as_ids(value: Any) -> int | Ids:
         raise TypeError("ids: integers expected, found a bool")
     if hasattr(value, "__index__") and np.ndim(value) == 0:
         return _one_id(as_index(value))
-    if isinstance(value, (set, frozenset, range)) or hasattr(value, "__next__"):
+    if isinstance(value, (set, frozenset, range, KeysView, ValuesView)) or hasattr(value, "__next__"):
         value = list(value)
     array = _plain_array(value, "ids")
     if array.dtype.kind == "f" and isinstance(value, (list, tuple)):
@@ -127,6 +130,8 @@ def _uint64(array: AnyArray) -> Ids:
 
 def _plain_array(value: Any, name: str) -> AnyArray:
     """An array of numbers of any dtype, from whatever holds them."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name}: {np.ma.count_masked(value)} elements are masked")
     library = type(value).__module__.split(".")[0]
     if library == "pyarrow":
         value = _of_pyarrow(value)
@@ -170,6 +175,9 @@ def _stacked(rows: Any, name: str) -> AnyArray:
 
 def _converted(array: AnyArray, dtype: np.dtype[Any], name: str) -> AnyArray:
     if array.dtype == np.bool_ and dtype.metadata:
+        dim = dtype.metadata.get("dim", array.shape[-1])
+        if array.shape[-1] != dim:
+            raise ValueError(f"{name}: dimension: expected {dim}, found {array.shape[-1]}")
         return np.packbits(array, axis=-1, bitorder="little")
     if array.dtype != dtype and array.size:
         if array.dtype.kind not in "fiu":

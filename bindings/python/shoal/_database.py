@@ -69,7 +69,7 @@ class Database:
                  max_bytes: int = 1 << 40, max_readers: int = 1024) -> None:
         if sync not in _SYNC:
             raise ValueError(f"sync: expected full, interval or none, found {sync}")
-        self._path = os.fspath(path)
+        self._path = os.fsdecode(path)
         self._native = _shoal.Database.open(self._path, {
             "create": create, "sync": _SYNC[sync], "interval_ms": interval_ms, "max_bytes": max_bytes,
             "max_readers": max_readers})
@@ -138,7 +138,7 @@ class Database:
 
     def backup(self, path: Path, *, compact: bool = True) -> None:
         """Writes a copy of the last commit, which may be opened. Others go on writing. `compact`: no free pages."""
-        self._native.backup(os.fspath(path), compact)
+        self._native.backup(os.fsdecode(path), compact)
 
     def stats(self) -> DatabaseStats:
         """Bytes by purpose, commits, snapshots."""
@@ -371,12 +371,12 @@ class DatabaseSnapshot(Searching[_shoal.DatabaseSnapshot]):
     """
 
     def __init__(self, path: Path, index: str) -> None:
-        self._path, self._name = os.fspath(path), index
+        self._path, self._name = os.fsdecode(path), index
         super().__init__(_shoal.DatabaseSnapshot.open(self._path, index))
 
     def dump(self, vectors: Path, ids: Path) -> None:
         """Writes all vectors to a .bin file, and their ids, 8 bytes each in the same order, to another."""
-        self._native.dump(os.fspath(vectors), os.fspath(ids))
+        self._native.dump(os.fsdecode(vectors), os.fsdecode(ids))
 
     def verify(self) -> None:
         """Reads everything and checks it. CorruptFileError."""

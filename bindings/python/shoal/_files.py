@@ -17,13 +17,13 @@ from ._results import SnapshotInfo, info_of
 
 def inspect(path: Path) -> SnapshotInfo:
     """What the header of a snapshot says: dim, dtype, metric, points, bytes. Nothing is loaded."""
-    return info_of(_shoal.inspect(os.fspath(path)))
+    return info_of(_shoal.inspect(os.fsdecode(path)))
 
 
 def verify(path: Path, *, threads: int = 0, progress: Progress = None) -> SnapshotInfo:
     """Compares every checksum of a snapshot, in little memory. CorruptFileError names the first damaged block."""
     with progress_function(progress, "verify") as function:
-        return info_of(_shoal.verify(os.fspath(path), threads, function))
+        return info_of(_shoal.verify(os.fsdecode(path), threads, function))
 
 
 def exact_search(base: VectorsLike, queries: VectorsLike, k: int = 10, *, metric: Metric = "l2",
@@ -68,19 +68,19 @@ def recall(found: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 def read_bin(path: Path, dtype: DTypeLike = "float32") -> AnyArray:
     """(n, dim): DiskANN's .bin (fbin, u8bin, i8bin). The file does not have its dtype."""
-    return _shoal.read_bin(os.fspath(path), dtype_name(dtype))
+    return _shoal.read_bin(os.fsdecode(path), dtype_name(dtype))
 
 
 def write_bin(path: Path, vectors: VectorsLike, dtype: DTypeLike = "float32") -> None:
     """Writes DiskANN's .bin."""
-    _shoal.write_bin(os.fspath(path), as_matrix(vectors, array_dtype(dtype_name(dtype))))
+    _shoal.write_bin(os.fsdecode(path), as_matrix(vectors, array_dtype(dtype_name(dtype))))
 
 
 def read_vecs(path: Path, dtype: DTypeLike = "float32") -> AnyArray:
     """(n, dim): fvecs (float32) or bvecs (uint8)."""
-    return _shoal.read_vecs(os.fspath(path), dtype_name(dtype))
+    return _shoal.read_vecs(os.fsdecode(path), dtype_name(dtype))
 
 
 def write_vecs(path: Path, vectors: VectorsLike, dtype: DTypeLike = "float32") -> None:
     """Writes fvecs (float32) or bvecs (uint8)."""
-    _shoal.write_vecs(os.fspath(path), as_matrix(vectors, array_dtype(dtype_name(dtype))))
+    _shoal.write_vecs(os.fsdecode(path), as_matrix(vectors, array_dtype(dtype_name(dtype))))

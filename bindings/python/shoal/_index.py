@@ -18,7 +18,7 @@ from ._labels import LabelArray, Labels, ManyLabels, as_label_rows, as_labels
 from ._names import Code, DTypeLike, Metric, code_name, dtype_name, metric_name
 from ._progress import Progress, progress_function
 from ._results import IndexStats, Report, stats_of
-from ._searching import Measuring, Searching
+from ._searching import Measuring, Searching, columns_of
 from .features import Dataset, Disk, FeatureStore, Mmap, Ram, close_at_exit, native_features
 
 Repair = Literal["immediate", "background", "manual"]
@@ -190,6 +190,8 @@ class Index(Measuring[_shoal.Index]):
                 raise ValueError(f"vector: one expected for one id, found {rows.shape[0]} rows")
             one(which, rows, None if labels is None else as_labels(labels))
             return 1
+        if not len(which) and np.size(vectors) == 0:
+            vectors = np.empty((0, columns_of(self._options)), self._dtype)  # An empty list has no columns.
         rows = as_matrix(vectors, self._dtype)
         own = None if labels is None else as_label_rows(labels, len(rows))
         with progress_function(progress, verb) as function:
@@ -343,7 +345,7 @@ class Index(Measuring[_shoal.Index]):
             raise ValueError(f"order: expected slots or neighbors, found {order}")
         to = features_for(features, self._native.options())
         with progress_function(progress, "save") as function:
-            self._native.save(os.fspath(path), vectors, to, list_codes, order == "neighbors", function)
+            self._native.save(os.fsdecode(path), vectors, to, list_codes, order == "neighbors", function)
 
     @classmethod
     def load(cls, path: Path, *, memory_limit: int = 0, repair: Repair = "immediate", repair_threads: int = 1,
@@ -367,7 +369,7 @@ class Index(Measuring[_shoal.Index]):
             The file has another version of the format.
         """
         runtime = (memory_limit, repair, repair_threads, repair_share)
-        name = os.fspath(path)
+        name = os.fsdecode(path)
         with progress_function(progress, "load") as function:
             if features is None:
                 return cls._of(_shoal.Index.load(name, runtime, threads, function), runtime)
@@ -383,7 +385,7 @@ class Index(Measuring[_shoal.Index]):
 
         Without tags row i is the i-th smallest id. UnsupportedError: float16; id 0 or an id above 2^32 - 1 in tags.
         """
-        self._native.save_diskann(os.fspath(prefix), dynamic)
+        self._native.save_diskann(os.fsdecode(prefix), dynamic)
 
     @classmethod
     def load_diskann(cls, prefix: Path, *, metric: Metric = "l2", dtype: DTypeLike = "float32", tags: bool = False,
@@ -394,7 +396,7 @@ class Index(Measuring[_shoal.Index]):
         runtime = (memory_limit, repair, repair_threads, repair_share)
         options = {"dim": 0, "metric": metric_name(metric), "dtype": dtype_name(dtype),
                    "code": "auto", "rerank_code": "full", "max_degree": max_degree, "build_list_size": build_list_size, "alpha": alpha}
-        native = _shoal.Index.load_diskann(os.fspath(prefix), options, runtime, tags, threads)
+        native = _shoal.Index.load_diskann(os.fsdecode(prefix), options, runtime, tags, threads)
         return cls._of(native, runtime)
 
     def __enter__(self) -> Index:

@@ -166,6 +166,8 @@ class KeyedIndex:
     """
 
     def __init__(self, index: Index | StoredIndex) -> None:
+        if not isinstance(index, (Index, StoredIndex)):
+            raise TypeError(f"index: a shoal.Index, or one of a database, expected, found {type(index).__name__}")
         self._index = index
         self._lock = threading.Lock()
         self._keys = KeyMap()
@@ -347,7 +349,7 @@ class KeyedIndex:
     def load(cls, path: Path, **runtime: Any) -> KeyedIndex:
         """What `save` wrote. Further arguments: those of `Index.load`. CorruptFileError."""
         with open(path, "rb") as file:
-            return cls._load_from(file, os.fspath(path), **runtime)
+            return cls._load_from(file, os.fsdecode(path), **runtime)
 
     @classmethod
     def _load_from(cls, file: BinaryIO, name: str, **runtime: Any) -> KeyedIndex:

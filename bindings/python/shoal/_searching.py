@@ -36,7 +36,7 @@ class Searching(Generic[Native]):
     def __init__(self, native: Native) -> None:
         self._native = native
         self._options = IndexOptions(**native.options())
-        self._dtype = array_dtype(self._options.dtype)
+        self._dtype = array_dtype(self._options.dtype, self._options.dim)
 
     # Searching
 

@@ -56,7 +56,7 @@ class View(Measuring[_shoal.View]):
 
     def __init__(self, path: Path, *, features: Features = None, memory: Memory = "mapped",
                  list_codes: Literal["saved", "make"] = "saved", threads: int = 0) -> None:
-        self._path = os.fspath(path)
+        self._path = os.fsdecode(path)
         self._how: dict[str, Any] = {"features": features, "memory": memory, "list_codes": list_codes,
                                      "threads": threads}
         store = None if features is None else features_for(features, _shoal.inspect(self._path))

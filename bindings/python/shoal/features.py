@@ -130,13 +130,13 @@ def native_features(store: Any, columns: int, dtype: np.dtype[Any]) -> tuple[Any
     if isinstance(store, Ram):
         return ("ram",)
     if isinstance(store, Mmap):
-        return "mmap", os.fspath(store.path)
+        return "mmap", os.fsdecode(store.path)
     if isinstance(store, Disk):
         if store.engine not in ("best", "pread"):
             raise ValueError(f"engine: expected best or pread, found {store.engine}")
-        return "disk", os.fspath(store.path), store.engine, store.direct, store.cache_bytes, store.queue_depth
+        return "disk", os.fsdecode(store.path), store.engine, store.direct, store.cache_bytes, store.queue_depth
     if isinstance(store, Dataset):
-        return "dataset", os.fspath(store.path), None if store.ids is None else many_ids(store.ids)
+        return "dataset", os.fsdecode(store.path), None if store.ids is None else many_ids(store.ids)
     if not isinstance(store, FeatureStore):
         raise TypeError(f"features: an object with put and fetch expected, found {type(store).__name__}")
     return "python", _Adaptor(store, columns, dtype)

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <string>
+#include <type_traits>
 
 #include "calls.h"
 
@@ -40,6 +42,20 @@ nb::dict DictOf(const MemoryBreakdown& memory) {
   return dict;
 }
 
+// An option's number. TypeError: it is none; ValueError: out of the type's range.
+template <class T>
+T NumberOf(const char* field, const nb::object& value) {
+  T number{};
+  if (nb::try_cast<T>(value, number)) return number;
+  std::string expected = "a number";
+  if constexpr (std::is_integral_v<T>)
+    expected = "an integer from 0 to " + std::to_string(std::numeric_limits<T>::max());
+  const std::string message =
+      std::string(field) + ": expected " + expected + ", found " + nb::repr(value).c_str();
+  if (PyIndex_Check(value.ptr()) != 0) throw nb::value_error(message.c_str());
+  throw nb::type_error(message.c_str());
+}
+
 }  // namespace
 
 nb::dict DictOf(const IndexStats& stats) {
@@ -58,15 +74,15 @@ nb::dict DictOf(const IndexStats& stats) {
 RuntimeOptions RuntimeOf(nb::handle options) {
   constexpr std::array kPolicies = {"immediate", "background", "manual"};
   RuntimeOptions runtime;
-  runtime.memory_limit = nb::cast<uint64_t>(options[0]);
-  const auto repair = nb::cast<std::string>(options[1]);
+  runtime.memory_limit = NumberOf<uint64_t>("memory_limit", options[0]);
+  const auto repair = nb::cast<std::string>(nb::str(nb::object(options[1])));
   const auto* policy = std::find(kPolicies.begin(), kPolicies.end(), repair);
   if (policy == kPolicies.end())
     Raise({ErrorCode::kInvalidArgument,
            "repair: expected immediate, background or manual, found " + repair});
   runtime.repair = static_cast<RepairPolicy>(policy - kPolicies.begin());
-  runtime.repair_threads = nb::cast<uint32_t>(options[2]);
-  runtime.repair_share = nb::cast<uint32_t>(options[3]);
+  runtime.repair_threads = NumberOf<uint32_t>("repair_threads", options[2]);
+  runtime.repair_share = NumberOf<uint32_t>("repair_share", options[3]);
   return runtime;
 }
 
@@ -77,14 +93,14 @@ IndexOptions OptionsOf(nb::handle dict, nb::handle runtime) {
   const auto rerank_code = ParseCode(nb::cast<std::string>(dict["rerank_code"]));
   if (!metric || !type || !code || !rerank_code)
     throw nb::value_error("metric, dtype, code or rerank_code: no such name");
-  return {.dim = nb::cast<uint32_t>(dict["dim"]),
+  return {.dim = NumberOf<uint32_t>("dim", dict["dim"]),
           .scalar_type = *type,
           .metric = *metric,
           .code = *code,
           .rerank_code = *rerank_code,
-          .max_degree = nb::cast<uint32_t>(dict["max_degree"]),
-          .build_list_size = nb::cast<uint32_t>(dict["build_list_size"]),
-          .alpha = nb::cast<float>(dict["alpha"]),
+          .max_degree = NumberOf<uint32_t>("max_degree", dict["max_degree"]),
+          .build_list_size = NumberOf<uint32_t>("build_list_size", dict["build_list_size"]),
+          .alpha = NumberOf<float>("alpha", dict["alpha"]),
           .runtime = RuntimeOf(runtime)};
 }
 

@@ -131,6 +131,40 @@ def test_options_out_of_range_are_named(options, words):
         shoal.Index(**{"dim": 2, **options})
 
 
+@pytest.mark.parametrize("options, error, words", [
+    ({"dim": "8"}, TypeError, "dim: expected an integer from 0 to 4294967295, found '8'"),
+    ({"dim": 8.0}, TypeError, "dim: expected an integer .* found 8.0"),
+    ({"dim": None}, TypeError, "dim: .* found None"),
+    ({"dim": -1}, ValueError, "dim: .* found -1"),
+    ({"max_degree": 2**40}, ValueError, "max_degree: .* found 1099511627776"),
+    ({"max_degree": 32.5}, TypeError, "max_degree: .* found 32.5"),
+    ({"build_list_size": -5}, ValueError, "build_list_size: .* found -5"),
+    ({"alpha": "1"}, TypeError, "alpha: expected a number, found '1'"),
+    ({"memory_limit": -1}, ValueError, "memory_limit: .* found -1"),
+    ({"repair": None}, ValueError, "repair: .* found None"),
+    ({"repair_threads": 1.5}, TypeError, "repair_threads: .* found 1.5"),
+])
+def test_options_of_another_type_are_named(options, error, words):
+    with pytest.raises(error, match=words):
+        shoal.Index(**{"dim": 2, **options})
+
+
+def test_empty_batches_are_taken_and_masked_and_short_rows_are_not(tmp_path):
+    index = shoal.Index(2)
+    assert index.add([], []) == 0 and index.upsert(np.array([], int), np.array([])) == 0
+    assert index.add({7: None}.keys(), [[1, 2]]) == 1
+    with pytest.raises(ValueError, match="vectors: 1 elements are masked"):
+        index.add([8], np.ma.masked_array([[1, 2]], mask=[[True, False]]))
+    bits = shoal.Index(16, dtype="bit", metric="hamming")
+    with pytest.raises(ValueError, match="vector: dimension: expected 16, found 15"):
+        bits.add(1, np.ones(15, bool))
+    bits.add(1, np.ones(16, bool))
+    index.save(bytes(tmp_path / "x"))
+    assert len(shoal.Index.load(bytes(tmp_path / "x"))) == 1
+    with pytest.raises(TypeError, match="index: a shoal.Index, or one of a database, expected, found int"):
+        shoal.KeyedIndex(8)
+
+
 def test_metrics_and_dtypes_have_the_names_of_other_libraries():
     assert shoal.Index(2, metric="ip").metric == "inner_product"
     assert shoal.Index(2, metric="angular").metric == "cosine"
