@@ -105,8 +105,7 @@ class IndexImpl::Restorer {
         return Broken(slot, valid.error().message);
       index_.rows_.Encode(vector, slot);
     }
-    if (index_.rows_.stored() == nullptr &&
-        std::memcmp(index_.Row(slot), stored, index_.codec().row_bytes()) != 0)
+    if (has_rows_ && std::memcmp(index_.Row(slot), stored, index_.codec().row_bytes()) != 0)
       return Broken(slot, "row: expected that of its vector, found another");
     if (slot != start()) {
       const ExternalId id = disk_.IdOf(slot);
@@ -241,6 +240,7 @@ class IndexImpl::Restorer {
   const DiskGraph& disk_;
   const BatchOptions& batch_;
   const SlotId n_;
+  const bool has_rows_ = index_.rows_.stored() == nullptr;  // Of its vectors, in memory.
   std::vector<OwnedSlot> absent_;
   BreadthFirstOrder order_;
 };

@@ -215,8 +215,9 @@ class DatabaseHistory : public ::testing::TestWithParam<SyncLevel> {
       const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(Path(), "a");
       seen.end = history_.Now();
       if (!snapshot) {
-        if (snapshot.error().code != ErrorCode::kNotFound) _exit(7);
-        continue;  // Not there yet.
+        const ErrorCode code = snapshot.error().code;  // The file, or the index, is not there yet.
+        if (code != ErrorCode::kFileNotFound && code != ErrorCode::kNotFound) _exit(7);
+        continue;
       }
       for (uint32_t id = 0; id < kIds; ++id) seen.versions.at(id) = VersionIn(*snapshot, id);
       history_.readers.at(reader).Add(seen);

@@ -233,7 +233,7 @@ TEST_F(ViewOverAStore, WhatDoesNotGoTogetherIsRefused) {
   EXPECT_EQ(without.error().code, ErrorCode::kUnsupported);
   EXPECT_THAT(without.error().message, HasSubstr("IndexView::OpenWithFeatures"));
   EXPECT_EQ(IndexView::OpenWithFeatures(folder_ / "none", Disk()).error().code,
-            ErrorCode::kNotFound);
+            ErrorCode::kFileNotFound);
   ASSERT_TRUE(Made(Index::Create(StoredOptions())).Save(path_));
   EXPECT_EQ(ErrorOf(Disk()).code, ErrorCode::kInvalidArgument);
   Save(StoredOptions(Metric::kL2, Code::kNone));
