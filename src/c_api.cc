@@ -235,7 +235,7 @@ int32_t shoal_search_many(const shoal_index* index, const void* queries, size_t 
     std::vector<shoal::WorkCounters> work(search->wants_work() ? n : 0);
     const shoal::SearchManyOutput output{
         {ids, n * k}, {distances, distances == nullptr ? 0 : n * k}, {counts, n}, work};
-    const Status done =
+    Status done =
         index->live().SearchMany(c::MatrixOf(*index, queries, n), search->options(), output, how);
     shoal::WorkCounters sum;
     for (const shoal::WorkCounters& one : work) sum += one;

@@ -331,6 +331,7 @@ bool PagedSearch::IsTold(Host& host, size_t k) const {
   if (rows_ == PageRows::kRanking || pool_.empty() || ranked_.empty()) return true;
   const size_t last = std::min(k, ranked_.size()) - 1;
   std::vector<float> estimates;
+  estimates.reserve(chosen_.size());
   for (const PooledPoint& point : chosen_) estimates.push_back(point.distance);
   std::nth_element(estimates.begin(), estimates.begin() + static_cast<ptrdiff_t>(last),
                    estimates.end());

@@ -218,9 +218,8 @@ void MappedFile::ReadSinglePages() const {
 
 void MappedFile::WillNeed(const std::byte* bytes, size_t n) {
   constexpr uintptr_t kPage = 4096;
-  const auto begin = reinterpret_cast<uintptr_t>(bytes) & ~(kPage - 1);
-  const auto end = reinterpret_cast<uintptr_t>(bytes + n);
-  (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+  const size_t before = reinterpret_cast<uintptr_t>(bytes) % kPage;
+  (void)madvise(const_cast<std::byte*>(bytes) - before, before + n, MADV_WILLNEED);
 }
 
 Result<OutputFile> OutputFile::Create(const std::filesystem::path& path) {

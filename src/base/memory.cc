@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/mismatch.h"
 #include "base/round.h"
 #include "shoal/stats.h"
 
@@ -219,8 +218,9 @@ Status SetMemoryHooks(const MemoryHooks& hooks) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "hooks: expected both functions or none, found one");
   if (MappedBytes() != 0)
-    return Mismatch(ErrorCode::kInvalidArgument, "hooks", "no index that is there already",
-                    std::to_string(MappedBytes()) + " bytes of such");
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "hooks: expected no index that is there already, found " +
+                         std::to_string(MappedBytes()) + " bytes of such");
   g_hooks = hooks;
   return {};
 }
