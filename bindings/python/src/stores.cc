@@ -168,7 +168,7 @@ Store FeaturesOf(nb::handle features, const IndexOptions& options) {
 }
 
 IndexOptions SavedOptions(const std::string& path) {
-  return ValueOf(WithoutGil([&] { return InspectSnapshot(path); }), Subject::kFile).options;
+  return ValueOf(WithoutGil([&] { return InspectSnapshot(path); })).options;
 }
 
 }  // namespace shoal::python
