@@ -185,9 +185,10 @@ class StreamJobsTest(RunnerTest):
         self.assertGreater(four, .85)
         self.assertGreater(four, two)
         self.assertGreater(two, one)
-        drift = self.made("drift", dim=96, recent=500)
+        # An index takes its centre anew from 1,024 points on (src/codec/centre_watch.h).
+        drift = self.made("drift", dim=96, rows=6000, recent=2000)
         moved, = self.rows("churn", {"type": "churn", "content": {
-            "data": drift, "pattern": "slide", "live": 500, "turnovers": 2, "every": 2,
+            "data": drift, "pattern": "slide", "live": 2000, "turnovers": 2, "every": 2,
             "build": {"code": "rq2"}, "lists": [400], "rerank": 10}})
         self.assertEqual([row["turnover"] for row in moved], [0, 2])
         self.assertGreater(moved[1]["recall"][0], moved[1]["fresh_recall"][0] - .05)

@@ -131,7 +131,7 @@ def _uint64(array: AnyArray) -> Ids:
 def _plain_array(value: Any, name: str) -> AnyArray:
     """An array of numbers of any dtype, from whatever holds them."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise ValueError(f"{name}: {np.ma.count_masked(value)} elements are masked")
+        raise ValueError(f"{name}: {np.count_nonzero(value.mask)} elements are masked")
     library = type(value).__module__.split(".")[0]
     if library == "pyarrow":
         value = _of_pyarrow(value)
