@@ -20,7 +20,7 @@
 namespace shoal {
 namespace {
 
-constexpr size_t kGrain = 256;
+constexpr size_t kSlotsAtOnce = 256;
 
 }  // namespace
 
@@ -82,7 +82,7 @@ class IndexImpl::Restorer {
     if (batch_.progress)
       progress = [&](size_t done, size_t) { batch_.progress((third * n_ + done) / 3, n_); };
     const size_t done = ParallelFor(
-        batch_.threads, n_, kGrain, progress,
+        batch_.threads, n_, kSlotsAtOnce, progress,
         [&](size_t begin, size_t end) {
           for (size_t i = begin; i < end && first.ok(); ++i)
             first.Note(work(static_cast<SlotId>(i)));

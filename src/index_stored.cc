@@ -11,8 +11,8 @@
 namespace shoal {
 namespace {
 
-constexpr size_t kGrain = 256;
-static_assert(kGrain <= SearchScratch::kMaxIds);
+constexpr size_t kVectorsAtOnce = 256;
+static_assert(kVectorsAtOnce <= SearchScratch::kMaxIds);
 
 std::string NameOf(FeatureKey key) {
   return "id " + std::to_string(key.id) + ", slot " + std::to_string(key.slot);
@@ -73,7 +73,7 @@ Status IndexImpl::CheckStoredVectors(std::span<const SlotId> points,
       rows_.stored()->codec().Learn(vector);
     }));
   };
-  const size_t done = ParallelFor(batch.threads, n, kGrain, {}, check, batch.stop);
+  const size_t done = ParallelFor(batch.threads, n, kVectorsAtOnce, {}, check, batch.stop);
   if (Status ok = first_error.Take(); !ok) return ok;
   if (done < n) return Cancelled("load", n / 2, n);
   if (missing.found() == n) return {};
