@@ -41,7 +41,9 @@ tl::unexpected<Error> Invalid(const char* message) {
   return MakeError(ErrorCode::kInvalidArgument, message);
 }
 
-Result<RuntimeOptions> RuntimeOf(const shoal_index_options& options) {
+namespace {
+
+Result<RuntimeOptions> RuntimeIn(const shoal_index_options& options) {
   if (options.repair < SHOAL_REPAIR_IMMEDIATE || options.repair > SHOAL_REPAIR_MANUAL)
     return Invalid("repair: no such number");
   return RuntimeOptions{.memory_limit = options.memory_limit,
@@ -50,8 +52,6 @@ Result<RuntimeOptions> RuntimeOf(const shoal_index_options& options) {
                         .repair_share = OrDefault(options.repair_share, 100u)};
 }
 
-namespace {
-
 Result<Code> CodeNamed(const char* name, Code standard) {
   if (name == nullptr) return standard;
   if (const auto code = ParseCode(name)) return *code;
@@ -59,13 +59,11 @@ Result<Code> CodeNamed(const char* name, Code standard) {
                    std::string("code: expected a name of CodeName, found ") + name);
 }
 
-}  // namespace
-
-Result<IndexOptions> OptionsOf(const shoal_index_options& options) {
+Result<IndexOptions> OptionsIn(const shoal_index_options& options) {
   const auto in = [](int32_t value, int32_t last) { return value >= 0 && value <= last; };
   if (!in(options.scalar_type, SHOAL_BIT)) return Invalid("scalar_type: no such number");
   if (!in(options.metric, SHOAL_HAMMING)) return Invalid("metric: no such number");
-  const Result<RuntimeOptions> runtime = RuntimeOf(options);
+  const Result<RuntimeOptions> runtime = RuntimeIn(options);
   if (!runtime) return tl::unexpected(runtime.error());
   const Result<Code> code = CodeNamed(options.code, Code::kAuto);
   if (!code) return tl::unexpected(code.error());
@@ -82,6 +80,20 @@ Result<IndexOptions> OptionsOf(const shoal_index_options& options) {
       .build_list_size = OrDefault(options.build_list_size, standard.build_list_size),
       .alpha = OrDefault(options.alpha, standard.alpha),
       .runtime = *runtime};
+}
+
+}  // namespace
+
+Result<RuntimeOptions> RuntimeOf(const shoal_index_options* options) {
+  const Result<shoal_index_options> all = Read(options, "options");
+  if (!all) return tl::unexpected(all.error());
+  return RuntimeIn(*all);
+}
+
+Result<IndexOptions> OptionsOf(const shoal_index_options* options) {
+  const Result<shoal_index_options> all = Read(options, "options");
+  if (!all) return tl::unexpected(all.error());
+  return OptionsIn(*all);
 }
 
 VectorView VectorOf(const shoal_index& index, const void* vector) {
@@ -139,9 +151,7 @@ const char* shoal_code_name(int32_t code) {
 int32_t shoal_create(const shoal_index_options* options, shoal_index** index, shoal_error* error) {
   *index = nullptr;
   return c::Guarded(error, [&]() -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto checked = c::OptionsOf(*all);
+    const auto checked = c::OptionsOf(options);
     if (!checked) return tl::unexpected(checked.error());
     return c::Own(shoal::Index::Create(*checked), index);
   });
@@ -364,9 +374,7 @@ int32_t shoal_load(const char* path, const shoal_index_options* options, const s
                    shoal_index** index, shoal_error* error) {
   *index = nullptr;
   return c::Long(batch, error, [&](const BatchOptions& how) -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto runtime = c::RuntimeOf(*all);
+    const auto runtime = c::RuntimeOf(options);
     if (!runtime) return tl::unexpected(runtime.error());
     return c::Own(shoal::Index::Load(path, {*runtime, how}), index);
   });
@@ -387,9 +395,7 @@ int32_t shoal_load_from(int64_t (*read)(void*, void*, size_t), void* user,
                         shoal_error* error) {
   *index = nullptr;
   return c::Guarded(error, [&]() -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto runtime = c::RuntimeOf(*all);
+    const auto runtime = c::RuntimeOf(options);
     if (!runtime) return tl::unexpected(runtime.error());
     const shoal::ByteSource source = [&](std::span<std::byte> out) -> shoal::Result<size_t> {
       const int64_t n = read(user, out.data(), out.size());

@@ -35,8 +35,9 @@ int32_t Fail(const Error& reason, shoal_error* error);
 int32_t Succeed(shoal_error* error);
 int32_t CodeOf(const Status& status, shoal_error* error);
 tl::unexpected<Error> Invalid(const char* message);
-Result<RuntimeOptions> RuntimeOf(const shoal_index_options& options);
-Result<IndexOptions> OptionsOf(const shoal_index_options& options);
+// Of the caller's struct, as Read takes it.
+Result<RuntimeOptions> RuntimeOf(const shoal_index_options* options);
+Result<IndexOptions> OptionsOf(const shoal_index_options* options);
 VectorView VectorOf(const shoal_index& index, const void* vector);
 MatrixView MatrixOf(const shoal_index& index, const void* rows, size_t n);
 
@@ -162,9 +163,9 @@ class Search {
   shoal_work* work_ = nullptr;
 };
 
-// call(Index&) of an index in memory. Unsupported: one of a database.
-template <class Call>
-auto OnOwn(shoal_index& index, const Call& call) -> decltype(call(*index.own)) {
+// call(Index&) of a shoal_index, const or not, that is in memory. Unsupported: one of a database.
+template <class Handle, class Call>
+auto OnOwn(Handle& index, const Call& call) -> decltype(call(*index.own)) {
   if (index.own) return call(*index.own);
   return MakeError(ErrorCode::kUnsupported, "index: expected one in memory, found a database's");
 }

@@ -92,9 +92,7 @@ int32_t shoal_database_create_index(shoal_database* database, const char* name,
                                     shoal_error* error) {
   *index = nullptr;
   return c::Guarded(error, [&]() -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto checked = c::OptionsOf(*all);
+    const auto checked = c::OptionsOf(options);
     if (!checked) return tl::unexpected(checked.error());
     return c::OwnStored(*database, database->database->CreateIndex(name, *checked), index);
   });
@@ -105,9 +103,7 @@ int32_t shoal_database_open_index(shoal_database* database, const char* name,
                                   shoal_index** index, shoal_error* error) {
   *index = nullptr;
   return c::Long(batch, error, [&](const shoal::BatchOptions& how) -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto runtime = c::RuntimeOf(*all);
+    const auto runtime = c::RuntimeOf(options);
     if (!runtime) return tl::unexpected(runtime.error());
     return c::OwnStored(*database, database->database->OpenIndex(name, {*runtime, how}), index);
   });

@@ -43,9 +43,7 @@ int32_t shoal_create_with_features(const shoal_index_options* options,
                                    shoal_error* error) {
   *index = nullptr;
   return c::Guarded(error, [&]() -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto checked = c::OptionsOf(*all);
+    const auto checked = c::OptionsOf(options);
     if (!checked) return tl::unexpected(checked.error());
     auto store = c::Open(features, *checked);
     if (!store) return tl::unexpected(store.error());
@@ -56,8 +54,9 @@ int32_t shoal_create_with_features(const shoal_index_options* options,
 int32_t shoal_save_without_vectors(const shoal_index* index, const char* path,
                                    const shoal_batch* batch, shoal_error* error) {
   return c::Long(batch, error, [&](const BatchOptions& options) -> Status {
-    if (index->own) return index->own->SaveWithoutVectors(path, options);
-    return shoal::MakeError(shoal::ErrorCode::kUnsupported, "index: it is a database's");
+    return c::OnOwn(*index, [&](const shoal::Index& own) -> Status {
+      return own.SaveWithoutVectors(path, options);
+    });
   });
 }
 
@@ -66,9 +65,7 @@ int32_t shoal_load_with_features(const char* path, const shoal_features* feature
                                  shoal_index** index, shoal_error* error) {
   *index = nullptr;
   return c::Long(batch, error, [&](const BatchOptions& how) -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto runtime = c::RuntimeOf(*all);
+    const auto runtime = c::RuntimeOf(options);
     if (!runtime) return tl::unexpected(runtime.error());
     const auto info = shoal::InspectSnapshot(path);
     if (!info) return tl::unexpected(info.error());
@@ -82,9 +79,7 @@ int32_t shoal_fit_to_memory(const shoal_index_options* options, uint64_t points,
                             uint64_t memory_budget, const char** code, uint64_t* bytes,
                             shoal_error* error) {
   return c::Guarded(error, [&]() -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto checked = c::OptionsOf(*all);
+    const auto checked = c::OptionsOf(options);
     if (!checked) return tl::unexpected(checked.error());
     const auto fitted = shoal::FitToMemory(*checked, points, memory_budget);
     if (!fitted) return tl::unexpected(fitted.error());

@@ -97,9 +97,7 @@ int32_t shoal_keys_load(const char* path, const shoal_index_options* options, sh
   *index = nullptr;
   *keys = nullptr;
   return c::Guarded(error, [&]() -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto runtime = c::RuntimeOf(*all);
+    const auto runtime = c::RuntimeOf(options);
     if (!runtime) return tl::unexpected(runtime.error());
     auto loaded = shoal::LoadKeyed(path, {*runtime, {}});
     if (!loaded) return tl::unexpected(loaded.error());

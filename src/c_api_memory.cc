@@ -11,9 +11,7 @@ template <class Call>
 int32_t Estimate(const shoal_index_options* options, uint64_t* number, shoal_error* error,
                  const Call& call) {
   return c::Guarded(error, [&]() -> Status {
-    const auto all = c::Read(options, "options");
-    if (!all) return tl::unexpected(all.error());
-    const auto checked = c::OptionsOf(*all);
+    const auto checked = c::OptionsOf(options);
     if (!checked) return tl::unexpected(checked.error());
     const shoal::Result<uint64_t> estimate = call(*checked);
     if (!estimate) return tl::unexpected(estimate.error());

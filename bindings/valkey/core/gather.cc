@@ -17,8 +17,6 @@ using wire::Reader;
 using wire::SizeOf;
 
 constexpr uint32_t kSlots = 16384;
-constexpr std::array<char, 4> kRequestMagic = {'S', 'V', 'Q', '1'};
-constexpr std::array<char, 4> kAnswerMagic = {'S', 'V', 'A', '1'};
 
 enum RequestFlag : uint32_t {
   kHasEpsilon = 1,
@@ -31,7 +29,7 @@ enum RequestFlag : uint32_t {
 };
 
 struct RequestHeader {
-  std::array<char, 4> magic = kRequestMagic;
+  std::array<char, 4> magic = {'S', 'V', 'Q', '1'};
   uint32_t flags = 0;
   uint64_t id = 0;
   uint32_t partitions = 0;
@@ -46,7 +44,7 @@ struct RequestHeader {
 static_assert(sizeof(RequestHeader) == 56);
 
 struct AnswerHeader {
-  std::array<char, 4> magic = kAnswerMagic;
+  std::array<char, 4> magic = {'S', 'V', 'A', '1'};
   uint32_t similarity = 0;
   uint64_t id = 0;
   uint32_t partitions = 0;
@@ -82,7 +80,6 @@ uint32_t SlotOfTag(std::string_view tag) {
 }
 
 Status CheckHeader(const RequestHeader& header) {
-  if (header.magic != kRequestMagic) return Corrupt("a request expected");
   if ((header.flags & ~uint32_t{kAllRequestFlags}) != 0) return Corrupt("flags: unknown");
   if (!InRange(header.partitions, 1, kMaxPartitions)) return Corrupt("partitions: out of range");
   const bool is_encoded = (header.flags & kEncoded) != 0;
@@ -189,8 +186,8 @@ std::string Encode(const GatherRequest& request) {
 Result<GatherRequest> ParseRequest(std::span<const std::byte> message) {
   Reader reader(message);
   RequestHeader header;
-  if (message.size() > kMaxGatherBytes) return Corrupt("too long");
-  if (!reader.Take(header)) return Corrupt("cut off in its header");
+  if (Status taken = wire::TakeHeader(reader, "a request expected", header); !taken)
+    return tl::unexpected(taken.error());
   if (Status checked = CheckHeader(header); !checked) return tl::unexpected(checked.error());
   GatherRequest request{.id = header.id,
                         .partitions = header.partitions,
@@ -248,9 +245,8 @@ std::string Encode(const GatherAnswer& answer) {
 Result<GatherAnswer> ParseAnswer(std::span<const std::byte> message) {
   Reader reader(message);
   AnswerHeader header;
-  if (message.size() > kMaxGatherBytes) return Corrupt("too long");
-  if (!reader.Take(header)) return Corrupt("cut off in its header");
-  if (header.magic != kAnswerMagic) return Corrupt("an answer expected");
+  if (Status taken = wire::TakeHeader(reader, "an answer expected", header); !taken)
+    return tl::unexpected(taken.error());
   if (header.similarity > static_cast<uint32_t>(Similarity::kInnerProduct))
     return Corrupt("similarity: unknown");
   if (!InRange(header.partitions, 1, kMaxPartitions)) return Corrupt("partitions: out of range");

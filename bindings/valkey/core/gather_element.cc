@@ -65,11 +65,8 @@ using wire::InRange;
 using wire::Reader;
 using wire::SizeOf;
 
-constexpr std::array<char, 4> kElementMagic = {'S', 'V', 'E', '1'};
-constexpr std::array<char, 4> kVectorMagic = {'S', 'V', 'V', '1'};
-
 struct ElementHeader {
-  std::array<char, 4> magic = kElementMagic;
+  std::array<char, 4> magic = {'S', 'V', 'E', '1'};
   uint32_t partitions = 0;
   uint64_t id = 0;
   uint32_t name_bytes = 0;
@@ -78,7 +75,7 @@ struct ElementHeader {
 static_assert(sizeof(ElementHeader) == 24);
 
 struct FoundHeader {
-  std::array<char, 4> magic = kVectorMagic;
+  std::array<char, 4> magic = {'S', 'V', 'V', '1'};
   uint32_t found = 0;
   uint64_t id = 0;
 };
@@ -113,9 +110,8 @@ std::string Encode(const ElementRequest& request) {
 Result<ElementRequest> ParseElementRequest(std::span<const std::byte> message) {
   Reader reader(message);
   ElementHeader header;
-  if (message.size() > kMaxGatherBytes) return Corrupt("too long");
-  if (!reader.Take(header)) return Corrupt("cut off in its header");
-  if (header.magic != kElementMagic) return Corrupt("a request for an element expected");
+  if (Status taken = wire::TakeHeader(reader, "a request for an element expected", header); !taken)
+    return tl::unexpected(taken.error());
   if (!InRange(header.partitions, 1, kMaxPartitions)) return Corrupt("partitions: out of range");
   ElementRequest request{.id = header.id, .partitions = header.partitions};
   if (!reader.Take(header.name_bytes, request.name) ||
@@ -136,9 +132,8 @@ std::string Encode(const ElementAnswer& answer) {
 Result<ElementAnswer> ParseElementAnswer(std::span<const std::byte> message) {
   Reader reader(message);
   FoundHeader header;
-  if (message.size() > kMaxGatherBytes) return Corrupt("too long");
-  if (!reader.Take(header)) return Corrupt("cut off in its header");
-  if (header.magic != kVectorMagic) return Corrupt("an element's vector expected");
+  if (Status taken = wire::TakeHeader(reader, "an element's vector expected", header); !taken)
+    return tl::unexpected(taken.error());
   if (header.found > 1) return Corrupt("found: 0 or 1 expected");
   ElementAnswer answer{.id = header.id};
   if (header.found == 1) {

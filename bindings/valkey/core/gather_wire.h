@@ -34,6 +34,7 @@ class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
   bool is_empty() const { return bytes_.empty(); }
+  size_t size() const { return bytes_.size(); }
   template <class T>
   bool Take(T& value) {
     if (bytes_.size() < sizeof(T)) return false;
@@ -59,6 +60,15 @@ class Reader {
  private:
   std::span<const std::byte> bytes_;
 };
+
+// Takes the header, of which `magic` is the first field: the beginning of every message.
+template <class Header>
+Status TakeHeader(Reader& reader, const char* expected, Header& header) {
+  if (reader.size() > kMaxGatherBytes) return Corrupt("too long");
+  if (!reader.Take(header)) return Corrupt("cut off in its header");
+  if (header.magic != Header().magic) return Corrupt(expected);
+  return {};
+}
 
 // A vector as its set keeps it: dim, input_dim, quantization, similarity, norm, range, and as many
 // bytes as these say.
