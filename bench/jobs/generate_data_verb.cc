@@ -76,6 +76,9 @@ void AddGenerateData(CLI::App& app, int& status) {
         "clusters: one after another, all of them in so many rows; 0: in any order", 0);
   count("--recent", options.recent,
         "clusters, drift: queries are like the last so many rows; 0: all", 0);
+  app.add_option("--offset", options.offset, "added to every element, of queries, too")
+      ->check(CLI::Range(-1e6, 1e6))
+      ->capture_default_str();
   app.add_option("--from", args.from, "extended: unit vectors, a .f16bin or .fbin")
       ->check(CLI::ExistingFile);
   app.add_option("--queries-from", args.queries_from, "extended: queries, as --from")

@@ -210,6 +210,7 @@ Result<Matrix> Points(const MakePoint& make, const Options& options, Place first
     Engine random(seed);
     for (size_t i = begin; i < end; ++i)
       make({first.row + i, first.is_query}, random, out + i * options.dim);
+    for (size_t i = begin * options.dim; i < end * options.dim; ++i) out[i] += options.offset;
   });
   return matrix;
 }

@@ -26,6 +26,7 @@ struct GeneratedSetOptions {
   // drift: queries are like the last `recent` rows; 0: all.
   size_t period = 0;
   size_t recent = 0;
+  float offset = 0;                             // Added to every element, of queries, too.
   std::optional<Metric> metric = std::nullopt;  // Of the ground truth; by default the set's own.
   uint64_t seed = 1;
 };
