@@ -159,9 +159,16 @@ class Comparison:
         point.setdefault("samples", {}).setdefault(threads, []).append(sample)
 
     def names(self):
-        if self.args.engines:
-            return self.args.engines.split(",")
         names, missing = available(self.args.programs, self.args.python)
+        if self.args.engines:
+            wanted = self.args.engines.split(",")
+            unknown = [name for name in wanted if name not in ENGINES]
+            if unknown:
+                sys.exit(f"--engines: {unknown[0]}: no such engine; --help lists them")
+            lacking = [name for name in wanted if name not in names]
+            if lacking:
+                sys.exit(f"--engines: {lacking[0]} cannot run here\n" + "\n".join(missing))
+            return wanted
         for line in missing:
             note(line)
         if self.args.filters:

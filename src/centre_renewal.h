@@ -19,7 +19,7 @@ struct CentreRenewal {
     kLeaving,    // There are none. Searches that may read one are waited for.
     kDropped,    // The old set is dropped. Threads that may read its centre are waited for.
   };
-  explicit CentreRenewal(size_t dim) : watch(dim) {}
+  CentreRenewal(Metric metric, size_t dim) : watch(metric, dim) {}
 
   // Relaxed: what a phase promises it promises by guards that were pinned after the grace period.
   Phase Now() const { return phase.load(std::memory_order_relaxed); }

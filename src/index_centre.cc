@@ -1,4 +1,4 @@
-// The centre that rq codes of l2 are relative to (codec/rq_codec.h): the first one, and another one
+// The centre that rq codes are relative to (codec/rq_codec.h): the first one, and another one
 // when the vectors have moved away from it.
 //
 // PROBLEM. All rows are to be encoded anew, while searches read them and writers come and go. A row
@@ -22,7 +22,7 @@
 //               may be filled anew.
 //
 // Where hits are ordered by the codes themselves there is nothing to encode from: the centre stays.
-// So it does in a database, which names points by their slots.
+// So it does in a database, which names points by their slots, while it is open (index_restore.cc).
 #include <algorithm>
 #include <new>
 #include <string>
@@ -59,6 +59,19 @@ std::vector<std::byte> SampleOf(MatrixView rows, const VectorCheck& check) {
 
 // --- What is encoded.
 
+// Set 1, of a codec that has set 0 alone, by which no row is encoded yet.
+void IndexImpl::BeginAtMeanOf(MatrixView sample) {
+  RqCodec& codec = *rows_.centred();
+  if (codec.current_set() != 0) return;
+  const std::vector<float> mean = codec.MeanOf(sample);
+  const MutexLock step(renewal_.stepping);
+  const auto guard = epochs_.Pin();
+  if (!codec.AddCentre(mean)) return;
+  codec.DropCentre(0);
+  renewal_.watch.SetCentre(mean);
+  EnterPhase(Phase::kDropped, guard);
+}
+
 // Before the start point is made, no row is encoded.
 void IndexImpl::NoteBatch(MatrixView rows) {
   RqCodec* const codec = rows_.centred();
@@ -68,17 +81,7 @@ void IndexImpl::NoteBatch(MatrixView rows) {
   const MatrixView sample(bytes.data(), rows.type(), bytes.size() / rows.row_bytes(), rows.dim());
   {
     const MutexLock lock(starting_);
-    // Set 1: it has a centre.
-    if (graph_.start() == kNoSlot && codec->current_set() == 0) {
-      const std::vector<float> mean = codec->MeanOf(sample);
-      const MutexLock step(renewal_.stepping);
-      const auto guard = epochs_.Pin();
-      if (codec->AddCentre(mean)) {
-        codec->DropCentre(0);
-        renewal_.watch.SetCentre(mean);
-        EnterPhase(Phase::kDropped, guard);
-      }
-    }
+    if (graph_.start() == kNoSlot) BeginAtMeanOf(sample);
   }
   renewal_.watch.NoteMany(sample, rows.rows(), size() + rows.rows());
   BeginRenewal();

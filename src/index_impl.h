@@ -373,6 +373,7 @@ class IndexImpl final : private ReturnObserver {
   // sample of them becomes the centre.
   void NoteVector(VectorView vector);
   void NoteBatch(MatrixView rows);
+  void BeginAtMeanOf(MatrixView sample);
   // After Load, which may have begun in the middle of a renewal.
   void ResumeRenewal();
   void BeginRenewal();
@@ -415,7 +416,7 @@ class IndexImpl final : private ReturnObserver {
   Graph graph_;
 
   RepairQueue repairs_{budget_};
-  CentreRenewal renewal_{rows_.centred() == nullptr ? 0 : options_.dim};
+  CentreRenewal renewal_{options_.metric, rows_.centred() == nullptr ? 0 : options_.dim};
 
   std::atomic<uint64_t> outstayed_{0};  // The epoch that an insert at the limit waited for in vain.
   Mutex starting_;                      // Held to make the start point.

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/parallel.h"
+#include "base/round.h"
 #include "db/disk_graph.h"
 #include "graph/breadth_first.h"
 #include "index_impl.h"
@@ -32,6 +33,7 @@ class IndexImpl::Restorer {
   Status Run() {
     if (disk_.record().start == kNoSlot) return {};
     Status ok = MakeSlots();
+    if (index_.rows_.centred() != nullptr) CentreCode();
     if (ok) ok = EachSlot(0, [this](SlotId slot) { return RestorePoint(slot); });
     if (ok) ok = disk_.Damage();
     if (ok) ok = LinkEdges();
@@ -72,6 +74,23 @@ class IndexImpl::Restorer {
     index_.graph_.set_start(start());
     index_.rows_.RaiseMaxNormSq(disk_.record().max_norm_sq);
     return {};
+  }
+
+  // Codes are made anew, and so about the mean of what is there now: of up to 1,000 points.
+  void CentreCode() {
+    constexpr size_t kSample = 1000;
+    const IndexOptions& options = index_.options_;
+    const size_t bytes = VectorView(nullptr, options.scalar_type, options.dim).bytes();
+    std::vector<std::byte> sample;
+    for (SlotId i = 0; i < n_; i += static_cast<SlotId>(DivideUp(n_, kSample))) {
+      if (!IsPoint(i)) continue;
+      const std::byte* const row = disk_.Row(i);
+      if (index_.check_.Vector(VectorView(row, options.scalar_type, options.dim), "vector"))
+        sample.insert(sample.end(), row, row + bytes);
+    }
+    if (!sample.empty())
+      index_.BeginAtMeanOf(
+          {sample.data(), options.scalar_type, sample.size() / bytes, options.dim});
   }
 
   // work(slot) for all slots on all threads; `third` of the progress.

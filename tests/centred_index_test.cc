@@ -1,4 +1,4 @@
-// An index over rq codes under l2: its code is relative to a centre near the mean of the vectors.
+// An index over rq codes: its code is relative to a centre near the mean of the vectors.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -53,13 +53,13 @@ double RecallOf(const Index& index, const Data& data) {
     const SearchOptions options{.k = 10, .search_list_size = 100, .rerank = 10};
     for (const Hit& hit : *index.Search(data.queries()[q], options)) ids.push_back(hit.id);
     recall += test::RecallAt(
-        10, test::BruteForce(Metric::kL2, data.rows(), data.queries().values(q)), ids);
+        10, test::BruteForce(index.options().metric, data.rows(), data.queries().values(q)), ids);
   }
   return recall / kQueries;
 }
 
-double RecallOfOneBatch(const Data& data, Code code) {
-  Index index = Make({.dim = kDim, .code = code});
+double RecallOfOneBatch(const Data& data, Code code, Metric metric = Metric::kL2) {
+  Index index = Make({.dim = kDim, .metric = metric, .code = code});
   EXPECT_TRUE(index.InsertMany(test::Iota(data.rows().size()), data.rows().view(),
                                BatchOptions{.threads = 1}));
   EXPECT_TRUE(index.CheckStructure());
@@ -71,6 +71,19 @@ TEST(CentredIndex, ABatchIntoANewIndexIsFoundAsWellWhereverItsVectorsLie) {
   for (const Code code : {Code::kRq3, Code::kRq2})
     EXPECT_NEAR(RecallOfOneBatch(far, code), RecallOfOneBatch(near, code), kNoise)
         << CodeName(code);
+}
+
+// Where vectors have nearly one direction and length, what they have in common is in no code: far
+// away the order by cosine is that by distance.
+TEST(CentredIndex, DirectionsThatAreAlikeAreToldAsPlacesAre) {
+  const Data near(1500, 0), far(1500, 20);
+  for (const Code code : {Code::kRq3, Code::kRq2}) {
+    EXPECT_NEAR(RecallOfOneBatch(far, code, Metric::kCosine), RecallOfOneBatch(near, code), kNoise)
+        << CodeName(code);
+    EXPECT_GE(RecallOfOneBatch(far, code, Metric::kInnerProduct),
+              RecallOfOneBatch(near, code, Metric::kInnerProduct) - kNoise)
+        << CodeName(code);
+  }
 }
 
 TEST(CentredIndex, TheFirstBatchIsCentredEvenIfAnInsertWasRefusedBefore) {
@@ -112,10 +125,16 @@ bool IsRenewed(const Index& index) {
   return IndexImpl::Of(index).renewal().Count() > 0 && !IndexImpl::Of(index).renewal().active();
 }
 
-class Renewal : public ::testing::TestWithParam<RepairPolicy> {
+struct Case {
+  RepairPolicy repair;
+  Metric metric;
+};
+class Renewal : public ::testing::TestWithParam<Case> {
  protected:
-  IndexOptions Options(Code code) const {
-    return {.dim = kDim, .code = code, .runtime = {.repair = GetParam()}};
+  static RepairPolicy repair() { return GetParam().repair; }
+  static Metric metric() { return GetParam().metric; }
+  static IndexOptions Options(Code code) {
+    return {.dim = kDim, .metric = metric(), .code = code, .runtime = {.repair = repair()}};
   }
   // Lets the index come to an end with its renewal.
   static void Settle(Index& index) {
@@ -128,8 +147,11 @@ class Renewal : public ::testing::TestWithParam<RepairPolicy> {
   }
 };
 INSTANTIATE_TEST_SUITE_P(Policies, Renewal,
-                         ::testing::Values(RepairPolicy::kImmediate, RepairPolicy::kBackground,
-                                           RepairPolicy::kManual));
+                         ::testing::Values(Case{RepairPolicy::kImmediate, Metric::kL2},
+                                           Case{RepairPolicy::kBackground, Metric::kL2},
+                                           Case{RepairPolicy::kManual, Metric::kL2},
+                                           Case{RepairPolicy::kBackground, Metric::kCosine},
+                                           Case{RepairPolicy::kImmediate, Metric::kInnerProduct}));
 
 TEST_P(Renewal, SingleInsertsAreFoundAsWellAsOneBatch) {
   const Data far(1800, 20);
@@ -140,7 +162,8 @@ TEST_P(Renewal, SingleInsertsAreFoundAsWellAsOneBatch) {
     Settle(index);
     EXPECT_TRUE(IsRenewed(index));
     EXPECT_EQ(index.size(), far.rows().size());
-    EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, code) - kNoise) << CodeName(code);
+    EXPECT_GE(RecallOf(index, far), RecallOfOneBatch(far, code, metric()) - kNoise)
+        << CodeName(code);
   }
 }
 
@@ -172,7 +195,7 @@ TEST_P(Renewal, ADriftingStreamKeepsItsRecall) {
   for (ExternalId id = kWindow; id < kSteps; ++id) {
     ASSERT_TRUE(index.Insert(id, moved[id]));
     ASSERT_TRUE(index.Delete(id - kWindow));
-    if (GetParam() == RepairPolicy::kManual && id % 200 == 0) {
+    if (repair() == RepairPolicy::kManual && id % 200 == 0) {
       ASSERT_TRUE(index.Consolidate());
     }
   }
@@ -207,7 +230,7 @@ TEST_P(Renewal, VectorsOfAFeatureStoreAreEncodedAnew) {
     ASSERT_TRUE(index->Insert(id, far.rows()[id]));
   Settle(*index);
   EXPECT_TRUE(IsRenewed(*index));
-  EXPECT_GE(RecallOf(*index, far), RecallOfOneBatch(far, Code::kRq3) - kNoise);
+  EXPECT_GE(RecallOf(*index, far), RecallOfOneBatch(far, Code::kRq3, metric()) - kNoise);
 }
 
 TEST(CentredIndex, WhereHitsAreOrderedByTheCodeTheCentreStays) {

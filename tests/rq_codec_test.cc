@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/crc32c.h"
 #include "tests/coded_rows.h"
 #include "tests/print_types.h"
@@ -16,6 +18,8 @@ using test::CodedRows;
 using test::Decoded;
 using test::DecodedOf;
 using test::Dot;
+using test::Relative;
+using test::RelativeTo;
 using test::Rows;
 using ::testing::Each;
 using ::testing::Ge;
@@ -30,21 +34,11 @@ std::vector<size_t> Dimensions() {
   return dims;
 }
 
-std::vector<float> Normalised(std::span<const float> x) {
-  std::vector<float> unit(x.begin(), x.end());
-  const double norm = std::sqrt(Dot(x, x));
-  for (float& value : unit) value = static_cast<float>(value / norm);
-  return unit;
-}
-std::vector<float> InMetric(Metric metric, std::span<const float> x) {
-  return metric == Metric::kCosine ? Normalised(x) : std::vector<float>(x.begin(), x.end());
-}
-
 // An estimate without the query's rounding.
-double Estimate(Metric metric, std::span<const float> z, const Decoded& row) {
-  const double product = Dot(z, row.fg);
-  if (metric == Metric::kL2) return row.norm_sq + Dot(z, z) - 2 * product;
-  return (metric == Metric::kCosine ? 1 : 0) - product;
+double Estimate(Metric metric, const Relative& z, const Decoded& row) {
+  const double product = Dot(z.y, row.fg);
+  if (metric == Metric::kInnerProduct) return -product - z.along * row.along;
+  return row.norm_sq + Dot(z.y, z.y) - 2 * product;
 }
 // What the rounding of a query to 8 bits may change: six standard deviations.
 double RoundingOf(std::span<const float> z, const Decoded& row) {
@@ -78,32 +72,29 @@ std::string CaseName(const ::testing::TestParamInfo<Case>& info) {
 void PrintTo(const Case& c, std::ostream* out) { *out << MetricName(c.metric) << " " << c.bits; }
 INSTANTIATE_TEST_SUITE_P(All, RqCodecTest, ::testing::ValuesIn(AllCases()), CaseName);
 
+// Rows about their mean, and of queries like them.
 TEST_P(RqCodecTest, ScoresOfAQueryAreThoseOfTheDecodedRowsAtEveryDimension) {
   for (const size_t dim : Dimensions()) {
     test::Generator generator(kFloat, {.dim = dim, .norm_sigma = 0.5}, dim);
     const Rows rows = generator.Many(9), queries = generator.Many(3);
     RqCodec codec = Make(dim);
-    if (metric() == Metric::kL2) {
-      ASSERT_TRUE(codec.AddCentre(codec.MeanOf(rows.view())));
-      codec.DropCentre(0);
-    }
+    const std::vector<float> centre = codec.MeanOf(rows.view());
+    ASSERT_TRUE(codec.AddCentre(centre));
+    codec.DropCentre(0);
     CodedRows coded(codec, rows.view());
-    const std::vector<float> centre =
-        metric() == Metric::kL2 ? codec.MeanOf(rows.view()) : std::vector<float>(dim);
     for (size_t q = 0; q < queries.size(); ++q) {
       const auto scores = coded.ScoreQuery(queries[q]);
-      std::vector<float> z = InMetric(metric(), queries.values(q));
-      for (size_t i = 0; i < dim; ++i) z[i] -= centre[i];
+      const Relative z = RelativeTo(centre, metric(), queries.values(q));
       for (size_t i = 0; i < rows.size(); ++i) {
-        const Decoded row =
-            DecodedOf(InMetric(metric(), rows.values(i)), coded.Decoded(i, dim), centre);
+        const Decoded row = DecodedOf(centre, metric(), rows.values(i), coded.Decoded(i, dim));
+        const double rounding = RoundingOf(z.y, row) + 1e-4 * std::abs(z.along * row.along);
         if (dim >= kLeastRotated) {
-          ASSERT_NEAR(scores[i], Estimate(metric(), z, row), RoundingOf(z, row)) << "dim " << dim;
+          ASSERT_NEAR(scores[i], Estimate(metric(), z, row), rounding) << "dim " << dim;
           continue;
         }
         constexpr double kErrors[] = {0, 4.5, 2.2, 1.3, 0.7};  // 5 standard errors of 16 elements.
         ASSERT_NEAR(scores[i], test::Distance(metric(), queries.values(q), rows.values(i)),
-                    kErrors[GetParam().bits] * std::sqrt(Dot(z, z) * row.norm_sq))
+                    rounding + kErrors[GetParam().bits] * std::sqrt(Dot(z.y, z.y) * row.norm_sq))
             << "dim " << dim;
       }
     }
@@ -114,27 +105,33 @@ TEST_P(RqCodecTest, ScoresOfARowAreThoseOfBothRowsDecoded) {
   for (const size_t dim : {16u, 33u, 128u, 384u}) {
     const Rows rows = test::Generator(kFloat, {.dim = dim, .norm_sigma = 0.3}, 3).Many(12);
     RqCodec codec = Make(dim);
+    const std::vector<float> centre = codec.MeanOf(rows.view());
+    ASSERT_TRUE(codec.AddCentre(centre));
     CodedRows coded(codec, rows.view());
     std::vector<Decoded> decoded;
     for (size_t i = 0; i < rows.size(); ++i)
-      decoded.push_back(DecodedOf(InMetric(metric(), rows.values(i)), coded.Decoded(i, dim), {}));
+      decoded.push_back(DecodedOf(centre, metric(), rows.values(i), coded.Decoded(i, dim)));
     for (size_t p = 0; p < rows.size(); ++p) {
       const auto scores = coded.ScoreRow(coded[p]);
-      const auto products = coded.ScoreRowAsQuery(coded[p]);
+      const auto as_query = coded.ScoreRowAsQuery(coded[p]);
       for (size_t i = 0; i < rows.size(); ++i) {
         const Decoded &a = decoded[p], &b = decoded[i];
         const double product = Dot(a.fg, b.fg);
-        ASSERT_NEAR(products[i], -product, 1e-4 * a.norm_sq);
-        double expected = 1 - product;
-        if (metric() != Metric::kCosine) expected = a.norm_sq + b.norm_sq - 2 * product;
-        expected = std::max(0.0, expected);
+        double expected = std::max(0.0, a.norm_sq + b.norm_sq - 2 * product);
+        double rounding = 1e-4 * (a.full_norm_sq() + b.full_norm_sq());
         if (metric() == Metric::kInnerProduct) {
+          ASSERT_NEAR(as_query[i], -product - a.along * b.along, rounding);
           const double most = codec.max_norm_sq();
-          expected += std::pow(std::sqrt(std::max(0.0, most - a.norm_sq)) -
-                                   std::sqrt(std::max(0.0, most - b.norm_sq)),
+          rounding *= 10;  // Roots of small differences of norms.
+          expected =
+              std::max(0.0, a.norm_sq + b.norm_sq - 2 * product + std::pow(a.along - b.along, 2));
+          expected += std::pow(std::sqrt(std::max(0.0, most - a.full_norm_sq())) -
+                                   std::sqrt(std::max(0.0, most - b.full_norm_sq())),
                                2);
+        } else {
+          ASSERT_EQ(as_query[i], scores[i]);
         }
-        ASSERT_NEAR(scores[i], expected, 1e-4 * (a.norm_sq + b.norm_sq));
+        ASSERT_NEAR(scores[i], expected, rounding);
       }
       ASSERT_THAT(scores, Each(Ge(0)));
       ASSERT_LE(scores[p], 1e-5f) << "rows whose codes are equal";
@@ -154,16 +151,17 @@ TEST_P(RqCodecTest, EstimatesAreUnbiasedWithTheErrorThatTheFormulaGives) {
       CodedRows coded(codec, rows.view());
       std::vector<Decoded> decoded;
       for (size_t i = 0; i < rows.size(); ++i)
-        decoded.push_back(DecodedOf(InMetric(metric(), rows.values(i)), coded.Decoded(i, dim), {}));
+        decoded.push_back(DecodedOf({}, metric(), rows.values(i), coded.Decoded(i, dim)));
       for (size_t q = 0; q < queries.size(); ++q) {
         const auto scores = coded.ScoreQuery(queries[q]);
-        const std::vector<float> z = InMetric(metric(), queries.values(q));
+        const std::vector<float> z = RelativeTo({}, metric(), queries.values(q)).y;
         for (size_t i = 0; i < rows.size(); ++i) {
-          const std::vector<float> y = InMetric(metric(), rows.values(i));
-          const double error = scores[i] - test::Distance(metric(), z, y);
+          const std::vector<float> y = RelativeTo({}, metric(), rows.values(i)).y;
+          const double error =
+              scores[i] - test::Distance(metric(), queries.values(q), rows.values(i));
           const double cos_sq = decoded[i].cos * decoded[i].cos;
           const double across = Dot(z, z) - std::pow(Dot(z, y), 2) / decoded[i].norm_sq;
-          const double standard = (metric() == Metric::kL2 ? 2 : 1) *
+          const double standard = (metric() == Metric::kInnerProduct ? 1 : 2) *
                                   std::sqrt(decoded[i].norm_sq * across * (1 / cos_sq - 1) /
                                             static_cast<double>(dim - 1));
           sum += error / standard;
@@ -175,6 +173,39 @@ TEST_P(RqCodecTest, EstimatesAreUnbiasedWithTheErrorThatTheFormulaGives) {
     EXPECT_NEAR(sum / n, 0, 0.06) << "dim " << dim;
     EXPECT_NEAR(std::sqrt(squares / n), 1, 0.07) << "dim " << dim;
   }
+}
+
+// Of rows that have 99 % of their length in common the rest is as well told as of rows about 0.
+TEST_P(RqCodecTest, WhatVectorsHaveInCommonIsInNoEstimate) {
+  constexpr size_t kDim = 128, kRows = 40;
+  const Rows base = test::Generator(kFloat, {.dim = kDim}, 3).Many(kRows);
+  double scale = 0;
+  for (size_t i = 0; i < kRows; ++i)
+    scale += std::sqrt(Dot(base.values(i), base.values(i)) / kRows);
+  const auto error_at = [&](double shift) {
+    Rows rows(kFloat, kDim);
+    for (size_t i = 0; i < kRows; ++i) {
+      std::vector<double> row(base.values(i).begin(), base.values(i).end());
+      for (double& x : row) x += shift * scale / std::sqrt(kDim);
+      rows.Add(row);
+    }
+    RqCodec codec = Make(kDim);
+    EXPECT_TRUE(codec.AddCentre(codec.MeanOf(rows.view())));
+    CodedRows coded(codec, rows.view());
+    // Of distances, in those of the rows' own parts.
+    const double unit = metric() == Metric::kCosine ? scale * scale * (1 + shift * shift) : 1;
+    double squares = 0;
+    for (size_t q = 0; q < kRows; ++q) {
+      const auto scores = coded.ScoreQuery(rows[q]);
+      for (size_t i = 0; i < kRows; ++i) {
+        const double error =
+            unit * (scores[i] - test::Distance(metric(), rows.values(q), rows.values(i)));
+        squares += error * error;
+      }
+    }
+    return std::sqrt(squares) / kRows;
+  };
+  EXPECT_LE(error_at(10), 1.3 * error_at(0));
 }
 
 // As some models' embeddings have them; the windows of the rotation have little in common at 1000.
@@ -194,7 +225,7 @@ TEST_P(RqCodecTest, AFewLargeElementsAtEitherEndLeaveCodesAsGoodAsNormalNumbersD
     CodedRows coded(codec, rows.view());
     double cos = 0;
     for (size_t i = 0; i < rows.size(); ++i)
-      cos += DecodedOf(InMetric(metric(), rows.values(i)), coded.Decoded(i, dim), {}).cos;
+      cos += DecodedOf({}, metric(), rows.values(i), coded.Decoded(i, dim)).cos;
     EXPECT_NEAR(cos / static_cast<double>(rows.size()), kCosOfNormal[GetParam().bits], 0.01)
         << "dim " << dim;
   }
@@ -220,7 +251,7 @@ TEST_P(RqCodecTest, ZeroAndConstantRowsAndQueriesHaveFiniteDistances) {
   }
 }
 
-TEST_P(RqCodecTest, TheStartPointsRowHasTheDistancesOfTheOrigin) {
+TEST_P(RqCodecTest, TheStartPointsRowIsAtTheCentreWhichIsTheOriginAtFirst) {
   const Rows rows = test::Generator(kFloat, {.dim = 40}, 5).Many(2);
   RqCodec codec = Make(40);
   std::vector<std::byte> row(codec.row_bytes(), std::byte{1}), buffer(codec.buffer_bytes());
@@ -229,7 +260,7 @@ TEST_P(RqCodecTest, TheStartPointsRowHasTheDistancesOfTheOrigin) {
   float score = 0;
   codec.BindQuery(rows[0], buffer.data()).Score(rows_of_one, 1, &score);
   const double norm_sq = Dot(rows.values(0), rows.values(0));
-  const double expected = metric() == Metric::kL2 ? norm_sq : metric() == Metric::kCosine ? 1 : 0;
+  const double expected = metric() == Metric::kL2 ? norm_sq : metric() == Metric::kCosine ? 0.5 : 0;
   EXPECT_NEAR(score, expected, 1e-5 * norm_sq);
 }
 
@@ -257,9 +288,7 @@ TEST_P(RqCodecTest, ACodecOfTheSameParametersIsTheSameToTheLastBit) {
   const Rows rows = test::Generator(kFloat, {.dim = 100}, 5).Many(20);
   RqCodec codec = Make(100, 123), other = Make(100, 9);
   CodedRows first(codec, rows.view());
-  if (metric() == Metric::kL2) {
-    ASSERT_TRUE(codec.AddCentre(codec.MeanOf(rows.view())));
-  }
+  ASSERT_TRUE(codec.AddCentre(codec.MeanOf(rows.view())));
   first.Add(rows.view());
   const std::vector<std::byte> parameters = codec.Parameters();
   ASSERT_TRUE(other.Restore(parameters));
@@ -287,9 +316,7 @@ TEST_P(RqCodecTest, AcceptsTheRowsThatItWritesAndNoneOfOtherSetsOrWithWhatEncode
   };
   EXPECT_FALSE(accepts_with(3, 0xff)) << "f below 0, or no number";
   EXPECT_FALSE(accepts_with(row.size() - 1, 0xff)) << "elements behind the last one";
-  if (metric() != Metric::kCosine) {
-    EXPECT_FALSE(accepts_with(7, 0xff)) << "n of no set that is alive";
-  }
+  EXPECT_FALSE(accepts_with(7, 0xff)) << "n of no set that is alive";
 }
 
 TEST_P(RqCodecTest, ParametersThatAreNoneAreRefusedWithWhatIsWrong) {
@@ -318,28 +345,34 @@ TEST(RqCodec, ARowTakesItsBitsAndItsFactors) {
   EXPECT_EQ(bytes(Metric::kL2, 128, 3), 64u) << "a cache line, of which 56 are used";
   EXPECT_EQ(bytes(Metric::kL2, 128, 1), 32u);
   EXPECT_EQ(bytes(Metric::kL2, 128, 4), 72u);
-  EXPECT_EQ(bytes(Metric::kCosine, 384, 4), 196u);
-  EXPECT_EQ(bytes(Metric::kInnerProduct, 384, 4), 200u);
-  EXPECT_EQ(bytes(Metric::kCosine, 768, 2), 196u);
-  EXPECT_EQ(bytes(Metric::kCosine, 1536, 1), 196u);
+  EXPECT_EQ(bytes(Metric::kCosine, 384, 4), 200u);
+  EXPECT_EQ(bytes(Metric::kInnerProduct, 384, 4), 204u) << "what is along the centre, too";
+  EXPECT_EQ(bytes(Metric::kCosine, 768, 2), 200u);
+  EXPECT_EQ(bytes(Metric::kCosine, 1536, 1), 200u);
 }
 
 // Rows that were written by one machine are read by others: their bytes are the same everywhere.
-TEST(RqCodec, CodesAreWhatTheyWereInEveryVersionAndInstructionSet) {
+TEST_P(RqCodecTest, RowsAreWhatTheyWereInEveryVersionAndInstructionSet) {
   uint32_t crc = 0;
-  for (const Metric metric : {Metric::kL2, Metric::kInnerProduct, Metric::kCosine}) {
-    for (const size_t bits : {1, 2, 3, 4}) {
-      for (const size_t dim : {3u, 100u, 384u, 1000u}) {
-        std::vector<float> vector(dim);
-        for (size_t i = 0; i < dim; ++i) vector[i] = static_cast<float>(i * i % 101) / 37.0f - 1.3f;
-        RqCodec codec({metric, dim, bits}, 42);
-        std::vector<std::byte> row(codec.row_bytes());
-        codec.Encode(vector, row.data());
-        crc = Crc32c(row.data(), row.size(), crc);
-      }
-    }
+  for (const size_t dim : {3u, 100u, 384u, 1000u}) {
+    std::vector<float> vector(dim), centre(dim, 0.1f);
+    for (size_t i = 0; i < dim; ++i) vector[i] = static_cast<float>(i * i % 101) / 37.0f - 1.3f;
+    RqCodec codec = Make(dim, 42);
+    std::vector<std::byte> row(codec.row_bytes());
+    codec.Encode(vector, row.data());
+    crc = Crc32c(row.data(), row.size(), crc);
+    ASSERT_TRUE(codec.AddCentre(centre));
+    codec.Encode(vector, row.data());
+    crc = Crc32c(row.data(), row.size(), crc);
   }
-  EXPECT_EQ(crc, 2382648636u);
+  const std::map<std::pair<Metric, size_t>, uint32_t> expected{
+      {{Metric::kL2, 1}, 2092053402u},           {{Metric::kL2, 2}, 1843496444u},
+      {{Metric::kL2, 3}, 3898240199u},           {{Metric::kL2, 4}, 1555227140u},
+      {{Metric::kInnerProduct, 1}, 889336743u},  {{Metric::kInnerProduct, 2}, 2091195381u},
+      {{Metric::kInnerProduct, 3}, 3808649230u}, {{Metric::kInnerProduct, 4}, 2579420793u},
+      {{Metric::kCosine, 1}, 1537060605u},       {{Metric::kCosine, 2}, 3502424465u},
+      {{Metric::kCosine, 3}, 156328309u},        {{Metric::kCosine, 4}, 3767812749u}};
+  EXPECT_EQ(crc, expected.at({metric(), GetParam().bits}));
 }
 
 }  // namespace

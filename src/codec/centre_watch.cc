@@ -39,7 +39,7 @@ void CentreWatch::Add(VectorView vector, double count, double points) {
   // Half of the points: exponential weights have the mean age then that equal ones of all have.
   const double window = std::min(count_, std::max(points, static_cast<double>(kBegin)) / 2);
   const double weight = std::min(1.0, count / window);
-  ToFloats(vector, floats_.data());
+  PlaceOf(vector, metric_, floats_.data());
   for (size_t i = 0; i < mean_.size(); ++i)
     mean_[i] += weight * (static_cast<double>(floats_[i]) - mean_[i]);
   spread_ += weight * (DistanceSq(floats_, centre_) - spread_);

@@ -20,8 +20,9 @@ class CentreWatch {
   // Vectors before a first verdict; as many are looked at one by one, then every 16th.
   static constexpr uint64_t kBegin = 1024;
 
-  // About the origin. `dim`: of the vectors.
-  explicit CentreWatch(size_t dim) : centre_(dim), mean_(dim), floats_(dim) {}
+  // About the origin. `dim`: of the vectors. Means and centres are of vectors as PlaceOf has them.
+  CentreWatch(Metric metric, size_t dim)
+      : metric_(metric), centre_(dim), mean_(dim), floats_(dim) {}
 
   // A vector was encoded; the index has `points`. True: it was looked at, and HasMoved is worth a
   // call.
@@ -39,6 +40,7 @@ class CentreWatch {
   // `count`: of the vectors that this one stands for.
   void Add(VectorView vector, double count, double points) SHOAL_REQUIRES(mutex_);
 
+  const Metric metric_;
   std::atomic<uint64_t> calls_{0};  // Of Note.
   mutable Mutex mutex_;
   std::vector<float> centre_ SHOAL_GUARDED_BY(mutex_);

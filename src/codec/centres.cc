@@ -15,6 +15,8 @@ namespace {
 constexpr uint32_t kBoth = 3;
 // So that no distance of a vector of a legal norm overflows (base/norm.h).
 constexpr double kMaxNormOfCentre = 1e18;
+// A centre that is nearer to the origin has no direction.
+constexpr double kNoDirection = 1e-30;
 
 tl::unexpected<Error> Refuse(ErrorCode code, std::string_view field, std::string_view expected,
                              std::string_view found) {
@@ -23,19 +25,25 @@ tl::unexpected<Error> Refuse(ErrorCode code, std::string_view field, std::string
 
 }  // namespace
 
-Centres::Centres(size_t dim, size_t rotated_dim) {
+Centres::Centres(Role role, size_t dim, size_t rotated_dim) : role_(role) {
   for (Set& set : sets_) {
     set.centre.resize(dim);
-    set.rotated.resize(dim == 0 ? 0 : rotated_dim);
+    set.reference.resize(dim);
+    set.rotated.resize(rotated_dim);
   }
 }
 
 void Centres::Fill(uint32_t set, std::span<const float> centre, const Rotation& rotation) {
   Set& filled = sets_[set];
-  if (filled.centre.empty()) return;
   std::copy(centre.begin(), centre.end(), filled.centre.begin());
+  filled.reference = filled.centre;
+  if (role_ == Role::kDirection) {
+    const double norm = std::sqrt(NormSqOf(centre.data(), centre.size()));
+    const double by = norm < kNoDirection ? 0 : 1 / norm;
+    for (float& x : filled.reference) x = static_cast<float>(x * by);
+  }
   std::fill(filled.rotated.begin(), filled.rotated.end(), 0.0f);
-  std::copy(centre.begin(), centre.end(), filled.rotated.begin());
+  std::copy(filled.reference.begin(), filled.reference.end(), filled.rotated.begin());
   rotation.Apply(filled.rotated.data());
 }
 
@@ -99,7 +107,7 @@ Status Centres::Read(std::span<const std::byte> bytes, const Rotation& rotation)
   const std::byte* at = bytes.data() + kHeader;
   for (uint32_t set = 0; set < 2; ++set) {
     if (!read.has(set)) continue;
-    if (centre_bytes != 0) std::memcpy(centre.data(), at, centre_bytes);
+    std::memcpy(centre.data(), at, centre_bytes);
     at += centre_bytes;
     if (!(std::sqrt(NormSqOf(centre.data(), centre.size())) <= kMaxNormOfCentre))
       return Refuse(ErrorCode::kCorrupt, "norm", "at most " + Written(kMaxNormOfCentre), "more");

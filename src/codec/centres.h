@@ -21,8 +21,11 @@ class Centres {
     bool has(uint32_t set) const { return (alive >> set & 1) != 0; }
   };
 
-  // Set 0 is alive, with the origin as its centre. `dim`: of a centre; 0 where there is none.
-  Centres(size_t dim, size_t rotated_dim);
+  // What rows are relative to: the centre, as an origin, or its direction.
+  enum class Role : uint8_t { kOrigin, kDirection };
+
+  // Set 0 is alive, with the origin as its centre. `dim`: of a centre.
+  Centres(Role role, size_t dim, size_t rotated_dim);
 
   // Any thread. What is read of a set that was alive then stays until Announce takes its place.
   State state() const {
@@ -30,6 +33,9 @@ class Centres {
     return {packed & 3, packed >> 2};
   }
   const float* centre(uint32_t set) const { return sets_[set].centre.data(); }
+  // The centre, or a vector of length 1 along it: 0 where the centre is.
+  const float* reference(uint32_t set) const { return sets_[set].reference.data(); }
+  // The reference, rotated.
   const float* rotated(uint32_t set) const { return sets_[set].rotated.data(); }
 
   // One thread at a time; see RqCodec::AnnounceCentre, UseCentre and DropCentre.
@@ -44,7 +50,7 @@ class Centres {
 
  private:
   struct Set {
-    std::vector<float> centre, rotated;
+    std::vector<float> centre, reference, rotated;
   };
 
   void Fill(uint32_t set, std::span<const float> centre, const Rotation& rotation);
@@ -52,6 +58,7 @@ class Centres {
     state_.store(state.alive | state.current << 2, std::memory_order_release);  // SET.1.
   }
 
+  const Role role_;
   Set sets_[2];
   // State, packed. SET.1, written behind a set's centre, pairs with SET.2.
   std::atomic<uint32_t> state_{1};

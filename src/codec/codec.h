@@ -52,8 +52,8 @@ class Codec {
   virtual bool Accept(const std::byte* row) = 0;
   // What rows mean beside the vectors: a codec made with these reads and writes the same ones.
   virtual std::vector<std::byte> Parameters() const { return {}; }
-  // Writes the row of a start point: the origin, which is no point's vector. Under cosine its
-  // distance from everything is 1.
+  // Writes the row of a start point, which is no point's vector: the origin (under cosine its
+  // distance from everything is 1), or a centre of the rows.
   virtual void EncodeOrigin(std::byte* row) const = 0;
 
   // Writes the vector of a row, as far as the row has it, in the scalar type of the vectors.

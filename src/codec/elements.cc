@@ -70,6 +70,13 @@ void ToFloats(VectorView vector, float* out) {
   }
 }
 
+void PlaceOf(VectorView vector, Metric metric, float* out) {
+  ToFloats(vector, out);
+  if (metric != Metric::kCosine) return;
+  const auto factor = static_cast<float>(std::sqrt(0.5 / NormSqOf(out, vector.dim())));
+  for (size_t i = 0; i < vector.dim(); ++i) out[i] *= factor;
+}
+
 void FromFloats(const float* floats, MutableVectorView out) {
   switch (out.type()) {
     case ScalarType::kFloat32: std::memcpy(out.data(), floats, out.bytes()); return;

@@ -32,14 +32,18 @@ class NormRecord {
 // sqrt(M^2 - |q|^2).
 void BindToSphere(const NormRecord& norms, float norm_sq, Scorer& scorer);
 
-// The distance on the sphere of a row of this norm and this inner product with the query:
-// |a - b|^2 and the square of the difference of the coordinates beyond, as a quotient: M^2 may be
-// so much larger than either norm that nothing would be left of them beside it.
-inline float OnSphere(const Scorer& s, float norm_sq, float product) {
+// The distance on the sphere of a row of this norm: |a - b|^2, and this, the square of the
+// difference of the coordinates beyond. As a quotient: M^2 may be so much larger than either norm
+// that nothing would be left of them beside it.
+inline float BeyondSphere(const Scorer& s, float norm_sq) {
   const float rest = std::sqrt(std::max(0.0f, s.max_norm_sq - norm_sq)) + s.query_factor;
   const float beyond = rest > 0 ? (norm_sq - s.query_norm_sq) / rest : 0.0f;
+  return beyond * beyond;
+}
+// The whole, by the inner product with the query.
+inline float OnSphere(const Scorer& s, float norm_sq, float product) {
   const float inside = s.query_norm_sq + norm_sq - 2.0f * product;
-  return std::max(0.0f, inside) + beyond * beyond;
+  return std::max(0.0f, inside) + BeyondSphere(s, norm_sq);
 }
 
 }  // namespace shoal

@@ -2,22 +2,25 @@
 // trained. (RaBitQ: Gao and Long, SIGMOD 2024; of several bits: Gao et al., SIGMOD 2025. Ours has a
 // fixed step instead of a search for the best one. docs/codes.md has figures.)
 //
-// Of a vector x and its set's centre c (0 but for l2), B bits, M = 2^B - 1:
-//   y = T(x - c), T the rotation; cosine: of x / |x|
+// Of a vector x and its set's centre c, which is best near the mean of all vectors, B bits,
+// M = 2^B - 1, and the rotation T:
+//   l2:            y = T(x - c)
+//   cosine:        the same of x / (|x| sqrt 2), as these have the distances 1 - cos
+//   inner product: y = T(x - t c'), c' = c / |c|, t = <x, c'>: what is along c is kept as it is
 //   u_i = floor(y_i / step) + 2^(B-1), clamped to 0..M; step: the best one for normal numbers
 //   g = u - M/2, f = |y|^2 / <g, y>, n = |y|^2
 // <z, y> is estimated as f <z, g> for a query z that is prepared likewise, without rounding. That
 // is right for z along y, and so right on average over rotations. The query is rounded to 8 bits:
-// z ~ s v, <z, g> ~ s (<v, u> - (M/2) sum v).
+// z ~ s v, <z, g> ~ s (<v, u> - (M/2) sum v). What vectors have in common is in no estimate.
 //
-// Row: f; n (l2 and inner product); the code (code_kernels.h). All floats. A row of less than a
-// cache line is padded with zeros to a power of two, so that it lies in one line.
+// Row: f; n; t (inner product); the code (code_kernels.h). All floats. A row of less than a cache
+// line is padded with zeros to a power of two, so that it lies in one line.
 //
-// l2: data move, and a centre that was their mean is so no longer. So up to two *sets* of
-// parameters are alive, which differ in the centre. The sign of n says which one a row has. A
-// binding knows the sets that are alive then. To its scorer a row of any other set is infinitely
-// far; an index writes rows of a set when all bindings know it (index_centre.cc). The start point
-// has f = n = 0, at the centre, whatever the set.
+// Data move, and a centre that was their mean is so no longer. So up to two *sets* of parameters
+// are alive, which differ in the centre. The sign of n says which one a row has. A binding knows
+// the sets that are alive then. To its scorer a row of any other set is infinitely far; an index
+// writes rows of a set when all bindings know it (index_centre.cc). The start point has f = n =
+// t = 0, at the centre (inner product: at the origin), whatever the set.
 #pragma once
 
 #include <cstddef>
@@ -53,6 +56,7 @@ class RqCodec final : public Codec {
   Scorer BindQuery(VectorView query, std::byte* buffer) const override;
   // Estimates, not below 0: of rows whose codes are equal, 0.
   Scorer BindRow(const std::byte* row, std::byte* buffer) const override;
+  // l2 and cosine: the same.
   Scorer BindRowAsQuery(const std::byte* row, std::byte* buffer) const override;
   float RangeMargin(VectorView query, float radius) const override;
   bool TellsApart(const std::byte* row, float distance) const override;
@@ -67,17 +71,16 @@ class RqCodec final : public Codec {
   void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }
   bool NormsVary() const override { return norms_.Vary(); }
 
-  RqCodec* AsCentred() override { return shape_.metric == Metric::kL2 ? this : nullptr; }
+  RqCodec* AsCentred() override { return this; }
 
   // --- Sets. One thread at a time, beside any that encode and bind.
 
-  // The mean of `rows`, of the codec's type and dimension; there is one.
+  // The mean of `rows`, as PlaceOf has them; there is one. They are of the codec's dimension.
   std::vector<float> MeanOf(MatrixView rows) const;
   // A second set, with this centre (`dim` elements): bindings from now on know it. Returns its
   // number. The number of a set that was dropped is used again: when this is called, no row of
   // that set may be readable, and no thread may be in a call that began before DropCentre.
-  // Unsupported: a metric other than l2. InvalidArgument: dimension, or a norm above 1e18.
-  // AlreadyExists: two sets are alive.
+  // InvalidArgument: dimension, or a norm above 1e18. AlreadyExists: two sets are alive.
   Result<uint32_t> AnnounceCentre(std::span<const float> centre);
   // Rows are encoded with this set, which is alive, from now on.
   void UseCentre(uint32_t set) { centres_.Use(set); }
@@ -96,22 +99,33 @@ class RqCodec final : public Codec {
  private:
   struct Binding;  // What a scorer's query points to.
   struct Buffer;   // The parts of a buffer.
-  bool has_norm() const { return shape_.metric != Metric::kCosine; }
-  size_t offset() const { return (has_norm() ? 2 : 1) * sizeof(float); }
+  struct ByDistance;
+  struct ByProduct;
+  struct BySphere;
+  struct FromTo {
+    uint32_t from, to;
+  };
+
+  bool has_along() const { return shape_.metric == Metric::kInnerProduct; }
+  size_t offset() const { return (has_along() ? 3 : 2) * sizeof(float); }
+  static size_t BufferBytes(const Shape& shape, size_t run);
   Buffer PartsOf(std::byte* buffer) const;
 
-  void Prepare(VectorView vector, uint32_t set, float* y) const;
+  // y, rotation_.size() floats. Returns t; 0 where rows have none.
+  float Prepare(VectorView vector, uint32_t set, float* y) const;
   void SetEstimate(float factor, float scale, double sum, Binding& binding) const;
   void BindRounded(const float* z, uint32_t set, float factor, int8_t* v, Binding& binding) const;
-  Scorer MakeScorer(Scorer::Fn score, const Binding& binding) const;
+  template <class Estimate>
+  Scorer MakeScorer(const Binding& binding) const;
   void BindElements(const std::byte* row, float factor, const Buffer& parts) const;
-  void BindForeign(const std::byte* row, uint32_t from_set, uint32_t set,
+  void BindForeign(const std::byte* row, const FromTo& sets, float factor,
                    const Buffer& parts) const;
+  void BindSets(const std::byte* row, float factor, const Buffer& parts) const;
 
-  static void ScoreL2(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
+  template <class Estimate>
+  static void ScoreRows(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
+  template <class Estimate>
   static void ScoreForeign(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
-  static void ScoreProduct(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
-  static void ScoreOnSphere(const Scorer& s, const std::byte* const* rows, size_t n, float* out);
 
   const Shape shape_;
   uint64_t seed_;  // Both change only in Restore.
