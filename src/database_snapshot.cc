@@ -81,9 +81,9 @@ Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOption
     if (options.filter == nullptr) {
       Searcher(View(), scorer, {}, guard.work, scratch.search).FindNearest(list_size);
     } else {
-      const size_t list =
-          Plan({options.filter->node(), list_size, this->options().max_degree, scorer}, guard.work,
-               scratch.search);
+      const size_t list = Plan(
+          {options.filter->node(), list_size, this->options().max_degree, FilteredRows(), scorer},
+          guard.work, scratch.search);
       Searcher(ViewOf(*options.filter, guard.work, scratch.search), scorer, {}, guard.work,
                scratch.search)
           .FindNearest(std::min(list, most));
@@ -121,9 +121,9 @@ Result<std::vector<Hit>> DatabaseSnapshotImpl::RangeSearch(VectorView query,
     if (options.filter == nullptr) {
       FindWithin(View(), scorer, list_size, options.radius, guard.work, scratch.search);
     } else {
-      const size_t list =
-          Plan({options.filter->node(), list_size, this->options().max_degree, scorer}, guard.work,
-               scratch.search);
+      const size_t list = Plan(
+          {options.filter->node(), list_size, this->options().max_degree, FilteredRows(), scorer},
+          guard.work, scratch.search);
       FindWithin(ViewOf(*options.filter, guard.work, scratch.search), scorer, list, options.radius,
                  guard.work, scratch.search);
     }

@@ -3,16 +3,21 @@
 namespace shoal {
 namespace {
 
-// CPU time in distances of a scan. Of 100,000 rows of 128 bytes, AVX-512: 25 ns, with a list of 64
-// and plans forced at 50, 20, 10 and 5 % (the job "filters"). Larger rows make all but distances
-// cheaper: then scans are chosen too often.
-constexpr double kLookedUp = 4;      // To look an id up,
-constexpr double kJudged = 1.0 / 6;  // to judge a point that comes in order,
-constexpr double kMet = .43;         // and one that is met anywhere;
-constexpr double kTraversed = 2;     // a distance to a row that is anywhere,
-constexpr double kListRead = 10;     // and a list.
+// CPU time in nanoseconds. Of 100,000 rows of 128 bytes, AVX-512, with a list of 64 and plans
+// forced at 50, 20, 10 and 5 % (the job "filters"); what a byte costs is of kernels on rows in
+// memory.
+constexpr double kScored = 12, kPerByte = .1;  // A distance to a row that comes in order,
+constexpr double kElsewhere = 25;              // and more to one that is anywhere;
+constexpr double kLookedUp = 100;              // to look an id up,
+constexpr double kJudged = 4;                  // to judge a point that comes in order,
+constexpr double kMet = 11;                    // and one that is met anywhere;
+constexpr double kAsked = 25;                  // likewise where a predicate is called;
+constexpr double kListRead = 250;              // and a list.
 
-double CostOfJudging(const FilterEstimate& e) { return e.has_predicate ? 1 : kJudged; }
+double CostOfScoring(size_t row_bytes) {
+  return kScored + kPerByte * static_cast<double>(row_bytes);
+}
+double CostOfJudging(const FilterEstimate& e) { return e.has_predicate ? kAsked : kJudged; }
 
 }  // namespace
 
@@ -32,15 +37,16 @@ FilterPlan ChoosePlan(const FilterEstimate& e) {
   const double share = e.accepted / e.live;
   const auto list_size = static_cast<double>(e.list_size);
   const auto degree = static_cast<double>(e.max_degree);
-  const double met = e.has_predicate ? 1 : kMet;
+  const double met = e.has_predicate ? kAsked : kMet;
+  const double traversed = CostOfScoring(e.row_bytes.traversed) + kElsewhere;
 
-  double least =
-      e.accepted + (ScansByLookUp(e) ? e.superset * kLookedUp : e.live * CostOfJudging(e));
+  double least = e.accepted * CostOfScoring(e.row_bytes.scanned) +
+                 (ScansByLookUp(e) ? e.superset * kLookedUp : e.live * CostOfJudging(e));
   FilterPlan plan = FilterPlan::kScan;
   // Refused points count until the list is full; then all do.
   const double refused = kSpare * list_size * (1 - share) / share + kSeeds * (1 - share);
   const double scored = list_size / share * kNewPerHop;
-  const double passing = scored * (kTraversed + met + kListRead / kNewPerHop);
+  const double passing = scored * (traversed + met + kListRead / kNewPerHop);
   if (refused < e.at_least / 10 && scored * kSpareScored < e.at_least && passing < least) {
     least = passing;
     plan = FilterPlan::kPassThrough;
@@ -50,7 +56,7 @@ FilterPlan ChoosePlan(const FilterEstimate& e) {
       std::min(degree * (1 - share), kEnoughAccepted / (share * degree * kAcceptedPerList));
   const double two_hops =
       list_size * kTwoHopLists *
-      (kNewPerTwoHops * kTraversed + lists * (kListRead + met * degree * kNewPerList));
+      (kNewPerTwoHops * traversed + lists * (kListRead + met * degree * kNewPerList));
   if (within >= kMinWithinTwoHops && two_hops < least) plan = FilterPlan::kTwoHop;
   return plan;
 }

@@ -11,10 +11,16 @@
 
 namespace shoal {
 
+// Bytes of a row that a scan scores, and of one that a traversal does.
+struct FilteredRowBytes {
+  size_t scanned = 0, traversed = 0;
+};
+
 // What a plan is chosen by.
 struct FilterEstimate {
   size_t list_size = 0;
   size_t max_degree = 0;
+  FilteredRowBytes row_bytes;
   bool has_predicate = false;
   double superset = 0;  // Ids of a set that has all that the filter accepts; 0: there is none.
   double live = 0;      // Points,
@@ -78,6 +84,7 @@ struct FilteredSearchOptions {
   const FilterNode& filter;
   size_t list_size;
   size_t max_degree;
+  FilteredRowBytes row_bytes;
   const Scorer& scorer;  // Of the view's rows.
 };
 
@@ -131,6 +138,7 @@ size_t PlanFiltered(const View& view, const FilteredSearchOptions& options, cons
   FilterEstimate estimate{
       .list_size = options.list_size,
       .max_degree = options.max_degree,
+      .row_bytes = options.row_bytes,
       .has_predicate = options.filter.has_predicate,
       .superset = superset == nullptr ? 0 : static_cast<double>(superset->size()),
       .live = static_cast<double>(view.live())};

@@ -28,6 +28,12 @@ bool IndexImpl::FindFiltered(VectorView query, const Representation& rows, const
   });
 }
 
+// A scan is exact where the vectors are in memory.
+FilteredRowBytes IndexImpl::FilteredRows() const {
+  const size_t traversed = rows_.traversal().codec.row_bytes();
+  return {rows_.stored() == nullptr ? rows_.ranking().codec.row_bytes() : traversed, traversed};
+}
+
 // A traversal reads the traversal rows, and the nearest are reranked. A scan reads the rows that
 // order hits, where these are in memory: it scores few points, and so exactly. Where the codes do
 // not tell points apart, the same plan is carried out once more, over the vectors.
@@ -45,8 +51,9 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
     for (;; list_size = std::min(2 * list_size, most)) {
       const Representation traversal = rows_.traversal();
       const Scorer probe = traversal.codec.BindQuery(query, op.scratch.query_buffer.data());
-      const size_t list =
-          std::min(most, Plan(traversal, {filter, list_size, options_.max_degree, probe}, op));
+      const size_t list = std::min(
+          most,
+          Plan(traversal, {filter, list_size, options_.max_degree, FilteredRows(), probe}, op));
       const bool is_exact = search.filter->plan == FilterPlan::kScan && rows_.stored() == nullptr;
       const bool has_scored_all =
           FindFiltered(query, is_exact ? rows_.ranking() : traversal, filter, list, op);
@@ -90,7 +97,13 @@ void IndexImpl::FindWithinFiltered(const Representation& rows, const Scorer& sco
                                    Operation& op) const {
   SearchScratch& search = op.scratch.search;
   const FilterNode& filter = options.filter->node();
-  const size_t list = Plan(rows, {filter, list_size, options_.max_degree, scorer}, op);
+  const size_t list = Plan(rows,
+                           {filter,
+                            list_size,
+                            options_.max_degree,
+                            {rows.codec.row_bytes(), rows.codec.row_bytes()},
+                            scorer},
+                           op);
   graph_.WithView(rows, op.scratch.fetch, [&](const auto& view) {
     const FilteredView filtered(view, filter, op.work, *search.filter);
     FindWithin(filtered, scorer, list, options.radius, op.work, search);

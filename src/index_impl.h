@@ -45,6 +45,7 @@ struct PendingPoint {
   bool replaces = false;  // The id was there, and is until MakeLive.
 };
 enum class Replacing : uint8_t { kNo, kYes };
+struct FilteredRowBytes;
 struct FilteredSearchOptions;
 class PagedSearch;
 
@@ -259,6 +260,7 @@ class IndexImpl final : private ReturnObserver {
     WorkCounters* work;
   };
   // Plans it (filtered_search.h); returns its list size.
+  FilteredRowBytes FilteredRows() const;
   size_t Plan(const Representation& rows, const FilteredSearchOptions& search, Operation& op) const;
   bool FindFiltered(VectorView query, const Representation& rows, const FilterNode& filter,
                     size_t list_size, Operation& op) const;

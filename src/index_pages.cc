@@ -60,6 +60,7 @@ class IndexImpl::PageHost {
   bool RanksInMemory() const { return index_.rows_.stored() == nullptr; }
   size_t most() const { return index_.slots_.high_water(); }
   size_t max_degree() const { return index_.options_.max_degree; }
+  FilteredRowBytes row_bytes() const { return index_.FilteredRows(); }
 
  private:
   Representation Of(PageRows rows) const {

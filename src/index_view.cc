@@ -22,6 +22,12 @@ ViewScratch& IndexViewImpl::ScratchOf(EpochRegistry::Guard& guard) const {
   return static_cast<ViewScratch&>(*scratch);
 }
 
+// A scan is exact where the vectors are in the file.
+FilteredRowBytes IndexViewImpl::FilteredRows() const {
+  const size_t traversed = codecs_.traversal->row_bytes();
+  return {stored_ == nullptr ? ranking().row_bytes() : traversed, traversed};
+}
+
 size_t IndexViewImpl::Plan(const SnapshotRows& rows, const FilteredSearchOptions& options,
                            WorkCounters& work, SearchScratch& scratch) const {
   const auto look_up = [&](ExternalId id) {
@@ -45,9 +51,9 @@ size_t IndexViewImpl::FindNearest(VectorView query, const SearchPlan& plan, size
     return reranks() ? reranked : 0;
   }
   const Scorer probe = Bind(*codecs_.traversal, query, scratch.query_buffer);
-  const size_t list =
-      Plan(snapshot_.TraversalRows(), {plan.filter->node(), list_size, options().max_degree, probe},
-           work, search);
+  const size_t list = Plan(
+      snapshot_.TraversalRows(),
+      {plan.filter->node(), list_size, options().max_degree, FilteredRows(), probe}, work, search);
   // A scan scores few points, and so exactly, where the vectors are in the file.
   const bool is_exact = search.filter->plan == FilterPlan::kScan && stored_ == nullptr;
   const SnapshotRows rows = is_exact ? snapshot_.RankingRows() : snapshot_.TraversalRows();
@@ -165,9 +171,13 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
     if (options.filter == nullptr) {
       FindWithin(SnapshotView(snapshot_, rows), scorer, list_size, radius, guard.work, search);
     } else {
-      const size_t list =
-          Plan(rows, {options.filter->node(), list_size, this->options().max_degree, scorer},
-               guard.work, search);
+      const size_t list = Plan(rows,
+                               {options.filter->node(),
+                                list_size,
+                                this->options().max_degree,
+                                {codecs_.traversal->row_bytes(), codecs_.traversal->row_bytes()},
+                                scorer},
+                               guard.work, search);
       FindWithin(ViewOf(*options.filter, rows, guard.work, search), scorer, list, radius,
                  guard.work, search);
     }

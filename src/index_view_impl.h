@@ -19,6 +19,7 @@
 namespace shoal {
 
 class PagedSearch;
+struct FilteredRowBytes;
 struct FilteredSearchOptions;
 
 struct ViewScratch final : ScratchBase {
@@ -88,6 +89,7 @@ class IndexViewImpl final : public CalibrationSubject {
                                     WorkCounters& work, SearchScratch& scratch) const {
     return {SnapshotView(snapshot_, rows), filter.node(), work, *scratch.filter};
   }
+  FilteredRowBytes FilteredRows() const;
   size_t Plan(const SnapshotRows& rows, const FilteredSearchOptions& options, WorkCounters& work,
               SearchScratch& scratch) const;
   // Leaves the nearest candidates in scratch.search, and says how many are to be reranked; 0: none.

@@ -52,7 +52,7 @@ enum class PageRows : uint8_t { kTraversal, kRanking };
 // - size_t ToRank(k, list_size): how many candidates are ranked for k hits.
 // - bool TellsApart(VectorView query, EstimatedHits): CodesTellApart of the traversal rows, with
 //   their offset; true where no others decide.
-// - bool RanksInMemory(), size_t most(), size_t max_degree().
+// - bool RanksInMemory(), size_t most(), size_t max_degree(), FilteredRowBytes row_bytes().
 // - Where rows are fetched, Status fetched(): an error if some could not be, for this host.
 class PagedSearch {
  public:
@@ -189,8 +189,9 @@ size_t PagedSearch::Begin(Host& host, size_t list_size) {
   const auto look_up = [&](ExternalId id) { return host.LiveSlot(kNoSlot, id); };
   const Scorer probe = host.Bind(query_, PageRows::kTraversal);
   const size_t planned = host.WithView(PageRows::kTraversal, [&](const auto& view) {
-    return PlanFiltered(view, {filter_->node(), list_size, host.max_degree(), probe}, look_up,
-                        host.work(), search_);
+    return PlanFiltered(view,
+                        {filter_->node(), list_size, host.max_degree(), host.row_bytes(), probe},
+                        look_up, host.work(), search_);
   });
   list_factor_ = planned / list_size;
   if (search_.filter->plan == FilterPlan::kScan && host.RanksInMemory()) rows_ = PageRows::kRanking;

@@ -62,6 +62,7 @@ class IndexViewImpl::PageHost {
   bool RanksInMemory() const { return view_.stored_ == nullptr; }
   size_t most() const { return view_.snapshot_.header.entries(); }
   size_t max_degree() const { return view_.options().max_degree; }
+  FilteredRowBytes row_bytes() const { return view_.FilteredRows(); }
 
  private:
   const IndexViewImpl& view_;

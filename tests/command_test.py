@@ -456,6 +456,15 @@ class Command(unittest.TestCase):
         self.run_it("delete", self.file, 3)
         self.assertFalse(stat()["has_list_codes"])
 
+    def test_pack_puts_near_points_together_without_another_answer(self):
+        self.make()
+        place = ["--index", "rgb"] if self.file.suffix == ".db" else []
+        found = self.run_it("search", self.file, stdin="[250, 160, 5]\n")
+        self.run_it("pack", self.file, *place, "--codes", "none", "--order", "neighbors", "--out", "near.shoal")
+        self.assertFalse(json.loads(self.run_it("stat", "near.shoal", "--json"))["has_list_codes"])
+        self.assertEqual(self.run_it("search", "near.shoal", stdin="[250, 160, 5]\n"), found)
+        self.run_it("pack", self.file, "--order", "near", status=2, stderr="--order")
+
 
 class Databases(Command):
     """The same verbs over an index of a database, and several indexes in one file."""

@@ -13,9 +13,12 @@ namespace shoal {
 namespace {
 
 TEST(FilterPlans, AreChosenByCost) {
-  const auto plan = [](double live, double share, size_t list_size = 64, bool predicate = false) {
-    return ChoosePlan({.list_size = list_size,
+  constexpr FilteredRowBytes kFloatsWithCodes{1536, 200};
+  const auto plan = [&](double live, double share, FilteredRowBytes rows = {128, 128},
+                        bool predicate = false) {
+    return ChoosePlan({.list_size = 64,
                        .max_degree = 32,
+                       .row_bytes = rows,
                        .has_predicate = predicate,
                        .live = live,
                        .accepted = live * share,
@@ -26,6 +29,9 @@ TEST(FilterPlans, AreChosenByCost) {
   EXPECT_EQ(plan(1e6, .02), FilterPlan::kTwoHop);
   EXPECT_EQ(plan(1e5, .2), FilterPlan::kPassThrough);  // Measured: a third of the others' time.
   EXPECT_EQ(plan(1e5, .1), FilterPlan::kScan);
+  EXPECT_EQ(plan(1e5, .1, kFloatsWithCodes), FilterPlan::kTwoHop);  // A scan reads the vectors.
+  EXPECT_EQ(plan(3e4, .14, {128, 128}, true), FilterPlan::kScan);
+  EXPECT_EQ(plan(1e5, .14, {128, 128}, true), FilterPlan::kPassThrough);
   EXPECT_EQ(plan(1e6, .001), FilterPlan::kScan);
   EXPECT_EQ(plan(1e6, 0), FilterPlan::kScan);
   EXPECT_EQ(plan(4000, .5), FilterPlan::kScan);

@@ -263,7 +263,7 @@ void AddRenewing(CLI::App& app, Action* action) {
 
 struct PackArguments {
   Place place;
-  std::string out;
+  std::string out, list_codes = "beside", order = "slots";
 };
 
 // The index of a database is what its last commit left.
@@ -271,7 +271,11 @@ Result<int> Pack(const PackArguments& arguments) {
   const Place& place = arguments.place;
   const Result<std::string> name = IndexNameOf(place);
   if (!name) return tl::unexpected(name.error());
-  const SaveOptions options{.list_codes = SaveOptions::ListCodes::kBeside};
+  const SaveOptions options{.list_codes = arguments.list_codes == "beside"
+                                              ? SaveOptions::ListCodes::kBeside
+                                              : SaveOptions::ListCodes::kNone,
+                            .order = arguments.order == "neighbors" ? SaveOptions::Order::kNeighbors
+                                                                    : SaveOptions::Order::kSlots};
   const auto save = [&](const Index& index, const std::string& file) -> Result<int> {
     if (Status saved = index.Save(file, {}, options); !saved) return tl::unexpected(saved.error());
     return kDone;
@@ -297,11 +301,19 @@ void AddPack(CLI::App& app, Action* action) {
   CLI::App* verb =
       AddVerb(app, "pack",
               "Puts codes beside the lists: searches of the snapshot are faster, and the file is "
-              "larger, until a verb changes it. Makes such a snapshot of a database's index.",
+              "larger, until a verb changes it. Or puts points that are near each other together, "
+              "for files larger than memory. Makes such a snapshot of a database's index.",
               "shoal pack colors.shoal\n"
+              "  shoal pack colors.shoal --codes none --order neighbors\n"
               "  shoal pack colors.db --index rgb --out rgb.shoal");
   AddPlace(*verb, &arguments->place);
   verb->add_option("--out", arguments->out, "the packed snapshot; by default the file itself");
+  verb->add_option("--codes", arguments->list_codes, "of a list's points: beside it, or none")
+      ->check(CLI::IsMember({"beside", "none"}))
+      ->capture_default_str();
+  verb->add_option("--order", arguments->order, "of the points: as their slots, or as neighbors")
+      ->check(CLI::IsMember({"slots", "neighbors"}))
+      ->capture_default_str();
   verb->callback([=] { *action = [=] { return Pack(*arguments); }; });
 }
 
