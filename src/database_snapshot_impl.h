@@ -55,8 +55,8 @@ class DatabaseSnapshotImpl {
                                   SearchScratch& scratch) const {
     return {View(), filter.node(), work, *scratch.filter};
   }
-  // The list size that the filter's plan takes.
   FilteredRowBytes FilteredRows() const { return {codec_->row_bytes(), codec_->row_bytes()}; }
+  // The list size that the filter's plan takes.
   size_t Plan(const FilteredSearchOptions& options, WorkCounters& work,
               SearchScratch& scratch) const;
   // visit(slot) for all live points.

@@ -91,13 +91,14 @@ struct FilteredSearchOptions {
 // Whether the filter refuses nearly all that is near the query, though not elsewhere. Then hits lie
 // around a hole, and a traversal finds those on its own side of it: at 20 % of sift-100k, the
 // farthest, half of them. A short search without the filter finds the surroundings; of these as
-// many are judged as tell it from chance.
+// many are judged as tell it from chance: what it has found, and if that is too little what its
+// lists lead to, which may be beyond the hole.
 template <class View>
 bool RefusesSurroundings(const View& view, const FilteredSearchOptions& options,
                          const FilterEstimate& estimate, WorkCounters& work,
                          SearchScratch& scratch) {
   constexpr size_t kMaxList = 16, kSeeds = 100, kPerEntry = 32;  // What a search costs, about.
-  constexpr double kEnoughExpected = 16, kMuchLess = 4;
+  constexpr double kEnoughNear = 6, kEnoughExpected = 16, kMuchLess = 4;
   constexpr size_t kMaxPoints = 4096;
   FilterScratch& filter = *scratch.filter;
   const FilteredView<View> judge(view, options.filter, work, filter);
@@ -109,7 +110,13 @@ bool RefusesSurroundings(const View& view, const FilteredSearchOptions& options,
   std::vector<SlotId> near;
   for (size_t i = 0; i < scratch.best.size(); ++i) near.push_back(scratch.best[i].slot);
   const double share = estimate.accepted / estimate.live;
-  size_t eligible = 0, accepted = 0;
+  const size_t found = std::min(near.size(), SearchScratch::kMaxIds);
+  std::copy_n(near.begin(), found, filter.far_ids);
+  auto [eligible, accepted] = judge.Take(filter.far_ids, found);
+  const auto are_few = [&] {
+    return static_cast<double>(accepted) * kMuchLess < static_cast<double>(eligible) * share;
+  };
+  if (static_cast<double>(eligible) * share >= kEnoughNear) return are_few();
   for (size_t i = 0; i < near.size() && near.size() < kMaxPoints &&
                      static_cast<double>(eligible) * share < kEnoughExpected;
        ++i) {
@@ -122,7 +129,7 @@ bool RefusesSurroundings(const View& view, const FilteredSearchOptions& options,
     accepted += sample.accepted;
   }
   filter.far.Reset(64 * options.list_size);
-  return static_cast<double>(accepted) * kMuchLess < static_cast<double>(eligible) * share;
+  return are_few();
 }
 
 // Prepares `scratch` for a search over `view`. look_up(id): the id's live slot, or nullopt. Returns

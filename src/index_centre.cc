@@ -70,6 +70,7 @@ void IndexImpl::BeginAtMeanOf(MatrixView sample) {
   codec.DropCentre(0);
   renewal_.watch.SetCentre(mean);
   EnterPhase(Phase::kDropped, guard);
+  repairs_.Wake();
 }
 
 // Before the start point is made, no row is encoded.
@@ -101,14 +102,22 @@ void IndexImpl::ResumeRenewal() {
   constexpr size_t kSample = 1000;
   const std::vector<SlotId> live = LiveSlots();
   const size_t step = std::max<size_t>(1, DivideUp(live.size(), kSample));
-  const size_t row_bytes = VectorView(nullptr, options_.scalar_type, options_.dim).bytes();
+  // Vectors of a feature store are not fetched: their codes will do.
+  const bool decodes = rows_.stored() != nullptr;
+  const ScalarType type = decodes ? ScalarType::kFloat32 : options_.scalar_type;
+  const size_t row_bytes = VectorView(nullptr, type, options_.dim).bytes();
   std::vector<std::byte> sample(DivideUp(live.size(), step) * row_bytes);
-  for (size_t i = 0; i * step < live.size(); ++i)
-    CopyRow(live[i * step], {sample.data() + i * row_bytes, options_.scalar_type, options_.dim});
+  for (size_t i = 0; i * step < live.size(); ++i) {
+    const MutableVectorView to(sample.data() + i * row_bytes, type, options_.dim);
+    if (decodes) {
+      codec->Decode(rows_.traversal().Row(live[i * step]), to);
+    } else {
+      CopyRow(live[i * step], to);
+    }
+  }
   if (!live.empty())
-    renewal_.watch.NoteMany(
-        {sample.data(), options_.scalar_type, sample.size() / row_bytes, options_.dim}, live.size(),
-        live.size());
+    renewal_.watch.NoteMany({sample.data(), type, sample.size() / row_bytes, options_.dim},
+                            live.size(), live.size());
   const uint32_t other = 1 - codec->current_set();
   if (!codec->IsAlive(other)) return;
   const MutexLock lock(renewal_.stepping);

@@ -117,6 +117,9 @@ class IndexImpl final : private ReturnObserver {
   bool ReserveDelete() { return repairs_.Reserve(); }
   void UnreserveDelete() { repairs_.Unreserve(); }
   void DeleteReserved(ExternalId id);
+  // `rows` will be encoded: in an index that had no point yet the mean of a sample of them becomes
+  // the centre of its code (index_centre.cc).
+  void NoteBatch(MatrixView rows);
   // Makes this index, which is empty, that of the disk, each point in its slot.
   Status Restore(const DiskGraph& disk, const BatchOptions& batch);
   SlotTable& slots() { return slots_; }
@@ -259,8 +262,8 @@ class IndexImpl final : private ReturnObserver {
     std::span<float> distances;
     WorkCounters* work;
   };
-  // Plans it (filtered_search.h); returns its list size.
   FilteredRowBytes FilteredRows() const;
+  // Plans it (filtered_search.h); returns its list size.
   size_t Plan(const Representation& rows, const FilteredSearchOptions& search, Operation& op) const;
   bool FindFiltered(VectorView query, const Representation& rows, const FilterNode& filter,
                     size_t list_size, Operation& op) const;
@@ -371,10 +374,8 @@ class IndexImpl final : private ReturnObserver {
 
   // --- The code's centre (index_centre.cc).
 
-  // A vector has been encoded; `rows` will be. In an index that had no point yet the mean of a
-  // sample of them becomes the centre.
+  // A vector has been encoded.
   void NoteVector(VectorView vector);
-  void NoteBatch(MatrixView rows);
   void BeginAtMeanOf(MatrixView sample);
   // After Load, which may have begun in the middle of a renewal.
   void ResumeRenewal();

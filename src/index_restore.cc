@@ -82,8 +82,11 @@ class IndexImpl::Restorer {
     const IndexOptions& options = index_.options_;
     const size_t bytes = VectorView(nullptr, options.scalar_type, options.dim).bytes();
     std::vector<std::byte> sample;
-    for (SlotId i = 0; i < n_; i += static_cast<SlotId>(DivideUp(n_, kSample))) {
-      if (!IsPoint(i)) continue;
+    size_t points = 0, seen = 0;
+    for (SlotId i = 0; i < n_; ++i) points += IsPoint(i) ? 1 : 0;
+    const size_t step = std::max<size_t>(1, DivideUp(points, kSample));
+    for (SlotId i = 0; i < n_; ++i) {
+      if (!IsPoint(i) || seen++ % step != 0) continue;
       const std::byte* const row = disk_.Row(i);
       if (index_.check_.Vector(VectorView(row, options.scalar_type, options.dim), "vector"))
         sample.insert(sample.end(), row, row + bytes);

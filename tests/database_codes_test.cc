@@ -183,5 +183,51 @@ TEST(DatabaseCodesErrorTest, AnotherRerankCodeThanTheVectorsIsUnsupported) {
   EXPECT_THAT(index.error().message, testing::HasSubstr("rerank_code"));
 }
 
+// Vectors that share most of their length: codes about the origin tell none apart, and each search
+// is made once more over the vectors.
+TEST(DatabaseCodes, AreAboutTheMeanOfTheFirstBatchAndOfWhatIsThereWhenItIsOpened) {
+  constexpr size_t kPoints = 1500, kQueries = 30;
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  std::vector<float> floats((kPoints + kQueries) * kDim);
+  for (float& x : floats) x = 20 + normal(random);
+  const MatrixView rows(floats.data(), ScalarType::kFloat32, kPoints, kDim);
+  std::vector<ExternalId> ids(kPoints);
+  for (size_t i = 0; i < kPoints; ++i) ids[i] = i;
+  const IndexOptions options{.dim = kDim, .metric = Metric::kCosine, .code = Code::kRq4};
+  const auto distances_of = [&](const Index& index) {
+    uint64_t distances = 0;
+    for (size_t q = kPoints; q < kPoints + kQueries; ++q) {
+      std::vector<ExternalId> found(10);
+      std::vector<float> away(10);
+      WorkCounters work;
+      EXPECT_TRUE(
+          index.Search(std::span(floats).subspan(q * kDim, kDim), {.k = 10}, found, away, &work));
+      distances += work.distances;
+    }
+    return static_cast<double>(distances);
+  };
+  Index in_memory = *Index::Create(options);
+  ASSERT_TRUE(in_memory.InsertMany(ids, rows));
+  const double expected = distances_of(in_memory);
+
+  TempFolder folder;
+  const auto path = folder / "points.db";
+  {
+    Result<Database> database = Database::Open(path, {.sync = SyncLevel::kNone});
+    ASSERT_TRUE(database) << database.error().message;
+    Result<StoredIndex> index = database->CreateIndex("a", options);
+    ASSERT_TRUE(index) << index.error().message;
+    Result<Transaction> change = database->Begin();
+    ASSERT_TRUE(change && change->InsertMany(*index, ids, rows) && change->Commit());
+    EXPECT_LE(distances_of(index->live()), 1.2 * expected) << "of the first batch";
+  }
+  Result<Database> database = Database::Open(path, {.sync = SyncLevel::kNone});
+  ASSERT_TRUE(database) << database.error().message;
+  const Result<StoredIndex> index = database->OpenIndex("a");
+  ASSERT_TRUE(index) << index.error().message;
+  EXPECT_LE(distances_of(index->live()), 1.2 * expected) << "of what is there";
+}
+
 }  // namespace
 }  // namespace shoal

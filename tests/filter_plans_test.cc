@@ -72,5 +72,30 @@ TEST(FilterPlans, TwoHopsFindTheNearestAtTheirPrice) {
   EXPECT_GE(found, .95 * kQueries * kK);
 }
 
+// As of embeddings: many directions, so that lists lead from a hole of half of the points to its
+// other side.
+TEST(FilterPlans, FindTheNearestBehindAHoleOfHalfOfThePoints) {
+  constexpr size_t kPoints = 10000, kQueries = 40, kK = 10, kWide = 256;
+  test::Generator generator(ScalarType::kFloat32, {.dim = kWide}, 5);
+  const test::Rows rows = generator.Many(kPoints), queries = generator.Many(kQueries);
+  Index index = *Index::Create({.dim = kWide, .max_degree = 32, .build_list_size = 64});
+  ASSERT_TRUE(index.InsertMany(test::Iota(kPoints), rows.view(), BatchOptions{.threads = 1}));
+  size_t found = 0;
+  for (size_t q = 0; q < kQueries; ++q) {
+    std::vector<std::pair<double, ExternalId>> all;
+    for (ExternalId id = 0; id < kPoints; ++id)
+      all.emplace_back(test::Distance(Metric::kL2, queries.values(q), rows.values(id)), id);
+    std::sort(all.begin(), all.end());
+    std::vector<ExternalId> accepted;
+    for (size_t i = kPoints / 2; i < kPoints; ++i) accepted.push_back(all[i].second);
+    const Filter filter = Filter::Ids(accepted);
+    const auto hits = index.Search(queries[q], {.k = kK, .filter = &filter});
+    ASSERT_TRUE(hits);
+    for (const Hit& hit : *hits)
+      found += hit.distance <= all[kPoints / 2 + kK - 1].first * (1 + 1e-5) ? 1 : 0;
+  }
+  EXPECT_GE(found, .95 * kQueries * kK);
+}
+
 }  // namespace
 }  // namespace shoal

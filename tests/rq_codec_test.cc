@@ -338,6 +338,16 @@ TEST_P(RqCodecTest, ParametersThatAreNoneAreRefusedWithWhatIsWrong) {
   EXPECT_TRUE(codec.Restore(good));
 }
 
+TEST_P(RqCodecTest, ParametersOfRowsThatHadNoCentreAreOfAnOlderVersionAndRefused) {
+  RqCodec codec = Make(20);
+  std::vector<std::byte> old = codec.Parameters();
+  EXPECT_FALSE(RqCodec::IsOfOlderVersion(metric(), old));
+  const uint32_t version = 1;
+  std::memcpy(old.data(), &version, sizeof(version));
+  EXPECT_EQ(RqCodec::IsOfOlderVersion(metric(), old), metric() != Metric::kL2);
+  EXPECT_EQ(codec.Restore(old).has_value(), metric() == Metric::kL2);
+}
+
 TEST(RqCodec, ARowTakesItsBitsAndItsFactors) {
   const auto bytes = [](Metric metric, size_t dim, size_t bits) {
     return RqCodec({metric, dim, bits}, 0).row_bytes();

@@ -30,7 +30,8 @@ class CentreWatch {
   // A sample of `rows` vectors that are about to be encoded.
   void NoteMany(MatrixView sample, size_t rows, size_t points);
   // Whether the mean is farther from the centre than a third of the rms distance of the vectors:
-  // then |y|^2, which the error of an estimate grows with, is 9/8 of what it could be.
+  // then |y|^2, which the error of an estimate grows with, is 9/8 of what it could be. (Inner
+  // product: from the line through the centre, about.)
   bool HasMoved() const;
   std::vector<float> Mean() const;
   // The code has this centre now.
@@ -39,6 +40,9 @@ class CentreWatch {
  private:
   // `count`: of the vectors that this one stands for.
   void Add(VectorView vector, double count, double points) SHOAL_REQUIRES(mutex_);
+  // How far what a row is encoded from would be from 0.
+  template <class T>
+  double AwaySq(const std::vector<T>& vector) const SHOAL_REQUIRES(mutex_);
 
   const Metric metric_;
   std::atomic<uint64_t> calls_{0};  // Of Note.
@@ -46,8 +50,9 @@ class CentreWatch {
   std::vector<float> centre_ SHOAL_GUARDED_BY(mutex_);
   std::vector<double> mean_ SHOAL_GUARDED_BY(mutex_);
   std::vector<float> floats_ SHOAL_GUARDED_BY(mutex_);
-  double spread_ SHOAL_GUARDED_BY(mutex_) = 0;  // The mean of |x - centre|^2.
-  double count_ SHOAL_GUARDED_BY(mutex_) = 0;   // Vectors so far.
+  double spread_ SHOAL_GUARDED_BY(mutex_) = 0;        // The mean of AwaySq,
+  double spread_count_ SHOAL_GUARDED_BY(mutex_) = 0;  // of so many vectors.
+  double count_ SHOAL_GUARDED_BY(mutex_) = 0;         // Vectors so far.
 };
 
 }  // namespace shoal

@@ -73,7 +73,8 @@ void ToFloats(VectorView vector, float* out) {
 void PlaceOf(VectorView vector, Metric metric, float* out) {
   ToFloats(vector, out);
   if (metric != Metric::kCosine) return;
-  const auto factor = static_cast<float>(std::sqrt(0.5 / NormSqOf(out, vector.dim())));
+  const double norm_sq = NormSqOf(out, vector.dim());
+  const auto factor = norm_sq == 0 ? 0.0f : static_cast<float>(std::sqrt(0.5 / norm_sq));
   for (size_t i = 0; i < vector.dim(); ++i) out[i] *= factor;
 }
 

@@ -11,7 +11,7 @@ namespace shoal {
 // `out`: vector.dim() floats. Exact. Not of bits, which are their own code.
 void ToFloats(VectorView vector, float* out);
 // The same, as codecs with a centre have them: for cosine of length sqrt(1/2), as the squared
-// distances of such vectors are cosine distances. Not of 0 then.
+// distances of such vectors are cosine distances. (0 stays 0: what a shorter type has rounded.)
 void PlaceOf(VectorView vector, Metric metric, float* out);
 // `floats`: out.dim() of them; rounded to the type, and the integers clamped to it.
 void FromFloats(const float* floats, MutableVectorView out);

@@ -17,7 +17,9 @@
 namespace shoal {
 namespace {
 
-constexpr uint32_t kVersion = 2;  // Of the parameters.
+// Of the parameters: of rows without a centre but under l2, and of those as they are now.
+constexpr uint32_t kL2Alone = 1, kNow = 2;
+uint32_t VersionOf(Metric metric) { return metric == Metric::kL2 ? kL2Alone : kNow; }
 // A vector that is shorter is taken for 0: the factors of one bit more would leave a float's range.
 constexpr double kNothing = 1e-30;
 
@@ -165,26 +167,31 @@ Result<uint32_t> RqCodec::AnnounceCentre(std::span<const float> centre) {
   return centres_.Announce(centre, rotation_);
 }
 
+bool RqCodec::IsOfOlderVersion(Metric metric, std::span<const std::byte> parameters) {
+  return metric != Metric::kL2 && parameters.size() >= sizeof(uint32_t) &&
+         rq::ValueAt<uint32_t>(parameters.data(), 0) == kL2Alone;
+}
+
 // version, seed, then the centres.
 std::vector<std::byte> RqCodec::Parameters() const {
-  std::vector<std::byte> bytes(sizeof(kVersion) + sizeof(seed_));
-  std::memcpy(bytes.data(), &kVersion, sizeof(kVersion));
-  std::memcpy(bytes.data() + sizeof(kVersion), &seed_, sizeof(seed_));
+  const uint32_t version = VersionOf(shape_.metric);
+  std::vector<std::byte> bytes(sizeof(version) + sizeof(seed_));
+  std::memcpy(bytes.data(), &version, sizeof(version));
+  std::memcpy(bytes.data() + sizeof(version), &seed_, sizeof(seed_));
   centres_.Write(bytes);
   return bytes;
 }
 
 Status RqCodec::Restore(std::span<const std::byte> parameters) {
-  constexpr size_t kHeader = sizeof(kVersion) + sizeof(seed_);
+  constexpr size_t kHeader = sizeof(uint32_t) + sizeof(seed_);
   if (parameters.size() < kHeader)
     return Mismatch(ErrorCode::kCorrupt, "parameters of rq: bytes", "at least " + Written(kHeader),
                     Written(parameters.size()));
   const auto version = rq::ValueAt<uint32_t>(parameters.data(), 0);
-  // Rows of l2 are those of version 1.
-  if (version != kVersion && !(version == 1 && shape_.metric == Metric::kL2))
-    return Mismatch(ErrorCode::kCorrupt, "parameters of rq: version", Written(kVersion),
-                    Written(version));
-  seed_ = rq::ValueAt<uint64_t>(parameters.data(), sizeof(kVersion));
+  if (version != VersionOf(shape_.metric))
+    return Mismatch(ErrorCode::kCorrupt, "parameters of rq: version",
+                    Written(VersionOf(shape_.metric)), Written(version));
+  seed_ = rq::ValueAt<uint64_t>(parameters.data(), sizeof(version));
   rotation_ = Rotation(shape_.dim, seed_);
   return centres_.Read(parameters.subspan(kHeader), rotation_);
 }

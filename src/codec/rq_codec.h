@@ -66,6 +66,8 @@ class RqCodec final : public Codec {
   // Takes the parameters of a codec of the same shape: scores of its rows and new rows are the same
   // to the last bit. Before the first other call. Corrupt: they are not such a codec's.
   Status Restore(std::span<const std::byte> parameters);
+  // Whether these are of a version whose rows had a centre under l2 alone, under another metric.
+  static bool IsOfOlderVersion(Metric metric, std::span<const std::byte> parameters);
 
   float max_norm_sq() const override { return norms_.max(); }
   void RaiseMaxNormSq(float norm_sq) override { norms_.RaiseMax(norm_sq); }

@@ -72,22 +72,25 @@ RqCodec::Buffer RqCodec::PartsOf(std::byte* buffer) const {
 
 // |z - y|^2; bound with -2.
 struct RqCodec::ByDistance {
+  static constexpr bool kHasAlong = false;
   static float Of(const Scorer&, const Binding& binding, const std::byte* row, float sum) {
     return std::max(binding.least, binding.base + rq::NormOf(row) + binding.Part(row, sum));
   }
 };
 // -<q, x>; bound with -1.
 struct RqCodec::ByProduct {
+  static constexpr bool kHasAlong = true;
   static float Of(const Scorer&, const Binding& binding, const std::byte* row, float sum) {
     return binding.Part(row, sum) - binding.along * rq::AlongOf(row);
   }
 };
 // The distance of inner product's graph (norm_record.h); bound with -2.
 struct RqCodec::BySphere {
+  static constexpr bool kHasAlong = true;
   static float Of(const Scorer& s, const Binding& binding, const std::byte* row, float sum) {
     const float beside = binding.along - rq::AlongOf(row);
-    const float inside = binding.base + rq::NormOf(row) + binding.Part(row, sum) + beside * beside;
-    return std::max(0.0f, inside) + BeyondSphere(s, rq::FullNormSqOf(row));
+    const float across = binding.base + rq::NormOf(row) + binding.Part(row, sum);
+    return std::max(0.0f, across) + beside * beside + BeyondSphere(s, rq::FullNormSqOf(row));
   }
 };
 
@@ -111,8 +114,10 @@ void RqCodec::ScoreForeign(const Scorer& s, const std::byte* const* rows, size_t
   for (size_t i = 0; i < n; ++i) {
     const std::byte* const row = rows[i];
     if (((rq::NormBitsOf(row) ^ binding.set_bit) & rq::kSignBit) == 0) continue;
-    if (rq::NormBitsOf(row) == 0 && rq::FactorOf(row) == 0)
-      continue;  // The start point: scored rightly.
+    // The start point: scored rightly.
+    if (rq::NormBitsOf(row) == 0 && rq::FactorOf(row) == 0 &&
+        (!Estimate::kHasAlong || rq::AlongOf(row) == 0))
+      continue;
     out[i] = std::numeric_limits<float>::infinity();
     if (binding.other == nullptr) continue;
     float sum;
@@ -254,17 +259,21 @@ Scorer RqCodec::BindRowAsQuery(const std::byte* row, std::byte* buffer) const {
 // --- Errors.
 
 // The standard error of <z, y> is kAcross |y| |z'| / sqrt(d - 1), z' what of z is across y. Of a y
-// within the distance r |z'| <= |z - y| <= r, and |y| <= |z| + r. Inner product: r by the longest
-// x; |z'| is at most what of q is across x, |q| times the sine of an angle whose cosine is at least
-// -radius / (|q| max |x|).
+// within the distance r |z'| <= |z - y| <= r, and |y| <= |z| + r; cosine: |y| <= sqrt(1/2) + |c|,
+// and |z'| <= |z|. Inner product: r by the longest x; |z'| is at most what of q is across x, |q|
+// times the sine of an angle whose cosine is at least -radius / (|q| max |x|).
 float RqCodec::RangeMargin(VectorView query, float radius) const {
   alignas(BufferParts::kLine) float z[kMaxDim];
   const Centres::State state = centres_.state();
-  double norm_sq = 0, along_sq = 0;
+  double norm_sq = 0, along_sq = 0, longest_on_sphere = 0;
   for (uint32_t set = 0; set < 2; ++set) {
     if (!state.has(set)) continue;
     const double along = Prepare(query, set, z);
     const double across_sq = NormSqOf(z, rotation_.size());
+    if (shape_.metric == Metric::kCosine)
+      longest_on_sphere =
+          std::max(longest_on_sphere,
+                   std::sqrt(0.5) + std::sqrt(NormSqOf(centres_.centre(set), shape_.dim)));
     if (across_sq < norm_sq) continue;
     norm_sq = across_sq;
     along_sq = along * along;
@@ -283,6 +292,8 @@ float RqCodec::RangeMargin(VectorView query, float radius) const {
   } else {
     const double r = std::sqrt(std::max(0.0, static_cast<double>(radius)));
     product = 2 * (norm + r) * r;
+    if (shape_.metric == Metric::kCosine)
+      product = 2 * std::min(norm + r, longest_on_sphere) * std::min(norm, r);
   }
   return static_cast<float>(kErrors * kAcross[shape_.bits] * product /
                             std::sqrt(static_cast<double>(rotation_.size() - 1)));

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "codec/make_codec.h"
+#include "codec/rq_codec.h"
 
 namespace shoal {
 
@@ -17,8 +18,15 @@ Result<SnapshotCodecs> MakeSnapshotCodecs(const SnapshotReader& reader) {
   SnapshotCodecs codecs;
   const auto make = [&](Code code, const SnapshotCodec& saved, size_t at,
                         std::unique_ptr<Codec>& codec) -> Status {
-    codec = MakeCodec(code, o.scalar_type, o.metric, o.dim,
-                      parameters.subspan(at, saved.parameter_bytes));
+    const auto own = parameters.subspan(at, saved.parameter_bytes);
+    const bool is_rq =
+        code == Code::kRq1 || code == Code::kRq2 || code == Code::kRq3 || code == Code::kRq4;
+    if (is_rq && RqCodec::IsOfOlderVersion(o.metric, own))
+      return MakeError(ErrorCode::kUnsupported, reader.file().path().string() + ": " +
+                                                    std::string(CodeName(code)) + " codes under " +
+                                                    std::string(MetricName(o.metric)) +
+                                                    " of an older version: build the index anew");
+    codec = MakeCodec(code, o.scalar_type, o.metric, o.dim, own);
     const bool has_rows = code != Code::kNone;
     if (codec == nullptr || saved.row_bytes != (has_rows ? codec->row_bytes() : 0))
       return reader.Broken(
