@@ -64,7 +64,7 @@ class Pivots {
   std::vector<size_t> begin_;  // Of each region's pivots, and the end of all.
 };
 
-const std::byte* Bytes(MatrixView rows, size_t row) {
+const std::byte* RowBytesAt(MatrixView rows, size_t row) {
   return static_cast<const std::byte*>(rows[row].data());
 }
 
@@ -74,7 +74,7 @@ Vectors Sample(const FullCodec& codec, MatrixView rows) {
   Vectors sample;
   for (size_t i = 0; i < kPivots; ++i)
     if (const size_t row = i * rows.rows() / kPivots; check.Vector(rows[row], "row"))
-      sample.push_back(Bytes(rows, row));
+      sample.push_back(RowBytesAt(rows, row));
   return sample;
 }
 
@@ -100,7 +100,7 @@ std::vector<uint32_t> InsertOrder(const FullCodec& codec, MatrixView rows,
     Nearest nearest(codec);
     for (size_t i = begin; i < end; ++i)
       if (const size_t row = unordered + i; known.empty() || known[row] == 0)
-        places[i] = static_cast<uint16_t>(pivots.PlaceOf(Bytes(rows, row), nearest));
+        places[i] = static_cast<uint16_t>(pivots.PlaceOf(RowBytesAt(rows, row), nearest));
   };
   // After a stop nothing will be inserted.
   if (ParallelFor(batch.threads, places.size(), kGrain, {}, find_places, batch.stop) <

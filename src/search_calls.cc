@@ -12,24 +12,24 @@
 namespace shoal {
 namespace {
 
-tl::unexpected<Error> Invalid(std::string_view field, std::string_view expected,
-                              std::string_view found) {
+tl::unexpected<Error> InvalidCall(std::string_view field, std::string_view expected,
+                                  std::string_view found) {
   return Mismatch(ErrorCode::kInvalidArgument, field, expected, found);
 }
 
 }  // namespace
 
 Status CheckOptions(const SearchOptions& options) {
-  if (options.k == 0) return Invalid("k", "at least 1", "0");
+  if (options.k == 0) return InvalidCall("k", "at least 1", "0");
   if (!(options.target_recall >= 0 && options.target_recall <= 1))
-    return Invalid("target_recall", "0 to 1", std::to_string(options.target_recall));
+    return InvalidCall("target_recall", "0 to 1", std::to_string(options.target_recall));
   return CheckFilter(options.filter);
 }
 
 Status CheckPage(std::span<ExternalId> ids, std::span<float> distances) {
-  if (ids.empty()) return Invalid("ids", "room for at least 1", "0");
+  if (ids.empty()) return InvalidCall("ids", "room for at least 1", "0");
   if (!distances.empty() && distances.size() < ids.size())
-    return Invalid("distances", "room for " + Written(ids.size()), Written(distances.size()));
+    return InvalidCall("distances", "room for " + Written(ids.size()), Written(distances.size()));
   return {};
 }
 
@@ -37,14 +37,15 @@ Status CheckSearch(const SearchOptions& options, std::span<ExternalId> ids,
                    std::span<float> distances) {
   if (Status valid = CheckOptions(options); !valid) return valid;
   if (ids.size() < options.k)
-    return Invalid("ids", "room for k = " + Written(options.k), Written(ids.size()));
+    return InvalidCall("ids", "room for k = " + Written(options.k), Written(ids.size()));
   if (!distances.empty() && distances.size() < options.k)
-    return Invalid("distances", "room for k = " + Written(options.k), Written(distances.size()));
+    return InvalidCall("distances", "room for k = " + Written(options.k),
+                       Written(distances.size()));
   return {};
 }
 
 Status CheckRangeSearch(const RangeOptions& options) {
-  if (std::isnan(options.radius)) return Invalid("radius", "a number", "NaN");
+  if (std::isnan(options.radius)) return InvalidCall("radius", "a number", "NaN");
   return CheckFilter(options.filter);
 }
 
@@ -90,7 +91,7 @@ Status CheckBatch(MatrixView queries, const SearchOptions& options,
   // n x each elements, which may be more than a size_t counts.
   const auto check = [n](const char* name, size_t each, size_t found) -> Status {
     if (n == 0 || found / n >= each) return {};
-    return Invalid(name, "room for " + Written(n) + " x " + Written(each), Written(found));
+    return InvalidCall(name, "room for " + Written(n) + " x " + Written(each), Written(found));
   };
   if (Status valid = CheckOptions(options); !valid) return valid;
   Status sizes = check("ids", options.k, output.ids.size());

@@ -19,7 +19,7 @@ import sys
 import tempfile
 
 KEPT = re.compile(r"-(I|D|isystem|std=)")
-FOUND_IN = r"/(include/shoal|src|bindings/valkey)/[^:]*\.(h|cc)$"
+FOUND_IN = r"/(include/shoal|src|bindings/valkey/(core|module))/[^:]*\.(h|cc)$"
 
 
 def flags_of(build, sources):

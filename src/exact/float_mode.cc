@@ -12,7 +12,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 // Beyond this squared norm float sums might overflow: such vectors are judged in double alone.
 constexpr double kLargestNorm = 1e37;
 
-float RoundUp(double value) {
+float FloatAbove(double value) {
   const auto nearest = static_cast<float>(value);
   return nearest >= value ? nearest : std::nextafter(nearest, kInfinity);
 }
@@ -123,8 +123,8 @@ bool FloatMode::PackRow(size_t row, size_t place, std::byte* out, size_t stride)
   // Under cosine the query's slack is that of both.
   double slack = Slack(norm);
   if (problem_.metric == Metric::kCosine && std::isfinite(UnitSlack(norm))) slack = 0;
-  bias_[place] = RoundUp((problem_.metric == Metric::kL2 ? -norm / 2 : 0) + slack);
-  twice_slack_[place] = RoundUp(2 * slack);
+  bias_[place] = FloatAbove((problem_.metric == Metric::kL2 ? -norm / 2 : 0) + slack);
+  twice_slack_[place] = FloatAbove(2 * slack);
   if (!std::isfinite(slack)) ClearRow(place, out, stride);
   return true;
 }

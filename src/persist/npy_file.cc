@@ -21,7 +21,7 @@ namespace {
 
 constexpr size_t kTileBytes = size_t{4} << 20;
 constexpr size_t kColumnRun = 4096;  // Most numbers of a column that are read at a time.
-constexpr uint64_t kMaxIds = uint64_t{1} << 40;
+constexpr uint64_t kMaxNpyIds = uint64_t{1} << 40;
 constexpr double kMaxFloat = std::numeric_limits<float>::max();
 
 // The numbers of a file: their size in it, and the type that they are read as. Of another size,
@@ -231,7 +231,7 @@ Result<std::vector<uint64_t>> ReadIds(const InputFile& file) {
     return Mismatch(ErrorCode::kUnsupported, path, "descr", "'<u8', '<i8', '<u4' or '<i4'",
                     "'" + header->descr.substr(0, 32) + "'");
   const uint64_t n = header->shape[0], bytes = is_long ? 8 : 4;
-  if (n > kMaxIds)
+  if (n > kMaxNpyIds)
     return Mismatch(ErrorCode::kCorrupt, path, "shape", "fewer ids",
                     DescribeNpyShape(header->shape));
   if (auto ok = CheckSize(file, offset + n * bytes, "header and " + std::to_string(n) + " ids");

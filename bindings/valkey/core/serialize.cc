@@ -52,13 +52,13 @@ struct Conf {
 };
 static_assert(sizeof(Conf) == 32);
 
-struct ElementHeader {
+struct StoredElement {
   uint32_t name_bytes = 0;
   uint32_t attribute_bytes = 0;
   float norm = 0;
   float range = 0;
 };
-static_assert(sizeof(ElementHeader) == 16);
+static_assert(sizeof(StoredElement) == 16);
 
 struct Done {
   uint64_t elements = 0;
@@ -71,7 +71,7 @@ uint64_t Chain(uint64_t chain, uint64_t checksum) {
   return XXH3_64bits_withSeed(&checksum, sizeof(checksum), chain);
 }
 
-tl::unexpected<Error> Corrupt(std::string message) {
+tl::unexpected<Error> Damaged(std::string message) {
   return MakeError(ErrorCode::kCorrupt, "vector set: " + std::move(message));
 }
 
@@ -116,7 +116,7 @@ class Writer {
 };
 
 void AppendElement(const ElementView& element, Writer& writer) {
-  const ElementHeader header{.name_bytes = static_cast<uint32_t>(element.name.size()),
+  const StoredElement header{.name_bytes = static_cast<uint32_t>(element.name.size()),
                              .attribute_bytes = static_cast<uint32_t>(element.attribute.size()),
                              .norm = element.vector.norm,
                              .range = element.vector.range};
@@ -211,7 +211,7 @@ class SetLoader {
       if (!used) return tl::unexpected(used.error());
     }
     std::byte more{};
-    if (source_({&more, 1}) != 0) return Corrupt("nothing behind section DONE expected");
+    if (source_({&more, 1}) != 0) return Damaged("nothing behind section DONE expected");
     if (Status linked = Link(); !linked) return tl::unexpected(linked.error());
     return std::move(set_);
   }
@@ -234,8 +234,8 @@ class SetLoader {
     std::array<char, kMagic.size()> magic{};
     uint32_t version = 0;
     if (!ReadValue(magic) || std::string_view(magic.data(), magic.size()) != kMagic)
-      return Corrupt("it does not begin as one");
-    if (!ReadValue(version)) return Corrupt("cut off in the version");
+      return Damaged("it does not begin as one");
+    if (!ReadValue(version)) return Damaged("cut off in the version");
     if (version != kFormatVersion) {
       return MakeError(ErrorCode::kUnsupported, "vector set: version " +
                                                     std::to_string(kFormatVersion) +
@@ -247,22 +247,22 @@ class SetLoader {
   // Into payload_, which grows as bytes arrive.
   Result<SectionHeader> ReadSection() {
     SectionHeader header;
-    if (!ReadValue(header)) return Corrupt("cut off in a section's header");
+    if (!ReadValue(header)) return Damaged("cut off in a section's header");
     const std::string name = "section " + NameOf(header.tag);
     payload_.clear();
     while (payload_.size() < header.bytes) {
       const size_t at = payload_.size();
       payload_.resize(at + static_cast<size_t>(std::min<uint64_t>(kReadStep, header.bytes - at)));
-      if (!ReadExactly(std::span(payload_).subspan(at))) return Corrupt(name + ": cut off");
+      if (!ReadExactly(std::span(payload_).subspan(at))) return Damaged(name + ": cut off");
     }
     uint64_t checksum = 0;
-    if (!ReadValue(checksum)) return Corrupt(name + ": cut off in its checksum");
+    if (!ReadValue(checksum)) return Damaged(name + ": cut off in its checksum");
     XXH3_state_t state;
     XXH3_64bits_reset(&state);
     XXH3_64bits_update(&state, &header, sizeof(header));
     XXH3_64bits_update(&state, payload_.data(), payload_.size());
     if (XXH3_64bits_digest(&state) != checksum)
-      return Corrupt(name + ": another checksum expected");
+      return Damaged(name + ": another checksum expected");
     checksums_ = Chain(checksums_, checksum);
     return header;
   }
@@ -277,7 +277,7 @@ class SetLoader {
   Status UseSection(const SectionHeader& section, uint64_t checksums) {
     Payload payload(payload_);
     if ((section.tag == kConf) != (set_ == nullptr))
-      return Corrupt("section CONF expected first and once, found " + NameOf(section.tag));
+      return Damaged("section CONF expected first and once, found " + NameOf(section.tag));
     switch (section.tag) {
       case kConf: return UseConf(payload);
       case kElem: return UseElements(payload);
@@ -292,11 +292,11 @@ class SetLoader {
   Status UseConf(Payload& payload) {
     Conf conf;
     if (!payload.Take(conf) || !payload.is_empty())
-      return Corrupt("section CONF: " + std::to_string(sizeof(conf)) + " bytes expected");
+      return Damaged("section CONF: " + std::to_string(sizeof(conf)) + " bytes expected");
     const uint32_t most = std::numeric_limits<uint8_t>::max();
     if (conf.quantization > most || conf.similarity > most)
-      return Corrupt("section CONF: quantization or similarity: unknown");
-    if (conf.elements == 0) return Corrupt("section CONF: elements: at least 1 expected, found 0");
+      return Damaged("section CONF: quantization or similarity: unknown");
+    if (conf.elements == 0) return Damaged("section CONF: elements: at least 1 expected, found 0");
     if (conf.elements > options_.max_elements) {
       return MakeError(ErrorCode::kOutOfMemory,
                        "vector set: elements: at most " + std::to_string(options_.max_elements) +
@@ -310,7 +310,7 @@ class SetLoader {
          .links = conf.links,
          .build_ef = conf.build_ef,
          .gate = options_.gate});
-    if (!made) return Corrupt("section CONF: " + made.error().message);
+    if (!made) return Damaged("section CONF: " + made.error().message);
     set_ = std::move(*made);
     elements_ = conf.elements;
     return {};
@@ -319,9 +319,9 @@ class SetLoader {
   Status UseElements(Payload& payload) {
     while (!payload.is_empty()) {
       const auto error = [&](const std::string& what) {
-        return Corrupt("element " + std::to_string(set_->size()) + ": " + what);
+        return Damaged("element " + std::to_string(set_->size()) + ": " + what);
       };
-      ElementHeader header;
+      StoredElement header;
       std::span<const std::byte> name;
       std::span<const std::byte> attribute;
       EncodedView vector;
@@ -347,13 +347,13 @@ class SetLoader {
   Status UseDone(Payload& payload, uint64_t checksums) {
     Done done;
     if (!payload.Take(done) || !payload.is_empty())
-      return Corrupt("section DONE: " + std::to_string(sizeof(done)) + " bytes expected");
+      return Damaged("section DONE: " + std::to_string(sizeof(done)) + " bytes expected");
     if (done.elements != set_->size() || elements_ != set_->size()) {
-      return Corrupt("section DONE: elements: " + std::to_string(elements_) + " expected, found " +
+      return Damaged("section DONE: elements: " + std::to_string(elements_) + " expected, found " +
                      std::to_string(set_->size()));
     }
     if (done.checksums != checksums)
-      return Corrupt("section DONE: another checksum of the sections expected");
+      return Damaged("section DONE: another checksum of the sections expected");
     return {};
   }
 

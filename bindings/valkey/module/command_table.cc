@@ -14,7 +14,9 @@ constexpr uint64_t kReads = redis::kKeyReadOnly | redis::kKeyAccess;
 constexpr uint64_t kUpdates = redis::kKeyReadWrite | redis::kKeyUpdate;
 constexpr uint64_t kDeletes = redis::kKeyReadWrite | redis::kKeyDelete;
 
-CommandArg Value(const char* name, redis::ArgType type) { return {.name = name, .type = type}; }
+CommandArg ValueArgument(const char* name, redis::ArgType type) {
+  return {.name = name, .type = type};
+}
 
 // [NAME]
 CommandArg Flag(const char* name, const char* token) {
@@ -79,7 +81,7 @@ CommandArg Quantization() {
 std::vector<CommandArg> VaddArguments() {
   return {Option("dim", redis::kArgInteger, "REDUCE"),
           Vector(),
-          Value("element", redis::kArgString),
+          ValueArgument("element", redis::kArgString),
           Flag("cas", "CAS"),
           Quantization(),
           Option("build-exploration-factor", redis::kArgInteger, "EF"),
@@ -105,13 +107,13 @@ std::vector<CommandArg> VsimArguments() {
 std::vector<CommandArg> VxSimArguments() {
   std::vector<CommandArg> arguments = VsimArguments();
   arguments.pop_back();  // No metric.
-  arguments.insert(arguments.begin(), Value("partitions", redis::kArgInteger));
+  arguments.insert(arguments.begin(), ValueArgument("partitions", redis::kArgInteger));
   arguments.insert(arguments.begin() + 2, Option("milliseconds", redis::kArgInteger, "DEADLINE"));
   return arguments;
 }
 
 std::vector<CommandSpec> Table() {
-  const CommandArg element = Value("element", redis::kArgString);
+  const CommandArg element = ValueArgument("element", redis::kArgString);
   return {
       {"VADD", RunVadd, -5, "write deny-oom", kUpdates,
        "Adds an element to a vector set, or replaces its vector.", "O(1), linking apart", "0.1.0",
@@ -192,7 +194,7 @@ std::vector<CommandSpec> Table() {
        "Sets or removes the attribute of an element.",
        "O(1)",
        "0.1.0",
-       {element, Value("attributes", redis::kArgString)}},
+       {element, ValueArgument("attributes", redis::kArgString)}},
       {"VGETATTR",
        RunVgetattr,
        3,
@@ -228,7 +230,7 @@ std::vector<CommandSpec> Table() {
        "Returns elements in byte order of their names.",
        "O(log(N)) and the number returned",
        "0.1.0",
-       {Value("start", redis::kArgString), Value("end", redis::kArgString),
+       {ValueArgument("start", redis::kArgString), ValueArgument("end", redis::kArgString),
         Optional("count", redis::kArgInteger)}},
   };
 }
@@ -242,7 +244,7 @@ bool Describe(redis::Command* command, const CommandSpec& spec) {
   keys[0].range = {.last_key = 0, .key_step = 1, .limit = 0};
   std::vector<CommandArg> arguments = {
       {.name = "key", .type = redis::kArgKey, .key_spec_index = 0}};
-  if (spec.key_flags == 0) arguments = {Value("name", redis::kArgString)};
+  if (spec.key_flags == 0) arguments = {ValueArgument("name", redis::kArgString)};
   arguments.insert(arguments.end(), spec.arguments.begin(), spec.arguments.end());
   arguments.emplace_back();  // Its end.
   const redis::CommandInfo info{.summary = spec.summary,
