@@ -350,7 +350,7 @@ Result<BatchReport> TransactionImpl::WriteMany(StoredIndexImpl& index,
     BatchOptions options = batch;
     // What the transaction has done to an id is one thread's at a time.
     if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) options.threads = 1;
-    if (rows.rows() > 0) index.engine.NoteBatch(rows);
+    index.engine.NoteBatch(rows);
     return RunBatch({verb, rows.rows(), {}, kGrain}, options,
                     [&](size_t i) { return Write(index, ids[i], rows[i], replacing); });
   } catch (const std::bad_alloc&) {

@@ -77,6 +77,8 @@ void IndexImpl::BeginAtMeanOf(MatrixView sample) {
 void IndexImpl::NoteBatch(MatrixView rows) {
   RqCodec* const codec = rows_.centred();
   if (codec == nullptr || rows.rows() == 0) return;
+  // In a database the first centre stays: nothing else is watched.
+  if (slots_.HasReuseGate() && graph_.start() != kNoSlot) return;
   const std::vector<std::byte> bytes = SampleOf(rows, check_);
   if (bytes.empty()) return;
   const MatrixView sample(bytes.data(), rows.type(), bytes.size() / rows.row_bytes(), rows.dim());

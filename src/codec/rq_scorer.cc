@@ -30,8 +30,8 @@ size_t PlacesOf(size_t bits, size_t run) {
 
 }  // namespace
 
-// A query for one set. Of a row with the kernel's sum I, a I + b is what <z, y> is estimated by, as
-// a factor of f and times the factor that it was bound with.
+// A query for one set. f (a I + b), I the kernel's sum, is the estimate of <z, y>, times the factor
+// that the query was bound with.
 struct RqCodec::Binding {
   distance::CodeQuery code;  // First: the kernel reads it.
   float a = 0, b = 0;
