@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Scalable Vector Search (Vamana) behind the worker's protocol (worker/worker.py). Needs the PyPI
-package scalable-vs. It does not say which instruction set it uses, nor count distances."""
+"""Scalable Vector Search (Vamana; over its codes LVQ, "BITSxBITS OF THE RESIDUAL") behind the worker's
+protocol (worker/worker.py). Needs the PyPI package scalable-vs. It does not say which instruction set
+it uses, nor count distances."""
 import os
 import shutil
+import tempfile
 
 import svs
 from worker import worker
@@ -18,8 +20,17 @@ class Svs(worker.Engine):
 
     def build(self, rows, kind, threads, degree, size):
         parameters = svs.VamanaBuildParameters(alpha=ALPHA, graph_max_degree=degree, window_size=size)
-        self.index = svs.Vamana.build(parameters, rows, svs.DistanceType.L2, num_threads=threads)
-        return {"graph_max_degree": degree, "window_size": size, "alpha": ALPHA}
+        with tempfile.TemporaryDirectory() as folder:
+            data = self.encoded(rows, f"{folder}/rows.fvecs") if self.code else rows
+            self.index = svs.Vamana.build(parameters, data, svs.DistanceType.L2, num_threads=threads)
+        return {"graph_max_degree": degree, "window_size": size, "alpha": ALPHA, "lvq": self.code}
+
+    def encoded(self, rows, path):
+        """What builds its codes from a file of the rows: arrays it does not encode."""
+        svs.write_vecs(rows, path)
+        loader = svs.VectorDataLoader(path, svs.DataType.float32, dims=rows.shape[1])
+        bits, residual = (int(n) for n in self.code.split("x"))
+        return svs.LVQLoader(loader, bits, residual)
 
     def save(self, path):
         shutil.rmtree(path, ignore_errors=True)
@@ -28,7 +39,10 @@ class Svs(worker.Engine):
 
     def open(self, path, dim, kind):
         types = {"f32": svs.DataType.float32, "u8": svs.DataType.uint8}
-        data = svs.VectorDataLoader(f"{path}/data", types[kind], dims=dim)
+        if self.code:
+            data = svs.LVQLoader(f"{path}/data")
+        else:
+            data = svs.VectorDataLoader(f"{path}/data", types[kind], dims=dim)
         self.index = svs.Vamana(
             f"{path}/config", svs.GraphLoader(f"{path}/graph"), data, svs.DistanceType.L2,
             query_type=types[kind],

@@ -321,6 +321,20 @@ class MistakesTest(RunnerTest):
         self.assertEqual(done.returncode, 1)
         self.assertNotIn("started", done.stderr)
 
+    def test_every_job_file_of_the_tree_is_understood(self):
+        files = sorted((pathlib.Path(__file__).parents[1] / "bench" / "job_files").glob("*.json"))
+        self.assertGreater(len(files), 10)
+        for file in files:
+            jobs = json.loads(file.read_text())["jobs"]
+            inputs = [job["content"].get("data", {}) for job in jobs]
+            for name in {name for data in inputs for field, name in data.items() if field.endswith("_file")}:
+                self.write(name, "")
+            with self.subTest(file.name):
+                done = self.run_file(file, "--dry-run", "--search-directory", self.folder)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                for job in jobs:
+                    self.assertIn(f"{job.get('name', job['type'] + '-1')}: {job['type']}", done.stdout)
+
     def test_a_dry_run_writes_nothing(self):
         done = self.run_file(self.jobs(SHORT, LONG), "--dry-run")
         self.assertEqual(done.returncode, 0, done.stderr)
