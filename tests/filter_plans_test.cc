@@ -45,7 +45,8 @@ TEST(FilterPlans, TwoHopsFindTheNearestAtTheirPrice) {
   };
   const test::Rows rows = make(kPoints, 1), queries = make(kQueries, 2);
   Index index = *Index::Create({.dim = 4, .max_degree = 16, .build_list_size = 32});
-  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows.view())->done, kPoints);
+  ASSERT_EQ(index.InsertMany(test::Iota(kPoints), rows.view(), BatchOptions{.threads = 1})->done,
+            kPoints);
   const Filter filter =
       Filter::Where([](std::span<const ExternalId> ids, std::span<uint8_t> accepted) {
         for (size_t i = 0; i < ids.size(); ++i) accepted[i] = ids[i] % 7 == 0 ? 1 : 0;
