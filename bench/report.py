@@ -44,6 +44,8 @@ FIELDS = {
     "curves/*/points/*/list": _at_least(1), "curves/*/points/*/recall": _at_least(0, 1),
     "curves/*/points/*/qps/*": _POSITIVE, "curves/*/points/*/distances?": _at_least(0),
     "filters/*/recall": _at_least(0, 1), "filters/*/cpu_us": _POSITIVE,
+    "features/*/store": _TEXT, "features/*/state": _TEXT, "features/*/list?": _at_least(1),
+    "features/*/recall?": _at_least(0, 1), "features/*/qps?": _POSITIVE,
     "builds/*/engine": _TEXT, "builds/*/seconds": _POSITIVE,
     "memory/*/engine": _TEXT, "memory/*/bytes_per_point": _POSITIVE,
     "stream/engine": _TEXT, "stream/steps/*/step": _at_least(0), "stream/steps/*/operation": _TEXT,
@@ -347,6 +349,14 @@ def run_plots(results):
     for section, field in (("builds", "seconds"), ("memory", "bytes_per_point")):
         plots.append(Plot("bars", f"{section.capitalize()} (less is better)", words(field), section,
                           [(row["engine"], row[field]) for row in results.get(section, [])]))
+    stores = collections.defaultdict(list)
+    for row in (r for r in results.get("features", []) if r.get("qps")):
+        stores[f"{row['store']}, {row['state']}"].append((row["list"], row["recall"], row["qps"]))
+    of_stores = {name: tuple(zip(*points)) for name, points in stores.items()}
+    plots.append(Plot("curves", "Speed against recall, by where the vectors are", "recall", "searches per second",
+                      [(name, recall, qps) for name, (_, recall, qps) in of_stores.items()]))
+    plots.append(Plot("work", "Recall by list, by where the vectors are", "list", "recall",
+                      [(name, lists, recall) for name, (lists, recall, _) in of_stores.items()]))
     filters = [r for r in results.get("filters", []) if "engine" in r]
     for where in dict.fromkeys(r["where"] for r in filters):
         for kind, field in (("work", "recall"), ("costs", "cpu_us")):

@@ -200,6 +200,14 @@ class TablesTest(unittest.TestCase):
         self.assertEqual(plots[1].series[1], ("shoal-f32", (50, 0.1), (25, 25)))
         self.assertEqual(table({"filters": [{"kind": "random", "recall": 1}]}, "Filters").rows, [["random", "1"]])
 
+    def test_feature_stores_have_a_line_each_of_speed_and_of_recall_by_list(self):
+        row = {"store": "disk", "state": "built", "list": 20, "recall": .9, "qps": 5}
+        rows = [row, row | {"list": 40, "recall": .95}, row | {"state": "reopened"},
+                {"store": "disk", "state": "updated"}]
+        speed, recall = report.run_plots({"features": rows})
+        self.assertEqual(speed.series, [("disk, built", (.9, .95), (5, 5)), ("disk, reopened", (.9,), (5,))])
+        self.assertEqual(recall.series, [("disk, built", (20, 40), (.9, .95)), ("disk, reopened", (20,), (.9,))])
+
     def test_every_row_has_a_cell_for_each_column(self):
         for each in report.run_tables(SECTIONS):
             self.assertEqual({len(row) for row in each.rows}, {len(each.head)}, each.title)
