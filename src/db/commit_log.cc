@@ -61,14 +61,19 @@ class PartReader {
     return {};
   }
 
-  Result<LoggedPoint> ReadOne(Bytes value, const LogPlace& place, std::vector<SlotId>& list) {
+  Result<PointInLog> ReadOne(Bytes value, const LogPlace& place) {
     ByteReader in(value);
     in.TakeBytes(place.offset);
     const auto change = in.Take<Change>();
     const auto slot = in.Take<SlotId>();
     if (!in.ok() || change != Change::kInsert || slot >= record_.slots)
       return Broken(where_, "a point at", place.offset, static_cast<uint32_t>(change));
-    return ReadInsert(slot, in, list);
+    std::vector<SlotId> list;
+    const Result<LoggedPoint> point = ReadInsert(slot, in, list);
+    if (!point) return tl::unexpected(point.error());
+    const size_t bytes = list.size() * sizeof(SlotId);
+    return PointInLog{point->id, value.data() + in.offset() - bytes,
+                      static_cast<uint32_t>(list.size())};
   }
 
  private:
@@ -169,8 +174,8 @@ Status ReadLog(const ReadTxn& txn, const IndexRecord& record, uint64_t first_com
       "commits up to", record.last_commit, commit);
 }
 
-Result<LoggedPoint> ReadLogged(const ReadTxn& txn, const IndexRecord& record, const LogPlace& place,
-                               std::vector<SlotId>& list) {
+Result<PointInLog> ReadLogged(const ReadTxn& txn, const IndexRecord& record,
+                              const LogPlace& place) {
   const Result<Bytes> value = txn.Get(Table::kLog, LogKey(record.number, place.commit, place.part));
   if (!value) return tl::unexpected(value.error());
   const Result<BlockHeader> header = CheckBlock(txn.environment().path().string(), *value,
@@ -180,7 +185,7 @@ Result<LoggedPoint> ReadLogged(const ReadTxn& txn, const IndexRecord& record, co
                                                  .generation = place.part});
   if (!header) return tl::unexpected(header.error());
   return PartReader(NameOfPart(txn, record, place.commit, place.part), record)
-      .ReadOne(*value, place, list);
+      .ReadOne(*value, place);
 }
 
 }  // namespace shoal

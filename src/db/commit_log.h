@@ -56,8 +56,13 @@ struct LogVisitor {
 // names a slot that cannot be.
 Status ReadLog(const ReadTxn& txn, const IndexRecord& record, uint64_t first_commit,
                const LogVisitor& visitor);
-// Reads one point of it. `list`: where its list is copied to. Corrupt.
-Result<LoggedPoint> ReadLogged(const ReadTxn& txn, const IndexRecord& record, const LogPlace& place,
-                               std::vector<SlotId>& list);
+// A point of the log where it lies.
+struct PointInLog {
+  ExternalId id = 0;
+  const std::byte* list = nullptr;  // Of slots, one behind the other; valid as long as the ReadTxn.
+  uint32_t degree = 0;
+};
+// Corrupt.
+Result<PointInLog> ReadLogged(const ReadTxn& txn, const IndexRecord& record, const LogPlace& place);
 
 }  // namespace shoal

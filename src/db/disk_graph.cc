@@ -294,13 +294,17 @@ Status DiskGraph::ReadPoints(SlotId first, SlotId end, BlockLog& log) const {
                                    [&](const RunPoint& point) { points.push_back(point); });
     if (!ok) return ok;
   }
+  log.points.reserve(std::min<size_t>(points.size(), end - first));
   for (const RunPoint& at : points) {
-    BlockLog::Point point;
-    const Result<LoggedPoint> read = ReadLogged(txn_, record_, at.place, point.list);
+    const Result<PointInLog> read = ReadLogged(txn_, record_, at.place);
     if (!read) return tl::unexpected(read.error());
-    point.id = read->id;
-    log.points.push_back(std::move(point));
-    log.point_of[at.slot - first] = static_cast<uint32_t>(log.points.size());
+    uint16_t& place = log.point_of[at.slot - first];
+    if (place != 0) {  // The slot's later point.
+      log.points[place - 1] = *read;
+      continue;
+    }
+    log.points.push_back(*read);
+    place = static_cast<uint16_t>(log.points.size());
   }
   return {};
 }
@@ -340,10 +344,10 @@ Status DiskGraph::ReadLinks(SlotId first, SlotId end, BlockLog& log) const {
 }
 
 // Of a slot in the log. Where the log is damaged there is none.
-const BlockLog::Point& DiskGraph::LoggedPointAt(SlotId slot) const {
-  static const BlockLog::Point kNone;
+const PointInLog& DiskGraph::LoggedPointAt(SlotId slot) const {
+  static const PointInLog kNone;
   const BlockLog& log = LogOf(slot);
-  const uint32_t place = log.point_of[slot % geometry_.lists_per_block];
+  const size_t place = log.point_of[slot % geometry_.lists_per_block];
   return place == 0 ? kNone : log.points[place - 1];
 }
 
@@ -356,9 +360,9 @@ ExternalId DiskGraph::IdOf(SlotId slot) const {
 
 size_t DiskGraph::CopyList(SlotId slot, SlotId* out) const {
   if (InLog(slot)) {
-    const std::vector<SlotId>& list = LoggedPointAt(slot).list;
-    std::copy(list.begin(), list.end(), out);
-    return list.size();
+    const PointInLog& point = LoggedPointAt(slot);
+    if (point.degree > 0) std::memcpy(out, point.list, point.degree * sizeof(SlotId));
+    return point.degree;
   }
   if (slot >= record_.generation_slots) return 0;  // The start point, before the first pass.
   const std::byte* const list = ListBlock(slot) + geometry_.ListOffset(slot);
