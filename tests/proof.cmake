@@ -67,7 +67,8 @@ if(NOT SHOAL_SANITIZE)
   set_tests_properties(Mutants.TheQuickestAreNoticed PROPERTIES TIMEOUT 900 LABELS check)
   add_test(NAME Mutants.AllAreNoticed
            COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/mutants/run.py
-                   --cxx ${CMAKE_CXX_COMPILER} --library $<TARGET_FILE:shoal>)
+                   --cxx ${CMAKE_CXX_COMPILER} --library $<TARGET_FILE:shoal>
+                   "--needs=$<JOIN:${URING_LINK_LIBRARIES}, >")
   set_tests_properties(Mutants.AllAreNoticed PROPERTIES TIMEOUT 7200 LABELS stress RUN_SERIAL ON)
 endif()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks the concurrency protocol on purpose and sees that the stress programs notice.
 
-run.py [--quick | --apply] [--library libshoal.a] [--cxx g++] [NAME...]
+run.py [--quick | --apply] [--library libshoal.a [--needs=-luring]] [--cxx g++] [NAME...]
 
 No recall test would do (faiss #5276, #5413: a race for years, since both sides converge to a recall of
 1): what notices are payloads that certify themselves, and checks of structure.
@@ -11,7 +11,7 @@ the stress program that must notice it within 60 seconds; the same program with 
 pass without the patch. A patch that no longer applies fails: move it along with the code, in the
 same commit. --quick: the few that fall at once. --apply: only sees that every patch applies.
 --library: for the mutants that need the whole index; the mutant's object stands in for the
-library's.
+library's. --needs: what the library links beyond Highway and LMDB.
 """
 import argparse
 import os
@@ -92,8 +92,8 @@ def run(command, timeout=None, cwd=None, env=None):
 class Builder:
     """Compiles stress programs, each source once for a sanitizer, mutated ones anew."""
 
-    def __init__(self, cxx, library, folder):
-        self.cxx, self.library, self.folder, self.objects = cxx, library, folder, {}
+    def __init__(self, cxx, library, needs, folder):
+        self.cxx, self.library, self.needs, self.folder, self.objects = cxx, library, needs, folder, {}
 
     def compile(self, tree, source, sanitizer, name):
         output = os.path.join(self.folder, f"{name}.{sanitizer or 'plain'}.o")
@@ -134,7 +134,7 @@ class Builder:
             else:
                 objects.append(self.unmutated(source, sanitizer))
         if stress in WHOLE_INDEX:
-            objects += [self.library, "-lhwy", "-llmdb"]
+            objects += [self.library, "-lhwy", "-llmdb", *self.needs.split()]
         output = os.path.join(self.folder, "stress")
         flags = ["-fsanitize=" + sanitizer] if sanitizer else []
         status, text = run([*self.cxx.split(), "-pthread", *flags, "-o", output, *objects])
@@ -189,6 +189,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--apply", action="store_true")
     parser.add_argument("--library", default="")
+    parser.add_argument("--needs", default="")
     parser.add_argument("--cxx", default="g++")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -198,7 +199,7 @@ def main():
     names = options.names or [n for n in MUTANTS if MUTANTS[n][2] or not options.quick]
     failed, skipped, passed = 0, 0, set()
     with tempfile.TemporaryDirectory() as folder:
-        builder = Builder(options.cxx, options.library, folder)
+        builder = Builder(options.cxx, options.library, options.needs, folder)
         for name in names:
             try:
                 if options.apply:
