@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Scalable Vector Search (Vamana; over its codes LVQ, "BITSxBITS OF THE RESIDUAL") behind the worker's
-protocol (worker/worker.py). Needs the PyPI package scalable-vs. It does not say which instruction set
-it uses, nor count distances."""
+"""Scalable Vector Search (Vamana, also over LVQ codes; "4x8": 4 bits, 8 of the residual) behind the
+worker's protocol (worker/worker.py). Needs the PyPI package scalable-vs. It does not say which
+instruction set it uses, nor count distances."""
 import os
 import shutil
 import tempfile
@@ -26,7 +26,7 @@ class Svs(worker.Engine):
         return {"graph_max_degree": degree, "window_size": size, "alpha": ALPHA, "lvq": self.code}
 
     def encoded(self, rows, path):
-        """What builds its codes from a file of the rows: arrays it does not encode."""
+        """A loader that encodes the rows. SVS encodes files, not arrays."""
         svs.write_vecs(rows, path)
         loader = svs.VectorDataLoader(path, svs.DataType.float32, dims=rows.shape[1])
         bits, residual = (int(n) for n in self.code.split("x"))

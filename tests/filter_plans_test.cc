@@ -37,7 +37,9 @@ TEST(FilterPlans, AreChosenByCost) {
   EXPECT_EQ(plan(4000, .5), FilterPlan::kScan);
 }
 
-// A predicate makes a scan of all points dear, a short list of edges two hops cheap.
+// A predicate makes a scan of all points dear, a short list of edges two hops cheap. Of a thousand
+// queries about one is scanned: the sample of its surroundings has few accepted points by chance.
+// So one thread builds the index, and the samples are always the same.
 TEST(FilterPlans, TwoHopsFindTheNearestAtTheirPrice) {
   constexpr size_t kPoints = 60000, kQueries = 10, kK = 10;
   const auto make = [](size_t n, uint64_t seed) {
