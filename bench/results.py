@@ -47,10 +47,11 @@ def _memory(name, engine):
     parts = {key.removeprefix("own_"): round(value / rows, 2) for key, value in memory.items()
              if key.startswith("own_")}
     if parts:
-        row_bytes = engine["load"]["dim"] * (4 if name.endswith("f32") else 1)
         row["own_per_point"] = parts.pop("total")
-        promised = row_bytes + 4 * built["degree"] + 6 * memory["average_degree"] + 48
-        row["promised_per_point"] = round(promised, 1)
+        element = {"f32": 4, "u8": 1}.get(name.rsplit("-", 1)[-1])  # Of a code nothing is promised.
+        if element:
+            promised = engine["load"]["dim"] * element + 4 * built["degree"] + 6 * memory["average_degree"] + 48
+            row["promised_per_point"] = round(promised, 1)
         row["parts"] = parts
     return row
 
