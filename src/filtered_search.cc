@@ -4,8 +4,8 @@ namespace shoal {
 namespace {
 
 // CPU time in nanoseconds. Of 100,000 rows of 128 bytes, AVX-512, with a list of 64 and plans
-// forced by hand at 50, 20, 10 and 5 % (docs/filters.md); what a byte costs is of kernels on rows in
-// memory.
+// forced by hand at 50, 20, 10 and 5 % (docs/filters.md); what a byte costs is of kernels on rows
+// in memory.
 constexpr double kScored = 12, kPerByte = .1;  // A distance to a row that comes in order,
 constexpr double kElsewhere = 25;              // and more to one that is anywhere;
 constexpr double kLookedUp = 100;              // to look an id up,

@@ -141,6 +141,55 @@ TEST_F(DatabaseProcess, MoreSnapshotsThanReadersAreRefusedAndNamed) {
   EXPECT_TRUE(DatabaseSnapshot::Open(path_, "a"));
 }
 
+TEST_F(DatabaseProcess, ReadOnlyMediaAreSearchedAndNotWritten) {
+  {
+    Result<Database> database = Database::Open(path_);
+    ASSERT_TRUE(database);
+    StoredIndex index = *database->CreateIndex("a", {.dim = kDim});
+    for (ExternalId id = 0; id < 20; ++id) ExpectGood(index.Insert(id, Random()));
+  }
+  // As another computer left it: without the files beside it.
+  for (const char* beside : {"-lock", "-writer"}) std::filesystem::remove(path_.string() + beside);
+  using std::filesystem::perms;
+  constexpr perms kRead = perms::owner_read | perms::group_read | perms::others_read;
+  constexpr perms kEnter = perms::owner_exec | perms::group_exec | perms::others_exec;
+  std::filesystem::permissions(path_, kRead);
+  std::filesystem::permissions(folder_, kRead | kEnter);
+  const pid_t reader = fork();
+  if (reader == 0) {  // To root nothing is read-only.
+    constexpr uid_t kNobody = 65534;
+    if (geteuid() == 0 && setuid(kNobody) != 0) _exit(1);
+    const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(path_, "a");
+    if (!snapshot || !snapshot->Verify()) _exit(2);
+    const auto hits = snapshot->Search(Vector(kDim, 1.f), {.k = 100});
+    if (!hits || hits->size() != 20) _exit(3);
+    const Result<Database> writer = Database::Open(path_);
+    if (writer || writer.error().code != ErrorCode::kIo) _exit(4);
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(reader, &status, 0);
+  EXPECT_EQ(status, 0);
+  std::filesystem::permissions(folder_, perms::owner_all);
+}
+
+TEST_F(DatabaseProcess, AChildOfAForkIsRefusedWhatItsParentHasOpen) {
+  Result<Database> database = Database::Open(path_);
+  ASSERT_TRUE(database);
+  ExpectGood(database->CreateIndex("a", {.dim = kDim})->Insert(1, Random()));
+  const pid_t child = fork();
+  if (child == 0) {
+    const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(path_, "a");
+    const bool is_refused = !snapshot && snapshot.error().code == ErrorCode::kUnsupported &&
+                            snapshot.error().message.find("parent") != std::string::npos;
+    _exit(is_refused ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(DatabaseSnapshot::Open(path_, "a"));
+}
+
 TEST_F(DatabaseProcess, OtherFilesAreRefused) {
   FILE* const file = fopen(path_.c_str(), "w");
   for (int i = 0; i < 20'000; ++i) fputc(i % 251, file);

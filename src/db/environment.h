@@ -97,8 +97,8 @@ class WriteTxn : public ReadTxn {
 class Environment : public std::enable_shared_from_this<Environment> {
  public:
   // The environment of the path, which this process may have open already. FileNotFound. Io.
-  // Corrupt: no LMDB file. Unsupported: of another LMDB version or page size. OutOfMemory: no
-  // address space. InvalidArgument: the file that this process has open was deleted, or replaced.
+  // Corrupt: no LMDB file. Unsupported: of another LMDB version. OutOfMemory: no address
+  // space. InvalidArgument: the file that this process has open was deleted, or replaced.
   static Result<std::shared_ptr<Environment>> Open(const std::filesystem::path& path,
                                                    const EnvironmentOptions& options);
   ~Environment();

@@ -6,14 +6,15 @@
 //   return shoal::testing::PrintFeatureStoreChecks(mine);
 //
 // Together they take less than a second on a store in memory. Run them under ThreadSanitizer and
-// AddressSanitizer, too. A store that fails on purpose is in
-// failing_feature_store.h.
+// AddressSanitizer, too. The last two build an index over the store, and over it behind a store
+// that fails on purpose (failing_feature_store.h).
 #pragma once
 
 #include <cstdio>
 #include <vector>
 
 #include "shoal/testing/feature_store_checks.h"
+#include "shoal/testing/feature_store_index_checks.h"
 
 namespace shoal::testing {
 
@@ -37,6 +38,8 @@ inline const std::vector<FeatureStoreCheck>& FeatureStoreChecks() {
       SHOAL_CONFORMANCE_CHECK(AddressesLeadToTheRowsOfFetch),
       SHOAL_CONFORMANCE_CHECK(AReopenedStoreHasTheRowsThatWereSynced),
       SHOAL_CONFORMANCE_CHECK(ReadersBesideWritersGetWholeRowsOfTheLatestPut),
+      SHOAL_CONFORMANCE_CHECK(AnIndexOverItAnswersAsOneInMemory),
+      SHOAL_CONFORMANCE_CHECK(AnErrorOfTheStoreEndsItsCallAlone),
 #undef SHOAL_CONFORMANCE_CHECK
   };
   return checks;
