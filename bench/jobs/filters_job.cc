@@ -94,6 +94,19 @@ class FiltersJob final : public Job {
     return ids;
   }
 
+  // How many of the hits are among the nearest accepted points, or as near as the last of these.
+  static size_t Nearest(const TruthSet& order, size_t query, std::span<const ExternalId> nearest,
+                        std::span<const ExternalId> ids, std::span<const float> distances) {
+    const auto all = order.Ids(query);
+    const auto last = std::find(all.begin(), all.end(), nearest.back()) - all.begin();
+    const float farthest = order.Distances(query)[static_cast<size_t>(last)];
+    size_t found = 0;
+    for (size_t i = 0; i < ids.size(); ++i)
+      found += distances[i] <= farthest ||
+               std::find(nearest.begin(), nearest.end(), ids[i]) != nearest.end();
+    return found;
+  }
+
   Expected<Json> Measure(const Index& index, MatrixView queries, const TruthSet& order,
                          const char* kind, uint64_t share) const {
     const auto n = std::max<size_t>(1, order.k * share / 100000);
@@ -112,9 +125,8 @@ class FiltersJob final : public Job {
           distances, &work));
       sums.us += 1e6 * (ThreadCpuSeconds() - before);
       if (!hits) return tl::unexpected(hits.error());
-      const auto last = accepted.begin() + static_cast<ptrdiff_t>(expected);
-      size_t found = 0;
-      for (size_t i = 0; i < *hits; ++i) found += std::find(accepted.begin(), last, ids[i]) != last;
+      const size_t found = Nearest(order, q, std::span(accepted).first(expected),
+                                   std::span(ids).first(*hits), distances);
       const auto share_of = [](auto a, auto b) {
         return static_cast<double>(a) / static_cast<double>(b);
       };
