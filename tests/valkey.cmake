@@ -8,7 +8,7 @@ function(shoal_server_test name labels timeout)
 endfunction()
 
 set(quick test_abi test_commands test_persistence test_replication test_lifecycle test_cluster test_partitions test_import
-          test_cluster_load test_bus)
+          test_cluster_load test_bus test_tls)
 if(NOT TARGET shoal_vset)
   return()
 endif()
@@ -25,6 +25,12 @@ if(SHOAL_SANITIZE MATCHES "address|thread")
                     test_replication test_import test_partitions test_bus test_lifecycle.Lifecycle)
 else()
   shoal_server_test(CommandsPersistenceReplicasCluster "check" 600 ${quick})
+  # `make demo-server`: what was asked last is answered.
+  add_test(NAME Server.TheDemoAnswers
+           COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/bindings/valkey/demo.py --module $<TARGET_FILE:shoal_vset>
+                   --build ${PROJECT_BINARY_DIR} --query "mail server")
+  set_tests_properties(Server.TheDemoAnswers PROPERTIES TIMEOUT 300 LABELS check
+                       PASS_REGULAR_EXPRESSION "mail server:\n  [a-z0-9]")
   shoal_server_test(TheSameOnValkey "stress" 1200 --server valkey8 ${quick})
   shoal_server_test(TheSameOnValkey9 "stress" 1200 --server valkey9 ${quick})
   shoal_server_test(LongRunsOfTheSame "stress" 5400 --long ${quick})

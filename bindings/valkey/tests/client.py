@@ -26,9 +26,12 @@ class Map(list):
 class Client:
     """One connection. Replies: bytes, int, float, bool, None, list, Map; '+' is str; errors are raised."""
 
-    def __init__(self, port, protocol=2, timeout=30, host="127.0.0.1"):
+    def __init__(self, port, protocol=2, timeout=30, host="127.0.0.1", tls=None):
+        """tls: an ssl.SSLContext; None: without TLS."""
         self.socket = socket.create_connection((host, port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self.file = self.socket.makefile("rb")
         self.port = port
         if protocol == 3:
