@@ -101,8 +101,8 @@ def header(into):
 
 
 # Debian's redis-tools has the server, too: the same program by another name. The package redis-server would
-# start one at once.
-BY_NAME = ["bash", "-c", 'exec -a redis-server redis-check-rdb "$@"', "redis-server"]
+# start one at once. The loader names it: a shell does not start under a preloaded libtsan.
+BY_NAME = [f"/lib64/{LOADER}", "--argv0", "redis-server", shutil.which("redis-check-rdb") or ""]
 
 
 def command_of(name, into):
