@@ -15,3 +15,6 @@ set_tests_properties(House.HnswlibsAndDiskannpysTestsPassOverShoal PROPERTIES TI
 # All build in one folder.
 set_tests_properties(House.ThePythonPackageFromAnSdist House.OtherLibrariesTestsPassOverShoal
                      House.HnswlibsAndDiskannpysTestsPassOverShoal PROPERTIES RESOURCE_LOCK python_environment)
+# The longest of all checks, and one that waits for it: begun first, others run beside both.
+set_tests_properties(House.ThePythonPackageFromAnSdist PROPERTIES COST 900)
+set_tests_properties(House.OtherLibrariesTestsPassOverShoal PROPERTIES COST 800)

@@ -69,7 +69,7 @@ def main():
         return 0
     failed = False
     for source in options.sources:
-        clean, output = check(options.tidy, ["-p", str(options.build), str(source)])
+        clean, output = check(options.tidy, [str(source), "--", *flags_of(options.build, [source])])
         print(output, end="")
         failed |= not clean
     return 1 if failed else 0
