@@ -44,6 +44,7 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
     SearchScratch& search = op.scratch.search;
+    StopRequests requests(options.stop, search);
     const size_t most = std::max<size_t>(1, slots_.high_water());
     const size_t k = std::min(options.k, most);
     size_t list_size = std::min(std::max(options.search_list_size, k), most);
@@ -57,6 +58,7 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
       const bool is_exact = search.filter->plan == FilterPlan::kScan && rows_.stored() == nullptr;
       const bool has_scored_all =
           FindFiltered(query, is_exact ? rows_.ranking() : traversal, filter, list, op);
+      requests.Ignore();
       if (!op.fetched()) return tl::unexpected(op.fetched().error());
       const bool reranks = rows_.has_rerank() && !is_exact;
       // Where a traversal has ended in a scan, hits may be far away, and codes tell far points less
@@ -72,7 +74,7 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
       } else {
         RankByList(ranked, search);
       }
-      if (!is_told) {
+      if (!is_told && !requests.IsStopped()) {
         search.filter->Restart(list_size);
         FindFiltered(query, *graph_.vectors(), filter, list, op);
         if (!op.fetched()) return tl::unexpected(op.fetched().error());
@@ -81,7 +83,8 @@ Result<size_t> IndexImpl::SearchFiltered(VectorView query, const SearchOptions& 
       }
       hits = CollectHits(k, output.ids, output.distances, op.scratch);
       // As in a search without a filter: some ids are there twice.
-      if (hits == k || search.ranked.size() < ranked || list_size >= most) break;
+      if (hits == k || search.ranked.size() < ranked || list_size >= most || requests.IsStopped())
+        break;
     }
     if (output.work != nullptr) *output.work = guard.work;
     return hits;

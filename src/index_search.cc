@@ -69,7 +69,10 @@ Result<size_t> IndexImpl::Search(VectorView query, const SearchOptions& options,
   if (Status ok = CheckSearch(options, ids, distances); !ok) return tl::unexpected(ok.error());
   if (options.max_per_label > 0) return SearchDiverse(query, options, {ids, distances, work});
   if (options.filter != nullptr) return SearchFiltered(query, options, {ids, distances, work});
-  SearchPlan plan{.k = options.k, .list_size = options.search_list_size, .rerank = options.rerank};
+  SearchPlan plan{.k = options.k,
+                  .list_size = options.search_list_size,
+                  .rerank = options.rerank,
+                  .stop = options.stop};
   if (options.target_recall > 0) calibrator_->ApplyAndRenew(options.target_recall, query, plan);
   return Run(query, plan, ids, distances, work);
 }
@@ -105,6 +108,7 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
     Scratch& scratch = op.scratch;
+    StopRequests requests(plan.stop, scratch.search);
     const Codec& codec = rows_.traversal().codec;
     const Scorer scorer = codec.BindQuery(query, scratch.query_buffer.data());
     // More candidates than points make no sense, and may not fit in memory.
@@ -120,17 +124,18 @@ Result<size_t> IndexImpl::Run(VectorView query, const SearchPlan& plan, std::spa
     size_t hits = 0;
     for (;; list_size = std::min(2 * list_size, most), ranked = std::min(2 * ranked, list_size)) {
       graph_.BeamSearch(rows_.traversal(), scorer, list_size, op, terms);
+      requests.Ignore();
       if (!op.fetched()) return tl::unexpected(op.fetched().error());
       const Result<bool> told = Rank(query, {k, ranked, plan.rerank}, op);
       if (!told) return tl::unexpected(told.error());
-      if (!*told) {
+      if (!*told && !requests.IsStopped()) {
         SearchExactly(query, list_size, plan.left_out, op);
         if (!op.fetched()) return tl::unexpected(op.fetched().error());
       }
       hits = CollectHits(k, ids, distances, scratch);
       // If there are as many as asked for, of fewer than k ids, there are some of them twice.
       const bool found_all = !scratch.search.stopped && scratch.search.ranked.size() < ranked;
-      if (hits == k || found_all || ranked >= most) break;
+      if (hits == k || found_all || ranked >= most || requests.IsStopped()) break;
       terms.stop = {};
     }
     if (work != nullptr) *work = guard.work;
@@ -188,6 +193,7 @@ Result<std::vector<Hit>> IndexImpl::RangeSearch(VectorView query, const RangeOpt
   try {
     auto guard = epochs_.Pin();
     Operation op(guard, rows_.buffer_bytes());
+    const StopRequests requests(options.stop, op.scratch.search);
     // By the rows that order hits, if they are in memory: nothing is estimated. Estimates may be
     // too large: the vectors decide (RerankWithin). If they say nothing of points that are so near,
     // the vectors are fetched from the first.

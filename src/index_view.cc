@@ -79,6 +79,7 @@ Status IndexViewImpl::RankExactly(VectorView query, const SearchPlan& plan, size
   const auto [told, candidates] =
       JudgeHits(codec, query, k, OffsetOf(options(), codec, query), search);
   if (told && (candidates <= ranked || plan.rerank != 0)) return {};
+  if (!told && plan.stop.stop_requested()) return {};
   if (told) {
     RankByList(candidates, search);
     Rerank(rows.rows, scorer, work, search);
@@ -114,7 +115,8 @@ Result<size_t> IndexViewImpl::Search(VectorView query, const SearchOptions& opti
   SearchPlan plan{.k = options.k,
                   .list_size = options.search_list_size,
                   .rerank = options.rerank,
-                  .filter = options.filter};
+                  .filter = options.filter,
+                  .stop = options.stop};
   if (options.target_recall > 0 && plan.filter == nullptr)
     calibrator_.Apply(options.target_recall, plan);
   return Run(query, plan, ids, distances, work);
@@ -126,12 +128,14 @@ Result<size_t> IndexViewImpl::Run(VectorView query, const SearchPlan& plan,
   try {
     auto guard = epochs_.Pin();
     ViewScratch& scratch = ScratchOf(guard);
+    StopRequests requests(plan.stop, scratch.search);
     const size_t most = std::max<size_t>(1, snapshot_.header.entries());
     const size_t k = std::min(plan.k, most);
     size_t list_size = std::max(plan.list_size, k);
     if (reranks() && plan.filter == nullptr) list_size = ListOfEstimates(options().code, list_size);
     list_size = std::min(list_size, most);
     const size_t reranked = FindNearest(query, plan, list_size, guard.work, scratch);
+    requests.Ignore();
     RankByList(reranked > 0 ? reranked : list_size, scratch.search);
     if (reranked > 0) {
       if (Status ok = RankExactly(query, plan, list_size, guard.work, scratch); !ok)
@@ -168,6 +172,7 @@ Result<std::vector<Hit>> IndexViewImpl::RangeSearch(VectorView query, const Rang
         stored_ == nullptr ? 0 : codecs_.traversal->RangeMargin(query, options.radius);
     const float radius = options.radius + margin;
     SearchScratch& search = scratch.search;
+    const StopRequests requests(options.stop, search);
     if (options.filter == nullptr) {
       FindWithin(SnapshotView(snapshot_, rows), scorer, list_size, radius, guard.work, search);
     } else {

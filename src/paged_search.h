@@ -152,6 +152,7 @@ class PagesImpl {
 template <class Host>
 Result<size_t> PagedSearch::Next(Host& host, std::span<ExternalId> ids,
                                  std::span<float> distances) {
+  StopRequests requests(options_.stop, search_);
   const size_t most = std::max<size_t>(1, host.most());
   size_t list_size = std::min(std::max(options_.search_list_size, ids.size()), most);
   while (hits_.size() < ids.size()) {
@@ -165,7 +166,11 @@ Result<size_t> PagedSearch::Next(Host& host, std::span<ExternalId> ids,
     const Result<HandedOut> handed_out = HandOut(host, ids.size() - hits_.size(), list_size);
     if (!handed_out) return tl::unexpected(handed_out.error());
     if (*handed_out == HandedOut::kNone) break;
-    if (*handed_out == HandedOut::kUntold) continue;
+    if (*handed_out == HandedOut::kUntold) {
+      requests.Ignore();
+      continue;
+    }
+    if (search_.IsToEnd()) break;
     list_size = std::min(2 * list_size, most);  // What was found is deleted, refused, or too much.
   }
   std::stable_sort(hits_.begin(), hits_.end(),
@@ -354,7 +359,7 @@ Result<PagedSearch::HandedOut> PagedSearch::HandOut(Host& host, size_t k, size_t
     ranked_.clear();
     for (const PooledPoint& point : chosen_) ranked_.push_back({point.distance, point.slot});
     Status ranked = host.Rank(query_, ranked_);
-    const bool is_told = !ranked || IsTold(host, k);
+    const bool is_told = !ranked || search_.IsToEnd() || IsTold(host, k);
     if (ranked && is_told) TakeHits(host, k);
     PutBackChosen();
     if (!ranked) return tl::unexpected(ranked.error());

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <stop_token>
 
 #include "codec/codec.h"
 #include "graph/searcher.h"
@@ -20,6 +21,7 @@ struct SearchPlan {
   float stop_margin = kNoStop;
   SlotId left_out = kNoSlot;       // A point that the search does not meet.
   const Filter* filter = nullptr;  // Of a view's search; null: none.
+  std::stop_token stop = {};
 };
 
 // What makes a distance of at least 0 of a score of `codec`.

@@ -89,6 +89,11 @@ struct SearchOptions {
   // beyond the first 16 that an index was asked for, in pages, with a filter and with
   // max_per_label, the first three hold.
   double target_recall = 0;
+  // After a request to stop, a search ends soon with the nearest of the points that it has met:
+  // perhaps fewer than k, perhaps not the nearest of all. A token with a request says that it may.
+  // So does a page of SearchPages, and every page after it. (BatchOptions::stop ends a batch with
+  // an error.)
+  std::stop_token stop = {};
 };
 
 // Options of a range search, which finds everything within `radius` of the query.
@@ -99,6 +104,8 @@ struct RangeOptions {
   size_t search_list_size = 64;
   // As SearchOptions::filter.
   const Filter* filter = nullptr;
+  // As SearchOptions::stop.
+  std::stop_token stop = {};
 };
 
 // How a call on many rows runs.

@@ -40,8 +40,8 @@ class SHOAL_API Pages {
   Pages(Pages&&) noexcept;
   Pages& operator=(Pages&&) noexcept;
 
-  // The next SearchOptions::k hits; fewer, or none, only where there are no others. Errors as in
-  // Index::Search; after one the same call may be made again.
+  // The next SearchOptions::k hits; fewer, or none, only where there are no others, or after a
+  // request to stop. Errors as in Index::Search; after one the same call may be made again.
   Result<std::vector<Hit>> Next();
   // The next ids.size() hits into the caller's memory: returns their number. `distances` has as
   // many places, or none. `work`, if not null, receives the counters of this page.

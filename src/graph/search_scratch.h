@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <vector>
 
 #include "graph/candidate_list.h"
@@ -43,15 +44,42 @@ struct SearchScratch {
 
   CandidateList best;
   VisitedSet visited;
-  SeedsMet met;                   // By the last search.
-  bool stopped = false;           // Whether the last search was ended by its stop rule.
+  SeedsMet met;          // By the last search.
+  bool stopped = false;  // Whether the last search was ended by its stop rule.
+  // The caller's, while a search runs that may be ended (StopRequests); null: none.
+  const std::stop_token* stop_requests = nullptr;
   std::vector<Candidate> within;  // Range searches: eligible points within the radius.
   std::vector<Candidate> ranked;  // Of `best`, in their final order (rerank.h).
 
   std::unique_ptr<FilterScratch> filter;  // Made by the first search with a filter.
 
+  // Whether the caller wants the search to end with what it has found.
+  bool IsToEnd() const { return stop_requests != nullptr && stop_requests->stop_requested(); }
+
   // Heap memory.
   size_t bytes() const;
+};
+
+// Until Ignore, or its end, searches with `scratch` end soon after a request to stop. At most one
+// at a time for a scratch. `requests` and `scratch` outlive it.
+class StopRequests {
+ public:
+  StopRequests(const std::stop_token& requests, SearchScratch& scratch)
+      : requests_(requests), scratch_(scratch) {
+    if (requests.stop_possible()) scratch_.stop_requests = &requests;
+  }
+  StopRequests(const std::stop_token&&, SearchScratch&) = delete;
+  ~StopRequests() { Ignore(); }
+  StopRequests(const StopRequests&) = delete;
+  StopRequests& operator=(const StopRequests&) = delete;
+
+  // For a search that is made once more: it drops what the first has found, so it runs to its end.
+  void Ignore() { scratch_.stop_requests = nullptr; }
+  bool IsStopped() const { return requests_.stop_requested(); }
+
+ private:
+  const std::stop_token& requests_;
+  SearchScratch& scratch_;
 };
 
 }  // namespace shoal

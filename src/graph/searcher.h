@@ -84,7 +84,8 @@ class Searcher {
   // found, the search goes on with more of them until it has cost what it costs to score all live
   // points. A list that is not full then, and has not all live points, gets those that are missing:
   // so a search finds min(list_size, live points), at a bounded cost. A search that its stop rule
-  // has ended (scratch.stopped) finds at least k, and what it has met beyond them.
+  // has ended (scratch.stopped) finds at least k, and what it has met beyond them. One whose caller
+  // has asked for its end (scratch.IsToEnd()) finds what it has met till then.
   void FindNearest(size_t list_size, const SearchTerms& terms = {});
 
   // Goes on where an earlier search with this scratch has ended: expands what scratch.best has that
@@ -271,7 +272,7 @@ bool Searcher<View>::IsFar(const StopRule& stop) const {
 template <class View>
 void Searcher<View>::ExpandAll(const StopRule& stop) {
   const SlotId start = view_.start();
-  while (scratch_.best.HasUnexpanded() && !IsSpent()) {
+  while (scratch_.best.HasUnexpanded() && !IsSpent() && !scratch_.IsToEnd()) {
     if (stop.k != 0 && IsFar(stop)) {
       scratch_.stopped = true;
       return;
@@ -286,7 +287,7 @@ void Searcher<View>::ExpandAll(const StopRule& stop) {
 template <class View>
 void Searcher<View>::ExpandStarved(uint64_t distances_before) {
   while (scratch_.best.IsStarved() && view_.live() > work_.distances - distances_before &&
-         !IsSpent()) {
+         !IsSpent() && !scratch_.IsToEnd()) {
     scratch_.best.AdmitPassThrough();
     ExpandAll({});
   }
@@ -324,10 +325,11 @@ void Searcher<View>::FindNearest(size_t list_size, const SearchTerms& terms) {
 
 template <class View>
 void Searcher<View>::ScoreAllLive() {
-  has_scored_all_ = true;
   if constexpr (View::kIsFiltered) view_.NoteScan();
-  for (SlotId next = 0; next < since_.high_water;)
+  SlotId next = 0;
+  while (next < since_.high_water && !scratch_.IsToEnd())
     Visit(view_.CopyEligible(next, since_, scratch_.ids));
+  has_scored_all_ = next >= since_.high_water;
 }
 
 template <class View>
@@ -350,6 +352,7 @@ void FindWithin(const View& view, const Scorer& scorer, size_t list_size, float 
   };
   // Whether there is nothing left to find by expansions.
   const auto is_done = [&] {
+    if (scratch.IsToEnd()) return true;
     if constexpr (!View::kIsFiltered) return false;
     if (!searcher.has_scored_all() && searcher.IsSpent()) searcher.ScoreAllLive();
     return searcher.has_scored_all();
