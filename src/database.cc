@@ -168,10 +168,15 @@ StoredIndexImpl* DatabaseImpl::OpenAlready(std::string_view name) {
   return found == indexes_.end() ? nullptr : found->second.get();
 }
 
-Status DatabaseImpl::PassAll() {
+Status DatabaseImpl::PassAll(const BatchOptions& batch) {
   if (Status ok = Flush(); !ok) return ok;
-  for (StoredIndexImpl* const index : AllOpen())
-    if (Status ok = Pass(*index); !ok) return ok;
+  const std::vector<StoredIndexImpl*> all = AllOpen();
+  size_t steps = 0;
+  for (const StoredIndexImpl* const index : all) steps += PassSteps(*index);
+  LongWork work("pass", steps, batch);
+  for (StoredIndexImpl* const index : all)
+    if (Status ok = Pass(*index, PassOver::kChanges, work); !ok) return ok;
+  work.End();
   return {};
 }
 
@@ -306,14 +311,21 @@ Result<DatabaseStats> DatabaseImpl::Stat() {
   Result<DatabaseStats> stats = ReadStats(*environment_);
   if (!stats) return stats;
   stats->passes = passes_.load(std::memory_order_relaxed);
+  for (const StoredIndexImpl* const index : AllOpen())
+    stats->pending_changes += index->changes.load(std::memory_order_relaxed);
   const std::lock_guard lock(queue_mutex_);
   stats->queued_changes = gathered_.size();
   return stats;
 }
 
-Status DatabaseImpl::Backup(const std::filesystem::path& path, bool compact) {
+Status DatabaseImpl::Backup(const std::filesystem::path& path, bool compact,
+                            const BatchOptions& batch) {
   if (Status ok = Flush(); !ok) return ok;
-  return environment_->Copy(path, compact);
+  try {
+    return environment_->Copy(path, compact, batch);
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
+  }
 }
 
 Database::Database(std::shared_ptr<DatabaseImpl> impl) : impl_(std::move(impl)) {}
@@ -343,10 +355,11 @@ Result<StoredIndex> Database::OpenIndex(std::string_view name, const LoadOptions
 }
 Result<std::vector<std::string>> Database::IndexNames() const { return impl_->IndexNames(); }
 Status Database::Flush() { return impl_->Flush(); }
-Status Database::Pass() { return impl_->PassAll(); }
+Status Database::Pass(const BatchOptions& batch) { return impl_->PassAll(batch); }
 Result<DatabaseStats> Database::Stat() const { return impl_->Stat(); }
-Status Database::Backup(const std::filesystem::path& path, Copy copy) const {
-  return impl_->Backup(path, copy == Copy::kCompact);
+Status Database::Backup(const std::filesystem::path& path, Copy copy,
+                        const BatchOptions& batch) const {
+  return impl_->Backup(path, copy == Copy::kCompact, batch);
 }
 
 }  // namespace shoal

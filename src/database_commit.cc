@@ -230,7 +230,9 @@ Status DatabaseImpl::WriteLoad(WriteTxn& txn, IndexChanges& changes) {
   };
   Status ok = generation.WriteLists(keep);
   if (ok) ok = generation.WriteStates();
-  if (ok) ok = generation.Walk(txn);
+  const BatchOptions batch;
+  LongWork work("load", 0, batch);
+  if (ok) ok = generation.Walk(txn, work);
   if (ok) ok = generation.WriteAnchorsAndSeeds();
   changes.tree = std::move(generation).TakeTree();
   return ok;

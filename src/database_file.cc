@@ -29,7 +29,8 @@ Result<DatabaseStats> ReadStats(Environment& environment) {
                        .max_bytes = found->map_bytes,
                        .commits = found->last_txn,
                        .snapshots = found->readers,
-                       .oldest_lag = found->last_txn - found->oldest_reader};
+                       .oldest_lag = found->last_txn - found->oldest_reader,
+                       .written_bytes = found->written_bytes};
 }
 
 Result<DatabaseInfo> InspectDatabase(const std::filesystem::path& path) {
@@ -47,11 +48,11 @@ Result<DatabaseInfo> InspectDatabase(const std::filesystem::path& path) {
 }
 
 Status BackupDatabase(const std::filesystem::path& path, const std::filesystem::path& to,
-                      Database::Copy copy) {
+                      Database::Copy copy, const BatchOptions& batch) {
   try {
     const Result<std::shared_ptr<Environment>> environment = Environment::Open(path, {});
     if (!environment) return tl::unexpected(environment.error());
-    return (*environment)->Copy(to, copy == Database::Copy::kCompact);
+    return (*environment)->Copy(to, copy == Database::Copy::kCompact, batch);
   } catch (const std::bad_alloc&) {
     return MakeError(ErrorCode::kOutOfMemory, path.string() + ": copy");
   }

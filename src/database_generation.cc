@@ -11,8 +11,10 @@ namespace {
 // What is reached over the lists of a generation that has been written.
 class Walker {
  public:
-  Walker(const ReadTxn& txn, const StoredIndexImpl& index, const GenerationSlots& of)
-      : txn_(txn),
+  Walker(const ReadTxn& txn, const StoredIndexImpl& index, const GenerationSlots& of,
+         LongWork& work)
+      : work_(work),
+        txn_(txn),
         index_(index),
         of_(of),
         blocks_(of.slots / index.geometry.lists_per_block + 1),
@@ -24,6 +26,7 @@ class Walker {
   Status Reach(SlotId from) {
     Add(from);
     for (; next_ < queue_.size(); ++next_) {
+      if (Status ok = work_.Did(); !ok) return ok;
       const Result<std::span<const SlotId>> list = List(queue_[next_]);
       if (!list) return tl::unexpected(list.error());
       for (const SlotId word : *list)
@@ -58,6 +61,7 @@ class Walker {
     queue_.push_back(slot);
   }
 
+  LongWork& work_;
   const ReadTxn& txn_;
   const StoredIndexImpl& index_;
   const GenerationSlots& of_;
@@ -76,13 +80,7 @@ Status GenerationWriter::WriteLists(const KeepWords& keep) {
     const SlotId first = b * geometry.lists_per_block;
     const SlotId end = std::min(first + geometry.lists_per_block, of_.slots);
     Block block(geometry.list_block_bytes, std::byte{0xff});
-    uint32_t count = 0;
-    const auto guard = index_.engine.epochs().Pin();
-    for (SlotId slot = first; slot < end; ++slot) {
-      if (!of_.IsPresent(slot)) continue;
-      CopyList(slot, keep, block);
-      ++count;
-    }
+    const uint32_t count = CopyLists(first, end, keep, block);
     if (count == 0) continue;
     SealBlock(block, {.kind = BlockKind::kLists,
                       .index = index_.number,
@@ -92,6 +90,18 @@ Status GenerationWriter::WriteLists(const KeepWords& keep) {
     if (Status ok = PutBlock(GraphPart::kLists, b, std::move(block)); !ok) return ok;
   }
   return {};
+}
+
+uint32_t GenerationWriter::CopyLists(SlotId first, SlotId end, const KeepWords& keep,
+                                     Block& block) const {
+  const auto guard = index_.engine.epochs().Pin();
+  uint32_t count = 0;
+  for (SlotId slot = first; slot < end; ++slot) {
+    if (!of_.IsPresent(slot)) continue;
+    CopyList(slot, keep, block);
+    ++count;
+  }
+  return count;
 }
 
 void GenerationWriter::CopyList(SlotId slot, const KeepWords& keep, Block& block) const {
@@ -122,8 +132,8 @@ Status GenerationWriter::WriteStates() {
   return {};
 }
 
-Status GenerationWriter::Walk(const ReadTxn& txn) {
-  Walker walker(txn, index_, of_);
+Status GenerationWriter::Walk(const ReadTxn& txn, LongWork& work) {
+  Walker walker(txn, index_, of_, work);
   if (Status ok = walker.Reach(of_.start); !ok) return ok;
   for (SlotId point = 0; point < of_.slots; ++point) {
     if (!of_.IsLive(point) || walker.IsReached(point)) continue;

@@ -40,7 +40,8 @@ class GenerationWriter {
   Status WriteStates();
   // From the start over the lists as they were written. Each live point that is not reached is
   // anchored at one that is: near, of its own list, else the start.
-  Status Walk(const ReadTxn& txn);
+  // A step of `work` for each slot. Cancelled.
+  Status Walk(const ReadTxn& txn, LongWork& work);
   Status WriteAnchorsAndSeeds();
 
   const GenerationSlots& of() const { return of_; }
@@ -50,6 +51,8 @@ class GenerationWriter {
   Status PutBlock(GraphPart part, uint32_t number, Block block) const {
     return put_(GraphKey(index_.number, of_.generation, part, number), std::move(block));
   }
+  // Those of a block that are present; returns how many. Under a guard of its own.
+  uint32_t CopyLists(SlotId first, SlotId end, const KeepWords& keep, Block& block) const;
   void CopyList(SlotId slot, const KeepWords& keep, Block& block) const;
 
   const StoredIndexImpl& index_;

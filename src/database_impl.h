@@ -15,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/long_work.h"
 #include "codec/make_codec.h"
 #include "db/disk_graph.h"
 #include "db/environment.h"
@@ -192,7 +193,7 @@ class StoredIndexImpl {
     DiskAnchor anchor;
   };
   std::vector<LoggedAnchor> logged_anchors;
-  uint64_t changes = 0;  // Since the last pass began.
+  std::atomic<uint64_t> changes = 0;  // Since the last pass began. Written under the commit lock.
 };
 
 // The commit lock: one commit, or one step of a pass, at a time. Held from native() on.
@@ -247,15 +248,18 @@ class DatabaseImpl {
   // kInterval: they commit later. Throws nothing.
   Status Queue(const SlotChange& change);
   Status Flush();
-  Status PassAll();
+  Status PassAll(const BatchOptions& batch);
   // kChanges: nothing is done where no point came or went since the last one.
   enum class PassOver : uint8_t { kChanges, kAllLists };
   Status Pass(StoredIndexImpl& index, PassOver over = PassOver::kChanges);
+  // Likewise, in some PassSteps of `work`. Cancelled: nothing is changed.
+  Status Pass(StoredIndexImpl& index, PassOver over, LongWork& work);
+  static size_t PassSteps(const StoredIndexImpl& index);
   Status Refine(StoredIndexImpl& index, const BatchOptions& batch);
   Status ChangeCode(std::string_view name, Code code);
   Status MergeRuns(StoredIndexImpl& index);
   Result<DatabaseStats> Stat();
-  Status Backup(const std::filesystem::path& path, bool compact);
+  Status Backup(const std::filesystem::path& path, bool compact, const BatchOptions& batch);
 
   const DatabaseOptions& options() const { return options_; }
   Environment& environment() { return *environment_; }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/long_work.h"
 #include "base/mismatch.h"
 #include "database_generation.h"
 
@@ -63,11 +64,19 @@ Status DeleteRuns(Environment& environment, uint32_t index, uint32_t first, uint
 
 class DatabaseImpl::Passer {
  public:
-  Passer(DatabaseImpl& database, StoredIndexImpl& index)
-      : database_(database), index_(index), writer_(*database.environment_) {}
+  Passer(DatabaseImpl& database, StoredIndexImpl& index, LongWork& work)
+      : database_(database), index_(index), writer_(*database.environment_), work_(work) {}
   Passer(const Passer&) = delete;
 
   Status Run(PassOver over) {
+    Status ok = MakeGeneration(over);
+    // What it has written is removed by the next one, which is due as before.
+    if (!ok && ok.error().code == ErrorCode::kCancelled) index_.changes += changes_;
+    return ok;
+  }
+
+ private:
+  Status MakeGeneration(PassOver over) {
     Status ok = Begin(over);
     if (!ok || !generation_) return ok;
     const uint32_t number = generation_->of().generation;
@@ -85,8 +94,6 @@ class DatabaseImpl::Passer {
     if (ok && runs_ > 0) ok = DeleteRuns(*database_.environment_, index_.number, 0, runs_ - 1);
     return ok;
   }
-
- private:
   // Under the commit lock: else a change between the bits and the last commit would be lost with
   // the log.
   Status Begin(PassOver over) {
@@ -104,11 +111,12 @@ class DatabaseImpl::Passer {
     of.bits.resize(std::max<size_t>(of.bits.size(), of.slots));
     for (const SlotId slot : released_) of.bits[slot] = 0;
     generation_.emplace(index_, std::move(of), [this](const Key& key, Block block) {
+      if (Status ok = work_.Did(index_.geometry.lists_per_block); !ok) return ok;
       return writer_.Put(Table::kGraph, key, std::move(block));
     });
     last_ = record.last_commit;
     runs_ = record.next_run;
-    index_.changes = 0;
+    changes_ = index_.changes.exchange(0);
     return {};
   }
   // So that no run has changes of both sides of the last commit.
@@ -130,7 +138,7 @@ class DatabaseImpl::Passer {
   Status Walk() {
     const Result<ReadTxn> txn = database_.environment_->Read();
     if (!txn) return tl::unexpected(txn.error());
-    return generation_->Walk(*txn);
+    return generation_->Walk(*txn, work_);
   }
 
   Status Flip() {
@@ -179,18 +187,30 @@ class DatabaseImpl::Passer {
   // As of the beginning:
   std::optional<GenerationWriter> generation_;  // Without the released slots. None: nothing to do.
   std::vector<SlotId> released_;
-  uint64_t last_ = 0;  // The last commit.
-  uint32_t runs_ = 0;  // Those below have changes up to then.
+  uint64_t last_ = 0;     // The last commit.
+  uint32_t runs_ = 0;     // Those below have changes up to then.
+  uint64_t changes_ = 0;  // Since the pass before.
+  LongWork& work_;
 };
 
+size_t DatabaseImpl::PassSteps(const StoredIndexImpl& index) {
+  return 2 * size_t{index.engine.slots().high_water()};  // To write a list, and to walk over it.
+}
+
 Status DatabaseImpl::Pass(StoredIndexImpl& index, PassOver over) {
+  const BatchOptions batch;
+  LongWork work("pass", 0, batch);
+  return Pass(index, over, work);
+}
+
+Status DatabaseImpl::Pass(StoredIndexImpl& index, PassOver over, LongWork& work) {
   if (Status ok = MayWait(); !ok) return ok;
   const std::lock_guard lock(pass_mutex_);
   try {
     environment_->ClearDeadReaders();
     // So that deleted points are retired, those that were dead when the index was opened, too.
-    Status ok = index.engine.Consolidate({.threads = 1});
-    if (ok) ok = Passer(*this, index).Run(over);
+    Status ok = index.engine.Consolidate({.threads = 1, .stop = work.stop()});
+    if (ok) ok = Passer(*this, index, work).Run(over);
     if (ok) passes_.fetch_add(1, std::memory_order_relaxed);
     return ok;
   } catch (const std::bad_alloc&) {

@@ -74,6 +74,7 @@ Result<size_t> DatabaseSnapshotImpl::Search(VectorView query, const SearchOption
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);
+    const StopRequests requests(options.stop, scratch.search);
     const size_t most = std::max<size_t>(1, graph_->slots());
     const size_t k = std::min(options.k, most);
     const size_t list_size = std::min(std::max(options.search_list_size, k), most);
@@ -115,6 +116,7 @@ Result<std::vector<Hit>> DatabaseSnapshotImpl::RangeSearch(VectorView query,
   try {
     auto guard = epochs_.Pin();
     StoredScratch& scratch = ScratchOf(guard);
+    const StopRequests requests(options.stop, scratch.search);
     const size_t most = std::max<size_t>(1, graph_->slots());
     const Scorer scorer = Bind(query, scratch);
     const size_t list_size = std::clamp<size_t>(options.search_list_size, 1, most);
@@ -197,15 +199,19 @@ Result<std::vector<ExternalId>> DatabaseSnapshotImpl::Ids() const {
 
 // Both files are whole before the first appears under its name.
 Status DatabaseSnapshotImpl::Dump(const std::filesystem::path& vectors,
-                                  const std::filesystem::path& ids) const {
+                                  const std::filesystem::path& ids,
+                                  const BatchOptions& batch) const {
   const IndexOptions& o = options();
   Result<BinWriter> rows = BinWriter::Create(vectors, o.scalar_type, size(), o.dim);
   if (!rows) return tl::unexpected(rows.error());
   Result<OutputFile> numbers = OutputFile::Create(ids);
   if (!numbers) return tl::unexpected(numbers.error());
+  LongWork work("dump", size(), batch);
   Status ok;
   EachLive([&](SlotId slot) {
+    if (!ok) return;
     const ExternalId id = graph_->IdOf(slot);
+    ok = work.Did();
     if (ok) ok = rows->Append({graph_->Row(slot), o.scalar_type, 1, o.dim});
     if (ok) ok = numbers->Append(&id, sizeof(id));
   });
@@ -213,6 +219,7 @@ Status DatabaseSnapshotImpl::Dump(const std::filesystem::path& vectors,
   if (ok) ok = numbers->Finish();
   if (ok) ok = rows->Commit();
   if (ok) ok = numbers->Publish();
+  if (ok) work.End();
   return ok;
 }
 
@@ -276,13 +283,13 @@ Result<std::vector<ExternalId>> DatabaseSnapshot::Ids() const { return impl_->Id
 size_t DatabaseSnapshot::size() const { return impl_->size(); }
 const IndexOptions& DatabaseSnapshot::options() const { return impl_->options(); }
 Status DatabaseSnapshot::Dump(const std::filesystem::path& vectors,
-                              const std::filesystem::path& ids) const {
+                              const std::filesystem::path& ids, const BatchOptions& batch) const {
   try {
-    return impl_->Dump(vectors, ids);
+    return impl_->Dump(vectors, ids, batch);
   } catch (const std::bad_alloc&) {
     return NoMemory("dump");
   }
 }
-Status DatabaseSnapshot::Verify() const { return impl_->Verify(); }
+Status DatabaseSnapshot::Verify(const BatchOptions& batch) const { return impl_->Verify(batch); }
 
 }  // namespace shoal

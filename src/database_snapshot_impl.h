@@ -32,8 +32,9 @@ class DatabaseSnapshotImpl {
   Result<SlotId> Find(ExternalId id) const;
   Status Get(ExternalId id, MutableVectorView vector) const;
   Result<std::vector<ExternalId>> Ids() const;
-  Status Dump(const std::filesystem::path& vectors, const std::filesystem::path& ids) const;
-  Status Verify() const;
+  Status Dump(const std::filesystem::path& vectors, const std::filesystem::path& ids,
+              const BatchOptions& batch) const;
+  Status Verify(const BatchOptions& batch) const;
   size_t size() const { return graph_->record().live; }
   const IndexOptions& options() const { return graph_->record().options; }
   const VectorCheck& check() const { return check_; }
@@ -70,10 +71,10 @@ class DatabaseSnapshotImpl {
     return MakeError(ErrorCode::kCorrupt, "index \"" + graph_->record().name + "\": slot " +
                                               std::to_string(slot) + ": " + what);
   }
-  Status VerifyWords() const;
+  Status VerifyWords(LongWork& work) const;
   Status VerifyRuns() const;
-  Status VerifyReach() const;
-  Status VerifyPoints() const;
+  Status VerifyReach(LongWork& work) const;
+  Status VerifyPoints(LongWork& work) const;
 
   const VectorCheck check_;
   const std::unique_ptr<Codec> codec_;

@@ -12,10 +12,11 @@
 namespace shoal {
 
 // D2: every word and every anchor names a point that is on disk.
-Status DatabaseSnapshotImpl::VerifyWords() const {
+Status DatabaseSnapshotImpl::VerifyWords(LongWork& work) const {
   const SlotId start = graph_->record().start;
   SlotId list[kMaxDegree];
   for (SlotId slot = 0; slot < graph_->slots(); ++slot) {
+    if (Status ok = work.Did(); !ok) return ok;
     if (!graph_->IsPresent(slot)) continue;
     const size_t n = graph_->CopyList(slot, list);
     for (size_t i = 0; i < n; ++i)
@@ -48,7 +49,7 @@ Status DatabaseSnapshotImpl::VerifyRuns() const {
 }
 
 // D1: every live point is reached from the start over own lists and anchors.
-Status DatabaseSnapshotImpl::VerifyReach() const {
+Status DatabaseSnapshotImpl::VerifyReach(LongWork& work) const {
   std::vector<bool> reached(graph_->slots());
   std::vector<SlotId> queue;
   const auto reach = [&](SlotId slot) {
@@ -67,6 +68,7 @@ Status DatabaseSnapshotImpl::VerifyReach() const {
   if (graph_->record().start < graph_->slots()) reach(graph_->record().start);
   SlotId list[kMaxDegree];
   for (size_t next = 0; next < queue.size(); ++next) {
+    if (Status ok = work.Did(); !ok) return ok;
     const size_t n = graph_->CopyList(queue[next], list);
     for (size_t i = 0; i < n; ++i) reach(list[i]);
     if (const auto found = anchored.find(queue[next]); found != anchored.end())
@@ -79,11 +81,12 @@ Status DatabaseSnapshotImpl::VerifyReach() const {
 }
 
 // D3: an id has one live point; each has a vector that may be inserted; the counts are right.
-Status DatabaseSnapshotImpl::VerifyPoints() const {
+Status DatabaseSnapshotImpl::VerifyPoints(LongWork& work) const {
   std::unordered_set<ExternalId> met;
   size_t live = 0, present = 0;
   const IndexOptions& o = options();
   for (SlotId slot = 0; slot < graph_->slots(); ++slot) {
+    if (Status ok = work.Did(); !ok) return ok;
     if (!graph_->IsPresent(slot) || slot == graph_->record().start) continue;
     ++present;
     const VectorView vector(graph_->Row(slot), o.scalar_type, o.dim);
@@ -101,13 +104,15 @@ Status DatabaseSnapshotImpl::VerifyPoints() const {
                        ", " + std::to_string(present - live));
 }
 
-Status DatabaseSnapshotImpl::Verify() const {
+Status DatabaseSnapshotImpl::Verify(const BatchOptions& batch) const {
   try {
-    Status ok = graph_->ReadAll();
-    if (ok) ok = VerifyWords();
+    LongWork work("verify", 4 * size_t{graph_->slots()}, batch);
+    Status ok = graph_->ReadAll(work);
+    if (ok) ok = VerifyWords(work);
     if (ok) ok = VerifyRuns();
-    if (ok) ok = VerifyReach();
-    if (ok) ok = VerifyPoints();
+    if (ok) ok = VerifyReach(work);
+    if (ok) ok = VerifyPoints(work);
+    if (ok) work.End();
     return ok;
   } catch (const std::bad_alloc&) {
     return NoMemory("verify");

@@ -227,6 +227,59 @@ TEST_F(Stop, OfATransactionsInsertsLeavesThoseThatAreDoneToItsCommit) {
   EXPECT_EQ(DatabaseSnapshot::Open(folder / "db", "a")->size(), report->done);
 }
 
+// Of a database: its passes, copies, checks and dumps; each says how far it is.
+TEST_F(Stop, OfWorkOnADatabaseLeavesItGoodAndNoHalfFile) {
+  const TempFolder folder;
+  Database database =
+      *Database::Open(folder / "db", {.sync = SyncLevel::kNone, .least_changes = 1u << 20});
+  const StoredIndex stored = *database.CreateIndex("a", index_.options());
+  Transaction change = *database.Begin();
+  ASSERT_TRUE(change.InsertMany(stored, ids_, rows_.view()));
+  ASSERT_TRUE(change.Commit());
+  const size_t entries = folder.Entries();
+  const DatabaseSnapshot snapshot = *DatabaseSnapshot::Open(folder / "db", "a");
+  const auto each = [&](const auto& call) {
+    return std::vector<Status>{
+        database.Pass(call()),
+        database.Backup(folder / "copy", Database::Copy::kCompact, call()),
+        BackupDatabase(folder / "db", folder / "copy2", Database::Copy::kAsItIs, call()),
+        snapshot.Verify(call()),
+        snapshot.Dump(folder / "rows.bin", folder / "ids.u64", call()),
+    };
+  };
+  for (const Status& status : each([] { return Stopped(); })) {
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().code, ErrorCode::kCancelled) << status.error().message;
+    EXPECT_THAT(status.error().message, HasSubstr("cancelled after "));
+  }
+  EXPECT_EQ(folder.Entries(), entries);
+  EXPECT_EQ(database.Stat()->passes, 0u);
+  EXPECT_EQ(database.Stat()->pending_changes, kRows);
+  EXPECT_TRUE(snapshot.Verify());
+
+  size_t ended = 0, words = 0;
+  for (const Status& status : each([&] {
+         return BatchOptions{.progress = [&](size_t done, size_t total) {
+           EXPECT_LE(done, total);
+           ++words;
+           ended += done == total ? 1 : 0;
+         }};
+       }))
+    EXPECT_TRUE(status) << status.error().message;
+  EXPECT_EQ(ended, 5u);
+  EXPECT_GT(words, 20u);
+  EXPECT_EQ(folder.Entries(), entries + 4);
+  EXPECT_EQ(database.Stat()->passes, 1u);
+  EXPECT_EQ(database.Stat()->pending_changes, 0u);
+  EXPECT_GT(database.Stat()->written_bytes, kRows * kDim * sizeof(float));
+  for (const char* const copy : {"db", "copy", "copy2"}) {
+    const Result<DatabaseSnapshot> whole = DatabaseSnapshot::Open(folder / copy, "a");
+    ASSERT_TRUE(whole) << whole.error().message;
+    EXPECT_TRUE(whole->Verify());
+    EXPECT_EQ(whole->size(), kRows);
+  }
+}
+
 TEST_F(Stop, OfASaveLeavesTheOlderFileAndNoOther) {
   Fill();
   const TempFolder folder;

@@ -1,5 +1,6 @@
 // stat, verify, backup, import, export: verbs about the file as a whole.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/progress.h"
 #include "apps/shoal/options_json.h"
 #include "apps/shoal/place.h"
 #include "apps/shoal/verb.h"
@@ -94,13 +96,32 @@ Result<int> DamagedOr(const Error& error) {
   return kDamaged;
 }
 
+// Long work with a live line, where stderr is a terminal.
+class LiveLine {
+ public:
+  LiveLine(std::string label, std::string unit)
+      : label_(std::move(label)), unit_(std::move(unit)) {}
+  BatchOptions batch() {
+    if (isatty(STDERR_FILENO) != 1) return {};
+    return {.progress = [this](size_t done, size_t total) {
+      if (shown_ == nullptr) shown_ = std::make_unique<Progress>(label_, unit_, total);
+      shown_->Update(done);
+    }};
+  }
+
+ private:
+  const std::string label_, unit_;
+  std::unique_ptr<Progress> shown_;
+};
+
 Result<int> VerifyDatabase(const Place& place) {
   const Result<std::vector<std::string>> names = NamesOf(place);
   if (!names) return DamagedOr(names.error());
   for (const std::string& name : *names) {
     const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(place.file, name);
     if (!snapshot) return DamagedOr(snapshot.error());
-    if (const Status whole = snapshot->Verify(); !whole) return DamagedOr(whole.error());
+    const Status whole = snapshot->Verify(LiveLine(name, "steps").batch());
+    if (!whole) return DamagedOr(whole.error());
     fmt::print("{}: index {}: {} points, all checksums right, the graph too\n", place.file, name,
                snapshot->size());
   }
@@ -110,7 +131,7 @@ Result<int> VerifyDatabase(const Place& place) {
 Result<int> Verify(const Place& place, bool deep) {
   if (IsDatabase(place.file)) return VerifyDatabase(place);
   if (const auto name = IndexNameOf(place); !name) return tl::unexpected(name.error());
-  const auto info = VerifySnapshot(place.file);
+  const auto info = VerifySnapshot(place.file, LiveLine(place.file, "blocks").batch());
   if (!info) return DamagedOr(info.error());
   if (deep) {
     const Result<Index> index = Index::Load(place.file);
@@ -126,7 +147,9 @@ Result<int> Verify(const Place& place, bool deep) {
 // A snapshot is verified before it is copied; a database's copy has no free pages.
 Result<int> Backup(const std::string& file, const std::string& to) {
   if (IsDatabase(file)) {
-    if (Status copied = BackupDatabase(file, to); !copied) return tl::unexpected(copied.error());
+    const Status copied =
+        BackupDatabase(file, to, Database::Copy::kCompact, LiveLine(to, "bytes").batch());
+    if (!copied) return tl::unexpected(copied.error());
     return kDone;
   }
   if (std::filesystem::exists(to))

@@ -79,11 +79,14 @@ struct DatabaseStats {
   uint64_t graph_bytes = 0;  // of lists, ids and states,
   uint64_t log_bytes = 0;    // and of changes since the last pass.
   uint64_t max_bytes = 0;
-  uint64_t commits = 0;         // LMDB's transactions so far.
-  uint32_t snapshots = 0;       // Open ones, of all processes.
-  uint64_t oldest_lag = 0;      // Transactions since the oldest of them: what it keeps from reuse.
-  uint64_t queued_changes = 0;  // kInterval: not committed yet.
-  uint64_t passes = 0;          // Since the database was opened.
+  uint64_t commits = 0;     // LMDB's transactions so far.
+  uint32_t snapshots = 0;   // Open ones, of all processes.
+  uint64_t oldest_lag = 0;  // Transactions since the oldest of them: what it keeps from reuse.
+  // What this process knows, if it has the database open for writing.
+  uint64_t queued_changes = 0;   // kInterval: gathered.
+  uint64_t pending_changes = 0;  // Of open indexes: what the next passes write back.
+  uint64_t passes = 0;
+  uint64_t written_bytes = 0;  // Blocks and records. (LMDB writes whole pages, and those above.)
 };
 
 // An index of an open database. A small handle; copies are the same index. It keeps the database
@@ -194,8 +197,9 @@ class SHOAL_API Database {
   // kInterval: commits what is gathered. All levels: what was acknowledged survives a loss of
   // power.
   Status Flush();
-  // A pass over each open index, now.
-  Status Pass();
+  // A pass over each open index, now. Progress is in steps, two for a slot. Cancelled: every point
+  // is as it was; space that the pass has used is free after the next one.
+  Status Pass(const BatchOptions& batch = {});
 
   // All records of a table (Transaction::PutRecord) as the last commit left them, by ascending
   // keys; none where there is no such table. Other threads' commits wait meanwhile. Conflict: this
@@ -204,9 +208,11 @@ class SHOAL_API Database {
 
   Result<DatabaseStats> Stat() const;
   // A copy of the last commit, that may be opened; others write on. It is there whole or not at
-  // all. Compact: without free pages. InvalidArgument: there is such a file. Io.
+  // all. Compact: without free pages. Progress is in bytes. InvalidArgument: there is such a file.
+  // Io. Cancelled.
   enum class Copy : uint8_t { kAsItIs, kCompact };
-  Status Backup(const std::filesystem::path& path, Copy copy = Copy::kCompact) const;
+  Status Backup(const std::filesystem::path& path, Copy copy = Copy::kCompact,
+                const BatchOptions& batch = {}) const;
 
  private:
   explicit Database(std::shared_ptr<DatabaseImpl> impl);
@@ -224,7 +230,8 @@ struct DatabaseInfo {
 SHOAL_API Result<DatabaseInfo> InspectDatabase(const std::filesystem::path& path);
 // As Database::Backup. What SyncLevel::kInterval has gathered is not in the copy.
 SHOAL_API Status BackupDatabase(const std::filesystem::path& path, const std::filesystem::path& to,
-                                Database::Copy copy = Database::Copy::kCompact);
+                                Database::Copy copy = Database::Copy::kCompact,
+                                const BatchOptions& batch = {});
 
 // An index of a database as one commit left it, searched where it is: in the file. Opened in
 // milliseconds at any size, by any process; nothing is loaded, and it sees no later commit. While
@@ -261,12 +268,14 @@ class SHOAL_API DatabaseSnapshot {
   const IndexOptions& options() const;
 
   // Writes all vectors to one file (.bin, shoal/dataset.h) and their ids, a u64 each, in the same
-  // order, to another: what any other program can read. Io. Corrupt.
-  Status Dump(const std::filesystem::path& vectors, const std::filesystem::path& ids) const;
+  // order, to another: what any other program can read. Progress is in points. Io. Corrupt.
+  // Cancelled: there is no file.
+  Status Dump(const std::filesystem::path& vectors, const std::filesystem::path& ids,
+              const BatchOptions& batch = {}) const;
   // Reads everything and checks what docs/database.md promises of a committed state: every
   // checksum; every live point is reached from the start; every word names a point that is there;
-  // each id is there once. Corrupt.
-  Status Verify() const;
+  // each id is there once. Corrupt. Cancelled.
+  Status Verify(const BatchOptions& batch = {}) const;
 
  private:
   explicit DatabaseSnapshot(std::unique_ptr<DatabaseSnapshotImpl> impl);

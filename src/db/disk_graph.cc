@@ -408,10 +408,11 @@ Status DiskGraph::Damage() const {
   return damage_;
 }
 
-Status DiskGraph::ReadAll() const {
+Status DiskGraph::ReadAll(LongWork& work) const {
   // Of rows and of lists: the block that was read last.
   uint32_t rows = UINT32_MAX, lists = UINT32_MAX;
   for (SlotId slot = 0; slot < record_.slots; ++slot) {
+    if (Status ok = work.Did(); !ok) return ok;
     if (!IsPresent(slot)) continue;
     if (const uint32_t b = slot / geometry_.rows_per_block; b != rows)
       (void)ResolveRows(rows = b, Check::kAgain);

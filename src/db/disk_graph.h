@@ -18,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "base/long_work.h"
 #include "base/memory.h"
 #include "db/blocks.h"
 #include "db/commit_log.h"
@@ -90,7 +91,7 @@ class DiskGraph {
   // The first damage that was met; OK if there was none.
   Status Damage() const;
   // Reads every block that is present, and compares all checksums again. Corrupt.
-  Status ReadAll() const;
+  Status ReadAll(LongWork& work) const;
 
  private:
   DiskGraph(ReadTxn txn, const IndexRecord& record, size_t row_bytes);

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/file.h"
 
@@ -224,9 +225,10 @@ Result<MDB_txn*> Environment::Begin(unsigned flags) {
     code = mdb_txn_begin(env_, nullptr, flags, &txn);
   }
   if (code == MDB_MAP_RESIZED)
-    return MakeError(
-        ErrorCode::kUnsupported,
-        path_.string() + ": grown by a process with a larger max_bytes: open it again");
+    return MakeError(ErrorCode::kUnsupported,
+                     path_.string() +
+                         ": grown by a process with a larger max_bytes: close all that "
+                         "is open of it here, and open it again");
   if (code != 0) return Refused("transaction", code);
   return txn;
 }
@@ -260,17 +262,6 @@ void Environment::ClearDeadReaders() {
   mdb_reader_check(env_, &dead);
 }
 
-Status Environment::Copy(const std::filesystem::path& path, bool compact) {
-  std::error_code unreadable;  // Create says what is wrong then.
-  if (std::filesystem::exists(path, unreadable))
-    return MakeError(ErrorCode::kInvalidArgument, path.string() + ": there is such a file");
-  Result<OutputFile> out = OutputFile::Create(path);
-  if (!out) return tl::unexpected(out.error());
-  const int code = mdb_env_copyfd2(env_, out->descriptor(), compact ? MDB_CP_COMPACT : 0);
-  if (code != 0) return MakeError(CodeOf(code), path.string() + ": copy: " + mdb_strerror(code));
-  return out->Commit();
-}
-
 Result<EnvironmentStats> Environment::Stat() {
   Result<ReadTxn> txn = Read();
   if (!txn) return tl::unexpected(txn.error());
@@ -282,6 +273,7 @@ Result<EnvironmentStats> Environment::Stat() {
   stats.file_bytes = (info.me_last_pgno + 1) * uint64_t{stat.ms_psize};
   stats.map_bytes = info.me_mapsize;
   stats.last_txn = info.me_last_txnid;
+  stats.written_bytes = written_bytes_.load(std::memory_order_relaxed);
   for (size_t i = 0; i < kTables; ++i) {
     if (const int code = mdb_stat(txn->txn_, dbis_[i], &stat); code != 0)
       return Refused("stat", code);
@@ -351,6 +343,7 @@ Status WriteTxn::Put(Table table, const Key& key, Bytes value) {
   MDB_val v{value.size(), const_cast<std::byte*>(value.data())};
   const int code = mdb_put(txn_, environment_->dbis_[static_cast<size_t>(table)], &k, &v, 0);
   if (code != 0) return environment_->Refused("write", code);
+  environment_->written_bytes_.fetch_add(value.size(), std::memory_order_relaxed);
   return {};
 }
 
@@ -389,6 +382,7 @@ Status WriteTxn::ChangeUser(const std::string& table, Bytes key, std::optional<B
   if (code == 0 && value) {
     MDB_val bytes = {value->size(), const_cast<std::byte*>(value->data())};
     code = mdb_put(txn_, dbi, &name, &bytes, 0);
+    if (code == 0) environment_->written_bytes_.fetch_add(value->size(), std::memory_order_relaxed);
   } else if (code == 0) {
     code = mdb_del(txn_, dbi, &name, nullptr);
     if (code == MDB_NOTFOUND) code = 0;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -17,7 +18,9 @@
 #include <span>
 #include <string>
 
+#include "base/file.h"
 #include "db/checked_blocks.h"
+#include "shoal/options.h"
 #include "shoal/result.h"
 
 struct MDB_env;
@@ -49,6 +52,7 @@ struct EnvironmentStats {
   uint32_t readers = 0;        // Read transactions, of all processes.
   uint64_t oldest_reader = 0;  // Its transaction's number; last_txn if there is none.
   std::array<uint64_t, kTables> table_bytes{};
+  uint64_t written_bytes = 0;  // Values that this process has put, committed or not.
 };
 
 class Environment;
@@ -113,7 +117,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   // Those of killed processes keep pages from being used again.
   void ClearDeadReaders();
   // A copy of the last commit, while others read and write. `compact`: without free pages.
-  Status Copy(const std::filesystem::path& path, bool compact);
+  // Progress is in bytes.
+  Status Copy(const std::filesystem::path& path, bool compact, const BatchOptions& batch);
   Result<EnvironmentStats> Stat();
 
   const std::filesystem::path& path() const { return path_; }
@@ -123,6 +128,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   friend class ReadTxn;
   friend class WriteTxn;
   Environment() = default;
+  // The same to `out`, where `batch` has something to call or to hear.
+  Status CopyInSteps(OutputFile& out, unsigned flags, const BatchOptions& batch);
   Status Init(const std::filesystem::path& path, const EnvironmentOptions& options);
   Status OpenEnv(const EnvironmentOptions& options, unsigned flags);
   Status OpenTables();
@@ -136,6 +143,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   std::filesystem::path registered_as_;  // Empty: not.
   MDB_env* env_ = nullptr;
   std::array<unsigned, kTables> dbis_{};
+  std::atomic<uint64_t> written_bytes_ = 0;
   bool read_only_ = false;
   int pid_ = 0;
   mutable CheckedBlocks checked_blocks_;

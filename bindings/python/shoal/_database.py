@@ -132,13 +132,18 @@ class Database:
         """sync='interval': commits what is gathered. All: what was acknowledged survives a loss of power."""
         self._native.flush()
 
-    def compact(self) -> None:
+    def compact(self, *, progress: Progress = None) -> None:
         """Writes changed lists back, and makes the space of deleted points free again. It happens by itself, too."""
-        self._native.run_pass()
+        with progress_function(progress, "compact") as function:
+            self._native.run_pass(function)
 
-    def backup(self, path: Path, *, compact: bool = True) -> None:
-        """Writes a copy of the last commit, which may be opened. Others go on writing. `compact`: no free pages."""
-        self._native.backup(os.fsdecode(path), compact)
+    def backup(self, path: Path, *, compact: bool = True, progress: Progress = None) -> None:
+        """Writes a copy of the last commit, which may be opened. Others go on writing. `compact`: no free pages.
+
+        Progress is in bytes. A call that is stopped leaves no file.
+        """
+        with progress_function(progress, "backup") as function:
+            self._native.backup(os.fsdecode(path), compact, function)
 
     def stats(self) -> DatabaseStats:
         """Bytes by purpose, commits, snapshots."""
@@ -374,13 +379,15 @@ class DatabaseSnapshot(Searching[_shoal.DatabaseSnapshot]):
         self._path, self._name = os.fsdecode(path), index
         super().__init__(_shoal.DatabaseSnapshot.open(self._path, index))
 
-    def dump(self, vectors: Path, ids: Path) -> None:
+    def dump(self, vectors: Path, ids: Path, *, progress: Progress = None) -> None:
         """Writes all vectors to a .bin file, and their ids, 8 bytes each in the same order, to another."""
-        self._native.dump(os.fsdecode(vectors), os.fsdecode(ids))
+        with progress_function(progress, "dump") as function:
+            self._native.dump(os.fsdecode(vectors), os.fsdecode(ids), function)
 
-    def verify(self) -> None:
+    def verify(self, *, progress: Progress = None) -> None:
         """Reads everything and checks it. CorruptFileError."""
-        self._native.verify()
+        with progress_function(progress, "verify") as function:
+            self._native.verify(function)
 
     def __enter__(self) -> DatabaseSnapshot:
         return self

@@ -214,8 +214,12 @@ class DatabaseStats:
     """Commits since the oldest of them: it keeps their space from reuse."""
     queued_changes: int
     """sync='interval': not committed yet."""
+    pending_changes: int
+    """Of open indexes: what the next passes write back."""
     passes: int
     """Since the database was opened."""
+    written_bytes: int
+    """Blocks and records, by this process. (LMDB writes whole pages, and those above.)"""
 
 
 @dataclass(frozen=True)

@@ -89,14 +89,19 @@ nb::dict Stats(const DatabaseHandle& self) {
   dict["snapshots"] = stats.snapshots;
   dict["oldest_lag"] = stats.oldest_lag;
   dict["queued_changes"] = stats.queued_changes;
+  dict["pending_changes"] = stats.pending_changes;
   dict["passes"] = stats.passes;
+  dict["written_bytes"] = stats.written_bytes;
   return dict;
 }
 
-void Backup(const DatabaseHandle& self, const std::string& path, bool compact) {
+void Backup(const DatabaseHandle& self, const std::string& path, bool compact,
+            nb::object progress) {
   const std::shared_ptr<Database> database = self.Use();
   const Database::Copy copy = compact ? Database::Copy::kCompact : Database::Copy::kAsItIs;
-  ValueOf(WithoutGil([&] { return database->Backup(path, copy); }));
+  ValueOf(ResultOfLong({.progress = std::move(progress)}, [&](const BatchOptions& batch) {
+    return database->Backup(path, copy, batch);
+  }));
 }
 
 // call(transaction) by one thread at a time, without the GIL.
@@ -277,15 +282,23 @@ void BindSnapshot(nb::module_& module) {
            })
       .def(
           "dump",
-          [](const H& self, const std::string& vectors, const std::string& ids) {
+          [](const H& self, const std::string& vectors, const std::string& ids,
+             nb::object progress) {
             const std::shared_ptr<DatabaseSnapshot> snapshot = self.Use();
-            ValueOf(WithoutGil([&] { return snapshot->Dump(vectors, ids); }));
+            ValueOf(ResultOfLong({.progress = std::move(progress)}, [&](const BatchOptions& batch) {
+              return snapshot->Dump(vectors, ids, batch);
+            }));
           },
-          arg("vectors"), arg("ids"))
-      .def("verify", [](const H& self) {
-        const std::shared_ptr<DatabaseSnapshot> snapshot = self.Use();
-        ValueOf(WithoutGil([&] { return snapshot->Verify(); }));
-      });
+          arg("vectors"), arg("ids"), arg("progress").none())
+      .def(
+          "verify",
+          [](const H& self, nb::object progress) {
+            const std::shared_ptr<DatabaseSnapshot> snapshot = self.Use();
+            ValueOf(ResultOfLong({.progress = std::move(progress)}, [&](const BatchOptions& batch) {
+              return snapshot->Verify(batch);
+            }));
+          },
+          arg("progress").none());
 }
 
 }  // namespace
@@ -316,17 +329,20 @@ void BindDatabase(nb::module_& module) {
           },
           arg("table"))
       .def("stats", &Stats)
-      .def("backup", &Backup, arg("path"), arg("compact"))
+      .def("backup", &Backup, arg("path"), arg("compact"), arg("progress").none())
       .def("flush",
            [](const H& self) {
              const std::shared_ptr<Database> database = self.Use();
              ValueOf(WithoutGil([&] { return database->Flush(); }));
            })
-      .def("run_pass",
-           [](const H& self) {
-             const std::shared_ptr<Database> database = self.Use();
-             ValueOf(WithoutGil([&] { return database->Pass(); }));
-           })
+      .def(
+          "run_pass",
+          [](const H& self, nb::object progress) {
+            const std::shared_ptr<Database> database = self.Use();
+            ValueOf(ResultOfLong({.progress = std::move(progress)},
+                                 [&](const BatchOptions& batch) { return database->Pass(batch); }));
+          },
+          arg("progress").none())
       .def("close", &H::Close)
       .def_prop_ro("closed", &H::closed);
 }

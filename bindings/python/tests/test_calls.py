@@ -121,24 +121,27 @@ def test_progress_true_writes_to_stderr(index, vectors, capsys):
     assert "search" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_a_long_call_soon(rng):
-    index = shoal.Index(128)
+def test_ctrl_c_ends_a_long_call_within_a_tenth_of_a_second(rng):
     rows = rng.standard_normal((100_000, 128), np.float32)
-    sent = []
+    took = []
+    while len(took) < 5 and min(took, default=1) >= 0.1:  # Others use the machine, too.
+        index = shoal.Index(128)
+        sent = []
 
-    def interrupt():
-        time.sleep(0.3)
-        sent.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
+        def interrupt(sent=sent):
+            time.sleep(0.3)
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        index.add(np.arange(len(rows)), rows)
-    took = time.monotonic() - sent[0]
-    thread.join()
-    assert len(index) < len(rows) and took < 5, took
-    index.check_structure()
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            index.add(np.arange(len(rows)), rows)
+        took.append(time.monotonic() - sent[0])
+        thread.join()
+        assert len(index) < len(rows)
+        index.check_structure()
+    assert min(took) < 0.1, took
 
 
 def test_a_fork_cannot_use_its_parent_s_index():

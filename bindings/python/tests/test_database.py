@@ -159,6 +159,24 @@ def test_a_closed_database_closes_what_is_of_it(path, vectors):
         assert sorted(db["a"]) == [1, 2]
 
 
+def test_work_on_a_database_says_how_far_it_is_and_can_be_stopped(db, vectors, tmp_path):
+    db.create_index("long", 8).add(np.arange(3000), np.random.default_rng(1).standard_normal((3000, 8), np.float32))
+    with db.snapshot("long") as snapshot:
+        for call in (lambda progress: db.backup(tmp_path / "copy.db", progress=progress),
+                     lambda progress: snapshot.verify(progress=progress),
+                     lambda progress: snapshot.dump(tmp_path / "v.bin", tmp_path / "ids", progress=progress),
+                     lambda progress: db.compact(progress=progress)):
+            told = []
+            call(lambda done, total, told=told: told.append((done, total)))
+            assert told and told[-1][0] == told[-1][1], told
+
+    def fail(done, total):
+        raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        db.backup(tmp_path / "other.db", progress=fail)
+
+
 def test_a_backup_is_a_database(db, vectors, tmp_path):
     index = db.create_index("a", 16)
     index.add(np.arange(500), vectors[:500])
