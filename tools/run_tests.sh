@@ -6,8 +6,8 @@
 #                            AddressSanitizer
 # run_tests.sh sanitize JOBS what `make sanitize` runs: the tests labelled concurrency, but the long
 #                            ones, under both sanitizers
-# run_tests.sh stress JOBS   what `make stress` runs: the long tests, then everything under both
-#                            sanitizers
+# run_tests.sh stress JOBS   what `make stress` runs: the long tests, libFuzzer, then everything under
+#                            both sanitizers
 # Labels: tests/CMakeLists.txt. All of it runs even if a part fails; the closing lines say what passed,
 # the exit status if all did.
 set -euo pipefail
@@ -63,6 +63,8 @@ case $mode in
   stress)
     build release all
     ctest_in 'long tests' build -L stress
+    build fuzz database_fuzz
+    ctest_in 'fuzzing' build-fuzz -L fuzz
     # The house's own tests say the same in every build.
     sanitized asan all house
     sanitized tsan all house
