@@ -223,8 +223,9 @@ TEST_P(DatabaseCrash, WhatWasAcknowledgedIsThereAfterAKill) { Run(15); }
 using LongDatabaseCrash = DatabaseCrash;
 TEST_P(LongDatabaseCrash, WhatWasAcknowledgedIsThereAfterManyKills) { Run(500); }
 
-const auto kLevels = testing::Values(SyncLevel::kNone, SyncLevel::kInterval);
+const auto kLevels = testing::Values(SyncLevel::kNone, SyncLevel::kInterval, SyncLevel::kFull);
 const auto kNameOf = [](const auto& test) {
+  if (test.param == SyncLevel::kFull) return "Full";
   return test.param == SyncLevel::kNone ? "None" : "Interval";
 };
 INSTANTIATE_TEST_SUITE_P(Levels, DatabaseCrash, kLevels, kNameOf);

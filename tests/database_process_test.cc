@@ -141,6 +141,52 @@ TEST_F(DatabaseProcess, MoreSnapshotsThanReadersAreRefusedAndNamed) {
   EXPECT_TRUE(DatabaseSnapshot::Open(path_, "a"));
 }
 
+// A process with a map of the size that it was opened with, while another one lets the file grow.
+TEST_F(DatabaseProcess, AFileThatOutgrowsTheMapIsNamedAndCanBeOpenedAnew) {
+  const auto add = [this](Database& database, ExternalId first, ExternalId end) {
+    StoredIndex index = *database.OpenIndex("a");
+    Transaction change = *database.Begin();
+    for (ExternalId id = first; id < end; ++id) ExpectGood(change.Insert(index, id, Random()));
+    ExpectGood(change.Commit());
+  };
+  int go[2];
+  ASSERT_EQ(pipe(go), 0);
+  const pid_t writer = fork();  // Before this process has the file open.
+  if (writer == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    char byte = 0;
+    if (read(go[0], &byte, 1) != 1) _exit(1);
+    Result<Database> database = Database::Open(path_, {.sync = SyncLevel::kNone});
+    if (!database) _exit(2);
+    add(*database, 100, 20000);
+    _exit(testing::Test::HasFailure() ? 3 : 0);
+  }
+  std::optional<DatabaseSnapshot> kept;
+  {
+    Result<Database> database =
+        Database::Open(path_, {.sync = SyncLevel::kNone, .max_bytes = size_t{2} << 20});
+    ASSERT_TRUE(database);
+    ASSERT_TRUE(database->CreateIndex("a", {.dim = kDim, .max_degree = 8, .build_list_size = 12}));
+    add(*database, 0, 100);
+    kept.emplace(*DatabaseSnapshot::Open(path_, "a"));
+  }
+  ASSERT_EQ(write(go[1], "g", 1), 1);
+  int status = 0;
+  waitpid(writer, &status, 0);
+  ASSERT_EQ(status, 0);
+  ASSERT_GT(std::filesystem::file_size(path_), size_t{2} << 20);
+  ExpectGood(kept->Verify());
+  EXPECT_EQ(kept->size(), 100u);
+  const Result<DatabaseSnapshot> refused = DatabaseSnapshot::Open(path_, "a");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(refused.error().message, HasSubstr("max_bytes"));
+  kept.reset();
+  const Result<DatabaseSnapshot> anew = DatabaseSnapshot::Open(path_, "a");
+  ASSERT_TRUE(anew) << anew.error().message;
+  EXPECT_EQ(anew->size(), 20000u);
+}
+
 TEST_F(DatabaseProcess, ReadOnlyMediaAreSearchedAndNotWritten) {
   {
     Result<Database> database = Database::Open(path_);

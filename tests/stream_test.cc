@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "shoal/filter.h"
 #include "shoal/index.h"
 #include "shoal/index_view.h"
 #include "tests/byte_source.h"
@@ -150,6 +151,36 @@ TEST(RangeSearchMany, GivesTheHitsOfEachQuery) {
     }
   }
   EXPECT_GT(hits, 60u);
+}
+
+TEST(RangeSearchMany, HasNoHitThatTheFilterRefuses) {
+  TempFolder folder;
+  const Index index = Filled(800);
+  ASSERT_TRUE(index.Save(folder / "x"));
+  const IndexView view = *IndexView::Open(folder / "x");
+  const Rows queries = RandomRows(20, 2);
+  const float radius = index.Search(queries[0], {.k = 60})->back().distance;
+  const std::vector<ExternalId> wanted = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610};
+  const Filter refuses_some = Filter::Not(Filter::Ids(wanted)), accepts_few = Filter::Ids(wanted);
+  size_t hits = 0;
+  for (const Filter* const filter : {&refuses_some, &accepts_few}) {
+    const RangeHits found =
+        *index.RangeSearchMany(queries.view(), {.radius = radius, .filter = filter});
+    EXPECT_EQ(view.RangeSearchMany(queries.view(), {.radius = radius, .filter = filter})->ids,
+              found.ids);
+    for (size_t i = 0; i < queries.size(); ++i) {
+      std::vector<ExternalId> expected;
+      for (const Hit& hit : *index.Search(queries[i], {.k = 800, .search_list_size = 800}))
+        if (hit.distance <= radius && (std::find(wanted.begin(), wanted.end(), hit.id) !=
+                                       wanted.end()) == (filter == &accepts_few))
+          expected.push_back(hit.id);
+      const auto begin = found.ids.begin() + static_cast<ptrdiff_t>(found.limits[i]);
+      const auto end = found.ids.begin() + static_cast<ptrdiff_t>(found.limits[i + 1]);
+      EXPECT_EQ(std::vector<ExternalId>(begin, end), expected);
+      hits += expected.size();
+    }
+  }
+  EXPECT_GT(hits, 100u);
 }
 
 TEST(RangeSearchMany, NamesTheRowOfAnErrorAndOfNoneHasNoHits) {
