@@ -53,13 +53,14 @@ test: deps ## the library's tests, with the build ten minutes on two cores
 check: deps ## linters, programs, benchmarks, installation, models, mutants, sanitizers
 	@tools/run_tests.sh check $(JOBS)
 
-python-test: ## the Python package alone: an sdist, a virtual environment, its tests (a part of make check)
+python-test: ## the Python package: an sdist, a virtual environment, its tests; LangChain's, Haystack's, ... (in make check)
 	@python3 bindings/python/tests/run.py --source . --build build
+	python3 bindings/python/tests/run.py --source . --build build --suites packages
 
-server-test: deps ## the module for Valkey and Redis inside servers on loopback (a part of make check)
+server-test: deps ## the module inside Redis 7 and Valkey 8 on loopback, other clients' tests, Redis 8 beside it
 	@cmake --preset release >/dev/null
 	cmake --build --preset release -j $(JOBS) --target shoal_vset
-	$(CTEST) --test-dir build -R '^Server\.' -LE stress
+	$(CTEST) --test-dir build -R '^Server\.' -E 'LongRuns|Valkey9'
 
 python-suites: ## other libraries' own tests against the package, fetched now: SUITES="--hnswlib URL --diskannpy URL"
 	@python3 bindings/python/tests/run.py --source . --build build --suites $(SUITES)

@@ -324,12 +324,22 @@ class FeaturesJob final : public Job {
       row["recall"] = answered->recall;
       if (auto ok = Time(index, search, "", row); !ok) return ok;
       row["search_peak_mb"] = memory.StopMb();
+      CompareWithBudget(row);
       context_->say(row.dump());
       rows_.push_back(std::move(row));
     }
     if (held_) rows_.back()["held_mb"] = held_->StopMb();
     held_.reset();
     return {};
+  }
+
+  // Sampled memory while it was built and searched, the store's cache apart, by the budget.
+  void CompareWithBudget(Json& row) const {
+    const auto& store = row["store"].get_ref<const std::string&>();
+    if (options_.budget_mb == 0 || HasNoCode(store) || IsInMemory(store)) return;
+    const double peak = std::max(row["peak_mb"].get<double>(), row["search_peak_mb"].get<double>());
+    row["memory_by_budget"] =
+        (peak - static_cast<double>(options_.cache_mb)) / static_cast<double>(options_.budget_mb);
   }
 
   // Rate, latencies, and what the store has read, under names that begin with `prefix`.
