@@ -280,6 +280,40 @@ TEST_F(Stop, OfWorkOnADatabaseLeavesItGoodAndNoHalfFile) {
   }
 }
 
+// In the middle of it, at whatever call of `progress`.
+TEST_F(Stop, OfACopyOfADatabaseMayComeAtAnyTime) {
+  const TempFolder folder;
+  Database database = *Database::Open(folder / "db", {.sync = SyncLevel::kNone});
+  const StoredIndex stored = *database.CreateIndex("a", {.dim = 512, .max_degree = 8});
+  const test::Rows rows = test::Generator(ScalarType::kFloat32, {.dim = 512}, 9).Many(kRows);
+  Transaction change = *database.Begin();
+  ASSERT_TRUE(change.InsertMany(stored, ids_, rows.view()));
+  ASSERT_TRUE(change.Commit());
+  const size_t entries = folder.Entries();
+  size_t cancelled = 0;
+  for (const auto copy : {Database::Copy::kCompact, Database::Copy::kAsItIs}) {
+    for (size_t at = 1; at <= 12; ++at) {
+      std::stop_source source;
+      size_t calls = 0;
+      const Status status = database.Backup(folder / "copy", copy,
+                                            {.progress =
+                                                 [&](size_t, size_t) {
+                                                   if (++calls == at) source.request_stop();
+                                                 },
+                                             .stop = source.get_token()});
+      if (status) {
+        EXPECT_TRUE(DatabaseSnapshot::Open(folder / "copy", "a")->Verify());
+        for (const char* const file : {"copy", "copy-lock"}) std::filesystem::remove(folder / file);
+        continue;
+      }
+      ++cancelled;
+      EXPECT_EQ(status.error().code, ErrorCode::kCancelled) << status.error().message;
+      EXPECT_EQ(folder.Entries(), entries);
+    }
+  }
+  EXPECT_GT(cancelled, 10u);
+}
+
 TEST_F(Stop, OfASaveLeavesTheOlderFileAndNoOther) {
   Fill();
   const TempFolder folder;

@@ -1,9 +1,11 @@
 // A copy of a database's file, while others read and write it.
+#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <system_error>
 #include <thread>
@@ -13,6 +15,47 @@
 #include "db/environment.h"
 
 namespace shoal {
+namespace {
+
+// LMDB copies in one call that nothing ends but an error of its descriptor. So a thread lets it
+// write to a socket (a pipe would stay open in the child of a fork), and this one reads. To end the
+// copy early, the socket refuses to wait for room: EAGAIN. (After EPIPE LMDB waits for a SIGPIPE,
+// which a write that was waiting does not raise.)
+class CopyingThread {
+ public:
+  // May throw system_error.
+  CopyingThread(MDB_env* env, unsigned flags, int from, int to)
+      : from_(from), to_(to), thread_([this, env, flags] {
+          sigset_t all;  // LMDB takes an interrupted write for an error.
+          sigfillset(&all);
+          pthread_sigmask(SIG_BLOCK, &all, nullptr);
+          code_ = mdb_env_copyfd2(env, to_, flags);
+          shutdown(to_, SHUT_WR);
+        }) {}
+  ~CopyingThread() { End(); }
+  CopyingThread(const CopyingThread&) = delete;
+  CopyingThread& operator=(const CopyingThread&) = delete;
+
+  // Its end; LMDB's result. Reads what is left: with pauses, in which the socket is full.
+  int End() {
+    if (!thread_.joinable()) return code_;
+    fcntl(to_, F_SETFL, O_NONBLOCK);
+    std::byte rest[4096];
+    for (ssize_t n = 1; n > 0 || (n < 0 && errno == EINTR);) {
+      n = read(from_, rest, sizeof(rest));
+      if (n > 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    thread_.join();
+    return code_;
+  }
+
+ private:
+  const int from_, to_;
+  int code_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace
 
 Status Environment::Copy(const std::filesystem::path& path, bool compact,
                          const BatchOptions& batch) {
@@ -30,8 +73,6 @@ Status Environment::Copy(const std::filesystem::path& path, bool compact,
   return out->Commit();
 }
 
-// LMDB copies in one call that nothing ends but an error of its descriptor. So a thread lets it
-// write to a socket, which is shut down to end it. (A pipe would stay open in the child of a fork.)
 Status Environment::CopyInSteps(OutputFile& out, unsigned flags, const BatchOptions& batch) {
   const Result<EnvironmentStats> stats = Stat();
   if (!stats) return tl::unexpected(stats.error());
@@ -40,41 +81,21 @@ Status Environment::CopyInSteps(OutputFile& out, unsigned flags, const BatchOpti
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return Refused("copy", errno);
   const FileDescriptor from(ends[0]), to(ends[1]);
-  int code = 0;
-  Status ok;
   try {
-    std::thread copier([&] {
-      // A write must not be interrupted, and one to the socket that is shut down is an error.
-      sigset_t all;
-      sigfillset(&all);
-      pthread_sigmask(SIG_BLOCK, &all, nullptr);
-      code = mdb_env_copyfd2(env_, to.get(), flags);
-      shutdown(to.get(), SHUT_WR);
-    });
-    struct Ending {  // Also where something throws.
-      ~Ending() {
-        shutdown(socket, SHUT_RDWR);
-        thread.join();
-      }
-      int socket;
-      std::thread& thread;
-    };
-    const Ending ending{from.get(), copier};
-    for (ssize_t n = 0; ok && (n = read(from.get(), buffer.data(), buffer.size())) != 0;) {
+    CopyingThread copier(env_, flags, from.get(), to.get());
+    for (ssize_t n = 0; (n = read(from.get(), buffer.data(), buffer.size())) != 0;) {
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) {
-        ok = Refused("copy", errno);
-      } else {
-        ok = out.Append(buffer.data(), static_cast<size_t>(n));
-        if (ok) ok = work.Did(static_cast<size_t>(n));
-      }
+      if (n < 0) return Refused("copy", errno);
+      const auto bytes = static_cast<size_t>(n);
+      if (Status ok = out.Append(buffer.data(), bytes); !ok) return ok;
+      if (Status ok = work.Did(bytes); !ok) return ok;
     }
+    if (const int code = copier.End(); code != 0) return Refused("copy", code);
   } catch (const std::system_error& error) {
     return Refused("copy", error.code().value());
   }
-  if (ok && code != 0) ok = Refused("copy", code);
-  if (ok) work.End();
-  return ok;
+  work.End();
+  return {};
 }
 
 }  // namespace shoal
