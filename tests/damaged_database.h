@@ -127,8 +127,9 @@ inline void WriteDatabase(const std::filesystem::path& path, const std::string& 
   std::filesystem::remove(path.string() + "-lock");
 }
 
-// Reads the file in every way, and writes to it. Returns whether an error was met.
-inline bool UseDatabase(const std::filesystem::path& path, std::mt19937& random) {
+// Reads the file in every way, then, where asked, writes to it. Returns whether an error was met.
+inline bool UseDatabase(const std::filesystem::path& path, std::mt19937& random,
+                        bool writes = true) {
   const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(path, "a");
   bool noticed = !snapshot;
   if (snapshot) {
@@ -143,6 +144,7 @@ inline bool UseDatabase(const std::filesystem::path& path, std::mt19937& random)
     (void)snapshot->Ids();
     noticed = !snapshot->Verify();
   }
+  if (!writes) return noticed;
   Result<Database> database = Database::Open(path, {.sync = SyncLevel::kNone});
   if (!database) return true;
   Result<StoredIndex> index = database->OpenIndex("a");

@@ -262,6 +262,10 @@ void Environment::ClearDeadReaders() {
   mdb_reader_check(env_, &dead);
 }
 
+int Environment::CopyTo(int descriptor, bool compact) {
+  return mdb_env_copyfd2(env_, descriptor, compact ? MDB_CP_COMPACT : 0);
+}
+
 Result<EnvironmentStats> Environment::Stat() {
   Result<ReadTxn> txn = Read();
   if (!txn) return tl::unexpected(txn.error());

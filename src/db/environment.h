@@ -128,8 +128,10 @@ class Environment : public std::enable_shared_from_this<Environment> {
   friend class ReadTxn;
   friend class WriteTxn;
   Environment() = default;
-  // The same to `out`, where `batch` has something to call or to hear.
-  Status CopyInSteps(OutputFile& out, unsigned flags, const BatchOptions& batch);
+  // environment_copy.cc: to `out`, where `batch` has something to call or to hear.
+  Status CopyInSteps(OutputFile& out, bool compact, const BatchOptions& batch);
+  // LMDB's own copy, to a descriptor; its error number.
+  int CopyTo(int descriptor, bool compact);
   Status Init(const std::filesystem::path& path, const EnvironmentOptions& options);
   Status OpenEnv(const EnvironmentOptions& options, unsigned flags);
   Status OpenTables();

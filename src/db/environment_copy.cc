@@ -1,12 +1,12 @@
 // A copy of a database's file, while others read and write it.
 #include <fcntl.h>
-#include <lmdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -24,12 +24,12 @@ namespace {
 class CopyingThread {
  public:
   // May throw system_error.
-  CopyingThread(MDB_env* env, unsigned flags, int from, int to)
-      : from_(from), to_(to), thread_([this, env, flags] {
+  CopyingThread(const std::function<int(int to)>& copy, int from, int to)
+      : from_(from), to_(to), thread_([this, copy] {
           sigset_t all;  // LMDB takes an interrupted write for an error.
           sigfillset(&all);
           pthread_sigmask(SIG_BLOCK, &all, nullptr);
-          code_ = mdb_env_copyfd2(env, to_, flags);
+          code_ = copy(to_);
           shutdown(to_, SHUT_WR);
         }) {}
   ~CopyingThread() { End(); }
@@ -64,16 +64,15 @@ Status Environment::Copy(const std::filesystem::path& path, bool compact,
     return MakeError(ErrorCode::kInvalidArgument, path.string() + ": there is such a file");
   Result<OutputFile> out = OutputFile::Create(path);
   if (!out) return tl::unexpected(out.error());
-  const unsigned flags = compact ? MDB_CP_COMPACT : 0;
   if (batch.progress || batch.stop.stop_possible()) {
-    if (Status ok = CopyInSteps(*out, flags, batch); !ok) return ok;
-  } else if (const int code = mdb_env_copyfd2(env_, out->descriptor(), flags); code != 0) {
+    if (Status ok = CopyInSteps(*out, compact, batch); !ok) return ok;
+  } else if (const int code = CopyTo(out->descriptor(), compact); code != 0) {
     return Refused(("copy to " + path.string()).c_str(), code);
   }
   return out->Commit();
 }
 
-Status Environment::CopyInSteps(OutputFile& out, unsigned flags, const BatchOptions& batch) {
+Status Environment::CopyInSteps(OutputFile& out, bool compact, const BatchOptions& batch) {
   const Result<EnvironmentStats> stats = Stat();
   if (!stats) return tl::unexpected(stats.error());
   LongWork work(path_.string() + ": copy", stats->file_bytes, batch);
@@ -82,7 +81,8 @@ Status Environment::CopyInSteps(OutputFile& out, unsigned flags, const BatchOpti
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return Refused("copy", errno);
   const FileDescriptor from(ends[0]), to(ends[1]);
   try {
-    CopyingThread copier(env_, flags, from.get(), to.get());
+    const auto copy = [&](int descriptor) { return CopyTo(descriptor, compact); };
+    CopyingThread copier(copy, from.get(), to.get());
     for (ssize_t n = 0; (n = read(from.get(), buffer.data(), buffer.size())) != 0;) {
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return Refused("copy", errno);

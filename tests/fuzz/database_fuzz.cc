@@ -1,9 +1,9 @@
-// libFuzzer on databases: an input is a list of edits, 8 bytes each, of a whole file's blocks,
-// whose checksums are made right; a file that is damaged so is opened, searched, verified and
-// written to.
+// libFuzzer on databases: an input is a byte, then edits of 8 bytes each, of a whole file's blocks,
+// whose checksums are made right. A file that is damaged so is opened, searched and verified; where
+// the byte is odd, written to, which takes longer.
 //
-//   cmake --preset fuzz && cmake --build --preset fuzz && build-fuzz/tests/database_fuzz
-//   -max_total_time=60
+//   cmake --preset fuzz && cmake --build --preset fuzz
+//   build-fuzz/tests/database_fuzz -max_total_time=60 -max_len=65 -len_control=0
 #include <unistd.h>
 
 #include <cstdint>
@@ -38,6 +38,9 @@ struct Fixture {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Fixture fixture;
   constexpr size_t kEdit = 8;
+  if (size < 1 + kEdit) return -1;  // Not for the corpus.
+  const bool writes = *data++ % 2 != 0;
+  --size;
   std::vector<DatabaseBytes::Edit> edits;
   for (; size >= kEdit; data += kEdit, size -= kEdit) {
     uint16_t block = 0, word = 0;
@@ -49,6 +52,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   std::mt19937 random(1);
   shoal::test::WriteDatabase(fixture.folder / "damaged.db", fixture.bytes.With(edits));
-  (void)shoal::test::UseDatabase(fixture.folder / "damaged.db", random);
+  (void)shoal::test::UseDatabase(fixture.folder / "damaged.db", random, writes);
   return 0;
 }
