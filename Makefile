@@ -47,7 +47,7 @@ demo-server: deps ## a Redis server with vector sets of this machine's Debian pa
 	cmake --build --preset release -j $(JOBS) --target shoal_vset
 	python3 bindings/valkey/demo.py --module build/bindings/valkey/module/libshoal_vset.so --build build $(if $(QUERY),--query "$$QUERY")
 
-test: deps ## the library's tests, with the build ten minutes on two cores
+test: deps ## the library's tests, with the build some thirteen minutes on two cores
 	@tools/run_tests.sh test $(JOBS)
 
 check: deps ## linters, programs, benchmarks, installation, models, mutants, sanitizers
