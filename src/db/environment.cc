@@ -15,7 +15,6 @@
 #include <mutex>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "base/file.h"
 
