@@ -36,8 +36,8 @@ class CopyingThread {
   CopyingThread(const CopyingThread&) = delete;
   CopyingThread& operator=(const CopyingThread&) = delete;
 
-  // Waits for the thread's end; returns LMDB's result. What is left is read and dropped, with pauses
-  // so that the socket fills up. (If it does not, the copy ends when all is read.)
+  // Waits for the thread's end; returns LMDB's result. What is left is read and dropped, with
+  // pauses so that the socket fills up. (If it does not, the copy ends when all is read.)
   int End() {
     if (!thread_.joinable()) return code_;
     fcntl(to_, F_SETFL, O_NONBLOCK);
