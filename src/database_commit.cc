@@ -294,7 +294,9 @@ void StoredIndexImpl::CopyRow(SlotId slot, std::byte* out) const {
 }
 
 // The rows of a block are those of slots on disk, and of this commit. A slot on disk is not used
-// again, so its row stands.
+// again, so its row stands. Readers rely on this (db/found_blocks.h): a block is put only if the
+// same transaction logs a point that it inserts there, begins a generation, or has the start point
+// first.
 Status DatabaseImpl::WriteRows(WriteTxn& txn, const IndexChanges& changes) {
   const StoredIndexImpl& index = *changes.index;
   const BlockGeometry& geometry = index.geometry;

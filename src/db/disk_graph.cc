@@ -49,12 +49,6 @@ DiskGraph::DiskGraph(ReadTxn txn, const IndexRecord& record, size_t row_bytes)
       present_(live_.size()),
       zero_rows_(geometry_.row_block_bytes),
       empty_lists_(geometry_.list_block_bytes, std::byte{0xff}),
-      row_blocks_(
-          new std::atomic<const std::byte*>[DivideUp(record.slots, geometry_.rows_per_block) +
-                                            1]()),
-      list_blocks_(
-          new std::atomic<const std::byte*>[DivideUp(record.slots, geometry_.lists_per_block) +
-                                            1]()),
       logs_(new std::atomic<const BlockLog*>[DivideUp(record.slots, geometry_.lists_per_block) +
                                              1]()) {}
 
@@ -65,12 +59,37 @@ Result<std::unique_ptr<DiskGraph>> DiskGraph::Open(ReadTxn txn, const IndexRecor
     Status ok = graph->ReadStates();
     if (ok) ok = graph->ReadAnchors();
     if (ok) ok = graph->ReadSeeds();
-    if (ok) ok = graph->OpenRuns();
+    if (ok) ok = graph->OpenRuns(graph->TakeOverBlocks());
     if (!ok) return tl::unexpected(ok.error());
+    graph->txn_.environment().found_blocks().Keep(record.number, graph->found_);
     return graph;
   } catch (const std::bad_alloc&) {
     return NoMemory();
   }
+}
+
+// Returns FoundBlocks::TakeOver's.
+uint64_t DiskGraph::TakeOverBlocks() {
+  const FoundBlocks::Commit commit{
+      .generation = record_.generation,
+      .start = record_.start,
+      .number = record_.last_commit,
+      .row_blocks = DivideUp(record_.slots, geometry_.rows_per_block) + 1,
+      .list_blocks = DivideUp(record_.slots, geometry_.lists_per_block) + 1};
+  const Environment& environment = txn_.environment();
+  const size_t bytes = std::min(geometry_.row_block_bytes, geometry_.list_block_bytes);
+  std::shared_ptr<FoundBlocks> earlier;
+  if (environment.HasOwnPages(bytes)) earlier = environment.found_blocks().Of(record_.number);
+  uint64_t until = UINT64_MAX;
+  if (earlier != nullptr && earlier->of() == commit) {
+    found_ = std::move(earlier);
+  } else {
+    found_ = std::make_shared<FoundBlocks>(commit);
+    if (earlier != nullptr) until = found_->TakeOver(*earlier);
+  }
+  row_blocks_ = found_->rows();
+  list_blocks_ = found_->lists();
+  return until;
 }
 
 Status DiskGraph::ReadStates() {
@@ -160,8 +179,9 @@ Status DiskGraph::ReadSeeds() {
 }
 
 // The changes that are in no run become one, in memory. Then the states are as the log leaves them:
-// a slot is inserted at most once in a log, and killed no earlier.
-Status DiskGraph::OpenRuns() {
+// a slot is inserted at most once in a log, and killed no earlier. `found_until`: of later commits
+// found_ knows nothing.
+Status DiskGraph::OpenRuns(uint64_t found_until) {
   // LMDB reads a table's root at its first use: from here on threads may read at the same time.
   for (const Table table : {Table::kRows, Table::kGraph, Table::kLog, Table::kRuns})
     if (const auto any = txn_.Get(table, {}); !any) return tl::unexpected(any.error());
@@ -179,6 +199,8 @@ Status DiskGraph::OpenRuns() {
       set(live_, point.slot);
       set(present_, point.slot);
       set(in_log_, point.slot);
+      if (point.place.commit > found_until)
+        found_->ForgetRows(point.slot / geometry_.rows_per_block);
     });
     if (!ok) return ok;
   }
@@ -248,13 +270,25 @@ const std::byte* DiskGraph::Resolve(const Key& key, const BlockHeader& expected,
   return is_rows ? zero_rows_.data() : empty_lists_.data();
 }
 
+// Under resolving_. Other snapshots get the place, too: so `damaged`, which is this one's, is none.
+const std::byte* DiskGraph::Remember(std::atomic<const std::byte*>& place, const std::byte* found,
+                                     const Block& damaged, Check check) const {
+  const bool is_good = found != damaged.data();
+  const std::byte* const before =
+      place.exchange(is_good ? found : nullptr, std::memory_order_acq_rel);
+  if (check == Check::kAgain && is_good && before != nullptr && before != found)
+    Note(MakeError(ErrorCode::kCorrupt, txn_.environment().path().string() + ": index " +
+                                            std::to_string(record_.number) +
+                                            ": a block is not where it was found"));
+  return found;
+}
+
 const std::byte* DiskGraph::ResolveRows(uint32_t block, Check check) const {
   const std::lock_guard lock(resolving_);
   const std::byte* const at =
       Resolve(RowsKey(record_.number, block),
               {.kind = BlockKind::kRows, .index = record_.number, .number = block}, check);
-  row_blocks_[block].store(at, std::memory_order_release);
-  return at;
+  return Remember(row_blocks_[block], at, zero_rows_, check);
 }
 
 const std::byte* DiskGraph::ResolveLists(uint32_t block, Check check) const {
@@ -266,8 +300,7 @@ const std::byte* DiskGraph::ResolveLists(uint32_t block, Check check) const {
                .number = block,
                .generation = record_.generation},
               check);
-  list_blocks_[block].store(at, std::memory_order_release);
-  return at;
+  return Remember(list_blocks_[block], at, empty_lists_, check);
 }
 
 const BlockLog& DiskGraph::ResolveLog(uint32_t block) const {

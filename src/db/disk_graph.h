@@ -2,8 +2,10 @@
 //
 // Opened in milliseconds: the record, the states of all slots (two bits each) and the slots of the
 // log are read. Rows, ids and lists are found where they lie in the map, block by block, when they
-// are first asked for; then their checksums are compared, too. A damaged block gives rows of zeros
-// and empty lists, and is noted: a caller looks at Damage() before it uses the answer.
+// are first asked for; then their checksums are compared, too. Those that an earlier snapshot of
+// this process has found, and no commit has written since, are found already (found_blocks.h). A
+// damaged block gives rows of zeros and empty lists, and is noted: a caller looks at Damage()
+// before it uses the answer.
 //
 // A point of the log has its own list there. That no list of the generation leads to it is made up
 // for by reading the log's lists backwards: Expand also gives the points that are anchored at a
@@ -23,6 +25,7 @@
 #include "db/blocks.h"
 #include "db/commit_log.h"
 #include "db/environment.h"
+#include "db/found_blocks.h"
 #include "db/log_run.h"
 #include "store/rows.h"
 
@@ -94,6 +97,10 @@ class DiskGraph {
   Status ReadAll(LongWork& work) const;
 
  private:
+  // kOnce: a checksum that this process has compared is right. kAgain: nor is a place that was
+  // found.
+  enum class Check : uint8_t { kOnce, kAgain };
+
   DiskGraph(ReadTxn txn, const IndexRecord& record, size_t row_bytes);
   static bool Has(const std::vector<uint64_t>& bits, SlotId slot) {
     return (bits[slot / 64] >> slot % 64 & 1) != 0;
@@ -102,7 +109,10 @@ class DiskGraph {
   Status ReadStateBlock(uint32_t block);
   Status ReadAnchors();
   Status ReadSeeds();
-  Status OpenRuns();
+  uint64_t TakeOverBlocks();
+  const std::byte* Remember(std::atomic<const std::byte*>& place, const std::byte* found,
+                            const Block& damaged, Check check) const;
+  Status OpenRuns(uint64_t found_until);
   Status ReadLogInNoRun();
   // An optional block of the generation: empty if it is not there.
   Result<Bytes> ReadPart(GraphPart part, BlockKind kind, uint32_t& count) const;
@@ -118,9 +128,6 @@ class DiskGraph {
   Status ReadLinks(SlotId first, SlotId end, BlockLog& log) const;
   void Note(Status damage) const;
 
-  using Blocks = std::unique_ptr<std::atomic<const std::byte*>[]>;
-  // kOnce: a checksum that this process has compared is right.
-  enum class Check : uint8_t { kOnce, kAgain };
   const std::byte* ResolveRows(uint32_t block, Check check = Check::kOnce) const;
   const std::byte* ResolveLists(uint32_t block, Check check = Check::kOnce) const;
   const std::byte* Resolve(const Key& key, const BlockHeader& expected, Check check) const;
@@ -141,7 +148,8 @@ class DiskGraph {
   Block zero_rows_, empty_lists_;  // In the place of damaged blocks.
 
   // Own synchronisation.
-  Blocks row_blocks_, list_blocks_;
+  std::shared_ptr<FoundBlocks> found_;  // Constant once it is open, as what follows.
+  std::atomic<const std::byte*>*row_blocks_ = nullptr, *list_blocks_ = nullptr;  // Its arrays.
   std::unique_ptr<std::atomic<const BlockLog*>[]> logs_;
   mutable std::mutex resolving_;
   // Under resolving_.

@@ -20,6 +20,7 @@
 
 #include "base/file.h"
 #include "db/checked_blocks.h"
+#include "db/found_blocks.h"
 #include "shoal/options.h"
 #include "shoal/result.h"
 
@@ -123,6 +124,10 @@ class Environment : public std::enable_shared_from_this<Environment> {
 
   const std::filesystem::path& path() const { return path_; }
   CheckedBlocks& checked_blocks() const { return checked_blocks_; }
+  LastFoundBlocks& found_blocks() const { return found_blocks_; }
+  // Whether a value of so many bytes has pages of its own: it lies where it lies until it is put
+  // again. Others move when their neighbours in a page change.
+  bool HasOwnPages(size_t value_bytes) const;
 
  private:
   friend class ReadTxn;
@@ -149,6 +154,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   bool read_only_ = false;
   int pid_ = 0;
   mutable CheckedBlocks checked_blocks_;
+  mutable LastFoundBlocks found_blocks_;
 };
 
 // Held by the one process that may write: a lock on "<path>-writer". InvalidArgument: another

@@ -7,7 +7,8 @@
 // reader makes a run of the few that are left in memory.
 //
 // A run is four arrays, each sorted by slot and cut into blocks. It says nothing that the log does
-// not say: the log stays as it is, and opening for writing, passes and Verify read that alone.
+// not say, and of points all that it says, with their commits (found_blocks.h relies on that): the
+// log stays as it is, and opening for writing, passes and Verify read that alone.
 #pragma once
 
 #include <memory>
