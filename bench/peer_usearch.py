@@ -18,14 +18,14 @@ class Usearch(worker.Engine):
 
     def new(self, dim, kind, **options):
         self.kind = kind
-        self.index = Index(ndim=dim, metric="l2sq", dtype=kind, **options)
+        self.index = Index(ndim=dim, metric="l2sq", dtype=self.code or kind, **options)
 
     def build(self, rows, kind, threads, degree, size):
         # Its connectivity is HNSW's M: the lowest layer has twice as many links.
         self.new(rows.shape[1], kind, connectivity=degree // 2, expansion_add=size)
         keys = np.arange(len(rows), dtype=np.uint64)
         self.index.add(keys, rows, threads=threads, dtype=self.kind)
-        return {"dtype": kind, "connectivity": degree // 2, "expansion_add": size}
+        return {"dtype": self.code or kind, "connectivity": degree // 2, "expansion_add": size}
 
     def save(self, path):
         self.index.save(path)

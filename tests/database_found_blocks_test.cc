@@ -99,11 +99,19 @@ class FoundBlocksOfADatabase : public DatabaseTest {
       ExpectGood(snapshot.Get(id, vector));
       ASSERT_EQ(vector, VectorOf(id, version)) << id;
     }
-    const auto& [id, version] = *std::next(versions_.begin(), random_() % versions_.size());
-    const auto hits = snapshot.Search(VectorOf(id, version), {.k = 1, .search_list_size = 100});
+    const ExternalId id = std::next(versions_.begin(), random_() % versions_.size())->first;
+    ExpectRightDistances(snapshot, VectorOf(id, versions_[id]));
+  }
+  static void ExpectRightDistances(const DatabaseSnapshot& snapshot, const Vector& query) {
+    const auto hits = snapshot.Search(query, {.k = 10});
     ASSERT_TRUE(hits) << hits.error().message;
-    ASSERT_EQ(hits->at(0).id, id);
-    ASSERT_EQ(hits->at(0).distance, 0.f);
+    ASSERT_EQ(hits->size(), 10u);
+    Vector vector(kWide);
+    for (const Hit& hit : *hits) {
+      ExpectGood(snapshot.Get(hit.id, vector));
+      const float difference = vector[0] - query[0];
+      ASSERT_FLOAT_EQ(hit.distance, kWide * difference * difference) << hit.id;
+    }
   }
 
   std::map<ExternalId, uint32_t> versions_;
@@ -201,9 +209,7 @@ TEST_F(FoundBlocksOfADatabase, ThreadsReadWholeVectorsBesideAWriter) {
         ASSERT_EQ(vector, Vector(kWide, vector[0]));
         ASSERT_EQ(IdOf(vector[0]), id);
       }
-      const auto hits = snapshot.Search(vector, {.k = 5, .search_list_size = 20});
-      ASSERT_TRUE(hits) << hits.error().message;
-      ASSERT_EQ(hits->at(0).distance, 0.f);
+      ASSERT_NO_FATAL_FAILURE(ExpectRightDistances(snapshot, vector));
     }
   };
   std::vector<std::thread> readers;

@@ -203,11 +203,13 @@ class DatabaseJob final : public Job, DatabaseWork {
     PutLatencies("us of a transaction of an upsert, " + name, transactions);
     DatabasePeer peer(folder_);
     const ExternalId id = 0;  // Still with row 0.
+    Latencies first;
     const auto seen = [&](const auto& insert) {
       Latencies ms;
       for (size_t i = 0; i < 20; ++i) {
         Commit([&](Transaction& change) { OrThrow(change.Delete(*index_, id)); });
-        peer.Ask(fmt::format("watch 0 {}", id));
+        const Json watching = peer.Ask(fmt::format("watch 0 {}", id));
+        first.us.push_back(watching["first_ms"].get<float>());
         const double begin = SharedSeconds();
         insert();
         const double found = peer.Receive()["at"].get<double>();
@@ -222,6 +224,7 @@ class DatabaseJob final : public Job, DatabaseWork {
         }),
         "<= 10");
     PutLatencies(what + "insert", seen([&] { OrThrow(index_->Insert(id, Row(0))); }));
+    PutLatencies("ms of the first search of a process that opens the file", first);
     ExpectPoints(count_);
   }
   void Replace() {

@@ -137,6 +137,8 @@ def _plain_array(value: Any, name: str) -> AnyArray:
         value = _of_pyarrow(value)
     elif library == "polars" and str(getattr(value, "dtype", "")).startswith("List"):
         value = value.to_list()
+    elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        value = np.from_dlpack(value)
     try:
         array: AnyArray = np.asarray(value)
     except ValueError:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import shoal
+from shoal._arrays import as_vectors
 
 
 def numbers(*rows):
@@ -235,6 +236,43 @@ def test_columns_of_pandas_are_taken():
         index = shoal.Index(2)
         assert index.upsert(ids, rows) == 2
         np.testing.assert_array_equal(index[ids], [[1, 2], [3, 4]])
+
+
+class ArrayTensor:
+    """A tensor as torch and jax have it on the CPU: NumPy gets its memory by `__array__`."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values if dtype is None else self.values.astype(dtype, copy=False)
+
+    def __len__(self):
+        return len(self.values)
+
+
+class ExchangedTensor:
+    """A tensor that has DLPack's protocol alone."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __dlpack__(self, **options):
+        return self.values.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.values.__dlpack_device__()
+
+
+@pytest.mark.parametrize("tensor", [ArrayTensor, ExchangedTensor])
+def test_tensors_are_taken_without_a_copy(tensor):
+    values = numbers([1, 2], [3, 4])
+    assert np.shares_memory(as_vectors(tensor(values), np.dtype(np.float32)), values)
+    index = shoal.Index(2)
+    assert index.upsert(tensor(np.array([5, 6])), tensor(values)) == 2
+    np.testing.assert_array_equal(index[tensor(np.array([5, 6]))], values)
+    assert index.search(tensor(values[0]), 1).ids.tolist() == [5]
+    assert index.search(tensor(values), 1).ids.tolist() == [[5], [6]]
 
 
 def test_columns_of_polars_are_taken():

@@ -37,25 +37,41 @@ class Cluster(ClusterTest):
                     reply = self.ask(nodes[0].port, *command)
                 self.assertEqual(reply, 1)
         self.assertGreater(moved, 0)
-        self.move_slot(nodes, clients, keys)
+        self.move_slot_and_back(nodes, clients, keys)
         self.kill_master(nodes, clients, keys)
 
-    def move_slot(self, nodes, clients, keys):
-        """A slot of the first master moves to the second, key by key, with its sets."""
+    def move_slot_and_back(self, nodes, clients, keys):
+        """A slot of the first master moves to the second, changes there, and comes back."""
         key = next(key for key in keys if not isinstance(clients[0].pipeline([("VCARD", key)])[0], ReplyError))
-        digest = clients[0]("DEBUG", "DIGEST-VALUE", key)
-        slot = clients[0]("CLUSTER", "KEYSLOT", key)
+        self.move_slot(nodes, clients, key, 0, 1)
+        self.assertEqual(clients[1]("VADD", key, "FP32", blob([2.0] * 8), "moved"), 1)
+        self.assertEqual(clients[1]("VREM", key, "e0"), 1)
+        self.assertEqual(clients[1]("VSETATTR", key, "e1", '{"year": 1999}'), 1)
+        self.move_slot(nodes, clients, key, 1, 0)
+        self.assertEqual(clients[0]("VSIM", key, "FP32", blob([2.0] * 8), "COUNT", 1), [b"moved"])
+        self.assertEqual(clients[0]("VISMEMBER", key, "e0"), 0)
+        self.assertEqual(clients[0]("VGETATTR", key, "e1"), b'{"year": 1999}')
+        self.assertEqual(clients[0]("VREM", key, "moved"), 1)
+        self.assertEqual(clients[0]("VADD", key, "FP32", blob([3.0] * 8), "e0"), 1)
+        self.move_slot(nodes, clients, key, 0, 1)
+
+    def move_slot(self, nodes, clients, key, source, target):
+        """The slot of a key moves from a master to another, key by key, with its sets."""
+        at, to = clients[source], clients[target]
+        digest, size = at("DEBUG", "DIGEST-VALUE", key), at("VCARD", key)
+        slot = at("CLUSTER", "KEYSLOT", key)
         ids = [client("CLUSTER", "MYID") for client in clients]
-        clients[1]("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
-        clients[0]("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
-        for moving in clients[0]("CLUSTER", "GETKEYSINSLOT", slot, 100):
-            self.assertEqual(clients[0]("MIGRATE", "127.0.0.1", nodes[1].port, moving, 0, 5000), "OK")
-            self.assertTrue(clients[0].error("VCARD", moving).startswith("ASK"))
-        self.assertEqual(self.ask(nodes[0].port, "VCARD", key), 30)
-        for client in (clients[1], clients[0], clients[2]):
-            client("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
-        self.assertEqual(clients[1]("DEBUG", "DIGEST-VALUE", key), digest)
-        self.assertTrue(clients[0].error("VCARD", key).startswith("MOVED"))
+        to("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+        at("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+        for moving in at("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            self.assertEqual(at("MIGRATE", "127.0.0.1", nodes[target].port, moving, 0, 5000), "OK")
+            self.assertTrue(at.error("VCARD", moving).startswith("ASK"))
+        self.assertEqual(self.ask(nodes[source].port, "VCARD", key), size)
+        third = next(client for i, client in enumerate(clients[:3]) if i not in (source, target))
+        for client in (to, at, third):
+            client("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+        self.assertEqual(to("DEBUG", "DIGEST-VALUE", key), digest)
+        self.assertTrue(at.error("VCARD", key).startswith("MOVED"))
 
     def test_slots_that_would_move_at_once_are_refused_by_name(self):
         """Valkey 9's CLUSTER MIGRATESLOTS wants modules that declare it, which this one does not."""
