@@ -157,7 +157,7 @@ class BaselineTest(unittest.TestCase):
         jobs = json.loads((BASELINES / "generated.json").read_text())
         before = json.loads((BASELINES / "generated-results.json").read_text())
         jobs["jobs"], before["runs"] = jobs["jobs"][2:], before["runs"][2:]
-        restriction = {"scalar_types": ["uint8", "bit"], "modes": ["insert"]}
+        restriction = {"scalar_types": ["uint8", "int8", "bit"], "modes": ["insert"]}
         self.assertEqual(jobs["jobs"][0]["content"]["scalar_types"], restriction["scalar_types"])
         jobs["jobs"][0]["content"].update(restriction)
         path, before = self.write("jobs.json", jobs), self.write("before.json", only(before, restriction))
