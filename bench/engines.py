@@ -56,8 +56,10 @@ ENGINES = {
         Engine("rabitq-hnsw-7", "peer_rabitq.py", "f32", "rabitqlib", huge=True, code="7"),
         Engine("glass-sq8u", "peer_glass.py", "f32", "glass", huge=True, code="SQ8U"),
         Engine("glass-sq4u", "peer_glass.py", "f32", "glass", huge=True, code="SQ4U"),
-        Engine("vsag-sq8", "peer_vsag.py", "f32", "pyvsag", huge=True, code="sq8"),
-        Engine("vsag-rabitq", "peer_vsag.py", "f32", "pyvsag", huge=True, code="rabitq"),
+        *(
+            Engine(f"vsag-{name}", "peer_vsag.py", "f32", "pyvsag", huge=True, code=code)
+            for name, code in (("sq8", "sq8"), ("sq4", "sq4_uniform"), ("rabitq", "rabitq"))
+        ),
         Engine("usearch-f32", "peer_usearch.py", "f32", "usearch"),
         Engine("usearch-u8", "peer_usearch.py", "u8", "usearch"),
         Engine("usearch-i8", "peer_usearch.py", "f32", "usearch", code="i8"),

@@ -18,6 +18,7 @@
 #include <csignal>
 #include <functional>
 #include <map>
+#include <optional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -209,10 +210,12 @@ class DatabaseHistory : public ::testing::TestWithParam<SyncLevel> {
       });
     for (std::thread& thread : threads) thread.join();
   }
+  // Every other reader has a snapshot open all the while: its process keeps what it found.
   void Read(size_t reader) {
+    std::optional<DatabaseSnapshot> held;
     while (!history_.done) {
       SeenSnapshot seen{.reader = reader, .start = history_.Now(), .end = 0, .versions = {}};
-      const Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(Path(), "a");
+      Result<DatabaseSnapshot> snapshot = DatabaseSnapshot::Open(Path(), "a");
       seen.end = history_.Now();
       if (!snapshot) {
         const ErrorCode code = snapshot.error().code;  // The file, or the index, is not there yet.
@@ -221,6 +224,7 @@ class DatabaseHistory : public ::testing::TestWithParam<SyncLevel> {
       }
       for (uint32_t id = 0; id < kIds; ++id) seen.versions.at(id) = VersionIn(*snapshot, id);
       history_.readers.at(reader).Add(seen);
+      if (reader % 2 == 1) held.emplace(std::move(*snapshot));
     }
   }
   std::filesystem::path Path() const { return folder_ / "points.db"; }
