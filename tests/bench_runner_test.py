@@ -223,6 +223,20 @@ class StreamJobsTest(RunnerTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("metric: expected one of bit vectors, found l2", done.stderr)
 
+    def test_a_set_may_be_rounded_to_float16_and_extended_with_rows_alike(self):
+        self.made("clusters", type="float16")
+        shared = {"queries-from": "clusters-query.f16bin", "type": "float16"}
+        self.made("extended", **{"from": "clusters.f16bin", "rows": 2000, **shared})
+        self.assertEqual((self.folder / "extended.f16bin").stat().st_size, 8 + 2000 * 8 * 2)
+        curves, = self.rows("curves", {"type": "index", "content": {
+            "data": {"base_file": "extended.f16bin", "query_file": "extended-query.f16bin",
+                     "truth_file": "extended.gt100", "metric": "inner_product"},
+            "search": {"lists": [80], "samples": 1}}})
+        self.assertGreater(curves[0]["points"][0]["recall"], .9)
+        done = self.bench("generate-data", "--set", "bits", "--out", ".", "--type", "float16")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("type: expected a set of floats, found bits", done.stderr)
+
     def test_kernels_and_exact_search_have_a_row_for_each_case(self):
         kernels, = self.rows("kernels", {"type": "kernels", "content": {
             "types": ["uint8"], "dims": [16, 33], "seconds": 0.0001, "samples": 1, "memory_mb": 1}})

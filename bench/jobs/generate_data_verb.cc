@@ -1,8 +1,10 @@
 // generate-data: a set of vectors that is made, its queries and their ground truth.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "jobs/extended_set.h"
@@ -17,22 +19,44 @@ struct Arguments {
   std::string folder;
   GeneratedSetOptions options;
   std::string from, queries_from;  // extended_set.h
+  std::string type = "float32";
 };
 
 constexpr const char* kExtended = "extended";
 
+Result<Matrix> Rounded(const Matrix& rows) {
+  auto out = Matrix::Create(ScalarType::kFloat16, rows.rows(), rows.dim());
+  if (!out) return out;
+  const auto* const in = reinterpret_cast<const float*>(rows.data());
+  std::transform(in, in + rows.rows() * rows.dim(), reinterpret_cast<Half*>(out->data()),
+                 FloatToHalf);
+  return out;
+}
+
 Status Write(const Arguments& args) {
-  const auto made =
+  auto made =
       args.options.set == kExtended
           ? ExtendSet({args.from, args.queries_from, args.options.rows, args.options.seed})
           : GenerateSet(args.options);
   if (!made) return tl::unexpected(made.error());
+  if (args.type == "float16") {
+    if (made->rows.type() != ScalarType::kFloat32)
+      return MakeError(ErrorCode::kInvalidArgument, "type: expected a set of floats, found bits");
+    for (Matrix* const matrix : {&made->rows, &made->queries}) {
+      Result<Matrix> rounded = Rounded(*matrix);
+      if (!rounded) return tl::unexpected(rounded.error());
+      *matrix = std::move(*rounded);
+    }
+  }
   const auto truth =
       ExactSearch(made->rows, made->queries,
                   {.k = std::min<size_t>(100, args.options.rows), .metric = made->metric});
   if (!truth) return tl::unexpected(truth.error());
   const std::string prefix = (std::filesystem::path(args.folder) / args.options.set).string();
-  const char* const extension = made->rows.type() == ScalarType::kBit ? ".bbin" : ".fbin";
+  const ScalarType type = made->rows.type();
+  const char* const extension = type == ScalarType::kBit       ? ".bbin"
+                                : type == ScalarType::kFloat16 ? ".f16bin"
+                                                               : ".fbin";
   Status written = WriteBin(prefix + extension, made->rows);
   if (written) written = WriteBin(prefix + "-query" + extension, made->queries);
   if (written) written = WriteTruthSet(prefix + ".gt100", *truth);
@@ -62,9 +86,12 @@ void AddGenerateData(CLI::App& app, int& status) {
   };
   app.add_option("--set", options.set, sets)->required()->check(CLI::IsMember(names));
   app.add_option("--out", args.folder,
-                 "the folder to write SET.fbin (bits: .bbin), SET-query.fbin, SET.gt100 to")
+                 "the folder to write SET.fbin, SET-query.fbin, SET.gt100 to (float16: .f16bin, bits: .bbin)")
       ->required()
       ->check(CLI::ExistingDirectory);
+  app.add_option("--type", args.type, "of the vectors that are written; float16 rounds them")
+      ->check(CLI::IsMember({"float32", "float16"}))
+      ->capture_default_str();
   count("--rows", options.rows, "rows", 1);
   count("--queries", options.queries, "queries", 1);
   count("--dim", options.dim, "dimension", 1);
