@@ -34,10 +34,9 @@ Result<Matrix> Rounded(const Matrix& rows) {
 }
 
 Status Write(const Arguments& args) {
-  auto made =
-      args.options.set == kExtended
-          ? ExtendSet({args.from, args.queries_from, args.options.rows, args.options.seed})
-          : GenerateSet(args.options);
+  auto made = args.options.set == kExtended
+                  ? ExtendSet({args.from, args.queries_from, args.options.rows, args.options.seed})
+                  : GenerateSet(args.options);
   if (!made) return tl::unexpected(made.error());
   if (args.type == "float16") {
     if (made->rows.type() != ScalarType::kFloat32)
@@ -86,7 +85,8 @@ void AddGenerateData(CLI::App& app, int& status) {
   };
   app.add_option("--set", options.set, sets)->required()->check(CLI::IsMember(names));
   app.add_option("--out", args.folder,
-                 "the folder to write SET.fbin, SET-query.fbin, SET.gt100 to (float16: .f16bin, bits: .bbin)")
+                 "the folder to write SET.fbin, SET-query.fbin, SET.gt100 to (float16: .f16bin, "
+                 "bits: .bbin)")
       ->required()
       ->check(CLI::ExistingDirectory);
   app.add_option("--type", args.type, "of the vectors that are written; float16 rounds them")
