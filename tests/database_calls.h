@@ -244,7 +244,21 @@ inline uint32_t FindCall(const NotedCalls& calls, uint32_t durable, const FoundS
     if (found.Is(StateAfter(calls, n))) return n;
     if (n == durable) break;
   }
-  ADD_FAILURE() << "the state of none of the calls " << durable << " to " << calls.begun.load();
+  std::string
+      found_as;  // Where it is that of an earlier call, or how it differs from the last ones.
+  for (uint32_t n = 0; n <= calls.begun.load(); ++n) {
+    const Versions state = StateAfter(calls, n);
+    size_t others = 0;
+    for (uint32_t id = 0; id < kCallsIds; ++id)
+      others += state.contains(id) != found.versions.contains(id) ||
+                (state.contains(id) && state.at(id) != found.versions.at(id));
+    const uint32_t loads = state.contains(kLoadsId) ? state.at(kLoadsId) : 0;
+    if (n >= durable || found.Is(state))
+      found_as += "; call " + std::to_string(n) + ": " + std::to_string(others) +
+                  " ids differ, loads " + std::to_string(loads);
+  }
+  ADD_FAILURE() << "the state of none of the calls " << durable << " to " << calls.begun.load()
+                << "; loaded: " << found.loaded.size() << found_as;
   return durable;
 }
 
