@@ -19,7 +19,7 @@ struct Arguments {
   std::string folder;
   GeneratedSetOptions options;
   std::string from, queries_from;  // extended_set.h
-  std::string type = "float32";
+  std::string type;
 };
 
 constexpr const char* kExtended = "extended";
@@ -70,6 +70,7 @@ Status Write(const Arguments& args) {
 void AddGenerateData(CLI::App& app, int& status) {
   static Arguments args;
   args = {};
+  args.type = "float32";
   GeneratedSetOptions& options = args.options;
   std::vector<std::string> names;
   std::string sets = "which set:";
