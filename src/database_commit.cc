@@ -378,6 +378,7 @@ Status DatabaseImpl::Queue(const SlotChange& change) {
   return gathered > kMost ? CommitQueued() : Status();
 }
 
+// What is gathered now. A commit under way may have taken what was gathered before.
 Status DatabaseImpl::CommitQueued() {
   if (Status ok = MayWait(); !ok) return ok;
   try {
@@ -389,8 +390,9 @@ Status DatabaseImpl::CommitQueued() {
   return Commit({});
 }
 
+// A commit that has taken what was gathered may be under way: an empty one waits for it.
 Status DatabaseImpl::Flush() {
-  if (options_.sync == SyncLevel::kInterval) return CommitQueued();
+  if (options_.sync == SyncLevel::kInterval) return Commit({});
   if (options_.sync == SyncLevel::kNone) return environment_->Sync();
   return {};
 }

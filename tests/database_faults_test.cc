@@ -10,11 +10,14 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -27,8 +30,9 @@
 namespace shoal {
 namespace {
 
-// kKill: the call is made, then the process is killed.
-enum class Fault { kNone, kFullDisk, kIoError, kShortWrite, kKill };
+// kKill: the call is made, then the process is killed. kHold: it is made when nothing fails any
+// more.
+enum class Fault { kNone, kFullDisk, kIoError, kShortWrite, kKill, kHold };
 
 // A write to the watched file, or a sync of it.
 struct DiskCall {
@@ -47,6 +51,7 @@ struct Disk {
   uint64_t fails = 1;     // And so many in a row.
   Fault fault = Fault::kNone;
   uint64_t failed = 0;
+  std::condition_variable changed;
   bool records = false;
   std::vector<DiskCall> recorded;
   const NotedCalls* noted = nullptr;
@@ -71,7 +76,15 @@ Fault Meet(int fd) {
   if (disk.fails_at == 0 || disk.calls < disk.fails_at || disk.calls >= disk.fails_at + disk.fails)
     return Fault::kNone;
   ++disk.failed;
+  disk.changed.notify_all();
   return disk.fault;
+}
+
+void HoldIf(Fault fault) {
+  if (fault != Fault::kHold) return;
+  Disk& disk = TheDisk();
+  std::unique_lock lock(disk.mutex);
+  disk.changed.wait(lock, [&] { return disk.fails_at == 0; });
 }
 
 void NoteWrite(int fd, const iovec* parts, int n, ssize_t written, uint64_t offset) {
@@ -123,6 +136,7 @@ extern "C" {
 SHOAL_IN_FRONT ssize_t pwrite(int fd, const void* bytes, size_t n, off_t offset) {
   static auto* const real = shoal::Real<ssize_t(int, const void*, size_t, off_t)>("pwrite");
   const Fault fault = shoal::Meet(fd);
+  shoal::HoldIf(fault);
   if (fault == Fault::kFullDisk || fault == Fault::kIoError) return shoal::FailedWrite(fault);
   const ssize_t written = real(fd, bytes, fault == Fault::kShortWrite ? n / 2 : n, offset);
   shoal::KillIf(fault);
@@ -134,6 +148,7 @@ SHOAL_IN_FRONT ssize_t pwrite(int fd, const void* bytes, size_t n, off_t offset)
 SHOAL_IN_FRONT ssize_t writev(int fd, const iovec* parts, int n) {
   static auto* const real = shoal::Real<ssize_t(int, const iovec*, int)>("writev");
   const Fault fault = shoal::Meet(fd);
+  shoal::HoldIf(fault);
   if (fault == Fault::kFullDisk || fault == Fault::kIoError) return shoal::FailedWrite(fault);
   const off_t offset = lseek(fd, 0, SEEK_CUR);
   const ssize_t written = real(fd, parts, fault == Fault::kShortWrite ? (n + 1) / 2 : n);
@@ -145,8 +160,10 @@ SHOAL_IN_FRONT ssize_t writev(int fd, const iovec* parts, int n) {
 SHOAL_IN_FRONT int fdatasync(int fd) {
   static auto* const real = shoal::Real<int(int)>("fdatasync");
   const Fault fault = shoal::Meet(fd);
+  shoal::HoldIf(fault);
   shoal::KillIf(fault);
-  if (fault != Fault::kNone) return static_cast<int>(shoal::FailedWrite(fault));
+  if (fault == Fault::kFullDisk || fault == Fault::kIoError || fault == Fault::kShortWrite)
+    return static_cast<int>(shoal::FailedWrite(fault));
   (void)real;  // Power does not fail while this runs; what it would keep is recorded.
   shoal::NoteWrite(fd, nullptr, 0, 0, 0);
   return 0;
@@ -194,6 +211,39 @@ class DatabaseFaults : public testing::Test {
   TempFolder folder_;
   std::unique_ptr<NotedCalls> calls_;
 };
+
+// A commit takes what is gathered, and is on disk later. What Flush acknowledges must be there.
+TEST_F(DatabaseFaults, AFlushWaitsForTheCommitThatHasTakenWhatWasGathered) {
+  Result<Database> database =
+      Database::Open(Path(), {.sync = SyncLevel::kInterval, .interval_ms = 3'600'000});
+  ASSERT_TRUE(database) << database.error().message;
+  StoredIndex index = database->CreateIndex("a", {.dim = kCallsDim}).value();
+  ASSERT_TRUE(index.Insert(1, VectorOf(1, 1)));
+  Watch(Path());
+  Disk& disk = TheDisk();
+  {
+    const std::lock_guard lock(disk.mutex);
+    disk.fault = Fault::kHold;
+    disk.fails_at = 1;
+    disk.fails = UINT64_MAX / 2;
+  }
+  const auto flush = [&] { return database->Flush(); };
+  auto first = std::async(std::launch::async, flush);
+  {
+    std::unique_lock lock(disk.mutex);
+    disk.changed.wait(lock, [&] { return disk.failed > 0; });
+  }
+  EXPECT_EQ(database->Stat()->queued_changes, 0u);
+  auto second = std::async(std::launch::async, flush);
+  EXPECT_EQ(second.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
+  {
+    const std::lock_guard lock(disk.mutex);
+    disk.fails_at = 0;
+    disk.changed.notify_all();
+  }
+  EXPECT_TRUE(first.get());
+  EXPECT_TRUE(second.get());
+}
 
 // A call that meets a fault fails or does not; it changes all that it says, or nothing.
 class FailingDisk : public DatabaseFaults,
