@@ -4,7 +4,8 @@
   bench/compare.py --data sift-1m --engines shoal-f32,hnswlib-f32,faiss-f32 --cache DIR --out r.json
 
 Peers: hnswlib's headers (cmake -DSHOAL_HNSWLIB_INCLUDE_DIR=...), a Python that has faiss-cpu, usearch,
-rabitqlib, scalable-vs or glass (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER), hannoy (cargo, `make peers`).
+rabitqlib, scalable-vs, pyvsag or glass (--python), DiskANN's C++ programs (SHOAL_DISKANN=FOLDER), hannoy (cargo,
+`make peers`).
 The tables go to stdout as Markdown; --out is a results file (docs/results.md), of which bench/report.py makes the
 same and plots.
 With --filters searches have filters (filtered.py): recall and cost by the share that is accepted, one thread.

@@ -244,8 +244,7 @@ inline uint32_t FindCall(const NotedCalls& calls, uint32_t durable, const FoundS
     if (found.Is(StateAfter(calls, n))) return n;
     if (n == durable) break;
   }
-  std::string
-      found_as;  // Where it is that of an earlier call, or how it differs from the last ones.
+  std::string found_as;  // How far it is from the states after these calls, and of which it is.
   for (uint32_t n = 0; n <= calls.begun.load(); ++n) {
     const Versions state = StateAfter(calls, n);
     size_t others = 0;

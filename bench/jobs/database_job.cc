@@ -224,7 +224,7 @@ class DatabaseJob final : public Job, DatabaseWork {
         }),
         "<= 10");
     PutLatencies(what + "insert", seen([&] { OrThrow(index_->Insert(id, Row(0))); }));
-    PutLatencies("ms of the first search of a process that opens the file", first);
+    PutLatencies("ms of the first search of a process that opens the file, " + name, first);
     ExpectPoints(count_);
   }
   void Replace() {

@@ -97,8 +97,8 @@ class DiskGraph {
   Status ReadAll(LongWork& work) const;
 
  private:
-  // kOnce: a checksum that this process has compared is right. kAgain: nor is a place that was
-  // found.
+  // kOnce: what this process has compared or found is right. kAgain: it is compared and looked for
+  // again.
   enum class Check : uint8_t { kOnce, kAgain };
 
   DiskGraph(ReadTxn txn, const IndexRecord& record, size_t row_bytes);
@@ -147,9 +147,10 @@ class DiskGraph {
   std::vector<uint64_t> in_log_;   // Empty: the log is.
   Block zero_rows_, empty_lists_;  // In the place of damaged blocks.
 
-  // Own synchronisation.
-  std::shared_ptr<FoundBlocks> found_;  // Constant once it is open, as what follows.
+  std::shared_ptr<FoundBlocks> found_;
   std::atomic<const std::byte*>*row_blocks_ = nullptr, *list_blocks_ = nullptr;  // Its arrays.
+
+  // Own synchronisation.
   std::unique_ptr<std::atomic<const BlockLog*>[]> logs_;
   mutable std::mutex resolving_;
   // Under resolving_.
