@@ -44,38 +44,45 @@ struct Event {
 // through all of them.
 class Linearization {
  public:
-  // At most 64 events may wait for one that began before them.
   explicit Linearization(std::vector<Event> events) : events_(std::move(events)) {
     std::sort(events_.begin(), events_.end(),
               [](const Event& a, const Event& b) { return a.start < b.start; });
   }
-  bool Exists(uint64_t initial) { return From(0, 0, initial); }
+  bool Exists(uint64_t initial) { return From(0, {}, initial); }
 
  private:
-  // done: bit i says that event first + i has had its turn, as all in front of `first` have.
-  bool From(size_t first, uint64_t done, uint64_t state) {
-    for (; (done & 1) != 0; done >>= 1) ++first;
+  // Says of event first + i whether it has had its turn, as all in front of `first` have. Without
+  // bits that are not set behind the last one that is.
+  using Done = std::vector<bool>;
+
+  static bool Has(const Done& done, size_t i) { return i < done.size() && done[i]; }
+  static Done With(Done done, size_t i) {
+    if (i >= done.size()) done.resize(i + 1);
+    done[i] = true;
+    return done;
+  }
+  bool From(size_t first, Done done, uint64_t state) {
+    const auto waits = std::find(done.begin(), done.end(), false);
+    first += static_cast<size_t>(waits - done.begin());
+    done.erase(done.begin(), waits);
     if (first == events_.size()) return true;
     if (!tried_.emplace(first, done, state).second) return false;
+    // The events that nothing which waits has ended in front of.
     uint64_t earliest_end = UINT64_MAX;
-    for (size_t i = 0; i < 64 && first + i < events_.size(); ++i) {
-      if ((done >> i & 1) != 0) continue;
-      const Event& event = events_[first + i];
-      if (event.start > earliest_end) break;  // So are all behind it.
-      earliest_end = std::min(earliest_end, event.end);
-    }
-    for (size_t i = 0; i < 64 && first + i < events_.size(); ++i) {
-      const Event& event = events_[first + i];
-      if (event.start > earliest_end) break;
+    size_t end = 0;
+    for (; first + end < events_.size() && events_[first + end].start <= earliest_end; ++end)
+      if (!Has(done, end)) earliest_end = std::min(earliest_end, events_[first + end].end);
+    for (size_t i = 0; i < end; ++i) {
       uint64_t next = state;
-      if ((done >> i & 1) == 0 && event.Apply(next) && From(first, done | uint64_t{1} << i, next))
+      if (!Has(done, i) && events_[first + i].start <= earliest_end &&
+          events_[first + i].Apply(next) && From(first, With(done, i), next))
         return true;
     }
     return false;
   }
 
   std::vector<Event> events_;
-  std::set<std::tuple<size_t, uint64_t, uint64_t>> tried_;
+  std::set<std::tuple<size_t, Done, uint64_t>> tried_;
 };
 
 // The moments at which a version can have been there, as far as the events tell.
