@@ -251,14 +251,16 @@ Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
   Result<std::unique_ptr<DiskGraph>> disk =
       DiskGraph::Open(std::move(*txn), *record, RowBytes(index_options));
   if (!disk) return tl::unexpected(disk.error());
-  if (Status ok = IndexImpl::Of(parts->index).Restore(**disk, options.batch); !ok)
-    return tl::unexpected(ok.error());
   auto impl = std::make_unique<StoredIndexImpl>(*this, std::move(*record), std::move(*parts));
   for (SlotId slot = 0; slot < (*disk)->slots(); ++slot)
     if ((*disk)->IsPresent(slot) && slot != impl->record.start)
       impl->ledger.Set(
           slot, SlotLedger::kOnDisk | ((*disk)->IsLive(slot) ? 0u : unsigned{SlotLedger::kDead}),
           0);
+  // Before the first repair, which retires a slot that is dead on disk.
+  impl->engine.slots().SetReuseGate(&impl->ledger);
+  if (Status ok = impl->engine.Restore(**disk, options.batch); !ok)
+    return tl::unexpected(ok.error());
   for (const DiskAnchor& anchor : (*disk)->anchors())
     impl->anchors.Add(anchor.anchor, anchor.point);
   const Status read = (*disk)->EachLogged([&](const LoggedPoint& point) -> Status {
@@ -268,7 +270,6 @@ Result<StoredIndexImpl*> DatabaseImpl::OpenIndex(std::string_view name,
   });
   if (!read) return tl::unexpected(read.error());
   impl->changes = impl->logged_anchors.size();
-  impl->engine.slots().SetReuseGate(&impl->ledger);
   if (Status ok = RemoveLeftovers(*impl); !ok) return tl::unexpected(ok.error());
   const std::lock_guard lock(indexes_mutex_);
   return (indexes_[std::string(name)] = std::move(impl)).get();

@@ -220,12 +220,24 @@ class IndexImpl::Restorer {
       auto guard = index_.epochs_.Pin();
       Operation op(guard, index_.rows_.buffer_bytes());
       if (listless) index_.graph_.Relink(slot, op);
-      if (index_.graph_.EnsureParent(slot, op)) continue;
-      index_.graph_.LinkInAnywhere(slot, op);
-      if (index_.neighbors_.forest().ParentCount(slot) == 0)
-        return OutOfMemory(index_.options_, "load");
+      if (!FindParent(slot, guard, op)) return OutOfMemory(index_.options_, "load");
     }
     return {};
+  }
+
+  // Deleted points, whose repair is pending, may fill the rows of all possible parents: repairs
+  // make room, as for a point that is inserted.
+  bool FindParent(SlotId slot, EpochRegistry::Guard& guard, Operation& op) {
+    bool found = index_.graph_.EnsureParent(slot, op);
+    for (size_t failed = 0; !found && failed < MaxFailures(index_.repairs_.size());) {
+      const auto repair = index_.repairs_.Take();
+      if (!repair) break;
+      const bool retry = index_.RepairTaken(*repair, guard) == Graph::Repaired::kRetry;
+      failed = retry ? failed + 1 : 0;
+      found = index_.graph_.EnsureParent(slot, op);
+    }
+    if (!found) index_.graph_.LinkInAnywhere(slot, op);
+    return index_.neighbors_.forest().ParentCount(slot) > 0;
   }
 
   // Those that are live, each once. A coarse seed that is not leaves its place to a fine one.

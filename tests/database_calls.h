@@ -66,12 +66,12 @@ class CallMaker {
   static DatabaseOptions Options(SyncLevel sync) {
     return {.sync = sync, .interval_ms = 3, .pass_percent = 5, .least_changes = 60};
   }
-  Status Open() {
+  Status Open(RepairPolicy repair = {}) {
     Result<Database> database = Database::Open(path_, Options(sync_));
     if (!database) return tl::unexpected(database.error());
     database_.emplace(std::move(*database));
     for (const char* const name : {"a", "b"}) {
-      Result<StoredIndex> index = database_->OpenIndex(name);
+      Result<StoredIndex> index = database_->OpenIndex(name, {.runtime = {.repair = repair}});
       if (!index && index.error().code == ErrorCode::kNotFound)
         index = database_->CreateIndex(
             name,

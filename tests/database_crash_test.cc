@@ -117,7 +117,9 @@ class DatabaseCrash : public testing::TestWithParam<SyncLevel> {
     if (child == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);  // It must not outlive a test that is killed.
       CallMaker maker(*calls_, path_, GetParam(), seed);
-      if (!maker.Open()) _exit(2);
+      // While an index is loaded, background threads repair, too.
+      if (!maker.Open(seed % 4 < 2 ? RepairPolicy::kImmediate : RepairPolicy::kBackground))
+        _exit(2);
       // A third of the rounds is mostly loads: of runs and passes of many points.
       const CallMaker::Mix mix = seed % 3 == 0 || IsNewFile(seed) ? CallMaker::Mix{.loads = 30}
                                                                   : CallMaker::Mix{.loads = 0};
