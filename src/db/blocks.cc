@@ -11,6 +11,10 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kLmdbHeader = 16;  // In front of a value that fills pages of its own.
 constexpr size_t kFewPages = 4, kManyPages = 16;
+// A page of LMDB has at most 32 KB. Values of which two fit into one share pages, and move with
+// their neighbours; blocks of rows and lists do not (found_blocks.h).
+constexpr size_t kLargestPage = 32768;
+static_assert(2 * (kFewPages * kPage - kLmdbHeader + sizeof(Key)) > kLargestPage - kLmdbHeader);
 
 constexpr const char* kKindNames[] = {"?",      "format",  "index", "rows", "lists",
                                       "states", "anchors", "seeds", "log",  "run"};

@@ -17,10 +17,7 @@ uint64_t DiskGraph::TakeOverBlocks() {
       .number = record_.last_commit,
       .row_blocks = DivideUp(record_.slots, geometry_.rows_per_block) + 1,
       .list_blocks = DivideUp(record_.slots, geometry_.lists_per_block) + 1};
-  const Environment& environment = txn_.environment();
-  const size_t bytes = std::min(geometry_.row_block_bytes, geometry_.list_block_bytes);
-  std::shared_ptr<FoundBlocks> earlier;
-  if (environment.HasOwnPages(bytes)) earlier = environment.found_blocks().Of(record_.number);
+  std::shared_ptr<FoundBlocks> earlier = txn_.environment().found_blocks().Of(record_.number);
   uint64_t until = UINT64_MAX;
   if (earlier != nullptr && earlier->of() == commit) {
     found_ = std::move(earlier);

@@ -265,12 +265,6 @@ int Environment::CopyTo(int descriptor, bool compact) {
   return mdb_env_copyfd2(env_, descriptor, compact ? MDB_CP_COMPACT : 0);
 }
 
-// A page has room for two values at least, or a value has pages of its own.
-bool Environment::HasOwnPages(size_t value_bytes) const {
-  MDB_stat stat;
-  return mdb_env_stat(env_, &stat) == 0 && value_bytes > stat.ms_psize / 2;
-}
-
 Result<EnvironmentStats> Environment::Stat() {
   Result<ReadTxn> txn = Read();
   if (!txn) return tl::unexpected(txn.error());

@@ -125,9 +125,6 @@ class Environment : public std::enable_shared_from_this<Environment> {
   const std::filesystem::path& path() const { return path_; }
   CheckedBlocks& checked_blocks() const { return checked_blocks_; }
   LastFoundBlocks& found_blocks() const { return found_blocks_; }
-  // Whether a value of so many bytes has pages of its own: it lies where it lies until it is put
-  // again. Others move when their neighbours in a page change.
-  bool HasOwnPages(size_t value_bytes) const;
 
  private:
   friend class ReadTxn;

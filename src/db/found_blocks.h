@@ -3,9 +3,10 @@
 // one takes microseconds.
 //
 // Why a place still holds: LMDB never writes to a page that a reader may see, so a value that no
-// transaction has put since lies where it lay, if it has pages of its own. Lists are put once,
-// before their generation is the current one. Rows are put by the commits that insert points into
-// their block; the log of a generation has all commits since it began, and so all these points.
+// transaction has put since lies where it lay, as it has pages of its own (blocks.cc). Lists are
+// put once, before their generation is the current one. Rows are put by the commits that insert
+// points into their block; the log of a generation has all commits since it began, and so all these
+// points.
 #pragma once
 
 #include <atomic>
