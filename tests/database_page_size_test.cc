@@ -1,10 +1,8 @@
 // A file that a machine with pages of another size has written. LMDB asks sysconf for the size;
 // this program's function stands in front of the C library's.
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <fstream>
 #include <map>
 
@@ -12,21 +10,26 @@
 
 namespace {
 
-std::atomic<long> page_size{4096};
+long page_size = 4096;
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) long sysconf(int name) noexcept {
-  static auto* const real = reinterpret_cast<long (*)(int)>(dlsym(RTLD_NEXT, "sysconf"));
-  return name == _SC_PAGESIZE ? page_size.load() : real(name);
+extern "C" long __sysconf(int name) noexcept;  // The C library's.
+
+// A sanitizer calls it before it is ready to be told of anything.
+extern "C" __attribute__((visibility("default"), no_sanitize("thread", "address"))) long sysconf(
+    int name) noexcept {
+  return name == _SC_PAGESIZE ? __atomic_load_n(&page_size, __ATOMIC_RELAXED) : __sysconf(name);
 }
 
 namespace shoal {
 namespace {
 
+void SetPageSize(long bytes) { __atomic_store_n(&page_size, bytes, __ATOMIC_RELAXED); }
+
 class DatabasePageSize : public DatabaseTest {
  protected:
-  ~DatabasePageSize() override { page_size = 4096; }
+  ~DatabasePageSize() override { SetPageSize(4096); }
   void Upsert(StoredIndex& index, ExternalId first, ExternalId end) {
     for (ExternalId id = first; id < end; ++id) {
       vectors_[id] = Random();
@@ -52,7 +55,7 @@ class DatabasePageSize : public DatabaseTest {
   }
   // Written with pages of one size; read, written to, and read again elsewhere.
   void Share(long there, long here) {
-    page_size = there;
+    SetPageSize(there);
     {
       Database database = Open();
       StoredIndex index = *database.CreateIndex("a", kOptions);
@@ -61,7 +64,7 @@ class DatabasePageSize : public DatabaseTest {
       Upsert(index, 500, 600);
     }
     EXPECT_EQ(PageBytesOfFile(), std::min(there, 32768L));
-    page_size = here;
+    SetPageSize(here);
     ExpectAll(Snapshot());
     {
       Database database = Open();
@@ -74,7 +77,7 @@ class DatabasePageSize : public DatabaseTest {
       }
       ExpectAll(Snapshot());
     }
-    page_size = there;
+    SetPageSize(there);
     ExpectAll(Snapshot());
   }
 
