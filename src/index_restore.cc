@@ -225,18 +225,19 @@ class IndexImpl::Restorer {
     return {};
   }
 
-  // Deleted points, whose repair is pending, may fill the rows of all possible parents: repairs
-  // make room, as for a point that is inserted.
+  // Deleted points, whose repair is pending, may fill the rows of all possible parents. Their
+  // repairs make room; background threads may have some of them under way.
   bool FindParent(SlotId slot, EpochRegistry::Guard& guard, Operation& op) {
-    bool found = index_.graph_.EnsureParent(slot, op);
-    for (size_t failed = 0; !found && failed < MaxFailures(index_.repairs_.size());) {
-      const auto repair = index_.repairs_.Take();
-      if (!repair) break;
-      const bool retry = index_.RepairTaken(*repair, guard) == Graph::Repaired::kRetry;
+    if (index_.graph_.EnsureParent(slot, op)) return true;
+    const RepairQueue::Barrier pending(index_.repairs_);
+    for (size_t failed = 0; failed < MaxFailures(pending.size());) {
+      const auto repair = index_.repairs_.TakeFor(pending);
+      const bool retry = repair && index_.RepairTaken(*repair, guard) == Graph::Repaired::kRetry;
       failed = retry ? failed + 1 : 0;
-      found = index_.graph_.EnsureParent(slot, op);
+      if (index_.graph_.EnsureParent(slot, op)) return true;
+      if (!repair) break;
     }
-    if (!found) index_.graph_.LinkInAnywhere(slot, op);
+    index_.graph_.LinkInAnywhere(slot, op);
     return index_.neighbors_.forest().ParentCount(slot) > 0;
   }
 

@@ -20,11 +20,13 @@ TEST_F(DatabaseTest, IsOpenedAgainWhereAllThatListsNameIsDeleted) {
     for (int round = 0; round < 4; ++round)
       for (ExternalId id = 0; id < kIds; ++id) ExpectGood(index.Upsert(id, Random()));
   }
-  Database database = Open();
-  Result<StoredIndex> index = database.OpenIndex("a");
-  ASSERT_TRUE(index) << index.error().message;
-  ExpectSame(index->live(), Snapshot());
-  EXPECT_EQ(index->live().Search(Random(), {.k = kIds})->size(), kIds);
+  for (const RepairPolicy repair : {RepairPolicy::kImmediate, RepairPolicy::kBackground}) {
+    Database database = Open(kNoPass);
+    Result<StoredIndex> index = database.OpenIndex("a", {.runtime = {.repair = repair}});
+    ASSERT_TRUE(index) << index.error().message;
+    ExpectSame(index->live(), Snapshot());
+    EXPECT_EQ(index->live().Search(Random(), {.k = kIds})->size(), kIds);
+  }
 }
 
 // Repairs that run while an index is loaded free no slot that is a deleted point's on disk.

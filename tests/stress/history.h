@@ -51,8 +51,7 @@ class Linearization {
   bool Exists(uint64_t initial) { return From(0, {}, initial); }
 
  private:
-  // Says of event first + i whether it has had its turn, as all in front of `first` have. Without
-  // bits that are not set behind the last one that is.
+  // Bit i: event first + i has had its turn, as all in front of `first` have. The last bit is set.
   using Done = std::vector<bool>;
 
   static bool Has(const Done& done, size_t i) { return i < done.size() && done[i]; }
@@ -67,7 +66,7 @@ class Linearization {
     done.erase(done.begin(), waits);
     if (first == events_.size()) return true;
     if (!tried_.emplace(first, done, state).second) return false;
-    // The events that nothing which waits has ended in front of.
+    // One of the events that began before any event without a turn ended is next.
     uint64_t earliest_end = UINT64_MAX;
     size_t end = 0;
     for (; first + end < events_.size() && events_[first + end].start <= earliest_end; ++end)
